@@ -1,0 +1,1 @@
+"""The contract every backend meets, choosing a backend, and the backends themselves."""

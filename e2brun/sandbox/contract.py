@@ -1,0 +1,204 @@
+"""What a backend owes its callers: the words both sides use, and the two protocols.
+
+Everything here blocks and may be called from any thread; one sandbox runs one thing at a time.
+`Sandbox.kill` may be called from another thread at any moment and ends a run in progress.
+Paths inside a sandbox are POSIX; a relative one is relative to the home directory, `~/` too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+MIB = 1024 * 1024
+HOME = "/home/user"
+USER = "user"
+
+Sink = Callable[[bytes], None]
+"""Takes output as it comes. One that raises BrokenPipeError is given no more of that stream."""
+
+Result = dict[str, object]
+"""One rich result, keys as E2B names them: text html markdown svg png jpeg pdf latex json
+javascript data chart (strings but for json, data and chart; pictures in base64), `extra`
+(other mime types), `is_main_result` (the value of the last expression)."""
+
+TEXT_RESULT_KEYS = frozenset(
+    {"text", "html", "markdown", "svg", "png", "jpeg", "pdf", "latex", "javascript"}
+)
+JSON_RESULT_KEYS = frozenset({"json", "data", "chart", "extra"})
+
+
+class Outcome(StrEnum):
+    """How a run ended. An end nobody can vouch for is never `OK`."""
+
+    OK = "ok"
+    ERROR = "error"  # raised, or exit code not 0
+    TIMEOUT = "timeout"
+    OOM = "oom"
+    KILLED = "killed"
+    LOST = "lost"  # the sandbox went away
+    INFRASTRUCTURE = "infrastructure"  # never ran, or nobody can tell
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one embedded sandbox may use; bytes and counts. E2B's are fixed by the template."""
+
+    memory: int = 512 * MIB
+    processes: int = 64
+    disk: int = 512 * MIB
+    inodes: int = 50_000
+    open_files: int = 256
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxSpec:
+    """What a new sandbox is to be like."""
+
+    template: str | None = None  # None: the backend's default code-interpreter template
+    lifetime: float = 300.0  # seconds; after that the backend ends it, whoever is left to ask
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
+    network: bool | None = None  # None: the backend's default (local: no network)
+    install: tuple[str, ...] = ()  # PEP 508 requirements, there before the first run
+    limits: Limits = Limits()
+    python: str | None = None  # local only: another interpreter, path or name
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One file for the sandbox: `source` is its bytes, or the local file to stream them from."""
+
+    path: str
+    source: bytes | Path
+    executable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program to run: `files` are put in place just before it starts, at no round trip of
+    their own where the backend can; `stdin` is nothing (/dev/null), bytes, or a descriptor of
+    ours to read until its end."""
+
+    argv: tuple[str, ...]
+    files: tuple[Upload, ...] = ()
+    cwd: str | None = None  # None: the home directory
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
+    stdin: bytes | int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CodeError:
+    """What the user's code raised. `traceback` has no frame of ours."""
+
+    name: str
+    value: str
+    traceback: str
+    hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """How one run ended. A program that died of signal N has exit_code 128 + N and signal N."""
+
+    outcome: Outcome
+    exit_code: int | None = None  # None: it had no chance to have one
+    signal: int | None = None
+    error: CodeError | None = None
+    results: tuple[Result, ...] = ()
+    execution_time: float = 0.0  # seconds, from start to end of the code itself
+    detail: str = ""  # one line: which limit ended it, or what was lost
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """One name in a sandbox directory. `kind` is file, directory, symlink or other."""
+
+    name: str
+    kind: str
+    size: int
+
+
+class Sandbox(Protocol):
+    """One running sandbox."""
+
+    @property
+    def id(self) -> str:
+        """As E2B's: `i` and 19 lower-case letters or digits."""
+        ...
+
+    @property
+    def backend(self) -> str:
+        """`e2b` or `local`."""
+        ...
+
+    @property
+    def template(self) -> str:
+        """The name of the template it was made from."""
+        ...
+
+    def run_program(
+        self, program: Program, *, timeout: float | None, stdout: Sink, stderr: Sink
+    ) -> Execution:
+        """Run to its end. The sandbox outlives a program that failed, timed out or ran out of
+        memory wherever it can, so that files can still be read.
+
+        Raises SandboxError when it could not be started; once it was, every end is returned.
+        """
+        ...
+
+    def run_cell(
+        self,
+        code: str,
+        *,
+        timeout: float | None,
+        stdout: Sink,
+        stderr: Sink,
+        on_result: Callable[[Result], None] | None = None,
+    ) -> Execution:
+        """Run code in the default Python context, whose state lasts from cell to cell."""
+        ...
+
+    def write_files(self, files: Sequence[Upload]) -> None:
+        """Write files, any size, directories made as needed. Raises FileTransferFailed."""
+        ...
+
+    def read_file(self, path: str) -> Iterator[bytes]:
+        """The bytes of a regular file, in pieces. Raises FileTransferFailed."""
+        ...
+
+    def list_files(self, path: str) -> list[FileEntry]:
+        """The names in a directory, sorted. Raises FileTransferFailed."""
+        ...
+
+    def install(self, requirements: Sequence[str]) -> None:
+        """Install packages for the Python inside. Raises InstallFailed with one line of why."""
+        ...
+
+    def kill(self) -> None:
+        """End it and everything in it. Never raises, never waits long, may be called twice."""
+        ...
+
+    def release(self) -> None:
+        """Let it live on without us until its lifetime ends. Raises Unsupported (local)."""
+        ...
+
+
+class Backend(Protocol):
+    """Where sandboxes come from."""
+
+    @property
+    def name(self) -> str:
+        """`e2b` or `local`."""
+        ...
+
+    def create(self, spec: SandboxSpec) -> Sandbox:
+        """Start a sandbox. Raises SandboxError (UsageError for a spec that cannot be)."""
+        ...
+
+    def close(self) -> None:
+        """Kill every sandbox not released, waiting a bounded time. Never raises."""
+        ...
