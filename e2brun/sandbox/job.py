@@ -1,0 +1,161 @@
+"""One job: a source, what it needs and what is wanted back; and running it in a sandbox."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from e2brun.errors import FileTransferFailed
+from e2brun.sandbox.contract import (
+    Backend,
+    Execution,
+    Outcome,
+    Program,
+    Result,
+    Sandbox,
+    SandboxSpec,
+    Sink,
+    Upload,
+)
+from e2brun.sandbox.source import Kind, Source
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from e2brun.sandbox.notebook import CellRun, Notebook
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Everything one run needs, read and checked: from here on only a sandbox can fail."""
+
+    source: Source
+    spec: SandboxSpec = SandboxSpec()
+    timeout: float = 30.0
+    as_cell: bool = False
+    arguments: tuple[str, ...] = ()
+    stdin: int | None = None
+    cwd: str | None = None
+    uploads: tuple[Upload, ...] = ()
+    downloads: tuple[str, ...] = ()
+    notebook: Notebook | None = None
+    keep: bool = False
+
+
+@dataclass(slots=True)
+class Outputs:
+    """Where what comes out goes while it runs."""
+
+    stdout: Sink
+    stderr: Sink
+    on_result: Callable[[Result], None] = lambda _: None
+    between_cells: Callable[[CellRun | None], tuple[str, str]] | None = None
+
+
+@dataclass(slots=True)
+class Ran:
+    """How a job went, and what is left of it."""
+
+    execution: Execution
+    sandbox_id: str
+    template: str
+    fetched: list[Path] = field(default_factory=list["Path"])
+    failures: list[FileTransferFailed] = field(default_factory=list[FileTransferFailed])
+    cells: list[CellRun] = field(default_factory=list["CellRun"])
+
+
+def run(job: Job, backend: Backend, outputs: Outputs, on_created: Callable[[Sandbox], None]) -> Ran:
+    """Create a sandbox, run, fetch; the caller closes the backend, which ends the sandbox.
+
+    Raises SandboxError when the code never ran.
+    """
+    sandbox = backend.create(job.spec)
+    on_created(sandbox)
+    ran = Ran(Execution(Outcome.INFRASTRUCTURE), sandbox.id, sandbox.template)
+    if job.notebook is not None:
+        ran.execution = _run_notebook(job, job.notebook, sandbox, outputs, ran.cells)
+    elif job.as_cell:
+        _prepare_cells(job, sandbox)
+        ran.execution = _run_cell(sandbox, job.source.content, job.timeout, outputs)
+    else:
+        ran.execution = sandbox.run_program(
+            program(job), timeout=job.timeout, stdout=outputs.stdout, stderr=outputs.stderr
+        )
+    if ran.execution.outcome is not Outcome.LOST:
+        _fetch(job.downloads, sandbox, ran)
+    if job.keep:
+        sandbox.release()
+    return ran
+
+
+def program(job: Job) -> Program:
+    """The program a job runs, with the files it is to find."""
+    source = job.source
+    files = job.uploads
+    if source.path is not None:
+        files = (*files, Upload(source.inside, source.content, executable=source.kind is Kind.SHELL))
+    return Program(
+        source.argv(job.arguments),
+        files,
+        cwd=job.cwd,
+        stdin=job.stdin if source.path is not None else source.content,
+    )
+
+
+def _prepare_cells(job: Job, sandbox: Sandbox) -> None:
+    if job.uploads:
+        sandbox.write_files(job.uploads)
+    if job.cwd is not None:
+        silent = Outputs(lambda _: None, lambda _: None)
+        code = f"__import__('os').chdir(__import__('os').path.expanduser({job.cwd!r}))"
+        if _run_cell(sandbox, code.encode(), job.timeout, silent).outcome is not Outcome.OK:
+            raise FileTransferFailed(f"{job.cwd}: no such directory in the sandbox")
+
+
+def _run_cell(sandbox: Sandbox, code: bytes, timeout: float, outputs: Outputs) -> Execution:
+    return sandbox.run_cell(
+        code.decode("utf-8", "replace"),
+        timeout=timeout,
+        stdout=outputs.stdout,
+        stderr=outputs.stderr,
+        on_result=outputs.on_result,
+    )
+
+
+def _run_notebook(
+    job: Job, notebook: Notebook, sandbox: Sandbox, outputs: Outputs, cells: list[CellRun]
+) -> Execution:
+    """Every code cell in order, until one does not end well; the time limit is for all."""
+    from e2brun.sandbox.notebook import CellRun
+
+    _prepare_cells(job, sandbox)
+    end = monotonic() + job.timeout
+    whole = Execution(Outcome.OK, 0)
+    results: list[Result] = []
+    elapsed = 0.0
+    for cell in notebook.cells:
+        left = max(0.001, end - monotonic())
+        execution = _run_cell(sandbox, cell.source.encode(), left, outputs)
+        if execution.outcome is Outcome.TIMEOUT:
+            execution = replace(execution, detail=f"time limit {job.timeout:g} s")
+        stdout, stderr = outputs.between_cells(None) if outputs.between_cells else ("", "")
+        cells.append(CellRun(cell.index, execution, stdout, stderr, len(cells) + 1))
+        results.extend(execution.results)
+        elapsed += execution.execution_time
+        whole = replace(execution, results=tuple(results), execution_time=elapsed)
+        if execution.outcome is not Outcome.OK:
+            break
+    return whole
+
+
+def _fetch(downloads: Iterable[str], sandbox: Sandbox, ran: Ran) -> None:
+    if downloads:
+        from e2brun.sandbox import downloads as downloading
+
+        for argument in downloads:
+            try:
+                ran.fetched.append(downloading.fetch(sandbox, argument))
+            except FileTransferFailed as error:
+                ran.failures.append(error)

@@ -1,0 +1,1 @@
+"""The embedded sandbox: supervisor, isolation drivers, package layers, limits."""

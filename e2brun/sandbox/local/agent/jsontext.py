@@ -1,0 +1,111 @@
+"""JSON without `import json`: 6 ms less to start, and no cell can patch it under us."""
+
+from __future__ import annotations
+
+import builtins
+import sys
+from _json import encode_basestring_ascii as quote
+from _json import make_scanner
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+__builtins__ = dict(vars(builtins))  # ours work on whatever a cell does to its own
+
+MAX_DEPTH = 60
+MAX_VALUES = 250_000
+INT64 = 2**63
+
+
+class NotJson(Exception):
+    """This value has no faithful, bounded JSON form."""
+
+
+class _Grammar:
+    strict = False
+    object_hook = object_pairs_hook = array_hook = None
+    parse_float = float
+    parse_int = int
+    parse_constant = float
+
+
+_scan: Any = make_scanner(_Grammar)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+
+
+def parse(text: str) -> Any:
+    """The JSON value that `text` starts with."""
+    return _scan(text, 0)[0]
+
+
+class Fragment:
+    """A value as JSON text, with what it will cost the reader: values, bytes of strings."""
+
+    __slots__ = ("size", "text", "values")
+
+    def __init__(self, value: object, lenient: bool = False) -> None:
+        """Raises NotJson; `lenient` writes dates as ISO, array scalars as numbers, rest as str."""
+        self.values = 0
+        self.size = 0
+        self.text = self._write(value, lenient, 0)
+
+    def _write(self, value: object, lenient: bool, depth: int) -> str:
+        self.values += 1
+        if self.values > MAX_VALUES or depth > MAX_DEPTH:
+            raise NotJson
+        if isinstance(value, str):
+            return self._string(value)
+        if isinstance(value, dict):
+            pairs: dict[object, object] = value
+            return "{" + ",".join(self._pairs(pairs, lenient, depth + 1)) + "}"
+        if isinstance(value, (list, tuple)):
+            items: tuple[object, ...] = tuple(value)
+            return "[" + ",".join([self._write(item, lenient, depth + 1) for item in items]) + "]"
+        scalar = _scalar(value)
+        if scalar is not None:
+            return scalar
+        if not lenient:
+            raise NotJson
+        return self._write(_simpler(value), lenient, depth + 1)
+
+    def _pairs(self, pairs: Mapping[object, object], lenient: bool, depth: int) -> list[str]:
+        written: list[str] = []
+        for key, value in pairs.items():
+            if not isinstance(key, str) and not lenient:
+                raise NotJson
+            name = key if isinstance(key, str) else str(key)
+            written.append(self._string(name) + ":" + self._write(value, lenient, depth))
+        return written
+
+    def _string(self, value: str) -> str:
+        self.size += sys.getsizeof(value)
+        return quote(value)
+
+
+def _scalar(value: object) -> str | None:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return int.__repr__(value) if -INT64 <= value < INT64 else None
+    if isinstance(value, float):
+        # False for NaN and both infinities; the slot of float, since numpy's own warns.
+        finite = float.__sub__(value, value) == 0
+        return float.__repr__(value) if finite else "null"
+    return None
+
+
+def _simpler(value: Any) -> object:
+    """A number or string in place of a foreign scalar (numpy, pandas, datetime, Decimal)."""
+    isoformat = getattr(value, "isoformat", None)
+    if callable(isoformat):
+        # pandas.NaT has isoformat too, and is the one date that is not equal to itself.
+        return isoformat() if value == value else None  # noqa: PLR0124
+    item = getattr(value, "item", None)
+    if callable(item) and getattr(value, "shape", None) == ():
+        plain = item()
+        if isinstance(plain, (bool, int, float, str)):
+            return plain
+    return None if type(value).__name__ == "NAType" else str(value)

@@ -1,0 +1,216 @@
+"""The first process of every sandbox: starts programs, moves files, reports ends.
+
+Pid 1 of its namespace, so nothing inside can signal it to death; not dumpable, so nothing
+inside can read or write its memory or reopen its descriptors. Speaks over one SOCK_SEQPACKET
+socket: from the host come marshalled dictionaries (the host is trusted), to the host go NUL
+separated fields (it trusts nothing of ours). Imports are counted in milliseconds here: every
+sandbox pays them.
+"""
+
+import _signal  # the C module: `signal` costs an enum import, 3 ms
+import _socket
+import errno
+import marshal
+import os
+import resource
+import select
+
+MESSAGE_LIMIT = 160 * 1024  # below the kernel's default socket buffer, fds and all
+_PR_SET_DUMPABLE = 4
+
+
+def serve(control_fd):
+    """Obey the host until it goes away; then everything here dies with pid 1."""
+    control = _socket.socket(fileno=control_fd)
+    os.set_inheritable(control_fd, False)  # every other descriptor of ours is made close-on-exec
+    _hide_memory()
+    os.umask(0o022)
+    wake_read, wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    _signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+    _signal.signal(_signal.SIGCHLD, lambda *_: None)
+    _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
+    control.send(b"hello")
+    agent = Agent(control)
+    waiting = select.poll()
+    waiting.register(control_fd, select.POLLIN)
+    waiting.register(wake_read, select.POLLIN)
+    while True:
+        for descriptor, _ in waiting.poll():
+            if descriptor == wake_read:
+                os.read(wake_read, 4096)
+                agent.reap()
+            elif not agent.obey():
+                os._exit(0)
+
+
+def _hide_memory():
+    """PR_SET_DUMPABLE 0: /proc/1/{mem,fd,environ,maps} belong to nobody inside (prctl(2))."""
+    try:
+        import _ctypes
+
+        prctl = _ctypes.dlsym(_ctypes.dlopen(None, 0), "prctl")
+        result = _ctypes.call_function(prctl, (_PR_SET_DUMPABLE, 0, 0, 0, 0))
+    except (ImportError, AttributeError):
+        import ctypes
+
+        result = ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    if result != 0:
+        os._exit(125)
+
+
+def _default_signals():
+    """What Python or whoever started e2brun ignores or blocks, a program must not inherit."""
+    for number in range(1, 32):
+        if number not in (_signal.SIGKILL, _signal.SIGSTOP):
+            _signal.signal(number, _signal.SIG_DFL)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
+
+
+class Agent:
+    """What the host can ask for, one method an operation."""
+
+    def __init__(self, control):
+        self.control = control
+        self.programs = {}  # pid -> run number
+        self.failed_write = ""
+
+    def obey(self):
+        """Take one message; False when the host is gone."""
+        message, ancillary, _, _ = self.control.recvmsg(
+            MESSAGE_LIMIT + 4096, _socket.CMSG_SPACE(8 * 4), _socket.MSG_CMSG_CLOEXEC
+        )
+        if not message:
+            return False
+        descriptors = [
+            int.from_bytes(data[at : at + 4], "little")
+            for _, _, data in ancillary
+            for at in range(0, len(data), 4)
+        ]
+        request = marshal.loads(message)
+        try:
+            getattr(self, "do_" + request["do"])(request, descriptors)
+        except OSError as error:
+            self.failed_write = self.failed_write or error.strerror or "failed"
+            self.tell("failed", request["id"], error.errno or 0, error.strerror or "failed")
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+        return True
+
+    def tell(self, *fields):
+        """Send one report."""
+        encoded = "\0".join(str(field).replace("\0", " ") for field in fields)
+        try:
+            self.control.send(encoded.encode("utf-8", "replace")[:4096])
+        except OSError:
+            os._exit(0)  # nobody is left to tell
+
+    def reap(self):
+        """Collect every child that ended: programs are reported, orphans just go."""
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            number = self.programs.pop(pid, None)
+            if number is not None:
+                code = os.waitstatus_to_exitcode(status)
+                self.tell("exit", number, max(code, 0), max(-code, 0), usage.ru_maxrss)
+
+    def do_limit(self, request, _descriptors):
+        """Hard limits for this process and all it starts; nothing here can raise them again."""
+        for name, value in request["limits"].items():
+            limit = getattr(resource, name)
+            _, hard = resource.getrlimit(limit)
+            if hard != resource.RLIM_INFINITY:
+                value = min(value, hard)
+            resource.setrlimit(limit, (value, value))
+
+    def do_run(self, request, descriptors):
+        """Start a program; `descriptors` become its 0, 1, 2, ..."""
+        if self.failed_write:
+            self.tell("failed", request["id"], 0, self.failed_write)
+            return
+        read, write = os.pipe2(os.O_CLOEXEC)
+        pid = os.fork()
+        if pid == 0:
+            self._become(request, descriptors, write)
+        os.close(write)
+        problem = os.read(read, 4096).decode("utf-8", "replace")
+        os.close(read)
+        if problem:
+            os.waitpid(pid, 0)
+            number, text = problem.split(" ", 1)
+            self.tell("failed", request["id"], number, text)
+        else:
+            self.programs[pid] = request["id"]
+            self.tell("started", request["id"], pid)
+
+    def _become(self, request, descriptors, report):
+        try:
+            os.setsid()
+            _default_signals()
+            high = [os.dup2(descriptor, 64 + i) for i, descriptor in enumerate(descriptors)]
+            for target, source in enumerate(high):
+                os.dup2(source, target)
+            report = os.dup2(report, len(high), inheritable=False)
+            os.closerange(report + 1, 256)
+            os.chdir(request["cwd"])
+            os.execvpe(request["argv"][0], request["argv"], request["env"])
+        except BaseException as error:
+            number = getattr(error, "errno", None) or 0
+            text = getattr(error, "strerror", None) or str(error)
+            where = getattr(error, "filename", None) or request["argv"][0]
+            if isinstance(where, bytes):
+                where = where.decode("utf-8", "replace")
+            os.write(report, f"{number} {where}: {text}".encode()[:4096])
+        finally:
+            os._exit(127)
+
+    def do_signal(self, request, _descriptors):
+        """A signal for the program of one run, if it is still there."""
+        for pid, number in self.programs.items():
+            if number == request["run"]:
+                os.kill(pid, request["signal"])
+
+    def do_halt(self, request, _descriptors):
+        """Kill every process here but this one, all at once (kill(2), pid -1)."""
+        try:
+            os.kill(-1, _signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.tell("halted", request["id"])
+
+    def do_write(self, request, descriptors):
+        """Write a file from the message itself or from a pipe."""
+        import files
+
+        try:
+            files.write(request["path"], request["data"], descriptors, request["mode"])
+        except OSError as error:
+            raise OSError(error.errno, f"{request['path']}: {error.strerror}") from None
+        self.tell("done", request["id"])
+
+    def do_read(self, request, descriptors):
+        """Pour a regular file into a pipe."""
+        import files
+
+        try:
+            files.read(request["path"], descriptors[0])
+        except OSError as error:
+            if error.errno != errno.EPIPE:  # the host has seen enough
+                raise OSError(error.errno, f"{request['path']}: {error.strerror}") from None
+        self.tell("done", request["id"])
+
+    def do_list(self, request, descriptors):
+        """Pour the names of a directory into a pipe."""
+        import files
+
+        try:
+            files.names(request["path"], descriptors[0])
+        except OSError as error:
+            if error.errno != errno.EPIPE:
+                raise OSError(error.errno, f"{request['path']}: {error.strerror}") from None
+        self.tell("done", request["id"])

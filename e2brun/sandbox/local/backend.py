@@ -1,0 +1,62 @@
+"""The embedded backend: sandboxes on this machine, owned by this process."""
+
+from __future__ import annotations
+
+import os
+
+from e2brun.sandbox.contract import SandboxSpec
+from e2brun.sandbox.local.bubblewrap import Bubblewrap
+from e2brun.sandbox.local.control import Control
+from e2brun.sandbox.local.jail import Driver, Jail
+from e2brun.sandbox.local.sandbox import LocalSandbox
+
+_ID_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
+
+
+class LocalBackend:
+    """Makes sandboxes with an isolation driver, and ends them."""
+
+    name = "local"
+
+    def __init__(self, *, cache_directory: str, driver: Driver | None = None) -> None:
+        self._driver: Driver = driver or Bubblewrap()
+        self._cache_directory = cache_directory
+        self._sandboxes: list[LocalSandbox] = []
+
+    def create(self, spec: SandboxSpec) -> LocalSandbox:
+        """Start a sandbox; see the contract."""
+        jail = self._jail(spec)
+        control = Control()
+        jailed = self._driver.start(jail, control.agent_end())
+        control.forget_agent_end()
+        sandbox = LocalSandbox(jail, spec, control, jailed)
+        self._sandboxes.append(sandbox)
+        return sandbox
+
+    def close(self) -> None:
+        """Kill what is left."""
+        while self._sandboxes:
+            self._sandboxes.pop().kill()
+
+    def _jail(self, spec: SandboxSpec) -> Jail:
+        from e2brun.sandbox.local import interpreter
+
+        python = (
+            interpreter.find_interpreter(spec.python)
+            if spec.python
+            else interpreter.current_interpreter()
+        )
+        layer = None
+        if spec.install:
+            from pathlib import Path
+
+            from e2brun.sandbox.local.layers import Layers
+
+            layer = str(Layers(Path(self._cache_directory)).layer(spec.install, python))
+        return Jail(new_id(), python, spec.limits, layer, bool(spec.network))
+
+
+def new_id() -> str:
+    """A sandbox id as E2B's: `i` and 19 lower-case letters or digits."""
+    # 256 is no multiple of 36: the bias costs less than a bit of the 98.
+    return "i" + "".join(_ID_ALPHABET[byte % 36] for byte in os.urandom(19))

@@ -1,0 +1,121 @@
+"""The isolation driver behind which stands bubblewrap (0.8 or later).
+
+What bubblewrap is given travels by descriptors: its arguments would be readable inside as
+/proc/1/cmdline, its environment as /proc/1/environ.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from typing import NoReturn
+
+from e2brun.errors import SandboxUnavailable
+from e2brun.sandbox.contract import HOME
+from e2brun.sandbox.local import staging
+from e2brun.sandbox.local.jail import AGENT_DIRECTORY, CONTROL_FD, Jail, Jailed, Problem
+from e2brun.sandbox.local.seccomp import filter_program
+
+INSTALL = "Install it: apt-get update && apt-get install -y bubblewrap"
+OLDEST = (0, 8)
+_ARGS_FD, _FILTER_FD = 4, 5
+_AGENT = f"import sys; sys.path.insert(0, {AGENT_DIRECTORY!r}); import main; main.serve({CONTROL_FD})"
+
+
+class Bubblewrap:
+    """Builds sandboxes with `bwrap`, as root or as an ordinary user."""
+
+    name = "bubblewrap"
+
+    def __init__(self, executable: str | None = None) -> None:
+        self._executable = executable or shutil.which("bwrap")
+
+    def problem(self) -> Problem | None:
+        """Why it cannot work here, as far as can be told without starting one."""
+        if sys.platform != "linux":
+            return Problem("the embedded sandbox needs Linux", "Set E2B_API_KEY to run on E2B.")
+        if self._executable is None:
+            return Problem("bubblewrap (bwrap) is not installed", INSTALL)
+        return None
+
+    def facts(self) -> Mapping[str, str]:
+        """Path and version of bwrap."""
+        if self._executable is None:
+            return {}
+        return {"path": self._executable, "version": _version(self._executable)}
+
+    def start(self, jail: Jail, control: int) -> Jailed:
+        """Start the agent inside, with `control` as its descriptor 3."""
+        if problem := self.problem():
+            raise SandboxUnavailable(problem.what, hint=problem.remedy)
+        assert self._executable is not None  # problem() has seen to it
+        arguments = _memory_file("arguments", b"\0".join(_arguments(jail)))
+        program = _memory_file("filter", filter_program())
+        complaints, complain = os.pipe()
+        owner = staging.sandbox_owner()
+        pid = os.fork()
+        if pid == 0:
+            _launch(self._executable, jail, owner, (complain, control, arguments, program))
+        for descriptor in (arguments, program, complain):
+            os.close(descriptor)
+        return Jailed(pid, complaints)
+
+
+def _arguments(jail: Jail) -> list[bytes]:
+    words = ["--unshare-all", "--unshare-user", "--uid", "1000", "--gid", "1000"]
+    words += ["--share-net"] if jail.network else []
+    words += ["--disable-userns", "--die-with-parent", "--new-session", "--as-pid-1"]
+    words += ["--cap-drop", "ALL", "--clearenv", "--hostname", jail.sandbox_id]
+    words += ["--ro-bind", staging.ROOT, "/", "--dev", "/dev", "--proc", "/proc"]
+    for place, inside in staging.writable_binds():
+        words += ["--bind", place, inside]
+    words += ["--bind", f"{staging.STAGE}/shm", "/dev/shm", "--remount-ro", "/dev"]  # noqa: S108
+    words += ["--chdir", HOME, "--seccomp", str(_FILTER_FD)]
+    return [os.fsencode(word) for word in words]
+
+
+def _launch(
+    bwrap: str, jail: Jail, owner: int, descriptors: tuple[int, int, int, int]
+) -> NoReturn:
+    """In the child: build the tree, give up every right, become bubblewrap."""
+    try:
+        os.setsid()  # the terminal's Ctrl-C is for e2brun, which then ends the sandbox
+        _place(descriptors)
+        staging.enter_namespaces(network=jail.network)
+        staging.build(jail, owner)
+        staging.become(owner)
+        command = [bwrap, "--args", str(_ARGS_FD), "--", jail.interpreter.executable]
+        os.execve(bwrap, [*command, "-I", "-S", "-c", _AGENT], {})  # noqa: S606
+    except BaseException as error:  # noqa: BLE001  # a forked child must not return into its parent
+        os.write(2, f"e2brun: {error}\n".encode(errors="replace"))
+        os._exit(125)
+
+
+def _place(descriptors: tuple[int, int, int, int]) -> None:
+    """0 and 1 from /dev/null, 2 the complaints, 3 control, 4 arguments, 5 the filter; no other."""
+    high = [os.dup2(descriptor, 200 + index) for index, descriptor in enumerate(descriptors)]
+    null = os.open("/dev/null", os.O_RDWR)
+    for target, source in enumerate((null, null, *high)):
+        os.dup2(source, target)
+    os.closerange(_FILTER_FD + 1, 65536)
+
+
+def _memory_file(name: str, content: bytes) -> int:
+    descriptor = os.memfd_create(name)
+    os.write(descriptor, content)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
+
+
+def _version(executable: str) -> str:
+    import subprocess
+
+    try:
+        result = subprocess.run(
+            [executable, "--version"], capture_output=True, text=True, timeout=5, check=False
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"unknown ({error})"
+    return result.stdout.split()[-1] if result.stdout.split() else "unknown"

@@ -1,0 +1,175 @@
+"""The host's end of the control socket: requests in, reports out, nothing believed.
+
+One SOCK_SEQPACKET message each way. The agent is ours, but it lives among hostile code: every
+report is parsed by form, bounded in size, and a malformed one means that the sandbox is lost.
+"""
+
+from __future__ import annotations
+
+import _socket  # the C module: `socket` costs 7 ms of start-up for names we do not use
+import array
+import errno
+import marshal
+import os
+import select
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import monotonic
+
+from e2brun.errors import SandboxLost, SandboxUnavailable
+from e2brun.sandbox.local.jail import Jailed
+
+INLINE_LIMIT = 96 * 1024  # a file no larger travels in the message; below the socket's buffer
+_REPORT_LIMIT = 8192
+_START_SECONDS = 20.0
+_SO_PASSCRED = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """The agent is up; `pid` is its pid on the host, vouched for by the kernel."""
+
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A program runs; `pid` is the one it sees itself."""
+
+    number: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """A program ended: its exit code, or the signal it died of (the other is 0)."""
+
+    number: int
+    code: int
+    signal: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A request could not be met."""
+
+    number: int
+    errno: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A file request, or a halt, was met."""
+
+    number: int
+
+
+Report = Hello | Started | Exited | Failed | Done
+
+
+class Control:
+    """Sends requests to the agent and reads its reports."""
+
+    def __init__(self) -> None:
+        ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+        ours.setsockopt(_socket.SOL_SOCKET, _SO_PASSCRED, 1)
+        self._socket, self._theirs = ours, theirs
+        self._next = 0
+        self.descriptor = ours.fileno()
+
+    def agent_end(self) -> int:
+        """The descriptor the agent is to have."""
+        return self._theirs.fileno()
+
+    def forget_agent_end(self) -> None:
+        """Close our copy of the agent's end, so that its death shows as an end of file."""
+        self._theirs.close()
+
+    def close(self) -> None:
+        """Hang up; an agent still alive then ends the sandbox."""
+        self._socket.close()
+
+    def request(self, do: str, descriptors: Sequence[int] = (), **fields: object) -> int:
+        """Send one request; its number is in every report about it. Raises SandboxLost."""
+        self._next += 1
+        message = marshal.dumps({"do": do, "id": self._next, **fields})
+        rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", descriptors))
+        try:
+            self._socket.sendmsg([message], [rights] if descriptors else [])
+        except OSError as error:
+            if error.errno == errno.EMSGSIZE:
+                raise ValueError(f"a {do} request of {len(message)} bytes is too long") from error
+            raise SandboxLost("the sandbox went away") from error
+        return self._next
+
+    def receive(self, timeout: float | None) -> Report | None:
+        """The next report; None when there is none in time. Raises SandboxLost at the end."""
+        waiting = select.poll()
+        waiting.register(self.descriptor, select.POLLIN)
+        if not waiting.poll(None if timeout is None else max(0, int(timeout * 1000))):
+            return None
+        try:
+            message, ancillary, _, _ = self._socket.recvmsg(
+                _REPORT_LIMIT, _socket.CMSG_SPACE(12) + _socket.CMSG_SPACE(4 * 8)
+            )
+        except OSError as error:
+            raise SandboxLost("the sandbox went away") from error
+        if not message:
+            raise SandboxLost("the sandbox went away")
+        return _report(message, ancillary)
+
+    def greet(self, jailed: Jailed, timeout: float = _START_SECONDS) -> Hello:
+        """Wait for the agent to come up. Raises SandboxUnavailable with the driver's reason."""
+        try:
+            report = self.receive(timeout)
+        except SandboxLost as error:
+            raise _not_started(jailed) from error
+        if not isinstance(report, Hello):
+            raise _not_started(jailed)
+        return report
+
+    def wait_for(self, number: int, timeout: float) -> Report:
+        """The final report about one request, passing over others. Raises SandboxLost."""
+        end = monotonic() + timeout
+        while (report := self.receive(end - monotonic())) is not None:
+            if not isinstance(report, Hello | Started) and report.number == number:
+                return report
+        raise SandboxLost(f"the sandbox did not answer for {timeout:g} s")
+
+
+def _not_started(jailed: Jailed) -> SandboxUnavailable:
+    reason = jailed.complaint() or "it ended before it was ready"
+    return SandboxUnavailable(f"the sandbox did not start: {reason}")
+
+
+def _report(message: bytes, ancillary: Sequence[tuple[int, int, bytes]]) -> Report:
+    pid = 0
+    for level, kind, data in ancillary:
+        if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
+            _close_all(data)  # nobody asked for descriptors
+        elif kind == _socket.SCM_CREDENTIALS:
+            pid = int.from_bytes(data[:4], "little")
+    name, *fields = message.split(b"\0")
+    try:
+        match name, fields:
+            case b"hello", []:
+                return Hello(pid)
+            case b"started", [number, inner]:
+                return Started(int(number), int(inner))
+            case b"exit", [number, code, signal, _]:
+                return Exited(int(number), int(code) & 0xFF, int(signal) & 0x7F)
+            case b"failed", [number, code, text]:
+                return Failed(int(number), int(code), text.decode(errors="replace"))
+            case (b"done" | b"halted"), [number]:
+                return Done(int(number))
+            case _:
+                pass
+    except ValueError:
+        pass
+    raise SandboxLost("the sandbox's agent sent a malformed report")
+
+
+def _close_all(data: bytes) -> None:
+    for descriptor in array.array("i", data[: len(data) - len(data) % 4]):
+        os.close(descriptor)

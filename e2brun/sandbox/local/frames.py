@@ -1,0 +1,309 @@
+"""What the context inside says about a cell, read with trust in nothing.
+
+The user's code can write to the same pipe, so every line may be forged. What is accepted is
+bounded in bytes, in values and in depth; a forged frame can misreport only its own cell.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NoReturn, assert_never, cast
+
+from e2brun.sandbox.contract import (
+    JSON_RESULT_KEYS,
+    MIB,
+    TEXT_RESULT_KEYS,
+    CodeError,
+    Outcome,
+    Result,
+)
+
+MAX_FRAME = 33 * MIB
+MAX_TOTAL = 256 * MIB
+MAX_VALUES = 1_000_000  # an empty list costs 3 bytes of JSON and 56 of ours
+MAX_RESULTS = 1000
+MAX_DEPTH = 64
+MAX_NAME = 1024
+MAX_VALUE = 1 * MIB
+MAX_TRACEBACK = 4 * MIB
+
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"')
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class ForgedFrames(ValueError):
+    """No honest context says this; nothing it says of this cell can be relied on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The cell was taken."""
+
+    execution_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ResultFrame:
+    """The cell showed something."""
+
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorFrame:
+    """The cell raised."""
+
+    name: str
+    value: str
+    traceback: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExitFrame:
+    """The cell asked to leave, with a code of 0 to 255."""
+
+    code: int
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The cell is over; no frame follows."""
+
+
+Frame = Started | ResultFrame | ErrorFrame | ExitFrame | End
+
+
+def encode_cell(code: str, env: Mapping[str, str] | None = None) -> bytes:
+    """What the context reads: a 4-byte big-endian length and a JSON object in ASCII."""
+    cell = {"code": code, "env": None if env is None else dict(env)}
+    body = json.dumps(cell, separators=(",", ":")).encode("ascii")
+    return len(body).to_bytes(4, "big") + body
+
+
+class FrameReader:
+    """Bytes of one cell to frames: started first, error or exit at most once, end last."""
+
+    def __init__(self, max_frame: int = MAX_FRAME, max_total: int = MAX_TOTAL) -> None:
+        self._max_frame = max_frame
+        self._max_total = max_total
+        self._line = bytearray()
+        self._bytes = self._held = self._values = self._results = 0
+        self._started = self._failed = self._ended = False
+
+    @property
+    def ended(self) -> bool:
+        """Whether the end frame was read."""
+        return self._ended
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """The frames completed by `data`. Raises ForgedFrames, and then on every later call."""
+        try:
+            return self._frames(data)
+        except ForgedFrames:
+            self._max_total = -1  # whatever follows is over the limit
+            self._line.clear()
+            raise
+
+    def _frames(self, data: bytes) -> list[Frame]:
+        self._bytes += len(data)
+        if self._bytes > self._max_total:
+            raise ForgedFrames("the cell's frames are too large, or were refused before")
+        frames: list[Frame] = []
+        *complete, rest = data.split(b"\n")
+        for piece in complete:
+            self._extend(piece)
+            line = bytes(self._line)
+            self._line.clear()
+            frames.append(self._in_order(self._frame(line)))
+        self._extend(rest)
+        return frames
+
+    def _extend(self, piece: bytes) -> None:
+        if len(self._line) + len(piece) > self._max_frame:
+            raise ForgedFrames(f"a frame of more than {self._max_frame} bytes")
+        if self._ended and piece:
+            raise ForgedFrames("bytes after the end frame")
+        self._line += piece
+
+    def _in_order(self, frame: Frame) -> Frame:
+        if self._ended or isinstance(frame, Started) == self._started:
+            raise ForgedFrames(f"a frame out of order: {type(frame).__name__}")
+        match frame:
+            case Started():
+                self._started = True
+            case ResultFrame():
+                self._results += 1
+                if self._results > MAX_RESULTS:
+                    raise ForgedFrames(f"more than {MAX_RESULTS} results")
+            case ErrorFrame() | ExitFrame():
+                if self._failed:
+                    raise ForgedFrames("a second error")
+                self._failed = True
+            case End():
+                self._ended = True
+            case _:
+                assert_never(frame)
+        return frame
+
+    def _frame(self, line: bytes) -> Frame:
+        raw = self._object(line)
+        match raw.get("type"):
+            case "started":
+                return Started(_whole(raw, "execution_count"))
+            case "result":
+                return ResultFrame(self._result(raw))
+            case "error":
+                return ErrorFrame(
+                    _text(raw, "name", MAX_NAME),
+                    _text(raw, "value", MAX_VALUE),
+                    _text(raw, "traceback", MAX_TRACEBACK),
+                )
+            case "exit":
+                return ExitFrame(_whole(raw, "code") & 0xFF)
+            case "end":
+                return End()
+            case _:
+                raise ForgedFrames("a frame of unknown type")
+
+    def _object(self, line: bytes) -> dict[str, object]:
+        self._count_values(line)
+        try:
+            raw: object = json.loads(
+                line.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite
+            )
+        except ForgedFrames:
+            raise
+        except (ValueError, RecursionError) as error:
+            raise ForgedFrames(f"a frame that is not JSON: {type(error).__name__}") from None
+        if not isinstance(raw, dict):
+            raise ForgedFrames("a frame that is not an object")
+        return cast("dict[str, object]", raw)
+
+    def _count_values(self, line: bytes) -> None:
+        # Before they are parsed. The cheap count is too high by what stands inside strings.
+        count = _separators(line)
+        if self._values + count > MAX_VALUES:
+            count = _separators(_STRING.sub(b"", line))
+        self._values += count
+        if self._values > MAX_VALUES:
+            raise ForgedFrames(f"more than {MAX_VALUES} values")
+
+    def _result(self, raw: Mapping[str, object]) -> Result:
+        result: Result = {}
+        for key, value in raw.items():
+            if key in TEXT_RESULT_KEYS:
+                result[key] = self._hold(_text(raw, key, self._max_frame))
+            elif key in JSON_RESULT_KEYS:
+                if key != "json" and not isinstance(value, dict):
+                    raise ForgedFrames(f"a result whose {key} is not an object")
+                result[key] = self._checked(value, 0)
+            elif key == "is_main_result":
+                if not isinstance(value, bool):
+                    raise ForgedFrames("a result whose is_main_result is not a boolean")
+                result[key] = value
+        return result
+
+    def _checked(self, value: object, depth: int) -> object:
+        if depth > MAX_DEPTH:
+            raise ForgedFrames(f"a value nested deeper than {MAX_DEPTH}")
+        if isinstance(value, str):
+            return self._hold(_scrubbed(value))
+        if isinstance(value, list):
+            items = cast("list[object]", value)
+            return [self._checked(item, depth + 1) for item in items]
+        if isinstance(value, dict):
+            pairs = cast("dict[str, object]", value)
+            return {
+                self._hold(_scrubbed(key)): self._checked(item, depth + 1)
+                for key, item in pairs.items()
+            }
+        return value
+
+    def _hold(self, text: str) -> str:
+        # One emoji makes every character of its string four bytes: count what we really keep.
+        self._held += sys.getsizeof(text)
+        if self._held > self._max_total:
+            raise ForgedFrames("the cell's results are too large")
+        return text
+
+
+@dataclass(slots=True)
+class CellOutcome:
+    """Frames as they come, turned into what an Execution says of them."""
+
+    results: list[Result] = field(default_factory=list[Result])
+    error: CodeError | None = None
+    execution_count: int | None = None
+    ended: bool = False
+    asked_exit: int | None = None
+
+    def add(self, frame: Frame) -> None:
+        """Take in the next frame."""
+        match frame:
+            case Started():
+                self.execution_count = frame.execution_count
+            case ResultFrame():
+                self.results.append(frame.result)
+            case ErrorFrame():
+                self.error = CodeError(frame.name, frame.value, frame.traceback)
+            case ExitFrame():
+                self.asked_exit = frame.code
+            case End():
+                self.ended = True
+            case _:
+                assert_never(frame)
+
+    @property
+    def exit_code(self) -> int | None:
+        """What a program that ended so would have left with; None while there is no end."""
+        if not self.ended:
+            return None
+        if self.asked_exit is not None:
+            return self.asked_exit
+        return 0 if self.error is None else 1
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """`OK` or `ERROR`; None without an end, when only the caller knows what cut it off."""
+        if not self.ended:
+            return None
+        return Outcome.OK if self.exit_code == 0 else Outcome.ERROR
+
+
+def _separators(line: bytes) -> int:
+    return line.count(b",") + line.count(b"[") + line.count(b"{")
+
+
+def _text(raw: Mapping[str, object], key: str, limit: int) -> str:
+    value = raw.get(key)
+    if not isinstance(value, str) or len(value) > limit:
+        raise ForgedFrames(f"a frame whose {key} is missing, too long or not a string")
+    return _scrubbed(value)
+
+
+def _scrubbed(text: str) -> str:
+    """Half a surrogate pair cannot be printed, written or sent: the replacement character."""
+    return text if text.isascii() else _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def _whole(raw: Mapping[str, object], key: str) -> int:
+    value = raw.get(key)
+    if not isinstance(value, int) or isinstance(value, bool) or abs(value) >= 2**63:
+        raise ForgedFrames(f"a frame whose {key} is missing or not a whole number")
+    return value
+
+
+def _refuse_constant(_name: str) -> NoReturn:
+    raise ForgedFrames("a number that is not finite")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ForgedFrames("a number that is not finite")
+    return number

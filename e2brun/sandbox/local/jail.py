@@ -1,0 +1,92 @@
+"""What an isolation driver is asked for, and what it owes: the one small interface behind which
+bubblewrap stands, so that a second driver can join."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from e2brun.sandbox.contract import Limits
+from e2brun.sandbox.local.interpreter import Interpreter
+
+AGENT_DIRECTORY = "/opt/e2brun/agent"
+CONTROL_FD = 3  # the agent's end of the control socket, inside the sandbox
+
+
+@dataclass(frozen=True, slots=True)
+class Jail:
+    """One sandbox to be built: which Python, which packages, which limits."""
+
+    sandbox_id: str
+    interpreter: Interpreter
+    limits: Limits = Limits()
+    layer: str | None = None  # host directory mounted as the interpreter's site-packages
+    network: bool = False
+
+
+@dataclass(slots=True)
+class Jailed:
+    """A started sandbox as the host sees it: the process that holds it, and its complaints."""
+
+    launcher: int  # pid of our direct child, whose death ends the sandbox
+    complaints: int  # descriptor to read what the driver says when it fails
+    companions: list[int] = field(default_factory=list[int])  # other children to end with it
+
+    def end(self) -> None:
+        """Kill it and everything in it; returns at once."""
+        for pid in (self.launcher, *self.companions):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def complaint(self) -> str:
+        """The last line the driver wrote about why it could not start, or ''."""
+        os.set_blocking(self.complaints, False)
+        with suppress(OSError):
+            lines = os.read(self.complaints, 65536).decode(errors="replace").strip().splitlines()
+            return lines[-1] if lines else ""
+        return ""
+
+    def reap(self) -> None:
+        """Wait for our children, which are dead or dying, and close what is open."""
+        for pid in (self.launcher, *self.companions):
+            with suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+        self.companions.clear()
+        os.close(self.complaints)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a driver cannot work here, and what to do about it."""
+
+    what: str
+    remedy: str
+
+
+class Driver(Protocol):
+    """Builds a sandbox around the agent, with the kernel's own means."""
+
+    @property
+    def name(self) -> str:
+        """What `doctor` calls it."""
+        ...
+
+    def problem(self) -> Problem | None:
+        """Why it cannot work on this machine; None when nothing speaks against it."""
+        ...
+
+    def facts(self) -> Mapping[str, str]:
+        """What `doctor` shows: versions, paths."""
+        ...
+
+    def start(self, jail: Jail, control: int) -> Jailed:
+        """Start the agent inside with `control` as its descriptor 3. Raises SandboxUnavailable.
+
+        Called from a thread that lives as long as the sandbox: Linux ties the parent-death
+        signal to the thread that forked.
+        """
+        ...

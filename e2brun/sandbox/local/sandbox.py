@@ -1,0 +1,252 @@
+"""One embedded sandbox, as the host sees it: the `Sandbox` contract over the agent."""
+
+from __future__ import annotations
+
+import _signal
+import os
+import select
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from e2brun.errors import InstallFailed, SandboxError, SandboxLost, Unsupported
+from e2brun.sandbox.contract import (
+    HOME,
+    USER,
+    Execution,
+    FileEntry,
+    Outcome,
+    Program,
+    Result,
+    SandboxSpec,
+    Sink,
+    Upload,
+)
+from e2brun.sandbox.local.control import Control
+from e2brun.sandbox.local.following import Following
+from e2brun.sandbox.local.jail import Jail, Jailed
+from e2brun.sandbox.local.memory import MemoryWatch
+from e2brun.sandbox.local.pipes import Inlet, Outlet
+
+if TYPE_CHECKING:
+    from e2brun.sandbox.local.cells import Context
+
+_END_SECONDS = 2.0
+_SIGKILL, _SIGXCPU = 9, 24
+
+
+class LocalSandbox:
+    """The agent behind its control socket, and the limits the host keeps for it."""
+
+    backend = "local"
+
+    def __init__(self, jail: Jail, spec: SandboxSpec, control: Control, jailed: Jailed) -> None:
+        self.id = jail.sandbox_id
+        self.template = spec.template or "python"
+        self.jail = jail
+        self.control = control
+        self._spec, self._jailed = spec, jailed
+        self._watch: MemoryWatch | None = None
+        self._agent = -1  # pidfd
+        self._context: Context | None = None
+        self._killed = False
+        control.request("limit", limits=_resource_limits(jail))
+
+    def run_program(
+        self, program: Program, *, timeout: float | None, stdout: Sink, stderr: Sink
+    ) -> Execution:
+        """Run to its end; see the contract."""
+        from e2brun.sandbox.local import transfer
+
+        for upload in program.files:
+            transfer.send(self, upload, acknowledge=False)
+        outlets, inlet = (Outlet(stdout), Outlet(stderr)), Inlet(program.stdin)
+        number = self.control.request(
+            "run",
+            (inlet.read, *(outlet.write for outlet in outlets)),
+            argv=list(program.argv),
+            cwd=absolute(program.cwd or HOME),
+            env=self.environment(program.env),
+        )
+        for end in (inlet, *outlets):
+            end.give_away()
+        following = Following(
+            self.control, number, outlets=outlets, inlet=inlet, end_sandbox=self.end
+        )
+        try:
+            return self.follow(following, timeout)
+        finally:
+            for end in (inlet, *outlets):
+                end.close()
+
+    def follow(self, following: Following, timeout: float | None) -> Execution:
+        """Follow a run to its end and say how it ended."""
+        started = monotonic()
+        try:
+            watch = self.watch()
+            started = monotonic()
+            following.follow(watch, timeout)
+        except SandboxLost as error:
+            outcome = Outcome.KILLED if self._killed else following.verdict or Outcome.LOST
+            return Execution(
+                outcome, execution_time=monotonic() - started, detail=self._why(outcome, timeout, error)
+            )
+        elapsed = monotonic() - started
+        if following.verdict is not None:
+            detail = self._why(following.verdict, timeout, None)
+            return Execution(following.verdict, execution_time=elapsed, detail=detail)
+        return _ended(following, elapsed)
+
+    def run_cell(
+        self,
+        code: str,
+        *,
+        timeout: float | None,
+        stdout: Sink,
+        stderr: Sink,
+        on_result: Callable[[Result], None] | None = None,
+    ) -> Execution:
+        """Run a cell in the default context; see the contract."""
+        from e2brun.sandbox.local.cells import Context
+
+        if self._context is None or not self._context.alive:
+            self._context = Context(self)
+        return self._context.run(code, timeout, (stdout, stderr), on_result)
+
+    def write_files(self, files: Sequence[Upload]) -> None:
+        """Write files; see the contract."""
+        from e2brun.sandbox.local import transfer
+
+        for upload in files:
+            transfer.send(self, upload, acknowledge=True)
+
+    def read_file(self, path: str) -> Iterator[bytes]:
+        """The bytes of a regular file; see the contract."""
+        from e2brun.sandbox.local import transfer
+
+        return transfer.receive(self, path)
+
+    def list_files(self, path: str) -> list[FileEntry]:
+        """The names in a directory; see the contract."""
+        from e2brun.sandbox.local import transfer
+
+        return transfer.entries(self, path)
+
+    def install(self, requirements: Sequence[str]) -> None:
+        """Packages belong to a local sandbox from its start: name them in its spec."""
+        raise InstallFailed("packages of a local sandbox are chosen when it is created")
+
+    def environment(self, more: Mapping[str, str]) -> dict[str, str]:
+        """What a program in here finds in its environment."""
+        path = f"{HOME}/.local/bin:/opt/e2brun/bin:/usr/local/bin:/usr/bin:/bin"
+        prefix = self.jail.interpreter.prefix
+        if not prefix.startswith("/usr"):
+            path = path.replace("/opt/e2brun/bin:", f"/opt/e2brun/bin:{prefix}/bin:")
+        if self.jail.layer and self.jail.interpreter.purelib:
+            path = f"{self.jail.interpreter.purelib}/bin:{path}"
+        return {
+            "PATH": path,
+            "HOME": HOME,
+            "USER": USER,
+            "LOGNAME": USER,
+            "SHELL": "/bin/bash",
+            "LANG": "C.UTF-8",
+            # What was printed before a timeout or a kill is seen, and seen when it is printed.
+            "PYTHONUNBUFFERED": "1",
+            "E2B_SANDBOX": "true",
+            "E2B_SANDBOX_ID": self.id,
+            "E2B_TEMPLATE_ID": self.template,
+            **self._spec.env,
+            **more,
+        }
+
+    def watch(self) -> MemoryWatch:
+        """Wait until the agent is up. Raises SandboxUnavailable with the driver's reason."""
+        if self._watch is None:
+            pid = self.control.greet(self._jailed).pid
+            try:
+                self._agent = os.pidfd_open(pid)
+            except OSError as error:
+                raise SandboxLost("the sandbox went away as it started") from error
+            self._watch = MemoryWatch(pid, self.jail.limits)
+        return self._watch
+
+    def kill(self) -> None:
+        """End everything in it, and wait (2 s at most) until the last process is gone."""
+        if self._killed:
+            return
+        self._killed = True
+        self.end()
+        if self._context is not None:
+            self._context.close()
+        if self._agent >= 0:
+            # The first process of a pid namespace ends when all others in it have ended.
+            waiting = select.poll()
+            waiting.register(self._agent, select.POLLIN)
+            waiting.poll(_END_SECONDS * 1000)
+            os.close(self._agent)
+        self.control.close()
+        self._jailed.reap()
+        if self._watch is not None:
+            self._watch.close()
+
+    def release(self) -> None:
+        """Not here: a local sandbox dies with its owner."""
+        raise Unsupported("a local sandbox cannot outlive the command that made it")
+
+    def end(self) -> None:
+        """Kill everything in it; what is ours stays open for `kill`."""
+        if self._agent >= 0:
+            with suppress(ProcessLookupError):
+                _signal.pidfd_send_signal(self._agent, _SIGKILL)
+        self._jailed.end()
+
+    def _why(self, outcome: Outcome, timeout: float | None, error: SandboxError | None) -> str:
+        match outcome:
+            case Outcome.TIMEOUT:
+                return f"time limit {timeout:g} s"
+            case Outcome.OOM:
+                return f"memory limit {self.jail.limits.memory // 1024**2} MiB"
+            case Outcome.KILLED:
+                return "the sandbox was killed"
+            case _:
+                return str(error or "")
+
+
+def absolute(path: str) -> str:
+    """A sandbox path with `~/` and relative forms resolved against the home directory."""
+    if path == "~" or path.startswith("~/"):
+        path = HOME + path[1:]
+    return path if path.startswith("/") else f"{HOME}/{path}"
+
+
+def _ended(following: Following, elapsed: float) -> Execution:
+    exited = following.exited
+    if exited is None:
+        return Execution(Outcome.INFRASTRUCTURE, execution_time=elapsed)
+    if exited.signal == 0:
+        outcome = Outcome.OK if exited.code == 0 else Outcome.ERROR
+        return Execution(outcome, exited.code, execution_time=elapsed)
+    outcome, detail = Outcome.ERROR, f"died of signal {exited.signal}"
+    if exited.signal == _SIGKILL:
+        outcome = Outcome.KILLED
+    elif exited.signal == _SIGXCPU:
+        outcome, detail = Outcome.TIMEOUT, "CPU time limit"
+    return Execution(
+        outcome, 128 + exited.signal, exited.signal, execution_time=elapsed, detail=detail
+    )
+
+
+def _resource_limits(jail: Jail) -> dict[str, int]:
+    limits = jail.limits
+    return {
+        "RLIMIT_CORE": 0,
+        "RLIMIT_NPROC": limits.processes + 1,  # the agent is one
+        "RLIMIT_NOFILE": limits.open_files,
+        "RLIMIT_FSIZE": max(limits.disk, limits.memory),
+        # Page tables are memory as well: no process maps more than this. Generous, since
+        # runtimes reserve address space they never touch (node 20: more than 1 GiB).
+        "RLIMIT_AS": max(64 * 1024**3, 4 * limits.memory),
+        "RLIMIT_MEMLOCK": 8 * 1024**2,
+    }

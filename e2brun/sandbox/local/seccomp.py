@@ -1,0 +1,161 @@
+"""The system calls a sandbox may not make, as a classic BPF program for `bwrap --seccomp`.
+
+A denylist: ordinary programs keep working, and what is new in the kernel is judged by its
+number when it comes. Numbers: arch/x86/entry/syscalls/syscall_64.tbl and
+include/uapi/asm-generic/unistd.h (aarch64). Not here: what needs a capability the sandbox
+does not have.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+
+EPERM, ENOSYS = 1, 38
+
+_ALLOW = 0x7FFF0000
+_ERRNO = 0x00050000
+_LOAD, _JEQ, _JGE, _JSET, _RET = 0x20, 0x15, 0x35, 0x45, 0x06
+_NR, _ARCH, _ARGS = 0, 4, 16  # offsets in struct seccomp_data
+
+_AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+_X32_BIT = 0x40000000
+
+# Numbers from 424 on are the same everywhere.
+_COMMON_EPERM = {"process_madvise": 440, "pidfd_getfd": 438, "quotactl_fd": 443, "memfd_secret": 447}
+# ENOSYS where a library is known to fall back to an older call (clone3 -> clone), or where the
+# call would hide memory from our accounting: memfd and System V objects belong to no process.
+_COMMON_ENOSYS = {
+    "clone3": 435, "io_uring_setup": 425, "io_uring_enter": 426, "io_uring_register": 427,
+    "open_tree": 428, "open_tree_attr": 467, "move_mount": 429, "fsopen": 430, "fsconfig": 431,
+    "fsmount": 432, "fspick": 433, "mount_setattr": 442, "statmount": 457, "listmount": 458,
+    "set_mempolicy_home_node": 450, "lsm_get_self_attr": 459, "lsm_set_self_attr": 460,
+    "lsm_list_modules": 461,
+}  # fmt: skip
+_EPERM = {
+    "x86_64": {
+        "ptrace": 101, "process_vm_readv": 310, "process_vm_writev": 311, "kcmp": 312,
+        "syslog": 103, "acct": 163, "quotactl": 179, "mount": 165, "umount2": 166,
+        "pivot_root": 155, "chroot": 161, "unshare": 272, "setns": 308, "swapon": 167,
+        "swapoff": 168, "reboot": 169, "kexec_load": 246, "kexec_file_load": 320,
+        "create_module": 174, "init_module": 175, "delete_module": 176, "finit_module": 313,
+        "get_kernel_syms": 177, "query_module": 178, "sethostname": 170, "setdomainname": 171,
+        "settimeofday": 164, "clock_settime": 227, "adjtimex": 159, "clock_adjtime": 305,
+        "iopl": 172, "ioperm": 173, "modify_ldt": 154, "vhangup": 153, "uselib": 134,
+        "ustat": 136, "sysfs": 139, "_sysctl": 156, "nfsservctl": 180, "lookup_dcookie": 212,
+        "add_key": 248, "request_key": 249, "keyctl": 250, "bpf": 321, "perf_event_open": 298,
+        "userfaultfd": 323, "fanotify_init": 300, "fanotify_mark": 301,
+        "name_to_handle_at": 303, "open_by_handle_at": 304, "mbind": 237, "set_mempolicy": 238,
+        "get_mempolicy": 239, "migrate_pages": 256, "move_pages": 279,
+    },
+    "aarch64": {
+        "ptrace": 117, "process_vm_readv": 270, "process_vm_writev": 271, "kcmp": 272,
+        "syslog": 116, "acct": 89, "quotactl": 60, "mount": 40, "umount2": 39,
+        "pivot_root": 41, "chroot": 51, "unshare": 97, "setns": 268, "swapon": 224,
+        "swapoff": 225, "reboot": 142, "kexec_load": 104, "kexec_file_load": 294,
+        "init_module": 105, "delete_module": 106, "finit_module": 273, "sethostname": 161,
+        "setdomainname": 162, "settimeofday": 170, "clock_settime": 112, "adjtimex": 171,
+        "clock_adjtime": 266, "vhangup": 58, "nfsservctl": 42, "lookup_dcookie": 18,
+        "add_key": 217, "request_key": 218, "keyctl": 219, "bpf": 280, "perf_event_open": 241,
+        "userfaultfd": 282, "fanotify_init": 262, "fanotify_mark": 263,
+        "name_to_handle_at": 264, "open_by_handle_at": 265, "mbind": 235, "set_mempolicy": 237,
+        "get_mempolicy": 236, "migrate_pages": 238, "move_pages": 239,
+    },
+}  # fmt: skip
+_ENOSYS = {
+    "x86_64": {
+        "memfd_create": 319, "shmget": 29, "shmat": 30, "shmctl": 31, "shmdt": 67,
+        "semget": 64, "semop": 65, "semctl": 66, "semtimedop": 220,
+        "msgget": 68, "msgsnd": 69, "msgrcv": 70, "msgctl": 71,
+    },
+    "aarch64": {
+        "memfd_create": 279, "shmget": 194, "shmat": 196, "shmctl": 195, "shmdt": 197,
+        "semget": 190, "semop": 193, "semctl": 191, "semtimedop": 192,
+        "msgget": 186, "msgsnd": 189, "msgrcv": 188, "msgctl": 187,
+    },
+}  # fmt: skip
+_BY_ARGUMENT = {
+    "x86_64": {"clone": 56, "ioctl": 16, "socket": 41, "socketpair": 53, "personality": 135},
+    "aarch64": {"clone": 220, "ioctl": 29, "socket": 198, "socketpair": 199, "personality": 92},
+}
+_CLONE_NEW = 0x7E020000  # every CLONE_NEW* flag that clone(2) takes
+_TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
+_AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK = 1, 2, 10, 16
+
+
+def _step(code: int, jump_true: int, jump_false: int, value: int) -> bytes:
+    return struct.pack("=HBBI", code, jump_true, jump_false, value)
+
+
+def _refuse(errno: int) -> bytes:
+    return _step(_RET, 0, 0, _ERRNO | errno)
+
+
+def _argument(index: int) -> bytes:
+    # Little-endian: the low 32 bits come first, and the kernel looks at no more of an int.
+    return _step(_LOAD, 0, 0, _ARGS + 8 * index)
+
+
+def _only(index: int, allowed: tuple[int, ...]) -> list[bytes]:
+    """Refuse the call unless argument `index` is one of `allowed`."""
+    steps = [_argument(index)]
+    for position, value in enumerate(allowed):
+        steps.append(_step(_JEQ, len(allowed) - position, 0, value))
+    return [*steps, _refuse(EPERM), _step(_RET, 0, 0, _ALLOW)]
+
+
+def _for_call(number: int, body: list[bytes]) -> list[bytes]:
+    """`body` for one system call; it must end in a return. Others jump over it."""
+    return [_step(_JEQ, 0, len(body), number), *body]
+
+
+def _socket_rules() -> list[bytes]:
+    netlink = [_argument(2), _step(_JEQ, 0, 1, 0), _step(_RET, 0, 0, _ALLOW), _refuse(EPERM)]
+    plain = _only(0, (_AF_UNIX, _AF_INET, _AF_INET6))
+    return [_argument(0), _step(_JEQ, 0, len(netlink), _AF_NETLINK), *netlink, *plain]
+
+
+def filter_program(machine: str | None = None) -> bytes:
+    """The filter for `machine` (default: this one), as an array of struct sock_filter.
+
+    Raises ValueError for a machine whose numbers are not known: nothing may run there.
+    """
+    machine = machine or os.uname().machine
+    if machine not in _AUDIT_ARCH:
+        raise ValueError(f"no system call table for {machine}")
+    steps = [
+        _step(_LOAD, 0, 0, _ARCH),
+        _step(_JEQ, 1, 0, _AUDIT_ARCH[machine]),
+        _refuse(ENOSYS),
+        _step(_LOAD, 0, 0, _NR),
+    ]
+    if machine == "x86_64":
+        steps += [_step(_JGE, 0, 1, _X32_BIT), _refuse(ENOSYS)]
+    for errno, tables in (
+        (EPERM, (_COMMON_EPERM, _EPERM[machine])),
+        (ENOSYS, (_COMMON_ENOSYS, _ENOSYS[machine])),
+    ):
+        for table in tables:
+            for number in table.values():
+                steps += [_step(_JEQ, 0, 1, number), _refuse(errno)]
+    calls = _BY_ARGUMENT[machine]
+    clone = [
+        _argument(0),
+        _step(_JSET, 0, 1, _CLONE_NEW),
+        _refuse(EPERM),
+        _step(_RET, 0, 0, _ALLOW),
+    ]
+    ioctl = [
+        _argument(1),
+        _step(_JEQ, 1, 0, _TIOCSTI),
+        _step(_JEQ, 0, 1, _TIOCLINUX),
+        _refuse(EPERM),
+        _step(_RET, 0, 0, _ALLOW),
+    ]
+    steps += _for_call(calls["clone"], clone)
+    steps += _for_call(calls["ioctl"], ioctl)
+    steps += _for_call(calls["socket"], _socket_rules())
+    steps += _for_call(calls["socketpair"], _only(0, (_AF_UNIX,)))
+    steps += _for_call(calls["personality"], _only(0, (0, 8, 0xFFFFFFFF)))
+    steps.append(_step(_RET, 0, 0, _ALLOW))
+    return b"".join(steps)

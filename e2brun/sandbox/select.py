@@ -1,0 +1,34 @@
+"""Which backend runs it: E2B where there is a key, this machine otherwise, never neither."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from e2brun.errors import AuthenticationFailed
+from e2brun.sandbox.contract import Backend
+
+if TYPE_CHECKING:
+    from e2brun.settings import Settings
+
+
+def choose(settings: Settings, *, run_id: str, notice: Callable[[str], None]) -> Backend:
+    """The backend that `--on` asks for. Raises AuthenticationFailed: e2b without a key."""
+    if settings.on == "e2b" or (settings.on == "auto" and settings.api_key):
+        if not settings.api_key:
+            raise AuthenticationFailed("there is no E2B key")
+        from e2brun.sandbox.e2b.backend import E2BBackend
+
+        return E2BBackend(
+            settings.api_key,
+            api_url=settings.api_url,
+            sandbox_url=settings.sandbox_url,
+            domain=settings.domain,
+            run_id=run_id,
+            notice=notice,
+        )
+    if settings.on == "auto":
+        notice("no E2B key: running in the embedded sandbox on this machine (--on local)")
+    from e2brun.sandbox.local.backend import LocalBackend
+
+    return LocalBackend(cache_directory=str(settings.cache_dir))

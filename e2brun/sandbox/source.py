@@ -1,0 +1,119 @@
+"""What is to be run: a file of a known kind, code from the command line, or standard input."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from e2brun.errors import UsageError
+
+_LIMIT = 64 * 1024 * 1024
+_STDIN = 0
+_NAME_LIMIT = 200  # file systems stop at 255 bytes
+
+
+class Kind(StrEnum):
+    """How a source is run."""
+
+    PYTHON = "python"
+    SHELL = "shell"
+    JAVASCRIPT = "javascript"
+    NOTEBOOK = "notebook"
+
+
+_SUFFIXES = {
+    ".py": Kind.PYTHON,
+    ".sh": Kind.SHELL,
+    ".bash": Kind.SHELL,
+    ".js": Kind.JAVASCRIPT,
+    ".mjs": Kind.JAVASCRIPT,
+    ".cjs": Kind.JAVASCRIPT,
+    ".ipynb": Kind.NOTEBOOK,
+}
+_INTERPRETERS = {
+    b"python": Kind.PYTHON,
+    b"bash": Kind.SHELL,
+    b"sh": Kind.SHELL,
+    b"node": Kind.JAVASCRIPT,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Code and where it came from. `path` is None for code that is in no file."""
+
+    name: str  # as the user named it: in messages, and (its last part) inside the sandbox
+    content: bytes
+    kind: Kind
+    path: Path | None = None
+
+    @property
+    def inside(self) -> str:
+        """The file name it has in the sandbox's home directory."""
+        return self.path.name if self.path is not None else "main.py"
+
+    def argv(self, arguments: tuple[str, ...]) -> tuple[str, ...]:
+        """The command that runs it as a program."""
+        match self.kind:
+            case Kind.SHELL:
+                return ("bash", self.inside, *arguments)
+            case Kind.JAVASCRIPT:
+                return ("node", self.inside, *arguments)
+            case _:
+                return ("python3", self.inside if self.path is not None else "-", *arguments)
+
+
+def from_file(name: str) -> Source:
+    """Read a file to run. Raises UsageError: not there, not a file, of no known kind."""
+    path = Path(name)
+    try:
+        if path.is_dir():
+            raise UsageError(f"{name} is a directory", hint="Name the file in it that is to run.")
+        with path.open("rb") as file:
+            content = _read(file.fileno(), name)
+    except OSError as error:
+        raise UsageError(f"{name}: {error.strerror}") from error
+    if len(os.fsencode(path.name)) > _NAME_LIMIT:
+        raise UsageError(f"{name[:60]}…: the file name is too long")
+    return Source(name, content, _kind(path, content), path)
+
+
+def from_stdin() -> Source:
+    """Read a Python program from standard input to its end."""
+    try:
+        return Source("-", _read(_STDIN, "standard input"), Kind.PYTHON)
+    except OSError as error:
+        raise UsageError(f"standard input: {error.strerror}") from error
+
+
+def from_code(code: str) -> Source:
+    """Python code given on the command line."""
+    return Source("-c", code.encode("utf-8", "surrogateescape"), Kind.PYTHON)
+
+
+def _read(descriptor: int, name: str) -> bytes:
+    pieces: list[bytes] = []
+    size = 0
+    while piece := os.read(descriptor, 1024 * 1024):
+        pieces.append(piece)
+        size += len(piece)
+        if size > _LIMIT:
+            raise UsageError(f"{name}: more than {_LIMIT // 1024**2} MiB of code")
+    return b"".join(pieces)
+
+
+def _kind(path: Path, content: bytes) -> Kind:
+    kind = _SUFFIXES.get(path.suffix.lower())
+    if kind is None and content.startswith(b"#!"):
+        words = content.split(b"\n", 1)[0][2:].split()
+        for word in (word.rsplit(b"/", 1)[-1] for word in words):
+            kind = kind or _INTERPRETERS.get(word.rstrip(b"0123456789."))
+    if kind is None:
+        known = " ".join(_SUFFIXES)
+        raise UsageError(
+            f"{path}: unknown type of file",
+            hint=f"Known are {known}, and scripts whose first line names python, bash or node.",
+        )
+    return kind

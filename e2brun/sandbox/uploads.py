@@ -1,0 +1,62 @@
+"""`LOCAL[:REMOTE]`: what the user wants to have in the sandbox, file by file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from e2brun.errors import UsageError
+from e2brun.sandbox.contract import Upload
+
+
+def parse(argument: str, notice: Callable[[str], None]) -> Iterator[Upload]:
+    """The files of one `--file`; a directory gives every regular file below it.
+
+    Raises UsageError when there is nothing to read.
+    """
+    local, remote = split(argument)
+    path = Path(local)
+    if path.is_dir():
+        yield from _tree(path, remote or path.resolve().name, notice)
+        return
+    if remote is None or remote.endswith("/"):
+        remote = (remote or "") + path.name
+    yield _upload(path, remote)
+
+
+def split(argument: str) -> tuple[str, str | None]:
+    """Split at the last colon, unless all of it names a file that is there."""
+    if not Path(argument).exists() and ":" in argument:
+        first, second = argument.rsplit(":", 1)
+        if first and second:
+            return first, second
+    return argument, None
+
+
+def _upload(path: Path, remote: str) -> Upload:
+    if "\0" in remote:
+        raise UsageError(f"{path}: a file name cannot hold NUL")
+    if not path.exists():
+        raise UsageError(f"{path}: no such file", hint="--file takes LOCAL or LOCAL:REMOTE.")
+    if not path.is_file():
+        raise UsageError(f"{path}: neither a regular file nor a directory")
+    if not os.access(path, os.R_OK):
+        raise UsageError(f"{path}: it cannot be read")
+    return Upload(remote, path, executable=os.access(path, os.X_OK))
+
+
+def _tree(top: Path, remote: str, notice: Callable[[str], None]) -> Iterator[Upload]:
+    inside = top.resolve()
+    for directory, subdirectories, names in os.walk(top):
+        subdirectories.sort()
+        for name in sorted(names):
+            path = Path(directory, name)
+            # A checked-out repository may hold a link to ~/.ssh: what the link points at was
+            # not what the user named.
+            if path.is_symlink() and not path.resolve().is_relative_to(inside):
+                notice(f"left out {path}: a link that leads out of {top}")
+            elif not path.is_file():
+                notice(f"left out {path}: not a regular file")
+            else:
+                yield _upload(path, f"{remote.rstrip('/')}/{path.relative_to(top).as_posix()}")
