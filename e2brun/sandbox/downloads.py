@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
 
@@ -90,10 +91,8 @@ class _Tree:
                 self._fetch_directory(inside, directory, entry.name, depth)
 
     def _fetch_directory(self, remote: str, parent: int, name: str, depth: int) -> None:
-        try:
-            os.mkdir(name, dir_fd=parent)  # noqa: PTH102  # pathlib knows no dir_fd
-        except FileExistsError:
-            pass  # opened below, unless it is a link
+        with suppress(FileExistsError):  # opened below, unless it is a link
+            os.mkdir(name, dir_fd=parent)
         directory = os.open(name, _NOFOLLOW_DIRECTORY, dir_fd=parent)
         try:
             self._fetch_into(remote, directory, depth=depth + 1)
@@ -129,7 +128,7 @@ def _save(pieces: Iterator[bytes], directory: int, name: str) -> None:
                     view = view[os.write(file, view) :]
         finally:
             os.close(file)
-        os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)  # noqa: PTH104
+        os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
     except BaseException:
-        os.unlink(temporary, dir_fd=directory)  # noqa: PTH108
+        os.unlink(temporary, dir_fd=directory)
         raise

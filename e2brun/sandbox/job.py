@@ -95,7 +95,10 @@ def program(job: Job) -> Program:
     source = job.source
     files = job.uploads
     if source.path is not None:
-        files = (*files, Upload(source.inside, source.content, executable=source.kind is Kind.SHELL))
+        files = (
+            *files,
+            Upload(source.inside, source.content, executable=source.kind is Kind.SHELL),
+        )
     return Program(
         source.argv(job.arguments),
         files,

@@ -21,7 +21,9 @@ from e2brun.sandbox.local.seccomp import filter_program
 INSTALL = "Install it: apt-get update && apt-get install -y bubblewrap"
 OLDEST = (0, 8)
 _ARGS_FD, _FILTER_FD = 4, 5
-_AGENT = f"import sys; sys.path.insert(0, {AGENT_DIRECTORY!r}); import main; main.serve({CONTROL_FD})"
+_AGENT = (
+    f"import sys; sys.path.insert(0, {AGENT_DIRECTORY!r}); import main; main.serve({CONTROL_FD})"
+)
 
 
 class Bubblewrap:
@@ -48,9 +50,10 @@ class Bubblewrap:
 
     def start(self, jail: Jail, control: int) -> Jailed:
         """Start the agent inside, with `control` as its descriptor 3."""
-        if problem := self.problem():
+        problem = self.problem()
+        if problem is not None or self._executable is None:
+            problem = problem or Problem("bubblewrap is not installed", INSTALL)
             raise SandboxUnavailable(problem.what, hint=problem.remedy)
-        assert self._executable is not None  # problem() has seen to it
         arguments = _memory_file("arguments", b"\0".join(_arguments(jail)))
         program = _memory_file("filter", filter_program())
         complaints, complain = os.pipe()
@@ -76,9 +79,7 @@ def _arguments(jail: Jail) -> list[bytes]:
     return [os.fsencode(word) for word in words]
 
 
-def _launch(
-    bwrap: str, jail: Jail, owner: int, descriptors: tuple[int, int, int, int]
-) -> NoReturn:
+def _launch(bwrap: str, jail: Jail, owner: int, descriptors: tuple[int, int, int, int]) -> NoReturn:
     """In the child: build the tree, give up every right, become bubblewrap."""
     try:
         os.setsid()  # the terminal's Ctrl-C is for e2brun, which then ends the sandbox

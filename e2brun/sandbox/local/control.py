@@ -144,12 +144,7 @@ def _not_started(jailed: Jailed) -> SandboxUnavailable:
 
 
 def _report(message: bytes, ancillary: Sequence[tuple[int, int, bytes]]) -> Report:
-    pid = 0
-    for level, kind, data in ancillary:
-        if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
-            _close_all(data)  # nobody asked for descriptors
-        elif kind == _socket.SCM_CREDENTIALS:
-            pid = int.from_bytes(data[:4], "little")
+    pid = _sender(ancillary)
     name, *fields = message.split(b"\0")
     try:
         match name, fields:
@@ -161,7 +156,7 @@ def _report(message: bytes, ancillary: Sequence[tuple[int, int, bytes]]) -> Repo
                 return Exited(int(number), int(code) & 0xFF, int(signal) & 0x7F)
             case b"failed", [number, code, text]:
                 return Failed(int(number), int(code), text.decode(errors="replace"))
-            case (b"done" | b"halted"), [number]:
+            case ((b"done" | b"halted"), [number]):
                 return Done(int(number))
             case _:
                 pass
@@ -170,6 +165,13 @@ def _report(message: bytes, ancillary: Sequence[tuple[int, int, bytes]]) -> Repo
     raise SandboxLost("the sandbox's agent sent a malformed report")
 
 
-def _close_all(data: bytes) -> None:
-    for descriptor in array.array("i", data[: len(data) - len(data) % 4]):
-        os.close(descriptor)
+def _sender(ancillary: Sequence[tuple[int, int, bytes]]) -> int:
+    """The sender's pid as the kernel gives it; descriptors, which nobody asked for, are closed."""
+    pid = 0
+    for _, kind, data in ancillary:
+        if kind == _socket.SCM_RIGHTS:
+            for descriptor in array.array("i", data[: len(data) - len(data) % 4]):
+                os.close(descriptor)
+        elif kind == _socket.SCM_CREDENTIALS:
+            pid = int.from_bytes(data[:4], "little")
+    return pid

@@ -32,7 +32,8 @@ MAX_NAME = 1024
 MAX_VALUE = 1 * MIB
 MAX_TRACEBACK = 4 * MIB
 
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"')
+# The closing quote is optional, or a line of escaped quotes would cost quadratic time.
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -185,9 +186,9 @@ class FrameReader:
         return cast("dict[str, object]", raw)
 
     def _count_values(self, line: bytes) -> None:
-        # Before they are parsed. The cheap count is too high by what stands inside strings.
+        # Before they are parsed. The first count is too high by what stands inside strings.
         count = _separators(line)
-        if self._values + count > MAX_VALUES:
+        if count > 64:
             count = _separators(_STRING.sub(b"", line))
         self._values += count
         if self._values > MAX_VALUES:
@@ -199,9 +200,9 @@ class FrameReader:
             if key in TEXT_RESULT_KEYS:
                 result[key] = self._hold(_text(raw, key, self._max_frame))
             elif key in JSON_RESULT_KEYS:
-                if key != "json" and not isinstance(value, dict):
-                    raise ForgedFrames(f"a result whose {key} is not an object")
                 result[key] = self._checked(value, 0)
+                if key != "json" and not isinstance(result[key], dict):
+                    raise ForgedFrames(f"a result whose {key} is not an object")
             elif key == "is_main_result":
                 if not isinstance(value, bool):
                     raise ForgedFrames("a result whose is_main_result is not a boolean")

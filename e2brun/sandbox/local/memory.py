@@ -28,7 +28,7 @@ class MemoryWatch:
         try:
             self._proc = self._keep(f"{root}/proc", os.O_RDONLY | os.O_DIRECTORY)
             self._disk = self._keep(f"{root}{HOME}", os.O_PATH)
-            self._shm = self._keep(f"{root}/dev/shm", os.O_PATH)
+            self._shm = self._keep(f"{root}/dev/shm", os.O_PATH)  # noqa: S108
         except OSError as error:
             self.close()
             raise SandboxLost(f"the sandbox cannot be watched: {error.strerror}") from error
@@ -69,7 +69,7 @@ class MemoryWatch:
 
     def _processes(self) -> list[str]:
         # 1 is the agent.
-        return [name for name in os.listdir(self._proc) if name.isdigit() and name != "1"]  # noqa: PTH208
+        return [name for name in os.listdir(self._proc) if name.isdigit() and name != "1"]
 
     def _proportional(self, processes: list[str]) -> tuple[int, int]:
         """Private and shared bytes with every shared page counted once (Pss, proc(5))."""
@@ -119,7 +119,7 @@ def _kilobytes(text: bytes, field: bytes) -> int:
 
 
 def _host_shared() -> int:
-    with open("/proc/meminfo", "rb") as file:  # noqa: PTH123
+    with open("/proc/meminfo", "rb") as file:
         return _kilobytes(file.read(), b"Shmem:")
 
 

@@ -90,7 +90,9 @@ class LocalSandbox:
         except SandboxLost as error:
             outcome = Outcome.KILLED if self._killed else following.verdict or Outcome.LOST
             return Execution(
-                outcome, execution_time=monotonic() - started, detail=self._why(outcome, timeout, error)
+                outcome,
+                execution_time=monotonic() - started,
+                detail=self._why(outcome, timeout, error),
             )
         elapsed = monotonic() - started
         if following.verdict is not None:

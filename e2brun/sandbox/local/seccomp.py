@@ -22,7 +22,12 @@ _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _X32_BIT = 0x40000000
 
 # Numbers from 424 on are the same everywhere.
-_COMMON_EPERM = {"process_madvise": 440, "pidfd_getfd": 438, "quotactl_fd": 443, "memfd_secret": 447}
+_COMMON_EPERM = {
+    "process_madvise": 440,
+    "pidfd_getfd": 438,
+    "quotactl_fd": 443,
+    "memfd_secret": 447,
+}
 # ENOSYS where a library is known to fall back to an older call (clone3 -> clone), or where the
 # call would hide memory from our accounting: memfd and System V objects belong to no process.
 _COMMON_ENOSYS = {

@@ -64,7 +64,7 @@ def read_only_binds(jail: Jail) -> list[Bind]:
     binds += [
         Bind(f"/{name}", f"/{name}")
         for name in _SYSTEM
-        if os.path.isdir(f"/{name}") and not os.path.islink(f"/{name}")  # noqa: PTH
+        if os.path.isdir(f"/{name}") and not os.path.islink(f"/{name}")
     ]
     if not python.prefix.startswith("/usr"):
         binds += [
@@ -74,7 +74,7 @@ def read_only_binds(jail: Jail) -> list[Bind]:
     binds += [Bind(f"{STAGE}/empty", place) for place in python.site_packages]
     if jail.layer:
         binds.append(Bind(jail.layer, python.purelib or user_site(jail)))
-    agent = os.path.join(os.path.dirname(os.path.abspath(__file__)), "agent")  # noqa: PTH
+    agent = os.path.join(os.path.dirname(os.path.abspath(__file__)), "agent")
     binds.append(Bind(agent, AGENT_DIRECTORY))
     binds += [Bind(f"/etc/{name}", f"/etc/{name}") for name in _ETC_DIRECTORIES]
     return binds
@@ -180,7 +180,7 @@ def _etc(jail: Jail, host_files: dict[str, bytes]) -> None:
         files["resolv.conf"] = _RESOLV.encode()
     for name, content in files.items():
         if content:
-            with open(f"{ROOT}/etc/{name}", "wb") as file:  # noqa: PTH
+            with open(f"{ROOT}/etc/{name}", "wb") as file:
                 file.write(content)
 
 
@@ -189,15 +189,15 @@ def _own_writable(owner: int, shm_size: int) -> None:
     flags = syscalls.MS_NOSUID | syscalls.MS_NODEV
     syscalls.mount("e2brun-shm", f"{STAGE}/shm", "tmpfs", flags, options)
     for place, _ in writable_binds():
-        os.chmod(place, 0o1777)  # noqa: S103, PTH
-    os.chmod(f"{STAGE}/home", 0o755)  # noqa: S103, PTH
+        os.chmod(place, 0o1777)  # noqa: S103
+    os.chmod(f"{STAGE}/home", 0o755)  # noqa: S103
     if os.geteuid() == 0:
         os.chown(f"{STAGE}/home", owner, owner)
 
 
 def _make_directory(path: str) -> None:
-    if not os.path.isdir(path):  # noqa: PTH
-        os.makedirs(path, 0o755)  # noqa: PTH
+    if not os.path.isdir(path):
+        os.makedirs(path, 0o755)
 
 
 def _open(path: str) -> int | None:
@@ -209,7 +209,7 @@ def _open(path: str) -> int | None:
 
 def _content(path: str) -> bytes:
     try:
-        with open(path, "rb") as file:  # noqa: PTH
+        with open(path, "rb") as file:
             return file.read()
     except OSError:
         return b""

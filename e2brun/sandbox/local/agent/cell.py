@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from types import CodeType
     from typing import Any
 
-__builtins__ = dict(vars(builtins))  # ours work on whatever a cell does to its own
+globals()["__builtins__"] = dict(vars(builtins))  # ours work on whatever a cell does to its own
 
 CO_COROUTINE = 0x80  # inspect.CO_COROUTINE, without the import
 NEED_LOOP = frozenset({"create_task", "ensure_future", "get_running_loop"})

@@ -1,5 +1,6 @@
 """The two pipes to the host: cells come in, frames go out; never from a forked child."""
 
+# ruff: noqa: TID252 - inside the sandbox this package has another name
 from __future__ import annotations
 
 import builtins
@@ -13,19 +14,18 @@ from .jsontext import Fragment, parse, quote
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Union
 
     from .interrupts import Interrupts
 
-    Field = Union[str, bool, int, Fragment]
+    Field = str | bool | int | Fragment
 
-__builtins__ = dict(vars(builtins))  # ours work on whatever a cell does to its own
+globals()["__builtins__"] = dict(vars(builtins))  # ours work on whatever a cell does to its own
 
 MIB = 1024 * 1024
 MAX_RESULT = 32 * MIB
 # A little under what the host's reader takes, so that an honest cell never trips it.
 MAX_CELL = 224 * MIB
-MAX_CELL_VALUES = 900_000
+MAX_CELL_VALUES = 800_000
 MAX_RESULTS = 1000
 
 
@@ -39,7 +39,7 @@ class Channel:
         self._interrupts = interrupts
         self._pid = getpid()
         self._lock = allocate_lock()
-        self._running = False
+        self._running = self._left_out = False
         self._bytes = self._values = self._results = 0
         for fd in (cells_fd, frames_fd):
             os.set_inheritable(fd, False)
@@ -84,6 +84,7 @@ class Channel:
     def start(self, execution_count: int) -> None:
         """Say that the cell was taken; results may follow."""
         self._bytes = self._values = self._results = 0
+        self._left_out = False
         self._running = True
         self._send({"type": "started", "execution_count": execution_count})
 
@@ -107,11 +108,12 @@ class Channel:
         send it to."""
         if not self._running or self.in_child:
             return False
-        self._results += 1
-        if self._results > MAX_RESULTS - (not main):  # the last one is kept for the main result
-            if self._results == MAX_RESULTS:
-                complain("more than %d results in one cell; the rest are left out" % MAX_RESULTS)
+        if self._results >= MAX_RESULTS - (not main):  # the last place is the main result's
+            if not self._left_out:
+                complain(f"more than {MAX_RESULTS} results in one cell; the rest are left out")
+            self._left_out = True
             return True
+        self._results += 1
         held = self._interrupts.hold()
         try:
             flush()
@@ -165,8 +167,7 @@ class Channel:
 
 
 def _too_large(size: int, what: str, limit: int) -> str:
-    note = "<result too large: %.1f MiB; the limit for %s is %d MiB>"
-    return note % (size / MIB, what, limit // MIB)
+    return f"<result too large: {size / MIB:.1f} MiB; the limit for {what} is {limit // MIB} MiB>"
 
 
 def _json(field: Field) -> str:
@@ -185,7 +186,7 @@ def flush() -> None:
     for stream in {id(stream): stream for stream in (sys.stdout, sys.stderr, *_streams)}.values():
         try:
             stream.flush()
-        except BaseException:  # noqa: BLE001, PERF203 - a stream of theirs: closed, or anything
+        except BaseException:  # noqa: BLE001, S112 - a stream of theirs: closed, or anything
             continue
 
 

@@ -1,12 +1,13 @@
 """Turn a value into what a notebook shows of it: its mime types under E2B's names."""
 
+# ruff: noqa: TID252 - inside the sandbox this package has another name
 from __future__ import annotations
 
 import builtins
 import sys
 
 from .channel import complain
-from .jsontext import MAX_VALUES, Fragment, NotJson
+from .jsontext import MAX_VALUES, Fragment, NotJsonError, is_a
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     Fields = dict[str, "str | Fragment"]
 
-__builtins__ = dict(vars(builtins))  # ours work on whatever a cell does to its own
+globals()["__builtins__"] = dict(vars(builtins))  # ours work on whatever a cell does to its own
 
 KEYS = {
     "text/plain": "text",
@@ -58,8 +59,7 @@ class Display:
         for obj in objs:
             if raw and isinstance(obj, dict):
                 fields: Fields = {}
-                bundle: dict[object, object] = obj
-                _add_bundle(fields, bundle)
+                _add_bundle(fields, obj)
                 self._channel.result(fields, main=False)
             else:
                 self._send(obj, main=False)
@@ -73,7 +73,7 @@ class Display:
         else:
             fields.update(_rich(value))
         if not self._channel.result(fields, main):
-            print(fields["text"])
+            print(fields["text"])  # noqa: T201 - as `display` does where there is no notebook
 
 
 def text_of(value: object) -> str:
@@ -87,13 +87,13 @@ def text_of(value: object) -> str:
     return text[1:-1] if quoted else text
 
 
-def _rich(value: object) -> Fields:
+def _rich(value: Any) -> Fields:
     fields: Fields = {}
     _add_bundle(fields, _call(value, "_repr_mimebundle_", include=None, exclude=None))
     for key in METHODS:
         if key not in fields:
             _add(fields, key, _call(value, f"_repr_{key}_"))
-    if isinstance(value, (list, dict)) and "json" not in fields:
+    if is_a(value, list, dict) and "json" not in fields:
         _add(fields, "json", value)
     if _is_frame(value) and "data" not in fields:
         columns = _attempt(value, "to_dict", lambda: _columns(value))
@@ -102,13 +102,12 @@ def _rich(value: object) -> Fields:
     return fields
 
 
-def _add_bundle(fields: Fields, bundle: object) -> None:
+def _add_bundle(fields: Fields, bundle: Any) -> None:
     """Take what a mime bundle holds; types that E2B has no name for go under `extra`."""
-    if not isinstance(bundle, dict):
+    if not is_a(bundle, dict):
         return
-    by_type: dict[object, object] = bundle
     extra: dict[str, object] = {}
-    for mime, data in by_type.items():
+    for mime, data in bundle.items():
         if isinstance(mime, str) and mime in KEYS:
             _add(fields, KEYS[mime], data)
         elif isinstance(mime, str) and data is not None:
@@ -132,7 +131,7 @@ def _add(fields: Fields, key: str, data: object) -> None:
 def _add_json(fields: Fields, key: str, data: object, lenient: bool) -> None:
     try:
         fields[key] = Fragment(data, lenient)
-    except NotJson:
+    except NotJsonError:
         return
     except Exception as error:  # noqa: BLE001 - a list or dict of theirs with methods of its own
         _tell(data, key, error)
@@ -144,7 +143,7 @@ def _call(value: object, name: str, **arguments: object) -> Any:
     if method is None:
         return None
     given = _attempt(value, name, lambda: method(**arguments))
-    return given[0] if isinstance(given, tuple) and given else given
+    return given[0] if is_a(given, tuple) and given else given
 
 
 def _method(value: object, name: str) -> Callable[..., Any] | None:
@@ -195,7 +194,7 @@ def _columns(frame: Any) -> Fragment | None:
         return None
     try:
         return Fragment(frame.to_dict(orient="list"), lenient=True)
-    except NotJson:
+    except NotJsonError:
         return None
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from traceback import TracebackException
     from types import TracebackType
 
-__builtins__ = dict(vars(builtins))  # ours work on whatever a cell does to its own
+globals()["__builtins__"] = dict(vars(builtins))  # ours work on whatever a cell does to its own
 
 HEADER = "Traceback (most recent call last):"
 MAX_NAME = 200
@@ -34,14 +34,14 @@ def describe(error: BaseException, cells: Container[str]) -> tuple[str, str, str
 
 def exit_code(leaving: SystemExit) -> int:
     """The status with which Python would leave, 0 to 255; anything but a number is printed."""
-    asked: object = leaving.code
-    if asked is None:
-        return 0
-    if isinstance(asked, int):
-        return int.__and__(asked, 0xFF) if -(2**63) <= asked < 2**63 else 0xFF
     try:
-        print(asked, file=sys.stderr)
-    except BaseException:  # noqa: BLE001 - their __str__ or their stream
+        asked: object = leaving.code
+        if asked is None:
+            return 0
+        if isinstance(asked, int):
+            return int.__and__(asked, 0xFF) if -(2**63) <= asked < 2**63 else 0xFF
+        print(asked, file=sys.stderr)  # noqa: T201 - as Python does
+    except BaseException:  # noqa: BLE001 - their class, their __str__ or their stream
         return 1
     return 1
 

@@ -1,5 +1,6 @@
 """Matplotlib as in a notebook: what is open when a cell ends is shown once and closed."""
 
+# ruff: noqa: TID252 - inside the sandbox this package has another name
 from __future__ import annotations
 
 import builtins
@@ -7,7 +8,7 @@ import sys
 
 from .channel import complain
 from .display import text_of
-from .jsontext import Fragment, NotJson
+from .jsontext import Fragment, NotJsonError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from .channel import Channel
 
-__builtins__ = dict(vars(builtins))  # ours work on whatever a cell does to its own
+globals()["__builtins__"] = dict(vars(builtins))  # ours work on whatever a cell does to its own
 
 
 class Figures:
@@ -111,12 +112,9 @@ def _png(figure: Any) -> str | None:
 
 def _chart(figure: object) -> Fragment | None:
     try:
-        from e2b_charts import (  # type: ignore[import-not-found, unused-ignore]
-            chart_figure_to_dict,  # pyright: ignore[reportMissingImports, reportUnknownVariableType]
-        )
-
-        return Fragment(chart_figure_to_dict(figure), lenient=True)
-    except NotJson:
+        charts: Any = __import__("e2b_charts")
+        return Fragment(charts.chart_figure_to_dict(figure), lenient=True)
+    except NotJsonError:
         return None
     except Exception:  # noqa: BLE001 - not installed, or a kind of figure it does not know
         return None

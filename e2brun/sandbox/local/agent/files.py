@@ -1,5 +1,7 @@
 """Files in and out, from inside: whatever a name here points to, it points inside."""
 
+from __future__ import annotations
+
 import errno
 import os
 import stat
@@ -7,7 +9,7 @@ import stat
 PIECE = 1024 * 1024
 
 
-def write(path, data, descriptors, mode):
+def write(path: str, data: bytes, descriptors: list[int], mode: int) -> None:
     """Create or replace a regular file from bytes, or from a pipe until its end."""
     directory = os.path.dirname(path)
     if directory:
@@ -30,7 +32,7 @@ def write(path, data, descriptors, mode):
         os.close(file)
 
 
-def read(path, pipe):
+def read(path: str, pipe: int) -> None:
     """Copy a regular file into `pipe`."""
     file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
@@ -44,7 +46,7 @@ def read(path, pipe):
         os.close(file)
 
 
-def names(path, pipe):
+def names(path: str, pipe: int) -> None:
     """`kind size name NUL` for each entry of a directory, into `pipe`."""
     with os.scandir(os.fsencode(path)) as entries:
         for entry in entries:
@@ -56,7 +58,7 @@ def names(path, pipe):
             _write_all(pipe, record + entry.name + b"\0")
 
 
-def _kind(mode):
+def _kind(mode: int) -> str:
     if stat.S_ISREG(mode):
         return "file"
     if stat.S_ISDIR(mode):
@@ -64,7 +66,7 @@ def _kind(mode):
     return "symlink" if stat.S_ISLNK(mode) else "other"
 
 
-def _only_regular(file, path):
+def _only_regular(file: int, path: str) -> None:
     mode = os.fstat(file).st_mode
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
@@ -72,7 +74,7 @@ def _only_regular(file, path):
         raise OSError(errno.EINVAL, "not a regular file", path)
 
 
-def _write_all(descriptor, data):
+def _write_all(descriptor: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]

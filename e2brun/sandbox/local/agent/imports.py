@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     Action = Callable[[Any], None]
 
-__builtins__ = dict(vars(builtins))  # ours work on whatever a cell does to its own
+globals()["__builtins__"] = dict(vars(builtins))  # ours work on whatever a cell does to its own
 
 
 def when_imported(actions: dict[str, Action]) -> None:

@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     import signal
     from collections.abc import Callable
     from types import FrameType
-    from typing import Any, Union
+    from typing import Any
 
-    Handler = Union[Callable[[int, Union[FrameType, None]], Any], int, None]
+    Handler = Callable[[int, FrameType | None], Any] | int | None
 else:
     import _signal as signal  # the same functions without 3 ms of enum
 
-__builtins__ = dict(vars(builtins))  # ours work on whatever a cell does to its own
+globals()["__builtins__"] = dict(vars(builtins))  # ours work on whatever a cell does to its own
 
 
 class Interrupts:

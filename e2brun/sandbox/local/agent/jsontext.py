@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import builtins
 import sys
-from _json import encode_basestring_ascii as quote
-from _json import make_scanner
+from _json import encode_basestring_ascii, make_scanner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-__builtins__ = dict(vars(builtins))  # ours work on whatever a cell does to its own
+globals()["__builtins__"] = dict(vars(builtins))  # ours work on whatever a cell does to its own
 
 MAX_DEPTH = 60
 MAX_VALUES = 250_000
 INT64 = 2**63
 
+quote = encode_basestring_ascii
 
-class NotJson(Exception):
+
+class NotJsonError(Exception):
     """This value has no faithful, bounded JSON form."""
 
 
@@ -39,41 +40,44 @@ def parse(text: str) -> Any:
     return _scan(text, 0)[0]
 
 
+def is_a(value: object, *kinds: type) -> bool:
+    """`isinstance` of what comes from the user, whose type stays anything."""
+    return isinstance(value, kinds)
+
+
 class Fragment:
     """A value as JSON text, with what it will cost the reader: values, bytes of strings."""
 
     __slots__ = ("size", "text", "values")
 
     def __init__(self, value: object, lenient: bool = False) -> None:
-        """Raises NotJson; `lenient` writes dates as ISO, array scalars as numbers, rest as str."""
+        """Raises NotJsonError; `lenient` writes dates in ISO form, other foreign things as str."""
         self.values = 0
         self.size = 0
         self.text = self._write(value, lenient, 0)
 
-    def _write(self, value: object, lenient: bool, depth: int) -> str:
+    def _write(self, value: Any, lenient: bool, depth: int) -> str:
         self.values += 1
         if self.values > MAX_VALUES or depth > MAX_DEPTH:
-            raise NotJson
+            raise NotJsonError
         if isinstance(value, str):
             return self._string(value)
-        if isinstance(value, dict):
-            pairs: dict[object, object] = value
-            return "{" + ",".join(self._pairs(pairs, lenient, depth + 1)) + "}"
-        if isinstance(value, (list, tuple)):
-            items: tuple[object, ...] = tuple(value)
-            return "[" + ",".join([self._write(item, lenient, depth + 1) for item in items]) + "]"
+        if is_a(value, dict):
+            return "{" + ",".join(self._pairs(value, lenient, depth + 1)) + "}"
+        if is_a(value, list, tuple):
+            return "[" + ",".join([self._write(item, lenient, depth + 1) for item in value]) + "]"
         scalar = _scalar(value)
         if scalar is not None:
             return scalar
         if not lenient:
-            raise NotJson
+            raise NotJsonError
         return self._write(_simpler(value), lenient, depth + 1)
 
     def _pairs(self, pairs: Mapping[object, object], lenient: bool, depth: int) -> list[str]:
         written: list[str] = []
         for key, value in pairs.items():
             if not isinstance(key, str) and not lenient:
-                raise NotJson
+                raise NotJsonError
             name = key if isinstance(key, str) else str(key)
             written.append(self._string(name) + ":" + self._write(value, lenient, depth))
         return written

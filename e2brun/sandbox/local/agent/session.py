@@ -1,5 +1,6 @@
 """The user's session: one namespace and its cells, one after the other, until the host hangs up."""
 
+# ruff: noqa: TID252 - inside the sandbox this package has another name
 from __future__ import annotations
 
 import builtins
@@ -7,19 +8,20 @@ import os
 import sys
 
 from .cell import Compiler, Runner, dedented
-from .channel import Channel, flush
+from .channel import Channel, complain, flush
 from .display import Display
 from .failure import describe, exit_code
 from .figures import Figures
 from .imports import when_imported
 from .interrupts import Interrupts
+from .jsontext import is_a
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-__builtins__ = dict(vars(builtins))  # ours work on whatever a cell does to its own
+globals()["__builtins__"] = dict(vars(builtins))  # ours work on whatever a cell does to its own
 
 _environ = os.environ
 _MISSING = object()
@@ -88,8 +90,9 @@ class Session:
         self._channel.end()
 
     def _outcome(self, code: str, env: dict[str, str]) -> BaseException | None:
-        previous = {name: _environ.get(name) for name in env}
+        previous: dict[str, str | None] = {}
         try:
+            previous = {name: _environ.get(name) for name in env}
             _set_environment(env)
             self._interrupts.arm()
             self._execute(code, f"<cell {self._count}>")
@@ -120,10 +123,9 @@ class Session:
             self._underscore = self._namespace["_"] = value
 
     def _fill_linecache(self, linecache: Any, name: str | None = None) -> None:
-        cache = getattr(linecache, "cache", None)
-        if isinstance(cache, dict):
-            entries: dict[str, Any] = cache
-            entries.update(self._sources if name is None else {name: self._sources[name]})
+        cache: Any = getattr(linecache, "cache", None)
+        if is_a(cache, dict):
+            cache.update(self._sources if name is None else {name: self._sources[name]})
 
     def _take_over_pictures(self, module: Any) -> None:
         display = self._display.display
@@ -143,7 +145,7 @@ class Session:
             code = exit_code(error)
         elif error is not None:
             code = 1
-            print(describe(error, self._sources)[2], end="", file=sys.stderr)
+            complain(describe(error, self._sources)[2].rstrip("\n"))
         else:
             code = 0
         raise SystemExit(code)
@@ -168,5 +170,5 @@ def _set_environment(values: dict[str, str] | dict[str, str | None]) -> None:
                 _environ.pop(name, None)
             else:
                 _environ[name] = value
-        except (ValueError, OSError):  # noqa: PERF203 - a name with `=` or NUL is no variable
+        except Exception:  # noqa: BLE001, S112 - `=` in the name, or builtins taken from under it
             continue

@@ -1,0 +1,23 @@
+"""Where every `e2brun` command starts."""
+
+import sys
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    from e2brun.cli.guard import guarded
+
+    words = sys.argv[1:]
+    # `e2brun exec FILE ARGS...` with no option of ours: there is nothing to parse, and not
+    # importing the parser halves the time to the program's first line.
+    if len(words) > 1 and words[0] == "exec" and words[1][:1] not in {"-", ""}:
+        from e2brun.cli.execution import Request, execute
+
+        sys.exit(guarded(lambda: execute(Request(target=words[1], arguments=tuple(words[2:])))))
+    from e2brun.cli.app import run
+
+    sys.exit(guarded(run))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""The command line's tree of commands. Each lives in its own file and imports its own parts."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from e2brun.cli.exec import exec_command
+from e2brun.errors import UsageError
+
+app = typer.Typer(
+    name="e2brun",
+    help="Run code that nobody has reviewed, in a sandbox: E2B's cloud, or this machine.",
+    epilog="Examples: e2brun exec hello.py | e2brun exec -c '1 + 1' | e2brun doctor",
+    no_args_is_help=True,
+    rich_markup_mode=None,  # the help is text; Rich costs 40 ms and draws boxes
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+app.command(
+    "exec",
+    # Everything after FILE is the program's own, as it is with `python FILE`.
+    context_settings={"allow_interspersed_args": False, "ignore_unknown_options": False},
+)(exec_command)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        from e2brun import __version__
+
+        typer.echo(f"e2brun {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Only the options that stand before any command."""
+
+
+@app.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Install what apt can install, after asking.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Say what works here, what does not, and what to do about it."""
+    from e2brun.cli.doctor import examine
+
+    raise typer.Exit(examine(as_json=as_json, fix=fix, yes=yes))
+
+
+def run() -> int:
+    """Parse the command line and run what it says. Returns the exit code."""
+    try:
+        code: object = app(standalone_mode=False)
+    except Exception as error:
+        # Typer 0.27 and later bring a click of their own, earlier ones use click's: the same
+        # exception has two classes, and one look.
+        if not hasattr(error, "format_message"):
+            raise
+        if type(error).__name__ == "NoArgsIsHelpError":
+            typer.echo(error.format_message(), err=True)
+            return UsageError.exit_code
+        raise _usage_error(error.format_message()) from error
+    return code if isinstance(code, int) else 0
+
+
+def _usage_error(message: str) -> UsageError:
+    """What was wrong with the command line, as an error of ours; with `--json`, as JSON, too."""
+    import sys
+
+    wrong = UsageError(message, hint="See `e2brun --help` or `e2brun exec --help`.")
+    if "--json" in sys.argv[1:]:
+        from e2brun.report.execution_json import failure_document
+        from e2brun.report.safe import ascii_json
+
+        nowhere = failure_document(
+            wrong, sandbox_id=None, backend=None, template=None, run_id=None
+        )
+        typer.echo(ascii_json(nowhere))
+    return wrong

@@ -1,0 +1,202 @@
+"""Everything `exec` says: the program's output on its way, and our own lines on stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from e2brun.errors import E2brunError
+from e2brun.report.streams import FdWriter, LogLines, OutputStream, writer_for
+from e2brun.sandbox.contract import Execution, Outcome, Result, Sandbox
+from e2brun.sandbox.diagnosis import TAIL, explained
+from e2brun.sandbox.job import Outputs
+
+if TYPE_CHECKING:
+    from e2brun.cli.guard import Interrupted
+    from e2brun.sandbox.notebook import CellRun
+    from e2brun.settings import Settings
+
+_DEFAULT_LIMIT = 10 * 1024 * 1024
+
+
+class Console:
+    """One run's outputs. With `as_json` nothing but one document goes to stdout."""
+
+    def __init__(self, *, as_json: bool, quiet: bool) -> None:
+        self.backend = ""
+        self._as_json, self._quiet = as_json, quiet
+        self._sandbox_id = self._template = self._run_id = ""
+        self._color = True
+        self._limit = _DEFAULT_LIMIT
+        self._writers = _writers(github=False)
+        self._stdout = self._stderr = OutputStream(0, None, keep=False)
+        self._logs: LogLines | None = None
+        self._stderr_tail = b""
+        self._heard = [0, 0]  # how much of the kept text earlier cells had
+
+    def configure(self, settings: Settings, run_id: str) -> None:
+        """Take over how to speak; until then nobody has said otherwise."""
+        self._run_id = run_id
+        self._color = not (settings.no_color or settings.dumb_terminal)
+        self._limit = settings.max_output
+        self._writers = _writers(github=settings.github_actions)
+
+    def outputs(self, *, keep: bool = False) -> Outputs:
+        """Where a run's output goes as it comes."""
+        forward = (None, None) if self._as_json else self._writers
+        if self._as_json:
+            self._logs = LogLines(self._limit)
+        keep = keep or self._as_json
+        self._stdout = OutputStream(self._limit, forward[0], keep=keep)
+        self._stderr = OutputStream(self._limit, forward[1], keep=keep)
+        return Outputs(self._take_stdout, self._take_stderr, self._show_result, self._since_last)
+
+    def created(self, sandbox: Sandbox) -> None:
+        """Remember whose output this is."""
+        self._sandbox_id, self._template = sandbox.id, sandbox.template
+
+    def notice(self, line: str) -> None:
+        """One line of ours, unless `--quiet`."""
+        if not self._quiet:
+            self._say(f"e2brun: {line}")
+
+    def complain(self, error: E2brunError) -> None:
+        """An error that is not the end of everything; said even with `--quiet`."""
+        from e2brun.cli.guard import complain
+
+        complain(error)
+
+    def save_results(self, execution: Execution, directory: Path) -> None:
+        """Write the rich results into a directory and say where each is."""
+        from e2brun.report.results import save_results
+
+        for path in save_results(execution.results, directory):
+            self.notice(f"saved {path}")
+
+    def finished(self, execution: Execution, *, fetched: list[Path]) -> Execution:
+        """Say how it ended; gives back the execution with its error explained."""
+        execution = explained(execution, self._stderr_tail)
+        for path in fetched:
+            self.notice(f"fetched {path}")
+        if self._as_json:
+            self._print_document(execution)
+            return execution
+        for writer in self._writers:
+            with suppress(BrokenPipeError):
+                writer.finish()
+        self._show_error(execution)
+        if not self._quiet:
+            self._close(execution)
+        return execution
+
+    def failed(self, error: E2brunError) -> int:
+        """Nothing ran, or nobody can tell: say why. Returns the exit code."""
+        if self._as_json:
+            from e2brun.report.execution_json import failure_document
+            from e2brun.report.safe import ascii_json
+
+            document = failure_document(
+                error,
+                sandbox_id=self._sandbox_id or None,
+                backend=self.backend or None,
+                template=self._template or None,
+                run_id=self._run_id,
+            )
+            self._write(1, ascii_json(document).encode() + b"\n")
+        self.complain(error)
+        return error.exit_code
+
+    def interrupted(self, why: Interrupted) -> None:
+        """A signal ended us: with `--json` there is a document all the same."""
+        if self._as_json:
+            self._print_document(explained(Execution(Outcome.KILLED, detail=str(why)), b""))
+
+    def _print_document(self, execution: Execution) -> None:
+        from e2brun.report.execution_json import execution_document
+        from e2brun.report.safe import ascii_json
+
+        document = execution_document(
+            execution,
+            self._stdout,
+            self._stderr,
+            logs=self._logs.lines() if self._logs is not None else [],
+            sandbox_id=self._sandbox_id,
+            backend=self.backend,
+            template=self._template,
+            run_id=self._run_id,
+        )
+        self._write(1, ascii_json(document).encode() + b"\n")
+
+    def _take_stdout(self, data: bytes) -> None:
+        if self._logs is not None:
+            self._logs.feed("stdout", data)
+        self._stdout(data)
+
+    def _take_stderr(self, data: bytes) -> None:
+        self._stderr_tail = (self._stderr_tail + data[-TAIL:])[-TAIL:]
+        if self._logs is not None:
+            self._logs.feed("stderr", data)
+        self._stderr(data)
+
+    def _since_last(self, _: CellRun | None) -> tuple[str, str]:
+        """What both streams got since this was last asked: one cell's output."""
+        whole = (self._stdout.text(), self._stderr.text())
+        parts = (whole[0][self._heard[0] :], whole[1][self._heard[1] :])
+        self._heard = [len(whole[0]), len(whole[1])]
+        return parts
+
+    def _show_result(self, result: Result) -> None:
+        if self._as_json:
+            return
+        from e2brun.report.results import text_of
+
+        if text := text_of([result]):
+            with suppress(BrokenPipeError):
+                self._stdout(text.encode("utf-8", "replace") + b"\n")
+
+    def _show_error(self, execution: Execution) -> None:
+        """The traceback of a cell, which (unlike a program's) is not in its stderr."""
+        error = execution.error
+        if error is None:
+            return
+        if error.traceback and error.traceback.encode() not in self._stderr_tail:
+            with suppress(BrokenPipeError):
+                self._writers[1](error.traceback.rstrip().encode("utf-8", "replace") + b"\n")
+
+    def _close(self, execution: Execution) -> None:
+        from e2brun.report.closing import print_closing
+
+        if os.isatty(2) and not (
+            self._stderr.ends_line and (self._stdout.ends_line or not os.isatty(1))
+        ):
+            self._write(2, b"\n")
+        error = execution.error
+        if error is not None and error.hint:
+            self._say(f"e2brun: {error.hint}")
+        print_closing(
+            execution,
+            sandbox_id=self._sandbox_id,
+            backend=self.backend,
+            truncated={"stdout": self._stdout.dropped, "stderr": self._stderr.dropped},
+            color=self._color,
+        )
+
+    def _say(self, line: str) -> None:
+        from e2brun.report.safe import one_line
+
+        print(one_line(line, 4000), file=sys.stderr, flush=True)  # noqa: T201
+
+    def _write(self, descriptor: int, data: bytes) -> None:
+        with suppress(BrokenPipeError):  # nobody listens any more; the exit code still says it
+            writer_for(descriptor, is_terminal=False, github=False)(data)
+
+
+def _writers(*, github: bool) -> tuple[FdWriter, FdWriter]:
+    """Where stdout and stderr of a program go: through what makes them safe to look at."""
+    return (
+        writer_for(1, is_terminal=os.isatty(1), github=github),
+        writer_for(2, is_terminal=os.isatty(2), github=github),
+    )

@@ -1,0 +1,117 @@
+"""`e2brun exec`, step by step: settings, job, sandbox, report."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from e2brun.cli.console import Console
+from e2brun.cli.guard import Interrupted
+from e2brun.errors import E2brunError, SandboxError
+from e2brun.sandbox import job as jobs
+from e2brun.sandbox.contract import Execution, Outcome
+from e2brun.sandbox.select import choose
+from e2brun.settings import Flag, Settings, load_settings
+
+_BROKEN = 125
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What was asked on the command line."""
+
+    target: str | None = None  # a file, `-`, or None with `code`
+    arguments: tuple[str, ...] = ()
+    code: str | None = None
+    cell: bool = False
+    stdin: bool = False
+    install: tuple[str, ...] = ()
+    requirements: tuple[str, ...] = ()
+    auto_install: bool = False
+    files: tuple[str, ...] = ()
+    get: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
+    env_files: tuple[str, ...] = ()
+    cwd: str | None = None
+    keep: bool = False
+    as_json: bool = False
+    quiet: bool = False
+    on_result: str | None = None
+    output: str | None = None  # where the executed notebook goes
+    flags: Mapping[str, Flag] = field(default_factory=dict[str, Flag])
+
+
+def execute(request: Request) -> int:
+    """Run it and say how it went. Returns the exit code."""
+    console = Console(as_json=request.as_json, quiet=request.quiet)
+    run_id = os.urandom(8).hex()
+    try:
+        settings = load_settings(None, None, **request.flags)
+        console.configure(settings, run_id)
+        return _run(request, settings, console, run_id)
+    except E2brunError as error:
+        return console.failed(error)
+    except Interrupted as interrupted:
+        console.interrupted(interrupted)
+        raise
+
+
+def _run(request: Request, settings: Settings, console: Console, run_id: str) -> int:
+    from e2brun.cli.preparation import prepare
+
+    job = prepare(request, settings, console.notice)
+    for line in settings.notices:
+        console.notice(line)
+    backend = choose(settings, run_id=run_id, notice=console.notice)
+    console.backend = backend.name
+    try:
+        ran = jobs.run(job, backend, console.outputs(), console.created)
+        return _report(request, job, console, ran)
+    finally:
+        backend.close()
+
+
+def _report(request: Request, job: jobs.Job, console: Console, ran: jobs.Ran) -> int:
+    """Everything the user is told, before the sandbox is ended: ending it costs no time here."""
+    _hint_about_arguments(request, ran.execution, console.notice)
+    if request.output is not None and job.notebook is not None:
+        from e2brun.sandbox.notebook import executed_notebook
+
+        Path(request.output).write_bytes(executed_notebook(job.notebook, ran.cells))
+    if request.on_result is not None:
+        console.save_results(ran.execution, Path(request.on_result))
+    for failure in ran.failures:
+        console.complain(failure)
+    execution = console.finished(ran.execution, fetched=ran.fetched)
+    if job.keep:
+        console.notice(f"kept: {ran.sandbox_id} lives on for at most {job.spec.lifetime:g} s")
+    code = exit_code(execution)
+    return _BROKEN if code == 0 and ran.failures else code
+
+
+def exit_code(execution: Execution) -> int:
+    """The exit code of the command for a run that ended so (DESIGN.md, "Exit codes")."""
+    match execution.outcome:
+        case Outcome.OK:
+            return 0
+        case Outcome.ERROR:
+            return execution.exit_code or 1
+        case Outcome.TIMEOUT:
+            return 124
+        case Outcome.OOM | Outcome.KILLED:
+            return 137
+        case _:
+            return SandboxError.exit_code
+
+
+def _hint_about_arguments(
+    request: Request, execution: Execution, notice: Callable[[str], None]
+) -> None:
+    """Everything after FILE is the program's, as with `python FILE`; say so when a program
+    failed over what looks like an option of ours."""
+    ours = {"--json", "--timeout", "--on", "--quiet", "--install", "--file", "--get", "--network"}
+    stray = [word for word in request.arguments if word.split("=")[0] in ours]
+    if stray and execution.outcome is not Outcome.OK:
+        notice(f"{stray[0]} came after the file, so it went to the program; ours come before it")

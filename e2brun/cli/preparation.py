@@ -1,0 +1,184 @@
+"""From what was asked to a `Job`: everything is read and checked before a sandbox is started."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from e2brun.errors import UsageError
+from e2brun.sandbox import source as sources
+from e2brun.sandbox.contract import Limits, SandboxSpec, Upload
+from e2brun.sandbox.job import Job
+from e2brun.settings import Settings
+
+if TYPE_CHECKING:
+    from e2brun.cli.execution import Request
+    from e2brun.sandbox.notebook import Notebook
+
+_LIFETIME_MARGIN = 60.0  # for starting, files, packages; after that a forgotten sandbox ends
+_KEEP_LIFETIME = 3600.0
+
+
+def prepare(request: Request, settings: Settings, notice: Callable[[str], None]) -> Job:
+    """Read and check it all. Raises UsageError."""
+    source = _source(request)
+    _check_together(request, source, settings)
+    notebook = _notebook(source)
+    uploads = _uploads(request, notice)
+    python, requirements = _packages(request, settings, source, notebook, uploads)
+    lifetime = settings.timeout + _LIFETIME_MARGIN
+    spec = SandboxSpec(
+        template=settings.template,
+        lifetime=max(lifetime, _KEEP_LIFETIME) if request.keep else lifetime,
+        env=_environment(request),
+        network=settings.network,
+        install=requirements,
+        limits=Limits(settings.memory, settings.processes, settings.disk),
+        python=python,
+    )
+    return Job(
+        source,
+        spec,
+        timeout=settings.timeout,
+        as_cell=request.cell or request.code is not None,
+        arguments=request.arguments,
+        stdin=0 if request.stdin else None,
+        cwd=request.cwd,
+        uploads=uploads,
+        downloads=request.get,
+        notebook=notebook,
+        keep=request.keep,
+    )
+
+
+def _source(request: Request) -> sources.Source:
+    if request.code is not None:
+        if request.target is not None:
+            raise UsageError(
+                "-c CODE runs that code; there is nothing to do with a file or arguments as well"
+            )
+        return sources.from_code(request.code)
+    if request.target is None:
+        raise UsageError("nothing to run", hint="Name a file, `-` for stdin, or -c CODE.")
+    if request.target == "-":
+        return sources.from_stdin()
+    return sources.from_file(request.target)
+
+
+def _check_together(request: Request, source: sources.Source, settings: Settings) -> None:
+    """Options that contradict each other are an error, not a surprise."""
+    cells = request.cell or request.code is not None or source.kind is sources.Kind.NOTEBOOK
+    if request.stdin and (cells or source.name == "-"):
+        raise UsageError("-i cannot be used here: stdin is the program, or cells have none")
+    if cells and request.arguments:
+        raise UsageError("cells take no arguments; run the file as a program to pass some")
+    if cells and source.kind not in {sources.Kind.PYTHON, sources.Kind.NOTEBOOK}:
+        raise UsageError(f"{source.name}: only Python runs as a cell")
+    if request.output is not None and source.kind is not sources.Kind.NOTEBOOK:
+        raise UsageError("--output is where an executed notebook goes; this is no .ipynb file")
+    if request.on_result is not None and not cells:
+        raise UsageError("--on-result saves what cells display; add --cell")
+    local = settings.on == "local" or (settings.on == "auto" and not settings.api_key)
+    if request.keep and local:
+        raise UsageError(
+            "--keep needs --on e2b: a local sandbox ends with the command that made it"
+        )
+
+
+def _notebook(source: sources.Source) -> Notebook | None:
+    if source.kind is not sources.Kind.NOTEBOOK or source.path is None:
+        return None
+    from e2brun.sandbox.notebook import read_notebook
+
+    return read_notebook(source.path)
+
+
+def _uploads(request: Request, notice: Callable[[str], None]) -> tuple[Upload, ...]:
+    if not request.files:
+        return ()
+    from e2brun.sandbox import uploads
+
+    return tuple(upload for word in request.files for upload in uploads.parse(word, notice))
+
+
+def _environment(request: Request) -> Mapping[str, str]:
+    if not request.env and not request.env_files:
+        return {}
+    from e2brun.values import parse_env_assignment, parse_env_file
+
+    environment: dict[str, str] = {}
+    for name in request.env_files:
+        environment.update(parse_env_file(Path(name)))
+    environment.update(parse_env_assignment(word) for word in request.env)
+    return environment
+
+
+def _packages(
+    request: Request,
+    settings: Settings,
+    source: sources.Source,
+    notebook: Notebook | None,
+    uploads: tuple[Upload, ...],
+) -> tuple[str | None, tuple[str, ...]]:
+    """(interpreter to use, requirements): options, files, and what the source itself says."""
+    python, wanted = settings.python, list(request.install)
+    if notebook is not None:
+        wanted += notebook.requirements
+    inline = b"# /// script" in source.content and source.kind is sources.Kind.PYTHON
+    if not (inline or wanted or request.requirements or request.auto_install):
+        return python, ()
+    from e2brun.sandbox import requirements
+
+    if inline:
+        metadata = requirements.inline_metadata(source.content, source.name)
+        wanted += metadata.dependencies
+        if metadata.requires_python:
+            python = _suitable_python(metadata.requires_python, settings, source.name)
+    for name in request.requirements:
+        wanted += requirements.requirements_from_file(Path(name))
+    if request.auto_install:
+        wanted += _imports(source, notebook, uploads)
+    for text in wanted:
+        requirements.parse_requirement(text)
+    return python, tuple(dict.fromkeys(wanted))
+
+
+def _imports(
+    source: sources.Source, notebook: Notebook | None, uploads: tuple[Upload, ...]
+) -> tuple[str, ...]:
+    import sys
+
+    from e2brun.sandbox.requirements import missing_imports
+
+    code: str | bytes = source.content
+    if notebook is not None:
+        code = "\n".join(cell.source for cell in notebook.cells)
+    elif source.kind is not sources.Kind.PYTHON:
+        return ()
+    present = {upload.path.split("/")[0].removesuffix(".py") for upload in uploads}
+    return missing_imports(code, python_version=sys.version_info[:2], present=present)
+
+
+def _suitable_python(wanted: str, settings: Settings, name: str) -> str | None:
+    """The interpreter for a script's `requires-python`: ours, the one asked for, or one found."""
+    from e2brun.sandbox.local.interpreter import current_interpreter, find_interpreter
+    from e2brun.sandbox.requirements import check_requires_python
+
+    if settings.on == "e2b" or (settings.on == "auto" and settings.api_key):
+        return settings.python  # the template's Python is not known here
+    if settings.python is not None:
+        check_requires_python(wanted, find_interpreter(settings.python).version, name)
+        return settings.python
+    try:
+        check_requires_python(wanted, current_interpreter().version, name)
+    except UsageError:
+        for minor in range(20, 7, -1):
+            try:
+                found = find_interpreter(f"3.{minor}")
+                check_requires_python(wanted, found.version, name)
+            except UsageError:
+                continue
+            return found.executable
+        raise
+    return None

@@ -1,0 +1,186 @@
+"""Make what a sandbox says harmless to whoever displays it, and lose nothing that is visible.
+
+A terminal obeys escape sequences, a reader obeys what bidirectional controls make of a line, and
+GitHub's runner obeys workflow commands. The filters are incremental: any chunking of the same
+bytes comes out the same.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from functools import cache
+from typing import cast
+
+INERT = "\u200b"
+"""Zero width space: put inside a workflow command, the runner no longer knows it."""
+
+_MARK = INERT.encode()
+_CLEAN = bytes([*b"\t\n\r", *range(0x20, 0x7F)])
+_MAX_DEPTH = 64
+_MAX_BITS = 4096
+
+
+@cache
+def _hidden() -> re.Pattern[str]:
+    # ZWNJ and ZWJ (200C, 200D) stay: Persian, Indic scripts and emoji are spelled with them.
+    # Tag characters (E0000-E007F) do not: they smuggle whole invisible texts.
+    return re.compile(
+        "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e"
+        "\u2060-\u206f\ufeff\ufff9-\ufffb\U0001d173-\U0001d17a\U000e0000-\U000e007f]"
+    )
+
+
+def visible(text: str) -> str:
+    """Show every control character but newline, tab and carriage return, and bidi controls."""
+    return _hidden().sub(_shown, text)
+
+
+def _shown(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if code < 0x20:
+        return chr(0x2400 + code)  # Control Pictures: ESC is U+241B
+    if code == 0x7F:
+        return "\u2421"
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+class TerminalFilter:
+    """Output made safe for a terminal: UTF-8, no control character but \\n, \\t and \\r.
+
+    Holds back the first bytes of a character that is split over chunks, and nothing else.
+    """
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._pending = False
+
+    def feed(self, data: bytes) -> bytes:
+        """The safe form of the next bytes."""
+        if not self._pending and not data.translate(None, _CLEAN):
+            return data  # nearly all output there is; five times as fast as a regex
+        text = self._decoder.decode(data)
+        self._pending = bool(self._decoder.getstate()[0])
+        return visible(text).encode()
+
+    def finish(self) -> bytes:
+        """What is left of a character that never came to its end."""
+        self._pending = False
+        return visible(self._decoder.decode(b"", final=True)).encode()
+
+
+# What .NET's TrimStart takes for white space, and what decoding may drop: a byte order mark.
+# Line ends are left out: after one, a new line is matched from its own start.
+_SPACE = (
+    rb"(?:[\t\v\f\x1c-\x20]|\xc2[\x85\xa0]|\xe1(?:\x9a\x80|\xa0\x8e)|\xe3\x80\x80|\xef\xbb\xbf"
+    rb"|\xe2(?:\x80[\x80-\x8b\xa8\xa9\xaf]|\x81[\x9f\xa0]))*+"
+)
+
+
+@cache
+def _command() -> re.Pattern[bytes]:
+    return re.compile(rb"[\r\n]" + _SPACE + rb":(?=:)|##(?=\[)")
+
+
+@cache
+def _open_head() -> re.Pattern[bytes]:
+    """A line so far: white space, then a colon or the first bytes of one more white space."""
+    return re.compile(_SPACE + rb"(:|\xc2|\xe1[\x9a\xa0]?|\xe2[\x80\x81]?|\xe3\x80?|\xef\xbb?)?\Z")
+
+
+class GithubFilter:
+    """Output in which GitHub's runner finds no workflow command; nothing is held back.
+
+    The runner obeys `::name::` as the first thing of a line but white space, and `##[name]`
+    anywhere (actions/runner, ActionCommand.cs). A zero width space goes between the colons and
+    before the bracket; whatever the runner makes of it, what follows is no command's name.
+    """
+
+    def __init__(self) -> None:
+        self._carry = b""  # a short text that stands for everything before: what matters of it
+
+    def feed(self, data: bytes) -> bytes:
+        """The same bytes with every command made inert."""
+        if not data:
+            return data
+        # The runner decodes by a byte order mark: one of UTF-16 or 32 would hide all that follows.
+        start = _MARK if not self._carry and data[0] in b"\x00\xfe\xff" else b""
+        carry = self._carry or b"\n"
+        text = carry + data
+        self._carry = self._rest(text)
+        if b"::" in text or b"##[" in text:
+            text = _command().sub(rb"\g<0>" + _MARK, text)
+        return start + text[len(carry) :]
+
+    @staticmethod
+    def _rest(text: bytes) -> bytes:
+        line = max(text.rfind(b"\n"), text.rfind(b"\r")) + 1
+        head = _open_head().match(text, line)
+        if head is not None and line:
+            return b"\n" + (head[1] or b"")
+        hashes = 2 if text.endswith(b"##") else int(text.endswith(b"#"))
+        return b"x" + b"#" * hashes
+
+
+def one_line(text: str, limit: int = 300) -> str:
+    """A name or message from the sandbox, fit for a line of our own: one line, nothing active."""
+    flat = re.sub(r"[\r\n\t]+", " ", text[: limit * 4]).strip()
+    shown = visible(flat.encode("utf-8", "backslashreplace").decode())
+    if len(shown) > limit or len(text) > limit * 4:
+        shown = f"{shown[: limit - 1]}…"
+    return GithubFilter().feed(shown.encode()).decode()
+
+
+def ascii_json(document: object) -> str:
+    """One line of strict ASCII JSON that no workflow command can hide in."""
+    import json
+
+    line = json.dumps(json_safe(document), ensure_ascii=True, allow_nan=False)
+    return line.replace("##[", r"##\u005b")  # "#" only occurs in strings: the same value
+
+
+def json_safe(value: object, depth: int = 0) -> object:
+    """The value with all that strict JSON cannot say replaced; never raises.
+
+    Not-finite numbers become null, lone surrogates U+FFFD, keys text, other objects their text.
+    """
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return _unicode(value)
+    if isinstance(value, int):  # str() of a huge one raises
+        return value if value.bit_length() <= _MAX_BITS else hex(value)
+    if isinstance(value, float):
+        return value if value - value == 0 else None
+    return _json_safe_container(value, depth)
+
+
+def _json_safe_container(value: object, depth: int) -> object:
+    if depth >= _MAX_DEPTH:
+        return "(nested too deeply)"
+    if isinstance(value, dict):
+        return {
+            _key(key): json_safe(item, depth + 1)
+            for key, item in cast("dict[object, object]", value).items()
+        }
+    if isinstance(value, (list, tuple)):
+        return [json_safe(item, depth + 1) for item in cast("list[object]", value)]
+    if isinstance(value, (bytes, bytearray)):
+        return bytes(value).decode("utf-8", "replace")
+    return _unicode(str(value))
+
+
+def _key(key: object) -> str:
+    if key is None or isinstance(key, bool):
+        return {None: "null", True: "true", False: "false"}[key]
+    return str(json_safe(key))
+
+
+def _unicode(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # joins what is a pair, replaces what is not
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text

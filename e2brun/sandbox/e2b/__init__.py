@@ -1,0 +1,20 @@
+"""E2B's cloud, or any endpoint that speaks its protocol, behind the sandbox contract.
+
+backend    creates and connects, owns what it created
+sandbox    one running sandbox
+program    a program run: from the start request to its end
+launch     the shell line that puts files in place and becomes the program
+cell       a notebook cell run
+transfer   files in and out
+sdk        the only module that touches what the official SDK does not publish
+channel    hands events from a reading thread to the waiting caller
+backoff    when to ask again, and when not to
+translate  the SDK's exceptions, as ours
+guard      our end of the pipe to the guardian
+guardian   the process that outlives us and kills what we leave behind
+"""
+
+from e2brun.sandbox.e2b.backend import E2BBackend
+from e2brun.sandbox.e2b.sandbox import E2BSandbox
+
+__all__ = ["E2BBackend", "E2BSandbox"]

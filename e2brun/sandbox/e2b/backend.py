@@ -1,0 +1,182 @@
+"""Where E2B sandboxes come from, and who answers for their end."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import secrets
+import socket
+import threading
+from collections.abc import Callable
+
+from e2brun import __version__
+from e2brun.errors import (
+    AuthenticationFailed,
+    RateLimited,
+    SandboxLost,
+    SandboxUnavailable,
+    Unsupported,
+    UsageError,
+)
+from e2brun.sandbox.contract import Limits, SandboxSpec
+from e2brun.sandbox.e2b import sdk
+from e2brun.sandbox.e2b.backoff import Backoff
+from e2brun.sandbox.e2b.channel import call
+from e2brun.sandbox.e2b.guard import Guard
+from e2brun.sandbox.e2b.sandbox import E2BSandbox, Ties
+from e2brun.sandbox.e2b.translate import translated_errors
+
+CLOSE_SECONDS = 1.0  # for the guardian to be done; it goes on without us
+_SANDBOX_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,99}")
+FIXED_LIMITS = "E2B's limits are fixed by the template: build one with other limits and name it."
+
+
+class E2BBackend:
+    """Creates E2B sandboxes, each with a lifetime and the marks of who owns it.
+
+    Whatever happens to this process, its guardian kills what it created and did not release.
+    """
+
+    def __init__(
+        self,
+        api_key: str,
+        *,
+        api_url: str | None = None,
+        sandbox_url: str | None = None,
+        domain: str | None = None,
+        run_id: str = "",
+        notice: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self._credentials = sdk.Credentials(api_key, api_url, sandbox_url, domain)
+        self._run_id = run_id or secrets.token_hex(8)
+        self._backoff = Backoff(notice=notice)
+        self._guard = Guard()
+        self._lock = threading.Lock()
+        self._introduced = False
+        self._owned: dict[str, E2BSandbox] = {}
+
+    @property
+    def name(self) -> str:
+        return "e2b"
+
+    @property
+    def guardian_pid(self) -> int | None:
+        """Of the process that kills what we leave behind."""
+        return self._guard.pid
+
+    def create(self, spec: SandboxSpec) -> E2BSandbox:
+        _check(spec)
+        self._prepare()
+        template = spec.template
+        if template in {None, "", "python"}:
+            template = sdk.default_template()
+        token = secrets.token_hex(16)
+        new = sdk.NewSandbox(
+            template=str(template),
+            lifetime=max(1, math.ceil(spec.lifetime)),
+            metadata={**spec.metadata, **self._marks(token)},
+            env=spec.env,
+            network=spec.network,
+            idempotency_key=token,
+        )
+        native = self._create(new, token)
+        sandbox = E2BSandbox(native, self._ties(new.template, dict(spec.env), native))
+        with self._lock:
+            self._owned[sandbox.id] = sandbox
+        if spec.install:
+            self._install(sandbox, spec)
+        return sandbox
+
+    def connect(self, sandbox_id: str) -> E2BSandbox:
+        """A sandbox that runs already, and that is not ours: `close` leaves it alone."""
+        if _SANDBOX_ID.fullmatch(sandbox_id) is None:
+            message = f"not a sandbox id: {sandbox_id!r}"
+            raise UsageError(message)
+        self._prepare()
+        with translated_errors(self._credentials.api_key):
+            native = self._backoff.call(
+                lambda: call(
+                    lambda: sdk.connect(self._credentials, sandbox_id),
+                    deadline=sdk.REQUEST_SECONDS + 30,
+                    name="connecting",
+                )
+            )
+        return E2BSandbox(native, self._ties("", {}, native))
+
+    def close(self) -> None:
+        with self._lock:
+            owned, self._owned = self._owned, {}
+        for sandbox in owned.values():
+            sandbox.stop_run()
+        # The end of the pipe is the order to kill everything that was not released.
+        self._guard.close(CLOSE_SECONDS)
+
+    def _prepare(self) -> None:
+        if not self._credentials.api_key.strip():
+            message = "no E2B key"
+            raise AuthenticationFailed(message)
+        with self._lock:
+            if self._introduced:
+                return
+            # Both take their time, so side by side: the guardian's start and the SDK's import.
+            self._guard.start()
+            with translated_errors(self._credentials.api_key):
+                url = sdk.configure(self._credentials).api_url
+            self._guard.introduce(url, self._credentials.api_key)
+            self._introduced = True
+
+    def _marks(self, token: str) -> dict[str, str]:
+        return {
+            "e2brun": __version__,
+            "e2brun_run": self._run_id,
+            "e2brun_create": token,
+            "e2brun_host": socket.gethostname(),
+            "e2brun_pid": str(os.getpid()),
+        }
+
+    def _create(self, new: sdk.NewSandbox, token: str) -> sdk.Native:
+        def once() -> sdk.Native:
+            native = sdk.create(self._credentials, new)
+            # Told by the thread that learns it: the one that waits may have been interrupted.
+            if _SANDBOX_ID.fullmatch(str(native.sandbox_id)):
+                self._guard.own(str(native.sandbox_id), token)
+                return native
+            message = "E2B's answer has no usable sandbox id"
+            raise SandboxUnavailable(message)
+
+        self._guard.creating(token)
+        try:
+            with translated_errors(self._credentials.api_key, otherwise=SandboxUnavailable):
+                return self._backoff.call(
+                    lambda: call(once, deadline=sdk.REQUEST_SECONDS + 30, name="creating")
+                )
+        except (AuthenticationFailed, RateLimited, UsageError):
+            self._guard.nothing(token)  # they say that nothing was created
+            raise
+        except SandboxLost as error:
+            message = f"E2B did not answer: {error}"
+            raise SandboxUnavailable(message) from error
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            message = "E2B's answer to the request for a sandbox makes no sense"
+            raise SandboxUnavailable(message) from error
+
+    def _ties(self, template: str, env: dict[str, str], native: sdk.Native) -> Ties:
+        hidden = (self._credentials.api_key, *sdk.tokens(native))
+        return Ties(self._guard, self._backoff, hidden, template, env)
+
+    def _install(self, sandbox: E2BSandbox, spec: SandboxSpec) -> None:
+        try:
+            sandbox.install(spec.install)
+        except BaseException:
+            sandbox.kill()
+            raise
+
+
+def _check(spec: SandboxSpec) -> None:
+    if spec.python is not None:
+        message = "another Python for an E2B sandbox"
+        raise Unsupported(message, hint="Name a template that has it, or run with --on local.")
+    if spec.limits != Limits():
+        message = "limits for an E2B sandbox"
+        raise Unsupported(message, hint=FIXED_LIMITS)

@@ -1,0 +1,211 @@
+"""One cell in the default Python context of an E2B sandbox."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from e2brun.errors import SandboxLost
+from e2brun.sandbox.contract import MIB, CodeError, Execution, Outcome, Result
+from e2brun.sandbox.e2b import sdk
+from e2brun.sandbox.e2b.channel import Channel, call, start_thread
+from e2brun.sandbox.e2b.program import SILENCE, Broken, Stopped
+from e2brun.sandbox.e2b.results import (
+    Accepted,
+    CellEvent,
+    Done,
+    Nothing,
+    Raised,
+    Rich,
+    Text,
+    cell_event,
+)
+from e2brun.sandbox.e2b.sinks import Sinks
+from e2brun.sandbox.e2b.translate import translate
+
+LONGEST_LINE = 64 * MIB
+MOST_RESULTS = 256 * MIB
+HEALTH_SECONDS = 6.0
+
+# E2B's server reports these itself, without a traceback, when its interpreter is gone.
+INTERPRETER_GONE = "ContextRestarting"
+INTERPRETER_UNKNOWN = frozenset({"UnexpectedEndOfExecution", "WebSocketError"})
+
+Event = CellEvent | Broken | Stopped
+
+
+@dataclass(slots=True)
+class CellRun:
+    """Runs one cell; `stop` may be called from any thread."""
+
+    native: sdk.Native
+    code: str
+    timeout: float | None
+    sinks: Sinks
+    on_result: Callable[[Result], None]
+    secrets: tuple[str, ...]
+    _events: Channel[Event] = field(default_factory=Channel[Event])
+    _start: float = 0.0
+    _accepted: bool = False
+    _error: CodeError | None = None
+    _results: list[Result] = field(default_factory=list[Result])
+    _size: int = 0
+    _dropped: int = 0
+
+    def stop(self) -> None:
+        self._events.push_first(Stopped())
+
+    def run(self) -> Execution:
+        """Raises SandboxError when the cell could not be started."""
+        self._start = time.monotonic()
+        start_thread(self._read, "cell")
+        try:
+            while True:
+                result = self._obey(self._next())
+                if result is not None:
+                    return result
+        finally:
+            self._events.close()
+
+    def _read(self) -> None:
+        # The SDK's deadline drops the connection, upon which the server interrupts the cell.
+        deadline = None if self.timeout is None else self.timeout + 0.05
+        try:
+            for line in _lines(sdk.run_cell(self.native, self.code, deadline)):
+                if not self._events.put(cell_event(line) or Broken(SandboxLost(_GIBBERISH))):
+                    return
+            self._events.put(Broken(None))
+        except BaseException as error:  # noqa: BLE001 - judged by the thread that waits
+            self._events.put(Broken(error))
+
+    def _next(self) -> Event | None:
+        until = SILENCE
+        if self.timeout is not None:
+            until = min(until, self._start + self.timeout - time.monotonic())
+        return self._events.take(max(0.0, until))
+
+    def _obey(self, event: Event | None) -> Execution | None:
+        if self._is_over_time() and not isinstance(event, Done):
+            return self._finish(Outcome.TIMEOUT, f"it took longer than {self.timeout:g} s")
+        match event:
+            case None:
+                return self._finish(Outcome.LOST, f"no sign of life for {SILENCE:.0f} s")
+            case Done():
+                return self._over()
+            case Broken(error):
+                return self._broken(error)
+            case Stopped():
+                return self._finish(Outcome.KILLED, "the sandbox was killed while it ran")
+            case _:
+                self._go_on(event)
+                return None
+
+    def _go_on(self, event: Text | Rich | Raised | Accepted | Nothing) -> None:
+        match event:
+            case Text(text, is_stderr):
+                tap = self.sinks.stderr if is_stderr else self.sinks.stdout
+                tap.write(text.encode(errors="replace"))
+            case Rich(result, size):
+                self._take_result(result, size)
+            case Raised(error):
+                self._error = self._error or error
+            case Accepted():
+                self._accepted = True
+            case Nothing():
+                pass
+
+    def _take_result(self, result: Result, size: int) -> None:
+        self._size += size
+        if self._size > MOST_RESULTS:
+            self._dropped += 1
+            return
+        self._results.append(result)
+        self.on_result(result)
+
+    def _is_over_time(self) -> bool:
+        return self.timeout is not None and time.monotonic() >= self._start + self.timeout
+
+    def _broken(self, error: BaseException | None) -> Execution:
+        if error is not None:
+            ours = translate(error, *self.secrets)
+            if ours is None or (not self._accepted and not isinstance(ours, SandboxLost)):
+                raise ours or error
+            return self._finish(Outcome.LOST, str(ours))
+        # A clean end of the answer is how E2B's server ends a cell: its own end event does not
+        # reach the client. A proxy that lost the sandbox may end it so too, hence the question.
+        if (self._accepted or self._error) and self._sandbox_is_there():
+            return self._over()
+        return self._finish(Outcome.LOST, "the sandbox ended the stream before the cell ended")
+
+    def _sandbox_is_there(self) -> bool:
+        try:
+            return call(lambda: sdk.is_running(self.native), deadline=HEALTH_SECONDS, name="health")
+        except Exception as error:
+            if translate(error) is None:
+                raise
+            return False
+
+    def _over(self) -> Execution:
+        error = self._error
+        if error is None:
+            return self._finish(Outcome.OK, self._note(), exit_code=0)
+        if not error.traceback and error.name == INTERPRETER_GONE:
+            return self._finish(
+                Outcome.KILLED, "the interpreter died, often for want of memory", error=error
+            )
+        if not error.traceback and error.name in INTERPRETER_UNKNOWN:
+            return self._finish(Outcome.INFRASTRUCTURE, error.value, error=error)
+        if error.name == "SystemExit":
+            code = exit_code(error.value)
+            if code == 0:
+                return self._finish(Outcome.OK, self._note(), exit_code=0)
+            return self._finish(Outcome.ERROR, self._note(), exit_code=code, error=error)
+        return self._finish(Outcome.ERROR, self._note(), exit_code=1, error=error)
+
+    def _note(self) -> str:
+        return f"{self._dropped} results were too large to keep" if self._dropped else ""
+
+    def _finish(
+        self,
+        outcome: Outcome,
+        detail: str,
+        *,
+        exit_code: int | None = None,
+        error: CodeError | None = None,
+    ) -> Execution:
+        return Execution(
+            outcome,
+            exit_code,
+            error=error,
+            results=tuple(self._results),
+            execution_time=time.monotonic() - self._start,
+            detail=detail,
+        )
+
+
+_GIBBERISH = "the sandbox sent something that is not a cell's output"
+
+
+def exit_code(value: str) -> int:
+    """What `python` would exit with after SystemExit(value), of which only the text is known."""
+    value = value.strip()
+    if value in {"", "None", "0", "False"}:
+        return 0
+    digits = value.removeprefix("-")
+    if digits.isascii() and digits.isdecimal() and len(digits) < 19:
+        return int(value) & 0xFF
+    return 1
+
+
+def _lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    held = bytearray()
+    for piece in pieces:
+        held += piece
+        if len(held) > LONGEST_LINE:
+            raise SandboxLost(_GIBBERISH)
+        *whole, rest = held.split(b"\n")
+        yield from (bytes(line) for line in whole if line.strip())
+        held = bytearray(rest)
+    if held.strip():
+        yield bytes(held)

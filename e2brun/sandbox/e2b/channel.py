@@ -1,0 +1,123 @@
+"""Hand events from a thread that reads to the caller who waits, with a deadline and an interrupt.
+
+The SDK blocks in native code where no signal handler of Python runs and no deadline of ours
+reaches, so nothing of it is ever called from the caller's own thread.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
+
+from e2brun.errors import SandboxLost
+
+T = TypeVar("T")
+
+CAPACITY = 64
+
+
+class Channel(Generic[T]):
+    """A bounded queue whose reader may leave: the writer is then told to stop."""
+
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self._items: deque[T] = deque()
+        self._capacity = capacity
+        self._changed = threading.Condition()
+        self._closed = False
+
+    def put(self, item: T) -> bool:
+        """Wait for room; False once nobody reads any more."""
+        with self._changed:
+            while len(self._items) >= self._capacity and not self._closed:
+                self._changed.wait()
+            if self._closed:
+                return False
+            self._items.append(item)
+            self._changed.notify_all()
+            return True
+
+    def push_first(self, item: T) -> None:
+        """Put ahead of everything, never waiting."""
+        with self._changed:
+            self._items.appendleft(item)
+            self._changed.notify_all()
+
+    def take(self, timeout: float | None) -> T | None:
+        """The next item, or None after `timeout` seconds without one."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._items, timeout):
+                return None
+            item = self._items.popleft()
+            self._changed.notify_all()
+            return item
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._items.clear()
+            self._changed.notify_all()
+
+
+def start_thread(target: Callable[[], None], name: str) -> threading.Thread:
+    """A thread that does not keep the interpreter from ending."""
+    thread = threading.Thread(target=target, name=f"e2brun-{name}", daemon=True)
+    thread.start()
+    return thread
+
+
+def call(operation: Callable[[], T], *, deadline: float, name: str) -> T:
+    """`operation`'s result, waited for where signals are heard; SandboxLost after `deadline`
+    seconds. The operation itself goes on to its own end, which nobody hears of."""
+    channel: Channel[tuple[bool, object]] = Channel()
+    box: list[T] = []
+
+    def run() -> None:
+        try:
+            box.append(operation())
+            channel.put((True, None))
+        except BaseException as error:  # noqa: BLE001 - raised again by the caller
+            channel.put((False, error))
+
+    start_thread(run, name)
+    answer = channel.take(deadline)
+    if answer is None:
+        message = f"no answer from E2B in {deadline:.0f} s ({name})"
+        raise SandboxLost(message)
+    fine, error = answer
+    if not fine and isinstance(error, BaseException):
+        raise error
+    return box[0]
+
+
+def iterate(pieces: Callable[[], Iterator[T]], *, idle: float, name: str) -> Iterator[T]:
+    """The items of an iterator that runs in a thread, SandboxLost after `idle` seconds of none."""
+    channel: Channel[tuple[T | None, BaseException | None]] = Channel()
+    start_thread(lambda: _forward(pieces, channel), name)
+    try:
+        while True:
+            answer = channel.take(idle)
+            if answer is None:
+                message = f"nothing from E2B for {idle:.0f} s ({name})"
+                raise SandboxLost(message)
+            piece, error = answer
+            if error is not None:
+                raise error
+            if piece is None:
+                return
+            yield piece
+    finally:
+        channel.close()
+
+
+def _forward(
+    pieces: Callable[[], Iterator[T]], channel: Channel[tuple[T | None, BaseException | None]]
+) -> None:
+    try:
+        for piece in pieces():
+            if not channel.put((piece, None)):
+                return
+        channel.put((None, None))
+    except BaseException as error:  # noqa: BLE001 - raised again by the caller
+        channel.put((None, error))

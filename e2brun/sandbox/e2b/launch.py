@@ -1,0 +1,195 @@
+"""The shell line that puts a program's files in place and then becomes the program.
+
+Small files travel inside the start request itself, as an archive in an environment variable, so
+that they cost no round trip and their names never meet the shell. Large ones are uploaded at the
+same time; the line then waits for a marker that is written after them.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import secrets
+import shlex
+import stat
+import tarfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from posixpath import normpath
+
+from e2brun.errors import FileTransferFailed
+from e2brun.sandbox.contract import HOME, Program, Upload
+
+# One string of a program's environment may have 128 KiB (MAX_ARG_STRLEN), its name included.
+LONGEST_VARIABLE = 126 * 1024
+LARGEST_INLINE = 384 * 1024  # bytes before compression
+LONGEST_WAIT = 3600  # seconds for an upload that runs beside
+
+FILES = "E2BRUN_FILES"
+EXECUTABLES = "E2BRUN_EXECUTABLES"
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What to send. A line of stderr that begins with `gate` is ours: the program never ran."""
+
+    line: str
+    env: Mapping[str, str]
+    gate: bytes
+    uploads: tuple[Upload, ...] = ()  # to be sent beside, the last one being the marker
+    feeds_stdin: bool = False
+
+
+def remote_path(path: str) -> str:
+    """Absolute, as the contract reads it. Raises FileTransferFailed for what names no file."""
+    if path == "~" or path.startswith("~/"):
+        path = path[2:]
+    if "\0" in path:
+        message = f"not a path: {path!r}"
+        raise FileTransferFailed(message)
+    return normpath(f"{HOME}/{path}" if not path.startswith("/") else path)
+
+
+def remote_file(path: str) -> str:
+    if not path or path.endswith("/"):
+        message = f"not the name of a file: {path!r}"
+        raise FileTransferFailed(message)
+    return remote_path(path)
+
+
+def plan(program: Program, env: Mapping[str, str]) -> Launch:
+    """How to start `program`; reads the small files it brings."""
+    token = secrets.token_hex(8)
+    gate = f"e2brun-{token}:"
+    files = [*program.files]
+    stdin = f"{HOME}/.e2brun-{token}.in"
+    if isinstance(program.stdin, bytes):
+        files.append(Upload(stdin, program.stdin))
+    inline = archive(files)
+    lines = [f"e2brun_gate() {{ printf '%s%s' {gate} \"$1\" >&2; exit 97; }}"]
+    sent = dict(env)
+    uploads: tuple[Upload, ...] = ()
+    if inline is not None:
+        if inline:
+            sent[FILES] = inline
+            lines.append(_unpack())
+    else:
+        marker = f"{HOME}/.e2brun-{token}"
+        uploads = (*files, Upload(marker, b"1"))
+        lines.extend(_wait(marker))
+        executables = executable_list(files)
+        if executables:
+            sent[EXECUTABLES] = executables
+            lines.append(mark_executable("e2brun_gate"))
+    lines.extend(_become(program, stdin if isinstance(program.stdin, bytes) else None, env))
+    return Launch("\n".join(lines), sent, gate.encode(), uploads, isinstance(program.stdin, int))
+
+
+def _unpack() -> str:
+    # tar works relative to the home directory; -P keeps absolute names absolute.
+    return (
+        f'e2brun_said=$( (set -o pipefail; printf %s "${FILES}" | base64 -d |'
+        f' tar -xzPmf - -C {HOME}) 2>&1) || e2brun_gate "$e2brun_said"\n'
+        f"unset {FILES} e2brun_said"
+    )
+
+
+def _wait(marker: str) -> Sequence[str]:
+    return (
+        f"until [ -e {marker} ]; do",
+        f"  [ $SECONDS -lt {LONGEST_WAIT} ] || e2brun_gate 'files did not arrive'",
+        "  sleep 0.02",
+        "done",
+        f"rm -f {marker}",
+    )
+
+
+def mark_executable(on_failure: str) -> str:
+    """A line that makes the files listed in the variable executable."""
+    return (
+        f'e2brun_said=$( (printf %s "${EXECUTABLES}" | base64 -d | xargs -0 chmod +x --) 2>&1)'
+        f' || {on_failure} "$e2brun_said"\n'
+        f"unset {EXECUTABLES} e2brun_said"
+    )
+
+
+def executable_list(files: Sequence[Upload]) -> str:
+    """The value of that variable, empty when there is none."""
+    names = [remote_file(upload.path) for upload in files if upload.executable]
+    joined = "".join(f"{name}\0" for name in names).encode(errors="surrogateescape")
+    encoded = base64.b64encode(joined).decode("ascii")
+    if len(encoded) > LONGEST_VARIABLE:
+        message = f"too many executable files at once: {len(names)}"
+        raise FileTransferFailed(message)
+    return encoded
+
+
+def _become(program: Program, stdin: str | None, env: Mapping[str, str]) -> Sequence[str]:
+    lines: list[str] = []
+    if stdin is not None:
+        lines.append(f"exec < {stdin} && rm -f {stdin}")
+    directory = shlex.quote(remote_path(program.cwd or HOME))
+    lines.append(f"cd -- {directory} 2>/dev/null || e2brun_gate 'cannot enter '{directory}")
+    lines.append("unset -f e2brun_gate")
+    if "PATH" in env:  # a login shell has just overwritten it
+        lines.append(f"export PATH={shlex.quote(env['PATH'])}")
+    lines.append(f"exec -- {shlex.join(program.argv)}")
+    return lines
+
+
+def archive(files: Sequence[Upload]) -> str | None:
+    """The files as base64 of a compressed archive, None when that would be too large."""
+    if not files:
+        return ""
+    if sum(_size(upload) for upload in files) > LARGEST_INLINE:
+        return None
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz", compresslevel=1) as tar:
+        for upload in files:
+            data = read_small(upload.source)
+            member = tarfile.TarInfo(remote_file(upload.path))
+            member.size = len(data)
+            member.mode = 0o755 if upload.executable else 0o644
+            tar.addfile(member, io.BytesIO(data))
+    encoded = base64.b64encode(packed.getvalue()).decode("ascii")
+    return encoded if len(encoded) <= LONGEST_VARIABLE else None
+
+
+def _size(upload: Upload) -> int:
+    match upload.source:
+        case bytes() as data:
+            return len(data)
+        case Path() as path:
+            return local_size(path)
+
+
+def local_size(path: Path) -> int:
+    try:
+        status = path.stat()
+    except OSError as error:
+        message = f"cannot read {path}: {error.strerror}"
+        raise FileTransferFailed(message) from error
+    if not stat.S_ISREG(status.st_mode):
+        message = f"cannot send {path}: not a regular file"
+        raise FileTransferFailed(message)
+    return status.st_size
+
+
+def read_small(source: bytes | Path) -> bytes:
+    if isinstance(source, bytes):
+        return source
+    try:
+        with source.open("rb") as file:
+            return file.read()
+    except OSError as error:
+        message = f"cannot read {source}: {error.strerror}"
+        raise FileTransferFailed(message) from error
+
+
+def kill_tree(pid: int) -> str:
+    """A line that ends every descendant of `pid`: ending only it leaves them running."""
+    return (
+        "k() { local c; for c in $(cat /proc/$1/task/*/children 2>/dev/null); do k $c; "
+        f"kill -KILL $c 2>/dev/null; done; }}; k {pid}; true"
+    )

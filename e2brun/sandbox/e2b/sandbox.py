@@ -1,0 +1,198 @@
+"""One running E2B sandbox, as the contract has it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from e2brun.errors import FileTransferFailed, InstallFailed, SandboxError
+from e2brun.sandbox.contract import (
+    MIB,
+    Execution,
+    FileEntry,
+    Outcome,
+    Program,
+    Result,
+    Sink,
+    Upload,
+)
+from e2brun.sandbox.e2b import sdk, transfer
+from e2brun.sandbox.e2b.backoff import Backoff
+from e2brun.sandbox.e2b.cell import CellRun
+from e2brun.sandbox.e2b.channel import call, iterate
+from e2brun.sandbox.e2b.guard import Guard
+from e2brun.sandbox.e2b.launch import plan
+from e2brun.sandbox.e2b.program import SLOWEST_UPLOAD, UPLOAD_PATIENCE, ProgramRun
+from e2brun.sandbox.e2b.sinks import Sinks, tail
+from e2brun.sandbox.e2b.translate import one_line, translated_errors
+
+T = TypeVar("T")
+
+INSTALL_SECONDS = 900.0
+PIP = (
+    *("python3", "-m", "pip", "install", "--quiet", "--no-input"),
+    *("--disable-pip-version-check", "--no-color"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ties:
+    """What a sandbox has from its backend."""
+
+    guard: Guard
+    backoff: Backoff
+    secrets: tuple[str, ...]
+    template: str
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+class E2BSandbox:
+    """The `Sandbox` contract over the E2B SDK. Killing it is one line to the guardian."""
+
+    def __init__(self, native: sdk.Native, ties: Ties) -> None:
+        self._native = native
+        self._ties = ties
+        self._id = str(native.sandbox_id)
+        self._lock = threading.Lock()
+        self._run: ProgramRun | CellRun | None = None
+        self._killed = False
+
+    @property
+    def id(self) -> str:
+        return self._id
+
+    @property
+    def backend(self) -> str:
+        return "e2b"
+
+    @property
+    def template(self) -> str:
+        return self._ties.template
+
+    def run_program(
+        self, program: Program, *, timeout: float | None, stdout: Sink, stderr: Sink
+    ) -> Execution:
+        launch = plan(program, self._environment(program.env))
+        run = ProgramRun(
+            self._native,
+            program,
+            launch,
+            timeout,
+            Sinks.of(stdout, stderr),
+            lambda: transfer.send(self._native, launch.uploads),
+            self._ties.secrets,
+        )
+        with self._running(run) as killed:
+            return killed or run.run(transfer.total_size(launch.uploads))
+
+    def run_cell(
+        self,
+        code: str,
+        *,
+        timeout: float | None,
+        stdout: Sink,
+        stderr: Sink,
+        on_result: Callable[[Result], None] | None = None,
+    ) -> Execution:
+        run = CellRun(
+            self._native,
+            code,
+            timeout,
+            Sinks.of(stdout, stderr),
+            on_result or (lambda result: None),
+            self._ties.secrets,
+        )
+        with self._running(run) as killed:
+            return killed or run.run()
+
+    def write_files(self, files: Sequence[Upload]) -> None:
+        size = transfer.total_size(files)
+
+        def send() -> None:
+            transfer.send(self._native, files)
+            transfer.mark(self._native, files)
+
+        with self._translated(FileTransferFailed):
+            call(send, deadline=UPLOAD_PATIENCE + size / SLOWEST_UPLOAD, name="sending files")
+
+    def read_file(self, path: str) -> Iterator[bytes]:
+        def receive() -> Iterator[bytes]:
+            return transfer.receive(self._native, path)
+
+        with self._translated(FileTransferFailed):
+            pieces = iterate(receive, idle=transfer.IDLE_SECONDS, name="reading a file")
+            first = self._ties.backoff.call(lambda: next(pieces, None))
+            if first is not None:
+                yield first
+                yield from pieces
+
+    def list_files(self, path: str) -> list[FileEntry]:
+        return self._ask(
+            lambda: transfer.entries(self._native, path), "listing files", FileTransferFailed
+        )
+
+    def install(self, requirements: Sequence[str]) -> None:
+        odd = [one for one in requirements if not one.strip() or one.lstrip().startswith("-")]
+        if odd:
+            message = f"not a requirement: {one_line(odd[0])!r}"
+            raise InstallFailed(message)
+        if not requirements:
+            return
+        said = bytearray()
+        sink = tail(said, MIB)
+        pip = Program((*PIP, "--", *requirements))
+        ended = self.run_program(pip, timeout=INSTALL_SECONDS, stdout=sink, stderr=sink)
+        if ended.outcome is not Outcome.OK:
+            raise InstallFailed(_reason(said.decode(errors="replace")) or ended.detail or "pip")
+
+    def kill(self) -> None:
+        self._ties.guard.kill(self._id)
+        self.stop_run()
+
+    def stop_run(self) -> None:
+        """End a run in progress, for a backend that ends the sandbox itself."""
+        with self._lock:
+            self._killed = True
+            run = self._run
+        if run is not None:
+            run.stop()
+
+    def release(self) -> None:
+        self._ties.guard.release(self._id)
+
+    @contextmanager
+    def _running(self, run: ProgramRun | CellRun) -> Generator[Execution | None]:
+        """Make `run` the one that `kill` stops; gives how it ended if it was killed before."""
+        with self._lock:
+            self._run = run
+            killed = self._killed
+        try:
+            yield Execution(Outcome.LOST, detail="the sandbox was killed") if killed else None
+        finally:
+            with self._lock:
+                self._run = None
+
+    def _environment(self, env: Mapping[str, str]) -> dict[str, str]:
+        merged = {**self._ties.env, **env}
+        # Output that stays in a buffer until the end is not a stream.
+        return {"PYTHONUNBUFFERED": "1", **merged}
+
+    def _ask(self, operation: Callable[[], T], name: str, otherwise: type[SandboxError]) -> T:
+        """For what may be asked again without harm."""
+        with self._translated(otherwise):
+            return self._ties.backoff.call(
+                lambda: call(operation, deadline=sdk.REQUEST_SECONDS + 5, name=name)
+            )
+
+    def _translated(self, otherwise: type[SandboxError]) -> AbstractContextManager[None]:
+        return translated_errors(*self._ties.secrets, otherwise=otherwise)
+
+
+def _reason(said: str) -> str:
+    """pip's own reason: its last line of error, else its last line."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    errors = [line.removeprefix("ERROR:").strip() for line in lines if line.startswith("ERROR:")]
+    return one_line((errors or lines or [""])[-1])

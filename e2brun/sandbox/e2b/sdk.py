@@ -1,0 +1,287 @@
+"""The only module that touches what E2B's SDK does not publish; `tests/e2b` drives all of it.
+
+Three things need more than its public calls. Creating: `Sandbox.create` drops the headers of a
+refusal, and with them Retry-After and Should-Retry. Programs: a `CommandHandle` decodes output as
+text, which loses bytes that are not UTF-8. Cells: `run_code` keeps all output in memory and takes
+any clean end of the answer for the end of the cell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+from e2brun.sandbox.contract import USER
+from e2brun.sandbox.e2b.backoff import refused_from
+
+if TYPE_CHECKING:
+    import httpx
+    from e2b import ConnectionConfig
+
+REQUEST_SECONDS = 60.0  # for one answer of the provider
+QUICK_SECONDS = 5.0  # for an answer that only decides how an error is worded
+
+Native = Any
+"""The SDK's `Sandbox`: its package for cells has no type information."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """The key and where it is good for; None is the SDK's own default."""
+
+    api_key: str = field(repr=False)
+    api_url: str | None = None
+    sandbox_url: str | None = None
+    domain: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewSandbox:
+    """What is asked of the provider."""
+
+    template: str
+    lifetime: int  # seconds
+    metadata: Mapping[str, str]
+    env: Mapping[str, str]
+    network: bool | None
+    idempotency_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A line for the sandbox's bash."""
+
+    line: str
+    env: Mapping[str, str]
+    stdin: bool
+    deadline: float  # seconds until the SDK gives up; 0 for never
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The command runs."""
+
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Some of its output, as it was written."""
+
+    data: bytes
+    is_stderr: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """Nothing happened, and the other side is still there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """It ended. `exited` is false where a signal ended it, which `status` then names."""
+
+    exit_code: int
+    exited: bool
+    status: str
+
+
+CommandEvent = Started | Output | Alive | Ended
+
+
+def _options(credentials: Credentials) -> dict[str, Any]:
+    # Retries are ours to decide: the SDK's repeat a create after a 502 or a 504 too.
+    return {
+        "api_key": credentials.api_key,
+        "api_url": credentials.api_url,
+        "sandbox_url": credentials.sandbox_url,
+        "domain": credentials.domain,
+        "request_timeout": REQUEST_SECONDS,
+        "retries": 0,
+    }
+
+
+def configure(credentials: Credentials) -> ConnectionConfig:
+    from e2b import ConnectionConfig
+
+    return ConnectionConfig(**_options(credentials))
+
+
+def default_template() -> str:
+    from e2b_code_interpreter import Sandbox  # type: ignore[import-untyped]
+
+    return str(cast("Any", Sandbox).default_template)
+
+
+def create(credentials: Credentials, new: NewSandbox) -> Native:
+    """One request. Raises `Refused` for every answer that is an error."""
+    from e2b.api.client.api.sandboxes import post_v2_sandboxes
+    from e2b.api.client.models import NewSandboxV2
+    from e2b.api.client.types import UNSET
+
+    body = NewSandboxV2(
+        template_id=new.template,
+        timeout=new.lifetime,
+        metadata=cast("Any", dict(new.metadata)),
+        env_vars=cast("Any", dict(new.env)),
+        auto_pause=False,
+        allow_internet_access=UNSET if new.network is None else new.network,
+    )
+    answer = post_v2_sandboxes.sync_detailed(
+        client=_api_client(credentials), body=body, idempotency_key=new.idempotency_key
+    )
+    return _attach(credentials, answer.parsed)
+
+
+def connect(credentials: Credentials, sandbox_id: str) -> Native:
+    from e2b_code_interpreter import Sandbox
+
+    return cast("Any", Sandbox).connect(sandbox_id, **_options(credentials))
+
+
+def tokens(native: Native) -> tuple[str, ...]:
+    """What must not be shown of a sandbox: whoever has it may do anything in there."""
+    held = (native._envd_access_token, native.traffic_access_token)
+    return tuple(one for one in held if isinstance(one, str) and one)
+
+
+def _api_client(credentials: Credentials) -> Any:
+    from e2b import ApiClient
+    from e2b.api.client_sync import get_transport
+
+    config = configure(credentials)
+    client = ApiClient(config, transport=get_transport(config))
+    # The generated code parses error bodies before anybody can look at the headers, and dies of
+    # a KeyError on a body it does not know, such as a proxy's.
+    client.get_httpx_client().event_hooks = {"response": [_refuse]}
+    return client
+
+
+def _refuse(response: httpx.Response) -> None:
+    if response.status_code < 400:
+        return
+    response.read()
+    try:
+        body = response.json()
+    except ValueError:
+        body = None
+    message = cast("dict[str, object]", body).get("message") if isinstance(body, dict) else None
+    raise refused_from(
+        response.status_code,
+        message if isinstance(message, str) else response.reason_phrase,
+        response.headers,
+    )
+
+
+def _attach(credentials: Credentials, made: Any) -> Native:
+    """The SDK's object for a created sandbox, put together as its own `create` does."""
+    from e2b import ConnectionConfig
+    from e2b_code_interpreter import Sandbox
+    from packaging.version import Version
+
+    def text(value: object) -> str | None:
+        return value if isinstance(value, str) else None
+
+    token = text(made.envd_access_token)
+    headers = {
+        "E2b-Sandbox-Id": made.sandbox_id,
+        "E2b-Sandbox-Port": str(ConnectionConfig.envd_port),
+    }
+    if token is not None:
+        headers["X-Access-Token"] = token
+    config = ConnectionConfig(extra_sandbox_headers=headers, **_options(credentials))
+    return cast("Any", Sandbox)(
+        sandbox_id=made.sandbox_id,
+        sandbox_domain=text(made.domain),
+        envd_version=Version(made.envd_version),
+        envd_access_token=token,
+        traffic_access_token=text(made.traffic_access_token),
+        connection_config=config,
+    )
+
+
+def run(native: Native, command: Command) -> Iterator[CommandEvent]:
+    """The events of a command. Ends without `Ended` when the other side did."""
+    from e2b.envd.rpc import handle_rpc_exception_with_health
+
+    handle = native.commands.run(
+        command.line,
+        background=True,
+        envs=dict(command.env),
+        user=USER,
+        stdin=command.stdin,
+        timeout=command.deadline,
+        retain_output=False,
+    )
+    yield Started(handle.pid)
+    stream = handle._events  # before they are decoded as text
+    try:
+        for response in stream:
+            event = _command_event(response)
+            if event is not None:
+                yield event
+    except Exception as error:
+        check_health = handle._check_health
+        raise handle_rpc_exception_with_health(error, check_health) from error
+    finally:
+        stream.close()
+
+
+def _command_event(response: Any) -> CommandEvent | None:
+    payload = None if response.event is None else response.event.event
+    if payload is None:
+        return None
+    match payload.field:
+        case "data":
+            output = payload.value.output
+            if output is None or output.field == "pty":
+                return None
+            return Output(bytes(output.value), output.field == "stderr")
+        case "end":
+            end = payload.value
+            # Older sandboxes say only `error`, newer ones `status` too.
+            return Ended(int(end.exit_code), bool(end.exited), str(end.status or end.error))
+        case _:
+            return Alive()
+
+
+def kill_command(native: Native, pid: int, line: str) -> None:
+    """Run `line`, which is to end everything below `pid`, then end `pid` itself."""
+    try:
+        native.commands.run(line, user=USER, timeout=QUICK_SECONDS, retain_output=False)
+    finally:
+        native.commands.kill(pid, request_timeout=QUICK_SECONDS)
+
+
+def is_running(native: Native) -> bool:
+    return bool(native.is_running(request_timeout=QUICK_SECONDS))
+
+
+def run_cell(native: Native, code: str, deadline: float | None) -> Iterator[bytes]:
+    """The bytes of the answer: a JSON document a line. Dropping it interrupts the cell."""
+    import httpx
+    from e2b_code_interpreter.models import (  # type: ignore[import-untyped]
+        extract_exception,
+    )
+
+    headers = {
+        "E2b-Sandbox-Id": native.sandbox_id,
+        "E2b-Sandbox-Port": "49999",
+        "X-Access-Token": native._envd_access_token,
+        "E2B-Traffic-Access-Token": native.traffic_access_token,
+    }
+    # HTTP/1.1, so that the server notices when the answer is dropped.
+    request = native._client.stream(
+        "POST",
+        f"{native._jupyter_url}/execute",
+        json={"code": code, "context_id": None, "language": None, "env_vars": None},
+        headers={name: value for name, value in headers.items() if value},
+        # The SDK's transport adds up `read` and `write` to one deadline for the whole answer.
+        timeout=httpx.Timeout(REQUEST_SECONDS, read=deadline, write=0.0),
+    )
+    with request as response:
+        error = cast("Any", extract_exception)(response)
+        if error is not None:
+            raise error
+        yield from response.iter_bytes()

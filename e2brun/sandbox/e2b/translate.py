@@ -1,0 +1,170 @@
+"""The SDK's exceptions as ours, from one table.
+
+The table is keyed by qualified name, so that it costs no import of the SDK; a subclass that is
+not listed is taken as its nearest listed ancestor.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from e2brun.errors import (
+    AuthenticationFailed,
+    E2brunError,
+    FileTransferFailed,
+    RateLimited,
+    SandboxError,
+    SandboxLost,
+    SandboxUnavailable,
+    UsageError,
+)
+
+LONGEST_TEXT = 500
+
+TABLE: dict[str, type[E2brunError]] = {
+    # e2b.exceptions
+    "e2b.exceptions.SandboxException": SandboxError,
+    "e2b.exceptions.TimeoutException": SandboxLost,
+    "e2b.exceptions.InvalidArgumentException": SandboxError,
+    "e2b.exceptions.NotEnoughSpaceException": FileTransferFailed,
+    "e2b.exceptions.NotFoundException": SandboxLost,
+    "e2b.exceptions.FileNotFoundException": FileTransferFailed,
+    "e2b.exceptions.SandboxNotFoundException": SandboxLost,
+    "e2b.exceptions.SandboxNotRunningException": SandboxLost,
+    "e2b.exceptions.SandboxUnreachableException": SandboxLost,
+    "e2b.exceptions.AuthenticationException": AuthenticationFailed,
+    "e2b.exceptions.TemplateException": SandboxUnavailable,
+    "e2b.exceptions.RateLimitException": RateLimited,
+    "e2b.exceptions.GuestUnresponsiveException": SandboxUnavailable,
+    "e2b.exceptions.ServiceBusyException": SandboxUnavailable,
+    # e2b.exceptions: of services that are not used here
+    "e2b.exceptions.GitAuthException": SandboxError,
+    "e2b.exceptions.GitUpstreamException": SandboxError,
+    "e2b.exceptions.BuildException": SandboxError,
+    "e2b.exceptions.FileUploadException": SandboxError,
+    "e2b.exceptions.VolumeException": SandboxError,
+    "e2b.exceptions.VolumeNotFoundException": SandboxError,
+    "e2b.exceptions.VolumePathNotFoundException": SandboxError,
+    "e2b.exceptions.SecretException": SandboxError,
+    "e2b.exceptions.SecretNotFoundException": SandboxError,
+    # elsewhere in the SDK
+    "e2b.sandbox.commands.command_handle.CommandExitException": SandboxError,
+    "e2b.api.client.errors.UnexpectedStatus": SandboxUnavailable,
+    "e2b.volume.client.errors.UnexpectedStatus": SandboxUnavailable,
+    # what the SDK's transports let through
+    "connectrpc.errors.ConnectError": SandboxLost,
+    "httpx.HTTPError": SandboxLost,
+    "httpx.StreamError": SandboxLost,
+    "httpx.InvalidURL": UsageError,
+    "httpx.UnsupportedProtocol": UsageError,
+    "httpcore.ProtocolError": SandboxLost,
+    "httpcore.NetworkError": SandboxLost,
+    "httpcore.TimeoutException": SandboxLost,
+    "httpcore.ProxyError": SandboxLost,
+    "httpcore.UnsupportedProtocol": UsageError,
+    "pyqwest.ReadError": SandboxLost,
+    "pyqwest.WriteError": SandboxLost,
+    "pyqwest._errors.RemoteProtocolError": SandboxLost,
+    "pyqwest._errors.StreamError": SandboxLost,
+    "pyqwest.TooManyRedirects": SandboxLost,
+    "builtins.OSError": SandboxLost,
+}
+
+_E2B_KEY = re.compile(r"e2b_[0-9A-Za-z]{8,}")
+_NOT_ONE_LINE = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029]+")
+
+
+class Refused(Exception):
+    """The provider answered a request with an error status: `status`, what it said, and its
+    word on asking again: `retry_after` in seconds, `should_retry` where it was given."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        should_retry: bool | None = None,
+    ) -> None:
+        super().__init__(f"{status}: {message}")
+        self.status = status
+        self.retry_after = retry_after
+        self.should_retry = should_retry
+
+
+def known(error: BaseException) -> type[E2brunError] | None:
+    """Our class for a foreign exception; None for one that is a bug, not a failure."""
+    if isinstance(error, Refused):
+        return _by_status(error.status)
+    for ancestor in type(error).__mro__:
+        found = TABLE.get(f"{ancestor.__module__}.{ancestor.__qualname__}")
+        if found is not None:
+            return found
+    return None
+
+
+def _by_status(status: int) -> type[E2brunError]:
+    match status:
+        case 400 | 404 | 422:
+            return UsageError
+        case 401 | 403:
+            return AuthenticationFailed
+        case 429:
+            return RateLimited
+        case _:
+            return SandboxUnavailable
+
+
+def refusal(error: BaseException) -> Refused | None:
+    """The same as `Refused` when the SDK's exception stands for a 429 or a 503."""
+    if isinstance(error, Refused):
+        return error
+    text = str(error)
+    status = getattr(error, "status_code", None)
+    if status in {429, 503}:
+        return Refused(status, text)
+    if known(error) is RateLimited:
+        return Refused(429, text)
+    # The SDK keeps the status of the file service only in the text, at its beginning.
+    return Refused(503, text) if text.startswith("503:") else None
+
+
+def one_line(text: str, *secrets: str) -> str:
+    """`text` fit for an error message: one bounded line with no key and no control character."""
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, "***")
+    text = _NOT_ONE_LINE.sub(" ", _E2B_KEY.sub("***", text)).strip()
+    return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"
+
+
+def translate(
+    error: BaseException, *secrets: str, otherwise: type[SandboxError] = SandboxError
+) -> E2brunError | None:
+    """Ours for a foreign exception, None for a bug. `otherwise` is used where the table has
+    nothing more exact to say than SandboxError."""
+    if isinstance(error, E2brunError):
+        return error
+    ours = known(error)
+    if ours is None:
+        return None
+    said = one_line(str(error), *secrets) or type(error).__name__
+    return (otherwise if ours is SandboxError else ours)(said)
+
+
+@contextmanager
+def translated_errors(
+    *secrets: str, otherwise: type[SandboxError] = SandboxError
+) -> Generator[None]:
+    """Raise the SDK's exceptions as ours, with no secret in their text."""
+    try:
+        yield
+    except Exception as error:
+        ours = translate(error, *secrets, otherwise=otherwise)
+        if ours is None or ours is error:
+            raise
+        # The cause is shown by a debugger or a traceback: not when it would show the key too.
+        cause = error if not any(one and one in str(error) for one in secrets) else None
+        raise ours from cause

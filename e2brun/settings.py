@@ -1,0 +1,378 @@
+"""Where every setting comes from: flag > environment > .env > pyproject.toml > default.
+
+The only reader of `os.environ` in the project; nobody writes it. Environment variables that
+are set but empty count as not set. A value that is used and wrong raises UsageError with the
+place it came from; an API key is in no message and no repr.
+
+The environment and the flags are the user's. `.env` and pyproject.toml lie in the working
+directory and may have come with a stranger's repository, so what they say is bounded:
+
+- An endpoint in .env is used only with the key from the same .env. Otherwise a checked-out file
+  could have the user's own key sent to a host of its choice.
+- A key from .env, and every limit or network access that a project file widens, is named in
+  `Settings.notices`, which the command line prints: code and files never go to a stranger's
+  account, nor a sandbox online, without a word.
+- `python` must be a bare name there: the host starts it to learn its version, so a path could
+  start any file. `cache_dir`, where packages for every project lie, is not read there at all.
+- pyproject.toml is meant to be committed: keys and endpoints in it are refused.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, NamedTuple, cast
+
+from e2brun.errors import UsageError
+from e2brun.values import env_entries, parse_count, parse_duration, parse_size, parse_switch
+
+On = Literal["e2b", "local", "auto"]
+Flag = str | int | float | Path | None
+
+_MIB = 1024 * 1024
+_DOTENV_SIZE = _MIB
+_KEY_NAMES = ("E2B_API_KEY", "E2B_KEY")  # the first one wins
+
+_VARIABLES = {
+    "api_url": "E2B_API_URL",
+    "sandbox_url": "E2B_SANDBOX_URL",
+    "domain": "E2B_DOMAIN",
+    "on": "E2BRUN_ON",
+    "timeout": "E2BRUN_TIMEOUT",
+    "template": "E2BRUN_TEMPLATE",
+    "memory": "E2BRUN_MEMORY",
+    "processes": "E2BRUN_PROCESSES",
+    "disk": "E2BRUN_DISK",
+    "max_output": "E2BRUN_MAX_OUTPUT",
+    "network": "E2BRUN_NETWORK",
+    "python": "E2BRUN_PYTHON",
+    "cache_dir": "E2BRUN_CACHE_DIR",
+}
+_ENDPOINTS = ("api_url", "sandbox_url", "domain")
+_PYPROJECT_KEYS = (
+    "on", "timeout", "template", "memory", "processes", "disk", "max-output", "network", "python",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every setting, checked. Sizes in bytes, times in seconds."""
+
+    on: On = "auto"
+    api_key: str | None = field(default=None, repr=False)
+    api_url: str | None = None
+    sandbox_url: str | None = None
+    domain: str | None = None
+    timeout: float = 30.0
+    template: str | None = None
+    memory: int = 512 * _MIB
+    processes: int = 64
+    disk: int = 512 * _MIB
+    max_output: int = 10 * _MIB  # of each stream; 0: no limit
+    network: bool | None = None  # None: the backend's default
+    python: str | None = None
+    cache_dir: Path = Path()
+    github_actions: bool = False
+    no_color: bool = False
+    dumb_terminal: bool = False
+    notices: tuple[str, ...] = ()  # one line each, for the user to see before anything runs
+
+
+class _Given(NamedTuple):
+    """A value as written, and where: `--timeout`, `E2BRUN_TIMEOUT`, `.env:3`, a TOML line."""
+
+    value: object
+    where: str
+    by_project: bool = False
+
+
+_Layer = dict[str, _Given]
+
+
+def load_settings(
+    directory: Path | None = None, environ: Mapping[str, str] | None = None, **flags: Flag
+) -> Settings:
+    """Read every layer for a run in `directory` (default: the working directory).
+
+    `flags` are named like the fields of Settings; None means not given.
+    """
+    directory = Path.cwd() if directory is None else directory
+    environ = os.environ if environ is None else environ
+    unknown = flags.keys() - _VARIABLES.keys() - {"api_key"}
+    if unknown:
+        raise TypeError(f"no such setting: {', '.join(sorted(unknown))}")
+    chosen: _Layer = {
+        name: _Given(value, f"--{name.replace('_', '-')}")
+        for name, value in flags.items()
+        if value is not None
+    }
+    own = _from_environment(environ) | chosen
+    dotenv = _from_dotenv(directory / ".env")
+    merged = _from_pyproject(directory) | dotenv | own
+    _check_endpoints(merged, dotenv)
+    values = {name: _READERS[name](given) for name, given in merged.items()}
+    values.setdefault("cache_dir", _default_cache(environ))
+    values["cache_dir"] = directory / cast("Path", values["cache_dir"])
+    return Settings(
+        **values,  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] # by _READERS
+        github_actions=environ.get("GITHUB_ACTIONS") == "true",
+        no_color=bool(environ.get("NO_COLOR")),
+        dumb_terminal=environ.get("TERM", "") in {"", "dumb", "unknown"},
+        notices=tuple(_notices(merged, values)),
+    )
+
+
+def _from_environment(environ: Mapping[str, str]) -> _Layer:
+    names = {name: (variable,) for name, variable in _VARIABLES.items()} | {"api_key": _KEY_NAMES}
+    found: _Layer = {}
+    for name, variables in names.items():
+        for variable in variables:
+            if environ.get(variable):
+                found[name] = _Given(environ[variable], variable)
+                break
+    return found
+
+
+def _from_dotenv(path: Path) -> _Layer:
+    written = _read_dotenv(path)
+    if "E2BRUN_CACHE_DIR" in written:
+        raise UsageError(
+            f"{written['E2BRUN_CACHE_DIR'].where}: E2BRUN_CACHE_DIR is read from the environment "
+            "only: a file in a project must not choose where packages come from"
+        )
+    found = {name: written[var] for name, var in _VARIABLES.items() if var in written}
+    for variable in reversed(_KEY_NAMES):
+        if variable in written:
+            found["api_key"] = written[variable]
+    return found
+
+
+def _read_dotenv(path: Path) -> _Layer:
+    """By variable. The file may be another tool's: only lines that begin with E2B must be right."""
+    try:
+        if not path.is_file() or path.stat().st_size > _DOTENV_SIZE:
+            return {}  # `.env` is also a name people give to a virtual environment
+        text = path.read_bytes().decode("utf-8-sig", "replace")
+    except OSError:
+        return {}
+    written: _Layer = {}
+    for entry in env_entries(text):
+        where = f"{path.name}:{entry.line}"
+        if not entry.name.startswith("E2B"):
+            continue
+        if entry.problem:
+            raise UsageError(f"{where}: {entry.name}: {entry.problem}")
+        if entry.value:
+            written[entry.name] = _Given(entry.value, where, by_project=True)
+    return written
+
+
+def _check_endpoints(merged: _Layer, dotenv: _Layer) -> None:
+    """Keep the user's key from a host that only .env names; see the top of this file."""
+    key, key_in_dotenv = merged.get("api_key"), dotenv.get("api_key")
+    if key is not None and key_in_dotenv is not None and key.value == key_in_dotenv.value:
+        return
+    on = merged.get("on")
+    for name in _ENDPOINTS:
+        endpoint = merged.get(name)
+        if endpoint is None or not endpoint.by_project:
+            continue
+        if key is None or (on is not None and on.value == "local"):
+            del merged[name]  # nothing will be sent anywhere
+            continue
+        variable = _VARIABLES[name]
+        raise UsageError(
+            f"{endpoint.where}: {variable} is not used with the key from {key.where}: "
+            "a .env that came with a repository could have that key sent to another host",
+            hint=f"Export {variable} in your shell, or put the key for it in the same .env.",
+        )
+
+
+def _from_pyproject(directory: Path) -> _Layer:
+    """[tool.e2brun] of the nearest pyproject.toml upward that has one."""
+    for folder in (directory, *directory.parents):
+        path = folder / "pyproject.toml"
+        try:
+            content = path.read_bytes() if path.is_file() else b""
+        except OSError:
+            continue
+        if b"[tool.e2brun" in content:  # tomllib costs 8 ms: not for every other project
+            return _read_table(path, content)
+    return {}
+
+
+def _read_table(path: Path, content: bytes) -> _Layer:
+    import tomllib
+
+    try:
+        text = content.decode()
+        document = tomllib.loads(text)
+    except ValueError as error:
+        at = re.search(r"line (\d+)", str(error))
+        raise UsageError(f"{path}:{at[1] if at else 1}: not valid TOML: {error}") from error
+    found: _Layer = {}
+    for key, value in _table(_table(document, "tool", path), "e2brun", path).items():
+        where = f"{path}:{_line_of(text, key)}"
+        if key not in _PYPROJECT_KEYS:
+            raise UsageError(f"{where}: {_why_not(key)}")
+        found[key.replace("-", "_")] = _Given(value, where, by_project=True)
+    return found
+
+
+def _table(parent: Mapping[str, object], name: str, path: Path) -> Mapping[str, object]:
+    value = parent.get(name, {})
+    if not isinstance(value, dict):
+        raise UsageError(f"{path}: {name} is not a table; settings go under [tool.e2brun]")
+    return cast("dict[str, object]", value)
+
+
+def _why_not(key: str) -> str:
+    name = key.lower().replace("-", "_").removeprefix("e2b_")
+    if "key" in name or "token" in name:
+        return (
+            f"{key}: a key does not belong in a file that is committed; "
+            "set E2B_API_KEY in the environment or in .env"
+        )
+    if name in _ENDPOINTS:
+        return f"{key}: an endpoint does not belong in a committed file; set {_VARIABLES[name]}"
+    import difflib
+
+    near = difflib.get_close_matches(key, _PYPROJECT_KEYS, n=1)
+    known = f"did you mean {near[0]}?" if near else f"known are {', '.join(_PYPROJECT_KEYS)}"
+    return f"[tool.e2brun] has no key {key!r}; {known}"
+
+
+def _line_of(text: str, key: str) -> int:
+    """tomllib tells no lines; the table is small enough to look the key up."""
+    header = re.search(r"^\s*\[tool\.e2brun", text, re.MULTILINE)
+    start = header.start() if header else 0
+    name = re.escape(key)
+    pattern = rf"^\s*(?:[\"']?{name}[\"']?\s*[=.]|\[+tool\.e2brun\.[\"']?{name}[\"']?\s*[\].])"
+    match = re.compile(pattern, re.MULTILINE).search(text, start)
+    at = match.end() if match else (header.end() if header else 0)
+    return text.count("\n", 0, at) + 1
+
+
+def _default_cache(environ: Mapping[str, str]) -> Path:
+    base = environ.get("XDG_CACHE_HOME", "")
+    if os.path.isabs(base):  # noqa: PTH117 - the specification says to ignore a relative one
+        return Path(base) / "e2brun"
+    home = environ.get("HOME", "")
+    return (Path(home) if home else Path.home()) / ".cache" / "e2brun"
+
+
+def _wrong(given: _Given, why: str) -> UsageError:
+    return UsageError(f"{given.where}: {why}")
+
+
+def _parsed(
+    parse: Callable[[str], object], *, literal: tuple[type, ...]
+) -> Callable[[_Given], object]:
+    """Read text with `parse`, and TOML values and typed flags of `literal` types as text."""
+
+    def read(given: _Given) -> object:
+        value = given.value
+        # bool is an int to Python, but `timeout = true` is a mistake
+        fits = isinstance(value, literal) and (not isinstance(value, bool) or bool in literal)
+        if not fits and not isinstance(value, str):
+            raise _wrong(given, f"{value!r} is a {type(value).__name__}; write it as text")
+        try:
+            return parse(f"{value:.6f}" if isinstance(value, float) else str(value))
+        except UsageError as error:
+            raise _wrong(given, str(error)) from None
+
+    return read
+
+
+def _read_on(given: _Given) -> str:
+    if given.value not in {"e2b", "local", "auto"}:
+        raise _wrong(given, f"{given.value!r} is no backend: write e2b, local or auto")
+    return str(given.value)
+
+
+def _read_text(given: _Given) -> str:
+    if not isinstance(given.value, str) or not given.value.isprintable() or not given.value:
+        raise _wrong(given, f"{given.value!r} is not a name")
+    return given.value
+
+
+def _read_key(given: _Given) -> str:
+    key = str(given.value).strip()
+    if not re.fullmatch(r"[!-~]+", key):  # what no HTTP header may hold
+        raise _wrong(given, "the E2B key holds characters that no key has (value not shown)")
+    return key
+
+
+def _read_url(given: _Given) -> str:
+    url = str(given.value).strip()
+    if not re.fullmatch(r"https?://[!-~]+", url):
+        raise _wrong(given, f"{url!r} is not an address: it begins with https:// or http://")
+    return url
+
+
+def _read_domain(given: _Given) -> str:
+    domain = str(given.value).strip()
+    if not re.fullmatch(r"[A-Za-z0-9.-]+(:[0-9]+)?", domain):
+        raise _wrong(given, f"{domain!r} is not a domain: write it like e2b.app, no https://")
+    return domain
+
+
+def _read_python(given: _Given) -> str:
+    name = _read_text(given)
+    if given.by_project and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise _wrong(
+            given,
+            f"{name!r} is a path, and a file in a project must not choose a program of this "
+            "machine; write a name such as python3.12, or use --python or E2BRUN_PYTHON",
+        )
+    return name
+
+
+def _read_path(given: _Given) -> Path:
+    try:
+        return Path(str(given.value)).expanduser()
+    except RuntimeError as error:
+        raise _wrong(given, str(error)) from error
+
+
+_READERS: dict[str, Callable[[_Given], object]] = {
+    "on": _read_on,
+    "api_key": _read_key,
+    "api_url": _read_url,
+    "sandbox_url": _read_url,
+    "domain": _read_domain,
+    "timeout": _parsed(parse_duration, literal=(int, float)),
+    "template": _read_text,
+    "memory": _parsed(parse_size, literal=(int,)),
+    "processes": _parsed(parse_count, literal=(int,)),
+    "disk": _parsed(parse_size, literal=(int,)),
+    "max_output": _parsed(lambda text: parse_size(text, zero=True), literal=(int,)),
+    "network": _parsed(parse_switch, literal=(bool,)),
+    "python": _read_python,
+    "cache_dir": _read_path,
+}
+
+
+def _notices(merged: _Layer, values: Mapping[str, object]) -> list[str]:
+    """What a file of the project decided that its reader may not have meant to allow."""
+    lines: list[str] = []
+    defaults = Settings()
+    for name, given in merged.items():
+        if not given.by_project:
+            continue
+        value, label = values[name], name.replace("_", "-")
+        if name == "api_key":
+            lines.append(f"{given.where}: using the E2B key from this file")
+        elif name in _ENDPOINTS:
+            lines.append(f"{given.where}: using the E2B endpoint {value}")
+        elif name == "network" and value is True:
+            lines.append(f"{given.where}: network access is on")
+        elif name in {"memory", "processes", "disk", "max_output"}:
+            usual = cast("int", getattr(defaults, name))
+            wider = cast("int", value) > usual or value == 0
+            if wider:
+                lines.append(f"{given.where}: {label} raised to {given.value}")
+    return lines
