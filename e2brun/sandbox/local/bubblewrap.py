@@ -17,6 +17,7 @@ from e2brun.sandbox.contract import HOME
 from e2brun.sandbox.local import staging
 from e2brun.sandbox.local.jail import AGENT_DIRECTORY, CONTROL_FD, Jail, Jailed, Problem
 from e2brun.sandbox.local.seccomp import filter_program
+from e2brun.sandbox.local.spawning import in_lasting_thread
 
 INSTALL = "Install it: apt-get update && apt-get install -y bubblewrap"
 OLDEST = (0, 8)
@@ -58,9 +59,15 @@ class Bubblewrap:
         program = _memory_file("filter", filter_program())
         complaints, complain = os.pipe()
         owner = staging.sandbox_owner()
-        pid = os.fork()
-        if pid == 0:
-            _launch(self._executable, jail, owner, (complain, control, arguments, program))
+        bwrap, given = self._executable, (complain, control, arguments, program)
+
+        def fork() -> int:
+            pid = os.fork()
+            if pid == 0:
+                _launch(bwrap, jail, owner, given)
+            return pid
+
+        pid = in_lasting_thread(fork)
         for descriptor in (arguments, program, complain):
             os.close(descriptor)
         return Jailed(pid, complaints)

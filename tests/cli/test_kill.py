@@ -1,0 +1,111 @@
+"""However e2brun is ended, nothing of its sandbox is left two seconds later."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import COMMAND, clean_environment
+
+_PR_SET_CHILD_SUBREAPER = 36
+_TIMES = 50
+_SECONDS = 2.0
+# Threads, a child in a session of its own, a file in every place that can be written.
+_BUSY = """
+import os, subprocess, sys, threading, time
+for place in ("/tmp/x", "/dev/shm/x", "/var/tmp/x", os.path.expanduser("~/x")):
+    open(place, "w").write("x" * 100000)
+subprocess.Popen(["sleep", "60"], start_new_session=True)
+if os.fork() == 0:
+    os.setsid()
+    time.sleep(60)
+threading.Thread(target=time.sleep, args=(60,)).start()
+while True:
+    print("busy")
+    time.sleep(0.001)
+"""
+
+
+@pytest.fixture
+def subreaper() -> Iterator[None]:
+    """Orphans of what a test starts become children of this process, where they can be seen."""
+    libc = ctypes.CDLL(None)
+    libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    yield
+    libc.prctl(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+
+
+def _children() -> list[int]:
+    tasks = Path("/proc/self/task").iterdir()
+    return [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
+
+
+def _left_after(seconds: float) -> list[str]:
+    """What is still alive of the orphans; zombies are collected on the way."""
+    end = time.monotonic() + seconds
+    while True:
+        with suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        left = _children()
+        if not left or time.monotonic() > end:
+            return [Path(f"/proc/{pid}/comm").read_text() for pid in left]
+        time.sleep(0.02)
+
+
+@pytest.mark.usefixtures("subreaper")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_signal_at_any_moment_leaves_no_process_and_no_file(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    (tmp_path / "busy.py").write_text(_BUSY)
+    moments = random.Random(number)  # noqa: S311
+    files_before = sorted(os.listdir("/tmp"))  # noqa: PTH208
+    codes: set[int] = set()
+    for _ in range(_TIMES):
+        process = subprocess.Popen(
+            [*COMMAND, "exec", "--on", "local", "busy.py"],
+            cwd=tmp_path,
+            env=clean_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        time.sleep(moments.uniform(0.0, 0.3))
+        process.send_signal(number)
+        codes.add(process.wait(10))
+        assert _left_after(_SECONDS) == []
+    # Before Python has installed its handlers the kernel answers for it.
+    expected = {-number, 128 + number} if number != signal.SIGKILL else {-number}
+    assert codes <= expected | {1}
+    mine = {name for name in os.listdir("/tmp") if "e2brun" in name}  # noqa: PTH208
+    assert mine <= set(files_before)
+
+
+def test_the_second_signal_does_not_cut_the_tidying_short(tmp_path: Path) -> None:
+    (tmp_path / "busy.py").write_text(_BUSY)
+    process = subprocess.Popen(
+        [*COMMAND, "exec", "--on", "local", "busy.py"],
+        cwd=tmp_path,
+        env=clean_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    process.stdout.read(10)
+    for _ in range(20):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.001)
+    _, err = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert b"Traceback" not in err

@@ -1,0 +1,75 @@
+"""What every test may use: the command as a user runs it, in a directory of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+COMMAND = (sys.executable, "-m", "e2brun")
+_NOT_OURS = ("E2B", "GITHUB_", "NO_COLOR", "PYTHONUNBUFFERED")
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A finished command."""
+
+    code: int
+    out: bytes
+    err: str
+
+    @property
+    def text(self) -> str:
+        return self.out.decode()
+
+
+Run = Callable[..., Ran]
+
+
+def clean_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The caller's environment without what would change how e2brun behaves."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(_NOT_OURS)}
+    return {**kept, "TERM": "xterm", **(more or {})}
+
+
+@pytest.fixture
+def e2brun(tmp_path: Path) -> Iterator[Run]:
+    """Run `e2brun WORDS...` in an empty directory and wait for it."""
+
+    def run(
+        *words: str | Path,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes | None = None,
+        timeout: float = 60,
+    ) -> Ran:
+        result = subprocess.run(
+            [*COMMAND, *map(str, words)],
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            cwd=tmp_path,
+            env=clean_environment(env),
+            timeout=timeout,
+            check=False,
+        )
+        return Ran(result.returncode, result.stdout, result.stderr.decode())
+
+    return run
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Callable[..., Path]:
+    """Write a file to run."""
+
+    def write(text: str | bytes, name: str = "prog.py") -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    return write
