@@ -28,8 +28,14 @@ class LocalBackend:
         jail = self._jail(spec)
         control = Control()
         jailed = self._driver.start(jail, control.agent_end())
-        control.forget_agent_end()
-        sandbox = LocalSandbox(jail, spec, control, jailed)
+        control.attach(jailed)
+        try:
+            sandbox = LocalSandbox(jail, spec, control, jailed)
+        except BaseException:
+            jailed.end()
+            control.close()
+            jailed.reap()
+            raise
         self._sandboxes.append(sandbox)
         return sandbox
 

@@ -6,17 +6,21 @@ What bubblewrap is given travels by descriptors: its arguments would be readable
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import sys
 from collections.abc import Mapping
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from e2brun.errors import SandboxUnavailable
 from e2brun.sandbox.contract import HOME
 from e2brun.sandbox.local import staging
 from e2brun.sandbox.local.jail import AGENT_DIRECTORY, CONTROL_FD, Jail, Jailed, Problem
 from e2brun.sandbox.local.seccomp import filter_program
+
+if TYPE_CHECKING:
+    from e2brun.sandbox.local.network import Uplink
 from e2brun.sandbox.local.spawning import in_lasting_thread
 
 INSTALL = "Install it: apt-get update && apt-get install -y bubblewrap"
@@ -60,17 +64,21 @@ class Bubblewrap:
         complaints, complain = os.pipe()
         owner = staging.sandbox_owner()
         bwrap, given = self._executable, (complain, control, arguments, program)
+        uplink = _uplink() if jail.network else None
 
         def fork() -> int:
             pid = os.fork()
             if pid == 0:
-                _launch(bwrap, jail, owner, given)
+                _launch(bwrap, jail, owner, given, uplink)
             return pid
 
         pid = in_lasting_thread(fork)
         for descriptor in (arguments, program, complain):
             os.close(descriptor)
-        return Jailed(pid, complaints)
+        jailed = Jailed(pid, complaints)
+        if uplink is not None:
+            uplink.attach(jailed, owner)
+        return jailed
 
 
 def _arguments(jail: Jail) -> list[bytes]:
@@ -86,14 +94,25 @@ def _arguments(jail: Jail) -> list[bytes]:
     return [os.fsencode(word) for word in words]
 
 
-def _launch(bwrap: str, jail: Jail, owner: int, descriptors: tuple[int, int, int, int]) -> NoReturn:
+def _uplink() -> Uplink:
+    from e2brun.sandbox.local.network import Uplink
+
+    return Uplink()
+
+
+def _launch(
+    bwrap: str, jail: Jail, owner: int, descriptors: tuple[int, ...], uplink: Uplink | None
+) -> NoReturn:
     """In the child: build the tree, give up every right, become bubblewrap."""
     try:
         os.setsid()  # the terminal's Ctrl-C is for e2brun, which then ends the sandbox
-        _place(descriptors)
-        staging.enter_namespaces(network=jail.network)
+        # 2 the complaints, 3 control, 4 arguments, 5 the filter, 6 the way out
+        place(descriptors if uplink is None else (*descriptors, uplink.far_end))
+        staging.enter_namespaces()
         staging.build(jail, owner)
         staging.become(owner)
+        if uplink is not None:
+            uplink.plug_in(_FILTER_FD + 1)
         command = [bwrap, "--args", str(_ARGS_FD), "--", jail.interpreter.executable]
         os.execve(bwrap, [*command, "-I", "-S", "-c", _AGENT], {})  # noqa: S606
     except BaseException as error:  # noqa: BLE001  # a forked child must not return into its parent
@@ -101,13 +120,15 @@ def _launch(bwrap: str, jail: Jail, owner: int, descriptors: tuple[int, int, int
         os._exit(125)
 
 
-def _place(descriptors: tuple[int, int, int, int]) -> None:
-    """0 and 1 from /dev/null, 2 the complaints, 3 control, 4 arguments, 5 the filter; no other."""
-    high = [os.dup2(descriptor, 200 + index) for index, descriptor in enumerate(descriptors)]
+def place(descriptors: tuple[int, ...]) -> None:
+    """In a forked child: 0 and 1 from /dev/null, these from 2 on, and no other."""
+    end = 2 + len(descriptors)
+    # Out of the way first, on numbers the kernel knows to be free: a target may be a source.
+    high = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, end) for descriptor in descriptors]
     null = os.open("/dev/null", os.O_RDWR)
     for target, source in enumerate((null, null, *high)):
         os.dup2(source, target)
-    os.closerange(_FILTER_FD + 1, 65536)
+    os.closerange(end, 1 << 20)
 
 
 def _memory_file(name: str, content: bytes) -> int:

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic
 
-from e2brun.errors import SandboxLost, SandboxUnavailable
+from e2brun.errors import SandboxError, SandboxLost, SandboxUnavailable
 from e2brun.sandbox.local.jail import Jailed
 
 INLINE_LIMIT = 96 * 1024  # a file no larger travels in the message; below the socket's buffer
@@ -76,14 +76,16 @@ class Control:
         ours.setsockopt(_socket.SOL_SOCKET, _SO_PASSCRED, 1)
         self._socket, self._theirs = ours, theirs
         self._next = 0
+        self._starting: Jailed | None = None
         self.descriptor = ours.fileno()
 
     def agent_end(self) -> int:
         """The descriptor the agent is to have."""
         return self._theirs.fileno()
 
-    def forget_agent_end(self) -> None:
-        """Close our copy of the agent's end, so that its death shows as an end of file."""
+    def attach(self, jailed: Jailed) -> None:
+        """The agent's end is with `jailed` now; our copy goes, so that its death shows."""
+        self._starting = jailed
         self._theirs.close()
 
     def close(self) -> None:
@@ -100,7 +102,7 @@ class Control:
         except OSError as error:
             if error.errno == errno.EMSGSIZE:
                 raise ValueError(f"a {do} request of {len(message)} bytes is too long") from error
-            raise SandboxLost("the sandbox went away") from error
+            raise self._gone() from error
         return self._next
 
     def receive(self, timeout: float | None) -> Report | None:
@@ -114,20 +116,24 @@ class Control:
                 _REPORT_LIMIT, _socket.CMSG_SPACE(12) + _socket.CMSG_SPACE(4 * 8)
             )
         except OSError as error:
-            raise SandboxLost("the sandbox went away") from error
+            raise self._gone() from error
         if not message:
-            raise SandboxLost("the sandbox went away")
+            raise self._gone()
         return _report(message, ancillary)
 
-    def greet(self, jailed: Jailed, timeout: float = _START_SECONDS) -> Hello:
+    def greet(self, timeout: float = _START_SECONDS) -> Hello:
         """Wait for the agent to come up. Raises SandboxUnavailable with the driver's reason."""
-        try:
-            report = self.receive(timeout)
-        except SandboxLost as error:
-            raise _not_started(jailed) from error
+        report = self.receive(timeout)
         if not isinstance(report, Hello):
-            raise _not_started(jailed)
+            raise self._gone()
+        self._starting = None
         return report
+
+    def _gone(self) -> SandboxError:
+        if self._starting is None:
+            return SandboxLost("the sandbox went away")
+        reason = self._starting.complaint() or "it ended before it was ready"
+        return SandboxUnavailable(f"the sandbox did not start: {reason}")
 
     def wait_for(self, number: int, timeout: float) -> Report:
         """The final report about one request, passing over others. Raises SandboxLost."""
@@ -136,11 +142,6 @@ class Control:
             if not isinstance(report, Hello | Started) and report.number == number:
                 return report
         raise SandboxLost(f"the sandbox did not answer for {timeout:g} s")
-
-
-def _not_started(jailed: Jailed) -> SandboxUnavailable:
-    reason = jailed.complaint() or "it ended before it was ready"
-    return SandboxUnavailable(f"the sandbox did not start: {reason}")
 
 
 def _report(message: bytes, ancillary: Sequence[tuple[int, int, bytes]]) -> Report:

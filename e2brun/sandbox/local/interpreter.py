@@ -1,18 +1,229 @@
-"""Stand-in until the real one lands."""
-import os, sys
+"""Which Python runs inside: facts about an interpreter's base installation, never a venv's.
+
+The path of a run with the default interpreter starts no process and imports nothing but `os`,
+`sys` and `site`, which every interpreter has loaded; a chosen one is asked, once.
+"""
+
+from __future__ import annotations
+
+import os
+import site
+import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib.machinery import EXTENSION_SUFFIXES
+
+from e2brun.errors import SandboxUnavailable, UsageError
+
+_OLDEST = (3, 8)
+_ASK_TIMEOUT = 15.0  # a pyenv shim on a cold disk takes a second or two
+
+_NO_ANSWER = (-126, -124)  # it could not be started, it took too long
+
+# Python 2 has to get through it far enough to be named. -S keeps the .pth files of a venv,
+# which can run code, out of it; importing `site` under -S only defines its functions.
+_QUESTION = """
+import json, platform, site, sys
+from importlib.machinery import EXTENSION_SUFFIXES
+print(json.dumps([
+    platform.python_implementation(), list(sys.version_info[:3]),
+    [getattr(sys, "_base_executable", None), sys.executable], sys.base_prefix,
+    site.getsitepackages([sys.base_prefix]), EXTENSION_SUFFIXES[0]]))
+"""
+
 
 @dataclass(frozen=True)
 class Interpreter:
+    """One installed Python; paths are real (no symlink on the way)."""
+
     executable: str
     version: tuple[int, int, int]
     prefix: str
-    site_packages: tuple[str, ...]
-    purelib: str | None
+    site_packages: tuple[str, ...]  # where installed packages lie: what a sandbox has to mask
+    purelib: str | None  # the one of those that is on sys.path first: where a layer is mounted
+    abi: str = ""  # implementation, version, machine and C library: cpython-311-x86_64-linux-gnu
+
 
 def current_interpreter() -> Interpreter:
-    v = sys.version_info
-    sp = f"{sys.base_prefix}/lib/python{v[0]}.{v[1]}/site-packages"
-    return Interpreter(os.path.realpath(sys._base_executable), v[:3], sys.base_prefix, (sp,), sp)
+    """The base installation of the Python that e2brun runs on."""
+    executables = (getattr(sys, "_base_executable", None), sys.executable)
+    return _interpreter(
+        executables,
+        sys.version_info[:3],
+        sys.base_prefix,
+        site.getsitepackages([sys.base_prefix]),
+        EXTENSION_SUFFIXES[0],
+    )
 
-def find_interpreter(name): raise SystemExit
+
+def find_interpreter(name_or_path: str) -> Interpreter:
+    """The installation behind `3.12`, `python3.12` or a path (a venv's Python: its base).
+
+    Raises UsageError when there is none, it does not run, or is not CPython 3.8 or newer.
+    """
+    text = name_or_path.strip()
+    if not text or text.startswith("-") or "\0" in text:
+        raise UsageError(f"{name_or_path!r} is not the name or path of a Python")
+    wanted = _version_named(text)
+    if wanted and wanted == sys.version_info[: len(wanted)]:
+        return current_interpreter()
+    found = _ask(text, _locate(text, wanted))
+    if found.version[: len(wanted)] != wanted:
+        version = ".".join(map(str, found.version))
+        raise UsageError(f"no Python {text} was found: {found.executable} is {version}")
+    return found
+
+
+def _version_named(text: str) -> tuple[int, ...]:
+    """(3, 12) for `3.12` and `python3.12`; () for everything else."""
+    parts = text.removeprefix("python").split(".")
+    numeric = all(part.isascii() and part.isdigit() for part in parts)
+    return tuple(map(int, parts)) if numeric and len(parts) <= 3 else ()
+
+
+def _locate(text: str, wanted: tuple[int, ...]) -> str:
+    import shutil
+
+    if "/" in text or text.startswith("~"):
+        path = os.path.expanduser(text)
+        if os.path.isdir(path):  # an environment: ENV/bin/python is meant
+            path = os.path.join(path, "bin", "python")
+        if not os.path.exists(path):
+            raise UsageError(f"{text}: no such Python")
+        return os.path.abspath(path)
+    found = shutil.which(f"python{'.'.join(map(str, wanted[:2]))}" if wanted else text)
+    if found and "/shims/" in found:
+        found = _behind_shim(found, wanted)
+    if not found and wanted:
+        found = _known_to_uv(text.removeprefix("python"))
+    if not found:
+        raise UsageError(
+            f"no Python {text.removeprefix('python')} was found",
+            hint="Name an installed one (its path, or a version on PATH), or install it: "
+            f"uv python install {'.'.join(map(str, wanted)) or '3.12'}",
+        )
+    return found
+
+
+def _behind_shim(shim: str, wanted: tuple[int, ...]) -> str | None:
+    """pyenv's newest such Python: its shim refuses those that are installed but not chosen."""
+    directory, name = os.path.split(shim)
+    versions = f"{os.path.dirname(directory)}/versions"
+    installed: list[tuple[tuple[int, ...], str]] = []
+    for version in os.listdir(versions) if wanted and os.path.isdir(versions) else ():
+        path, numbers = f"{versions}/{version}/bin/{name}", _version_named(version)
+        if numbers[: len(wanted)] == wanted and os.access(path, os.X_OK):
+            installed.append((numbers, path))
+    if installed:
+        return max(installed)[1]
+    return shim if _output([shim, "-I", "-S", "-c", ""])[0] == 0 else None
+
+
+def _known_to_uv(version: str) -> str | None:
+    """A Python that uv installed, which is on nobody's PATH; downloads nothing."""
+    from e2brun.errors import InstallFailed
+    from e2brun.sandbox.local.wheels import find_uv
+
+    try:
+        uv = find_uv()
+    except InstallFailed:
+        return None
+    code, stdout, _ = _output(
+        [uv, "python", "find", "--no-config", "--no-python-downloads", version], cwd="/"
+    )
+    return stdout.strip() or None if code == 0 else None
+
+
+def _ask(text: str, path: str) -> Interpreter:
+    import json
+
+    code, stdout, stderr = _output([path, "-I", "-S", "-c", _QUESTION])
+    try:
+        implementation, version, executables, prefix, sites, suffix = json.loads(stdout)
+        version = (int(version[0]), int(version[1]), int(version[2]))
+    except (ValueError, TypeError, IndexError):
+        # Python 2 and other programs complain about options, which helps nobody.
+        reason = stderr if code in _NO_ANSWER else "it does not answer as CPython 3.8 or newer does"
+        raise UsageError(f"{text}: not a Python that can be used: {reason}") from None
+    if implementation != "CPython" or version < _OLDEST:
+        said = f"{implementation} {'.'.join(map(str, version))}"
+        raise UsageError(f"{text} is {said}; CPython 3.8 or newer is needed")
+    return _interpreter(executables, version, prefix, sites, suffix)
+
+
+def _output(argv: list[str], cwd: str | None = None) -> tuple[int, str, str]:
+    import subprocess
+
+    try:
+        done = subprocess.run(
+            argv,
+            check=False,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_ASK_TIMEOUT,
+            stdin=subprocess.DEVNULL,
+            cwd=cwd,
+        )
+    except OSError as error:
+        return _NO_ANSWER[0], "", error.strerror or str(error)
+    except subprocess.TimeoutExpired:
+        return _NO_ANSWER[1], "", f"it gave no answer in {_ASK_TIMEOUT:g} s"
+    return done.returncode, done.stdout, done.stderr
+
+
+def _interpreter(
+    executables: Iterable[str | None],
+    version: tuple[int, int, int],
+    prefix: str,
+    sites: list[str],
+    suffix: str,
+) -> Interpreter:
+    prefix = os.path.realpath(prefix)
+    on_path = [path for path in dict.fromkeys(map(os.path.realpath, sites)) if os.path.isdir(path)]
+    packages = dict.fromkeys(on_path)
+    packages.update(dict.fromkeys(_package_directories(prefix, version)))
+    if f"{prefix}/lib/python3/dist-packages" in on_path:
+        # Debian's `site` also names lib/pythonX.Y/site-packages when asked from inside a venv;
+        # the base interpreter itself never looks there.
+        on_path = [path for path in on_path if path.endswith("/dist-packages")]
+    return Interpreter(
+        executable=_base_executable(executables, prefix, version),
+        version=version,
+        prefix=prefix,
+        site_packages=tuple(packages),
+        purelib=on_path[0] if on_path else None,
+        abi=suffix.strip(".").removesuffix(".so"),
+    )
+
+
+def _package_directories(prefix: str, version: tuple[int, int, int]) -> Iterable[str]:
+    """What package managers also use: Debian and Fedora install under PREFIX/local as well."""
+    for library in ("lib", "lib64", "local/lib", "local/lib64"):
+        for python in (f"python{version[0]}.{version[1]}", f"python{version[0]}"):
+            for leaf in ("site-packages", "dist-packages"):
+                path = f"{prefix}/{library}/{python}/{leaf}"
+                if os.path.isdir(path):
+                    yield os.path.realpath(path)
+
+
+def _base_executable(
+    executables: Iterable[str | None], prefix: str, version: tuple[int, int, int]
+) -> str:
+    by_convention = f"{prefix}/bin/python{version[0]}.{version[1]}"
+    for path in (*executables, by_convention):
+        real = os.path.realpath(path) if path else ""
+        # Before 3.11, -S hides the base of a venv that holds a copy of its interpreter.
+        if real and os.access(real, os.X_OK) and not _in_venv(real):
+            return real
+    raise SandboxUnavailable(
+        f"the Python installation in {prefix} has no interpreter any more",
+        hint="Make the virtual environment anew, or name another Python with --python.",
+    )
+
+
+def _in_venv(executable: str) -> bool:
+    directory = os.path.dirname(executable)
+    return os.path.exists(f"{directory}/pyvenv.cfg") or os.path.exists(
+        f"{os.path.dirname(directory)}/pyvenv.cfg"
+    )

@@ -35,6 +35,7 @@ class Jailed:
     launcher: int  # pid of our direct child, whose death ends the sandbox
     complaints: int  # descriptor to read what the driver says when it fails
     companions: list[int] = field(default_factory=list[int])  # other children to end with it
+    lifelines: list[int] = field(default_factory=list[int])  # closed, also by our death, end those
 
     def end(self) -> None:
         """Kill it and everything in it; returns at once."""
@@ -56,7 +57,9 @@ class Jailed:
             with suppress(ChildProcessError):
                 os.waitpid(pid, 0)
         self.companions.clear()
-        os.close(self.complaints)
+        for descriptor in (self.complaints, *self.lifelines):
+            os.close(descriptor)
+        self.lifelines.clear()
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,7 +166,7 @@ class LocalSandbox:
     def watch(self) -> MemoryWatch:
         """Wait until the agent is up. Raises SandboxUnavailable with the driver's reason."""
         if self._watch is None:
-            pid = self.control.greet(self._jailed).pid
+            pid = self.control.greet().pid
             try:
                 self._agent = os.pidfd_open(pid)
             except OSError as error:

@@ -97,19 +97,25 @@ def sandbox_owner() -> int:
     return _UNSHARED_UID_FLOOR + int.from_bytes(os.urandom(4)) % _UNSHARED_UID_SPAN
 
 
-def enter_namespaces(*, network: bool) -> None:
+def enter_namespaces() -> None:
     """Leave the host's mounts (and, as an ordinary user, its user namespace) behind."""
-    flags = syscalls.CLONE_NEWNS | (syscalls.CLONE_NEWNET if network else 0)
-    uid, gid = os.geteuid(), os.getegid()
-    if uid != 0:
-        flags |= syscalls.CLONE_NEWUSER
-    syscalls.unshare(flags)
-    if uid != 0:
-        _write("/proc/self/setgroups", "deny")
-        _write("/proc/self/uid_map", f"{uid} {uid} 1")
-        _write("/proc/self/gid_map", f"{gid} {gid} 1")
+    uid = os.geteuid()
+    if uid == 0:
+        syscalls.unshare(syscalls.CLONE_NEWNS)
+    else:
+        enter_user_namespace(uid, syscalls.CLONE_NEWNS)
     # slave: an unmount on the host still reaches us, nothing of ours reaches the host
     syscalls.mount("", "/", None, syscalls.MS_REC | syscalls.MS_SLAVE)
+
+
+def enter_user_namespace(inside: int, others: int = 0) -> None:
+    """Go on in a user namespace of our own (and `others`, all rights over which it gives), where
+    we are the only user and group there are, both numbered `inside`."""
+    uid, gid = os.geteuid(), os.getegid()
+    syscalls.unshare(syscalls.CLONE_NEWUSER | others)
+    _write("/proc/self/setgroups", "deny")
+    _write("/proc/self/uid_map", f"{inside} {uid} 1")
+    _write("/proc/self/gid_map", f"{inside} {gid} 1")
 
 
 def build(jail: Jail, owner: int) -> None:

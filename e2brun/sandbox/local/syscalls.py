@@ -23,6 +23,17 @@ def unshare(flags: int) -> None:
     _checked(_libc.unshare(flags), "unshare")
 
 
+def enter_user_namespace(descriptor: int) -> None:
+    """setns(2), which Python has since 3.12. Raises OSError."""
+    _checked(_libc.setns(descriptor, CLONE_NEWUSER), "setns")
+
+
+def show_in_proc() -> None:
+    """Be dumpable again (prctl(2)): /proc/self belongs to us, not to root. Raises OSError."""
+    pr_set_dumpable = 4
+    _checked(_libc.prctl(pr_set_dumpable, 1, 0, 0, 0), "prctl")
+
+
 def mount(source: str, target: str, kind: str | None, flags: int, data: str = "") -> None:
     """mount(2). Raises OSError naming the target."""
     _checked(

@@ -1,4 +1,4 @@
-"""SIGINT: raises in the user's code, and nowhere else."""
+"""Signals: what their handlers raise, they raise in the user's code and nowhere else."""
 
 from __future__ import annotations
 
@@ -19,6 +19,20 @@ else:
 globals()["__builtins__"] = dict(vars(builtins))  # ours work on whatever a cell does to its own
 
 
+# A timer's handler that raises must not tear a frame, nor the loop that waits for cells.
+WITH_HANDLERS = frozenset(
+    {
+        signal.SIGALRM,
+        signal.SIGCHLD,
+        signal.SIGHUP,
+        signal.SIGPROF,
+        signal.SIGUSR1,
+        signal.SIGUSR2,
+        signal.SIGVTALRM,
+    }
+)
+
+
 class Interrupts:
     """Holds the user's handler while our own code runs; one that came meanwhile is kept."""
 
@@ -27,6 +41,7 @@ class Interrupts:
         self._armed = False
         self._pending = False
         self._main = get_ident()
+        self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, WITH_HANDLERS)
         signal.signal(signal.SIGINT, self._note)
 
     def _note(self, _signum: int, _frame: FrameType | None) -> None:
@@ -37,17 +52,22 @@ class Interrupts:
         self._pending = False
 
     def arm(self) -> None:
-        """From here on SIGINT is the user's. Raises what their handler raises if one is due."""
+        """From here on signals are the user's. Raises what their handlers raise if one is due."""
         self._armed = True
         signal.signal(signal.SIGINT, self._theirs)
-        if self._pending:
-            self._pending = False
-            if callable(self._theirs):
+        try:
+            if self._pending and callable(self._theirs):
                 self._theirs(signal.SIGINT, None)
+        finally:
+            self._pending = False
+            signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
 
     def disarm(self) -> None:
-        """From here on SIGINT is noted only. May be called twice."""
+        """From here on SIGINT is noted only, the others wait. May be called twice."""
         if self._armed:
+            mask = signal.pthread_sigmask(signal.SIG_BLOCK, WITH_HANDLERS)
+            if not mask >= WITH_HANDLERS:  # else the last call raised after it had blocked them
+                self._mask = mask
             theirs = signal.signal(signal.SIGINT, self._note)
             self._armed = False
             if theirs is not None:

@@ -1,0 +1,113 @@
+"""Package layers: a directory of installed wheels for one set of requirements, kept by content.
+
+A layer that exists is complete and never changes: it is built beside its place and renamed
+into it. Finding one again starts no process and imports next to nothing; building one
+(`layer_build`) resolves and fetches wheels with uv, and runs no code out of a package.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from e2brun.sandbox.local.interpreter import Interpreter
+
+_FORMAT = 1  # raise it when what is inside a layer changes, so that old ones are not used
+_NAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
+
+
+class Layers:
+    """The package layers under one cache directory.
+
+    `environment` is what uv sees (indexes, proxies, HOME), None for ours as it is; only a
+    given one lets pip's variables and the user's uv.toml say where packages come from.
+    """
+
+    def __init__(
+        self,
+        cache_dir: Path,
+        environment: Mapping[str, str] | None = None,
+        *,
+        timeout: float = 600.0,
+    ) -> None:
+        self._cache_dir = cache_dir
+        self._environment = environment
+        self._timeout = timeout  # seconds for one build, waiting for another's included
+
+    def cached(self, requirements: Sequence[str], interpreter: Interpreter) -> Path | None:
+        """The layer if it is there already: `layer` would build nothing."""
+        path = f"{self._cache_dir}/layers/{layer_key(requirements, interpreter)}"
+        try:
+            os.utime(path)  # asks whether it exists, and tells `prune` that it is in use
+        except FileNotFoundError:
+            return None
+        except OSError:  # somebody else's, or on a read-only disk
+            if not os.path.isdir(path):
+                return None
+        return Path(path)
+
+    def layer(self, requirements: Sequence[str], interpreter: Interpreter) -> Path:
+        """A directory with these packages, as `uv pip install --target` lays them out.
+
+        Raises UsageError for what is no plain requirement, InstallFailed with uv's reason.
+        """
+        found = self.cached(requirements, interpreter)
+        if found is not None:
+            return found
+        from e2brun.sandbox.local.layer_build import LayerBuild
+
+        key = layer_key(requirements, interpreter)
+        build = LayerBuild(self._cache_dir, key, self._environment, self._timeout)
+        return build.run(tuple(dict.fromkeys(requirements)), interpreter.executable)
+
+    def cache_size(self) -> int:
+        """Bytes on disk of all layers and uv's cache; a file in both is counted once."""
+        from e2brun.sandbox.local.layer_store import disk_usage
+
+        return disk_usage(self._cache_dir)
+
+    def prune(self, *, unused_days: float = 30.0) -> int:
+        """Remove layers nobody asked for in that time, and what dead builds left; how many."""
+        from e2brun.sandbox.local.layer_store import prune
+
+        return prune(self._cache_dir, unused_days)
+
+
+def layer_key(requirements: Sequence[str], interpreter: Interpreter) -> str:
+    """The name of a layer: equal for the same requirements, Python minor version and ABI."""
+    major, minor, _ = interpreter.version
+    lines = sorted({_canonical(text) for text in requirements})
+    identity = "\n".join((str(_FORMAT), f"{major}.{minor}", interpreter.abi, *lines))
+    return _sha256(identity.encode())
+
+
+def _canonical(text: str) -> str:
+    """One spelling for requirements that differ in case, separators and blanks only.
+
+    Two that differ in meaning, or of which one is invalid, never meet: what is not surely
+    redundant stays as it is, and at worst a layer is built twice.
+    """
+    text = " ".join(text.split())
+    folded = text.lower().replace("_", "-").replace(".", "-")
+    length = next((i for i, char in enumerate(folded) if char not in _NAME), len(folded))
+    name, rest = folded[:length], text[length:]
+    while "--" in name:
+        name = name.replace("--", "-")
+    version, semicolon, marker = rest.partition(";")
+    if version.strip()[:1] in {"=", "<", ">", "!", "~", "["}:
+        version = version.replace(" ", "")
+    return f"{name}{version.rstrip()}{semicolon}{marker.strip()}"
+
+
+def _sha256(data: bytes) -> str:
+    # hashlib loads OpenSSL: 2.5 ms, against 0.2 ms for CPython's own SHA-256.
+    module = "_sha2" if sys.version_info >= (3, 12) else "_sha256"
+    try:
+        digest = __import__(module).sha256(data)
+    except (ImportError, AttributeError):  # built without it
+        import hashlib
+
+        digest = hashlib.sha256(data)
+    return str(digest.hexdigest())

@@ -1,0 +1,137 @@
+"""The four things said to the kernel about a network namespace, in raw rtnetlink messages.
+
+Which addresses are the host's own, `lo` up, routes that lead nowhere; no `ip` program is
+needed. Layouts: linux/netlink.h, linux/rtnetlink.h, linux/if.h.
+"""
+
+from __future__ import annotations
+
+import _socket
+import errno
+import os
+import struct
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from typing import NamedTuple
+
+_NEWLINK, _NEWROUTE, _GETROUTE = 16, 24, 26
+_ERROR, _DONE = 2, 3
+_REQUEST, _ACK, _DUMP, _CREATE = 0x001, 0x004, 0x300, 0x400
+_LOOPBACK_INDEX, _IFF_UP = 1, 1
+_TABLE_MAIN, _TABLE_LOCAL = 254, 255
+_PROTOCOL_STATIC = 4
+_UNICAST, _UNREACHABLE = 1, 7
+_RTA_DST = 1
+_SOL_NETLINK, _GET_STRICT_CHK = 270, 12
+_HEADER, _ROUTE = struct.Struct("=IHHII"), struct.Struct("=BBBBBBBBI")
+_BATCH = 100  # more acknowledgements at once would not fit the socket's buffer
+_ANSWER_SECONDS = 5.0
+
+
+class Network(NamedTuple):
+    """An IPv4 or IPv6 prefix; `address` is 4 or 16 bytes."""
+
+    address: bytes
+    length: int
+
+    @classmethod
+    def parse(cls, text: str) -> Network:
+        """`169.254.0.0/16`, `10.0.2.2/32`, `::/0`."""
+        address, _, length = text.partition("/")
+        family = _socket.AF_INET6 if ":" in address else _socket.AF_INET
+        return cls(_socket.inet_pton(family, address), int(length))
+
+
+def local_networks() -> list[Network]:
+    """Every IPv4 address the kernel takes for this namespace's own, broadcast ones included."""
+    with closing(_connection()) as kernel:
+        # Since Linux 4.20 only the table asked for is sent; before, all of them are.
+        try:
+            kernel.setsockopt(_SOL_NETLINK, _GET_STRICT_CHK, 1)
+        except OSError as error:
+            if error.errno != errno.ENOPROTOOPT:
+                raise
+        body = _ROUTE.pack(_socket.AF_INET, 0, 0, 0, _TABLE_LOCAL, 0, 0, 0, 0)
+        kernel.send(_message(_GETROUTE, _REQUEST | _DUMP, body, 1))
+        found: list[Network] = []
+        for kind, content in _answers(kernel):
+            if kind == _DONE:
+                return found
+            if kind == _NEWROUTE and (network := _own(content)) is not None:
+                found.append(network)
+    raise AssertionError("a dump ends with NLMSG_DONE")
+
+
+def raise_loopback() -> None:
+    """Bring up `lo`; the kernel gives it 127.0.0.1 and ::1 itself."""
+    body = struct.pack("=BxHiII", 0, 0, _LOOPBACK_INDEX, _IFF_UP, _IFF_UP)
+    _ask([(_NEWLINK, body)])
+
+
+def make_unreachable(networks: Iterable[Network]) -> None:
+    """Add a route for each that answers "no route to host" at once."""
+    _ask([(_NEWROUTE, _unreachable(network)) for network in networks], _CREATE)
+
+
+def _unreachable(network: Network) -> bytes:
+    family = _socket.AF_INET if len(network.address) == 4 else _socket.AF_INET6
+    route = _ROUTE.pack(
+        family, network.length, 0, 0, _TABLE_MAIN, _PROTOCOL_STATIC, 0, _UNREACHABLE, 0
+    )
+    return route + struct.pack("=HH", 4 + len(network.address), _RTA_DST) + network.address
+
+
+def _own(content: bytes) -> Network | None:
+    """The destination of a route in the local table; None for another table, or for `default`."""
+    _, length, _, _, table, _, _, kind, _ = _ROUTE.unpack_from(content)
+    if table != _TABLE_LOCAL or kind == _UNICAST:
+        return None
+    at = _ROUTE.size
+    while at + 4 <= len(content):
+        size, attribute = struct.unpack_from("=HH", content, at)
+        if attribute == _RTA_DST:
+            return Network(content[at + 4 : at + size], length)
+        at += max(4, size + 3 & ~3)
+    return None
+
+
+def _connection() -> _socket.socket:
+    kernel = _socket.socket(_socket.AF_NETLINK, _socket.SOCK_RAW, _socket.NETLINK_ROUTE)
+    kernel.settimeout(_ANSWER_SECONDS)
+    return kernel
+
+
+def _message(kind: int, flags: int, body: bytes, number: int) -> bytes:
+    padding = b"\0" * (-len(body) % 4)
+    return _HEADER.pack(_HEADER.size + len(body), kind, flags, number, 0) + body + padding
+
+
+def _ask(requests: list[tuple[int, bytes]], flags: int = 0) -> None:
+    """Have the kernel do each of them. Raises OSError for the first it refuses."""
+    with closing(_connection()) as kernel:
+        for start in range(0, len(requests), _BATCH):
+            batch = requests[start : start + _BATCH]
+            messages = (
+                _message(kind, _REQUEST | _ACK | flags, body, number)
+                for number, (kind, body) in enumerate(batch)
+            )
+            kernel.send(b"".join(messages))
+            answers = _answers(kernel)
+            for _ in batch:
+                next(answers)
+
+
+def _answers(kernel: _socket.socket) -> Iterator[tuple[int, bytes]]:
+    """(type, content) of what the kernel sends. Raises OSError for an error it reports."""
+    while True:
+        data = kernel.recv(1 << 18)
+        at = 0
+        while at + _HEADER.size <= len(data):
+            length, kind, *_ = _HEADER.unpack_from(data, at)
+            content = data[at + _HEADER.size : at + length]
+            if kind == _ERROR:
+                number = -struct.unpack_from("=i", content)[0]
+                if number:
+                    raise OSError(number, f"rtnetlink: {os.strerror(number)}")
+            yield kind, content
+            at += max(_HEADER.size, length + 3 & ~3)

@@ -1,0 +1,61 @@
+"""What a command imports: start-up time is a feature, and one import can lose it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import clean_environment
+
+HEAVY = {"asyncio", "e2b", "e2b_code_interpreter", "httpx", "pydantic", "rich", "tomllib", "uv"}
+_RUN = """
+import sys
+sys.argv[1:] = {words!r}
+from e2brun.__main__ import main
+try:
+    main()
+except SystemExit as end:
+    assert not end.code, end.code
+print(*sorted({names!r} & set(sys.modules)), file=sys.stderr)
+"""
+
+
+def _loaded(words: list[str], names: set[str], directory: Path) -> set[str]:
+    code = _RUN.format(words=words, names=names)
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=directory,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return set(result.stderr.splitlines()[-1].split()) if result.stderr.strip() else set()
+
+
+@pytest.fixture
+def hello(tmp_path: Path) -> Path:
+    (tmp_path / "hello.py").write_text("print('hello')")
+    return tmp_path
+
+
+def test_exec_of_a_file_imports_nothing_heavy_and_not_even_the_parser(hello: Path) -> None:
+    loaded = _loaded(
+        ["exec", "hello.py"], HEAVY | {"typer", "subprocess", "json", "threading"}, hello
+    )
+    assert loaded == set()
+
+
+@pytest.mark.parametrize(
+    "words", [["exec", "--quiet", "hello.py"], ["--version"], ["--help"], ["exec", "--help"]]
+)
+def test_no_command_imports_what_it_does_not_use(words: list[str], hello: Path) -> None:
+    assert _loaded(words, HEAVY, hello) == set()
+
+
+def test_a_cell_and_json_import_nothing_heavy(hello: Path) -> None:
+    assert _loaded(["exec", "--json", "-c", "1 + 1"], HEAVY, hello) == set()
