@@ -1,14 +1,14 @@
 """Where every `e2brun` command starts."""
 
-import _signal  # not `signal`: the point is to come before anything that takes time
+import signal
 import sys
 
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         # Until `guarded` takes over, Ctrl-C ends us without a traceback through our imports.
-        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     from e2brun.cli.guard import guarded
 
     words = sys.argv[1:]

@@ -288,7 +288,7 @@ def _parsed(
 
 
 def _read_on(given: _Given) -> str:
-    if given.value not in {"e2b", "local", "auto"}:
+    if given.value not in ("e2b", "local", "auto"):  # a list from TOML has no hash
         raise _wrong(given, f"{given.value!r} is no backend: write e2b, local or auto")
     return str(given.value)
 

@@ -82,8 +82,6 @@ def _usage_error(message: str) -> UsageError:
         from e2brun.report.execution_json import failure_document
         from e2brun.report.safe import ascii_json
 
-        nowhere = failure_document(
-            wrong, sandbox_id=None, backend=None, template=None, run_id=None
-        )
+        nowhere = failure_document(wrong, sandbox_id=None, backend=None, template=None, run_id=None)
         typer.echo(ascii_json(nowhere))
     return wrong

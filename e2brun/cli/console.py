@@ -25,10 +25,11 @@ _DEFAULT_LIMIT = 10 * 1024 * 1024
 class Console:
     """One run's outputs. With `as_json` nothing but one document goes to stdout."""
 
-    def __init__(self, *, as_json: bool, quiet: bool) -> None:
+    def __init__(self, *, as_json: bool, quiet: bool, run_id: str) -> None:
         self.backend = ""
         self._as_json, self._quiet = as_json, quiet
-        self._sandbox_id = self._template = self._run_id = ""
+        self._sandbox_id = self._template = ""
+        self._run_id = run_id
         self._color = True
         self._limit = _DEFAULT_LIMIT
         self._writers = _writers(github=False)
@@ -37,9 +38,8 @@ class Console:
         self._stderr_tail = b""
         self._heard = [0, 0]  # how much of the kept text earlier cells had
 
-    def configure(self, settings: Settings, run_id: str) -> None:
+    def configure(self, settings: Settings) -> None:
         """Take over how to speak; until then nobody has said otherwise."""
-        self._run_id = run_id
         self._color = not (settings.no_color or settings.dumb_terminal)
         self._limit = settings.max_output
         self._writers = _writers(github=settings.github_actions)
@@ -57,6 +57,7 @@ class Console:
     def created(self, sandbox: Sandbox) -> None:
         """Remember whose output this is."""
         self._sandbox_id, self._template = sandbox.id, sandbox.template
+        self.backend = sandbox.backend
 
     def notice(self, line: str) -> None:
         """One line of ours, unless `--quiet`."""
@@ -73,7 +74,7 @@ class Console:
         """Write the rich results into a directory and say where each is."""
         from e2brun.report.results import save_results
 
-        for path in save_results(execution.results, directory):
+        for path in save_results(execution.results, directory, self.notice):
             self.notice(f"saved {path}")
 
     def finished(self, execution: Execution, *, fetched: list[Path]) -> Execution:
@@ -196,7 +197,6 @@ class Console:
 
 def _writers(*, github: bool) -> tuple[FdWriter, FdWriter]:
     """Where stdout and stderr of a program go: through what makes them safe to look at."""
-    return (
-        writer_for(1, is_terminal=os.isatty(1), github=github),
-        writer_for(2, is_terminal=os.isatty(2), github=github),
-    )
+    out = writer_for(1, is_terminal=os.isatty(1), github=github)
+    # Both may end in one log (2>&1), where half a command from each would make a whole one.
+    return out, writer_for(2, is_terminal=os.isatty(2), github=github, beside=out)

@@ -6,14 +6,17 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from e2brun.cli.console import Console
 from e2brun.cli.guard import Interrupted
 from e2brun.errors import E2brunError, SandboxError
 from e2brun.sandbox import job as jobs
 from e2brun.sandbox.contract import Execution, Outcome
 from e2brun.sandbox.select import choose
 from e2brun.settings import Flag, Settings, load_settings
+
+if TYPE_CHECKING:
+    from e2brun.cli.console import Console
 
 _BROKEN = 125
 
@@ -45,29 +48,66 @@ class Request:
 
 def execute(request: Request) -> int:
     """Run it and say how it went. Returns the exit code."""
-    console = Console(as_json=request.as_json, quiet=request.quiet)
-    run_id = os.urandom(8).hex()
+    voice = _Voice(request)
     try:
-        settings = load_settings(None, None, **request.flags)
-        console.configure(settings, run_id)
-        return _run(request, settings, console, run_id)
+        return _run(request, voice)
     except E2brunError as error:
-        return console.failed(error)
+        return voice.console.failed(error)
     except Interrupted as interrupted:
-        console.interrupted(interrupted)
+        voice.console.interrupted(interrupted)
         raise
 
 
-def _run(request: Request, settings: Settings, console: Console, run_id: str) -> int:
+class _Voice:
+    """The console, made when there is something to say: its modules are imported while the
+    sandbox starts on the other core, and what is noticed before that waits for it."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._waiting: list[str] = []
+        self._console: Console | None = None
+        self.settings: Settings | None = None
+        self.run_id = os.urandom(8).hex()
+
+    @property
+    def console(self) -> Console:
+        """The console, set up as far as the settings are known."""
+        if self._console is None:
+            from e2brun.cli.console import Console
+
+            request = self._request
+            self._console = Console(
+                as_json=request.as_json, quiet=request.quiet, run_id=self.run_id
+            )
+            if self.settings is not None:
+                self._console.configure(self.settings)
+            for line in self._waiting:
+                self._console.notice(line)
+        return self._console
+
+    def notice(self, line: str) -> None:
+        """Say it, or keep it until there is a console."""
+        if self._console is None:
+            self._waiting.append(line)
+        else:
+            self._console.notice(line)
+
+
+def _run(request: Request, voice: _Voice) -> int:
     from e2brun.cli.preparation import prepare
 
-    job = prepare(request, settings, console.notice)
+    settings = voice.settings = load_settings(None, None, **request.flags)
     for line in settings.notices:
-        console.notice(line)
-    backend = choose(settings, run_id=run_id, notice=console.notice)
-    console.backend = backend.name
+        voice.notice(line)
+    job = prepare(request, settings, voice.notice)
+    backend = choose(settings, run_id=voice.run_id, notice=voice.notice)
+    if backend.name != "local" or job.spec.install:
+        voice.console.backend = backend.name  # this may take long: speak now
     try:
-        ran = jobs.run(job, backend, console.outputs(), console.created)
+        sandbox = backend.create(job.spec)
+        console = voice.console
+        console.created(sandbox)
+        ran = jobs.run(job, sandbox, console.outputs(keep=job.notebook is not None))
         return _report(request, job, console, ran)
     finally:
         backend.close()

@@ -63,7 +63,9 @@ def _draw(line: str, outcome: Outcome, stream: TextIO) -> None:
     text.append(head, style=f"bold {_COLORS.get(outcome, 'yellow')}")
     text.append(dot + rest, style="dim")
     # Told outright: Rich would ask the environment, and wrap the line at 80 columns in CI.
-    console = Console(file=stream, force_terminal=True, no_color=False, soft_wrap=True)
+    console = Console(
+        file=stream, force_terminal=True, color_system="standard", no_color=False, soft_wrap=True
+    )
     console.print(text)
 
 

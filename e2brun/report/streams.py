@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import os
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 from e2brun.errors import E2brunError
@@ -119,30 +120,40 @@ class LogLines:
 class FdWriter:
     """A sink that writes to a descriptor at once and whole, through the filters it is given."""
 
-    def __init__(self, fd: int, filters: tuple[TerminalFilter | GithubFilter, ...] = ()) -> None:
-        self._fd = fd
-        self._filters = filters
+    def __init__(
+        self,
+        fd: int,
+        terminal: TerminalFilter | None = None,
+        github: GithubFilter | None = None,
+        lock: AbstractContextManager[object] | None = None,
+    ) -> None:
+        self.fd = fd
+        self.github = github
+        self.lock = lock or nullcontext()
+        self._terminal = terminal
 
     def __call__(self, data: bytes) -> None:
         """Write. Raises BrokenPipeError when nobody reads, E2brunError when it cannot be done."""
-        for each in self._filters:
-            data = each.feed(data)
-        self._write(data)
+        if self._terminal is not None:
+            data = self._terminal.feed(data)
+        self._send(data)
 
     def finish(self) -> None:
         """Write what a filter held back: call it once, after the last bytes."""
-        data = b""
-        for each in self._filters:
-            data = each.feed(data)
-            if isinstance(each, TerminalFilter):
-                data += each.finish()
-        self._write(data)
+        if self._terminal is not None:
+            self._send(self._terminal.finish())
+
+    def _send(self, data: bytes) -> None:
+        with self.lock:
+            if self.github is not None:
+                data = self.github.feed(data)
+            self._write(data)
 
     def _write(self, data: bytes) -> None:
         rest = memoryview(data)
         while rest:
             try:
-                rest = rest[os.write(self._fd, rest) :]
+                rest = rest[os.write(self.fd, rest) :]
             except BlockingIOError:  # whoever shares the terminal or pipe made it non-blocking
                 self._wait()
             except BrokenPipeError:
@@ -154,7 +165,7 @@ class FdWriter:
         import select
 
         poll = select.poll()
-        poll.register(self._fd, select.POLLOUT)
+        poll.register(self.fd, select.POLLOUT)
         poll.poll()
 
     def _failed(self, error: OSError) -> Exception:
@@ -162,15 +173,31 @@ class FdWriter:
 
         if error.errno == errno.EIO:  # the terminal is gone
             return BrokenPipeError(error.errno, error.strerror)
-        name = {1: "standard output", 2: "standard error"}.get(self._fd, f"descriptor {self._fd}")
+        name = {1: "standard output", 2: "standard error"}.get(self.fd, f"descriptor {self.fd}")
         return E2brunError(f"cannot write to {name}: {error.strerror}")
 
 
-def writer_for(fd: int, *, is_terminal: bool, github: bool) -> FdWriter:
-    """What program output goes through on its way to `fd`: nothing at all for a plain pipe."""
-    filters: list[TerminalFilter | GithubFilter] = []
-    if is_terminal:
-        filters.append(TerminalFilter())
-    if github:
-        filters.append(GithubFilter())
-    return FdWriter(fd, tuple(filters))
+def writer_for(
+    fd: int, *, is_terminal: bool, github: bool, beside: FdWriter | None = None
+) -> FdWriter:
+    """What program output goes through on its way to `fd`: nothing at all for a plain pipe.
+
+    `beside` is the writer of the other stream. Where both lead to the same file (`2>&1`), they
+    share one GitHub filter: else half a command on each would make a whole one behind us.
+    """
+    terminal = TerminalFilter() if is_terminal else None
+    if not github:
+        return FdWriter(fd, terminal)
+    if beside is None or beside.github is None or not _same_file(fd, beside.fd):
+        return FdWriter(fd, terminal, GithubFilter())
+    from threading import Lock
+
+    beside.lock = Lock()  # a backend may pump the two streams from two threads
+    return FdWriter(fd, terminal, beside.github, beside.lock)
+
+
+def _same_file(one: int, other: int) -> bool:
+    try:
+        return os.path.sameopenfile(one, other)
+    except OSError:  # one is closed
+        return False

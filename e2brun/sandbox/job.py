@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from e2brun.errors import FileTransferFailed
 from e2brun.sandbox.contract import (
-    Backend,
     Execution,
     Outcome,
     Program,
@@ -66,13 +65,11 @@ class Ran:
     cells: list[CellRun] = field(default_factory=list["CellRun"])
 
 
-def run(job: Job, backend: Backend, outputs: Outputs, on_created: Callable[[Sandbox], None]) -> Ran:
-    """Create a sandbox, run, fetch; the caller closes the backend, which ends the sandbox.
+def run(job: Job, sandbox: Sandbox, outputs: Outputs) -> Ran:
+    """Run and fetch; whoever created the sandbox ends it.
 
     Raises SandboxError when the code never ran.
     """
-    sandbox = backend.create(job.spec)
-    on_created(sandbox)
     ran = Ran(Execution(Outcome.INFRASTRUCTURE), sandbox.id, sandbox.template)
     if job.notebook is not None:
         ran.execution = _run_notebook(job, job.notebook, sandbox, outputs, ran.cells)

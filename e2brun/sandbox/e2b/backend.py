@@ -13,7 +13,6 @@ from collections.abc import Callable
 from e2brun import __version__
 from e2brun.errors import (
     AuthenticationFailed,
-    RateLimited,
     SandboxLost,
     SandboxUnavailable,
     Unsupported,
@@ -108,7 +107,8 @@ class E2BBackend:
         with self._lock:
             owned, self._owned = self._owned, {}
         for sandbox in owned.values():
-            sandbox.stop_run()
+            if not sandbox.released:
+                sandbox.stop_run()
         # The end of the pipe is the order to kill everything that was not released.
         self._guard.close(CLOSE_SECONDS)
 
@@ -137,7 +137,13 @@ class E2BBackend:
 
     def _create(self, new: sdk.NewSandbox, token: str) -> sdk.Native:
         def once() -> sdk.Native:
-            native = sdk.create(self._credentials, new)
+            self._guard.creating(token)
+            try:
+                native = sdk.create(self._credentials, new)
+            except Exception as error:
+                if sdk.created_nothing(error):
+                    self._guard.nothing(token)
+                raise
             # Told by the thread that learns it: the one that waits may have been interrupted.
             if _SANDBOX_ID.fullmatch(str(native.sandbox_id)):
                 self._guard.own(str(native.sandbox_id), token)
@@ -145,15 +151,11 @@ class E2BBackend:
             message = "E2B's answer has no usable sandbox id"
             raise SandboxUnavailable(message)
 
-        self._guard.creating(token)
         try:
             with translated_errors(self._credentials.api_key, otherwise=SandboxUnavailable):
                 return self._backoff.call(
                     lambda: call(once, deadline=sdk.REQUEST_SECONDS + 30, name="creating")
                 )
-        except (AuthenticationFailed, RateLimited, UsageError):
-            self._guard.nothing(token)  # they say that nothing was created
-            raise
         except SandboxLost as error:
             message = f"E2B did not answer: {error}"
             raise SandboxUnavailable(message) from error

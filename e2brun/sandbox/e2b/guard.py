@@ -94,7 +94,10 @@ class Guard:
 
     def _start(self) -> None:
         if self._process is not None:
-            with suppress(subprocess.TimeoutExpired, OSError):
+            if self._process.stdin is not None:
+                with suppress(OSError):
+                    self._process.stdin.close()
+            with suppress(subprocess.TimeoutExpired):
                 self._process.wait(0.1)
         # -I -S: neither the user's modules nor their environment have a say in it.
         self._process = subprocess.Popen(

@@ -58,6 +58,10 @@ def remote_file(path: str) -> str:
     return remote_path(path)
 
 
+def _from_home(path: str) -> str:
+    return remote_file(path).removeprefix(f"{HOME}/")
+
+
 def plan(program: Program, env: Mapping[str, str]) -> Launch:
     """How to start `program`; reads the small files it brings."""
     token = secrets.token_hex(8)
@@ -108,7 +112,8 @@ def _wait(marker: str) -> Sequence[str]:
 def mark_executable(on_failure: str) -> str:
     """A line that makes the files listed in the variable executable."""
     return (
-        f'e2brun_said=$( (printf %s "${EXECUTABLES}" | base64 -d | xargs -0 chmod +x --) 2>&1)'
+        f'e2brun_said=$( (cd {HOME}; printf %s "${EXECUTABLES}" | base64 -d |'
+        " xargs -0 chmod +x --) 2>&1)"
         f' || {on_failure} "$e2brun_said"\n'
         f"unset {EXECUTABLES} e2brun_said"
     )
@@ -116,7 +121,7 @@ def mark_executable(on_failure: str) -> str:
 
 def executable_list(files: Sequence[Upload]) -> str:
     """The value of that variable, empty when there is none."""
-    names = [remote_file(upload.path) for upload in files if upload.executable]
+    names = [_from_home(upload.path) for upload in files if upload.executable]
     joined = "".join(f"{name}\0" for name in names).encode(errors="surrogateescape")
     encoded = base64.b64encode(joined).decode("ascii")
     if len(encoded) > LONGEST_VARIABLE:
@@ -148,7 +153,7 @@ def archive(files: Sequence[Upload]) -> str | None:
     with tarfile.open(fileobj=packed, mode="w:gz", compresslevel=1) as tar:
         for upload in files:
             data = read_small(upload.source)
-            member = tarfile.TarInfo(remote_file(upload.path))
+            member = tarfile.TarInfo(_from_home(upload.path))
             member.size = len(data)
             member.mode = 0o755 if upload.executable else 0o644
             tar.addfile(member, io.BytesIO(data))

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TypeVar
 
 from e2brun.errors import FileTransferFailed, InstallFailed, SandboxError
@@ -36,6 +37,8 @@ PIP = (
     *("python3", "-m", "pip", "install", "--quiet", "--no-input"),
     *("--disable-pip-version-check", "--no-color"),
 )
+# The sandbox is the environment: nobody's system is broken by it.
+PIP_ENV = {"PIP_BREAK_SYSTEM_PACKAGES": "1", "PIP_ROOT_USER_ACTION": "ignore"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,7 @@ class E2BSandbox:
         self._lock = threading.Lock()
         self._run: ProgramRun | CellRun | None = None
         self._killed = False
+        self.released = False
 
     @property
     def id(self) -> str:
@@ -119,15 +123,17 @@ class E2BSandbox:
             call(send, deadline=UPLOAD_PATIENCE + size / SLOWEST_UPLOAD, name="sending files")
 
     def read_file(self, path: str) -> Iterator[bytes]:
-        def receive() -> Iterator[bytes]:
-            return transfer.receive(self._native, path)
+        def begin() -> Iterator[bytes]:
+            pieces = iterate(
+                lambda: transfer.receive(self._native, path),
+                idle=transfer.IDLE_SECONDS,
+                name="reading a file",
+            )
+            first = next(pieces, None)  # where a refusal comes out
+            return iter(()) if first is None else chain((first,), pieces)
 
         with self._translated(FileTransferFailed):
-            pieces = iterate(receive, idle=transfer.IDLE_SECONDS, name="reading a file")
-            first = self._ties.backoff.call(lambda: next(pieces, None))
-            if first is not None:
-                yield first
-                yield from pieces
+            yield from self._ties.backoff.call(begin)
 
     def list_files(self, path: str) -> list[FileEntry]:
         return self._ask(
@@ -143,7 +149,7 @@ class E2BSandbox:
             return
         said = bytearray()
         sink = tail(said, MIB)
-        pip = Program((*PIP, "--", *requirements))
+        pip = Program((*PIP, "--", *requirements), env=PIP_ENV)
         ended = self.run_program(pip, timeout=INSTALL_SECONDS, stdout=sink, stderr=sink)
         if ended.outcome is not Outcome.OK:
             raise InstallFailed(_reason(said.decode(errors="replace")) or ended.detail or "pip")
@@ -161,6 +167,7 @@ class E2BSandbox:
             run.stop()
 
     def release(self) -> None:
+        self.released = True
         self._ties.guard.release(self._id)
 
     @contextmanager
@@ -194,5 +201,5 @@ class E2BSandbox:
 def _reason(said: str) -> str:
     """pip's own reason: its last line of error, else its last line."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    errors = [line.removeprefix("ERROR:").strip() for line in lines if line.startswith("ERROR:")]
+    errors = [line[6:].strip() for line in lines if line[:6].upper() == "ERROR:"]
     return one_line((errors or lines or [""])[-1])

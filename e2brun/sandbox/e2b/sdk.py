@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from e2brun.sandbox.contract import USER
 from e2brun.sandbox.e2b.backoff import refused_from
+from e2brun.sandbox.e2b.translate import Refused
 
 if TYPE_CHECKING:
     import httpx
@@ -109,9 +110,14 @@ def configure(credentials: Credentials) -> ConnectionConfig:
 
 
 def default_template() -> str:
-    from e2b_code_interpreter import Sandbox  # type: ignore[import-untyped]
+    return str(_native_class().default_template)
 
-    return str(cast("Any", Sandbox).default_template)
+
+def _native_class() -> Any:
+    # Untyped as it is, it is everywhere else just `Any`.
+    from e2b_code_interpreter import Sandbox  # type: ignore[import-untyped] # pyright: ignore
+
+    return cast("Any", Sandbox)
 
 
 def create(credentials: Credentials, new: NewSandbox) -> Native:
@@ -134,10 +140,17 @@ def create(credentials: Credentials, new: NewSandbox) -> Native:
     return _attach(credentials, answer.parsed)
 
 
-def connect(credentials: Credentials, sandbox_id: str) -> Native:
-    from e2b_code_interpreter import Sandbox
+def created_nothing(error: BaseException) -> bool:
+    """Whether a create that failed like this certainly left no sandbox behind."""
+    import httpx
 
-    return cast("Any", Sandbox).connect(sandbox_id, **_options(credentials))
+    if isinstance(error, Refused):
+        return error.status in {400, 401, 403, 404, 422, 429, 503}
+    return isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout))
+
+
+def connect(credentials: Credentials, sandbox_id: str) -> Native:
+    return _native_class().connect(sandbox_id, **_options(credentials))
 
 
 def tokens(native: Native) -> tuple[str, ...]:
@@ -177,7 +190,6 @@ def _refuse(response: httpx.Response) -> None:
 def _attach(credentials: Credentials, made: Any) -> Native:
     """The SDK's object for a created sandbox, put together as its own `create` does."""
     from e2b import ConnectionConfig
-    from e2b_code_interpreter import Sandbox
     from packaging.version import Version
 
     def text(value: object) -> str | None:
@@ -191,7 +203,7 @@ def _attach(credentials: Credentials, made: Any) -> Native:
     if token is not None:
         headers["X-Access-Token"] = token
     config = ConnectionConfig(extra_sandbox_headers=headers, **_options(credentials))
-    return cast("Any", Sandbox)(
+    return _native_class()(
         sandbox_id=made.sandbox_id,
         sandbox_domain=text(made.domain),
         envd_version=Version(made.envd_version),

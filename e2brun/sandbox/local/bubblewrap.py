@@ -18,10 +18,10 @@ from e2brun.sandbox.contract import HOME
 from e2brun.sandbox.local import staging
 from e2brun.sandbox.local.jail import AGENT_DIRECTORY, CONTROL_FD, Jail, Jailed, Problem
 from e2brun.sandbox.local.seccomp import filter_program
+from e2brun.sandbox.local.spawning import in_lasting_thread
 
 if TYPE_CHECKING:
     from e2brun.sandbox.local.network import Uplink
-from e2brun.sandbox.local.spawning import in_lasting_thread
 
 INSTALL = "Install it: apt-get update && apt-get install -y bubblewrap"
 OLDEST = (0, 8)
@@ -59,12 +59,12 @@ class Bubblewrap:
         if problem is not None or self._executable is None:
             problem = problem or Problem("bubblewrap is not installed", INSTALL)
             raise SandboxUnavailable(problem.what, hint=problem.remedy)
+        uplink = _uplink() if jail.network else None
         arguments = _memory_file("arguments", b"\0".join(_arguments(jail)))
         program = _memory_file("filter", filter_program())
         complaints, complain = os.pipe()
         owner = staging.sandbox_owner()
         bwrap, given = self._executable, (complain, control, arguments, program)
-        uplink = _uplink() if jail.network else None
 
         def fork() -> int:
             pid = os.fork()
@@ -87,6 +87,8 @@ def _arguments(jail: Jail) -> list[bytes]:
     words += ["--disable-userns", "--die-with-parent", "--new-session", "--as-pid-1"]
     words += ["--cap-drop", "ALL", "--clearenv", "--hostname", jail.sandbox_id]
     words += ["--ro-bind", staging.ROOT, "/", "--dev", "/dev", "--proc", "/proc"]
+    # Settings of the sandbox's own namespaces (fs/mqueue, kernel/pid_max, ...) belong to its user.
+    words += ["--ro-bind", "/proc/sys", "/proc/sys"]
     for place, inside in staging.writable_binds():
         words += ["--bind", place, inside]
     words += ["--bind", f"{staging.STAGE}/shm", "/dev/shm", "--remount-ro", "/dev"]  # noqa: S108

@@ -74,9 +74,10 @@ class LayerBuild:
 def check_requirements(requirements: Sequence[str]) -> None:
     """Let names with versions through, and nothing that could make uv build or read a path."""
     for text in requirements:
-        if parse_requirement(text).url is not None:
+        requirement = parse_requirement(text)
+        if requirement.url is not None:
             raise UsageError(
-                f"{text.strip()!r}: a package from a URL or path cannot be installed in the "
+                f"{requirement.name}: a package from a URL or path cannot be installed in the "
                 "embedded sandbox",
                 hint="Name a package that the registry has a wheel of.",
             )

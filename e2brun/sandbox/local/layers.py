@@ -76,10 +76,12 @@ class Layers:
 
 
 def layer_key(requirements: Sequence[str], interpreter: Interpreter) -> str:
-    """The name of a layer: equal for the same requirements, Python minor version and ABI."""
+    """The name of a layer: equal for the same requirements and the same installation."""
     major, minor, _ = interpreter.version
     lines = sorted({_canonical(text) for text in requirements})
-    identity = "\n".join((str(_FORMAT), f"{major}.{minor}", interpreter.abi, *lines))
+    # The executable because the scripts in bin/ start with its path.
+    about = (str(_FORMAT), f"{major}.{minor}", interpreter.abi, interpreter.executable)
+    identity = "\n".join((*about, *lines))
     return _sha256(identity.encode())
 
 

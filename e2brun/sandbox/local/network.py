@@ -97,7 +97,7 @@ class Uplink:
         staging.enter_user_namespace(staging.SANDBOX_UID, syscalls.CLONE_NEWNET)
         network = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         netlink.raise_loopback()
-        if os.path.isdir("/proc/sys/net/ipv6"):  # noqa: PTH112
+        if os.path.isdir("/proc/sys/net/ipv6"):
             closed.add(_NO_IPV6)
         netlink.make_unreachable(closed)
         rights = array.array("i", (user, network))
@@ -210,11 +210,11 @@ def _limit() -> None:
 def _open_tun_to_all() -> None:
     """Where only root may open it: a copy for the unprivileged user that slirp4netns becomes,
     in a mount namespace that nobody else sees."""
-    directory, everyone = os.path.dirname(_TUN), 0o666  # noqa: PTH120
+    directory, everyone = os.path.dirname(_TUN), 0o666
     if os.path.exists(_TUN) and os.stat(_TUN).st_mode & everyone == everyone:  # noqa: PTH
         return
     syscalls.unshare(syscalls.CLONE_NEWNS)
     syscalls.mount("", "/", None, syscalls.MS_REC | syscalls.MS_SLAVE)
     syscalls.mount("e2brun", directory, "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NOEXEC)
     os.mknod(_TUN, stat.S_IFCHR | everyone, os.makedev(10, 200))
-    os.chmod(_TUN, everyone)  # noqa: PTH101  # mknod heeds the umask
+    os.chmod(_TUN, everyone)  # mknod heeds the umask

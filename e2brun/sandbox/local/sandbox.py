@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import _signal
 import os
 import select
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from time import monotonic
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from e2brun.sandbox.local.cells import Context
 
 _END_SECONDS = 2.0
-_SIGKILL, _SIGXCPU = 9, 24
 
 
 class LocalSandbox:
@@ -201,7 +200,7 @@ class LocalSandbox:
         """Kill everything in it; what is ours stays open for `kill`."""
         if self._agent >= 0:
             with suppress(ProcessLookupError):
-                _signal.pidfd_send_signal(self._agent, _SIGKILL)
+                signal.pidfd_send_signal(self._agent, signal.SIGKILL)
         self._jailed.end()
 
     def _why(self, outcome: Outcome, timeout: float | None, error: SandboxError | None) -> str:
@@ -231,9 +230,9 @@ def _ended(following: Following, elapsed: float) -> Execution:
         outcome = Outcome.OK if exited.code == 0 else Outcome.ERROR
         return Execution(outcome, exited.code, execution_time=elapsed)
     outcome, detail = Outcome.ERROR, f"died of signal {exited.signal}"
-    if exited.signal == _SIGKILL:
+    if exited.signal == signal.SIGKILL:
         outcome = Outcome.KILLED
-    elif exited.signal == _SIGXCPU:
+    elif exited.signal == signal.SIGXCPU:
         outcome, detail = Outcome.TIMEOUT, "CPU time limit"
     return Execution(
         outcome, 128 + exited.signal, exited.signal, execution_time=elapsed, detail=detail

@@ -1,0 +1,206 @@
+"""What a program needs: PEP 723 metadata, requirements files, --install values, its imports.
+
+Everything wrong is a UsageError with the file and line. `packaging` (20 ms) and `tomllib` are
+imported only for a source or a requirement that is really there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from e2brun.errors import UsageError
+from e2brun.sandbox.imports import missing_imports
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+    from packaging.specifiers import SpecifierSet
+
+__all__ = [
+    "ScriptMetadata",
+    "check_requires_python",
+    "inline_metadata",
+    "missing_imports",
+    "parse_requirement",
+    "requirements_from_file",
+]
+
+_MARK = b"# /// script"
+# The reference expression of the specification, word for word.
+_BLOCK = r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$"
+
+
+@dataclass(frozen=True)
+class ScriptMetadata:
+    """What a script says about itself in a `# /// script` block."""
+
+    dependencies: tuple[str, ...] = ()
+    requires_python: str | None = None
+
+
+def inline_metadata(source: str | bytes, file: str = "<script>") -> ScriptMetadata:
+    """The PEP 723 metadata of a script; empty when it has none."""
+    data = source.encode("utf-8", "surrogatepass") if isinstance(source, str) else source
+    if _MARK not in data:
+        return ScriptMetadata()
+    text = data.decode("utf-8-sig", "replace").replace("\r\n", "\n").replace("\r", "\n")
+    blocks = [match for match in re.finditer(_BLOCK, text) if match["type"] == "script"]
+    if not blocks:
+        return ScriptMetadata()
+    first = text.count("\n", 0, blocks[-1].start()) + 1
+    if len(blocks) > 1:
+        raise UsageError(f"{file}:{first}: a script may have only one `# /// script` block")
+    content = "".join(
+        line[2:] if line.startswith("# ") else line[1:]
+        for line in blocks[0]["content"].splitlines(keepends=True)
+    )
+    return _metadata(content, file, first)
+
+
+def _metadata(content: str, file: str, first: int) -> ScriptMetadata:
+    """`first` is the line of the opening mark; the TOML starts on the next one."""
+    import tomllib
+
+    try:
+        table = tomllib.loads(content)
+    except tomllib.TOMLDecodeError as error:
+        message = str(error)
+        where = re.search(r" \(at line (\d+), column \d+\)$", message)
+        line = first + (int(where[1]) if where else content.count("\n"))
+        problem = re.sub(r" \(at .*\)$", "", message)
+        raise UsageError(f"{file}:{line}: {problem} (in the script's metadata)") from None
+
+    def at(text: str) -> str:
+        lines = content.splitlines()
+        offset = next((n for n, line in enumerate(lines, 1) if text in line), 0)
+        return f"{file}:{first + offset}"
+
+    dependencies: object = table.get("dependencies", [])
+    if not isinstance(dependencies, list):
+        raise UsageError(f"{at('dependencies')}: dependencies is not a list of strings")
+    found: list[str] = []
+    for entry in cast("list[object]", dependencies):
+        if not isinstance(entry, str):
+            raise UsageError(f"{at('dependencies')}: dependencies is not a list of strings")
+        parse_requirement(entry, at(entry))
+        found.append(entry)
+    python: object = table.get("requires-python")
+    if python is not None and not isinstance(python, str):
+        raise UsageError(f"{at('requires-python')}: requires-python is not a string")
+    if python is not None:
+        _specifiers(python, at("requires-python"))
+    return ScriptMetadata(tuple(found), python)
+
+
+def check_requires_python(spec: str, version: tuple[int, ...], file: str) -> None:
+    """UsageError, with the remedy, unless this Python version satisfies the specifier."""
+    specifiers = _specifiers(spec, file)
+    running = ".".join(map(str, version))
+    if not specifiers.contains(running, prereleases=True):
+        raise UsageError(
+            f"{file} requires Python {spec}, and this is {running}",
+            hint="Name a Python that suits it with --python, such as --python 3.13.",
+        )
+
+
+def parse_requirement(text: str, where: str = "") -> Requirement:
+    """One PEP 508 requirement. Raises UsageError (after `where`, such as FILE:LINE)."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    text, prefix = text.strip(), f"{where}: " if where else ""
+    shown = repr(re.sub(r"://[^/@\s]+@", "://", text))  # nobody's credentials in a message
+    if text.startswith("-"):
+        raise UsageError(
+            f"{prefix}{shown} is an option, not a requirement",
+            hint="Package indexes and the like are set in uv.toml or UV_* variables.",
+        )
+    if re.match(r"(\.|/|~|file:|[a-z+]+://)", text) or re.search(r"^[^@;]*[/\\]", text):
+        raise UsageError(
+            f"{prefix}{shown} is a path or URL, not a requirement",
+            hint="Name a package of the registry, such as numpy or 'numpy>=2'.",
+        )
+    try:
+        return Requirement(text)
+    except InvalidRequirement as error:
+        problem = str(error).splitlines()[0]
+        raise UsageError(f"{prefix}{shown} is not a requirement: {problem}") from None
+
+
+def _specifiers(spec: str, where: str) -> SpecifierSet:
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    try:
+        return SpecifierSet(spec)
+    except InvalidSpecifier:
+        raise UsageError(f"{where}: requires-python {spec!r} is not a version specifier") from None
+
+
+def requirements_from_file(path: Path) -> tuple[str, ...]:
+    """The requirements in a requirements.txt, those of its `-r` files in their place.
+
+    Of pip's options only `-r` is known: hashes would not be checked, and an index or a
+    constraint would silently not count, so each of them is an error that says so.
+    """
+    return tuple(_requirements(path, ()))
+
+
+def _requirements(path: Path, opened: tuple[Path, ...]) -> Iterator[str]:
+    real = path.resolve()
+    if real in opened:
+        raise UsageError(f"{path}: this requirements file includes itself")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else error.strerror
+        raise UsageError(f"{path}: this requirements file cannot be read: {reason}") from None
+    for number, line in _logical_lines(text.splitlines()):
+        where = f"{path}:{number}"
+        included = re.match(r"(?:-r|--requirement)(?:\s+|=|(?<=-r))(.+)", line)
+        if included:
+            yield from _requirements(path.parent / included[1].strip(), (*opened, real))
+            continue
+        _reject_options(line, where)
+        parse_requirement(line, where)
+        yield line
+
+
+def _logical_lines(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """(number of its first line, line) without comments and continuations."""
+    joined, start = "", 0
+    for number, line in enumerate(lines, 1):
+        start = start or number
+        comment = line.lstrip().startswith("#")
+        if line.endswith("\\") and not comment:
+            joined += line[:-1]
+            continue
+        # As pip does, a comment line ends a continuation, and a comment needs a blank before it.
+        joined += "" if comment else line
+        text = re.sub(r"(^|\s+)#.*$", "", joined).strip()
+        if text:
+            yield start, text
+        joined, start = "", 0
+    if joined.strip():
+        yield start, joined.strip()
+
+
+_REJECTED = (
+    (r"(^|\s)--hash\b", "--hash is not supported: hashes would not be checked"),
+    (r"(-c|--constraint)", "constraints (-c) are not supported: write them as requirements"),
+    (r"(-e|--editable)", "editable installs (-e) are not supported: name a package"),
+    (
+        r"(-i|-f|--(extra-)?index-url|--find-links|--no-index)",
+        "indexes are not read from here: set UV_DEFAULT_INDEX, UV_INDEX or UV_FIND_LINKS",
+    ),
+)
+
+
+def _reject_options(line: str, where: str) -> None:
+    for pattern, problem in _REJECTED:
+        if re.search(pattern, line) if "hash" in pattern else re.match(pattern, line):
+            raise UsageError(f"{where}: {problem}")
+    option = re.search(r"(?:^|\s)(--?[a-zA-Z][\w-]*)", line)
+    if option:
+        raise UsageError(f"{where}: the option {option[1]} is not supported in requirements files")
