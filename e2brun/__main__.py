@@ -1,14 +1,20 @@
 """Where every `e2brun` command starts."""
 
+import gc
+import os
 import signal
 import sys
+from typing import NoReturn
+
+_BROKEN = 125
 
 
-def main() -> None:
+def main() -> NoReturn:
     """Run the command line and exit with its code."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         # Until `guarded` takes over, Ctrl-C ends us without a traceback through our imports.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    gc.set_threshold(100_000, 20, 20)  # importing makes no garbage; looking for it costs 3 ms
     from e2brun.cli.guard import guarded
 
     words = sys.argv[1:]
@@ -17,10 +23,23 @@ def main() -> None:
     if len(words) > 1 and words[0] == "exec" and words[1][:1] not in {"-", ""}:
         from e2brun.cli.execution import Request, execute
 
-        sys.exit(guarded(lambda: execute(Request(target=words[1], arguments=tuple(words[2:])))))
+        _leave(guarded(lambda: execute(Request(target=words[1], arguments=tuple(words[2:])))))
     from e2brun.cli.app import run
 
-    sys.exit(guarded(run))
+    _leave(guarded(run))
+
+
+def _leave(code: int) -> NoReturn:
+    """Exit at once: everything is closed by now, and taking Python apart costs 9 ms."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except BrokenPipeError:
+            pass  # nobody listens
+        except (OSError, ValueError):
+            code = code or _BROKEN
+    os._exit(code)
 
 
 if __name__ == "__main__":

@@ -12,14 +12,15 @@ from tests.conftest import clean_environment
 
 HEAVY = {"asyncio", "e2b", "e2b_code_interpreter", "httpx", "pydantic", "rich", "tomllib", "uv"}
 _RUN = """
-import sys
+import os, sys
 sys.argv[1:] = {words!r}
 from e2brun.__main__ import main
-try:
-    main()
-except SystemExit as end:
-    assert not end.code, end.code
-print(*sorted({names!r} & set(sys.modules)), file=sys.stderr)
+leave = os._exit
+def report(code):
+    print(*sorted({names!r} & set(sys.modules)), file=sys.stderr, flush=True)
+    leave(code)
+os._exit = report
+main()
 """
 
 
