@@ -125,6 +125,11 @@ def load_settings(
     )
 
 
+def package_environment() -> Mapping[str, str]:
+    """The caller's environment, for the program that fetches packages outside the sandbox."""
+    return os.environ
+
+
 def _from_environment(environ: Mapping[str, str]) -> _Layer:
     names = {name: (variable,) for name, variable in _VARIABLES.items()} | {"api_key": _KEY_NAMES}
     found: _Layer = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def clean_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 @pytest.fixture
-def e2brun(tmp_path: Path) -> Iterator[Run]:
+def e2brun(tmp_path: Path) -> Run:
     """Run `e2brun WORDS...` in an empty directory and wait for it."""
 
     def run(

@@ -138,17 +138,19 @@ def _packages(
     for name in request.requirements:
         wanted += requirements.requirements_from_file(Path(name))
     if request.auto_install:
-        wanted += _imports(source, notebook, uploads)
+        wanted += _imports(source, notebook, uploads, python)
     for text in wanted:
         requirements.parse_requirement(text)
     return python, tuple(dict.fromkeys(wanted))
 
 
 def _imports(
-    source: sources.Source, notebook: Notebook | None, uploads: tuple[Upload, ...]
+    source: sources.Source,
+    notebook: Notebook | None,
+    uploads: tuple[Upload, ...],
+    python: str | None,
 ) -> tuple[str, ...]:
-    import sys
-
+    from e2brun.sandbox.local.interpreter import current_interpreter, find_interpreter
     from e2brun.sandbox.requirements import missing_imports
 
     code: str | bytes = source.content
@@ -157,7 +159,8 @@ def _imports(
     elif source.kind is not sources.Kind.PYTHON:
         return ()
     present = {upload.path.split("/")[0].removesuffix(".py") for upload in uploads}
-    return missing_imports(code, python_version=sys.version_info[:2], present=present)
+    version = (find_interpreter(python) if python else current_interpreter()).version
+    return missing_imports(code, python_version=version[:2], present=present)
 
 
 def _suitable_python(wanted: str, settings: Settings, name: str) -> str | None:

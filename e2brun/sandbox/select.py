@@ -30,5 +30,10 @@ def choose(settings: Settings, *, run_id: str, notice: Callable[[str], None]) ->
     if settings.on == "auto":
         notice("no E2B key: running in the embedded sandbox on this machine (--on local)")
     from e2brun.sandbox.local.backend import LocalBackend
+    from e2brun.settings import package_environment
 
-    return LocalBackend(cache_directory=str(settings.cache_dir))
+    return LocalBackend(
+        cache_directory=str(settings.cache_dir),
+        environment=package_environment(),
+        notice=notice,
+    )

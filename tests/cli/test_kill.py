@@ -68,8 +68,8 @@ def test_a_signal_at_any_moment_leaves_no_process_and_no_file(
     number: signal.Signals, tmp_path: Path
 ) -> None:
     (tmp_path / "busy.py").write_text(_BUSY)
-    moments = random.Random(number)  # noqa: S311
-    files_before = sorted(os.listdir("/tmp"))  # noqa: PTH208
+    moments = random.Random(number)
+    files_before = sorted(os.listdir("/tmp"))
     codes: set[int] = set()
     for _ in range(_TIMES):
         process = subprocess.Popen(
@@ -88,7 +88,7 @@ def test_a_signal_at_any_moment_leaves_no_process_and_no_file(
     # Before Python has installed its handlers the kernel answers for it.
     expected = {-number, 128 + number} if number != signal.SIGKILL else {-number}
     assert codes <= expected | {1}
-    mine = {name for name in os.listdir("/tmp") if "e2brun" in name}  # noqa: PTH208
+    mine = {name for name in os.listdir("/tmp") if "e2brun" in name}
     assert mine <= set(files_before)
 
 

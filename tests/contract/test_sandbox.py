@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from e2brun.errors import FileTransferFailed, SandboxError, Unsupported
+from e2brun.errors import FileTransferFailed, InstallFailed, SandboxError, Unsupported
 from e2brun.sandbox.contract import (
     Backend,
     Execution,
@@ -121,7 +121,12 @@ def test_stdin_is_empty_unless_given(sandbox: Sandbox) -> None:
 def test_stdin_comes_from_a_descriptor_until_its_end(sandbox: Sandbox) -> None:
     read, write = os.pipe()
     os.write(write, b"first\n")
-    later = threading.Timer(0.2, lambda: (os.write(write, b"second\n"), os.close(write)))
+
+    def finish() -> None:
+        os.write(write, b"second\n")
+        os.close(write)
+
+    later = threading.Timer(0.2, finish)
     later.start()
     _, heard = run(
         sandbox, python("import sys\nfor line in sys.stdin: print(line.strip())", stdin=read)
@@ -178,11 +183,10 @@ def test_a_missing_program_or_directory_is_an_error_of_ours_or_code_127(sandbox:
     for program in (Program(("no-such-program",)), Program(("true",), cwd="/no/such")):
         try:
             execution, _ = run(sandbox, program)
-        except SandboxError as error:
-            assert "no" in str(error)
-        else:
-            assert execution.outcome is Outcome.ERROR
-            assert execution.exit_code not in {0, None}
+        except SandboxError:
+            continue
+        assert execution.outcome is Outcome.ERROR
+        assert execution.exit_code not in {0, None}
 
 
 def test_a_timeout_is_a_timeout_and_the_sandbox_lives_on(sandbox: Sandbox) -> None:
@@ -296,6 +300,22 @@ def test_a_cell_past_its_time_is_a_timeout(sandbox: Sandbox) -> None:
     execution, _ = cell(sandbox, "import time; time.sleep(60)", timeout=1)
     assert execution.outcome is Outcome.TIMEOUT
     assert time.monotonic() - started < 4
+
+
+def test_packages_come_with_a_sandbox_or_later(backend: Backend, tmp_path: Path) -> None:
+    first = backend.create(SandboxSpec(lifetime=60, install=("tiny",)))
+    assert run(first, python("import tiny; print(tiny.VALUE)"))[1].stdout == b"42\n"
+    later = backend.create(SandboxSpec(lifetime=60))
+    assert cell(later, "import tiny")[0].outcome is Outcome.ERROR
+    later.install(["tiny"])
+    assert cell(later, "import tiny; tiny.VALUE")[0].outcome is Outcome.OK
+    assert run(later, python("import tiny; print(tiny.VALUE)"))[1].stdout == b"42\n"
+
+
+def test_packages_that_do_not_exist_give_one_line(backend: Backend) -> None:
+    with pytest.raises(InstallFailed, match="no-such-demo") as raised:
+        backend.create(SandboxSpec(lifetime=60, install=("no-such-demo",)))
+    assert "\n" not in str(raised.value)
 
 
 def test_releasing_is_possible_or_refused(sandbox: Sandbox, backend: Backend) -> None:

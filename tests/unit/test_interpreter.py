@@ -50,7 +50,7 @@ def test_it_is_found_without_a_process_and_with_next_to_no_imports() -> None:
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
-    assert not loaded
+    assert set(loaded) <= {"__future__"}
 
 
 def test_a_path_into_a_virtual_environment_names_its_base(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_another_version_is_found_by_its_number(minor: int) -> None:
     assert found.version[:2] == (3, minor)
     assert os.access(found.executable, os.X_OK)
     assert found.abi.startswith(f"cpython-3{minor}")
-    assert all(os.path.isdir(path) for path in found.site_packages)
+    assert all(Path(path).is_dir() for path in found.site_packages)
     assert found.purelib is None or found.purelib in found.site_packages
 
 

@@ -46,11 +46,10 @@ def test_inline_metadata_is_read() -> None:
 
 def test_a_script_without_metadata_needs_nothing_and_imports_nothing() -> None:
     code = (
-        "import sys, re, dataclasses, pathlib, typing\n"
+        "import sys\n"
         "from e2brun.sandbox.requirements import inline_metadata\n"
         "inline_metadata(b'print(1)')\n"
-        "sys.exit(bool({'tomllib', 'packaging', 'ast'} & set(sys.modules)) and 'ast' in sys.modules"
-        " and 'tomllib' in sys.modules)\n"
+        "sys.exit(bool({'tomllib', 'packaging'} & set(sys.modules)))\n"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     assert inline_metadata("print(1)\n") == ScriptMetadata()
@@ -71,7 +70,7 @@ def test_what_the_specification_does_not_take_for_a_block_is_none(text: str) -> 
 
 def test_a_block_may_hold_lines_that_look_like_its_end() -> None:
     text = '# /// script\n# dependencies = []\n# ///\n# x = "y"\n# ///\n'
-    with pytest.raises(UsageError, match=r"s\.py:4"):
+    with pytest.raises(UsageError, match=r"s\.py:3: Invalid statement"):
         inline_metadata(text, "s.py")
 
 
@@ -224,9 +223,19 @@ def test_a_dotted_or_renamed_module_has_its_package(line: str, package: str) -> 
 
 @pytest.mark.parametrize(
     "line",
-    ["import google", "from google import colab", "import win32api", "import __main__", "from . import x",
-     "import _private_thing", "if TYPE_CHECKING:\n    import numpy", "def f(:", "\0", b"\xff"],
-)  # fmt: skip
+    [
+        "import google",
+        "from google import colab",
+        "import win32api",
+        "import __main__",
+        "from . import x",
+        "import _private_thing",
+        "if TYPE_CHECKING:\n    import numpy",
+        "def f(:",
+        "\0",
+        b"\xff",
+    ],
+)
 def test_what_nobody_can_install_is_left_alone(line: str | bytes) -> None:
     assert missing(line) == ()
 

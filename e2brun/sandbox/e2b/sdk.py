@@ -115,7 +115,7 @@ def default_template() -> str:
 
 def _native_class() -> Any:
     # Untyped as it is, it is everywhere else just `Any`.
-    from e2b_code_interpreter import Sandbox  # type: ignore[import-untyped] # pyright: ignore
+    from e2b_code_interpreter import Sandbox  # type: ignore[import-untyped] # pyright: ignore[reportMissingTypeStubs]
 
     return cast("Any", Sandbox)
 

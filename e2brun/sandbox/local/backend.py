@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from e2brun.sandbox.contract import SandboxSpec
 from e2brun.sandbox.local.bubblewrap import Bubblewrap
 from e2brun.sandbox.local.control import Control
 from e2brun.sandbox.local.jail import Driver, Jail
 from e2brun.sandbox.local.sandbox import LocalSandbox
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from e2brun.sandbox.local.interpreter import Interpreter
 
 _ID_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 
@@ -18,9 +25,19 @@ class LocalBackend:
 
     name = "local"
 
-    def __init__(self, *, cache_directory: str, driver: Driver | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        cache_directory: str,
+        driver: Driver | None = None,
+        environment: Mapping[str, str] | None = None,
+        notice: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """`environment` is where package indexes may be named; `notice` takes lines to show."""
         self._driver: Driver = driver or Bubblewrap()
         self._cache_directory = cache_directory
+        self._environment = environment
+        self._notice = notice
         self._sandboxes: list[LocalSandbox] = []
 
     def create(self, spec: SandboxSpec) -> LocalSandbox:
@@ -30,7 +47,7 @@ class LocalBackend:
         jailed = self._driver.start(jail, control.agent_end())
         control.attach(jailed)
         try:
-            sandbox = LocalSandbox(jail, spec, control, jailed)
+            sandbox = LocalSandbox(jail, spec, control, jailed, self._layer)
         except BaseException:
             jailed.end()
             control.close()
@@ -52,14 +69,20 @@ class LocalBackend:
             if spec.python
             else interpreter.current_interpreter()
         )
-        layer = None
-        if spec.install:
-            from pathlib import Path
-
-            from e2brun.sandbox.local.layers import Layers
-
-            layer = str(Layers(Path(self._cache_directory)).layer(spec.install, python))
+        layer = str(self._layer(spec.install, python)) if spec.install else None
         return Jail(new_id(), python, spec.limits, layer, bool(spec.network))
+
+    def _layer(self, requirements: Sequence[str], python: Interpreter) -> Path:
+        from pathlib import Path
+
+        from e2brun.sandbox.local.layers import Layers
+
+        layers = Layers(Path(self._cache_directory), self._environment)
+        found = layers.cached(requirements, python)
+        if found is not None:
+            return found
+        self._notice(f"installing {', '.join(requirements)}")
+        return layers.layer(requirements, python)
 
 
 def new_id() -> str:

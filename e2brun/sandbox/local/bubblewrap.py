@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from e2brun.errors import SandboxUnavailable
@@ -108,13 +109,14 @@ def _launch(
     """In the child: build the tree, give up every right, become bubblewrap."""
     try:
         os.setsid()  # the terminal's Ctrl-C is for e2brun, which then ends the sandbox
+        _dump_no_core()
         # 2 the complaints, 3 control, 4 arguments, 5 the filter, 6 the way out
         place(descriptors if uplink is None else (*descriptors, uplink.far_end))
         staging.enter_namespaces()
         staging.build(jail, owner)
-        staging.become(owner)
         if uplink is not None:
-            uplink.plug_in(_FILTER_FD + 1)
+            uplink.plug_in(_FILTER_FD + 1, owner)
+        staging.become(owner)
         command = [bwrap, "--args", str(_ARGS_FD), "--", jail.interpreter.executable]
         os.execve(bwrap, [*command, "-I", "-S", "-c", _AGENT], {})  # noqa: S606
     except BaseException as error:  # noqa: BLE001  # a forked child must not return into its parent
@@ -131,6 +133,15 @@ def place(descriptors: tuple[int, ...]) -> None:
     for target, source in enumerate((null, null, *high)):
         os.dup2(source, target)
     os.closerange(end, 1 << 20)
+
+
+def _dump_no_core() -> None:
+    """With a core size of 0 the kernel still starts the program that core_pattern names, as root
+    and outside (core(5)); 1 is the value at which it does not."""
+    import resource
+
+    with suppress(ValueError, OSError):  # the caller's own hard limit is 0
+        resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
 
 
 def _memory_file(name: str, content: bytes) -> int:

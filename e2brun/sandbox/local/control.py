@@ -90,6 +90,7 @@ class Control:
 
     def close(self) -> None:
         """Hang up; an agent still alive then ends the sandbox."""
+        self._starting = None
         self._socket.close()
 
     def request(self, do: str, descriptors: Sequence[int] = (), **fields: object) -> int:

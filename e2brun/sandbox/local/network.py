@@ -3,15 +3,16 @@
 The sandbox has a network namespace of its own, with slirp4netns at the other end of its only
 interface. Out of reach, whatever the code inside does:
 
-- the host's loopback: --disable-host-loopback, and no route to slirp's gateway address;
+- the host's loopback, by any of its names;
 - every address the host had when the sandbox started, so that what listens on 0.0.0.0 there
   cannot be reached by the host's LAN address either. One it gets later is not known here;
 - link-local addresses, the metadata services of the clouds, multicast, and all of IPv6.
 
+A route refuses these at once, and a filter on the interface drops what goes past the routes.
 Names are looked up by the host's own resolver, which is asked at 10.0.2.3, port 53 only.
 
 Two user namespaces stand one in the other. slirp4netns insists on being root of the one it
-joins: that is the outer. The network belongs to the inner one, in which no root exists; the
+lives in: that is the outer. The network belongs to the inner one, in which no root exists; the
 sandbox is made inside that, and so can change neither routes nor interfaces.
 """
 
@@ -23,12 +24,12 @@ import os
 import select
 import shutil
 import signal
-import stat
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from e2brun.errors import SandboxUnavailable
-from e2brun.sandbox.local import netlink, staging, syscalls
+from e2brun.sandbox.local import netlink, staging, syscalls, tap
 from e2brun.sandbox.local.bubblewrap import place
 from e2brun.sandbox.local.jail import Problem
 from e2brun.sandbox.local.netlink import Network
@@ -37,10 +38,11 @@ if TYPE_CHECKING:
     from e2brun.sandbox.local.jail import Jailed
 
 INSTALL = "Install it: apt-get update && apt-get install -y slirp4netns"
-_UNREACHABLE = tuple(
+_FORBIDDEN = tuple(
     Network.parse(text)
     for text in (
         "0.0.0.0/8",
+        "127.0.0.0/8",
         "169.254.0.0/16",  # link-local: metadata of AWS, Google, Azure, ECS, ...
         "100.100.100.200/32",  # metadata of Alibaba
         "168.63.129.16/32",  # Azure's WireServer
@@ -49,15 +51,14 @@ _UNREACHABLE = tuple(
         "255.255.255.255/32",
     )
 )
-_NO_IPV6 = Network.parse("::/0")
 _GATEWAY, _NAMESERVER = Network.parse("10.0.2.2/32"), Network.parse("10.0.2.3/32")
-_TUN = "/dev/net/tun"
+_NO_IPV6 = Network.parse("::/0")
 _START_SECONDS = 15.0
 _READY_FD, _LIFELINE_FD, _NETWORK_FD, _USER_FD = 3, 4, 5, 6
 _OPTIONS = (
     "--configure", "--mtu=65520", "--disable-host-loopback", "--enable-sandbox",
     "--enable-seccomp", f"--ready-fd={_READY_FD}", f"--exit-fd={_LIFELINE_FD}",
-    "--netns-type=path", f"/proc/self/fd/{_NETWORK_FD}", "tap0",
+    "--netns-type=path", f"/proc/self/fd/{_NETWORK_FD}", tap.NAME,
 )  # fmt: skip
 # Hundreds of connections, each with its buffers, and still less than half a gigabyte.
 _OPEN_FILES, _ADDRESS_SPACE = 1024, 1 << 30
@@ -68,10 +69,11 @@ def problem() -> Problem | None:
     """Why `--network` cannot work here, as far as can be told without starting it."""
     if shutil.which("slirp4netns") is None:
         return Problem("slirp4netns is not installed", INSTALL)
-    if os.geteuid() != 0 and not os.access(_TUN, os.R_OK | os.W_OK):
+    if os.geteuid() != 0 and not os.access(tap.DEVICE, os.R_OK | os.W_OK):
         return Problem(
-            f"{_TUN} cannot be opened by this user",
-            f"As root: modprobe tun; chmod 666 {_TUN} (in a container: --device {_TUN})",
+            f"this user cannot open {tap.DEVICE}",
+            f"As root: modprobe tun && chmod 666 {tap.DEVICE}"
+            f" (for a container: --device {tap.DEVICE})",
         )
     return None
 
@@ -85,23 +87,15 @@ class Uplink:
         self._ours, self._theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
         self.far_end = self._theirs.fileno()
 
-    def plug_in(self, far_end: int) -> None:
-        """In the launcher: enter the network and wait until it is up. Raises OSError."""
+    def plug_in(self, far_end: int, owner: int) -> None:
+        """In the launcher: become `owner`, enter the network, wait for it. Raises OSError."""
         link = _socket.socket(fileno=far_end)
         link.settimeout(_START_SECONDS)
-        closed = {*_UNREACHABLE, *netlink.local_networks()} - {_GATEWAY, _NAMESERVER}
-        # Who gave up root is hidden from /proc, its own files there included.
-        syscalls.show_in_proc()
-        staging.enter_user_namespace(0)
-        user = os.open("/proc/self/ns/user", os.O_RDONLY | os.O_CLOEXEC)
-        staging.enter_user_namespace(staging.SANDBOX_UID, syscalls.CLONE_NEWNET)
-        network = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        netlink.raise_loopback()
-        if os.path.isdir("/proc/sys/net/ipv6"):
-            closed.add(_NO_IPV6)
-        netlink.make_unreachable(closed)
-        rights = array.array("i", (user, network))
-        link.sendmsg([b"?"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
+        if os.geteuid() == 0:
+            tap.let_everyone_open()
+            staging.become(owner)
+            syscalls.show_in_proc()  # who gave up root may not even see its own files there
+        link.sendmsg([b"?"], [_rights(_enter_network())])
         if not link.recv(1):
             raise OSError("the network did not come up")
         # Not before: the kernel takes no default route through a gateway it cannot reach.
@@ -112,8 +106,8 @@ class Uplink:
         """Start slirp4netns for the launcher, as a companion. Raises SandboxUnavailable."""
         self._theirs.close()
         try:
-            if descriptors := self._namespaces():
-                _start(jailed, owner, descriptors)
+            if namespaces := self._namespaces():
+                _start(jailed, owner, namespaces)
                 self._ours.send(b"!")
         except BaseException:
             jailed.end()
@@ -123,7 +117,7 @@ class Uplink:
             self._ours.close()
 
     def _namespaces(self) -> Sequence[int]:
-        """Descriptors of the outer user and the network namespace; none from a dead launcher,
+        """Descriptors of the network and the outer user namespace; none from a dead launcher,
         whose own complaint says why."""
         self._ours.settimeout(_START_SECONDS)
         try:
@@ -131,6 +125,29 @@ class Uplink:
         except TimeoutError as error:
             raise SandboxUnavailable("--network: the sandbox took too long to start") from error
         return array.array("i", ancillary[0][2]) if message else ()
+
+
+def _enter_network() -> tuple[int, int]:
+    """Descriptors of the new network namespace, all set but for slirp4netns, and of the outer
+    user namespace."""
+    forbidden = {*_FORBIDDEN, *netlink.local_networks()} - {_GATEWAY, _NAMESERVER}
+    staging.enter_user_namespace(0)
+    user = os.open("/proc/self/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    staging.enter_user_namespace(staging.SANDBOX_UID, syscalls.CLONE_NEWNET)
+    network = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    netlink.raise_loopback()
+    netlink.make_unreachable(forbidden)
+    if os.path.isdir("/proc/sys/net/ipv6"):
+        netlink.make_unreachable([_NO_IPV6])
+        # Where /proc/sys is read-only, the filter is enough.
+        with suppress(OSError), open("/proc/sys/net/ipv6/conf/default/disable_ipv6", "w") as file:
+            file.write("1")
+    tap.create([*_FORBIDDEN, _GATEWAY, *(forbidden - {*_FORBIDDEN})])
+    return network, user
+
+
+def _rights(descriptors: Sequence[int]) -> tuple[int, int, array.array[int]]:
+    return _socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", descriptors)
 
 
 def _start(jailed: Jailed, owner: int, namespaces: Sequence[int]) -> None:
@@ -142,7 +159,7 @@ def _start(jailed: Jailed, owner: int, namespaces: Sequence[int]) -> None:
     try:
         pid = os.fork()
         if pid == 0:
-            _become_slirp(owner, (complain, say_ready, tied, *reversed(namespaces)))
+            _become_slirp(owner, (complain, say_ready, tied, *namespaces))
         jailed.companions.append(pid)
         for descriptor in (say_ready, complain):
             os.close(descriptor)
@@ -161,16 +178,13 @@ def _says_ready(ready: int) -> bool:
 
 def _not_started(complaints: int) -> SandboxUnavailable:
     os.set_blocking(complaints, False)
-    try:
-        lines = os.read(complaints, 65536).decode(errors="replace").splitlines()
-    except BlockingIOError:
-        lines = []
-    telling = [line.strip() for line in lines if line.strip() and not line.startswith(_NOISE)]
+    text = b""
+    with suppress(BlockingIOError):
+        text = os.read(complaints, 65536)
+    lines = [line.strip() for line in text.decode(errors="replace").splitlines()]
+    telling = [line for line in lines if line and not line.startswith(_NOISE)]
     why = telling[0] if telling else "it did not get ready"
-    hint = (
-        f"In a container, it needs --device {_TUN}; try without --network." if _TUN in why else ""
-    )
-    return SandboxUnavailable(f"--network: slirp4netns did not start: {why}", hint=hint or None)
+    return SandboxUnavailable(f"--network: slirp4netns did not start: {why}")
 
 
 def _become_slirp(owner: int, descriptors: tuple[int, ...]) -> NoReturn:
@@ -184,7 +198,9 @@ def _become_slirp(owner: int, descriptors: tuple[int, ...]) -> NoReturn:
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         _limit()
         if os.geteuid() == 0:
-            _open_tun_to_all()
+            syscalls.unshare(syscalls.CLONE_NEWNS)
+            syscalls.mount("", "/", None, syscalls.MS_REC | syscalls.MS_SLAVE)
+            tap.let_everyone_open()
             staging.become(owner)
         syscalls.enter_user_namespace(_USER_FD)
         os.close(_USER_FD)
@@ -200,21 +216,8 @@ def _limit() -> None:
     for kind, most in (
         (resource.RLIMIT_NOFILE, _OPEN_FILES),
         (resource.RLIMIT_AS, _ADDRESS_SPACE),
-        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_CORE, 1),  # 0 still starts what core_pattern names: core(5)
     ):
         allowed = resource.getrlimit(kind)[1]
-        most = most if allowed == resource.RLIM_INFINITY else min(most, allowed)
-        resource.setrlimit(kind, (most, most))
-
-
-def _open_tun_to_all() -> None:
-    """Where only root may open it: a copy for the unprivileged user that slirp4netns becomes,
-    in a mount namespace that nobody else sees."""
-    directory, everyone = os.path.dirname(_TUN), 0o666
-    if os.path.exists(_TUN) and os.stat(_TUN).st_mode & everyone == everyone:  # noqa: PTH
-        return
-    syscalls.unshare(syscalls.CLONE_NEWNS)
-    syscalls.mount("", "/", None, syscalls.MS_REC | syscalls.MS_SLAVE)
-    syscalls.mount("e2brun", directory, "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NOEXEC)
-    os.mknod(_TUN, stat.S_IFCHR | everyone, os.makedev(10, 200))
-    os.chmod(_TUN, everyone)  # mknod heeds the umask
+        limit = most if allowed == resource.RLIM_INFINITY else min(most, allowed)
+        resource.setrlimit(kind, (limit, limit))

@@ -22,13 +22,11 @@ _FROM_PIP = (  # pip separates by blanks, uv's find-links by commas
     ("PIP_EXTRA_INDEX_URL", _EXTRA, " "),
     ("PIP_FIND_LINKS", _LINKS, ","),
     ("PIP_CERT", "SSL_CERT_FILE", " "),
-    ("PIP_NO_INDEX", "UV_NO_INDEX", " "),
 )
 _FROM_FILE = (
     ("index-url", _DEFAULT, " "),
     ("extra-index-url", _EXTRA, " "),
     ("find-links", _LINKS, ","),
-    ("no-index", "UV_NO_INDEX", " "),
     ("index-strategy", "UV_INDEX_STRATEGY", " "),
     ("keyring-provider", "UV_KEYRING_PROVIDER", " "),
     ("allow-insecure-host", "UV_INSECURE_HOST", " "),
@@ -52,6 +50,14 @@ def uv_environment(environment: Mapping[str, str]) -> dict[str, str]:
     return result
 
 
+def uv_arguments(environment: Mapping[str, str]) -> list[str]:
+    """What there is no variable for: that no index is to be asked at all."""
+    asked = environment.get("PIP_NO_INDEX", "").lower() in {"1", "true", "yes", "on"}
+    for table in _tables(environment):
+        asked = asked or table.get("no-index") is True
+    return ["--no-index"] if asked else []
+
+
 def _add(result: dict[str, str], key: str, value: str) -> None:
     if not result.get(key) and not result.get(_OLD_NAMES.get(key, key)):
         result[key] = value
@@ -63,18 +69,24 @@ def _absolute(place: str) -> str:
 
 
 def _settings(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """(variable of uv, value), the user's file before the system's."""
+    """(variable of uv, value), the first of a name being the one that counts."""
+    for table in _tables(environment):
+        yield from _indexes(table)
+        for key, variable, separator in _FROM_FILE:
+            if key in table:
+                yield variable, _text(table[key], separator)
+
+
+def _tables(environment: Mapping[str, str]) -> Iterator[Mapping[str, object]]:
+    """The tables that set indexes, the user's file before the system's."""
     for path in _configuration_files(environment):
         try:
             with open(path, "rb") as file:
                 table = tomllib.load(file)
         except (OSError, tomllib.TOMLDecodeError):
             continue  # uv complains about its own files; the indexes in them are just unknown
-        yield from _indexes(table)
-        for section in (table, _table(table.get("pip"))):
-            for key, variable, separator in _FROM_FILE:
-                if key in section:
-                    yield variable, _text(section[key], separator)
+        yield _table(table.get("pip"))  # stands for `uv pip`, above the general one
+        yield table
 
 
 def _configuration_files(environment: Mapping[str, str]) -> Iterable[str]:

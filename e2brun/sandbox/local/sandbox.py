@@ -10,7 +10,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from e2brun.errors import InstallFailed, SandboxError, SandboxLost, Unsupported
+from e2brun.errors import SandboxError, SandboxLost, Unsupported
 from e2brun.sandbox.contract import (
     HOME,
     USER,
@@ -30,7 +30,10 @@ from e2brun.sandbox.local.memory import MemoryWatch
 from e2brun.sandbox.local.pipes import Inlet, Outlet
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from e2brun.sandbox.local.cells import Context
+    from e2brun.sandbox.local.interpreter import Interpreter
 
 _END_SECONDS = 2.0
 
@@ -40,12 +43,19 @@ class LocalSandbox:
 
     backend = "local"
 
-    def __init__(self, jail: Jail, spec: SandboxSpec, control: Control, jailed: Jailed) -> None:
+    def __init__(
+        self,
+        jail: Jail,
+        spec: SandboxSpec,
+        control: Control,
+        jailed: Jailed,
+        layer: Callable[[Sequence[str], Interpreter], Path],
+    ) -> None:
         self.id = jail.sandbox_id
         self.template = spec.template or "python"
         self.jail = jail
         self.control = control
-        self._spec, self._jailed = spec, jailed
+        self._spec, self._jailed, self._layer = spec, jailed, layer
         self._watch: MemoryWatch | None = None
         self._agent = -1  # pidfd
         self._context: Context | None = None
@@ -135,8 +145,10 @@ class LocalSandbox:
         return transfer.entries(self, path)
 
     def install(self, requirements: Sequence[str]) -> None:
-        """Packages belong to a local sandbox from its start: name them in its spec."""
-        raise InstallFailed("packages of a local sandbox are chosen when it is created")
+        """Copy a layer into the user's own site-packages; see the contract."""
+        from e2brun.sandbox.local.installing import copy_layer
+
+        copy_layer(self, self._layer(requirements, self.jail.interpreter))
 
     def environment(self, more: Mapping[str, str]) -> dict[str, str]:
         """What a program in here finds in its environment."""
@@ -242,7 +254,6 @@ def _ended(following: Following, elapsed: float) -> Execution:
 def _resource_limits(jail: Jail) -> dict[str, int]:
     limits = jail.limits
     return {
-        "RLIMIT_CORE": 0,
         "RLIMIT_NPROC": limits.processes + 1,  # the agent is one
         "RLIMIT_NOFILE": limits.open_files,
         "RLIMIT_FSIZE": max(limits.disk, limits.memory),

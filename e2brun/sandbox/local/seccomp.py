@@ -30,6 +30,7 @@ _COMMON_EPERM = {
 }
 # ENOSYS where a library is known to fall back to an older call (clone3 -> clone), or where the
 # call would hide memory from our accounting: memfd and System V objects belong to no process.
+# (So do pages that vmsplice, above, puts into a pipe: 2 MiB a slot where they are huge.)
 _COMMON_ENOSYS = {
     "clone3": 435, "io_uring_setup": 425, "io_uring_enter": 426, "io_uring_register": 427,
     "open_tree": 428, "open_tree_attr": 467, "move_mount": 429, "fsopen": 430, "fsconfig": 431,
@@ -52,6 +53,7 @@ _EPERM = {
         "userfaultfd": 323, "fanotify_init": 300, "fanotify_mark": 301,
         "name_to_handle_at": 303, "open_by_handle_at": 304, "mbind": 237, "set_mempolicy": 238,
         "get_mempolicy": 239, "migrate_pages": 256, "move_pages": 279,
+        "vmsplice": 278,
     },
     "aarch64": {
         "ptrace": 117, "process_vm_readv": 270, "process_vm_writev": 271, "kcmp": 272,
@@ -64,7 +66,7 @@ _EPERM = {
         "add_key": 217, "request_key": 218, "keyctl": 219, "bpf": 280, "perf_event_open": 241,
         "userfaultfd": 282, "fanotify_init": 262, "fanotify_mark": 263,
         "name_to_handle_at": 264, "open_by_handle_at": 265, "mbind": 235, "set_mempolicy": 237,
-        "get_mempolicy": 236, "migrate_pages": 238, "move_pages": 239,
+        "get_mempolicy": 236, "migrate_pages": 238, "move_pages": 239, "vmsplice": 75,
     },
 }  # fmt: skip
 _ENOSYS = {
@@ -80,12 +82,34 @@ _ENOSYS = {
     },
 }  # fmt: skip
 _BY_ARGUMENT = {
-    "x86_64": {"clone": 56, "ioctl": 16, "socket": 41, "socketpair": 53, "personality": 135},
-    "aarch64": {"clone": 220, "ioctl": 29, "socket": 198, "socketpair": 199, "personality": 92},
-}
+    "x86_64": {
+        "clone": 56, "ioctl": 16, "socket": 41, "socketpair": 53, "personality": 135,
+        "setsockopt": 54, "setrlimit": 160, "prlimit64": 302, "setpriority": 141,
+    },
+    "aarch64": {
+        "clone": 220, "ioctl": 29, "socket": 198, "socketpair": 199, "personality": 92,
+        "setsockopt": 208, "setrlimit": 164, "prlimit64": 261, "setpriority": 140,
+    },
+}  # fmt: skip
+# Not for pid 1: the agent has the same user id as what it runs, and must not be slowed down.
+_PID_FIRST = {
+    "x86_64": {
+        "sched_setparam": 142, "sched_setscheduler": 144, "sched_setaffinity": 203,
+        "sched_setattr": 314,
+    },
+    "aarch64": {
+        "sched_setparam": 118, "sched_setscheduler": 119, "sched_setaffinity": 122,
+        "sched_setattr": 274,
+    },
+}  # fmt: skip
 _CLONE_NEW = 0x7E020000  # every CLONE_NEW* flag that clone(2) takes
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
 _AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK = 1, 2, 10, 16
+_INTERNET_PROTOCOLS = (0, 1, 6, 17, 58)  # default, ICMP, TCP, UDP, ICMPv6
+_SOL_SOCKET, _SO_SNDBUF, _SO_RCVBUF = 1, 7, 8
+_RLIMIT_CORE = 4
+_PRIO_USER = 2
+_AGENT_PID = 1
 
 
 def _step(code: int, jump_true: int, jump_false: int, value: int) -> bytes:
@@ -94,6 +118,9 @@ def _step(code: int, jump_true: int, jump_false: int, value: int) -> bytes:
 
 def _refuse(errno: int) -> bytes:
     return _step(_RET, 0, 0, _ERRNO | errno)
+
+
+_ALLOWED, _DONE = _step(_RET, 0, 0, _ALLOW), _refuse(0)  # errno 0: not made, said to be
 
 
 def _argument(index: int) -> bytes:
@@ -106,18 +133,85 @@ def _only(index: int, allowed: tuple[int, ...]) -> list[bytes]:
     steps = [_argument(index)]
     for position, value in enumerate(allowed):
         steps.append(_step(_JEQ, len(allowed) - position, 0, value))
-    return [*steps, _refuse(EPERM), _step(_RET, 0, 0, _ALLOW)]
+    return [*steps, _refuse(EPERM), _ALLOWED]
 
 
-def _for_call(number: int, body: list[bytes]) -> list[bytes]:
-    """`body` for one system call; it must end in a return. Others jump over it."""
-    return [_step(_JEQ, 0, len(body), number), *body]
+def _when(value: int, body: list[bytes]) -> list[bytes]:
+    """`body`, which must end in a return, where `value` was loaded; others jump over it."""
+    return [_step(_JEQ, 0, len(body), value), *body]
 
 
 def _socket_rules() -> list[bytes]:
-    netlink = [_argument(2), _step(_JEQ, 0, 1, 0), _step(_RET, 0, 0, _ALLOW), _refuse(EPERM)]
-    plain = _only(0, (_AF_UNIX, _AF_INET, _AF_INET6))
-    return [_argument(0), _step(_JEQ, 0, len(netlink), _AF_NETLINK), *netlink, *plain]
+    internet = _only(2, _INTERNET_PROTOCOLS)
+    return [
+        _argument(0),
+        *_when(_AF_UNIX, [_ALLOWED]),
+        *_when(_AF_INET, internet),
+        *_when(_AF_INET6, internet),
+        *_when(_AF_NETLINK, _only(2, (0,))),
+        _refuse(EPERM),
+    ]
+
+
+def _setsockopt_rules() -> list[bytes]:
+    """Buffer sizes stay as they are, and programs are told all is well: a size is a wish, and
+    what lies in a socket's buffer is in no process's memory."""
+    sizes = [_argument(2), *_when(_SO_SNDBUF, [_DONE]), *_when(_SO_RCVBUF, [_DONE]), _ALLOWED]
+    return [_argument(1), *_when(_SOL_SOCKET, sizes), _ALLOWED]
+
+
+def _prlimit_rules() -> list[bytes]:
+    """Nothing for the agent; and the core size stays 1, the one at which the kernel does not
+    start the program in core_pattern, as root and outside (core(5)). A wish for another is met
+    in appearance, unless the old limit is to be filled in."""
+    core = [
+        *_argument_is_null(2, [_ALLOWED]),
+        *_argument_is_null(3, [_DONE]),
+        _refuse(EPERM),
+    ]
+    return [
+        _argument(0),
+        *_when(_AGENT_PID, [_refuse(EPERM)]),
+        _argument(1),
+        *_when(_RLIMIT_CORE, core),
+        _ALLOWED,
+    ]
+
+
+def _argument_is_null(index: int, body: list[bytes]) -> list[bytes]:
+    high = [_step(_LOAD, 0, 0, _ARGS + 8 * index + 4), *_when(0, body)]
+    return [_argument(index), _step(_JEQ, 0, len(high), 0), *high]
+
+
+def _rules(machine: str) -> list[bytes]:
+    """What is decided by arguments, call by call."""
+    not_agent = [*_when(_AGENT_PID, [_refuse(EPERM)]), _ALLOWED]
+    bodies = {
+        "clone": [_argument(0), _step(_JSET, 0, 1, _CLONE_NEW), _refuse(EPERM), _ALLOWED],
+        "ioctl": [
+            _argument(1),
+            *_when(_TIOCSTI, [_refuse(EPERM)]),
+            *_when(_TIOCLINUX, [_refuse(EPERM)]),
+            _ALLOWED,
+        ],
+        "socket": _socket_rules(),
+        "socketpair": _only(0, (_AF_UNIX,)),
+        "personality": _only(0, (0, 8, 0xFFFFFFFF)),
+        "setsockopt": _setsockopt_rules(),
+        "setrlimit": [_argument(0), *_when(_RLIMIT_CORE, [_DONE]), _ALLOWED],
+        "prlimit64": _prlimit_rules(),
+        "setpriority": [
+            _argument(0),
+            *_when(_PRIO_USER, [_refuse(EPERM)]),
+            _argument(1),
+            *not_agent,
+        ],
+    }
+    calls = _BY_ARGUMENT[machine]
+    steps = [step for name, body in bodies.items() for step in _when(calls[name], body)]
+    for number in _PID_FIRST[machine].values():
+        steps += _when(number, [_argument(0), *not_agent])
+    return steps
 
 
 def filter_program(machine: str | None = None) -> bytes:
@@ -143,24 +237,5 @@ def filter_program(machine: str | None = None) -> bytes:
         for table in tables:
             for number in table.values():
                 steps += [_step(_JEQ, 0, 1, number), _refuse(errno)]
-    calls = _BY_ARGUMENT[machine]
-    clone = [
-        _argument(0),
-        _step(_JSET, 0, 1, _CLONE_NEW),
-        _refuse(EPERM),
-        _step(_RET, 0, 0, _ALLOW),
-    ]
-    ioctl = [
-        _argument(1),
-        _step(_JEQ, 1, 0, _TIOCSTI),
-        _step(_JEQ, 0, 1, _TIOCLINUX),
-        _refuse(EPERM),
-        _step(_RET, 0, 0, _ALLOW),
-    ]
-    steps += _for_call(calls["clone"], clone)
-    steps += _for_call(calls["ioctl"], ioctl)
-    steps += _for_call(calls["socket"], _socket_rules())
-    steps += _for_call(calls["socketpair"], _only(0, (_AF_UNIX,)))
-    steps += _for_call(calls["personality"], _only(0, (0, 8, 0xFFFFFFFF)))
-    steps.append(_step(_RET, 0, 0, _ALLOW))
+    steps += [*_rules(machine), _ALLOWED]
     return b"".join(steps)

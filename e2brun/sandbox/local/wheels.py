@@ -18,7 +18,7 @@ from pathlib import Path
 
 from e2brun.errors import InstallFailed
 from e2brun.sandbox.local import uv_report
-from e2brun.sandbox.local.package_index import uv_environment
+from e2brun.sandbox.local.package_index import uv_arguments, uv_environment
 
 _GRACE = 2.0
 
@@ -62,6 +62,7 @@ def install(job: Job, environment: Mapping[str, str] | None, deadline: float) ->
     uv = find_uv()
     command = [uv, *_ARGUMENTS, "--python", job.executable]
     command += ["--cache-dir", str(job.cache), "--target", str(job.target)]
+    command += uv_arguments(environment or {})
     words = ["--", *job.requirements]
     failure = _run([*command, "--compile-bytecode", *words], job, environment, deadline)
     if failure and "bytecode" in failure.lower():

@@ -16,6 +16,7 @@ import marshal
 import os
 import resource
 import select
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def serve(control_fd: int) -> NoReturn:
     os.set_inheritable(control_fd, False)  # every other descriptor of ours is made close-on-exec
     _hide_memory()
     os.umask(0o022)
+    _make_user_site()
     wake_read, wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     _signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
     _signal.signal(_signal.SIGCHLD, lambda *_: None)
@@ -56,7 +58,7 @@ def _hide_memory() -> None:
     try:
         import _ctypes
 
-        this = _ctypes.dlopen(None, 0)  # type: ignore[arg-type] # pyright: ignore
+        this = _ctypes.dlopen(None, 0)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
         prctl = _ctypes.dlsym(this, "prctl")
         result = _ctypes.call_function(prctl, (_PR_SET_DUMPABLE, 0, 0, 0, 0))
     except (ImportError, AttributeError):
@@ -65,6 +67,12 @@ def _hide_memory() -> None:
         result = ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     if result != 0:
         os._exit(125)
+
+
+def _make_user_site() -> None:
+    """There from the start, so that every Python has it on its path when packages come later."""
+    major, minor = sys.version_info[:2]
+    os.makedirs(f"/home/user/.local/lib/python{major}.{minor}/site-packages", exist_ok=True)
 
 
 def _default_signals() -> None:
@@ -193,7 +201,7 @@ class Agent:
 
     def do_write(self, request: Request, descriptors: list[int]) -> None:
         """Write a file from the message itself or from a pipe."""
-        import files  # type: ignore[import-not-found] # pyright: ignore
+        import files  # type: ignore[import-not-found] # pyright: ignore[reportMissingImports]
 
         try:
             files.write(request["path"], request["data"], descriptors, request["mode"])
@@ -203,7 +211,7 @@ class Agent:
 
     def do_read(self, request: Request, descriptors: list[int]) -> None:
         """Pour a regular file into a pipe."""
-        import files  # type: ignore[import-not-found] # pyright: ignore
+        import files
 
         try:
             files.read(request["path"], descriptors[0])
@@ -214,7 +222,7 @@ class Agent:
 
     def do_list(self, request: Request, descriptors: list[int]) -> None:
         """Pour the names of a directory into a pipe."""
-        import files  # type: ignore[import-not-found] # pyright: ignore
+        import files
 
         try:
             files.names(request["path"], descriptors[0])

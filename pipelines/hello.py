@@ -1,0 +1,8 @@
+"""A first program for the sandbox: where am I, and what can I see?"""
+
+import getpass
+import os
+import platform
+
+print(f"hello from {platform.node()}, Python {platform.python_version()}")
+print(f"I am {getpass.getuser()} in {os.getcwd()}, and my processes are {os.getpid()} and few more")

@@ -1,0 +1,119 @@
+"""A wheelhouse, and a package index on loopback that can be slow and can go away."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import io
+import os
+import sys
+import tarfile
+import threading
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def fill(directory: Path) -> None:
+    """Write the tiny distributions that the tests install, or fail to install.
+
+    `directory`/it-ran comes to be when anything runs code out of a source distribution.
+    """
+    script = "tinytool-1.0.data/scripts/tinytool"
+    wheel(directory, "tiny", {"tiny/__init__.py": "VALUE = 42\n"})
+    wheel(directory, "tinytool", {"tinytool.py": "", script: "#!python\nprint('tool runs')\n"})
+    machine = os.uname().machine
+    version = f"cp{sys.version_info[0]}{sys.version_info[1]}"
+    native = f"{version}-{version}-manylinux_2_17_{machine}.manylinux2014_{machine}"
+    wheel(directory, "binary", {"binary/core.so": "not really"}, tag=native)
+    wheel(directory, "alien", {"alien.py": ""}, tag="cp27-cp27mu-win32")
+    wheel(directory, "choking", {"choking.py": "def f(:\n"})
+    source_distribution(directory, "sourceonly", directory / "it-ran")
+
+
+def wheel(
+    directory: Path, name: str, files: Mapping[str, str], *, tag: str = "py3-none-any"
+) -> None:
+    info = f"{name}-1.0.dist-info"
+    contents = dict(files)
+    contents[f"{info}/METADATA"] = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"
+    contents[f"{info}/WHEEL"] = (
+        f"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: {tag}\n"
+    )
+    record = "".join(f"{path},,\n" for path in contents)
+    contents[f"{info}/RECORD"] = f"{record}{info}/RECORD,,\n"
+    with zipfile.ZipFile(directory / f"{name}-1.0-{tag}.whl", "w") as archive:
+        for path, text in contents.items():
+            archive.writestr(path, text)
+
+
+def source_distribution(directory: Path, name: str, trace: Path) -> None:
+    """One whose setup.py leaves a trace if anybody runs it."""
+    files = {
+        "PKG-INFO": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
+        # In the sdist itself, so that a build would get as far as running it, offline too.
+        "pyproject.toml": "[build-system]\nrequires = []\nbuild-backend = 'evil'\n"
+        "backend-path = ['.']\n",
+        "evil.py": f"open({str(trace)!r}, 'w')\n",
+    }
+    with tarfile.open(directory / f"{name}-1.0.tar.gz", "w:gz") as archive:
+        for path, text in files.items():
+            member = tarfile.TarInfo(f"{name}-1.0/{path}")
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text.encode()))
+
+
+class Registry:
+    """A package index on loopback that can be slow and can go away."""
+
+    def __init__(self, wheelhouse: Path) -> None:
+        self.asked = threading.Event()
+        self.hold = threading.Event()
+        self.hold.set()
+        registry = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                registry.asked.set()
+                registry.hold.wait(30)
+                name = self.path.rstrip("/").rpartition("/")[2]
+                wheel = wheelhouse / name
+                if name.endswith(".whl") and wheel.exists():
+                    return self.answer(200, wheel.read_bytes(), "application/octet-stream")
+                links = "".join(
+                    f'<a href="/f/{w.name}#sha256={hashlib.sha256(w.read_bytes()).hexdigest()}">'
+                    f"{w.name}</a>"
+                    for w in wheelhouse.glob(f"{name}-*.whl")
+                )
+                return self.answer(200 if links else 404, links.encode(), "text/html")
+
+            def answer(self, code: int, body: bytes, kind: str) -> None:
+                self.send_response(code)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                if self.command != "HEAD":
+                    self.wfile.write(body)
+
+            do_HEAD = do_GET  # noqa: N815 - the name http.server looks for
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        class Server(http.server.ThreadingHTTPServer):
+            def handle_error(self, request: object, client_address: object) -> None:
+                pass  # a client that was killed
+
+        self.server = Server(("127.0.0.1", 0), Handler)
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,))
+        self.thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://user:secret@127.0.0.1:{self.server.server_port}/simple"
+
+    def close(self) -> None:
+        self.hold.set()
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
