@@ -71,22 +71,25 @@ class LocalSandbox:
         for upload in program.files:
             transfer.send(self, upload, acknowledge=False)
         outlets, inlet = (Outlet(stdout), Outlet(stderr)), Inlet(program.stdin)
-        number = self.control.request(
-            "run",
-            (inlet.read, *(outlet.write for outlet in outlets)),
-            argv=list(program.argv),
-            cwd=absolute(program.cwd or HOME),
-            env=self.environment(program.env),
-        )
-        for end in (inlet, *outlets):
-            end.give_away()
-        following = Following(
-            self.control, number, outlets=outlets, inlet=inlet, end_sandbox=self.end
-        )
+        ends = (inlet, *outlets)
         try:
+            try:
+                number = self.control.request(
+                    "run",
+                    (inlet.read, *(outlet.write for outlet in outlets)),
+                    argv=list(program.argv),
+                    cwd=absolute(program.cwd or HOME),
+                    env=self.environment(program.env),
+                )
+            finally:
+                for end in ends:
+                    end.give_away()
+            following = Following(
+                self.control, number, outlets=outlets, inlet=inlet, end_sandbox=self.end
+            )
             return self.follow(following, timeout)
         finally:
-            for end in (inlet, *outlets):
+            for end in ends:
                 end.close()
 
     def follow(self, following: Following, timeout: float | None) -> Execution:
