@@ -18,12 +18,14 @@ def main() -> NoReturn:
     from e2brun.cli.guard import guarded
 
     words = sys.argv[1:]
-    # `e2brun exec FILE ARGS...` with no option of ours: there is nothing to parse, and not
-    # importing the parser halves the time to the program's first line.
-    if len(words) > 1 and words[0] == "exec" and words[1][:1] not in {"-", ""}:
-        from e2brun.cli.execution import Request, execute
+    if words[:1] == ["exec"]:
+        # Not importing Typer halves the time to the program's first line.
+        from e2brun.cli.execution import execute
+        from e2brun.cli.options import read_quickly
 
-        _leave(guarded(lambda: execute(Request(target=words[1], arguments=tuple(words[2:])))))
+        request = read_quickly(words[1:])
+        if request is not None:
+            _leave(guarded(lambda: execute(request)))
     from e2brun.cli.app import run
 
     _leave(guarded(run))

@@ -44,9 +44,14 @@ def hello(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_exec_of_a_file_imports_nothing_heavy_and_not_even_the_parser(hello: Path) -> None:
+@pytest.mark.parametrize(
+    "options", [[], ["--on", "local"], ["--quiet"], ["--timeout=5s", "--env", "A=1"]]
+)
+def test_exec_of_a_file_imports_nothing_heavy_and_not_even_the_parser(
+    options: list[str], hello: Path
+) -> None:
     loaded = _loaded(
-        ["exec", "hello.py"], HEAVY | {"typer", "subprocess", "json", "threading"}, hello
+        ["exec", *options, "hello.py"], HEAVY | {"typer", "subprocess", "json", "threading"}, hello
     )
     assert loaded == set()
 

@@ -22,7 +22,7 @@ app.command(
     "exec",
     # Everything after FILE is the program's own, as it is with `python FILE`.
     context_settings={"allow_interspersed_args": False, "ignore_unknown_options": False},
-)(exec_command)
+)(exec_command())
 
 
 def _show_version(value: bool) -> None:
@@ -64,12 +64,14 @@ def run() -> int:
     except Exception as error:
         # Typer 0.27 and later bring a click of their own, earlier ones use click's: the same
         # exception has two classes, and one look.
-        if not hasattr(error, "format_message"):
+        explain = getattr(error, "format_message", None)
+        if explain is None:
             raise
+        message = str(explain())
         if type(error).__name__ == "NoArgsIsHelpError":
-            typer.echo(error.format_message(), err=True)
+            typer.echo(message, err=True)
             return UsageError.exit_code
-        raise _usage_error(error.format_message()) from error
+        raise _usage_error(message) from error
     return code if isinstance(code, int) else 0
 
 

@@ -1,121 +1,67 @@
-"""`e2brun exec`: its options."""
+"""`e2brun exec` as Typer knows it: its parameters are made from the table of options."""
 
 from __future__ import annotations
 
-from typing import Annotated, Optional
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
-from e2brun.cli.execution import Request, execute
+from e2brun.cli.execution import execute
+from e2brun.cli.options import OPTIONS, Option, request_from
 
-# Typer reads these as they stand, at run time: Optional, not `| None`, and no dataclass.
-_Text = Optional[str]  # noqa: UP045
-_Words = Optional[list[str]]  # noqa: UP045
-_Switch = Optional[bool]  # noqa: UP045
+_HELP = """Run FILE in a fresh sandbox and exit with its exit code.
+
+Options stand before FILE; what follows it belongs to the program.
+
+\b
+e2brun exec hello.py one two          e2brun exec --timeout 5m --json job.py
+e2brun exec -c '1 + 1'                cat job.py | e2brun exec -
+e2brun exec --install pandas --file data.csv --get out.png plot.py
+"""
+_TYPES: dict[str, tuple[Any, object]] = {
+    "switch": (bool, False),
+    "choice": (bool | None, None),
+    "text": (str | None, None),
+    "words": (list[str] | None, None),
+}
 
 
-def exec_command(  # noqa: PLR0913, PLR0917  # one parameter an option is how Typer is told of them
-    target: Annotated[
-        _Text, typer.Argument(metavar="[FILE]", help=".py .sh .js .ipynb, or - for stdin")
-    ] = None,
-    arguments: Annotated[
-        _Words, typer.Argument(metavar="[ARGS]...", help="The program's own arguments.")
-    ] = None,
-    code: Annotated[_Text, typer.Option("-c", "--code", help="Run CODE as a cell.")] = None,
-    cell: Annotated[bool, typer.Option("--cell", help="Run FILE as a notebook cell.")] = False,
-    stdin: Annotated[bool, typer.Option("-i", "--stdin", help="Pass stdin on.")] = False,
-    on: Annotated[_Text, typer.Option(metavar="WHERE", help="e2b, local or auto.")] = None,
-    timeout: Annotated[
-        _Text, typer.Option(metavar="TIME", help="30s, 5m, 1h. Default 30s.")
-    ] = None,
-    template: Annotated[_Text, typer.Option(metavar="NAME", help="E2B template.")] = None,
-    install: Annotated[
-        _Words, typer.Option(metavar="REQ", help="Package to install. Repeatable.")
-    ] = None,
-    requirements: Annotated[
-        _Words, typer.Option(metavar="PATH", help="requirements.txt. Repeatable.")
-    ] = None,
-    auto_install: Annotated[
-        bool, typer.Option("--auto-install", help="Install what FILE imports.")
-    ] = False,
-    files: Annotated[
-        _Words,
-        typer.Option("--file", metavar="LOCAL[:REMOTE]", help="File or directory in. Repeatable."),
-    ] = None,
-    get: Annotated[
-        _Words, typer.Option(metavar="REMOTE[:LOCAL]", help="Fetch after the run. Repeatable.")
-    ] = None,
-    env: Annotated[_Words, typer.Option(metavar="K=V", help="Variable. Repeatable.")] = None,
-    env_file: Annotated[
-        _Words, typer.Option(metavar="PATH", help="File of variables. Repeatable.")
-    ] = None,
-    cwd: Annotated[_Text, typer.Option(metavar="DIR", help="Directory in the sandbox.")] = None,
-    python: Annotated[
-        _Text, typer.Option(metavar="PYTHON", help="Interpreter (local): 3.12 or a path.")
-    ] = None,
-    memory: Annotated[_Text, typer.Option(metavar="SIZE", help="Default 512M (local).")] = None,
-    disk: Annotated[_Text, typer.Option(metavar="SIZE", help="Default 512M (local).")] = None,
-    processes: Annotated[_Text, typer.Option(metavar="N", help="Default 64 (local).")] = None,
-    max_output: Annotated[
-        _Text, typer.Option(metavar="SIZE", help="Of each stream; 0: no limit. Default 10M.")
-    ] = None,
-    network: Annotated[
-        _Switch, typer.Option("--network/--no-network", help="Internet. Default: local none.")
-    ] = None,
-    keep: Annotated[bool, typer.Option("--keep", help="Leave it running (E2B).")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
-    quiet: Annotated[
-        bool, typer.Option("-q", "--quiet", help="Only the program's output.")
-    ] = False,
-    on_result: Annotated[
-        _Text, typer.Option(metavar="DIR", help="Save pictures and other results of cells.")
-    ] = None,
-    output: Annotated[
-        _Text, typer.Option(metavar="PATH", help="Write the executed notebook.")
-    ] = None,
-    api_key: Annotated[
-        _Text, typer.Option(metavar="KEY", help="Better: E2B_API_KEY; `ps` shows arguments.")
-    ] = None,
-) -> None:
-    """Run FILE in a fresh sandbox and exit with its exit code.
+def exec_command() -> Callable[..., None]:
+    """The command for Typer, which reads a signature that stands nowhere in the source."""
 
-    Options stand before FILE; what follows it belongs to the program.
+    def command(**values: object) -> None:
+        words = [values.pop("target"), *_list(values.pop("arguments"))]
+        raise typer.Exit(
+            execute(request_from(values, tuple(str(w) for w in words if w is not None)))
+        )
 
-    \b
-    e2brun exec hello.py one two          e2brun exec --timeout 5m --json job.py
-    e2brun exec -c '1 + 1'                cat job.py | e2brun exec -
-    e2brun exec --install pandas --file data.csv --get out.png plot.py
-    """
-    request = Request(
-        target=target,
-        arguments=tuple(arguments or ()),
-        code=code,
-        cell=cell,
-        stdin=stdin,
-        install=tuple(install or ()),
-        requirements=tuple(requirements or ()),
-        auto_install=auto_install,
-        files=tuple(files or ()),
-        get=tuple(get or ()),
-        env=tuple(env or ()),
-        env_files=tuple(env_file or ()),
-        cwd=cwd,
-        keep=keep,
-        as_json=as_json,
-        quiet=quiet,
-        on_result=on_result,
-        output=output,
-        flags={
-            "on": on,
-            "timeout": timeout,
-            "template": template,
-            "memory": memory,
-            "disk": disk,
-            "processes": processes,
-            "max_output": max_output,
-            "network": None if network is None else str(network).lower(),
-            "python": python,
-            "api_key": api_key,
-        },
+    file = typer.Argument(metavar="[FILE]", help=".py .sh .js .ipynb, or - for stdin")
+    rest = typer.Argument(metavar="[ARGS]...", help="The program's own arguments.")
+    parameters = [
+        _parameter("target", Annotated[str | None, file], None),
+        _parameter("arguments", Annotated[list[str] | None, rest], None),
+        *(_option(option) for option in OPTIONS),
+    ]
+    command.__doc__ = _HELP
+    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined] # pyright: ignore[reportFunctionMemberAccess]
+    return command
+
+
+def _option(option: Option) -> inspect.Parameter:
+    names = ("/".join(option.names),) if option.kind == "choice" else option.names
+    kind, default = _TYPES[option.kind]
+    declared = typer.Option(*names, metavar=option.metavar or None, help=option.help)
+    return _parameter(option.field, Annotated[kind, declared], default)
+
+
+def _parameter(name: str, annotation: object, default: object) -> inspect.Parameter:
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
     )
-    raise typer.Exit(execute(request))
+
+
+def _list(value: object) -> list[object]:
+    return list(value) if isinstance(value, list | tuple) else []  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]

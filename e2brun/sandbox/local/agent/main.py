@@ -9,7 +9,6 @@ sandbox pays them.
 
 from __future__ import annotations
 
-import _signal  # type: ignore[import-not-found] # pyright: ignore[reportMissingImports]
 import _socket  # the C modules: `signal` and `socket` would import enum, 3 ms and more
 import errno
 import marshal
@@ -20,9 +19,12 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal as _signal
     from typing import Any, NoReturn
 
     Request = dict[str, Any]
+else:
+    import _signal
 
 MESSAGE_LIMIT = 160 * 1024  # below the kernel's default socket buffer, fds and all
 _PR_SET_DUMPABLE = 4

@@ -1,0 +1,121 @@
+"""The options of `e2brun exec`, once: for Typer, which explains them, and for a quick reader.
+
+Importing Typer takes longer than everything else `exec` does before the sandbox starts. The quick
+reader takes the plain cases and hands the rest (help, mistakes, `--`) to Typer; both read the same
+table, and a test holds them to the same result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple, cast
+
+from e2brun.cli.execution import Request
+from e2brun.settings import Flag
+
+
+class Option(NamedTuple):
+    """One option. `kind` is switch, text, words (repeatable) or choice (--x/--no-x)."""
+
+    names: tuple[str, ...]
+    field: str  # of Request; of Settings where `setting`
+    kind: str
+    help: str
+    metavar: str = ""
+    setting: bool = False
+
+
+OPTIONS = (
+    Option(("-c", "--code"), "code", "text", "Run CODE as a cell.", "CODE"),
+    Option(("--cell",), "cell", "switch", "Run FILE as a notebook cell."),
+    Option(("-i", "--stdin"), "stdin", "switch", "Pass stdin on."),
+    Option(("--on",), "on", "text", "e2b, local or auto.", "WHERE", setting=True),
+    Option(("--timeout",), "timeout", "text", "30s, 5m, 1h. Default 30s.", "TIME", setting=True),
+    Option(("--template",), "template", "text", "E2B template.", "NAME", setting=True),
+    Option(("--install",), "install", "words", "Package to install. Repeatable.", "REQ"),
+    Option(("--requirements",), "requirements", "words", "requirements.txt. Repeatable.", "PATH"),
+    Option(("--auto-install",), "auto_install", "switch", "Install what FILE imports."),
+    Option(
+        ("--file",), "files", "words", "File or directory in. Repeatable.", "LOCAL[:REMOTE]"
+    ),
+    Option(("--get",), "get", "words", "Fetch after the run. Repeatable.", "REMOTE[:LOCAL]"),
+    Option(("--env",), "env", "words", "Variable. Repeatable.", "K=V"),
+    Option(("--env-file",), "env_files", "words", "File of variables. Repeatable.", "PATH"),
+    Option(("--cwd",), "cwd", "text", "Directory in the sandbox.", "DIR"),
+    Option(
+        ("--python",), "python", "text", "Interpreter (local): 3.12 or a path.", "PYTHON",
+        setting=True,
+    ),
+    Option(("--memory",), "memory", "text", "Default 512M (local).", "SIZE", setting=True),
+    Option(("--disk",), "disk", "text", "Default 512M (local).", "SIZE", setting=True),
+    Option(("--processes",), "processes", "text", "Default 64 (local).", "N", setting=True),
+    Option(
+        ("--max-output",), "max_output", "text", "Of each stream; 0: no limit. Default 10M.",
+        "SIZE", setting=True,
+    ),
+    Option(
+        ("--network", "--no-network"), "network", "choice", "Internet. Default: local none.",
+        setting=True,
+    ),
+    Option(("--keep",), "keep", "switch", "Leave it running (E2B)."),
+    Option(("--json",), "as_json", "switch", "One JSON document on stdout."),
+    Option(("-q", "--quiet"), "quiet", "switch", "Only the program's output."),
+    Option(("--on-result",), "on_result", "text", "Save pictures and other results.", "DIR"),
+    Option(("--output",), "output", "text", "Write the executed notebook.", "PATH"),
+    Option(
+        ("--api-key",), "api_key", "text", "Better: E2B_API_KEY; `ps` shows arguments.", "KEY",
+        setting=True,
+    ),
+)  # fmt: skip
+
+
+def request_from(values: Mapping[str, object], words: tuple[str, ...]) -> Request:
+    """What was asked: `values` by field, and the words that are no option: FILE ARGS..."""
+    fields: dict[str, object] = {}
+    flags: dict[str, Flag] = {}
+    for option in OPTIONS:
+        value = values.get(option.field)
+        if value is None:
+            continue
+        if option.setting:
+            flags[option.field] = str(value).lower() if option.kind == "choice" else str(value)
+        else:
+            fields[option.field] = _words(value) if option.kind == "words" else value
+    target = words[0] if words else None
+    return Request(target, words[1:], flags=flags, **fields)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] # by OPTIONS
+
+
+def _words(value: object) -> tuple[str, ...]:
+    return tuple(map(str, cast("Iterable[object]", value)))
+
+
+def read_quickly(words: list[str]) -> Request | None:
+    """The request that `words` make, or None where they are not plain and Typer has to look."""
+    known = {name: option for option in OPTIONS for name in option.names}
+    values: dict[str, object] = {}
+    rest = list(reversed(words))
+    while rest and rest[-1].startswith("-") and rest[-1] != "-":
+        name, equals, value = rest.pop().partition("=")
+        option = known.get(name)
+        if option is None or (equals and not name.startswith("--")):
+            return None
+        if option.kind in {"switch", "choice"}:
+            if equals:
+                return None
+            values[option.field] = not name.startswith("--no-")
+        elif equals:
+            _keep(option, value, values)
+        elif rest and not rest[-1].startswith("-"):
+            _keep(option, rest.pop(), values)
+        else:
+            return None
+    return request_from(values, tuple(reversed(rest))) if rest or "code" in values else None
+
+
+def _keep(option: Option, value: str, values: dict[str, object]) -> None:
+    """The last of an option counts; of a repeatable one, all do."""
+    earlier = values.get(option.field)
+    if option.kind == "words":
+        values[option.field] = (*earlier, value) if isinstance(earlier, tuple) else (value,)
+    else:
+        values[option.field] = value

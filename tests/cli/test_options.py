@@ -1,0 +1,68 @@
+"""The quick reader of options and Typer agree wherever the quick one has an answer."""
+
+from __future__ import annotations
+
+import pytest
+import typer
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from e2brun.cli.app import app
+from e2brun.cli.execution import Request
+from e2brun.cli.options import OPTIONS, read_quickly, request_from
+
+_COMMAND = typer.main.get_command(app).commands["exec"]  # type: ignore[attr-defined]
+_VALUES = st.sampled_from(["x", "", "a b", "K=V", "-", "--json", "-q", "=", "a=b=c", "é", "--"])
+
+
+def by_typer(words: list[str]) -> Request | None:
+    """None where Typer finds a mistake."""
+    try:
+        params = dict(_COMMAND.make_context("exec", list(words)).params)
+    except Exception as error:
+        if hasattr(error, "format_message") or type(error).__name__ == "Exit":
+            return None
+        raise
+    named = [params.pop("target"), *(params.pop("arguments") or ())]
+    return request_from(params, tuple(word for word in named if word is not None))
+
+
+@st.composite
+def command_lines(draw: st.DrawFn) -> list[str]:
+    words: list[str] = []
+    for option in draw(st.lists(st.sampled_from(OPTIONS), max_size=5)):
+        name = draw(st.sampled_from(option.names))
+        if option.kind in {"switch", "choice"}:
+            words.append(name)
+        elif draw(st.booleans()):
+            words.append(f"{name}={draw(_VALUES)}")
+        else:
+            words += [name, draw(_VALUES)]
+    return words + draw(st.lists(_VALUES | st.sampled_from(["--nope", "-x", "-qi"]), max_size=4))
+
+
+@settings(max_examples=500, deadline=None)
+@given(command_lines())
+def test_both_readers_make_the_same_request(words: list[str]) -> None:
+    quick = read_quickly(words)
+    if quick is not None:
+        assert quick == by_typer(words)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["x.py"],
+        ["--on", "local", "--timeout=3s", "x.py", "--json", "-q"],
+        ["--install", "a", "--install", "b", "--network", "--no-network", "-q", "-"],
+        ["-c", "1+1"],
+    ],
+)
+def test_plain_command_lines_are_read_quickly(words: list[str]) -> None:
+    assert read_quickly(words) is not None
+    assert read_quickly(words) == by_typer(words)
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["--nope", "x.py"], ["--timeout"], ["--", "x"]])
+def test_everything_else_is_left_to_typer(words: list[str]) -> None:
+    assert read_quickly(words) is None
