@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 
 from e2brun.errors import E2brunError
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_TIDYING_SECONDS = 5.0
 
 
 class Interrupted(BaseException):
@@ -22,6 +25,7 @@ class Interrupted(BaseException):
 
 def guarded(command: Callable[[], int]) -> int:
     """The exit code of `command`, which may raise E2brunError or be interrupted."""
+    _take_standard_descriptors()
     for number in _ENDING:
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means it
             signal.signal(number, _interrupt)
@@ -36,15 +40,36 @@ def guarded(command: Callable[[], int]) -> int:
 
 def complain(error: E2brunError) -> None:
     """One line on stderr: what is wrong, and what to do about it."""
+    say(f"e2brun: {error}")
+    if error.hint:
+        say(error.hint, indent="  ")
+
+
+def say(text: str, *, indent: str = "") -> None:
+    """One line of ours on stderr, where there is one; the exit code says it anyway."""
     from e2brun.report.safe import one_line
 
-    print(f"e2brun: {one_line(str(error), 2000)}", file=sys.stderr)  # noqa: T201
-    if error.hint:
-        print(f"  {one_line(error.hint, 2000)}", file=sys.stderr)  # noqa: T201
+    if sys.stderr is not None:  # pyright: ignore[reportUnnecessaryComparison] # 2>&-
+        with suppress(OSError):
+            print(indent + one_line(text, 4000), file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _take_standard_descriptors() -> None:
+    """Started with `<&-` or `>&-`, the next pipe of ours would be 0 or 1. Opened the wrong way
+    round, as libc does for set-id programs, they still refuse what they refused while closed."""
+    for descriptor, mode in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_RDONLY)):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open("/dev/null", mode)  # the lowest one that is free
 
 
 def _interrupt(number: int, _frame: FrameType | None) -> None:
     # Once is enough: what follows is tidying up, which a second Ctrl-C must not cut short.
     for ending in _ENDING:
         signal.signal(ending, signal.SIG_IGN)
+    # Should a library swallow the exception, or tidying hang, we end all the same: local
+    # sandboxes die with this process, and the guardian sees to those in the cloud.
+    signal.signal(signal.SIGALRM, lambda *_: os._exit(128 + number))
+    signal.setitimer(signal.ITIMER_REAL, _TIDYING_SECONDS)
     raise Interrupted(number)

@@ -8,8 +8,10 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from e2brun.sandbox.contract import Backend
+from e2brun.sandbox.e2b import E2BBackend
 from e2brun.sandbox.local.backend import LocalBackend
 from tests.contract import wheelhouse
+from tests.e2b.loopback import KEY, Loopback
 
 
 @contextmanager
@@ -25,4 +27,21 @@ def _local(directory: Path) -> Iterator[Backend]:
         backend.close()
 
 
-BACKENDS: dict[str, Callable[[Path], AbstractContextManager[Backend]]] = {"local": _local}
+@contextmanager
+def _e2b(directory: Path) -> Iterator[Backend]:
+    wheels = directory / "wheels"
+    wheels.mkdir()
+    wheelhouse.fill(wheels)
+    with Loopback() as server:
+        server.find_links = str(wheels)
+        backend = E2BBackend(KEY, api_url=server.url, sandbox_url=server.url)
+        try:
+            yield backend
+        finally:
+            backend.close()
+
+
+BACKENDS: dict[str, Callable[[Path], AbstractContextManager[Backend]]] = {
+    "local": _local,
+    "e2b": _e2b,
+}

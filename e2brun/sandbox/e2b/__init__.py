@@ -4,7 +4,11 @@ backend    creates and connects, owns what it created
 sandbox    one running sandbox
 program    a program run: from the start request to its end
 launch     the shell line that puts files in place and becomes the program
+feed       a descriptor of ours, passed on to a program's stdin
+endings    exit codes and signals
 cell       a notebook cell run
+results    what a cell sends back
+sinks      where output goes
 transfer   files in and out
 sdk        the only module that touches what the official SDK does not publish
 channel    hands events from a reading thread to the waiting caller

@@ -26,6 +26,7 @@ from e2brun.sandbox.e2b.guard import Guard
 from e2brun.sandbox.e2b.sandbox import E2BSandbox, Ties
 from e2brun.sandbox.e2b.translate import translated_errors
 
+LOAD_SECONDS = 120.0  # for the SDK's import, on a disk that may be slow
 CLOSE_SECONDS = 1.0  # for the guardian to be done; it goes on without us
 _SANDBOX_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,99}")
 FIXED_LIMITS = "E2B's limits are fixed by the template: build one with other limits and name it."
@@ -121,8 +122,12 @@ class E2BBackend:
                 return
             # Both take their time, so side by side: the guardian's start and the SDK's import.
             self._guard.start()
+            # The import is not for the caller's thread: a signal's exception that is raised in the
+            # depths of the import system may be swallowed there, and the signal with it.
             with translated_errors(self._credentials.api_key):
-                url = sdk.configure(self._credentials).api_url
+                url = call(
+                    lambda: sdk.load(self._credentials), deadline=LOAD_SECONDS, name="loading"
+                )
             self._guard.introduce(url, self._credentials.api_key)
             self._introduced = True
 

@@ -109,6 +109,12 @@ def configure(credentials: Credentials) -> ConnectionConfig:
     return ConnectionConfig(**_options(credentials))
 
 
+def load(credentials: Credentials) -> str:
+    """Import everything that is used here. The address of the provider's API."""
+    _native_class()
+    return configure(credentials).api_url
+
+
 def default_template() -> str:
     return str(_native_class().default_template)
 

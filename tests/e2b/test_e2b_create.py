@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from e2brun.errors import (
+    AuthenticationFailed,
+    InstallFailed,
+    RateLimited,
+    SandboxUnavailable,
+    Unsupported,
+    UsageError,
+)
+from e2brun.sandbox.contract import Limits, Program, SandboxSpec, Upload
+from e2brun.sandbox.e2b import E2BBackend, E2BSandbox
+from tests.e2b.conftest import Run
+from tests.e2b.loopback import KEY, Answer, Cut, Loopback
+
+CREATE = "POST /v2/sandboxes"
+
+
+def test_a_sandbox_carries_who_owns_it_and_a_lifetime(
+    server: Loopback, backend: E2BBackend
+) -> None:
+    spec = SandboxSpec(lifetime=61.2, metadata={"mine": "yes"}, env={"A": "b"}, network=False)
+    sandbox = backend.create(spec)
+    box = server.boxes[sandbox.id]
+    assert box.metadata["mine"] == "yes"
+    assert box.metadata["e2brun_host"] == socket.gethostname()
+    assert box.metadata["e2brun_pid"] == str(os.getpid())
+    assert box.metadata["e2brun_run"]
+    assert box.metadata["e2brun"]
+    assert 60 < box.end - time.monotonic() <= 62
+    assert box.env == {"A": "b"}
+    assert box.network is False
+    assert box.template == sandbox.template == "code-interpreter-v1"
+    assert sandbox.backend == backend.name == "e2b"
+
+
+def test_the_network_is_left_to_the_provider_unless_asked_for(
+    server: Loopback, backend: E2BBackend
+) -> None:
+    assert server.boxes[backend.create(SandboxSpec(template="python")).id].network is None
+    assert server.boxes[backend.create(SandboxSpec(template="mine")).id].template == "mine"
+
+
+def test_two_round_trips_come_before_the_first_output(
+    server: Loopback, sandbox: E2BSandbox
+) -> None:
+    program = Program(("cat", "a.txt"), files=(Upload("a.txt", b"here"),), stdin=b"x")
+    out = bytearray()
+    sandbox.run_program(program, timeout=10, stdout=out.extend, stderr=out.extend)
+    assert bytes(out) == b"here"
+    assert [(c.method, c.path) for c in server.calls] == [
+        ("POST", "/v2/sandboxes"),
+        ("POST", "/process.Process/Start"),
+    ]
+
+
+def test_a_rejected_key_says_so(server: Loopback) -> None:
+    backend = E2BBackend("e2b_" + "f" * 40, api_url=server.url, sandbox_url=server.url)
+    with pytest.raises(AuthenticationFailed) as caught:
+        backend.create(SandboxSpec())
+    assert "fff" not in str(caught.value)
+    assert server.count("POST", "/v2/sandboxes") == 1
+    backend.close()
+
+
+def test_a_missing_key_says_so_before_anything_is_asked(server: Loopback) -> None:
+    backend = E2BBackend("", api_url=server.url)
+    with pytest.raises(AuthenticationFailed):
+        backend.create(SandboxSpec())
+    backend.close()
+    assert server.calls == []
+
+
+def test_429_with_retry_after_is_waited_for_and_said(
+    server: Loopback, backend: E2BBackend, notices: list[str]
+) -> None:
+    server.fail(CREATE, Answer(429, {"Retry-After": "1"}))
+    start = time.monotonic()
+    backend.create(SandboxSpec())
+    assert time.monotonic() - start >= 1
+    assert len(notices) == 1
+    assert notices[0].startswith("E2B is busy (429); waiting 1.")
+    keys = {c.headers["idempotency-key"] for c in server.calls}
+    assert len(server.calls) == 2
+    assert len(keys) == 1  # the provider may recognise it as the same request
+
+
+def test_503_is_asked_again_unless_it_says_not_to(
+    server: Loopback, backend: E2BBackend, notices: list[str]
+) -> None:
+    server.fail(CREATE, Answer(503, {"Retry-After": "0", "Should-Retry": "true"}))
+    backend.create(SandboxSpec())
+    assert "(503)" in notices[0]
+    server.fail(CREATE, Answer(503, {"Should-Retry": "false"}))
+    with pytest.raises(SandboxUnavailable):
+        backend.create(SandboxSpec())
+    assert len(notices) == 1
+
+
+def test_a_provider_that_goes_on_refusing_is_given_up(
+    server: Loopback, backend: E2BBackend
+) -> None:
+    server.fail(CREATE, *[Answer(429, {"Retry-After": "0"})] * 4)
+    with pytest.raises(RateLimited):
+        backend.create(SandboxSpec())
+    assert server.count("POST", "/v2/sandboxes") == 4
+    assert not server.boxes
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Answer(502, {"Should-Retry": "true"}, "<html>bad gateway</html>"),
+        Cut("rst"),
+        Answer(201, {}, '{"code": 7}'),
+    ],
+)
+def test_a_create_that_may_have_worked_is_not_repeated(
+    server: Loopback, backend: E2BBackend, fault: Answer | Cut
+) -> None:
+    server.fail(CREATE, fault)
+    with pytest.raises(SandboxUnavailable):
+        backend.create(SandboxSpec())
+    assert server.count("POST", "/v2/sandboxes") == 1
+
+
+def test_a_sandbox_whose_answer_was_cut_is_found_and_killed(
+    server: Loopback, backend: E2BBackend
+) -> None:
+    server.fail(CREATE, Cut("rst", after_doing=True))
+    with pytest.raises(SandboxUnavailable):
+        backend.create(SandboxSpec())
+    assert len(server.running()) == 1
+    backend.close()
+    assert server.eventually(lambda: not server.running())
+    assert server.count("POST", "/v2/sandboxes") == 1
+
+
+def test_an_unknown_template_is_a_usage_error(server: Loopback, backend: E2BBackend) -> None:
+    server.fail(CREATE, Answer(404, {}, '{"code": 404, "message": "template nope not found"}'))
+    with pytest.raises(UsageError, match="template nope not found"):
+        backend.create(SandboxSpec(template="nope"))
+
+
+def test_an_endpoint_that_is_not_there_is_unavailable() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        backend = E2BBackend(KEY, api_url=f"http://127.0.0.1:{taken.getsockname()[1]}")
+        with pytest.raises(SandboxUnavailable):
+            backend.create(SandboxSpec())
+        backend.close()
+
+
+def test_limits_and_another_python_are_not_the_clouds_to_give(backend: E2BBackend) -> None:
+    with pytest.raises(Unsupported) as caught:
+        backend.create(SandboxSpec(limits=Limits(memory=1)))
+    assert "template" in caught.value.hint
+    with pytest.raises(Unsupported):
+        backend.create(SandboxSpec(python="3.12"))
+
+
+def test_install_says_pips_own_reason_in_one_line(server: Loopback, backend: E2BBackend) -> None:
+    with pytest.raises(InstallFailed) as caught:
+        backend.create(SandboxSpec(install=("./no-such-directory-anywhere",)))
+    assert "no-such-directory-anywhere" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert server.count("POST", "/process.Process/Start") == 1
+    assert server.eventually(lambda: not server.running())
+
+
+def test_install_is_done_before_the_first_run(backend: E2BBackend, tmp_path: Path) -> None:
+    pip = subprocess.run(
+        ["bash", "-lc", "python3 -m pip --version"], capture_output=True, check=False
+    )
+    if pip.returncode:
+        pytest.skip("the login shell's python3 has no pip")
+    wheel = tmp_path / "tiny_thing-1.0-py3-none-any.whl"
+    info = "tiny_thing-1.0.dist-info"
+    with zipfile.ZipFile(wheel, "w") as file:
+        file.writestr("tiny_thing.py", "value = 42")
+        file.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: tiny_thing\nVersion: 1.0\n")
+        file.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        file.writestr(f"{info}/RECORD", "")
+    sandbox = backend.create(SandboxSpec(install=(str(wheel),)))
+    out = bytearray()
+    program = Program(("python3", "-c", "import tiny_thing; print(tiny_thing.value)"))
+    sandbox.run_program(program, timeout=20, stdout=out.extend, stderr=out.extend)
+    assert bytes(out) == b"42\n"
+
+
+def test_install_takes_requirements_only(sandbox: E2BSandbox) -> None:
+    with pytest.raises(InstallFailed, match="not a requirement"):
+        sandbox.install(["--index-url=http://127.0.0.1/"])
+    sandbox.install([])
+
+
+def test_a_connected_sandbox_is_used_but_not_owned(
+    server: Loopback, backend: E2BBackend, sandbox: E2BSandbox, run: Run
+) -> None:
+    assert run("true").execution.exit_code == 0
+    other = E2BBackend(KEY, api_url=server.url, sandbox_url=server.url)
+    same = other.connect(sandbox.id)
+    assert same.id == sandbox.id
+    assert same.list_files(".") == []
+    other.close()
+    time.sleep(0.3)
+    assert server.running()
+    with pytest.raises(UsageError):
+        backend.connect("../x")

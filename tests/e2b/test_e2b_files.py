@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from e2brun.errors import FileTransferFailed, RateLimited
+from e2brun.sandbox.contract import Upload
+from e2brun.sandbox.e2b import E2BSandbox
+from tests.e2b.loopback import KEY, Answer, Loopback
+
+
+def test_files_come_back_as_they_went(sandbox: E2BSandbox, tmp_path: Path) -> None:
+    local = tmp_path / "local"
+    local.write_bytes(os.urandom(300_000))
+    sandbox.write_files(
+        [Upload("a/b.bin", b"\xff\x00"), Upload("~/c", local), Upload('q"\\\n', b"odd")]
+    )
+    assert b"".join(sandbox.read_file("a/b.bin")) == b"\xff\x00"
+    assert b"".join(sandbox.read_file("/home/user/c")) == local.read_bytes()
+    assert b"".join(sandbox.read_file('q"\\\n')) == b"odd"
+    kinds = [(entry.name, entry.kind) for entry in sandbox.list_files("")]
+    assert kinds == [("a", "directory"), ("c", "file"), ('q"\\\n', "file")]
+    assert sandbox.list_files("a")[0].size == 2
+
+
+def test_many_files_go_up_in_one_request(server: Loopback, sandbox: E2BSandbox) -> None:
+    sandbox.write_files([Upload(f"d/{n}", b"x" * n) for n in range(300)])
+    assert server.count("POST", "/files") == 1
+    assert len(sandbox.list_files("d")) == 300
+
+
+def test_an_executable_file_is_executable(server: Loopback, sandbox: E2BSandbox) -> None:
+    sandbox.write_files([Upload("-run me", b"#!/bin/sh\n", executable=True), Upload("not", b"")])
+    home = server.boxes[sandbox.id].home
+    assert os.access(home / "-run me", os.X_OK)
+    assert not os.access(home / "not", os.X_OK)
+
+
+def test_a_file_that_is_not_there_says_so(sandbox: E2BSandbox) -> None:
+    with pytest.raises(FileTransferFailed, match="nope"):
+        list(sandbox.read_file("nope"))
+    with pytest.raises(FileTransferFailed):
+        list(sandbox.read_file("."))
+    with pytest.raises(FileTransferFailed):
+        sandbox.list_files("nope")
+
+
+def test_reading_and_listing_are_asked_again_when_the_provider_is_busy(
+    server: Loopback, sandbox: E2BSandbox, notices: list[str]
+) -> None:
+    sandbox.write_files([Upload("x", b"1")])
+    server.fail("GET /files", Answer(429))
+    server.fail("POST /filesystem", Answer(429))
+    assert list(sandbox.read_file("x")) == [b"1"]
+    assert len(sandbox.list_files(".")) == 1
+    assert len(notices) == 2
+
+
+def test_writing_is_refused_without_being_repeated(server: Loopback, sandbox: E2BSandbox) -> None:
+    server.fail("POST /files", Answer(429))
+    with pytest.raises(RateLimited):
+        sandbox.write_files([Upload("x", b"1")])
+    assert server.count("POST", "/files") == 1
+
+
+def test_a_large_file_is_never_held_in_memory(server: Loopback, tmp_path: Path) -> None:
+    big = tmp_path / "big"
+    with big.open("wb") as file:
+        file.truncate(200_000_000)
+    script = textwrap.dedent(f"""
+        import resource, sys
+        from pathlib import Path
+        from e2brun.sandbox.contract import Program, SandboxSpec, Upload
+        from e2brun.sandbox.e2b import E2BBackend
+        url = {server.url!r}
+        backend = E2BBackend(sys.stdin.readline(), api_url=url, sandbox_url=url)
+        sandbox = backend.create(SandboxSpec())
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        program = Program(("stat", "-c", "%s", "big"), files=(Upload("big", Path({str(big)!r})),))
+        sandbox.run_program(program, timeout=60, stdout=lambda d: print(d.decode()), stderr=print)
+        print(sum(len(piece) for piece in sandbox.read_file("big")))
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+        backend.close()
+    """)
+    command = [sys.executable, "-W", "error", "-c", script]
+    done = subprocess.run(
+        command, input=KEY, capture_output=True, text=True, timeout=60, check=False
+    )
+    sent, received, grown = done.stdout.split()
+    assert (sent, received) == ("200000000", "200000000")
+    assert int(grown) < 40_000
+    assert done.stderr == ""

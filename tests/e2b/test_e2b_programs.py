@@ -1,0 +1,260 @@
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from e2brun.errors import FileTransferFailed, SandboxError
+from e2brun.sandbox.contract import Outcome, Program, SandboxSpec, Upload
+from e2brun.sandbox.e2b import E2BBackend, E2BSandbox
+from tests.e2b.conftest import Run
+from tests.e2b.loopback import Answer, Cut, Delay, Loopback
+
+BINARY = bytes(range(256)) * 40
+
+
+def test_output_is_passed_on_byte_for_byte_and_apart(run: Run) -> None:
+    code = b"import sys; d=bytes(range(256))*40; sys.stdout.buffer.write(d); sys.stderr.write('e')"
+    ran = run("python3", "main.py", files=(Upload("main.py", code),))
+    assert ran.out == BINARY
+    assert ran.err == b"e"
+    assert ran.execution.outcome is Outcome.OK
+    assert ran.execution.exit_code == 0
+
+
+def test_arguments_cwd_and_environment_arrive_as_they_are(run: Run) -> None:
+    odd = ["a b", "'\"$HOME\\", "", "*", "ü\n", "-x"]
+    code = (
+        b"import os, sys\n"
+        b"print(ascii((sys.argv, os.getcwd()[-4:], os.environ['K'], sorted(os.environ))))"
+    )
+    ran = run(
+        *("python3", "../main.py", *odd),
+        files=(Upload("main.py", code), Upload("work/data", b"1")),
+        cwd="work",
+        env={"K": "v $x\n"},
+    )
+    argv, cwd, value, names = eval(ran.out)
+    assert argv == ["../main.py", *odd]
+    assert cwd == "work"
+    assert value == "v $x\n"
+    assert "PYTHONUNBUFFERED" in names
+    assert not [name for name in names if "E2BRUN" in name.upper()]
+
+
+def test_argv_0_stays_and_the_path_can_be_chosen(run: Run, sandbox: E2BSandbox) -> None:
+    files = (Upload("bin/tool", b"#!/bin/sh\necho $0 $PYTHONUNBUFFERED\n", executable=True),)
+    home = run("pwd").out.decode().strip()
+    env = {"PATH": f"{home}/bin:/usr/bin:/bin", "PYTHONUNBUFFERED": ""}
+    assert run("tool", files=files, env=env).out.decode().split() == [f"{home}/bin/tool"]
+
+
+def test_file_names_may_be_anything(run: Run, sandbox: E2BSandbox) -> None:
+    names = ["'q\"$(id)", "-rf", "new\nline", "ü/deep/er", " ", "~/tilde"]
+    run("true", files=tuple(Upload(name, b"x") for name in names))
+    found = {entry.name for entry in sandbox.list_files("/home/user")}
+    assert found == {"'q\"$(id)", "-rf", "new\nline", "ü", " ", "tilde"}
+
+
+def test_exit_codes_are_the_programs_own(run: Run) -> None:
+    ran = run("sh", "-c", "exit 97")
+    assert (ran.execution.outcome, ran.execution.exit_code) == (Outcome.ERROR, 97)
+    assert run("sh", "-c", "exit 137").execution.signal is None
+
+
+@pytest.mark.parametrize(
+    ("number", "outcome"),
+    [(signal.SIGKILL, Outcome.KILLED), (signal.SIGSEGV, Outcome.ERROR), (40, Outcome.ERROR)],
+)
+def test_death_of_a_signal_is_told(run: Run, number: int, outcome: Outcome) -> None:
+    code = f"import os; os.kill(os.getpid(), {int(number)})".encode()
+    ended = run("python3", "x.py", files=(Upload("x.py", code),)).execution
+    assert (ended.outcome, ended.exit_code, ended.signal) == (outcome, 128 + number, number)
+
+
+def test_stdin_is_nothing_unless_given(run: Run) -> None:
+    assert run("cat").out == b""
+    assert run("cat", stdin=BINARY).out == BINARY
+    large = os.urandom(400_000)
+    assert run("cat", stdin=large).out == large
+
+
+def test_stdin_is_pumped_from_a_descriptor_to_its_end(run: Run) -> None:
+    read, write = os.pipe()
+
+    def feed() -> None:
+        os.write(write, b"one\n")
+        time.sleep(0.2)
+        os.write(write, b"two\xff\n")
+        os.close(write)
+
+    threading.Thread(target=feed, daemon=True).start()
+    assert run("cat", stdin=read).out == b"one\ntwo\xff\n"
+    os.close(read)
+
+
+def test_a_descriptor_that_never_ends_does_not_hold_the_program(run: Run) -> None:
+    read, write = os.pipe()
+    before = threading.active_count()
+    start = time.monotonic()
+    assert run("echo", "hi", stdin=read).out == b"hi\n"
+    assert time.monotonic() - start < 3
+    while threading.active_count() > before and time.monotonic() - start < 3:
+        time.sleep(0.02)
+    os.close(read)
+    os.close(write)
+
+
+def test_a_broken_pipe_is_not_written_to_again(sandbox: E2BSandbox) -> None:
+    calls: list[bytes] = []
+
+    def broken(data: bytes) -> None:
+        calls.append(data)
+        raise BrokenPipeError
+
+    err = bytearray()
+    line = "echo 1; sleep 0.1; echo 2; sleep 0.1; echo e >&2; exit 4"
+    program = Program(("sh", "-c", line))
+    ended = sandbox.run_program(program, timeout=10, stdout=broken, stderr=err.extend)
+    assert len(calls) == 1
+    assert bytes(err) == b"e\n"
+    assert ended.exit_code == 4
+
+
+def test_output_streams_while_the_program_runs(sandbox: E2BSandbox) -> None:
+    times: list[float] = []
+    program = Program(("sh", "-c", "echo 1; sleep 0.4; echo 2"))
+    sandbox.run_program(
+        program, timeout=10, stdout=lambda data: times.append(time.monotonic()), stderr=print
+    )
+    assert times[1] - times[0] > 0.3
+
+
+def test_a_timeout_ends_the_whole_program_and_the_sandbox_lives_on(
+    server: Loopback, sandbox: E2BSandbox, run: Run
+) -> None:
+    start = time.monotonic()
+    ran = run("sh", "-c", "echo before; sleep 33 & sleep 34", timeout=0.5)
+    assert time.monotonic() - start < 3
+    assert ran.execution.outcome is Outcome.TIMEOUT
+    assert ran.execution.exit_code is None
+    assert ran.out == b"before\n"
+    assert ran.execution.detail == "it took longer than 0.5 s"
+    assert server.boxes[sandbox.id].alive
+    assert run("echo", "still").out == b"still\n"
+    assert server.eventually(lambda: b"33" not in run("pgrep", "-f", "-x", "sleep 33").out)
+
+
+def test_a_directory_that_is_not_there_is_ours_to_tell(run: Run) -> None:
+    with pytest.raises(SandboxError, match=r"cannot enter .*nowhere"):
+        run("true", cwd="nowhere")
+
+
+def test_a_file_that_cannot_be_put_in_place_is_ours_to_tell(run: Run) -> None:
+    run("mkdir", "-p", "taken/inside")
+    with pytest.raises(FileTransferFailed, match="taken"):
+        run("true", files=(Upload("taken", b"x"),))
+
+
+@pytest.mark.parametrize("path", ["", "dir/", "nul\0"])
+def test_what_names_no_file_is_refused(run: Run, path: str) -> None:
+    with pytest.raises(FileTransferFailed):
+        run("true", files=(Upload(path, b"x"),))
+
+
+def test_a_local_file_that_is_not_there_is_ours_to_tell(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(FileTransferFailed, match="cannot read"):
+        run("true", files=(Upload("x", tmp_path / "nope"),))
+    with pytest.raises(FileTransferFailed, match="not a regular file"):
+        run("true", files=(Upload("x", Path("/dev/zero")),))
+
+
+def test_large_files_go_up_in_one_request_beside_the_start(
+    server: Loopback, run: Run, tmp_path: Path
+) -> None:
+    big = tmp_path / "big"
+    big.write_bytes(os.urandom(3_000_000))
+    server.fail("POST /files", Delay(0.5))
+    files = (
+        Upload("in/big", big),
+        Upload("tool", b"#!/bin/sh\nsum=$(cksum < in/big); echo $sum\n", executable=True),
+        Upload("more", os.urandom(500_000)),
+    )
+    ran = run("./tool", files=files, timeout=5)
+    assert ran.execution.outcome is Outcome.OK
+    assert ran.out.split()[1] == b"3000000"
+    assert ran.execution.execution_time < 0.5  # the upload is not the program's time
+    assert server.count("POST", "/files") == 1
+    start, sent = (
+        next(c.time for c in server.calls if c.path == path)
+        for path in ("/process.Process/Start", "/files")
+    )
+    assert abs(sent - start) < 0.4  # side by side
+    assert {entry.name for entry in next(iter(server.boxes.values())).home.iterdir()} == {
+        "in",
+        "tool",
+        "more",
+    }
+
+
+@pytest.mark.parametrize("fault", [Answer(507), Answer(500), Cut("rst")])
+def test_an_upload_that_fails_ends_the_waiting_command(
+    server: Loopback, run: Run, fault: Answer | Cut
+) -> None:
+    server.fail("POST /files", fault)
+    with pytest.raises(FileTransferFailed):
+        run("echo", "ran", files=(Upload("x", os.urandom(500_000)),))
+    box = next(iter(server.boxes.values()))
+    assert server.eventually(lambda: all(p.poll() is not None for p in box.processes.values()))
+
+
+def test_much_output_is_not_held_in_memory(sandbox: E2BSandbox) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    size = 0
+
+    def count(data: bytes) -> None:
+        nonlocal size
+        size += len(data)
+
+    program = Program(("head", "-c", str(60_000_000), "/dev/zero"))
+    sandbox.run_program(program, timeout=60, stdout=count, stderr=count)
+    assert size == 60_000_000
+    # The server, in this same process, is counted too.
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 40_000
+
+
+def test_a_program_can_run_for_ever_until_it_is_killed(
+    server: Loopback, backend: E2BBackend
+) -> None:
+    sandbox = backend.create(SandboxSpec())
+    threading.Timer(0.4, sandbox.kill).start()
+    start = time.monotonic()
+    ended = sandbox.run_program(
+        Program(("sleep", "60")), timeout=None, stdout=lambda d: None, stderr=lambda d: None
+    )
+    assert time.monotonic() - start < 2
+    assert ended.outcome is Outcome.KILLED
+    assert server.eventually(lambda: not server.running())
+    again = sandbox.run_program(
+        Program(("true",)), timeout=None, stdout=lambda d: None, stderr=lambda d: None
+    )
+    assert again.outcome is Outcome.LOST
+
+
+def test_an_interrupt_is_heard_while_a_program_runs(sandbox: E2BSandbox) -> None:
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        sandbox.run_program(
+            Program((sys.executable, "-c", "import time; time.sleep(60)")),
+            timeout=60,
+            stdout=lambda d: None,
+            stderr=lambda d: None,
+        )
+    assert time.monotonic() - start < 2
