@@ -63,6 +63,7 @@ class Settings:
 
     on: On = "auto"
     api_key: str | None = field(default=None, repr=False)
+    api_key_from: str = ""  # `E2B_API_KEY`, `.env:3`
     api_url: str | None = None
     sandbox_url: str | None = None
     domain: str | None = None
@@ -99,7 +100,7 @@ def load_settings(
 
     `flags` are named like the fields of Settings; None means not given.
     """
-    directory = Path.cwd() if directory is None else directory
+    directory = _here() if directory is None else directory
     environ = os.environ if environ is None else environ
     unknown = flags.keys() - _VARIABLES.keys() - {"api_key"}
     if unknown:
@@ -117,6 +118,7 @@ def load_settings(
     values.setdefault("cache_dir", _default_cache(environ))
     values["cache_dir"] = directory / cast("Path", values["cache_dir"])
     return Settings(
+        api_key_from=merged["api_key"].where if "api_key" in merged else "",
         **values,  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] # by _READERS
         github_actions=environ.get("GITHUB_ACTIONS") == "true",
         no_color=bool(environ.get("NO_COLOR")),
@@ -128,6 +130,15 @@ def load_settings(
 def package_environment() -> Mapping[str, str]:
     """The caller's environment, for the program that fetches packages outside the sandbox."""
     return os.environ
+
+
+def _here() -> Path:
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise UsageError(
+            f"the working directory: {error.strerror}", hint="It was deleted: cd to another."
+        ) from error
 
 
 def _from_environment(environ: Mapping[str, str]) -> _Layer:

@@ -12,6 +12,7 @@ import errno
 import marshal
 import os
 import select
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic
@@ -22,7 +23,8 @@ from e2brun.sandbox.local.jail import Jailed
 INLINE_LIMIT = 96 * 1024  # a file no larger travels in the message; below the socket's buffer
 _REPORT_LIMIT = 8192
 _START_SECONDS = 20.0
-_SO_PASSCRED = 16
+_SEND_SECONDS = 10
+_SO_PASSCRED, _SO_SNDTIMEO = 16, 21
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,9 @@ class Control:
     def __init__(self) -> None:
         ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
         ours.setsockopt(_socket.SOL_SOCKET, _SO_PASSCRED, 1)
+        # An agent that no longer reads must not hold us up once the buffer is full.
+        patience = struct.pack("@ll", _SEND_SECONDS, 0)
+        ours.setsockopt(_socket.SOL_SOCKET, _SO_SNDTIMEO, patience)
         self._socket, self._theirs = ours, theirs
         self._next = 0
         self._starting: Jailed | None = None
@@ -139,7 +144,7 @@ class Control:
     def wait_for(self, number: int, timeout: float) -> Report:
         """The final report about one request, passing over others. Raises SandboxLost."""
         end = monotonic() + timeout
-        while (report := self.receive(end - monotonic())) is not None:
+        while (left := end - monotonic()) > 0 and (report := self.receive(left)) is not None:
             if not isinstance(report, Hello | Started) and report.number == number:
                 return report
         raise SandboxLost(f"the sandbox did not answer for {timeout:g} s")

@@ -1,9 +1,10 @@
 """How much memory a whole sandbox uses, seen from the host, where no cgroup can tell.
 
-Counted: private pages and page tables of every process, /dev/shm, shared anonymous memory, and
-files beyond three quarters of the disk limit (they live in RAM as well, so that memory and disk
-together stay well below their sum). Read through the sandbox's own /proc, which lists exactly
-its processes and which it cannot change. memfd and System V memory do not exist inside.
+Counted: private pages and page tables of every process, swapped or not, /dev/shm, shared
+anonymous memory, the buffers of sockets, and files beyond three quarters of the disk limit (they
+live in RAM as well, so that memory and disk together stay well below their sum). Read through
+the sandbox's own /proc, which lists exactly its processes and which it cannot change. memfd and
+System V memory do not exist inside.
 """
 
 from __future__ import annotations
@@ -12,10 +13,18 @@ import os
 from contextlib import suppress
 
 from e2brun.errors import SandboxLost
-from e2brun.sandbox.contract import HOME, Limits
+from e2brun.sandbox.contract import HOME, MIB, Limits
 
 INTERVAL = 0.03  # seconds between looks: at 3 GB/s a process gains 90 MB between two
 _PAGE_KB = 1024
+_NOISE = 64 * MIB  # what the host's own shared memory may gain meanwhile
+_MAPS_LIMIT = MIB  # of text, 12 000 mappings: honest programs have hundreds
+# A socket holds its send buffer (whose size the filter keeps at the default) and one more write.
+_SOCKET_BYTES = 2 * 212_992
+_FREE_SOCKETS = 64
+_TCP_SOCKET_BYTES = 16 * MIB
+_MANY_FILES = 2000  # open at once, in all processes
+_PRIVATE = (b"RssAnon:", b"VmPTE:", b"VmSwap:", b"HugetlbPages:")
 
 
 class MemoryWatch:
@@ -25,6 +34,7 @@ class MemoryWatch:
         self._limits = limits
         root = f"/proc/{agent_pid}/root"
         self._open: list[int] = []
+        self._twins_seen: set[str] = set()
         try:
             self._proc = self._keep(f"{root}/proc", os.O_RDONLY | os.O_DIRECTORY)
             self._disk = self._keep(f"{root}{HOME}", os.O_PATH)
@@ -32,7 +42,8 @@ class MemoryWatch:
         except OSError as error:
             self.close()
             raise SandboxLost(f"the sandbox cannot be watched: {error.strerror}") from error
-        self._shared_before = _host_shared()
+        self._shared_before, self._kernel_before = _host_memory()
+        self._tcp_before = self._tcp_memory()[1]
 
     def _keep(self, path: str, flags: int) -> int:
         descriptor = os.open(path, flags | os.O_CLOEXEC)
@@ -47,19 +58,19 @@ class MemoryWatch:
     def exceeded(self) -> bool:
         """Whether the sandbox uses more than its limit now."""
         limit = self._limits.memory
-        processes = self._processes()
-        private = mapped_shared = 0
-        for name in processes:
-            status = self._read(f"{name}/status")
-            private += _kilobytes(status, b"RssAnon:") + _kilobytes(status, b"VmPTE:")
-            mapped_shared += _kilobytes(status, b"RssShmem:")
-        files = self._files()
-        if private + max(files, mapped_shared) > limit:
-            # Pages shared by forked processes were counted once for each: look closely.
-            private, mapped_shared = self._proportional(processes)
-            if private + max(files, mapped_shared) > limit:
-                return True
-        return self._hides_shared(processes, limit)
+        statuses = self._statuses()
+        shared, kernel = _host_memory()
+        elsewhere = self._sockets() + self._kernel_objects(statuses, kernel)
+        files = self._files() + self._hidden_shared(statuses, shared)
+        private = sum(_private(status) for status in statuses.values())
+        mapped_shared = sum(_kilobytes(status, b"RssShmem:") for status in statuses.values())
+        if elsewhere + private + max(files, mapped_shared) <= limit:
+            return False
+        for twin in self._twins(statuses):
+            del statuses[twin]
+        # Pages shared by forked processes were counted once for each: look closely.
+        private, mapped_shared = self._proportional(statuses)
+        return elsewhere + private + max(files, mapped_shared) > limit
 
     def _files(self) -> int:
         disk, shm = os.fstatvfs(self._disk), os.fstatvfs(self._shm)
@@ -67,42 +78,118 @@ class MemoryWatch:
         free_of_charge = self._limits.disk * 3 // 4
         return (shm.f_blocks - shm.f_bfree) * shm.f_frsize + max(0, on_disk - free_of_charge)
 
-    def _processes(self) -> list[str]:
-        # 1 is the agent.
-        return [name for name in os.listdir(self._proc) if name.isdigit() and name != "1"]
+    def _statuses(self) -> dict[str, bytes]:
+        """Place below /proc -> status, of every process but the agent, which is 1."""
+        found: dict[str, bytes] = {}
+        for name in os.listdir(self._proc):
+            if name.isdigit() and name != "1":
+                place, status = self._status(name)
+                found[place] = status
+        return found
 
-    def _proportional(self, processes: list[str]) -> tuple[int, int]:
+    def _status(self, name: str) -> tuple[str, bytes]:
+        status = self._read(f"{name}/status")
+        if b"VmRSS:" in status:
+            return name, status
+        # A first thread that has ended shows no memory; others of the process may live on.
+        for thread in self._names(f"{name}/task"):
+            place = f"{name}/task/{thread}"
+            if b"VmRSS:" in (other := self._read(f"{place}/status")):
+                return place, other
+        return name, status
+
+    def _twins(self, statuses: dict[str, bytes]) -> list[str]:
+        """Children that look like their parent and were not seen to before. Between vfork and
+        exec, a moment only, both have the same memory: that is no reason to end a program."""
+        twins = [
+            name
+            for name, status in statuses.items()
+            if (parent := statuses.get(_word(status, b"PPid:").decode())) is not None
+            and _word(status, b"VmSize:") == _word(parent, b"VmSize:")
+            and abs(_private(status) - _private(parent)) < MIB
+        ]
+        fresh = [name for name in twins if name not in self._twins_seen]
+        self._twins_seen = set(twins)
+        return fresh
+
+    def _proportional(self, statuses: dict[str, bytes]) -> tuple[int, int]:
         """Private and shared bytes with every shared page counted once (Pss, proc(5))."""
         private = shared = 0
-        for name in processes:
-            status = self._read(f"{name}/status")
-            rollup = self._read(f"{name}/smaps_rollup")
-            exact = _kilobytes(rollup, b"Pss_Anon:") if rollup else _kilobytes(status, b"RssAnon:")
-            private += exact + _kilobytes(status, b"VmPTE:")
+        for place, status in statuses.items():
+            rollup = self._read(f"{place}/smaps_rollup")
+            private += _private(status)
+            if rollup:
+                private += _kilobytes(rollup, b"Pss_Anon:") - _kilobytes(status, b"RssAnon:")
+                private += _kilobytes(rollup, b"SwapPss:") - _kilobytes(status, b"VmSwap:")
             shared += _kilobytes(rollup, b"Pss_Shmem:")
         return private, shared
 
-    def _hides_shared(self, processes: list[str], limit: int) -> bool:
+    def _hidden_shared(self, statuses: dict[str, bytes], shared_now: int) -> int:
         """Shared memory that was dropped from every page table still fills RAM, but no
         process's count shows it: it is ours if the host's shared memory grew as much, and
         mappings of that size exist in here."""
         disk, shm = os.fstatvfs(self._disk), os.fstatvfs(self._shm)
         visible = sum((fs.f_blocks - fs.f_bfree) * fs.f_frsize for fs in (disk, shm))
-        unexplained = _host_shared() - self._shared_before - visible
-        if unexplained <= limit:
-            return False
+        unexplained = shared_now - self._shared_before - visible
+        if unexplained <= _NOISE:
+            return 0
         sizes: dict[bytes, int] = {}
-        for name in processes:
-            sizes.update(_shared_mappings(self._read(f"{name}/maps")))
-        return sum(sizes.values()) > limit
+        for place in statuses:
+            maps = self._maps(place)
+            if len(maps) >= _MAPS_LIMIT:  # a haystack: whatever it hides
+                return unexplained
+            sizes.update(_shared_mappings(maps))
+        return min(unexplained, sum(sizes.values()))
 
-    def _read(self, path: str) -> bytes:
-        pieces: list[bytes] = []
+    def _kernel_objects(self, statuses: dict[str, bytes], kernel_now: int) -> int:
+        """What the host's kernel gained for its own objects, if something in here has far more
+        of them than programs need: mappings (60 000 a process cost 13 MiB), locks, files."""
+        grown = kernel_now - self._kernel_before
+        if grown <= 2 * _NOISE:
+            return 0
+        hoards = (
+            len(self._read("locks", _MAPS_LIMIT)) >= _MAPS_LIMIT // 4
+            or any(len(self._maps(place)) >= _MAPS_LIMIT for place in statuses)
+            or sum(len(self._names(f"{place}/fd")) for place in statuses) > _MANY_FILES
+        )
+        return grown if hoards else 0
+
+    def _sockets(self) -> int:
+        """The most that the sandbox's sockets may hold, beyond what every program has."""
+        in_use, tcp_now = self._tcp_memory()
+        sockets = _word(self._read("1/net/sockstat"), b"sockets: used")
+        count = int(sockets) if sockets.isdigit() else 0
+        tcp = min(max(0, tcp_now - self._tcp_before), in_use * _TCP_SOCKET_BYTES)
+        return max(0, count - _FREE_SOCKETS) * _SOCKET_BYTES + tcp
+
+    def _tcp_memory(self) -> tuple[int, int]:
+        """TCP sockets in the sandbox, and what those of the whole host hold, which is counted
+        for all together."""
+        line = self._read("1/net/sockstat").partition(b"TCP: ")[2].partition(b"\n")[0].split()
+        facts = dict(zip(line[::2], line[1::2], strict=False))
+        return int(facts.get(b"alloc", 0)), int(facts.get(b"mem", 0)) * os.sysconf("SC_PAGE_SIZE")
+
+    def _maps(self, place: str) -> bytes:
+        return self._read(f"{place}/maps", _MAPS_LIMIT)
+
+    def _names(self, path: str) -> list[str]:
         with suppress(OSError):  # the process is gone
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._proc)
             try:
-                while piece := os.read(descriptor, 65536):
+                return os.listdir(descriptor)
+            finally:
+                os.close(descriptor)
+        return []
+
+    def _read(self, path: str, limit: int = 64 * MIB) -> bytes:
+        pieces: list[bytes] = []
+        length = 0
+        with suppress(OSError):  # the process is gone
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._proc)
+            try:
+                while length < limit and (piece := os.read(descriptor, 65536)):
                     pieces.append(piece)
+                    length += len(piece)
                     if len(piece) < 3072:  # /proc gives whole records, near a page each time
                         break
             finally:
@@ -110,17 +197,29 @@ class MemoryWatch:
         return b"".join(pieces)
 
 
+def _private(status: bytes) -> int:
+    """What one process alone has: pages, page tables, what of it is swapped out or huge."""
+    return sum(_kilobytes(status, name) for name in _PRIVATE)
+
+
+def _word(text: bytes, field: bytes) -> bytes:
+    """The first word after `field`; b'' when there is none."""
+    at = text.find(field)
+    words = text[at + len(field) : at + len(field) + 40].split(None, 1) if at >= 0 else []
+    return words[0] if words else b""
+
+
 def _kilobytes(text: bytes, field: bytes) -> int:
     """The bytes of a `Field:   123 kB` line; 0 when there is none."""
-    at = text.find(field)
-    if at < 0:
-        return 0
-    return int(text[at + len(field) :].split(None, 1)[0]) * _PAGE_KB
+    word = _word(text, field)
+    return int(word) * _PAGE_KB if word.isdigit() else 0
 
 
-def _host_shared() -> int:
+def _host_memory() -> tuple[int, int]:
+    """Shared memory, and memory of the kernel's own objects, of the whole host."""
     with open("/proc/meminfo", "rb") as file:
-        return _kilobytes(file.read(), b"Shmem:")
+        text = file.read()
+    return _kilobytes(text, b"Shmem:"), _kilobytes(text, b"SUnreclaim:")
 
 
 def _shared_mappings(maps: bytes) -> dict[bytes, int]:

@@ -8,7 +8,9 @@ interface. Out of reach, whatever the code inside does:
   cannot be reached by the host's LAN address either. One it gets later is not known here;
 - link-local addresses, the metadata services of the clouds, multicast, and all of IPv6.
 
-A route refuses these at once, and a filter on the interface drops what goes past the routes.
+Routes refuse these at once. A socket bound to the interface (SO_BINDTODEVICE, IP_PKTINFO: no
+capability is needed) goes past them, but then the kernel looks for the address on the link
+itself, where slirp4netns answers for its own two addresses only; and it passes no multicast on.
 Names are looked up by the host's own resolver, which is asked at 10.0.2.3, port 53 only.
 
 Two user namespaces stand one in the other. slirp4netns insists on being root of the one it
@@ -24,12 +26,13 @@ import os
 import select
 import shutil
 import signal
+import stat
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from e2brun.errors import SandboxUnavailable
-from e2brun.sandbox.local import netlink, staging, syscalls, tap
+from e2brun.sandbox.local import netlink, staging, syscalls
 from e2brun.sandbox.local.bubblewrap import place
 from e2brun.sandbox.local.jail import Problem
 from e2brun.sandbox.local.netlink import Network
@@ -53,12 +56,13 @@ _FORBIDDEN = tuple(
 )
 _GATEWAY, _NAMESERVER = Network.parse("10.0.2.2/32"), Network.parse("10.0.2.3/32")
 _NO_IPV6 = Network.parse("::/0")
+_TUN, _TUN_NUMBER = "/dev/net/tun", (10, 200)
 _START_SECONDS = 15.0
 _READY_FD, _LIFELINE_FD, _NETWORK_FD, _USER_FD = 3, 4, 5, 6
 _OPTIONS = (
     "--configure", "--mtu=65520", "--disable-host-loopback", "--enable-sandbox",
     "--enable-seccomp", f"--ready-fd={_READY_FD}", f"--exit-fd={_LIFELINE_FD}",
-    "--netns-type=path", f"/proc/self/fd/{_NETWORK_FD}", tap.NAME,
+    "--netns-type=path", f"/proc/self/fd/{_NETWORK_FD}", "tap0",
 )  # fmt: skip
 # Hundreds of connections, each with its buffers, and still less than half a gigabyte.
 _OPEN_FILES, _ADDRESS_SPACE = 1024, 1 << 30
@@ -69,11 +73,10 @@ def problem() -> Problem | None:
     """Why `--network` cannot work here, as far as can be told without starting it."""
     if shutil.which("slirp4netns") is None:
         return Problem("slirp4netns is not installed", INSTALL)
-    if os.geteuid() != 0 and not os.access(tap.DEVICE, os.R_OK | os.W_OK):
+    if os.geteuid() != 0 and not os.access(_TUN, os.R_OK | os.W_OK):
         return Problem(
-            f"this user cannot open {tap.DEVICE}",
-            f"As root: modprobe tun && chmod 666 {tap.DEVICE}"
-            f" (for a container: --device {tap.DEVICE})",
+            f"this user cannot open {_TUN}",
+            f"As root: modprobe tun && chmod 666 {_TUN} (for a container: --device {_TUN})",
         )
     return None
 
@@ -92,7 +95,6 @@ class Uplink:
         link = _socket.socket(fileno=far_end)
         link.settimeout(_START_SECONDS)
         if os.geteuid() == 0:
-            tap.let_everyone_open()
             staging.become(owner)
             syscalls.show_in_proc()  # who gave up root may not even see its own files there
         link.sendmsg([b"?"], [_rights(_enter_network())])
@@ -139,10 +141,9 @@ def _enter_network() -> tuple[int, int]:
     netlink.make_unreachable(forbidden)
     if os.path.isdir("/proc/sys/net/ipv6"):
         netlink.make_unreachable([_NO_IPV6])
-        # Where /proc/sys is read-only, the filter is enough.
+        # Where /proc/sys is read-only: slirp4netns hears no IPv6 as it is started here.
         with suppress(OSError), open("/proc/sys/net/ipv6/conf/default/disable_ipv6", "w") as file:
             file.write("1")
-    tap.create([*_FORBIDDEN, _GATEWAY, *(forbidden - {*_FORBIDDEN})])
     return network, user
 
 
@@ -200,7 +201,7 @@ def _become_slirp(owner: int, descriptors: tuple[int, ...]) -> NoReturn:
         if os.geteuid() == 0:
             syscalls.unshare(syscalls.CLONE_NEWNS)
             syscalls.mount("", "/", None, syscalls.MS_REC | syscalls.MS_SLAVE)
-            tap.let_everyone_open()
+            _let_everyone_open()
             staging.become(owner)
         syscalls.enter_user_namespace(_USER_FD)
         os.close(_USER_FD)
@@ -208,6 +209,18 @@ def _become_slirp(owner: int, descriptors: tuple[int, ...]) -> NoReturn:
     except BaseException as error:  # noqa: BLE001  # a forked child must not return into its parent
         os.write(2, f"{error}\n".encode(errors="replace"))
         os._exit(125)
+
+
+def _let_everyone_open() -> None:
+    """As root, where only root may open the tun device: put one in its place, in this mount
+    namespace, that the user we are about to become can open. Raises OSError."""
+    everyone = 0o666
+    if os.path.exists(_TUN) and os.stat(_TUN).st_mode & everyone == everyone:
+        return
+    flags = syscalls.MS_NOSUID | syscalls.MS_NOEXEC
+    syscalls.mount("e2brun", os.path.dirname(_TUN), "tmpfs", flags, "mode=755")
+    os.mknod(_TUN, stat.S_IFCHR | everyone, os.makedev(*_TUN_NUMBER))
+    os.chmod(_TUN, everyone)  # mknod heeds the umask
 
 
 def _limit() -> None:

@@ -1,0 +1,128 @@
+"""`e2brun doctor`: every check printed as it is done, or all of them as one JSON document."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from e2brun.errors import SandboxError, UsageError
+from e2brun.report.safe import ascii_json, one_line
+from e2brun.sandbox.health import Check, Status
+from e2brun.sandbox.health import examine as checks
+from e2brun.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_WIDTH, _INDENT = 80, 22  # status and name stand in the first 22 columns
+_COLORS = {Status.OK: "green", Status.WARN: "yellow", Status.FAIL: "red"}
+
+
+def examine(*, as_json: bool, fix: bool, yes: bool) -> int:
+    """Look at everything and say it; with `fix`, repair, and look again. Returns the exit code."""
+    settings, wrong = _settings()
+    found = _told(wrong, settings, as_json=as_json)
+    if fix:
+        from e2brun.cli.repair import repair
+
+        if repair(found, ask=not yes):
+            if not as_json:
+                _print("")
+            found = _told(wrong, settings, as_json=as_json)
+    works = not wrong and any(check.proves for check in found)
+    if as_json:
+        _print_json(found, works=works)
+    else:
+        _print_verdict(works=works)
+    return 0 if works else SandboxError.exit_code
+
+
+def _settings() -> tuple[Settings, list[Check]]:
+    """The settings; where a file or a variable spoils them, the defaults, and what is wrong."""
+    try:
+        return load_settings(), []
+    except UsageError as error:
+        settings = load_settings(Path("/"), environ={})
+        return settings, [Check("settings", Status.FAIL, str(error), error.hint)]
+
+
+def _told(before: list[Check], settings: Settings, *, as_json: bool) -> list[Check]:
+    found: list[Check] = []
+    for check in _each(before, checks(settings)):
+        found.append(check)
+        if not as_json:
+            _print_check(check, settings)
+    return found
+
+
+def _each(*parts: Iterable[Check]) -> Iterator[Check]:
+    for part in parts:
+        yield from part
+
+
+def _print_check(check: Check, settings: Settings) -> None:
+    lines = [*_wrapped(check.found, ""), *_wrapped(check.remedy, "-> ")]
+    status = f"{check.status:<4}"
+    rest = f" {check.name:<{_INDENT - 6}} " + f"\n{'':{_INDENT}}".join(lines)
+    console = _console(settings)
+    if console is None:
+        _print(status + rest)
+        return
+    from rich.text import Text
+
+    console.print(Text.assemble((status, _COLORS[check.status]), rest), soft_wrap=True)
+
+
+def _wrapped(text: str, mark: str) -> list[str]:
+    """`text` in lines that fit beside the name; paths and commands stay whole."""
+    import textwrap
+
+    return textwrap.wrap(
+        one_line(text, 1000),
+        width=_WIDTH - _INDENT,
+        initial_indent=mark,
+        subsequent_indent=" " * len(mark),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _console(settings: Settings) -> Console | None:
+    if settings.no_color or settings.dumb_terminal or not sys.stdout.isatty():
+        return None
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+def _print_json(found: list[Check], *, works: bool) -> None:
+    from e2brun import __version__
+
+    document = {
+        "schema": 1,
+        "ok": works,
+        "version": __version__,
+        "checks": [
+            {
+                "name": check.name,
+                "status": str(check.status),
+                "found": check.found,
+                "remedy": check.remedy,
+            }
+            for check in found
+        ],
+    }
+    _print(ascii_json(document))
+
+
+def _print_verdict(*, works: bool) -> None:
+    if works:
+        _print("\ne2brun can run code here.")
+    else:
+        _print("\ne2brun cannot run code here; what failed above says what to do.")
+
+
+def _print(line: str) -> None:
+    print(line, flush=True)  # noqa: T201  # it is what was asked for
