@@ -269,6 +269,15 @@ def test_a_file_cannot_be_written_where_a_directory_is(sandbox: Sandbox) -> None
         sandbox.write_files([Upload("d", b"data")])
 
 
+def test_a_file_that_could_not_be_written_does_not_stop_later_programs(sandbox: Sandbox) -> None:
+    sandbox.write_files([Upload("d/x", b"")])
+    with pytest.raises(FileTransferFailed):
+        sandbox.write_files([Upload("d", b"data")])
+    with pytest.raises(SandboxError):
+        run(sandbox, Program(("true",), (Upload("d", b"data"),)))
+    assert run(sandbox, python("print('fine')"))[1].stdout == b"fine\n"
+
+
 def test_listing_what_is_not_there_fails_clearly(sandbox: Sandbox) -> None:
     with pytest.raises(FileTransferFailed):
         sandbox.list_files("nowhere")

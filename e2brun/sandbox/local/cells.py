@@ -47,6 +47,7 @@ class Context:
             ],
             cwd=HOME,
             env=sandbox.environment({}),
+            cpu=0,
         )
         for descriptor in given:
             os.close(descriptor)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from signal import SIGTERM
 from time import monotonic
 
-from e2brun.errors import SandboxError, SandboxLost
+from e2brun.errors import FileTransferFailed, SandboxError, SandboxLost
 from e2brun.sandbox.contract import Outcome
 from e2brun.sandbox.local.control import Control, Exited, Failed, Report
 from e2brun.sandbox.local.memory import INTERVAL, MemoryWatch
@@ -95,10 +95,10 @@ class Following:
         match report:
             case Exited(number=self._number):
                 self.exited = report
+            case Failed(number=self._number, errno=0):  # the agent's refusal, not the kernel's
+                raise FileTransferFailed(f"a file could not be put in place: {report.text}")
             case Failed(number=self._number):
                 raise SandboxError(f"the program could not be started: {report.text}")
-            case Failed():  # a file that was to be there before the start
-                raise SandboxError(f"a file could not be put in place: {report.text}")
             case _:
                 pass
 

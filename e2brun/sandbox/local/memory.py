@@ -117,7 +117,10 @@ class MemoryWatch:
         private = shared = 0
         for place, status in statuses.items():
             rollup = self._read(f"{place}/smaps_rollup")
+            if not rollup and not self._lives(place):
+                continue
             private += _private(status)
+            # None for who runs a program that may not be read, of which a user is told less.
             if rollup:
                 private += _kilobytes(rollup, b"Pss_Anon:") - _kilobytes(status, b"RssAnon:")
                 private += _kilobytes(rollup, b"SwapPss:") - _kilobytes(status, b"VmSwap:")
@@ -136,7 +139,8 @@ class MemoryWatch:
         sizes: dict[bytes, int] = {}
         for place in statuses:
             maps = self._maps(place)
-            if len(maps) >= _MAPS_LIMIT:  # a haystack: whatever it hides
+            haystack = len(maps) >= _MAPS_LIMIT
+            if haystack or (not maps and self._lives(place)):  # whatever it hides
                 return unexplained
             sizes.update(_shared_mappings(maps))
         return min(unexplained, sum(sizes.values()))
@@ -168,6 +172,9 @@ class MemoryWatch:
         line = self._read("1/net/sockstat").partition(b"TCP: ")[2].partition(b"\n")[0].split()
         facts = dict(zip(line[::2], line[1::2], strict=False))
         return int(facts.get(b"alloc", 0)), int(facts.get(b"mem", 0)) * os.sysconf("SC_PAGE_SIZE")
+
+    def _lives(self, place: str) -> bool:
+        return b"VmRSS:" in self._read(f"{place}/status")
 
     def _maps(self, place: str) -> bytes:
         return self._read(f"{place}/maps", _MAPS_LIMIT)

@@ -80,6 +80,7 @@ class LocalSandbox:
                     argv=list(program.argv),
                     cwd=absolute(program.cwd or HOME),
                     env=self.environment(program.env),
+                    cpu=_cpu_seconds(timeout),
                 )
             finally:
                 for end in ends:
@@ -252,6 +253,11 @@ def _ended(following: Following, elapsed: float) -> Execution:
     return Execution(
         outcome, 128 + exited.signal, exited.signal, execution_time=elapsed, detail=detail
     )
+
+
+def _cpu_seconds(timeout: float | None) -> int:
+    """More than a program can use in its time on every core: the clock comes first."""
+    return 0 if timeout is None else int(timeout + 1) * (os.cpu_count() or 1) + 2
 
 
 def _resource_limits(jail: Jail) -> dict[str, int]:

@@ -37,7 +37,9 @@ def send(sandbox: LocalSandbox, upload: Upload, *, acknowledge: bool) -> None:
     mode = 0o755 if upload.executable else 0o644
     path = absolute(upload.path)
     if isinstance(upload.source, bytes) and len(upload.source) <= INLINE_LIMIT:
-        number = sandbox.control.request("write", path=path, data=upload.source, mode=mode)
+        number = sandbox.control.request(
+            "write", path=path, data=upload.source, mode=mode, needed=not acknowledge
+        )
         if acknowledge:
             _expect_done(sandbox, number)
         return

@@ -113,7 +113,8 @@ class Agent:
         try:
             getattr(self, "do_" + request["do"])(request, descriptors)
         except OSError as error:
-            self.failed_write = self.failed_write or error.strerror or "failed"
+            if request.get("needed"):
+                self.failed_write = self.failed_write or error.strerror or "failed"
             self.tell("failed", request["id"], error.errno or 0, error.strerror or "failed")
         finally:
             for descriptor in descriptors:
@@ -154,6 +155,7 @@ class Agent:
         """Start a program; `descriptors` become its 0, 1, 2, ..."""
         if self.failed_write:
             self.tell("failed", request["id"], 0, self.failed_write)
+            self.failed_write = ""
             return
         read, write = os.pipe2(os.O_CLOEXEC)
         pid = os.fork()
@@ -179,6 +181,9 @@ class Agent:
                 os.dup2(source, target)
             report = os.dup2(report, len(high), inheritable=False)
             os.closerange(report + 1, 256)
+            if request["cpu"]:
+                # Should nobody be left to look at the clock: SIGXCPU, a second later SIGKILL.
+                resource.setrlimit(resource.RLIMIT_CPU, (request["cpu"], request["cpu"] + 1))
             os.chdir(request["cwd"])
             os.execvpe(request["argv"][0], request["argv"], request["env"])  # noqa: S606
         except BaseException as error:  # noqa: BLE001  # a fork must not return into its parent
