@@ -109,3 +109,31 @@ def test_the_second_signal_does_not_cut_the_tidying_short(tmp_path: Path) -> Non
     _, err = process.communicate(timeout=10)
     assert process.returncode == 130
     assert b"Traceback" not in err
+
+
+def _descendants(pid: int) -> list[str]:
+    found: list[str] = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            found += [Path(f"/proc/{child}/cmdline").read_text(), *_descendants(int(child))]
+    return found
+
+
+def test_a_reader_that_stops_reading_keeps_no_program_past_its_time(tmp_path: Path) -> None:
+    (tmp_path / "flood.py").write_text("import os\nwhile True: os.write(1, bytes(65536))")
+    process = subprocess.Popen(
+        [*COMMAND, "exec", "--on", "local", "--timeout", "1s", "--max-output", "0", "flood.py"],
+        cwd=tmp_path,
+        env=clean_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert process.stdout is not None
+    end = time.monotonic() + 10
+    while not any("flood.py" in line for line in _descendants(process.pid)):
+        assert time.monotonic() < end, "the program never started"
+        time.sleep(0.01)
+    time.sleep(1 + _SECONDS)
+    assert not any("flood.py" in line for line in _descendants(process.pid))
+    process.stdout.read()
+    assert process.wait(10) == 124

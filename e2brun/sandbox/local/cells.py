@@ -87,7 +87,7 @@ class Context:
         try:
             execution = self._sandbox.follow(following, timeout)
         except ForgedFrames as error:
-            return self._forged(error, cell)
+            return self._forged(error, cell, following)
         finally:
             self._stdout.redirect(_nowhere)
             self._stderr.redirect(_nowhere)
@@ -103,11 +103,12 @@ class Context:
             for outlet in (self._stdout, self._stderr, self._frames):
                 outlet.close()
 
-    def _forged(self, error: ForgedFrames, cell: CellOutcome) -> Execution:
+    def _forged(self, error: ForgedFrames, cell: CellOutcome, following: Following) -> Execution:
         """The code wrote to the result channel itself: nothing it says counts any more."""
         try:
-            self._sandbox.control.request("signal", run=self.number, signal=int(SIGKILL))
-            self._sandbox.control.wait_for(self.number, _LAST_WORDS_SECONDS)
+            if following.exited is None:
+                self._sandbox.control.request("signal", run=self.number, signal=int(SIGKILL))
+                self._sandbox.control.wait_for(self.number, _LAST_WORDS_SECONDS)
         except SandboxLost:
             self._sandbox.kill()
         self.close()

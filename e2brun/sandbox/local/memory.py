@@ -89,12 +89,12 @@ class MemoryWatch:
 
     def _status(self, name: str) -> tuple[str, bytes]:
         status = self._read(f"{name}/status")
-        if b"VmRSS:" in status:
+        if b"\nVmRSS:" in status:
             return name, status
         # A first thread that has ended shows no memory; others of the process may live on.
         for thread in self._names(f"{name}/task"):
             place = f"{name}/task/{thread}"
-            if b"VmRSS:" in (other := self._read(f"{place}/status")):
+            if b"\nVmRSS:" in (other := self._read(f"{place}/status")):
                 return place, other
         return name, status
 
@@ -142,7 +142,8 @@ class MemoryWatch:
             haystack = len(maps) >= _MAPS_LIMIT
             if haystack or (not maps and self._lives(place)):  # whatever it hides
                 return unexplained
-            sizes.update(_shared_mappings(maps))
+            for inode, size in _shared_mappings(maps).items():
+                sizes[inode] = max(size, sizes.get(inode, 0))
         return min(unexplained, sum(sizes.values()))
 
     def _kernel_objects(self, statuses: dict[str, bytes], kernel_now: int) -> int:
@@ -174,7 +175,7 @@ class MemoryWatch:
         return int(facts.get(b"alloc", 0)), int(facts.get(b"mem", 0)) * os.sysconf("SC_PAGE_SIZE")
 
     def _lives(self, place: str) -> bool:
-        return b"VmRSS:" in self._read(f"{place}/status")
+        return b"\nVmRSS:" in self._read(f"{place}/status")
 
     def _maps(self, place: str) -> bytes:
         return self._read(f"{place}/maps", _MAPS_LIMIT)
@@ -210,8 +211,9 @@ def _private(status: bytes) -> int:
 
 
 def _word(text: bytes, field: bytes) -> bytes:
-    """The first word after `field`; b'' when there is none."""
-    at = text.find(field)
+    """The first word of the line that begins with `field`; b'' when there is none."""
+    # A line's beginning, since a process may call itself "RssAnon: 0 kB".
+    at = (b"\n" + text).find(b"\n" + field)
     words = text[at + len(field) : at + len(field) + 40].split(None, 1) if at >= 0 else []
     return words[0] if words else b""
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from e2brun.sandbox.local.interpreter import Interpreter
 
 _END_SECONDS = 2.0
+_AGENT_PATIENCE = 1.0  # after the time limit, which is the host's to keep
 
 
 class LocalSandbox:
@@ -99,7 +100,11 @@ class LocalSandbox:
         try:
             watch = self.watch()
             started = monotonic()
+            if timeout is not None:
+                self.control.request("deadline", seconds=timeout + _AGENT_PATIENCE)
             following.follow(watch, timeout)
+            if timeout is not None:
+                self.control.request("deadline", seconds=0)
         except SandboxLost as error:
             outcome = Outcome.KILLED if self._killed else following.verdict or Outcome.LOST
             return Execution(

@@ -16,6 +16,7 @@ import os
 import resource
 import select
 import sys
+from time import monotonic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,12 +48,13 @@ def serve(control_fd: int) -> NoReturn:
     waiting.register(control_fd, select.POLLIN)
     waiting.register(wake_read, select.POLLIN)
     while True:
-        for descriptor, _ in waiting.poll():
+        for descriptor, _ in waiting.poll(agent.milliseconds_left()):
             if descriptor == wake_read:
                 os.read(wake_read, 4096)
                 agent.reap()
             elif not agent.obey():
                 os._exit(0)
+        agent.keep_deadline()
 
 
 def _hide_memory() -> None:
@@ -69,6 +71,13 @@ def _hide_memory() -> None:
         result = ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     if result != 0:
         os._exit(125)
+
+
+def _kill_all() -> None:
+    try:  # noqa: SIM105  # contextlib costs 2 ms of every sandbox's start
+        os.kill(-1, _signal.SIGKILL)
+    except ProcessLookupError:
+        pass
 
 
 def _wake(_number: int, _frame: object) -> None:
@@ -96,6 +105,18 @@ class Agent:
         self.control = control
         self.programs: dict[int, int] = {}  # pid -> run number
         self.failed_write = ""
+        self.deadline = 0.0
+
+    def milliseconds_left(self) -> float | None:
+        """How long to wait for the host; None: for ever."""
+        return max(0.0, self.deadline - monotonic()) * 1000 if self.deadline else None
+
+    def keep_deadline(self) -> None:
+        """The host keeps the time; should it be stuck (a reader of its output that has stopped),
+        nothing runs longer all the same."""
+        if self.deadline and monotonic() >= self.deadline:
+            self.deadline = 0.0
+            _kill_all()
 
     def obey(self) -> bool:
         """Take one message; False when the host is gone."""
@@ -204,11 +225,13 @@ class Agent:
 
     def do_halt(self, request: Request, _descriptors: list[int]) -> None:
         """Kill every process here but this one, all at once (kill(2), pid -1)."""
-        try:  # noqa: SIM105  # contextlib costs 2 ms of every sandbox's start
-            os.kill(-1, _signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+        _kill_all()
         self.tell("halted", request["id"])
+
+    def do_deadline(self, request: Request, _descriptors: list[int]) -> None:
+        """Kill everything so many seconds from now; 0: never."""
+        seconds = request["seconds"]
+        self.deadline = monotonic() + seconds if seconds else 0.0
 
     def do_write(self, request: Request, descriptors: list[int]) -> None:
         """Write a file from the message itself or from a pipe."""

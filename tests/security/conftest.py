@@ -1,0 +1,57 @@
+"""Every probe runs in real sandboxes: as root and as an ordinary user where the suite is root."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.security.probing import NOBODY, Probe, python_for_everyone, world_readable_copy
+
+_ACCOUNTS = ("root", "user") if os.geteuid() == 0 else ("user",)
+
+
+@pytest.fixture(scope="session")
+def shared_directory() -> Iterator[Path]:
+    """A directory for everyone that is not below /tmp, with a copy of e2brun in it."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="e2brun-probes-") as name:
+        directory = Path(name)
+        world_readable_copy(directory)
+        yield directory
+
+
+@pytest.fixture(scope="session")
+def probes(shared_directory: Path) -> dict[str, Probe]:
+    """One for each account that can run sandboxes here."""
+    if shutil.which("bwrap") is None:
+        pytest.skip("bubblewrap (bwrap) is not installed")
+    environment = {"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": str(shared_directory)}
+    environment |= {"PYTHONDONTWRITEBYTECODE": "1", "HOME": str(shared_directory)}
+    found = {
+        _ACCOUNTS[0]: Probe(_ACCOUNTS[0], sys.executable, shared_directory, environment=environment)
+    }
+    python = python_for_everyone(shared_directory) if "root" in found else None
+    if python is not None:
+        setpriv = ("setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups")
+        found["user"] = Probe("user", python, shared_directory, setpriv, environment)
+    return found
+
+
+@pytest.fixture(scope="session", params=_ACCOUNTS)
+def probe(request: pytest.FixtureRequest, probes: dict[str, Probe]) -> Probe:
+    """Runs a program in a sandbox, as each account in turn."""
+    account: str = request.param
+    if account not in probes:
+        pytest.skip("no Python here that an ordinary user can start (setpriv, python3 >= 3.11)")
+    chosen = probes[account]
+    bare = [*chosen.prefix, "bwrap", "--unshare-all", "--ro-bind", "/", "/", "true"]
+    done = subprocess.run(bare, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"bubblewrap itself does not work here as {account}: {done.stderr}")
+    return chosen

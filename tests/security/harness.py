@@ -1,0 +1,189 @@
+"""One hostile program in one sandbox: a request as JSON on stdin, what happened on stdout.
+
+A process of its own, so that it can be another user, and so that what it inherits (descriptors,
+environment, command line) is known. Imports nothing but e2brun and the standard library.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from e2brun.errors import SandboxError
+from e2brun.sandbox.contract import Limits, Program, SandboxSpec, Upload
+from e2brun.sandbox.local.backend import LocalBackend
+from e2brun.sandbox.local.bubblewrap import Bubblewrap
+from e2brun.sandbox.local.jail import Jail, Jailed
+
+_KEPT = 1024 * 1024  # of each stream; the rest is counted only
+
+
+class Recording:
+    """The real driver, and the pid namespaces of what it started."""
+
+    def __init__(self, bwrap: str | None) -> None:
+        self._driver = Bubblewrap(bwrap)
+        self.name = self._driver.name
+        self.launchers: list[int] = []
+
+    def problem(self) -> Any:
+        return self._driver.problem()
+
+    def facts(self) -> Mapping[str, str]:
+        return self._driver.facts()
+
+    def start(self, jail: Jail, control: int) -> Jailed:
+        jailed = self._driver.start(jail, control)
+        self.launchers.append(jailed.launcher)
+        return jailed
+
+    def namespaces(self) -> set[str]:
+        """The pid namespaces of what lives in the sandboxes now; not our own."""
+        found = {_namespace(pid) for pid in _descendants(self.launchers)}
+        return found - {_namespace(os.getpid()), ""}
+
+
+class Memory(threading.Thread):
+    """The least memory the host had available while it ran."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.before = self.least = _available()
+        self.over = threading.Event()
+
+    def run(self) -> None:
+        while not self.over.wait(0.02):
+            self.least = min(self.least, _available())
+
+    def rise(self) -> int:
+        self.over.set()
+        return self.before - self.least
+
+
+def _available() -> int:
+    with open("/proc/meminfo") as file:
+        for line in file:
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    raise RuntimeError("no MemAvailable")
+
+
+def _namespace(pid: int) -> str:
+    """The pid namespace of a living process; '' for a zombie, which waits for init alone."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            state = file.read().rpartition(b")")[2].split()[0]
+        return "" if state in b"ZX" else os.readlink(f"/proc/{pid}/ns/pid")
+    except OSError:
+        return ""
+
+
+def _descendants(roots: list[int]) -> list[int]:
+    parents: dict[int, list[int]] = {}
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/stat", "rb") as file:
+                parent = int(file.read().rpartition(b")")[2].split()[1])
+        except OSError:
+            continue
+        parents.setdefault(parent, []).append(int(name))
+    found = list(roots)
+    for pid in found:
+        found += parents.get(pid, [])
+    return found
+
+
+def _survivors(namespaces: set[str]) -> int:
+    """Processes still in one of the namespaces two seconds from now, or the last look before."""
+    end = time.monotonic() + 2
+    while True:
+        left = [n for n in os.listdir("/proc") if n.isdigit() and _namespace(int(n)) in namespaces]
+        if not left or time.monotonic() > end:
+            return len(left)
+        time.sleep(0.02)
+
+
+class Stream:
+    """A sink that keeps the beginning and counts all."""
+
+    def __init__(self, namespaces: set[str], driver: Recording) -> None:
+        self.kept, self.total = bytearray(), 0
+        self._namespaces, self._driver = namespaces, driver
+
+    def __call__(self, data: bytes) -> None:
+        if self.total == 0:
+            self._namespaces |= self._driver.namespaces()
+        self.total += len(data)
+        self.kept += data[: max(0, _KEPT - len(self.kept))]
+
+
+def _after(sandbox: Any, operation: list[str]) -> Any:
+    """A file operation on the sandbox after the run: its value, or why it was refused."""
+    kind, path = operation
+    try:
+        if kind == "read":
+            size, kept = 0, b""
+            for piece in sandbox.read_file(path):
+                size += len(piece)
+                kept = (kept + piece)[:1000]
+            return {"size": size, "text": kept.decode(errors="replace")}
+        if kind == "write":
+            sandbox.write_files([Upload(path, b"written by the host")])
+            return {}
+        return {"names": [[e.name, e.kind] for e in sandbox.list_files(path)]}
+    except SandboxError as error:
+        return {"refused": f"{type(error).__name__}: {error}"}
+
+
+def run(request: dict[str, Any]) -> dict[str, Any]:
+    """Run the program of the request and describe how it went."""
+    driver = Recording(request["bwrap"])
+    backend = LocalBackend(cache_directory=request["cache"], driver=driver)
+    spec = SandboxSpec(limits=Limits(**request["limits"]), network=request["network"])
+    sandbox = backend.create(spec)
+    python = sandbox.jail.interpreter.executable
+    files = tuple(Upload(name, text.encode()) for name, text in request["files"].items())
+    argv = tuple(request["argv"]) or (python, "probe.py")
+    program = Program(argv, (Upload("probe.py", request["code"].encode()), *files))
+    namespaces: set[str] = set()
+    stdout, stderr = Stream(namespaces, driver), Stream(namespaces, driver)
+    memory = Memory()
+    memory.start()
+    started = time.monotonic()
+    if request["cell"]:
+        execution = sandbox.run_cell(
+            request["code"], timeout=request["timeout"], stdout=stdout, stderr=stderr
+        )
+    else:
+        execution = sandbox.run_program(
+            program, timeout=request["timeout"], stdout=stdout, stderr=stderr
+        )
+    elapsed = time.monotonic() - started
+    namespaces |= driver.namespaces()
+    after = [_after(sandbox, operation) for operation in request["after"]]
+    backend.close()
+    return {
+        "outcome": str(execution.outcome),
+        "exit_code": execution.exit_code,
+        "signal": execution.signal,
+        "detail": execution.detail,
+        "error": execution.error.name if execution.error else "",
+        "stdout": base64.b64encode(stdout.kept).decode(),
+        "stderr": base64.b64encode(stderr.kept).decode(),
+        "stdout_total": stdout.total,
+        "elapsed": elapsed,
+        "memory_rise": memory.rise(),
+        "namespaces": len(namespaces),
+        "survivors": _survivors(namespaces),
+        "after": after,
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(run(json.load(sys.stdin))))

@@ -1,0 +1,214 @@
+"""The host follows no name that the sandbox controls, and takes home nothing but plain files."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Run
+from tests.security.probing import Probe
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("bwrap") is None, reason="bubblewrap (bwrap) is not installed"
+)
+
+Write = Callable[..., Path]
+_LOCAL = ("exec", "--on", "local")
+
+
+def test_links_lead_nowhere_but_inside(probe: Probe) -> None:
+    secret = probe.directory / "in-and-out-secret"
+    secret.write_text("host-secret")
+    code = f"""
+    import os
+    os.symlink({str(secret)!r}, "link")
+    os.symlink("/etc/passwd", "passwd")
+    os.symlink("/proc/1/environ", "environ")
+    os.symlink("/proc/self/mem", "mem")
+    os.symlink("/proc/1/root{secret}", "root")
+    os.symlink("link2", "link2")
+    os.makedirs("d")
+    os.symlink("/", "d/top")
+    """
+    operations = [
+        ["read", "link"], ["read", "passwd"], ["read", "environ"], ["read", "mem"],
+        ["read", "root"], ["read", "link2"], ["read", f"d/top/{secret}"],
+        ["read", f"../../..{secret}"], ["read", str(secret)], ["write", "link"],
+        ["read", "../../etc/shadow"],
+    ]  # fmt: skip
+    answers = probe(code, after=operations).after
+    assert "host-secret" not in str(answers)
+    assert answers[1]["text"].splitlines()[1].startswith("user:x:1000")
+    assert answers[2].get("text", "") == ""
+    assert [index for index, answer in enumerate(answers) if "text" in answer] in ([1], [1, 2])
+    assert secret.read_text() == "host-secret"
+    # The same names, followed by the host itself, lead to its file.
+    trap = probe.directory / "trap"
+    trap.unlink(missing_ok=True)
+    trap.symlink_to(secret)
+    assert trap.read_text() == "host-secret"
+
+
+def test_only_regular_files_are_opened_and_none_holds_the_host_up(probe: Probe) -> None:
+    code = """
+    import os, socket
+    os.mkfifo("fifo")
+    socket.socket(socket.AF_UNIX).bind("socket")
+    for name in ("zero", "tty", "full", "random", "ptmx", "stdin"):
+        os.symlink(f"/dev/{name}", name)
+    os.mkdir("directory")
+    open("secret", "w").write("x")
+    os.chmod("secret", 0)
+    """
+    names = ["fifo", "socket", "zero", "tty", "full", "random", "ptmx", "stdin", "directory"]
+    operations = [[kind, name] for name in names for kind in ("read", "write")]
+    report = probe(code, after=[*operations, ["read", "probe.py"]])
+    assert all("refused" in answer for answer in report.after[:-1]), report.after
+    assert "text" in report.after[-1]
+    assert report.survivors == 0
+
+
+def test_sparse_and_growing_files_end(probe: Probe) -> None:
+    code = """
+    import os
+    with open("sparse", "wb") as file:
+        file.truncate(400 << 20)
+    try:
+        os.truncate("sparse", 1 << 40)
+    except OSError:
+        pass
+    if os.fork() == 0:
+        os.setsid()
+        with open("growing", "wb") as file:
+            try:
+                while True:
+                    file.write(bytes(1 << 16))
+            except OSError:
+                file.seek(0)
+                while True:
+                    os.pwrite(file.fileno(), b"x", 1 << 20)
+    """
+    report = probe(code, after=[["read", "sparse"], ["read", "growing"]])
+    assert report.after[0]["size"] == 400 << 20
+    assert report.after[1]["size"] <= 512 << 20
+    assert report.survivors == 0
+
+
+def test_names_come_back_as_they_are_and_malformed_ones_end_nothing(probe: Probe) -> None:
+    code = r"""
+    import os
+    os.mkdir("d")
+    for name in (b"a\nb", b"-rf", b"\xff\xfe", b"\x1b]0;x\x07", b"file 3 x", b" ", b"..."):
+        open(b"d/" + name, "w").close()
+    """
+    names = [name for name, _ in probe(code, after=[["list", "d"]]).after[0]["names"]]
+    assert set(names) == {
+        "a\nb", "-rf", "\udcff\udcfe", "\x1b]0;x\x07", "file 3 x", " ", "...",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["a\\nb", "-rf", "\\x1b]0;x", "\\x80"])
+def test_a_fetched_directory_with_a_hostile_name_is_refused(
+    e2brun: Run, script: Write, tmp_path: Path, name: str
+) -> None:
+    path = script(f"import os; os.mkdir('d'); open(b'd/{name}', 'w').write('x')")
+    ran = e2brun(*_LOCAL, "--get", "d", path)
+    assert ran.code == 125
+    assert "not safe to create" in ran.err
+    assert "\x1b]" not in ran.err
+    assert list(tmp_path.glob("d/*")) == []
+
+
+def test_a_fetched_directory_keeps_plain_files_only(
+    e2brun: Run, script: Write, tmp_path: Path
+) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("untouched")
+    (tmp_path / "out" / "sub").mkdir(parents=True)
+    (tmp_path / "out" / "taken").symlink_to(victim)
+    path = script("""
+import os
+os.makedirs("d/sub/deep")
+for name in ("d/taken", "d/sub/x", "d/run"):
+    open(name, "w").write("from inside")
+os.chmod("d/run", 0o6777)
+os.symlink("/etc/passwd", "d/link")
+os.symlink("/", "d/sub/top")
+os.mkfifo("d/fifo")
+""")
+    ran = e2brun(*_LOCAL, "--get", "d:out", path)
+    assert ran.code == 0, ran.err
+    found = {str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*")}
+    assert found == {"taken", "run", "sub", "sub/x", "sub/deep"}
+    assert victim.read_text() == "untouched"
+    assert not (tmp_path / "out" / "taken").is_symlink()
+    mode = (tmp_path / "out" / "run").stat().st_mode
+    assert not mode & (stat.S_ISUID | stat.S_ISGID | stat.S_IWOTH)
+
+
+def test_a_directory_that_became_a_link_on_the_host_is_not_entered(
+    e2brun: Run, script: Write, tmp_path: Path
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "sub").symlink_to(tmp_path / "elsewhere")
+    path = script("import os; os.makedirs('d/sub'); open('d/sub/x', 'w').write('x')")
+    ran = e2brun(*_LOCAL, "--get", "d:out", path)
+    assert ran.code == 125
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_a_fetched_link_brings_what_it_means_inside(
+    e2brun: Run, script: Write, tmp_path: Path
+) -> None:
+    path = script("import os; os.symlink('/etc/passwd', 'out.txt')")
+    ran = e2brun(*_LOCAL, "--get", "out.txt", path)
+    assert ran.code == 0, ran.err
+    assert not (tmp_path / "out.txt").is_symlink()
+    assert (tmp_path / "out.txt").read_bytes() != Path("/etc/passwd").read_bytes()
+
+
+@pytest.mark.parametrize("what", ["os.mkfifo('out')", "os.symlink('/dev/zero', 'out')", "0"])
+def test_what_is_no_file_is_not_fetched_and_said_so(
+    e2brun: Run, script: Write, tmp_path: Path, what: str
+) -> None:
+    ran = e2brun(*_LOCAL, "--get", "out", script(f"import os; {what}"))
+    assert ran.code == 125
+    assert not (tmp_path / "out").exists()
+    assert [p.name for p in tmp_path.iterdir()] == ["prog.py"]  # nor half of it
+
+
+def test_uploads_cannot_be_led_out_by_what_lies_inside(
+    e2brun: Run, script: Write, tmp_path: Path
+) -> None:
+    (tmp_path / "data.txt").write_text("data")
+    path = script("print(open('/tmp/x/data.txt').read(), oct(os.stat('/tmp/x/data.txt').st_mode))"
+                  .replace("print", "import os; print", 1))  # fmt: skip
+    os.chmod(tmp_path / "data.txt", 0o4755)
+    ran = e2brun(*_LOCAL, "--file", "data.txt:../../tmp/x/data.txt", path)
+    assert ran.text.split() == ["data", "0o100755"], ran.err
+
+
+def test_a_link_out_of_an_uploaded_directory_is_left_out(
+    e2brun: Run, script: Write, tmp_path: Path
+) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "ok").write_text("x")
+    (tmp_path / "d" / "secret").symlink_to("/etc/hostname")
+    os.mkfifo(tmp_path / "d" / "fifo")
+    path = script("import os; print(sorted(os.listdir('d')))")
+    ran = e2brun(*_LOCAL, "--file", "d", path)
+    assert ran.text.strip() == "['ok']", ran.err
+
+
+def test_the_probe_of_set_id_bits_would_see_them(tmp_path: Path) -> None:
+    code = "import os; open('x', 'w').close(); os.chmod('x', 0o6777)"
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+    assert (tmp_path / "x").stat().st_mode & stat.S_ISUID

@@ -1,0 +1,223 @@
+"""Whatever way a program takes to memory, 512 MiB is where it ends, and the host hardly notices."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.security.probing import MIB, Probe
+
+_GIB = 1024 * MIB
+# Every way stops by itself at 1.5 GiB, so that a limit that does not hold harms nobody.
+_WAYS = {
+    "in one process": """
+held = []
+while len(held) < 96:
+    held.append(bytearray(16 << 20))
+""",
+    "in many processes": """
+import os, time
+for _ in range(12):
+    if os.fork() == 0:
+        held = bytearray(128 << 20)
+        time.sleep(10)
+        os._exit(0)
+for _ in range(12):
+    os.wait()
+""",
+    "in memory that processes share": """
+import mmap, os
+held = mmap.mmap(-1, 1536 << 20)
+for at in range(0, len(held), 4096):
+    held[at] = 1
+""",
+    "in shared memory dropped from every page table": """
+import mmap
+held = []
+for _ in range(24):
+    block = mmap.mmap(-1, 64 << 20)
+    for at in range(0, len(block), 4096):
+        block[at] = 1
+    block.madvise(mmap.MADV_DONTNEED)
+    held.append(block)
+import time; time.sleep(1)
+""",
+    "half in its own, half in shared memory dropped from every page table": """
+import mmap
+own = [bytearray(64 << 20) for _ in range(7)]
+held = []
+for _ in range(12):
+    block = mmap.mmap(-1, 32 << 20)
+    for at in range(0, len(block), 4096):
+        block[at] = 1
+    block.madvise(mmap.MADV_DONTNEED)
+    held.append(block)
+import time; time.sleep(1)
+""",
+    "in a process whose first thread has ended": """
+import ctypes, threading, time
+def grow():
+    time.sleep(0.1)
+    held = []
+    while len(held) < 96:
+        held.append(bytearray(16 << 20))
+    import os
+    print("got it")
+    os._exit(0)
+threading.Thread(target=grow).start()
+ctypes.CDLL(None).syscall(60, 0)  # exit, of this thread alone (x86_64)
+""",
+    "under the name of a line that says how much it has": """
+import ctypes
+ctypes.CDLL(None).prctl(15, b"RssAnon: 0 kB", 0, 0, 0)
+held = []
+while len(held) < 96:
+    held.append(bytearray(16 << 20))
+""",
+    "in shared memory of which another process shows little": """
+import ctypes, mmap, os, time
+block = mmap.mmap(-1, 1100 << 20)
+if os.fork() == 0:
+    block.resize(4096)
+    time.sleep(8)
+    os._exit(0)
+for at in range(0, len(block), 64 << 20):
+    for page in range(at, min(len(block), at + (64 << 20)), 4096):
+        block[page] = 1
+    block.madvise(mmap.MADV_DONTNEED)
+time.sleep(1)
+""",
+    "in the buffers of sockets": """
+import os, socket, time
+def fill():
+    pairs = []
+    for _ in range(100):
+        for end in socket.socketpair():
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8 << 20)
+            end.setblocking(False)
+            try:
+                while True:
+                    end.send(bytes(65536))
+            except BlockingIOError:
+                pass
+            pairs.append(end)
+    time.sleep(2)
+for _ in range(40):
+    if os.fork() == 0:
+        fill()
+        os._exit(0)
+for _ in range(40):
+    os.wait()
+""",
+    "in mappings, half of them without a page": """
+import ctypes, os, time
+libc = ctypes.CDLL(None)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+at = libc.mmap(None, 60000 * 4096, 1, 0x22, -1, 0)
+for page in range(0, 60000, 2):
+    libc.mprotect(at + page * 4096, 4096, 0)
+for _ in range(60):
+    if os.fork() == 0:
+        time.sleep(4)
+        os._exit(0)
+time.sleep(4)
+""",
+    "in files of /dev/shm and its own": """
+with open("/dev/shm/x", "wb") as file:
+    for _ in range(22):
+        file.write(bytes(16 << 20))
+held = [bytearray(16 << 20) for _ in range(60)]
+""",
+    "in files of the disk, /dev/shm and its own": """
+with open("/tmp/x", "wb") as file:
+    for _ in range(31):
+        file.write(bytes(16 << 20))
+with open("/dev/shm/x", "wb") as file:
+    for _ in range(15):
+        file.write(bytes(16 << 20))
+held = [bytearray(16 << 20) for _ in range(40)]
+""",
+}
+
+
+@pytest.mark.parametrize("way", _WAYS)
+def test_memory_ends_at_its_limit(probe: Probe, way: str) -> None:
+    """All but the plain ones got away at first: seen before MemoryWatch counted what they hide."""
+    report = probe.within(_GIB, _WAYS[way])
+    assert (report.outcome, report.detail) == ("oom", "memory limit 512 MiB"), report
+    assert report.elapsed < 12
+    assert report.survivors == 0
+
+
+@pytest.mark.parametrize("way", ["in one process", "in the buffers of sockets"])
+def test_the_same_program_runs_where_the_limit_is_higher(probe: Probe, way: str) -> None:
+    limits = {"memory": 4 * _GIB, "disk": 2 * _GIB}
+    report = probe(_WAYS[way], limits=limits)
+    assert report.outcome == "ok", report
+    if "sockets" not in way:
+        assert report.memory_rise > _GIB
+
+
+@pytest.mark.parametrize("place", ["/dev/shm", "/tmp", "/home/user", "/var/tmp"])
+def test_no_file_grows_past_the_limit(probe: Probe, place: str) -> None:
+    code = f"""
+    import errno, json, os
+    size = 0
+    try:
+        for number in range(12):
+            with open("{place}/x%d" % number, "wb") as file:
+                for _ in range(8):
+                    size += file.write(bytes(16 << 20))
+        why = ""
+    except OSError as error:
+        why = errno.errorcode[error.errno]
+    print(json.dumps([size >> 20, why]))
+    """
+    report = probe.within(_GIB, code)
+    if (report.outcome, place) != ("oom", "/dev/shm"):  # which is memory as well
+        size, why = report.answer
+        assert size <= 512
+        assert why in {"ENOSPC", "EFBIG"}
+    if place == "/tmp":
+        larger = probe(code, limits={"memory": 4 * _GIB, "disk": 2 * _GIB})
+        assert larger.answer == [1536, ""]
+
+
+def test_memory_without_a_name_cannot_be_had(probe: Probe) -> None:
+    code = """
+    import json, os
+    try:
+        os.memfd_create("x")
+        print(json.dumps("made"))
+    except OSError as error:
+        print(json.dumps(error.strerror))
+    """
+    assert probe(code).answer == "Function not implemented"
+
+
+def test_a_program_with_memory_that_starts_others_is_not_ended(probe: Probe) -> None:
+    """While a child is being started, parent and child show the same memory: once is enough."""
+    code = """
+    import json, subprocess
+    held = bytearray(360 << 20)
+    for _ in range(300):
+        subprocess.run(["/bin/true"], check=True)
+    print(json.dumps(len(held) >> 20))
+    """
+    assert probe(code, timeout=30).answer == 360
+
+
+def test_pages_that_processes_share_are_counted_once(probe: Probe) -> None:
+    code = """
+    import json, os, time
+    held = bytearray(200 << 20)
+    for _ in range(5):
+        pid = os.fork()
+        if pid == 0:
+            time.sleep(1)
+            os._exit(0)
+    time.sleep(1)
+    print(json.dumps(len(held) >> 20))
+    """
+    assert probe(code).answer == 200

@@ -1,0 +1,148 @@
+"""Processes of the host are neither seen nor reached, and nothing new can be built on top."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from textwrap import dedent
+
+import pytest
+
+from tests.security.probing import NO_FILTER, Probe
+
+
+def test_no_process_of_the_host_is_visible_or_can_be_signalled(probe: Probe) -> None:
+    victim = subprocess.Popen([*probe.prefix, "sleep", "60"])
+    code = f"""
+    import json, os
+    seen = sorted(int(name) for name in os.listdir("/proc") if name.isdigit())
+    reached = []
+    for pid in (os.getppid(), {victim.pid}, {os.getpid()}):
+        try:
+            os.kill(pid, 0)
+            reached.append(pid)
+        except OSError:
+            pass
+    found = [
+        pid for pid in seen
+        if b"sleep" in open(f"/proc/{{pid}}/cmdline", "rb").read()
+    ]
+    print(json.dumps([len(seen), [pid for pid in reached if pid > 1], len(found)]))
+    """
+    try:
+        assert probe(code).answer == [2, [], 0]
+        seen, reached, found = probe.outside(code)
+        assert seen > 2
+        assert victim.pid in reached
+        assert found >= 1
+    finally:
+        victim.kill()
+        victim.wait()
+
+
+def test_the_first_process_cannot_be_ended_or_slowed_down_from_inside(probe: Probe) -> None:
+    code = """
+    import json, os, resource, signal
+    done = []
+    for number in range(1, 65):
+        try:
+            os.kill(1, number)
+        except OSError:
+            pass
+    attempts = {
+        "rlimit": lambda: resource.prlimit(1, resource.RLIMIT_NOFILE, (3, 3)),
+        "priority": lambda: os.setpriority(os.PRIO_PROCESS, 1, 19),
+        "scheduler": lambda: os.sched_setscheduler(1, os.SCHED_IDLE, os.sched_param(0)),
+        "parameters": lambda: os.sched_setparam(1, os.sched_param(0)),
+        "affinity": lambda: os.sched_setaffinity(1, {0}),
+    }
+    for name, attempt in attempts.items():
+        try:
+            attempt()
+        except OSError:
+            continue
+        done.append(name)
+    print(json.dumps(done))
+    """
+    report = probe(code, after=[["read", "probe.py"]])
+    assert report.answer == []
+    assert report.after[0]["size"] > 0
+    assert "rlimit" in probe(code, weak=NO_FILTER).answer
+
+
+def test_no_process_can_trace_or_read_another(probe: Probe) -> None:
+    code = """
+    import ctypes, json, os, time
+    libc = ctypes.CDLL(None, use_errno=True)
+    pid = os.fork()
+    if pid == 0:
+        time.sleep(5)
+        os._exit(0)
+    attached = libc.ptrace(16, pid, 0, 0)
+    os.kill(pid, 9)
+    print(json.dumps(attached))
+    """
+    assert probe(code).answer == -1
+    assert probe(code, weak=NO_FILTER).answer == 0
+
+
+@pytest.mark.parametrize("tool", ["unshare -U true", "unshare -r true", "bwrap --ro-bind / / true"])
+def test_no_namespace_can_be_made_inside(probe: Probe, tool: str) -> None:
+    code = f"""
+    import json, subprocess
+    done = subprocess.run({tool!r}.split(), capture_output=True)
+    print(json.dumps(done.returncode))
+    """
+    assert probe(code).answer != 0
+    assert probe.outside(code) == 0
+
+
+def test_set_user_id_programs_give_no_rights(probe: Probe) -> None:
+    code = """
+    import glob, json, os, stat, subprocess
+    programs = [
+        path for path in glob.glob("/usr/bin/*") if os.stat(path).st_mode & stat.S_ISUID
+    ] if os.path.isdir("/usr/bin") else []
+    rights = []
+    for path in programs:
+        child = subprocess.Popen([path], stdin=-1, stdout=-1, stderr=-1)
+        try:
+            status = open(f"/proc/{child.pid}/status").read()
+            rights += [path] if "Uid:\\t1000\\t1000" not in status else []
+        except OSError:
+            pass
+        child.kill()
+        child.wait()
+    print(json.dumps(rights))
+    """
+    assert probe(code).answer == []
+
+
+def test_a_core_dump_wakes_no_helper_of_the_host(probe: Probe) -> None:
+    """A size limit of 1 is the only one at which the kernel starts no core_pattern program,
+    which would run as root outside (core(5)); 0 does not do, and must not be had."""
+    code = """
+    import json, resource
+    for limits in ((0, 0), (0, 1)):
+        try:
+            resource.setrlimit(resource.RLIMIT_CORE, limits)
+        except (OSError, ValueError):
+            pass
+    print(json.dumps(resource.getrlimit(resource.RLIMIT_CORE)))
+    """
+    assert probe(code).answer == [1, 1]
+    assert probe(code, weak=NO_FILTER).answer == [0, 0]
+
+
+def test_there_is_no_terminal_to_type_into(probe: Probe) -> None:
+    code = """
+    import json, os
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR))
+        print(json.dumps(True))
+    except OSError:
+        print(json.dumps(False))
+    """
+    assert probe(code).answer is False
+    typed = f"import pty; pty.spawn(['python3', '-c', {dedent(code)!r}])"
+    assert probe.outside(typed) is True

@@ -1,0 +1,140 @@
+"""If hostile code ever spoke in the agent's name: the host believes little and waits briefly."""
+
+from __future__ import annotations
+
+import array
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+
+import pytest
+
+from e2brun.errors import SandboxLost
+from e2brun.sandbox.local.control import Control, Done, Exited, Failed, Hello
+from e2brun.sandbox.local.jail import Jailed
+
+
+@dataclass
+class Peer:
+    """The host's control, and its other end in hostile hands."""
+
+    control: Control
+    agent: socket.socket
+
+    def says(self, message: bytes) -> None:
+        self.agent.send(message)
+
+
+@pytest.fixture
+def peer() -> Iterator[Peer]:
+    control = Control()
+    agent = socket.socket(fileno=os.dup(control.agent_end()))
+    complaints = os.open(os.devnull, os.O_RDONLY)
+    control.attach(Jailed(0, complaints))
+    agent.send(b"hello")
+    control.greet()
+    yield Peer(control, agent)
+    agent.close()
+    control.close()
+    os.close(complaints)
+
+
+def _talk_at(control: Control) -> None:
+    for _ in range(100):
+        control.request("write", data=bytes(90_000))
+
+
+def _descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"\xff", b"hello\0x", b"exit", b"exit\0", b"exit\0a\0b\0c\0d", b"exit\0" + b"9" * 5000,
+        b"exit\0" + b"9" * 5000 + b"\x000\x000\x000", b"started\x001", b"done\0", b"done\x001\x002",
+        b"failed\x001", b"\0" * 8192, b"{}", b"exit\x001\x001.5\x000\x000", b"x" * 100_000,
+        b"exit\x00\xd9\xa1\xff\x000\x000\x000",
+    ],
+)  # fmt: skip
+def test_a_malformed_report_means_that_the_sandbox_is_lost(peer: Peer, message: bytes) -> None:
+    peer.says(message)
+    with pytest.raises(SandboxLost):
+        peer.control.receive(1)
+
+
+def test_reports_are_cut_to_what_they_may_say(peer: Peer) -> None:
+    peer.says(b"exit\x007\x00-1\x001000\x000")
+    assert peer.control.receive(1) == Exited(7, 255, 1000 & 0x7F)
+    peer.says(b"failed\x007\x0013\x00" + b"\xff\x1b]0;x\x07" * 900)
+    report = peer.control.receive(1)
+    assert isinstance(report, Failed)
+    assert len(report.text) < 8192
+
+
+def test_the_pid_is_the_kernel_s_word_not_the_agent_s(peer: Peer) -> None:
+    peer.says(b"hello")
+    assert peer.control.receive(1) == Hello(os.getpid())
+    forged = (socket.SOL_SOCKET, 2, array.array("i", [os.getppid(), 4242, 4242]))
+    if os.geteuid() != 0:  # root may lie about itself; nothing in a sandbox is root
+        with pytest.raises(PermissionError):
+            peer.agent.sendmsg([b"hello"], [forged])
+
+
+def test_descriptors_that_nobody_asked_for_are_closed(peer: Peer) -> None:
+    read, write = os.pipe()
+    before = _descriptors()
+    for _ in range(20):
+        peer.agent.sendmsg(
+            [b"done\x001"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [write] * 50))]
+        )
+        with suppress(SandboxLost):
+            peer.control.receive(1)
+    assert _descriptors() == before
+    os.close(read)
+    os.close(write)
+
+
+def test_a_flood_of_reports_does_not_outlast_the_deadline(peer: Peer) -> None:
+    over = threading.Event()
+
+    def flood() -> None:
+        with suppress(OSError):
+            while not over.is_set():
+                peer.says(b"done\x009")
+
+    thread = threading.Thread(target=flood)
+    thread.start()
+    started = time.monotonic()
+    try:
+        with pytest.raises(SandboxLost, match="did not answer"):
+            peer.control.wait_for(1, 0.5)
+        assert time.monotonic() - started < 2
+    finally:
+        over.set()
+        peer.control.close()
+        thread.join()
+
+
+def test_reports_about_other_requests_answer_nothing(peer: Peer) -> None:
+    peer.says(b"done\x002")
+    peer.says(b"exit\x003\x000\x000\x000")
+    peer.says(b"done\x001")
+    assert peer.control.wait_for(1, 1) == Done(1)
+
+
+def test_an_agent_that_stops_reading_does_not_hold_the_host_up(peer: Peer) -> None:
+    started = time.monotonic()
+    with pytest.raises(SandboxLost):
+        _talk_at(peer.control)
+    assert time.monotonic() - started < 15
+
+
+def test_an_agent_that_hangs_up_is_noticed(peer: Peer) -> None:
+    peer.agent.close()
+    with pytest.raises(SandboxLost):
+        peer.control.receive(1)
