@@ -136,4 +136,5 @@ def test_a_reader_that_stops_reading_keeps_no_program_past_its_time(tmp_path: Pa
     time.sleep(1 + _SECONDS)
     assert not any("flood.py" in line for line in _descendants(process.pid))
     process.stdout.read()
+    process.stdout.close()
     assert process.wait(10) == 124
