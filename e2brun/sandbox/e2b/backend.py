@@ -182,8 +182,8 @@ class E2BBackend:
 
 def _check(spec: SandboxSpec) -> None:
     if spec.python is not None:
-        message = "another Python for an E2B sandbox"
+        message = "an E2B sandbox takes no --python"
         raise Unsupported(message, hint="Name a template that has it, or run with --on local.")
     if spec.limits != Limits():
-        message = "limits for an E2B sandbox"
+        message = "an E2B sandbox takes no --memory, --disk or --processes"
         raise Unsupported(message, hint=FIXED_LIMITS)
