@@ -40,7 +40,8 @@ def _leave(code: int) -> NoReturn:
         except BrokenPipeError:
             pass  # nobody listens
         except (OSError, ValueError):
-            code = code or _BROKEN
+            if stream is sys.stdout:  # a full stderr is no reason to fail what went well
+                code = code or _BROKEN
     os._exit(code)
 
 

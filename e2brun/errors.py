@@ -1,15 +1,15 @@
 """Every failure that is ours: meaning, exit code, remedy. What the user's code did is data.
 
-    E2brunError              125
-    ├── UsageError             2   the command line, a setting or an input file is wrong
-    └── SandboxError         125   the sandbox or its provider failed us
-        ├── SandboxUnavailable     no sandbox could be started; the code never ran
-        ├── AuthenticationFailed   the key is missing or rejected
-        ├── RateLimited            the provider said "not now", and went on saying so
-        ├── SandboxLost            the sandbox went away under an operation
-        ├── FileTransferFailed     a file could not be written, read or listed
-        ├── InstallFailed          packages could not be installed
-        └── Unsupported            this backend cannot do what was asked
+E2brunError              125
+├── UsageError             2   the command line, a setting or an input file is wrong
+└── SandboxError         125   the sandbox or its provider failed us
+    ├── SandboxUnavailable     no sandbox could be started; the code never ran
+    ├── AuthenticationFailed   the key is missing or rejected
+    ├── RateLimited            the provider said "not now", and went on saying so
+    ├── SandboxLost            the sandbox went away under an operation
+    ├── FileTransferFailed     a file could not be written, read or listed
+    ├── InstallFailed          packages could not be installed
+    └── Unsupported            this backend cannot do what was asked
 """
 
 

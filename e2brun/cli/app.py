@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import signal
 from typing import Annotated
 
 import typer
 
 from e2brun.cli.exec import exec_command
-from e2brun.errors import UsageError
+from e2brun.errors import E2brunError, UsageError
 
 app = typer.Typer(
     name="e2brun",
@@ -66,13 +68,22 @@ def run() -> int:
         # exception has two classes, and one look.
         explain = getattr(error, "format_message", None)
         if explain is None:
-            raise
+            return _unwritable(error)
         message = str(explain())
         if type(error).__name__ == "NoArgsIsHelpError":
             typer.echo(message, err=True)
             return UsageError.exit_code
         raise _usage_error(message) from error
     return code if isinstance(code, int) else 0
+
+
+def _unwritable(error: Exception) -> int:
+    """The exit code where printing help or a version failed; anything else is raised again."""
+    if isinstance(error, BrokenPipeError):
+        return 128 + signal.SIGPIPE
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EIO, errno.EBADF}:
+        raise E2brunError(f"cannot write to standard output: {error.strerror}") from error
+    raise error
 
 
 def _usage_error(message: str) -> UsageError:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import sys
 from contextlib import suppress
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING
 
+from e2brun.cli.guard import complain, say
 from e2brun.errors import E2brunError
-from e2brun.report.streams import FdWriter, LogLines, OutputStream, writer_for
+from e2brun.report.streams import FdWriter, LogLines, OutputStream, same_file, writer_for
 from e2brun.sandbox.contract import Execution, Outcome, Result, Sandbox
 from e2brun.sandbox.diagnosis import TAIL, explained
 from e2brun.sandbox.job import Outputs
@@ -37,6 +38,7 @@ class Console:
         self._logs: LogLines | None = None
         self._stderr_tail = b""
         self._heard = [0, 0]  # how much of the kept text earlier cells had
+        self._started: float | None = None
 
     def configure(self, settings: Settings) -> None:
         """Take over how to speak; until then nobody has said otherwise."""
@@ -46,6 +48,7 @@ class Console:
 
     def outputs(self, *, keep: bool = False) -> Outputs:
         """Where a run's output goes as it comes."""
+        self._started = monotonic()
         forward = (None, None) if self._as_json else self._writers
         if self._as_json:
             self._logs = LogLines(self._limit)
@@ -62,12 +65,10 @@ class Console:
     def notice(self, line: str) -> None:
         """One line of ours, unless `--quiet`."""
         if not self._quiet:
-            self._say(f"e2brun: {line}")
+            say(f"e2brun: {line}")
 
     def complain(self, error: E2brunError) -> None:
         """An error that is not the end of everything; said even with `--quiet`."""
-        from e2brun.cli.guard import complain
-
         complain(error)
 
     def save_results(self, execution: Execution, directory: Path) -> None:
@@ -90,6 +91,8 @@ class Console:
                 writer.finish()
         self._show_error(execution)
         if not self._quiet:
+            if self._in_mid_line():
+                self._write(2, b"\n")
             self._close(execution)
         return execution
 
@@ -111,9 +114,16 @@ class Console:
         return error.exit_code
 
     def interrupted(self, why: Interrupted) -> None:
-        """A signal ended us: with `--json` there is a document all the same."""
+        """A signal ended us: there is a document, or a closing line, all the same."""
+        elapsed = 0.0 if self._started is None else monotonic() - self._started
+        execution = Execution(Outcome.KILLED, execution_time=elapsed, detail=str(why))
+        execution = explained(execution, b"")
         if self._as_json:
-            self._print_document(explained(Execution(Outcome.KILLED, detail=str(why)), b""))
+            self._print_document(execution)
+        elif not self._quiet:
+            if os.isatty(2):
+                self._write(2, b"\n")  # after the terminal's own ^C
+            self._close(execution)
 
     def _print_document(self, execution: Execution) -> None:
         from e2brun.report.execution_json import execution_document
@@ -156,7 +166,7 @@ class Console:
 
         if text := text_of([result]):
             with suppress(BrokenPipeError):
-                self._stdout(text.encode("utf-8", "replace") + b"\n")
+                self._stdout.show(text.encode("utf-8", "replace") + b"\n")
 
     def _show_error(self, execution: Execution) -> None:
         """The traceback of a cell, which (unlike a program's) is not in its stderr."""
@@ -170,13 +180,9 @@ class Console:
     def _close(self, execution: Execution) -> None:
         from e2brun.report.closing import print_closing
 
-        if os.isatty(2) and not (
-            self._stderr.ends_line and (self._stdout.ends_line or not os.isatty(1))
-        ):
-            self._write(2, b"\n")
         error = execution.error
         if error is not None and error.hint:
-            self._say(f"e2brun: {error.hint}")
+            say(f"e2brun: {error.hint}")
         print_closing(
             execution,
             sandbox_id=self._sandbox_id,
@@ -185,14 +191,13 @@ class Console:
             color=self._color,
         )
 
-    def _say(self, line: str) -> None:
-        from e2brun.report.safe import one_line
-
-        print(one_line(line, 4000), file=sys.stderr, flush=True)  # noqa: T201
+    def _in_mid_line(self) -> bool:
+        """Whether a line of ours would go on where the program's last one stopped."""
+        return not (self._stderr.ends_line and (self._stdout.ends_line or not same_file(1, 2)))
 
     def _write(self, descriptor: int, data: bytes) -> None:
         with suppress(BrokenPipeError):  # nobody listens any more; the exit code still says it
-            writer_for(descriptor, is_terminal=False, github=False)(data)
+            FdWriter(descriptor)(data)
 
 
 def _writers(*, github: bool) -> tuple[FdWriter, FdWriter]:

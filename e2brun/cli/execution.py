@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from e2brun.cli.guard import Interrupted
 from e2brun.errors import E2brunError, SandboxError
 from e2brun.sandbox import job as jobs
-from e2brun.sandbox.contract import Execution, Outcome
+from e2brun.sandbox.contract import CodeError, Execution, Outcome
 from e2brun.sandbox.select import choose
 from e2brun.settings import Flag, Settings, load_settings
 
@@ -116,19 +116,44 @@ def _run(request: Request, voice: _Voice) -> int:
 def _report(request: Request, job: jobs.Job, console: Console, ran: jobs.Ran) -> int:
     """Everything the user is told, before the sandbox is ended: ending it costs no time here."""
     _hint_about_arguments(request, ran.execution, console.notice)
-    if request.output is not None and job.notebook is not None:
-        from e2brun.sandbox.notebook import executed_notebook
-
-        Path(request.output).write_bytes(executed_notebook(job.notebook, ran.cells))
-    if request.on_result is not None:
-        console.save_results(ran.execution, Path(request.on_result))
+    for write in (_write_notebook, _save_results):
+        try:
+            write(request, job, console, ran)
+        except E2brunError as error:
+            ran.failures.append(error)
+    for line in ran.left_out:
+        console.notice(f"left out of {line}")
     for failure in ran.failures:
         console.complain(failure)
-    execution = console.finished(ran.execution, fetched=ran.fetched)
+    execution = console.finished(_with_failure(ran), fetched=ran.fetched)
     if job.keep:
         console.notice(f"kept: {ran.sandbox_id} lives on for at most {job.spec.lifetime:g} s")
     code = exit_code(execution)
     return _BROKEN if code == 0 and ran.failures else code
+
+
+def _write_notebook(request: Request, job: jobs.Job, _: Console, ran: jobs.Ran) -> None:
+    if request.output is None or job.notebook is None:
+        return
+    from e2brun.sandbox.notebook import executed_notebook
+
+    try:
+        Path(request.output).write_bytes(executed_notebook(job.notebook, ran.cells))
+    except OSError as error:
+        raise E2brunError(f"--output {request.output}: {error.strerror}") from error
+
+
+def _save_results(request: Request, _: jobs.Job, console: Console, ran: jobs.Ran) -> None:
+    if request.on_result is not None:
+        console.save_results(ran.execution, Path(request.on_result))
+
+
+def _with_failure(ran: jobs.Ran) -> Execution:
+    """A run that went well, but whose files did not all arrive, has an error to tell of."""
+    if not ran.failures or ran.execution.outcome is not Outcome.OK:
+        return ran.execution
+    failure = ran.failures[0]
+    return replace(ran.execution, error=CodeError(type(failure).__name__, str(failure), ""))
 
 
 def exit_code(execution: Execution) -> int:

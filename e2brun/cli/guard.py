@@ -68,8 +68,12 @@ def _interrupt(number: int, _frame: FrameType | None) -> None:
     # Once is enough: what follows is tidying up, which a second Ctrl-C must not cut short.
     for ending in _ENDING:
         signal.signal(ending, signal.SIG_IGN)
+
     # Should a library swallow the exception, or tidying hang, we end all the same: local
     # sandboxes die with this process, and the guardian sees to those in the cloud.
-    signal.signal(signal.SIGALRM, lambda *_: os._exit(128 + number))
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        os._exit(128 + number)
+
+    signal.signal(signal.SIGALRM, leave)
     signal.setitimer(signal.ITIMER_REAL, _TIDYING_SECONDS)
     raise Interrupted(number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,20 +19,26 @@ if TYPE_CHECKING:
 
 _LIFETIME_MARGIN = 60.0  # for starting, files, packages; after that a forgotten sandbox ends
 _KEEP_LIFETIME = 3600.0
+_START_LIMIT = 128 * 1024
 
 
 def prepare(request: Request, settings: Settings, notice: Callable[[str], None]) -> Job:
     """Read and check it all. Raises UsageError."""
     source = _source(request)
     _check_together(request, source, settings)
+    _check_places(request)
+    if request.cell or request.code is not None:
+        source.text()
     notebook = _notebook(source)
     uploads = _uploads(request, notice)
     python, requirements = _packages(request, settings, source, notebook, uploads)
+    environment = _environment(request)
+    _check_size(request, environment)
     lifetime = settings.timeout + _LIFETIME_MARGIN
     spec = SandboxSpec(
         template=settings.template,
         lifetime=max(lifetime, _KEEP_LIFETIME) if request.keep else lifetime,
-        env=_environment(request),
+        env=environment,
         network=settings.network,
         install=requirements,
         limits=Limits(settings.memory, settings.processes, settings.disk),
@@ -86,6 +93,26 @@ def _check_together(request: Request, source: sources.Source, settings: Settings
         )
 
 
+def _check_places(request: Request) -> None:
+    """Where results are to go: before the run, not after an hour of it."""
+    for option, place in (
+        ("--cwd", request.cwd),
+        ("--output", request.output),
+        ("--on-result", request.on_result),
+        *(("--get", word) for word in request.get),
+    ):
+        if place == "":
+            raise UsageError(f"{option}: the name is empty")
+    if request.output is not None:
+        output = Path(request.output)
+        if os.path.isdir(output) or not os.path.isdir(output.parent):  # noqa: PTH112  # raises nothing
+            raise UsageError(f"--output {request.output}: no such place for a file")
+    if request.on_result is not None:
+        directory = request.on_result
+        if os.path.lexists(directory) and not os.path.isdir(directory):  # noqa: PTH112
+            raise UsageError(f"--on-result {directory}: not a directory")
+
+
 def _notebook(source: sources.Source) -> Notebook | None:
     if source.kind is not sources.Kind.NOTEBOOK or source.path is None:
         return None
@@ -110,8 +137,22 @@ def _environment(request: Request) -> Mapping[str, str]:
     environment: dict[str, str] = {}
     for name in request.env_files:
         environment.update(parse_env_file(Path(name)))
-    environment.update(parse_env_assignment(word) for word in request.env)
+    try:
+        environment.update(parse_env_assignment(word) for word in request.env)
+    except UsageError as error:
+        raise UsageError(f"--env: {error}") from error
     return environment
+
+
+def _check_size(request: Request, environment: Mapping[str, str]) -> None:
+    """What a program is started with has to fit one message to the sandbox."""
+    words = (*request.arguments, *environment, *environment.values())
+    size = sum(len(word.encode("utf-8", "surrogatepass")) + 5 for word in words)
+    if size > _START_LIMIT:
+        raise UsageError(
+            f"the arguments and variables are too long: {size} bytes, at most {_START_LIMIT}",
+            hint="Write them to a file and give the program that: --file, or stdin with -i.",
+        )
 
 
 def _packages(

@@ -9,6 +9,7 @@ from typing import TextIO
 
 from e2brun.report.safe import one_line
 from e2brun.sandbox.contract import Execution, Outcome
+from e2brun.sandbox.diagnosis import EXIT_CODE
 
 _COLORS = {Outcome.OK: "green", Outcome.ERROR: "red"}
 _ASCII = str.maketrans({"·": "-", "…": "..."})
@@ -47,7 +48,7 @@ def print_closing(
     if stream is None:  # pyright: ignore[reportUnnecessaryComparison] # started with 2>&-
         return
     line = closing_line(execution, sandbox_id, backend, truncated)
-    with suppress(BrokenPipeError):  # nobody listens any more; the exit code still says it
+    with suppress(OSError):  # nobody listens any more; the exit code still says it
         if color and stream.isatty():
             _draw(line, execution.outcome, stream)
         else:
@@ -81,7 +82,7 @@ def _ending(execution: Execution) -> str:
     outcome, detail = execution.outcome, one_line(execution.detail)
     match outcome:
         case Outcome.OK:
-            return "ok"
+            return "ok" if execution.error is None else "ok, but see above (exit code 125)"
         case Outcome.ERROR:
             return _error(execution)
         case Outcome.TIMEOUT if detail.startswith("time limit "):
@@ -92,11 +93,12 @@ def _ending(execution: Execution) -> str:
 
 def _error(execution: Execution) -> str:
     reasons: list[str] = []
-    if execution.error is not None:
-        reasons.append(one_line(execution.error.name, 80))
+    raised = execution.error.name if execution.error is not None else EXIT_CODE
+    if raised != EXIT_CODE:
+        reasons.append(one_line(raised, 80))
     if execution.signal:
         reasons.append(_signal_name(execution.signal))
-    if execution.exit_code is not None and execution.error is None:
+    if execution.exit_code is not None and raised == EXIT_CODE:
         reasons.append(f"exit code {execution.exit_code}")
     return f"error ({', '.join(reasons)})" if reasons else "error"
 

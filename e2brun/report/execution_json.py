@@ -34,7 +34,8 @@ def execution_document(
     return _document(
         origin,
         outcome=execution.outcome.value,
-        success=execution.outcome is Outcome.OK,
+        # An error beside `ok` is ours: the code ran well, a file it left could not be fetched.
+        success=execution.outcome is Outcome.OK and execution.error is None,
         exit_code=execution.exit_code,
         signal=execution.signal,
         stdout=stdout.text(),

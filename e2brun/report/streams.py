@@ -30,6 +30,13 @@ class OutputStream:
 
     def __call__(self, data: bytes) -> None:
         """Take the next bytes. Raises BrokenPipeError as `forward` does, then and ever after."""
+        self._take(data, self._kept)
+
+    def show(self, data: bytes) -> None:
+        """Write what is shown among the output but no part of it: a cell's value. Not kept."""
+        self._take(data, None)
+
+    def _take(self, data: bytes, kept: bytearray | None) -> None:
         if self._limit:
             room = self._limit - self._passed
             if len(data) > room:
@@ -39,8 +46,8 @@ class OutputStream:
             return
         self._passed += len(data)
         self.ends_line = data.endswith(b"\n")
-        if self._kept is not None:
-            self._kept += data
+        if kept is not None:
+            kept += data
         if self._forward is not None:
             self._hand_on(self._forward, data)
 
@@ -188,7 +195,7 @@ def writer_for(
     terminal = TerminalFilter() if is_terminal else None
     if not github:
         return FdWriter(fd, terminal)
-    if beside is None or beside.github is None or not _same_file(fd, beside.fd):
+    if beside is None or beside.github is None or not same_file(fd, beside.fd):
         return FdWriter(fd, terminal, GithubFilter())
     from threading import Lock
 
@@ -196,7 +203,8 @@ def writer_for(
     return FdWriter(fd, terminal, beside.github, beside.lock)
 
 
-def _same_file(one: int, other: int) -> bool:
+def same_file(one: int, other: int) -> bool:
+    """Whether both descriptors lead to the same file, terminal or pipe."""
     try:
         return os.path.sameopenfile(one, other)
     except OSError:  # one is closed

@@ -8,6 +8,7 @@ from dataclasses import replace
 from e2brun.sandbox.contract import CodeError, Execution, Outcome
 
 TAIL = 16 * 1024  # bytes of stderr that are kept for this
+EXIT_CODE = "ExitCode"  # the name of an error of which no more is known
 
 _HEADER = "Traceback (most recent call last):"
 _LAST_LINE = re.compile(r"^([A-Za-z_][\w.]*)(?:: (.*))?$")
@@ -18,15 +19,16 @@ _HINTS: tuple[tuple[str, str], ...] = (
     (r"can't start new thread|Resource temporarily unavailable|fork: retry",
      "The limit on processes and threads was reached: raise it with --processes."),
     (r"Too many open files", "The limit on open files was reached (256)."),
-    (r"EOF when reading a line", "The program has no input: pass yours on with -i."),
+    (r"EOF when reading a line",
+     "There is no more input: a program in a file gets yours with -i."),
     (r"Temporary failure in name resolution|Network is unreachable|Name or service not known"
      r"|EAI_AGAIN|ENETUNREACH",
      "There is no network in the sandbox: allow it with --network."),
     (r"File size limit exceeded", "The disk limit was reached: raise it with --disk."),
 )  # fmt: skip
 _OUTCOMES = {
-    Outcome.TIMEOUT: ("Timeout", "Raise it with --timeout."),
-    Outcome.OOM: ("OutOfMemory", "Raise it with --memory."),
+    Outcome.TIMEOUT: ("Timeout", "The time limit was reached: raise it with --timeout."),
+    Outcome.OOM: ("OutOfMemory", "The memory limit was reached: raise it with --memory."),
     Outcome.KILLED: ("Killed", None),
     Outcome.LOST: ("SandboxLost", "The sandbox went away: run again; nothing is known."),
     Outcome.INFRASTRUCTURE: ("Infrastructure", "Run `e2brun doctor`."),
@@ -45,7 +47,7 @@ def explained(execution: Execution, stderr_tail: bytes) -> Execution:
         return replace(execution, error=CodeError(name, execution.detail, "", hint))
     text = stderr_tail.decode(errors="replace")
     error = _raised(text) or CodeError(
-        "ExitCode", execution.detail or f"exit code {execution.exit_code}", ""
+        EXIT_CODE, execution.detail or f"exit code {execution.exit_code}", ""
     )
     return replace(execution, error=replace(error, hint=hint_for(text[-2000:])))
 

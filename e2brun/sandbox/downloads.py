@@ -15,23 +15,25 @@ from secrets import token_hex
 from e2brun.errors import FileTransferFailed
 from e2brun.sandbox.contract import Sandbox
 
-FILE_LIMIT = 16 * 1024**3
+SIZE_LIMIT = 16 * 1024**3  # of one file, and of all files of a directory together
 _DEPTH_LIMIT = 32
 _FILES_LIMIT = 50_000
 _NOFOLLOW_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def fetch(sandbox: Sandbox, argument: str) -> Path:
-    """Bring one file or directory here and say where it is. Raises FileTransferFailed."""
+def fetch(sandbox: Sandbox, argument: str) -> tuple[Path, int]:
+    """Bring one file or directory here; where it is, and how many links, FIFOs and devices in
+    it were left out. Raises FileTransferFailed."""
     remote, local = _split(argument)
     target = Path(local or Path(remote).name or "download")
-    if target.is_dir() and not _is_directory(sandbox, remote):
-        target = target / Path(remote).name
+    tree = _Tree(sandbox)
     try:
         if _is_directory(sandbox, remote):
             target.mkdir(parents=True, exist_ok=True)
-            _Tree(sandbox).fetch(remote, target)
+            tree.fetch(remote, target)
         else:
+            if target.is_dir() or (local or "").endswith("/"):
+                target /= Path(remote).name
             target.parent.mkdir(parents=True, exist_ok=True)
             directory = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
@@ -40,7 +42,7 @@ def fetch(sandbox: Sandbox, argument: str) -> Path:
                 os.close(directory)
     except OSError as error:
         raise FileTransferFailed(f"{target}: {error.strerror}") from error
-    return target
+    return target, tree.left_out
 
 
 def _split(argument: str) -> tuple[str, str | None]:
@@ -49,17 +51,11 @@ def _split(argument: str) -> tuple[str, str | None]:
 
 
 def _is_directory(sandbox: Sandbox, remote: str) -> bool:
-    name = remote.rstrip("/")
-    if name in {"", ".", "~"}:
-        return True
-    parent, _, last = name.rpartition("/")
-    if not parent:
-        parent = "/" if name.startswith("/") else "~"
     try:
-        entries = sandbox.list_files(parent)
+        sandbox.list_files(remote)
     except FileTransferFailed:
-        return False  # reading it will say what is wrong
-    return any(entry.name == last and entry.kind == "directory" for entry in entries)
+        return False  # a file, or reading it will say what is wrong
+    return True
 
 
 class _Tree:
@@ -68,6 +64,8 @@ class _Tree:
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
         self._files = 0
+        self._room = SIZE_LIMIT
+        self.left_out = 0
 
     def fetch(self, remote: str, target: Path) -> None:
         directory = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -86,9 +84,12 @@ class _Tree:
             _check_name(entry.name)
             inside = f"{remote}/{entry.name}"
             if entry.kind == "file":
-                _save(self._sandbox.read_file(inside), directory, entry.name)
+                pieces = self._sandbox.read_file(inside)
+                self._room -= _save(pieces, directory, entry.name, self._room)
             elif entry.kind == "directory":
                 self._fetch_directory(inside, directory, entry.name, depth)
+            else:
+                self.left_out += 1
 
     def _fetch_directory(self, remote: str, parent: int, name: str, depth: int) -> None:
         with suppress(FileExistsError):  # opened below, unless it is a link
@@ -111,8 +112,11 @@ def _shown(name: str) -> str:
     return ascii(name if len(name) <= 80 else f"{name[:79]}…")
 
 
-def _save(pieces: Iterator[bytes], directory: int, name: str) -> None:
-    """Write beside the final place and rename: no half file, no link followed, plain mode."""
+def _save(pieces: Iterator[bytes], directory: int, name: str, room: int = SIZE_LIMIT) -> int:
+    """Write beside the final place and rename: no half file, no link followed, plain mode.
+
+    Returns its size. A sparse file has one that its disk limit does not bound: `room` does.
+    """
     temporary = f".e2brun-{token_hex(8)}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     file = os.open(temporary, flags, 0o666, dir_fd=directory)
@@ -121,8 +125,8 @@ def _save(pieces: Iterator[bytes], directory: int, name: str) -> None:
         try:
             for piece in pieces:
                 size += len(piece)
-                if size > FILE_LIMIT:
-                    raise FileTransferFailed(f"{_shown(name)}: larger than {FILE_LIMIT} bytes")
+                if size > room:
+                    raise FileTransferFailed(f"{_shown(name)}: more than {SIZE_LIMIT} bytes in all")
                 view = memoryview(piece)
                 while view:
                     view = view[os.write(file, view) :]
@@ -132,3 +136,4 @@ def _save(pieces: Iterator[bytes], directory: int, name: str) -> None:
     except BaseException:
         os.unlink(temporary, dir_fd=directory)
         raise
+    return size

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from e2brun.errors import FileTransferFailed
+from e2brun.errors import E2brunError, FileTransferFailed, SandboxError
 from e2brun.sandbox.contract import (
     Execution,
     Outcome,
@@ -61,7 +61,8 @@ class Ran:
     sandbox_id: str
     template: str
     fetched: list[Path] = field(default_factory=list["Path"])
-    failures: list[FileTransferFailed] = field(default_factory=list[FileTransferFailed])
+    left_out: list[str] = field(default_factory=list[str])  # of what was fetched, and why
+    failures: list[E2brunError] = field(default_factory=list[E2brunError])
     cells: list[CellRun] = field(default_factory=list["CellRun"])
 
 
@@ -75,7 +76,7 @@ def run(job: Job, sandbox: Sandbox, outputs: Outputs) -> Ran:
         ran.execution = _run_notebook(job, job.notebook, sandbox, outputs, ran.cells)
     elif job.as_cell:
         _prepare_cells(job, sandbox)
-        ran.execution = _run_cell(sandbox, job.source.content, job.timeout, outputs)
+        ran.execution = _run_cell(sandbox, job.source.text(), job.timeout, outputs)
     else:
         ran.execution = sandbox.run_program(
             program(job), timeout=job.timeout, stdout=outputs.stdout, stderr=outputs.stderr
@@ -97,7 +98,7 @@ def program(job: Job) -> Program:
             Upload(source.inside, source.content, executable=source.kind is Kind.SHELL),
         )
     return Program(
-        source.argv(job.arguments),
+        source.argv(job.arguments, job.cwd),
         files,
         cwd=job.cwd,
         stdin=job.stdin if source.path is not None else source.content,
@@ -110,13 +111,13 @@ def _prepare_cells(job: Job, sandbox: Sandbox) -> None:
     if job.cwd is not None:
         silent = Outputs(lambda _: None, lambda _: None)
         code = f"__import__('os').chdir(__import__('os').path.expanduser({job.cwd!r}))"
-        if _run_cell(sandbox, code.encode(), job.timeout, silent).outcome is not Outcome.OK:
+        if _run_cell(sandbox, code, job.timeout, silent).outcome is not Outcome.OK:
             raise FileTransferFailed(f"{job.cwd}: no such directory in the sandbox")
 
 
-def _run_cell(sandbox: Sandbox, code: bytes, timeout: float, outputs: Outputs) -> Execution:
+def _run_cell(sandbox: Sandbox, code: str, timeout: float, outputs: Outputs) -> Execution:
     return sandbox.run_cell(
-        code.decode("utf-8", "replace"),
+        code,
         timeout=timeout,
         stdout=outputs.stdout,
         stderr=outputs.stderr,
@@ -137,7 +138,7 @@ def _run_notebook(
     elapsed = 0.0
     for cell in notebook.cells:
         left = max(0.001, end - monotonic())
-        execution = _run_cell(sandbox, cell.source.encode(), left, outputs)
+        execution = _run_cell(sandbox, cell.source, left, outputs)
         if execution.outcome is Outcome.TIMEOUT:
             execution = replace(execution, detail=f"time limit {job.timeout:g} s")
         stdout, stderr = outputs.between_cells(None) if outputs.between_cells else ("", "")
@@ -156,6 +157,10 @@ def _fetch(downloads: Iterable[str], sandbox: Sandbox, ran: Ran) -> None:
 
         for argument in downloads:
             try:
-                ran.fetched.append(downloading.fetch(sandbox, argument))
-            except FileTransferFailed as error:
-                ran.failures.append(error)
+                path, left_out = downloading.fetch(sandbox, argument)
+            except SandboxError as error:
+                ran.failures.append(FileTransferFailed(f"--get {argument}: {error}"))
+                continue
+            ran.fetched.append(path)
+            if left_out:
+                ran.left_out.append(f"{path}: {left_out} links, FIFOs or devices")

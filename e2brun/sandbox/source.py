@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from e2brun.errors import UsageError
+from e2brun.sandbox.contract import HOME
 
 _LIMIT = 64 * 1024 * 1024
 _STDIN = 0
@@ -54,19 +55,43 @@ class Source:
         """The file name it has in the sandbox's home directory."""
         return self.path.name if self.path is not None else "main.py"
 
-    def argv(self, arguments: tuple[str, ...]) -> tuple[str, ...]:
-        """The command that runs it as a program."""
+    def argv(self, arguments: tuple[str, ...], cwd: str | None = None) -> tuple[str, ...]:
+        """The command that runs it as a program in `cwd` (None: where its file is)."""
         match self.kind:
             case Kind.SHELL:
-                return ("bash", self.inside, *arguments)
+                return ("bash", self._file(cwd), *arguments)
             case Kind.JAVASCRIPT:
-                return ("node", self.inside, *arguments)
+                return ("node", self._file(cwd), *arguments)
             case _:
-                return ("python3", self.inside if self.path is not None else "-", *arguments)
+                return ("python3", self._file(cwd), *arguments)
+
+    def _file(self, cwd: str | None) -> str:
+        if self.path is None:
+            return "-"
+        if cwd is not None:
+            return f"{HOME}/{self.inside}"
+        # An interpreter takes a leading dash for an option.
+        return f"./{self.inside}" if self.inside.startswith("-") else self.inside
+
+    def text(self) -> str:
+        """The code as Python reads it: UTF-8, or what its coding line says; no byte order mark.
+
+        Raises UsageError when it is neither.
+        """
+        try:
+            if self.path is None or b"coding" not in self.content[:4096]:
+                return self.content.decode("utf-8-sig")
+            from importlib.util import decode_source
+
+            return decode_source(self.content)
+        except (SyntaxError, UnicodeError) as error:
+            raise UsageError(f"{self.name}: it cannot be read as text: {error}") from error
 
 
 def from_file(name: str) -> Source:
     """Read a file to run. Raises UsageError: not there, not a file, of no known kind."""
+    if not name:
+        raise UsageError("nothing to run: the file name is empty")
     path = Path(name)
     try:
         if path.is_dir():
@@ -77,7 +102,7 @@ def from_file(name: str) -> Source:
         raise UsageError(f"{name}: {error.strerror}") from error
     if len(os.fsencode(path.name)) > _NAME_LIMIT:
         raise UsageError(f"{name[:60]}…: the file name is too long")
-    return Source(name, content, _kind(path, content), path)
+    return Source(name, content, kind_of(path, content), path)
 
 
 def from_stdin() -> Source:
@@ -104,7 +129,8 @@ def _read(descriptor: int, name: str) -> bytes:
     return b"".join(pieces)
 
 
-def _kind(path: Path, content: bytes) -> Kind:
+def kind_of(path: Path, content: bytes) -> Kind:
+    """How a file is run, by its name or first line. Raises UsageError: nobody knows."""
     kind = _SUFFIXES.get(path.suffix.lower())
     if kind is None and content.startswith(b"#!"):
         words = content.split(b"\n", 1)[0][2:].split()

@@ -9,13 +9,24 @@ from pathlib import Path
 from e2brun.errors import UsageError
 from e2brun.sandbox.contract import Upload
 
+_FORM = "--file takes LOCAL or LOCAL:REMOTE."
+
 
 def parse(argument: str, notice: Callable[[str], None]) -> Iterator[Upload]:
     """The files of one `--file`; a directory gives every regular file below it.
 
     Raises UsageError when there is nothing to read.
     """
+    try:
+        yield from _parsed(argument, notice)
+    except OSError as error:
+        raise UsageError(f"{error.filename}: {error.strerror}") from error
+
+
+def _parsed(argument: str, notice: Callable[[str], None]) -> Iterator[Upload]:
     local, remote = split(argument)
+    if not local:  # Path("") is the working directory, with everything in it
+        raise UsageError("--file: the name is empty", hint=_FORM)
     path = Path(local)
     if path.is_dir():
         yield from _tree(path, remote or path.resolve().name, notice)
@@ -38,7 +49,7 @@ def _upload(path: Path, remote: str) -> Upload:
     if "\0" in remote:
         raise UsageError(f"{path}: a file name cannot hold NUL")
     if not path.exists():
-        raise UsageError(f"{path}: no such file", hint="--file takes LOCAL or LOCAL:REMOTE.")
+        raise UsageError(f"{path}: no such file", hint=_FORM)
     if not path.is_file():
         raise UsageError(f"{path}: neither a regular file nor a directory")
     if not os.access(path, os.R_OK):
@@ -48,15 +59,28 @@ def _upload(path: Path, remote: str) -> Upload:
 
 def _tree(top: Path, remote: str, notice: Callable[[str], None]) -> Iterator[Upload]:
     inside = top.resolve()
-    for directory, subdirectories, names in os.walk(top):
+    for directory, subdirectories, names in os.walk(top, onerror=_refuse):
         subdirectories.sort()
-        for name in sorted(names):
-            path = Path(directory, name)
+        for path in (Path(directory, name) for name in subdirectories):
+            if path.is_symlink():
+                notice(f"left out {path}: a link to a directory")
+        for path in (Path(directory, name) for name in sorted(names)):
             # A checked-out repository may hold a link to ~/.ssh: what the link points at was
             # not what the user named.
-            if path.is_symlink() and not path.resolve().is_relative_to(inside):
+            if path.is_symlink() and not _leads_into(path, inside):
                 notice(f"left out {path}: a link that leads out of {top}")
             elif not path.is_file():
                 notice(f"left out {path}: not a regular file")
             else:
                 yield _upload(path, f"{remote.rstrip('/')}/{path.relative_to(top).as_posix()}")
+
+
+def _leads_into(link: Path, directory: Path) -> bool:
+    try:
+        return link.resolve().is_relative_to(directory)
+    except (OSError, RuntimeError):  # into what is not ours to read, or in a circle
+        return False
+
+
+def _refuse(error: OSError) -> None:
+    raise error

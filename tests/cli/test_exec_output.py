@@ -1,0 +1,228 @@
+"""What a program writes: live, apart, byte for byte; limits, closed and full outputs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import COMMAND, Run, clean_environment
+
+Script = Callable[..., Path]
+Shell = Callable[[str], tuple[int, bytes]]
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    """Run a line of bash in which $E is `e2brun exec --on local`: (exit code, stdout)."""
+
+    def run(line: str) -> tuple[int, bytes]:
+        environment = clean_environment({"E": " ".join([*COMMAND, "exec", "--on", "local"])})
+        ended = subprocess.run(
+            ["bash", "-c", line],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            cwd=tmp_path,
+            env=environment,
+            timeout=30,
+            check=False,
+        )
+        return ended.returncode, ended.stdout
+
+    return run
+
+
+@pytest.mark.parametrize("how", [(), ("--cell",), ("-i",)])
+def test_the_first_line_arrives_while_the_program_sleeps(
+    script: Script, tmp_path: Path, how: tuple[str, ...]
+) -> None:
+    script("import time; print('first'); time.sleep(30)")
+    process = subprocess.Popen(
+        [*COMMAND, "exec", "--on", "local", *how, "prog.py"],
+        cwd=tmp_path,
+        env=clean_environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    start = time.monotonic()
+    assert process.stdout.readline() == b"first\n"
+    assert time.monotonic() - start < 10
+    process.terminate()
+    _, err = process.communicate(timeout=10)
+    assert process.returncode == 143
+    assert err.startswith(b"killed: ended by SIGTERM \xc2\xb7 i")
+
+
+def test_input_and_output_can_alternate(script: Script, tmp_path: Path) -> None:
+    script("for line in __import__('sys').stdin: print('got', line.strip())")
+    process = subprocess.Popen(
+        [*COMMAND, "exec", "--on", "local", "-i", "prog.py"],
+        cwd=tmp_path,
+        env=clean_environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    for word in (b"one", b"two"):
+        process.stdin.write(word + b"\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == b"got " + word + b"\n"
+    process.stdin.close()
+    assert process.wait(10) == 0
+    process.stdout.close()
+
+
+@pytest.mark.parametrize("how", [(), ("--cell",)])
+def test_both_streams_are_exact_to_the_byte(local: Run, script: Script, how: tuple[str]) -> None:
+    every = bytes(range(256)) + b"\r\n\x1b[31m::error::x\n##[x]\n\xe2\x80\xa8 no end"
+    file = script(f"import os\nn = os.write(1, {every!r})\nn = os.write(2, {b'E' + every!r})")
+    ended = subprocess.run(
+        [*COMMAND, "exec", "--on", "local", "-q", *how, file],
+        capture_output=True,
+        env=clean_environment(),
+        check=True,
+    )
+    assert ended.stdout == every
+    assert ended.stderr == b"E" + every
+
+
+def test_the_closing_line_begins_a_line_of_its_own(shell: Shell, script: Script) -> None:
+    script(
+        "import sys; print('out', end=sys.argv[1]); print('e', end=sys.argv[2], file=sys.stderr)"
+    )
+    for out, err in (("", ""), ("\n", ""), ("", "\n")):
+        _, said = shell(f"$E prog.py '{out}' '{err}' 2>&1")
+        assert said.splitlines()[-1].startswith(b"ok \xc2\xb7 ")
+    assert shell("$E prog.py '' '' 2>/dev/null") == (0, b"out")
+
+
+def test_output_past_the_limit_is_dropped_and_counted(local: Run, script: Script) -> None:
+    file = script("import sys; print('x' * 99); print('y' * 9, file=sys.stderr)")
+    ran = local("--max-output", "5", file)
+    assert (ran.code, ran.out) == (0, b"xxxxx")
+    assert ran.err.startswith("yyyyy\nok · ")
+    assert "stdout cut: 95 bytes dropped (--max-output)" in ran.err
+    assert "stderr cut: 5 bytes dropped (--max-output)" in ran.err
+
+
+def test_no_limit_lets_everything_through(local: Run, script: Script) -> None:
+    file = script("import sys; sys.stdout.write('x' * 12_000_000)")
+    ran = local("--max-output", "0", file)
+    assert len(ran.out) == 12_000_000
+    assert "cut" not in ran.err
+    assert len(local(file).out) == 10 * 1024 * 1024
+
+
+def test_a_reader_that_leaves_ends_the_program_quietly(shell: Shell, script: Script) -> None:
+    script("import sys\nwhile True: print('line')")
+    assert shell("$E -q prog.py 2>/dev/null | head -1") == (0, b"line\n")
+    code, said = shell("set -o pipefail; { $E prog.py | head -1 >/dev/null; } 2>&1")
+    assert code == 1  # Python's own, as without a sandbox
+    assert b"BrokenPipeError" in said
+    assert b"e2brun/" not in said
+
+
+def test_workflow_commands_are_made_inert_in_ci(e2brun: Run, script: Script) -> None:
+    script("import sys; print('a ##[error]x\\n ::stop::y'); print('::set-env::', file=sys.stderr)")
+    ran = e2brun("exec", "--on", "local", "prog.py", env={"GITHUB_ACTIONS": "true"})
+    assert ran.text == "a ##\u200b[error]x\n :\u200b:stop::y\n"
+    assert ran.err.startswith(":\u200b:set-env::\n")
+
+
+def test_names_in_our_own_lines_are_made_inert(local: Run, tmp_path: Path) -> None:
+    ran = local("::error::\n##[error]x\x1b[31m.py")
+    assert ran.code == 2
+    assert ran.err.startswith("e2brun: ")
+    assert len(ran.err.splitlines()) == 1
+    assert "##[" not in ran.err
+    assert "\x1b" not in ran.err
+
+
+def test_colors_only_where_there_is_a_terminal(local: Run) -> None:
+    assert "\x1b" not in local("-c", "1/0").err
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "out"),
+    [
+        ("$E prog.py >&-", 125, b""),
+        ("$E --json prog.py >&-", 125, b""),
+        ("$E prog.py >/dev/full", 125, b""),
+        ("$E prog.py 2>&-", 0, b"out\n"),
+        ("$E prog.py 2>/dev/full", 0, b"out\n"),
+        ("$E nope.py 2>&-", 2, b""),
+        ("$E nope.py 2>/dev/full", 2, b""),
+        ("$E prog.py <&-", 0, b"out\n"),
+        ("$E prog.py <&- 2>&-", 0, b"out\n"),
+        ("$E prog.py <&- >&- 2>&-", 125, b""),
+        ("$E -i in.py <&-", 0, b"b''\n"),
+        ("$E -i in.py </dev/null", 0, b"b''\n"),
+        ("$E -i in.py <prog.py", 0, b"b'print(\"out\")'\n"),
+        ("$E -i in.py < <(echo x)", 0, b"b'x\\n'\n"),
+        ("$E - <&-", 2, b""),
+    ],
+)
+def test_standard_streams_may_be_closed_full_or_anything(
+    shell: Shell, script: Script, line: str, code: int, out: bytes
+) -> None:
+    script('print("out")')
+    script("import sys; print(sys.stdin.buffer.read())", "in.py")
+    assert shell(line) == (code, out)
+
+
+@pytest.mark.parametrize("words", ["--version", "--help", "exec --help"])
+def test_help_that_cannot_be_written_is_one_line(words: str) -> None:
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(
+            [*COMMAND, *words.split()],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=clean_environment(),
+            check=False,
+        )
+    assert ended.returncode == 125
+    assert ended.stderr == b"e2brun: cannot write to standard output: No space left on device\n"
+
+
+def test_a_full_output_is_said_in_one_line(script: Script, tmp_path: Path) -> None:
+    script("while True: print('x' * 1000)")
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(
+            [*COMMAND, "exec", "--on", "local", "prog.py"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            cwd=tmp_path,
+            env=clean_environment(),
+            timeout=20,
+            check=False,
+        )
+    assert ended.returncode == 125
+    assert ended.stderr == b"e2brun: cannot write to standard output: No space left on device\n"
+
+
+def test_an_output_that_does_not_block_loses_nothing(script: Script, tmp_path: Path) -> None:
+    script("import sys; sys.stdout.write('x' * 1_000_000)")
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    process = subprocess.Popen(
+        [*COMMAND, "exec", "--on", "local", "prog.py"],
+        stdout=write,
+        stderr=subprocess.DEVNULL,
+        cwd=tmp_path,
+        env=clean_environment(),
+    )
+    os.close(write)
+    time.sleep(1)
+    size = 0
+    while piece := os.read(read, 65536):
+        size += len(piece)
+    os.close(read)
+    assert (process.wait(10), size) == (0, 1_000_000)
