@@ -7,6 +7,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -209,6 +210,21 @@ def test_killing_the_sandbox_ends_the_run_as_killed_or_lost(sandbox: Sandbox) ->
     assert time.monotonic() - started < 10
 
 
+def test_many_kills_in_the_middle_of_runs_disturb_no_other_sandbox(backend: Backend) -> None:
+    """A killed sandbox's descriptors get their numbers anew at once: nobody may still use them."""
+    rounds = 12 if backend.name == "local" else 2
+    for _ in range(rounds):
+        doomed, other = (backend.create(SandboxSpec(lifetime=60)) for _ in range(2))
+        killer = threading.Timer(0.05, doomed.kill)
+        killer.start()
+        with suppress(SandboxError):  # killed before it began
+            ended, _ = run(doomed, python("while True: print('doomed' * 99)"))
+            assert ended.outcome in {Outcome.KILLED, Outcome.LOST}
+        execution, heard = run(other, python("print('other' * 5000)"))
+        killer.join()
+        assert (execution.outcome, heard.stdout) == (Outcome.OK, b"other" * 5000 + b"\n")
+
+
 def test_kill_can_be_repeated_and_ends_everything(sandbox: Sandbox) -> None:
     sandbox.kill()
     sandbox.kill()
@@ -350,3 +366,21 @@ def test_a_sandbox_made_by_a_thread_outlives_it(backend: Backend) -> None:
     maker.join()
     time.sleep(0.3)
     assert run(made[0], python("print('alive')"))[1].stdout == b"alive\n"
+
+
+def test_what_was_killed_leaves_nothing_open(backend: Backend) -> None:
+    if backend.name != "local":
+        pytest.skip("the server that stands for E2B has its descriptors in this process, too")
+
+    def once() -> None:
+        sandbox = backend.create(SandboxSpec(lifetime=60))
+        run(sandbox, python("print(1)"))
+        cell(sandbox, "1")
+        sandbox.kill()
+
+    once()
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        once()
+    time.sleep(0.5)
+    assert len(os.listdir("/proc/self/fd")) == before

@@ -38,7 +38,7 @@ class LocalBackend:
         self._cache_directory = cache_directory
         self._environment = environment
         self._notice = notice
-        self._sandboxes: list[LocalSandbox] = []
+        self._sandboxes: dict[str, LocalSandbox] = {}
 
     def create(self, spec: SandboxSpec) -> LocalSandbox:
         """Start a sandbox; see the contract."""
@@ -53,13 +53,14 @@ class LocalBackend:
             control.close()
             jailed.reap()
             raise
-        self._sandboxes.append(sandbox)
+        self._sandboxes[sandbox.id] = sandbox
+        sandbox.forget = lambda id_: self._sandboxes.pop(id_, None)
         return sandbox
 
     def close(self) -> None:
         """Kill what is left."""
-        while self._sandboxes:
-            self._sandboxes.pop().kill()
+        for sandbox in tuple(self._sandboxes.values()):
+            sandbox.kill()
 
     def _jail(self, spec: SandboxSpec) -> Jail:
         from e2brun.sandbox.local import interpreter

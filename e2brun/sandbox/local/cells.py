@@ -110,7 +110,7 @@ class Context:
                 self._sandbox.control.request("signal", run=self.number, signal=int(SIGKILL))
                 self._sandbox.control.wait_for(self.number, _LAST_WORDS_SECONDS)
         except SandboxLost:
-            self._sandbox.kill()
+            self._sandbox.end()
         self.close()
         raised = CodeError("ForgedResults", f"the code tampered with its results: {error}", "")
         return Execution(Outcome.ERROR, 1, error=raised, results=tuple(cell.results))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+from _thread import allocate_lock
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from time import monotonic
@@ -28,6 +29,7 @@ from e2brun.sandbox.local.following import Following
 from e2brun.sandbox.local.jail import Jail, Jailed
 from e2brun.sandbox.local.memory import MemoryWatch
 from e2brun.sandbox.local.pipes import Inlet, Outlet
+from e2brun.sandbox.local.turns import Turns
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,17 +63,24 @@ class LocalSandbox:
         self._agent = -1  # pidfd
         self._context: Context | None = None
         self._killed = False
+        self._first_kill = allocate_lock()
+        self._turns = Turns(self._tidy)
+        self.forget: Callable[[str], object] = lambda _: None  # told its id when it is killed
         control.request("limit", limits=_resource_limits(jail))
 
     def run_program(
         self, program: Program, *, timeout: float | None, stdout: Sink, stderr: Sink
     ) -> Execution:
         """Run to its end; see the contract."""
+        with self._turns.turn():
+            return self._run(program, timeout, (stdout, stderr))
+
+    def _run(self, program: Program, timeout: float | None, sinks: tuple[Sink, Sink]) -> Execution:
         from e2brun.sandbox.local import transfer
 
         for upload in program.files:
             transfer.send(self, upload, acknowledge=False)
-        outlets, inlet = (Outlet(stdout), Outlet(stderr)), Inlet(program.stdin)
+        outlets, inlet = (Outlet(sinks[0]), Outlet(sinks[1])), Inlet(program.stdin)
         ends = (inlet, *outlets)
         try:
             try:
@@ -130,28 +139,32 @@ class LocalSandbox:
         """Run a cell in the default context; see the contract."""
         from e2brun.sandbox.local.cells import Context
 
-        if self._context is None or not self._context.alive:
-            self._context = Context(self)
-        return self._context.run(code, timeout, (stdout, stderr), on_result)
+        with self._turns.turn():
+            if self._context is None or not self._context.alive:
+                self._context = Context(self)
+            return self._context.run(code, timeout, (stdout, stderr), on_result)
 
     def write_files(self, files: Sequence[Upload]) -> None:
         """Write files; see the contract."""
         from e2brun.sandbox.local import transfer
 
-        for upload in files:
-            transfer.send(self, upload, acknowledge=True)
+        with self._turns.turn():
+            for upload in files:
+                transfer.send(self, upload, acknowledge=True)
 
     def read_file(self, path: str) -> Iterator[bytes]:
         """The bytes of a regular file; see the contract."""
         from e2brun.sandbox.local import transfer
 
-        return transfer.receive(self, path)
+        with self._turns.turn():
+            yield from transfer.receive(self, path)
 
     def list_files(self, path: str) -> list[FileEntry]:
         """The names in a directory; see the contract."""
         from e2brun.sandbox.local import transfer
 
-        return transfer.entries(self, path)
+        with self._turns.turn():
+            return transfer.entries(self, path)
 
     def install(self, requirements: Sequence[str]) -> None:
         """Copy a layer into the user's own site-packages; see the contract."""
@@ -196,17 +209,22 @@ class LocalSandbox:
 
     def kill(self) -> None:
         """End everything in it, and wait (2 s at most) until the last process is gone."""
-        if self._killed:
+        if not self._first_kill.acquire(blocking=False):
             return
         self._killed = True
         self.end()
-        if self._context is not None:
-            self._context.close()
         if self._agent >= 0:
             # The first process of a pid namespace ends when all others in it have ended.
             waiting = select.poll()
             waiting.register(self._agent, select.POLLIN)
             waiting.poll(_END_SECONDS * 1000)
+        self._turns.end()
+        self.forget(self.id)
+
+    def _tidy(self) -> None:
+        if self._context is not None:
+            self._context.close()
+        if self._agent >= 0:
             os.close(self._agent)
         self.control.close()
         self._jailed.reap()

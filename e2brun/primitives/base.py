@@ -1,0 +1,173 @@
+"""`Primitive`: one step from an input to an output, and the operators that join steps."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any, Generic, TypeVar, overload
+
+from e2brun.primitives.context import WorkflowContext
+from e2brun.primitives.events import Cancelled, Failed, Finished, Started
+
+In = TypeVar("In", contravariant=True)  # noqa: PLC0105 - read in every signature: short
+Out = TypeVar("Out", covariant=True)  # noqa: PLC0105
+Next = TypeVar("Next")
+Before = TypeVar("Before")
+Other = TypeVar("Other")
+A = TypeVar("A")
+B = TypeVar("B")
+
+AsyncFunction = Callable[[A], Awaitable[B]] | Callable[[A, WorkflowContext], Awaitable[B]]
+Choice = Callable[[A], B] | Callable[[A, WorkflowContext], B]
+"""A plain function that decides something from the data, and the context if it wants it."""
+
+
+class Primitive(ABC, Generic[In, Out]):
+    """A step: holds its settings, keeps no state of a run, and may be run many times at once.
+
+    A subclass writes `execute`. Whoever calls it, the step's events are emitted around it.
+    """
+
+    @property
+    def name(self) -> str:
+        """What events and messages call it."""
+        return type(self).__name__
+
+    @abstractmethod
+    async def execute(self, data: In, context: WorkflowContext) -> Out:
+        """Do it. `context` is the one for this execution: its span is this step's."""
+
+    def __init_subclass__(cls, **options: object) -> None:
+        super().__init_subclass__(**options)
+        execute = cls.__dict__.get("execute")
+        # A dataclass with slots makes the class anew: once is enough.
+        if execute is not None and not hasattr(execute, "__wrapped__"):
+            cls.execute = _observed(execute)  # type: ignore[assignment,method-assign]
+
+    def __rshift__(
+        self, then: Primitive[Out, Next] | AsyncFunction[Out, Next]
+    ) -> Primitive[In, Next]:
+        from e2brun.primitives.sequential import chain
+
+        return chain(self, lift(then))
+
+    def __rrshift__(self, before: AsyncFunction[Before, In]) -> Primitive[Before, Out]:
+        from e2brun.primitives.sequential import chain
+
+        return chain(lift(before), self)
+
+    def __or__(
+        self, other: Primitive[In, Other] | AsyncFunction[In, Other]
+    ) -> Primitive[In, list[Out | Other]]:
+        from e2brun.primitives.parallel import beside
+
+        return beside(self, lift(other))
+
+    def __ror__(self, other: AsyncFunction[In, Other]) -> Primitive[In, list[Other | Out]]:
+        from e2brun.primitives.parallel import beside
+
+        return beside(lift(other), self)
+
+
+def _observed(
+    execute: Callable[[Any, Any, WorkflowContext], Awaitable[Any]],
+) -> Callable[[Any, Any, WorkflowContext], Awaitable[Any]]:
+    """`execute` with its events. Its types stay those of the subclass: hence `Any` in here."""
+
+    @functools.wraps(execute)
+    async def observed(self: Primitive[Any, Any], data: object, context: WorkflowContext) -> object:
+        if context.runs(self):  # a subclass that calls its parent's `execute`: still one step
+            return await execute(self, data, context)
+        inside = context.enter(self, self.name)
+        span, started = inside.span, monotonic()
+        inside.emit(Started(span, time=started))
+        try:
+            output = await execute(self, data, inside)
+        except asyncio.CancelledError:
+            inside.emit(Cancelled(span, started))
+            raise
+        except BaseException as error:
+            inside.emit(Failed(span, started, error))
+            raise
+        inside.emit(Finished(span, started))
+        return output
+
+    return observed
+
+
+@dataclass(frozen=True)
+class FunctionPrimitive(Primitive[In, Out]):
+    """An async function as a step. Raises TypeError for what is no such function."""
+
+    function: Callable[..., Awaitable[Out]]
+    _with_context: bool = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        function: object = self.function
+        if not _is_async(function):
+            raise TypeError(f"{function!r} is no step: write it as `async def`")
+        object.__setattr__(self, "_with_context", takes_context(self.function))
+
+    @property
+    def name(self) -> str:
+        """The function's."""
+        function: object = self.function
+        while isinstance(function, functools.partial):
+            function = function.func
+        return str(getattr(function, "__name__", type(function).__name__))
+
+    async def execute(self, data: In, context: WorkflowContext) -> Out:
+        """Call it."""
+        if self._with_context:
+            return await self.function(data, context)
+        return await self.function(data)
+
+
+@overload
+def primitive(function: Callable[[A], Awaitable[B]]) -> FunctionPrimitive[A, B]: ...
+@overload
+def primitive(
+    function: Callable[[A, WorkflowContext], Awaitable[B]],
+) -> FunctionPrimitive[A, B]: ...
+def primitive(function: AsyncFunction[A, B]) -> FunctionPrimitive[A, B]:
+    """Make a step of an async function of the data, or of the data and the context."""
+    return FunctionPrimitive(function)
+
+
+def lift(step: Primitive[A, B] | AsyncFunction[A, B]) -> Primitive[A, B]:
+    """`step` itself, or the step an async function stands for."""
+    if isinstance(step, Primitive):
+        return step  # pyright: ignore[reportUnknownVariableType] # an async function is none
+    return FunctionPrimitive(step)
+
+
+def takes_context(function: Callable[..., object]) -> bool:
+    """Whether it wants the context beside the data. TypeError: it wants more, or nothing."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:  # some of C's have no signature
+        return False
+    places = [p for p in parameters if p.kind in {p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD}]
+    needed = [p for p in places if p.default is p.empty]
+    star = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    keywords = [p for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
+    if len(needed) > 2 or keywords or not (places or star):
+        raise TypeError(f"{function!r} is no step: it takes the data, and the context if it wants")
+    return len(needed) == 2 or (len(places) > 1 and places[1].name in {"context", "ctx"})
+
+
+def decide(function: Choice[A, B], data: A, context: WorkflowContext) -> B:
+    """Call a plain function with the data, and the context if it wants it."""
+    chosen: Callable[..., B] = function
+    return chosen(data, context) if takes_context(chosen) else chosen(data)
+
+
+def _is_async(function: object) -> bool:
+    return inspect.iscoroutinefunction(function) or (
+        callable(function) and inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
+    )

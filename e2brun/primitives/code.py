@@ -1,0 +1,206 @@
+"""What goes into an execution and what comes out of it: `CodeInput`, `CodeOutput`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Required, TypedDict, cast
+
+from e2brun.errors import UsageError
+from e2brun.primitives.naming import did_you_mean
+from e2brun.primitives.transcript import Transcript
+from e2brun.sandbox.contract import HOME, CodeError, Execution, Outcome, Result, Sandbox, Upload
+
+_KEYS = ("code", "timeout", "files", "install")
+
+
+class CodeInput(TypedDict, total=False):
+    """Code to run, and what it needs. `timeout` is in seconds; `install` takes PEP 508."""
+
+    code: Required[str]
+    timeout: float
+    files: Mapping[str, str | bytes]
+    install: list[str]
+
+
+class Truncated(TypedDict):
+    """Bytes of each stream beyond the limit, which were dropped."""
+
+    stdout: int
+    stderr: int
+
+
+class CodeOutput(TypedDict):
+    """How code ended. All of it can be written as JSON.
+
+    `logs` are the lines of both streams in the order in which they began. `error` is the
+    traceback, or one line where there is none; None means success. `results` is the value of
+    the last expression (or the last thing displayed) by form: text, html, png...; `displayed`
+    are all rich results. `execution_time` is in seconds. `outcome` and `exit_code` are those of
+    the command line.
+    """
+
+    success: bool
+    logs: list[str]
+    error: str | None
+    results: dict[str, object]
+    execution_time: float
+    sandbox_id: str
+    outcome: str
+    exit_code: int | None
+    stdout: str
+    stderr: str
+    displayed: list[dict[str, object]]
+    truncated: Truncated
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A `CodeInput` that was read and checked."""
+
+    code: str
+    timeout: float
+    files: tuple[Upload, ...]
+    install: tuple[str, ...]
+
+
+def read_input(data: object, *, timeout: float, directory: str) -> Request:
+    """Check what was given. Raises UsageError for a key or a value that cannot be.
+
+    A relative path is one in `directory`.
+    """
+    if not isinstance(data, Mapping):
+        raise UsageError(
+            f"the input of an execution is a dict with the key 'code', not {_kind(data)}"
+        )
+    given = cast("Mapping[object, object]", data)
+    for key in given:
+        if key not in _KEYS:
+            raise UsageError(f"input has an unknown key {key!r}; {did_you_mean(str(key), _KEYS)}")
+    code = given.get("code")
+    if not isinstance(code, str):
+        raise UsageError(f"input: code is text, not {_kind(code)}" if code else "input has no code")
+    _encoded(code, "code")
+    return Request(
+        code,
+        seconds(given.get("timeout", timeout)),
+        tuple(_upload(path, content, directory) for path, content in _files(given.get("files"))),
+        tuple(_requirements(given.get("install"))),
+    )
+
+
+def seconds(value: object) -> float:
+    """A time limit. Raises UsageError."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        limit = float(value)
+        if math.isfinite(limit) and limit > 0:
+            return limit
+    raise UsageError(f"input: timeout is a number of seconds above 0, not {value!r}")
+
+
+def absolute(path: str, directory: str = HOME) -> str:
+    """A path in the sandbox: relative ones in `directory`, `~/` in the home directory."""
+    if path == "~" or path.startswith("~/"):
+        return HOME + path[1:]
+    return path if path.startswith("/") else f"{directory}/{path}"
+
+
+def output_of(execution: Execution, transcript: Transcript, sandbox: Sandbox) -> CodeOutput:
+    """What is told of a run."""
+    return CodeOutput(
+        success=execution.outcome is Outcome.OK,
+        logs=transcript.lines(),
+        error=_error(execution.error, execution),
+        results=_main(execution.results),
+        execution_time=execution.execution_time,
+        sandbox_id=sandbox.id,
+        outcome=execution.outcome.value,
+        exit_code=execution.exit_code,
+        stdout=transcript.text("stdout"),
+        stderr=transcript.text("stderr"),
+        displayed=[dict(result) for result in execution.results],
+        truncated=Truncated(
+            stdout=transcript.dropped("stdout"), stderr=transcript.dropped("stderr")
+        ),
+    )
+
+
+def ended_without(outcome: str, error: str, execution_time: float, sandbox_id: str) -> CodeOutput:
+    """The output of code of which nothing else is known."""
+    return CodeOutput(
+        success=False,
+        logs=[],
+        error=error,
+        results={},
+        execution_time=execution_time,
+        sandbox_id=sandbox_id,
+        outcome=outcome,
+        exit_code=None,
+        stdout="",
+        stderr="",
+        displayed=[],
+        truncated=Truncated(stdout=0, stderr=0),
+    )
+
+
+def _error(error: CodeError | None, execution: Execution) -> str | None:
+    if execution.outcome is Outcome.OK:
+        return None
+    if error is None:
+        return execution.detail or execution.outcome.value
+    line = f"{error.name}: {error.value}" if error.value else error.name
+    return error.traceback.rstrip() or line
+
+
+def _main(results: tuple[Result, ...]) -> dict[str, object]:
+    main = [result for result in results if result.get("is_main_result")] or [*results]
+    chosen = main[-1] if main else {}
+    return {key: value for key, value in chosen.items() if key != "is_main_result"}
+
+
+def _files(files: object) -> list[tuple[object, object]]:
+    if files is None:
+        return []
+    if not isinstance(files, Mapping):
+        raise UsageError(f"input: files maps paths to contents; this is {_kind(files)}")
+    return list(cast("Mapping[object, object]", files).items())
+
+
+def _upload(path: object, content: object, directory: str) -> Upload:
+    if not isinstance(path, str) or not path or "\0" in path:
+        raise UsageError(f"input: {path!r} is no path for a file in the sandbox")
+    match content:
+        case str():
+            return Upload(absolute(path, directory), _encoded(content, f"files[{path!r}]"))
+        case bytes() | bytearray():
+            return Upload(absolute(path, directory), bytes(content))
+        case _:
+            raise UsageError(f"input: files[{path!r}] is text or bytes, not {_kind(content)}")
+
+
+def _encoded(text: str, where: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"input: {where} has half a character, which UTF-8 cannot say") from None
+
+
+def _requirements(install: object) -> list[str]:
+    if install is None:
+        return []
+    if not isinstance(install, list | tuple):
+        raise UsageError(f"input: install is a list of requirements, not {_kind(install)}")
+    found: list[str] = []
+    for text in cast("list[object]", install):
+        if not isinstance(text, str):
+            raise UsageError(f"input: {text!r} in install is not a requirement")
+        from e2brun.sandbox.requirements import parse_requirement
+
+        parse_requirement(text, "input: install")
+        found.append(text)
+    return found
+
+
+def _kind(value: object) -> str:
+    return "nothing" if value is None else type(value).__name__

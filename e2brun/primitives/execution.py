@@ -1,0 +1,245 @@
+"""`CodeExecutionPrimitive`: code in, a fresh sandbox, what came of it out."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from e2brun.errors import SandboxError, SandboxLost, UsageError
+from e2brun.primitives.base import Primitive
+from e2brun.primitives.code import CodeOutput, Request, absolute, output_of, read_input, seconds
+from e2brun.primitives.context import WorkflowContext
+from e2brun.primitives.events import Event, Executed, Executing, Noticed, SandboxReady
+from e2brun.primitives.sandboxes import Stay, shared_backend
+from e2brun.primitives.threads import in_thread
+from e2brun.primitives.transcript import Transcript
+from e2brun.sandbox.contract import (
+    HOME,
+    Backend,
+    Execution,
+    Limits,
+    Outcome,
+    Program,
+    Sandbox,
+    SandboxSpec,
+    Upload,
+)
+from e2brun.settings import On, Settings, load_settings
+
+if TYPE_CHECKING:
+    from e2brun.primitives.fingerprint import Identity
+
+_DEFAULT_TEMPLATE = "python"
+_LIFETIME_MARGIN = 60.0  # seconds for files and packages; then a forgotten sandbox ends
+_MAIN = "main.py"
+_ENTER = "import os as _os; _os.makedirs({0!r}, exist_ok=True); _os.chdir({0!r}); del _os"
+
+
+@dataclass(frozen=True)
+class CodeExecutionPrimitive(Primitive[Mapping[str, object], CodeOutput]):
+    """Run the `CodeInput` in a fresh sandbox, which is gone when the `CodeOutput` is there.
+
+    It runs as a notebook cell, or with `as_program` as `python main.py` would, with `arguments`
+    and `stdin`. Code that fails, or takes longer than its timeout, is a result. Raises
+    SandboxError when the sandbox failed us, UsageError for an input that cannot be.
+
+    `working_directory` is made if it is not there, and relative paths of files are relative to
+    it. `setup` is a cell of its own before the code, in the same state, and not timed. Where it
+    runs (`on`) and with which limits comes from `settings`, by default those of the environment.
+    With `backend`, it is that one, and whoever opened it closes it.
+    """
+
+    api_key: str | None = field(default=None, repr=False)
+    template: str = _DEFAULT_TEMPLATE
+    timeout: float = 30.0
+    auto_install_packages: bool = False
+    working_directory: str | None = None
+    environment_vars: Mapping[str, str] = field(default_factory=dict[str, str])
+    on: On | None = None
+    network: bool | None = None
+    setup: str = ""
+    as_program: bool = False
+    arguments: Sequence[str] = ()
+    stdin: bytes | None = None
+    settings: Settings | None = field(default=None, repr=False)
+    backend: Backend | None = field(default=None, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        seconds(self.timeout)
+        if self.setup and self.as_program:
+            raise UsageError("setup is a cell before the code; a program has none")
+        if (self.arguments or self.stdin is not None) and not self.as_program:
+            raise UsageError("a cell has no arguments and no stdin; add as_program=True")
+
+    async def execute(self, data: Mapping[str, object], context: WorkflowContext) -> CodeOutput:
+        """Run it; cancellation ends the sandbox."""
+        request = read_input(data, timeout=self.timeout, directory=self._directory)
+        span, loop = context.span, asyncio.get_running_loop()
+
+        def tell(event: Event) -> None:
+            with suppress(RuntimeError):  # the loop is closed: nobody listens any more
+                loop.call_soon_threadsafe(context.emit, event)
+
+        context.emit(
+            Executing(
+                span,
+                code_length=len(request.code),
+                timeout=request.timeout,
+                has_files=bool(request.files),
+                install=request.install,
+                template=self.template,
+            )
+        )
+        order = _Order(self, request, context, tell)
+        stay = Stay(order.backend, order.spec, order.run, lambda line: tell(Noticed(span, line)))
+        output = await in_thread(stay.run, stop=stay.stop)
+        context.emit(Executed(span, output))
+        return output
+
+    def effective_settings(self) -> Settings:
+        """Those given, or those of the environment, with this step's own in front."""
+        settings = self.settings
+        if settings is None:
+            return load_settings(None, None, on=self.on, api_key=self.api_key)
+        return replace(
+            settings, on=self.on or settings.on, api_key=self.api_key or settings.api_key
+        )
+
+    def identity(self) -> Identity:
+        """What beside the input decides the output: for the key of a cache."""
+        settings = self.effective_settings()
+        return {
+            "on": self.backend.name if self.backend is not None else settings.on,
+            "endpoint": [settings.api_url, settings.sandbox_url, settings.domain],
+            "keyed": settings.api_key is not None,
+            "template": self.template,
+            "default_template": settings.template,
+            "python": settings.python,
+            "limits": [settings.memory, settings.processes, settings.disk, settings.max_output],
+            "network": settings.network if self.network is None else self.network,
+            "timeout": self.timeout,
+            "auto_install": self.auto_install_packages,
+            "directory": self._directory,
+            "env": dict(self.environment_vars),
+            "setup": self.setup,
+            "program": [self.as_program, *self.arguments],
+            "stdin": None if self.stdin is None else self.stdin.hex(),
+        }
+
+    @property
+    def _directory(self) -> str:
+        return absolute(self.working_directory) if self.working_directory else HOME
+
+
+class _Order:
+    """One execution, as the thread that does it sees it."""
+
+    def __init__(
+        self,
+        step: CodeExecutionPrimitive,
+        request: Request,
+        context: WorkflowContext,
+        tell: Callable[[Event], None],
+    ) -> None:
+        self._step, self._request, self._context, self._tell = step, request, context, tell
+        self._directory = absolute(step.working_directory) if step.working_directory else None
+        self._settings: Settings | None = None
+
+    def backend(self) -> Backend:
+        """Where the sandbox comes from."""
+        return self._step.backend or shared_backend(self._effective())
+
+    def spec(self) -> SandboxSpec:
+        """What the sandbox is to be like."""
+        step, settings = self._step, self._effective()
+        named = step.template not in {"", _DEFAULT_TEMPLATE}
+        return SandboxSpec(
+            template=step.template if named else settings.template,
+            lifetime=self._request.timeout + _LIFETIME_MARGIN,
+            env=dict(step.environment_vars),
+            metadata={
+                "correlation_id": self._context.correlation_id,
+                "workflow_id": self._context.workflow_id,
+            },
+            network=settings.network if step.network is None else step.network,
+            install=self._packages(),
+            limits=Limits(settings.memory, settings.processes, settings.disk),
+            python=settings.python,
+        )
+
+    def run(self, sandbox: Sandbox) -> CodeOutput:
+        """Run the code. Raises SandboxError: it did not run, or nobody can tell how it ended."""
+        from e2brun.sandbox.diagnosis import TAIL, explained
+
+        self._tell(SandboxReady(self._context.span, sandbox.id, sandbox.backend, sandbox.template))
+        transcript = Transcript(self._effective().max_output)
+        run = self._run_program if self._step.as_program else self._run_cells
+        execution = run(sandbox, transcript)
+        if execution.outcome is Outcome.LOST:
+            raise SandboxLost(execution.detail or "the sandbox went away")
+        if execution.outcome is Outcome.INFRASTRUCTURE:
+            raise SandboxError(execution.detail or "nobody can tell how the code ended")
+        execution = explained(execution, transcript.tail("stderr", TAIL))
+        return output_of(execution, transcript, sandbox)
+
+    def _run_cells(self, sandbox: Sandbox, transcript: Transcript) -> Execution:
+        """The last cell's end, or that of the first that did not end well."""
+        request, directory = self._request, self._directory
+        if request.files:
+            sandbox.write_files(request.files)
+        before = [_ENTER.format(directory)] if directory else []
+        before += [self._step.setup] if self._step.setup else []
+        execution = Execution(Outcome.INFRASTRUCTURE)
+        for code in (*before, request.code):
+            execution = sandbox.run_cell(
+                code,
+                timeout=request.timeout,
+                stdout=transcript.stdout,
+                stderr=transcript.stderr,
+            )
+            if execution.outcome is not Outcome.OK:
+                break
+        return execution
+
+    def _run_program(self, sandbox: Sandbox, transcript: Transcript) -> Execution:
+        request, step, main = self._request, self._step, f"{HOME}/{_MAIN}"
+        sinks = {"stdout": transcript.stdout, "stderr": transcript.stderr}
+        if any(upload.path == main for upload in request.files):
+            raise UsageError(f"input: the code itself is {main}; give that file another name")
+        if self._directory:
+            made = sandbox.run_program(
+                Program(("mkdir", "-p", "--", self._directory)), timeout=request.timeout, **sinks
+            )
+            if made.outcome is not Outcome.OK:
+                return made
+        program = Program(
+            ("python3", main, *step.arguments),
+            (*request.files, Upload(main, request.code.encode())),
+            cwd=self._directory,
+            stdin=step.stdin,
+        )
+        return sandbox.run_program(program, timeout=request.timeout, **sinks)
+
+    def _packages(self) -> tuple[str, ...]:
+        wanted = list(self._request.install)
+        if self._step.auto_install_packages:
+            from e2brun.sandbox.requirements import missing_imports
+
+            names = (upload.path.rsplit("/", 1)[-1] for upload in self._request.files)
+            wanted += missing_imports(
+                self._request.code,
+                python_version=sys.version_info[:2],
+                present={name.removesuffix(".py") for name in names},
+            )
+        return tuple(dict.fromkeys(wanted))
+
+    def _effective(self) -> Settings:
+        if self._settings is None:
+            self._settings = self._step.effective_settings()
+            for line in self._settings.notices:
+                self._tell(Noticed(self._context.span, line))
+        return self._settings

@@ -1,0 +1,46 @@
+"""One of many steps, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from e2brun.errors import UsageError
+from e2brun.primitives.base import Choice, In, Out, Primitive, decide
+from e2brun.primitives.context import WorkflowContext
+from e2brun.primitives.naming import did_you_mean
+
+
+@dataclass(frozen=True)
+class RouterPrimitive(Primitive[In, Out]):
+    """Run the route that `router_fn(data)` or `router_fn(data, context)` names.
+
+    `default` (a step, or the name of a route) takes what no route is for; without it, UsageError.
+    """
+
+    routes: Mapping[str, Primitive[In, Out]]
+    router_fn: Choice[In, str]
+    default: Primitive[In, Out] | str | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.default, str) and self.default not in self.routes:
+            raise UsageError(
+                f"no route {self.default!r}; {did_you_mean(self.default, self.routes)}"
+            )
+
+    async def execute(self, data: In, context: WorkflowContext) -> Out:
+        """The output of the route taken."""
+        chosen = decide(self.router_fn, data, context)
+        return await self._route(chosen).execute(data, context)
+
+    def _route(self, name: str) -> Primitive[In, Out]:
+        route = self.routes.get(name)
+        if route is not None:
+            return route
+        match self.default:
+            case None:
+                raise UsageError(f"no route {name!r}; {did_you_mean(name, self.routes)}")
+            case str(default):
+                return self.routes[default]
+            case step:
+                return step

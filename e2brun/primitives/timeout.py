@@ -1,0 +1,66 @@
+"""A limit on how long a step may take."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from e2brun.errors import E2brunError
+from e2brun.primitives.base import In, Out, Primitive
+from e2brun.primitives.context import WorkflowContext
+from e2brun.primitives.events import Event, SandboxReady
+
+if TYPE_CHECKING:
+    from e2brun.primitives.code import CodeOutput
+
+
+class StepTimeout(E2brunError, TimeoutError):
+    """A step took longer than it may; it was cancelled."""
+
+    hint = "Give it more time, or less to do."
+
+    def __init__(self, step: str, seconds: float) -> None:
+        super().__init__(f"{step} took longer than {seconds:g} s")
+
+
+@dataclass(frozen=True)
+class TimeoutPrimitive(Primitive[In, Out]):
+    """Cancel `primitive` when it outlives `timeout_seconds`, and raise StepTimeout.
+
+    With `raise_on_timeout=False` the output is a CodeOutput of outcome `timeout` instead: for
+    steps whose output is one as well.
+    """
+
+    primitive: Primitive[In, Out]
+    timeout_seconds: float
+    raise_on_timeout: bool = True
+
+    async def execute(self, data: In, context: WorkflowContext) -> Out:
+        """The output of the step, if it comes in time."""
+        seen: list[str] = []
+
+        def remember(event: Event) -> None:
+            if isinstance(event, SandboxReady):
+                seen.append(event.sandbox_id)
+
+        deadline = asyncio.timeout(self.timeout_seconds)
+        try:
+            async with deadline:
+                inside = context.child(subscribers=(remember,))
+                return await self.primitive.execute(data, inside)
+        except TimeoutError as error:
+            if not deadline.expired():  # raised by the step itself, not by our clock
+                raise
+            timeout = StepTimeout(self.primitive.name, self.timeout_seconds)
+            if self.raise_on_timeout:
+                raise timeout from error
+            sandbox_id = seen[-1] if seen else ""
+            # Out is a CodeOutput here: the class says so, and no type can.
+            return cast("Out", _output(str(timeout), self.timeout_seconds, sandbox_id))
+
+
+def _output(message: str, seconds: float, sandbox_id: str) -> CodeOutput:
+    from e2brun.primitives.code import ended_without
+
+    return ended_without("timeout", message, seconds, sandbox_id)

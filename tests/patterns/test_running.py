@@ -1,0 +1,242 @@
+"""Code from a guide as people write it: run it, look at what came of it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from pathlib import Path
+
+import pytest
+
+import e2brun
+from e2brun import (
+    CodeExecutionPrimitive,
+    CodeOutput,
+    ConditionalPrimitive,
+    FallbackPrimitive,
+    MockPrimitive,
+    RetryPrimitive,
+    RouterPrimitive,
+    SandboxUnavailable,
+    TimeoutPrimitive,
+    WorkflowContext,
+)
+from tests.contract import wheelhouse
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_basic_run() -> None:
+    executor = CodeExecutionPrimitive(on="local")
+    context = WorkflowContext(correlation_id="run-123")
+    result = await executor.execute(
+        {"code": "print('Hello from the sandbox!')\nprint(2 + 2)", "timeout": 30}, context
+    )
+    assert result["success"]
+    assert result["logs"] == ["Hello from the sandbox!", "4"]
+    assert result["error"] is None
+    assert result["execution_time"] < 30
+    assert re.fullmatch(r"i[a-z0-9]{19}", result["sandbox_id"])
+
+
+async def test_retry_composition() -> None:
+    flaky = MockPrimitive(side_effect=[SandboxUnavailable("busy"), {"code": "print('ok')"}])
+    workflow = RetryPrimitive(flaky, max_retries=3, initial_delay=0.001) >> CodeExecutionPrimitive(
+        on="local"
+    )
+    result = await workflow.execute({}, WorkflowContext())
+    assert result["logs"] == ["ok"]
+    assert flaky.call_count == 2
+
+
+async def test_the_users_bug_is_not_retried() -> None:
+    calls: list[str] = []
+
+    async def count(data: dict[str, object]) -> dict[str, object]:
+        calls.append("ran")
+        return data
+
+    step = RetryPrimitive(count >> CodeExecutionPrimitive(on="local"), max_retries=3)
+    result = await step.execute({"code": "1 / 0"}, WorkflowContext())
+    assert not result["success"]
+    assert calls == ["ran"]
+
+
+async def test_iterative_generation() -> None:
+    """The generator is given the error of its last attempt until the code runs."""
+    attempts = ["print(totl)", "total = sum(range(5)\nprint(total)", "print(sum(range(5)))"]
+    errors: list[str] = []
+
+    async def generate(task: dict[str, object], context: WorkflowContext) -> dict[str, object]:
+        number = int(str(context.state.get("attempt", 0)))
+        context.state["attempt"] = number + 1
+        return {"code": attempts[number]}
+
+    workflow = generate >> CodeExecutionPrimitive(on="local")
+    context = WorkflowContext(correlation_id="refine-1")
+    for _ in range(5):
+        result = await workflow.execute({"task": "sum"}, context)
+        if result["success"]:
+            break
+        errors.append(str(result["error"]))
+    assert result["logs"] == ["10"]
+    assert "NameError: name 'totl' is not defined" in errors[0]
+    assert "SyntaxError" in errors[1]
+    assert len(errors) == 2
+
+
+async def test_validation_pipeline_with_bare_async_functions() -> None:
+    async def check_syntax(data: dict[str, str]) -> dict[str, str]:
+        compile(data["code"], "<candidate>", "exec")
+        return data
+
+    async def check_security(data: dict[str, str]) -> dict[str, str]:
+        if "os.system" in data["code"]:
+            raise PermissionError("os.system is not allowed")
+        return data
+
+    async def check_output(result: CodeOutput, context: WorkflowContext) -> str:
+        assert result["success"]
+        return f"{context.correlation_id}: {result['stdout']}"
+
+    pipeline = (
+        check_syntax
+        >> (
+            check_security
+            >> TimeoutPrimitive(CodeExecutionPrimitive(on="local"), timeout_seconds=10)
+        )
+        >> check_output
+    )
+    context = WorkflowContext(correlation_id="v-1")
+    assert await pipeline.execute({"code": "print('valid')"}, context) == "v-1: valid\n"
+    with pytest.raises(SyntaxError):
+        await pipeline.execute({"code": "print('valid'"}, context)
+    with pytest.raises(PermissionError):
+        await pipeline.execute({"code": "import os; os.system('id')"}, context)
+
+
+async def test_error_handling_logs_sandbox_id_and_correlation_id(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    log = logging.getLogger("workflow")
+    context = WorkflowContext(correlation_id="order-42")
+    result = await CodeExecutionPrimitive(on="local").execute(
+        {"code": "raise ValueError('Something went wrong')"}, context
+    )
+    if not result["success"]:
+        log.error(
+            "execution failed: sandbox=%s correlation=%s error=%s",
+            result["sandbox_id"],
+            context.correlation_id,
+            result["error"],
+        )
+    assert result["sandbox_id"] in caplog.text
+    assert "order-42" in caplog.text
+    assert "ValueError: Something went wrong" in caplog.text
+
+
+@pytest.mark.parametrize(("limit", "work"), [(2, 0.0), (30, 0.1), (300, 0.2)])
+async def test_short_medium_and_long_timeouts(limit: float, work: float) -> None:
+    executor = CodeExecutionPrimitive(on="local", timeout=limit)
+    code = f"import time; time.sleep({work}); print('done')"
+    assert (await executor.execute({"code": code}, WorkflowContext()))["logs"] == ["done"]
+
+
+async def test_the_inputs_timeout_goes_before_the_steps() -> None:
+    executor = CodeExecutionPrimitive(on="local", timeout=300)
+    result = await executor.execute(
+        {"code": "import time; time.sleep(60)", "timeout": 0.3}, WorkflowContext()
+    )
+    assert (result["success"], result["outcome"]) == (False, "timeout")
+    assert result["execution_time"] < 2
+
+
+async def test_files_in_and_a_file_read_back() -> None:
+    code = """
+import json
+data = json.load(open('data.json'))
+json.dump({'sum': sum(data['values'])}, open('output.json', 'w'))
+print(open('output.json').read())
+json.load(open('output.json'))
+"""
+    files = {"data.json": json.dumps({"values": [1, 2, 3]}), "raw.bin": b"\x00\xff"}
+    result = await CodeExecutionPrimitive(on="local").execute(
+        {"code": code, "files": files}, WorkflowContext()
+    )
+    assert json.loads(result["stdout"]) == {"sum": 6}
+    assert result["results"]["text"] == "{'sum': 6}"
+
+
+async def test_template_working_directory_and_environment_variables() -> None:
+    executor = CodeExecutionPrimitive(
+        on="local",
+        template="python",
+        working_directory="/home/user/project",
+        environment_vars={"API_URL": "http://127.0.0.1", "DEBUG": "1"},
+    )
+    code = """
+from os import environ, getcwd
+print(getcwd(), environ['API_URL'], environ['DEBUG'], open('a').read())
+"""
+    result = await executor.execute({"code": code, "files": {"a": "here"}}, WorkflowContext())
+    assert result["logs"] == ["/home/user/project http://127.0.0.1 1 here"]
+
+
+async def test_a_router_a_condition_and_a_fallback_around_executions() -> None:
+    quick = CodeExecutionPrimitive(on="local", timeout=5)
+    careful = CodeExecutionPrimitive(on="local", timeout=60, as_program=True)
+    router = RouterPrimitive(
+        {"quick": quick, "careful": careful},
+        lambda data: "careful" if len(str(data["code"])) > 50 else "quick",
+    )
+    broken = MockPrimitive(side_effect=SandboxUnavailable("the cloud is down"))
+    step = FallbackPrimitive(broken, router) >> ConditionalPrimitive(
+        lambda result: bool(result["success"]), MockPrimitive("passed"), MockPrimitive("failed")
+    )
+    context = WorkflowContext()
+    assert await step.execute({"code": "print(1)"}, context) == "passed"
+    assert await step.execute({"code": "#" * 60 + "\n1 / 0"}, context) == "failed"
+
+
+async def test_the_primitives_themselves_inside_a_sandbox(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine needs nothing but the standard library: a wheel of the package is enough."""
+    package = Path(e2brun.__file__).parent
+    files = {
+        path.relative_to(package.parent).as_posix(): path.read_text()
+        for path in package.rglob("*.py")
+    }
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    wheelhouse.wheel(wheels, "e2brun", files)
+    monkeypatch.setenv("UV_NO_INDEX", "1")
+    monkeypatch.setenv("UV_FIND_LINKS", str(wheels))
+    monkeypatch.setenv("E2BRUN_CACHE_DIR", str(tmp_path / "cache"))
+    code = """
+from e2brun import MockPrimitive, RetryPrimitive, SandboxError, create_test_context
+mock = MockPrimitive(side_effect=[SandboxError("once"), {"success": True}])
+result = await RetryPrimitive(mock, initial_delay=0.001).execute({}, create_test_context())
+assert mock.call_count == 2 and result["success"]
+print("tested")
+"""
+    result = await CodeExecutionPrimitive(on="local").execute(
+        {"code": code, "install": ["e2brun"]}, WorkflowContext()
+    )
+    assert result["logs"] == ["tested"], result["error"]
+
+
+@pytest.mark.slow
+async def test_pandas_and_numpy_are_installed() -> None:
+    from e2brun import InstallFailed
+
+    code = "import numpy, pandas\nprint(pandas.DataFrame({'a': numpy.arange(4)})['a'].sum())"
+    executor = CodeExecutionPrimitive(on="local")
+    try:
+        result = await executor.execute(
+            {"code": code, "install": ["pandas", "numpy"], "timeout": 120}, WorkflowContext()
+        )
+    except InstallFailed as error:
+        pytest.skip(f"the package index cannot be reached: {error}")
+    assert result["logs"] == ["6"]

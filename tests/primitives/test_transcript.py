@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import threading
+
+from hypothesis import given
+from hypothesis import strategies as some
+
+from e2brun.primitives.transcript import Transcript
+
+
+def test_lines_stand_in_the_order_in_which_they_began() -> None:
+    transcript = Transcript(0)
+    transcript.stdout(b"one\ntw")
+    transcript.stderr(b"warning\n")
+    transcript.stdout(b"o\n\nlast")
+    assert transcript.lines() == ["one", "two", "warning", "", "last"]
+
+
+def test_what_is_beyond_the_limit_is_counted() -> None:
+    transcript = Transcript(5)
+    transcript.stdout(b"abc")
+    transcript.stdout(b"defg\n")
+    transcript.stderr(b"x")
+    assert (transcript.text("stdout"), transcript.dropped("stdout")) == ("abcde", 3)
+    assert (transcript.lines(), transcript.dropped("stderr")) == (["abcde", "x"], 0)
+
+
+@given(some.lists(some.text("ab\n", max_size=6)))
+def test_however_it_is_cut_the_lines_are_those_of_the_whole(pieces: list[str]) -> None:
+    transcript = Transcript(0)
+    for piece in pieces:
+        transcript.stdout(piece.encode())
+    assert transcript.lines() == "".join(pieces).splitlines()
+    assert transcript.text("stdout") == "".join(pieces)
+
+
+def test_it_may_be_fed_from_two_threads() -> None:
+    transcript = Transcript(0)
+    sinks = (transcript.stdout, transcript.stderr)
+    threads = [
+        threading.Thread(target=lambda sink=sink: [sink(b"a\nb") for _ in range(2000)])
+        for sink in sinks
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(transcript.lines()) == 2 * 2001
