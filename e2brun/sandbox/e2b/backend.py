@@ -83,6 +83,8 @@ class E2BBackend:
         native = self._create(new, token)
         sandbox = E2BSandbox(native, self._ties(new.template, dict(spec.env), native))
         with self._lock:
+            # A long life makes many: those that were killed are the guardian's alone.
+            self._owned = {i: owned for i, owned in self._owned.items() if not owned.killed}
             self._owned[sandbox.id] = sandbox
         if spec.install:
             self._install(sandbox, spec)

@@ -158,6 +158,11 @@ class E2BSandbox:
         self._ties.guard.kill(self._id)
         self.stop_run()
 
+    @property
+    def killed(self) -> bool:
+        """Whether its end was ordered, here or by its backend."""
+        return self._killed
+
     def stop_run(self) -> None:
         """End a run in progress, for a backend that ends the sandbox itself."""
         with self._lock:
