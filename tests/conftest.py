@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -13,6 +14,12 @@ import pytest
 
 COMMAND = (sys.executable, "-m", "e2brun")
 _NOT_OURS = ("E2B", "GITHUB_", "NO_COLOR", "PYTHONUNBUFFERED")
+
+
+# Under nohup or as a shell's background job some are ignored, and what we start would inherit it.
+for _number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, signal.SIG_DFL)
 
 
 @dataclass(frozen=True)
