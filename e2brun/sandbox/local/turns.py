@@ -7,7 +7,7 @@ is polling: the kernel may give its number to another sandbox at once.
 from __future__ import annotations
 
 from _thread import allocate_lock, get_ident
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from e2brun.errors import SandboxError, SandboxLost
@@ -23,7 +23,7 @@ class Turns:
         self._over = self._tidied = False
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
+    def turn(self) -> Generator[None]:
         """Wait for the turn and have it. Raises SandboxLost after the end, SandboxError when
         this thread has it already (an unfinished `read_file`)."""
         if self._owner == get_ident():
