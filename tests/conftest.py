@@ -10,7 +10,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# How quickly examples come is the machine's affair, and CI machines are busy.
+hypothesis.settings.register_profile(
+    "e2brun", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("e2brun")
 
 COMMAND = (sys.executable, "-m", "e2brun")
 _NOT_OURS = ("E2B", "GITHUB_", "NO_COLOR", "PYTHONUNBUFFERED")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import select
 import signal
@@ -110,7 +111,8 @@ def test_starting_and_a_plain_cell_import_nothing_slow(context: Context) -> None
     preloaded = subprocess.check_output(
         [sys.executable, "-c", code.replace("\n", "\nprint(") + ")"], cwd=context.cwd, text=True
     )
-    assert context.run(code).main["text"] == preloaded.strip()
+    loaded = ast.literal_eval(str(context.run(code).main["text"]))
+    assert set(loaded) <= set(ast.literal_eval(preloaded))
 
 
 # Awaiting

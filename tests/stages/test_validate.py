@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import pytest
+
+from e2brun.errors import UsageError
+from e2brun.runs.record import Severity, Verdict
+from e2brun.stages.step import Together
+from e2brun.stages.validate import LintCheck, SyntaxCheck, TypesCheck
+from tests.stages.taking import findings, judged, take
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_code_that_compiles_passes() -> None:
+    assert (await judged(SyntaxCheck(), "print('\\d')\n")).verdict is Verdict.PASSED
+
+
+@pytest.mark.parametrize(
+    ("code", "line", "rule"),
+    [
+        ("x = 1\ndef f(:\n", 2, "syntax"),
+        ("return 1", 1, "syntax"),
+        ("x\ny\0", 2, "binary"),
+        ("# \udcff", 1, "syntax"),
+        ("# coding: no-such\n", 0, "syntax"),
+        ("x = " + "9" * 5000, 1, "syntax"),
+    ],
+)
+async def test_what_does_not_compile_is_found(code: str, line: int, rule: str) -> None:
+    (finding,) = await findings(SyntaxCheck(), code)
+    assert (finding.line, finding.rule, finding.severity) == (line, rule, Severity.HIGH)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "(" * 1_000_000,
+        "[" * 90 + "]" * 90 + "(" * 200 + ")" * 200,
+        "-" * 900_000 + "1",
+        "a" + ".a" * 400_000,
+        "1" + "+1" * 400_000,
+        "lambda:" * 100_000 + "1",
+        "x = " + "{" * 50_000,
+        "f'" + "{f'" * 5000,
+        "if 1:\n" + "".join(f"{' ' * n}if 1:\n" for n in range(1, 500)),
+    ],
+    ids=range(9),
+)
+async def test_what_is_nested_to_break_a_parser_is_a_finding_and_no_crash(code: str) -> None:
+    assert (await judged(SyntaxCheck(), code)).verdict is Verdict.FAILED
+
+
+async def test_a_huge_source_is_a_finding() -> None:
+    (finding,) = await findings(SyntaxCheck(max_size=10), "x = 12345678")
+    assert finding.rule == "size"
+
+
+async def test_a_long_and_honest_source_passes() -> None:
+    code = "".join(f"x{n} = [{n}, ({n},)]\n" for n in range(5000))
+    assert (await judged(SyntaxCheck(), code)).verdict is Verdict.PASSED
+
+
+async def test_a_cell_may_await_at_top_level_and_hold_magics() -> None:
+    code = "%pip install x\n!ls\nawait f()\n"
+    assert (await judged(SyntaxCheck(cell=True), code)).verdict is Verdict.PASSED
+    assert (await judged(SyntaxCheck(), code)).verdict is Verdict.FAILED
+    assert (await judged(SyntaxCheck(), "await f()")).verdict is Verdict.FAILED
+
+
+async def test_an_older_python_is_imitated() -> None:
+    code = "match x:\n    case 1: pass\n"
+    assert (await judged(SyntaxCheck(), code)).verdict is Verdict.PASSED
+    record = await judged(SyntaxCheck(python="3.8"), code)
+    assert record.verdict is Verdict.FAILED
+
+
+async def test_an_unknown_python_is_a_mistake_of_usage() -> None:
+    with pytest.raises(UsageError):
+        await judged(SyntaxCheck(python="/no/such/python"), "x")
+
+
+async def test_what_is_not_python_is_skipped() -> None:
+    record = await judged(SyntaxCheck(), "echo (", file="run.sh")
+    assert record.verdict is Verdict.SKIPPED
+
+
+async def test_after_failed_syntax_nobody_else_looks() -> None:
+    step = Together((SyntaxCheck(), LintCheck()))
+    work = await take(step, "def f(:")
+    assert [s.verdict for s in work.steps] == [Verdict.FAILED, Verdict.SKIPPED]
+
+
+async def test_lint_finds_and_rates_and_is_not_silenced_by_the_candidate() -> None:
+    found = await findings(LintCheck(), "# ruff: noqa\nimport os  # noqa\nprint(undefined)\n")
+    assert [(f.rule, f.line, f.severity) for f in found] == [
+        ("F401", 2, Severity.MEDIUM),
+        ("F821", 3, Severity.HIGH),
+    ]
+
+
+async def test_lint_passes_below_its_threshold() -> None:
+    step = LintCheck(severity=Severity.HIGH)
+    assert (await judged(step, "import os\n")).verdict is Verdict.PASSED
+
+
+async def test_a_source_that_breaks_the_linter_is_a_finding() -> None:
+    (finding,) = await findings(LintCheck(), "-" * 100_000 + "1\n")
+    assert finding.rule == "unreadable"
+
+
+async def test_rules_that_do_not_exist_are_a_mistake_of_usage() -> None:
+    with pytest.raises(UsageError, match="ruff"):
+        await judged(LintCheck(select=("QQQ9",)), "x = 1\n")
+    with pytest.raises(UsageError, match="no rule of ruff"):
+        LintCheck(select=("E501 --fix",))
+
+
+async def test_types_are_checked() -> None:
+    (finding,) = await findings(TypesCheck(), "\nx: int = 'a'\n")
+    assert (finding.line, finding.rule, finding.severity) == (2, "assignment", Severity.MEDIUM)
