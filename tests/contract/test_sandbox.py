@@ -210,6 +210,22 @@ def test_killing_the_sandbox_ends_the_run_as_killed_or_lost(sandbox: Sandbox) ->
     assert time.monotonic() - started < 10
 
 
+@pytest.mark.parametrize("delay", [0, 0.002, 0.004, 0.006, 0.01, 0.02, 0.05])
+def test_a_sandbox_killed_while_it_starts_keeps_nobody_waiting(
+    backend: Backend, delay: float
+) -> None:
+    for _ in range(5 if backend.name == "local" else 1):
+        sandbox = backend.create(SandboxSpec(lifetime=60))
+        killer = threading.Timer(delay, sandbox.kill)
+        killer.start()
+        started = time.monotonic()
+        with suppress(SandboxError):
+            execution, _ = run(sandbox, python("import time; time.sleep(30)"))
+            assert execution.outcome in {Outcome.KILLED, Outcome.LOST}
+        killer.join()
+        assert time.monotonic() - started < 5
+
+
 def test_many_kills_in_the_middle_of_runs_disturb_no_other_sandbox(backend: Backend) -> None:
     """A killed sandbox's descriptors get their numbers anew at once: nobody may still use them."""
     rounds = 12 if backend.name == "local" else 2

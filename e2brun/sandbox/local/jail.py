@@ -42,6 +42,10 @@ class Jailed:
         for pid in (self.launcher, *self.companions):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        # bubblewrap's child is told to die with its parent only just before it becomes the agent;
+        # until then it is in its parent's group, and would wait there for ever.
+        with suppress(ProcessLookupError):
+            os.killpg(self.launcher, signal.SIGKILL)
 
     def complaint(self) -> str:
         """The last line the driver wrote about why it could not start, or ''."""
