@@ -26,6 +26,14 @@ def main() -> NoReturn:
         request = read_quickly(words[1:])
         if request is not None:
             _leave(guarded(lambda: execute(request)))
+    elif words[:2] == ["pipeline", "run"]:
+        from e2brun.cli.pipeline_options import read_run_quickly
+
+        run_request = read_run_quickly(words[2:])
+        if run_request is not None:
+            from e2brun.cli.pipeline_run import run_pipeline
+
+            _leave(guarded(lambda: run_pipeline(run_request)))
     from e2brun.cli.app import run
 
     _leave(guarded(run))

@@ -13,7 +13,7 @@ directory and may have come with a stranger's repository, so what they say is bo
   `Settings.notices`, which the command line prints: code and files never go to a stranger's
   account, nor a sandbox online, without a word.
 - `python` must be a bare name there: the host starts it to learn its version, so a path could
-  start any file. `cache_dir`, where packages for every project lie, is not read there at all.
+  start any file. `cache_dir` and `state_dir`, shared by all projects, are not read there at all.
 - pyproject.toml is meant to be committed: keys and endpoints in it are refused.
 """
 
@@ -50,6 +50,11 @@ _VARIABLES = {
     "network": "E2BRUN_NETWORK",
     "python": "E2BRUN_PYTHON",
     "cache_dir": "E2BRUN_CACHE_DIR",
+    "state_dir": "E2BRUN_STATE_DIR",
+}
+_PLACES = {
+    "cache_dir": ("XDG_CACHE_HOME", ".cache"),
+    "state_dir": ("XDG_STATE_HOME", ".local/state"),
 }
 _ENDPOINTS = ("api_url", "sandbox_url", "domain")
 _PYPROJECT_KEYS = (
@@ -76,6 +81,8 @@ class Settings:
     network: bool | None = None  # None: the backend's default
     python: str | None = None
     cache_dir: Path = Path()
+    state_dir: Path = Path()  # where the records of runs are kept
+    step_summary: Path = Path()  # GITHUB_STEP_SUMMARY; the empty path: there is none
     github_actions: bool = False
     no_color: bool = False
     dumb_terminal: bool = False
@@ -115,12 +122,13 @@ def load_settings(
     merged = _from_pyproject(directory) | dotenv | own
     _check_endpoints(merged, dotenv)
     values = {name: _READERS[name](given) for name, given in merged.items()}
-    values.setdefault("cache_dir", _default_cache(environ))
-    values["cache_dir"] = directory / cast("Path", values["cache_dir"])
+    for name, places in _PLACES.items():
+        values[name] = directory / cast("Path", values.get(name) or _default(environ, *places))
     return Settings(
         api_key_from=merged["api_key"].where if "api_key" in merged else "",
         **values,  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] # by _READERS
         github_actions=environ.get("GITHUB_ACTIONS") == "true",
+        step_summary=Path(environ.get("GITHUB_STEP_SUMMARY", "")),
         no_color=bool(environ.get("NO_COLOR")),
         dumb_terminal=environ.get("TERM", "") in {"", "dumb", "unknown"},
         notices=tuple(_notices(merged, values)),
@@ -154,11 +162,11 @@ def _from_environment(environ: Mapping[str, str]) -> _Layer:
 
 def _from_dotenv(path: Path) -> _Layer:
     written = _read_dotenv(path)
-    if "E2BRUN_CACHE_DIR" in written:
-        raise UsageError(
-            f"{written['E2BRUN_CACHE_DIR'].where}: E2BRUN_CACHE_DIR is read from the environment "
-            "only: a file in a project must not choose where packages come from"
-        )
+    for name in ("E2BRUN_CACHE_DIR", "E2BRUN_STATE_DIR"):
+        if name in written:
+            raise UsageError(
+                f"{written[name].where}: {name} is read from the environment only, not from files"
+            )
     found = {name: written[var] for name, var in _VARIABLES.items() if var in written}
     for variable in reversed(_KEY_NAMES):
         if variable in written:
@@ -272,12 +280,11 @@ def _line_of(text: str, key: str) -> int:
     return text.count("\n", 0, at) + 1
 
 
-def _default_cache(environ: Mapping[str, str]) -> Path:
-    base = environ.get("XDG_CACHE_HOME", "")
+def _default(environ: Mapping[str, str], variable: str, below_home: str) -> Path:
+    base = environ.get(variable, "")
     if os.path.isabs(base):  # noqa: PTH117 - the specification says to ignore a relative one
         return Path(base) / "e2brun"
-    home = environ.get("HOME", "")
-    return (Path(home) if home else Path.home()) / ".cache" / "e2brun"
+    return Path(environ.get("HOME") or Path.home()) / below_home / "e2brun"
 
 
 def _wrong(given: _Given, why: str) -> UsageError:
@@ -369,13 +376,13 @@ _READERS: dict[str, Callable[[_Given], object]] = {
     "network": _parsed(parse_switch, literal=(bool,)),
     "python": _read_python,
     "cache_dir": _read_path,
+    "state_dir": _read_path,
 }
 
 
 def _notices(merged: _Layer, values: Mapping[str, object]) -> list[str]:
     """What a file of the project decided that its reader may not have meant to allow."""
     lines: list[str] = []
-    defaults = Settings()
     for name, given in merged.items():
         if not given.by_project:
             continue
@@ -387,8 +394,7 @@ def _notices(merged: _Layer, values: Mapping[str, object]) -> list[str]:
         elif name == "network" and value is True:
             lines.append(f"{given.where}: network access is on")
         elif name in {"memory", "processes", "disk", "max_output"}:
-            usual = cast("int", getattr(defaults, name))
-            wider = cast("int", value) > usual or value == 0
-            if wider:
+            usual = cast("int", getattr(Settings(), name))
+            if cast("int", value) > usual or value == 0:
                 lines.append(f"{given.where}: {label} raised to {given.value}")
     return lines

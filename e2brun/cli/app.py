@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from e2brun.cli.exec import exec_command
+from e2brun.cli.pipeline import pipelines
 from e2brun.errors import E2brunError, UsageError
 
 app = typer.Typer(
@@ -25,6 +26,7 @@ app.command(
     # Everything after FILE is the program's own, as it is with `python FILE`.
     context_settings={"allow_interspersed_args": False, "ignore_unknown_options": False},
 )(exec_command())
+app.add_typer(pipelines)
 
 
 def _show_version(value: bool) -> None:
@@ -57,6 +59,29 @@ def doctor(
     from e2brun.cli.doctor import examine
 
     raise typer.Exit(examine(as_json=as_json, fix=fix, yes=yes))
+
+
+@app.command()
+def bench(  # noqa: PLR0913, PLR0917 - Typer reads the options from the signature
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="A.py B.py, or one TOML.")],
+    on: Annotated[str | None, typer.Option(metavar="WHERE", help="e2b, local or auto.")] = None,
+    timeout: Annotated[str | None, typer.Option(metavar="TIME", help="For each run.")] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Rounds that count.")] = 10,
+    warm_up: Annotated[int, typer.Option(min=0, help="Rounds before them.")] = 1,
+    baseline: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Default: the first.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Time programs against each other, each run in a sandbox of its own."""
+    from pathlib import Path
+
+    from e2brun.cli.bench import BenchRequest
+    from e2brun.cli.bench import bench as run_bench
+
+    places = tuple(map(Path, files))
+    request = BenchRequest(places, on, timeout, repeats, warm_up, baseline, as_json)
+    raise typer.Exit(run_bench(request))
 
 
 def run() -> int:

@@ -70,10 +70,9 @@ async def test_a_command_gets_the_prompt_and_its_block_is_the_candidate() -> Non
 
 
 async def test_a_command_in_one_text_is_split_but_meets_no_shell(tmp_path: Path) -> None:
-    step = CommandGenerator(
-        command=f"{PYTHON} -c 'import sys; print(sys.argv[1:])' '; touch {tmp_path}/x' $HOME {{{{v}}}}",
-        prompt="p",
-    )
+    words = f"'; touch {tmp_path}/x' $HOME {{{{v}}}}"
+    command = f"{PYTHON} -c 'import sys; print(sys.argv[1:])' {words}"
+    step = CommandGenerator(command=command, prompt="p")
     work = await take(step, variables={"v": "a b; c"})
     assert work.code == f"['; touch {tmp_path}/x', '$HOME', 'a b; c']\n"
     assert not (tmp_path / "x").exists()
@@ -117,7 +116,7 @@ async def test_cancellation_ends_the_command_and_what_it_started(tmp_path: Path)
     program = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
     step = CommandGenerator(command=(PYTHON, "-c", program), prompt="p")
     task = asyncio.create_task(take(step))
-    while not mark.exists():
+    while not mark.exists():  # noqa: ASYNC110 - another process makes it
         await asyncio.sleep(0.02)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

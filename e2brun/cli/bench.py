@@ -1,0 +1,106 @@
+"""`e2brun bench`: programs timed against each other, each run in a sandbox of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from e2brun.cli.guard import say
+from e2brun.cli.pipeline_run import print_document
+from e2brun.errors import UsageError
+from e2brun.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from e2brun.primitives.benchmark import Comparison
+
+
+@dataclass(frozen=True, slots=True)
+class BenchRequest:
+    """What was asked on the command line."""
+
+    files: tuple[Path, ...]
+    on: str | None = None
+    timeout: str | None = None
+    repeats: int = 10
+    warm_up: int = 1
+    baseline: str | None = None
+    as_json: bool = False
+
+
+def bench(request: BenchRequest) -> int:
+    """Compare them and say how they did. Returns the exit code."""
+    settings = load_settings(None, None, on=request.on, timeout=request.timeout)
+    comparison = asyncio.run(_compared(request, settings))
+    _tell(comparison, request, settings)
+    return 0 if all(found.success for found in comparison.measurements) else 1
+
+
+async def _compared(request: BenchRequest, settings: Settings) -> Comparison:
+    from e2brun.primitives.benchmark import BenchmarkSuite
+    from e2brun.primitives.context import WorkflowContext
+    from e2brun.primitives.events import Event, Noticed
+    from e2brun.primitives.execution import CodeExecutionPrimitive
+    from e2brun.primitives.sandboxes import close_backends
+
+    def hear(event: Event) -> None:
+        if isinstance(event, Noticed):
+            say(f"e2brun: {event.line}")
+
+    primitive = CodeExecutionPrimitive(settings=settings, timeout=settings.timeout, as_program=True)
+    suite = BenchmarkSuite(
+        _implementations(request.files),
+        request.repeats,
+        request.warm_up,
+        request.baseline,
+        primitive,
+    )
+    try:
+        return await suite.run(WorkflowContext(subscribers=(hear,)))
+    finally:
+        close_backends()
+
+
+def _implementations(files: Sequence[Path]) -> dict[str, str]:
+    """Code by name: of the programs, or of the cases of one pipeline. Raises UsageError."""
+    if len(files) == 1 and files[0].suffix == ".toml":
+        return _of_pipeline(files[0])
+    found: dict[str, str] = {}
+    for file in files:
+        if file.suffix != ".py":
+            raise UsageError(f"{file}: bench compares .py files, or the cases of one .toml")
+        found[str(file)] = _read(file)
+    return found
+
+
+def _of_pipeline(file: Path) -> dict[str, str]:
+    from e2brun.pipeline.loader import load
+    from e2brun.stages.template import render
+
+    pipeline = load(file)
+    code = pipeline.document.generate.code
+    if code is None and not pipeline.document.generate.files:
+        raise UsageError(f"{file}: bench needs candidates that are there: files or code")
+    return {
+        case.id: _read(case.file) if case.file is not None else render(code or "", case.variables)
+        for case in pipeline.cases
+    }
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a text file in UTF-8"
+        raise UsageError(f"{file}: {reason}") from error
+
+
+def _tell(comparison: Comparison, request: BenchRequest, settings: Settings) -> None:
+    if request.as_json:
+        print_document({"schema": 1, **asdict(comparison)})
+        return
+    from e2brun.report.bench import print_comparison
+
+    print_comparison(comparison, color=not (settings.no_color or settings.dumb_terminal))

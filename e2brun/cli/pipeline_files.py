@@ -1,0 +1,147 @@
+"""The pipeline commands that run nothing: validate, show, init, schema, list."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from e2brun.cli.guard import say
+from e2brun.cli.pipeline_run import print_document, refuse, write_line
+from e2brun.errors import E2brunError, UsageError
+from e2brun.report.safe import one_line
+
+if TYPE_CHECKING:
+    from e2brun.pipeline.loader import Pipeline
+
+_SHOWN_CASES = 30
+
+
+def validate_file(
+    file: Path, settings: Sequence[str], variables: Sequence[str], *, as_json: bool
+) -> int:
+    """Say whether it is right."""
+    from e2brun.pipeline.loader import load
+
+    try:
+        pipeline = load(file, settings, variables)
+    except E2brunError as error:
+        return refuse(error, as_json=as_json)
+    cases = len(pipeline.cases)
+    if as_json:
+        name = pipeline.document.pipeline.name
+        print_document({"schema": 1, "success": True, "exit_code": 0, "pipeline": name,
+                        "file": str(file), "cases": cases, "error": None})  # fmt: skip
+    else:
+        write_line(f"{file}: ok, {cases} case{'s' * (cases != 1)}")
+    return 0
+
+
+def show_file(file: Path, settings: Sequence[str], variables: Sequence[str]) -> int:
+    """Draw what would run."""
+    from e2brun.pipeline.loader import load
+
+    try:
+        pipeline = load(file, settings, variables)
+    except E2brunError as error:
+        return refuse(error, as_json=False)
+    _draw(pipeline)
+    return 0
+
+
+def _draw(pipeline: Pipeline) -> None:
+    from rich.console import Console
+    from rich.text import Text
+    from rich.tree import Tree
+
+    from e2brun.pipeline.compiler import outline
+    from e2brun.settings import load_settings
+
+    settings = load_settings()
+    plain = settings.no_color or settings.dumb_terminal
+    console = Console(file=sys.stdout, no_color=plain, highlight=False, markup=False)
+    table = pipeline.document.pipeline
+    title = one_line(table.name) + (f": {one_line(table.description)}" if table.description else "")
+    tree = Tree(Text(title, style="bold"))
+    for stage, lines in outline(pipeline.document).items():
+        branch = tree.add(Text(stage, style="cyan"))
+        for line in lines:
+            branch.add(Text(one_line(line)))
+    cases = tree.add(Text(f"cases: {len(pipeline.cases)}", style="cyan"))
+    for case in pipeline.cases[:_SHOWN_CASES]:
+        cases.add(Text(one_line(case.id)))
+    if len(pipeline.cases) > _SHOWN_CASES:
+        cases.add(Text(f"and {len(pipeline.cases) - _SHOWN_CASES} more", style="dim"))
+    console.print(tree, soft_wrap=True)
+
+
+def write_template(template: str, output: Path | None) -> int:
+    """Write it; what is there is not overwritten. Raises UsageError, E2brunError."""
+    from e2brun.pipeline.problems import suggestion
+
+    directory = Path(__file__).parents[1] / "pipeline" / "templates"
+    known = {path.stem: path for path in sorted(directory.glob("*.toml"))}
+    if template not in known:
+        raise UsageError(f"there is no template {template!r}{suggestion(template, known)}")
+    target = output or Path(f"{template}.toml")
+    try:
+        with target.open("x", encoding="utf-8") as file:
+            file.write(known[template].read_text(encoding="utf-8"))
+    except FileExistsError as error:
+        raise UsageError(f"{target} is there already and is not overwritten") from error
+    except OSError as error:
+        raise E2brunError(f"{target}: {error.strerror}") from error
+    say(f"e2brun: wrote {target}; run it with: e2brun pipeline run {target}")
+    return 0
+
+
+def print_schema() -> int:
+    """On stdout, for a file."""
+    import json
+
+    from e2brun.pipeline.json_schema import json_schema
+
+    write_line(json.dumps(json_schema(), indent=2))
+    return 0
+
+
+def list_pipelines(directory: Path) -> int:
+    """Those in `directory` and in `pipelines/` below it."""
+    from e2brun.runs.store import Store, looked_up
+    from e2brun.settings import load_settings
+
+    if not directory.is_dir():
+        raise UsageError(f"{directory}: no such directory")
+    settings = load_settings()
+    runs = looked_up(settings.state_dir / "runs.sqlite", Store.runs) or []
+    last = {run.file: counts for run, counts in reversed(runs)}
+    count = 0
+    for file in (*sorted(directory.glob("*.toml")), *sorted(directory.glob("pipelines/*.toml"))):
+        described = _described(file)
+        if described is None:
+            continue
+        count += 1
+        counts = last.get(str(file.absolute()))
+        how = ", ".join(f"{n} {word}" for word, n in (counts or {}).items()) or "never run"
+        write_line(f"{file}  {one_line(described)}  ({how})")
+    if not count:
+        say(f"e2brun: no pipelines in {directory}; write one with: e2brun pipeline init")
+    return 0
+
+
+def _described(file: Path) -> str | None:
+    """Its name and description; None for a TOML that is no pipeline."""
+    import tomllib
+
+    try:
+        table = tomllib.loads(file.read_text(encoding="utf-8")).get("pipeline")
+    except (OSError, ValueError):
+        return None
+    if not isinstance(table, dict) or "name" not in table:
+        return None
+    given = cast("dict[str, object]", table)
+    words = [str(given["name"])]
+    if given.get("description"):
+        words.append(str(given["description"]))
+    return ": ".join(words)

@@ -1,0 +1,99 @@
+"""The options of `e2brun pipeline run`, once: for Typer, and for a quick reader.
+
+Importing Typer takes longer than a sandbox; see `options`. Here options may stand before or
+after FILE.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from e2brun.cli.options import Option
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What was asked on the command line, as it was written."""
+
+    file: str
+    on: str | None = None
+    settings: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    failed: bool = False
+    concurrency: str | None = None
+    max_fail: str | None = None
+    pass_rate: str | None = None
+    reports: tuple[str, ...] = ()
+    record: str | None = None
+    replay: str | None = None
+    as_json: bool = False
+    quiet: bool = False
+
+
+RUN_OPTIONS = (
+    Option(("--on",), "on", "text", "e2b, local or auto.", "WHERE"),
+    Option(("--set",), "settings", "words", "execute.timeout=60. Repeatable.", "KEY=VALUE"),
+    Option(("--var",), "variables", "words", "A variable. Repeatable.", "NAME=VALUE"),
+    Option(("--only",), "only", "words", "Only this case. Repeatable.", "ID"),
+    Option(
+        ("--failed", "--resume"), "failed", "switch",
+        "Leave out what passed before and has not changed.",
+    ),
+    Option(("--concurrency",), "concurrency", "text", "Cases at once.", "N"),
+    Option(("--max-fail",), "max_fail", "text", "Begin no case after N failures.", "N"),
+    Option(("--pass-rate",), "pass_rate", "text", "The share that must pass. Default 1.", "P"),
+    Option(
+        ("--report",), "reports", "words",
+        ".json .xml .sarif .md, or KIND:FILE. Repeatable.", "FILE",
+    ),
+    Option(("--record",), "record", "text", "Keep what generators answer.", "FILE"),
+    Option(("--replay",), "replay", "text", "Answer from such a file.", "FILE"),
+    Option(("--json",), "as_json", "switch", "One JSON document on stdout."),
+    Option(("-q", "--quiet"), "quiet", "switch", "Only the result lines."),
+)  # fmt: skip
+
+
+def run_request(values: Mapping[str, object], file: str) -> RunRequest:
+    """The request of values by field; repeatable ones are lists or tuples."""
+    given: dict[str, object] = {
+        name: tuple(value) if isinstance(value, list) else value  # pyright: ignore[reportUnknownArgumentType]
+        for name, value in values.items()
+        if value is not None
+    }
+    return RunRequest(file, **given)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] # by RUN_OPTIONS
+
+
+def read_run_quickly(words: list[str]) -> RunRequest | None:
+    """What plain words ask for; None: Typer has to look."""
+    known = {name: option for option in RUN_OPTIONS for name in option.names}
+    values: dict[str, object] = {}
+    files: list[str] = []
+    rest = list(reversed(words))
+    while rest:
+        word = rest.pop()
+        if not word.startswith("-"):
+            files.append(word)
+            continue
+        name, equals, value = word.partition("=")
+        option = known.get(name)
+        if option is None or (equals and (option.kind == "switch" or not name.startswith("--"))):
+            return None
+        if option.kind == "switch":
+            values[option.field] = True
+            continue
+        if not equals:
+            if not rest or rest[-1].startswith("-"):
+                return None
+            value = rest.pop()
+        _keep(option, value, values)
+    return run_request(values, files[0]) if len(files) == 1 else None
+
+
+def _keep(option: Option, value: str, values: dict[str, object]) -> None:
+    earlier = values.get(option.field)
+    if option.kind == "words":
+        values[option.field] = (*earlier, value) if isinstance(earlier, tuple) else (value,)
+    else:
+        values[option.field] = value

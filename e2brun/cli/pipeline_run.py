@@ -1,0 +1,335 @@
+"""`e2brun pipeline run`, step by step: read, check, run, tell, report."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Coroutine, Generator, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from e2brun.cli.guard import Interrupted, complain, say
+from e2brun.cli.pipeline_options import RunRequest
+from e2brun.errors import E2brunError, UsageError
+from e2brun.runs import events
+from e2brun.runs.record import RunRecord
+from e2brun.settings import Settings, load_settings
+from e2brun.values import parse_count
+
+if TYPE_CHECKING:
+    from e2brun.pipeline.loader import Pipeline
+    from e2brun.pipeline.runner import Choices, Run
+    from e2brun.pipeline.supply import Supply
+    from e2brun.report.files import Report
+    from e2brun.stages.generate.tape import Tape
+
+_BROKEN = 125
+_CLOUD_CONCURRENCY = 8
+_TIDYING_SECONDS = 6.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Everything that could be wrong was looked at."""
+
+    settings: Settings
+    pipeline: Pipeline
+    choices: Choices
+    reports: tuple[Report, ...]
+    tape: Tape | None
+    pass_rate: float
+    supply: Supply
+
+
+def run_pipeline(request: RunRequest) -> int:
+    """Run it and say how it went. Returns the exit code."""
+    from e2brun.pipeline.supply import Supply
+
+    supply: Supply | None = None
+    try:
+        settings = load_settings(None, None, on=request.on)
+        run_id = os.urandom(8).hex()
+        supply = Supply(settings, run_id)
+        plan = _plan(request, settings, supply)
+        voice = _Voice(request, settings)
+        supply.listen(voice.notice)
+        return _run(request, plan, voice, _new_run(request, plan, voice, run_id))
+    except E2brunError as error:
+        return refuse(error, as_json=request.as_json)
+    finally:
+        if supply is not None:
+            supply.close()
+
+
+def refuse(error: E2brunError, *, as_json: bool) -> int:
+    """Nothing ran: every problem on a line of its own. Returns the exit code."""
+    from e2brun.pipeline.problems import BrokenPipeline
+
+    problems = error.problems if isinstance(error, BrokenPipeline) else ()
+    if as_json:
+        from e2brun.report.refusal import refusal_document
+
+        print_document(refusal_document(error, [(p.where, p.message) for p in problems]))
+    for problem in problems:
+        say(str(problem))
+    if not problems:
+        complain(error)
+    return error.exit_code
+
+
+def print_document(document: object) -> None:
+    """The one line on stdout."""
+    from e2brun.report.safe import ascii_json
+
+    write_line(ascii_json(document))
+
+
+def write_line(line: str) -> None:
+    """A result on stdout, whoever reads it; a reader that is gone is no failure."""
+    from e2brun.report.streams import FdWriter
+
+    with suppress(BrokenPipeError):
+        FdWriter(1)(line.encode("utf-8", "backslashreplace") + b"\n")
+
+
+def _plan(request: RunRequest, settings: Settings, supply: Supply) -> _Plan:
+    from e2brun.pipeline.loader import load
+    from e2brun.report.files import parse_report
+
+    reports = tuple(map(parse_report, request.reports))
+    for report in reports:
+        if not report.file.absolute().parent.is_dir() or report.file.is_dir():
+            raise UsageError(f"--report {report.file}: no such place for a file")
+    pass_rate = _share(request.pass_rate)
+    pipeline = load(Path(request.file), request.settings, request.variables, supply.prepare)
+
+    from e2brun.pipeline.runner import chosen
+
+    choices = _choices(request, settings)
+    chosen(pipeline, choices.only)
+    return _Plan(settings, pipeline, choices, reports, _tape(request), pass_rate, supply)
+
+
+def _choices(request: RunRequest, settings: Settings) -> Choices:
+    from e2brun.pipeline.runner import Choices
+
+    cloud = settings.on == "e2b" or (settings.on == "auto" and settings.api_key is not None)
+    default = _CLOUD_CONCURRENCY if cloud else len(os.sched_getaffinity(0))
+    return Choices(
+        request.only,
+        request.failed,
+        _count("--concurrency", request.concurrency) or default,
+        _count("--max-fail", request.max_fail),
+    )
+
+
+def _count(option: str, text: str | None) -> int | None:
+    try:
+        return None if text is None else parse_count(text)
+    except UsageError as error:
+        raise UsageError(f"{option}: {error}") from error
+
+
+def _share(text: str | None) -> float:
+    try:
+        share = 1.0 if text is None else float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise UsageError(f"--pass-rate {text}: write a share from 0 to 1, such as 0.95")
+    return share
+
+
+def _tape(request: RunRequest) -> Tape | None:
+    if request.record is not None and request.replay is not None:
+        raise UsageError("--record and --replay contradict each other")
+    if request.record is not None:
+        from e2brun.stages.generate.tape import Recorder
+
+        return Recorder(Path(request.record))
+    if request.replay is not None:
+        from e2brun.stages.generate.tape import Replay
+
+        return Replay(Path(request.replay))
+    return None
+
+
+def _new_run(request: RunRequest, plan: _Plan, voice: _Voice, run_id: str) -> Run:
+    from e2brun.pipeline.compiler import Surroundings
+    from e2brun.pipeline.runner import Run
+    from e2brun.runs.store import Store
+
+    settings, pipeline = plan.settings, plan.pipeline
+    name = pipeline.document.pipeline.name
+    record = RunRecord(run_id, name, request.file, plan.supply.name, time.time())
+    around = Surroundings(
+        pipeline.directory, plan.supply.backend, settings, plan.tape, settings.state_dir
+    )
+    for line in settings.notices:
+        voice.notice(line)
+    if pipeline.document.execute is not None:
+        plan.supply.backend()  # a missing key is told once, not for every case
+    store = Store(settings.state_dir / "runs.sqlite")
+    file = pipeline.file.absolute()
+    return Run(pipeline, around, plan.choices, record, file, store, (voice.hear,))
+
+
+def _run(request: RunRequest, plan: _Plan, voice: _Voice, run: Run) -> int:
+    from e2brun.pipeline.runner import exit_code
+
+    try:
+        with voice:
+            signalled = _drive(run.execute())
+    finally:
+        plan.supply.close()
+        if run.store is not None:
+            run.store.close()
+    code = 128 + signalled if signalled else exit_code(run.record, plan.pass_rate)
+    code = _tell(request, plan, voice, run.record, code)
+    if signalled:
+        raise Interrupted(signalled)
+    return code
+
+
+def _tell(request: RunRequest, plan: _Plan, voice: _Voice, record: RunRecord, code: int) -> int:
+    """Reports, the summary, the document. Returns the exit code."""
+    failures = list(_report(plan, record, code))
+    voice.close(record)
+    for failure in failures:
+        complain(failure)
+    code = _BROKEN if failures else code
+    if request.as_json:
+        from e2brun.report.run_json import run_document
+
+        print_document(run_document(record, code))
+    return code
+
+
+def _report(plan: _Plan, record: RunRecord, code: int) -> Iterator[E2brunError]:
+    """Write every report; those that could not be written, as errors."""
+    from e2brun.report.files import append_summary, write_report
+
+    writes: list[Callable[[], None]] = [
+        partial(write_report, report, record, code) for report in plan.reports
+    ]
+    if plan.settings.github_actions:
+        from e2brun.report.github import workflow_commands
+
+        for line in workflow_commands(record):
+            sys.stderr.write(f"{line}\n")
+        if plan.settings.step_summary.name:
+            writes.append(partial(append_summary, plan.settings.step_summary, record))
+    for write in writes:
+        try:
+            write()
+        except E2brunError as error:
+            yield error
+
+
+class _Voice:
+    """What a run says: result lines on stdout, a live tree on a terminal, all else on stderr."""
+
+    def __init__(self, request: RunRequest, settings: Settings) -> None:
+        self._as_json, self._quiet = request.as_json, request.quiet
+        self._live = None
+        terminal = sys.stdout.isatty() and sys.stderr.isatty() and not settings.dumb_terminal
+        if terminal and not (request.as_json or request.quiet):
+            from e2brun.report.live import LiveView
+
+            self._live = LiveView(color=not settings.no_color)
+
+    def __enter__(self) -> _Voice:
+        if self._live is not None:
+            self._live.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.__exit__()
+
+    def hear(self, event: events.RunEvent) -> None:
+        """Take in what happened."""
+        if self._live is not None:
+            self._live(event)
+            return
+        match event:
+            case events.CaseFinished(record=record) if not self._as_json:
+                from e2brun.report.summary import case_line
+
+                write_line(case_line(record))
+            case events.SandboxStarted():  # it takes a while: time to import what comes next
+                from importlib import import_module
+
+                import_module("e2brun.report.streams")
+                import_module("e2brun.report.summary")
+            case events.Told(line=line):
+                self.notice(line)
+            case _:
+                pass
+
+    def notice(self, line: str) -> None:
+        """One line of ours, unless `--quiet`."""
+        if not self._quiet:
+            say(f"e2brun: {line}")
+
+    def close(self, record: RunRecord) -> None:
+        """The last words."""
+        from e2brun.report.summary import closing_line
+
+        if self._live is not None:
+            self._live.close(record)
+        if not self._quiet:
+            say(closing_line(record))
+
+
+def _drive(work: Coroutine[Any, Any, object]) -> int:
+    """Run it in an event loop. Returns the signal that cancelled it, or 0."""
+    import asyncio
+
+    got: list[int] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        task = asyncio.ensure_future(work)
+
+        def cancel(number: int) -> None:
+            if not got:  # once is enough: what follows is tidying up
+                got.append(number)
+                task.cancel()
+                signal.signal(signal.SIGALRM, lambda _number, _frame: os._exit(128 + number))
+                signal.setitimer(signal.ITIMER_REAL, _TIDYING_SECONDS)
+
+        with _listening(loop.add_signal_handler, loop.remove_signal_handler, cancel):
+            await task
+
+    try:
+        asyncio.run(main())
+    except asyncio.CancelledError:
+        if not got:
+            raise
+    return got[0] if got else 0
+
+
+@contextmanager
+def _listening(
+    add: Callable[..., None], remove: Callable[[int], object], cancel: Callable[[int], None]
+) -> Generator[None, None, None]:
+    """The event loop takes the signals: an exception out of a handler would be lost in it."""
+    before = {
+        number: signal.getsignal(number)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
+    for number in before:
+        add(number, cancel, number)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            remove(number)
+            signal.signal(number, handler)

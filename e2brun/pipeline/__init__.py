@@ -1,0 +1,1 @@
+"""TOML pipelines: read, checked, compiled to primitives, run."""

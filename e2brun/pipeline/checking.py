@@ -1,0 +1,83 @@
+"""From a `[[check]]` table to the checks in it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import cast
+
+from e2brun.errors import UsageError
+from e2brun.pipeline.schema import CheckTable, FileTable, Stream, TestsTable, TextTable
+from e2brun.stages import check
+from e2brun.stages.step import Judge
+
+
+def judges(table: CheckTable) -> Iterator[Judge]:
+    """In the order of the schema. Raises UsageError."""
+    if table.exit_code is not None:
+        yield check.ExitCode(table.exit_code)
+    for stream, wanted in (("stdout", table.stdout), ("stderr", table.stderr)):
+        if wanted is not None:
+            yield _text(cast("Stream", stream), wanted)
+    if table.json is not None:
+        yield check.JsonCheck(_schema(table.json.schema), table.json.equals, table.json.stream)
+    if table.numbers is not None:
+        numbers = table.numbers
+        yield check.NumbersCheck(
+            numbers.equals, numbers.absolute, numbers.relative, numbers.stream, numbers.last
+        )
+    if table.results is not None:
+        results = table.results
+        yield check.ResultsCheck(results.mime, results.value, results.contains, results.count)
+    if table.file is not None:
+        yield from _file(table.file)
+    yield from _bounds(table)
+
+
+def _bounds(table: CheckTable) -> Iterator[Judge]:
+    if table.max_time is not None:
+        yield check.MaxTime(table.max_time)
+    if table.max_memory is not None:
+        yield check.MaxMemory(table.max_memory)
+    if table.no_stderr:
+        yield check.NoStderr()
+    match table.tests:
+        case TestsTable(file=file, timeout=timeout, args=args, install=install):
+            yield check.TestsCheck(file, timeout, args, install)
+        case Path() as file:
+            yield check.TestsCheck(file)
+        case None:
+            pass
+
+
+def _text(stream: Stream, wanted: str | TextTable) -> Judge:
+    if isinstance(wanted, str):
+        return check.TextCheck(stream, equals=wanted)
+    return check.TextCheck(
+        stream, wanted.equals, wanted.contains, wanted.not_contains, wanted.matches, wanted.lines
+    )
+
+
+def _file(table: FileTable) -> Iterator[Judge]:
+    values: Mapping[str, object] = table.equals if isinstance(table.equals, Mapping) else {}
+    text = None if isinstance(table.equals, Mapping) else table.equals
+    if table.schema is not None or values:
+        yield check.JsonCheck(_schema(table.schema), values, file=table.path)
+        if text is None and not (table.contains or table.not_contains or table.matches):
+            return
+    yield check.FileCheck(
+        table.path, table.exists, text, table.contains, table.not_contains, table.matches
+    )
+
+
+def _schema(given: Mapping[str, object] | Path | None) -> Mapping[str, object] | None:
+    if not isinstance(given, Path):
+        return given
+    try:
+        read: object = json.loads(given.read_bytes())
+    except (ValueError, OSError) as error:
+        raise UsageError(f"{given.name} is not JSON: {error}") from error
+    if not isinstance(read, dict):
+        raise UsageError(f"{given.name} is not a JSON Schema: it holds no object")
+    return cast("dict[str, object]", read)

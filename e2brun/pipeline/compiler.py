@@ -1,0 +1,240 @@
+"""From a checked document to the primitives that do what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from e2brun.errors import UsageError
+from e2brun.pipeline.places import Path as KeyPath
+from e2brun.pipeline.schema import (
+    CheckTable,
+    Document,
+    ExecuteTable,
+    GenerateTable,
+    LintTable,
+    SandboxTable,
+    SecurityTable,
+    SyntaxTable,
+    TypesTable,
+)
+from e2brun.primitives.base import Primitive
+from e2brun.runs.record import Severity
+from e2brun.sandbox.contract import Backend
+from e2brun.settings import Settings
+from e2brun.stages.execute.settings import ExecuteSettings, Retry
+from e2brun.stages.execute.stage import ExecuteStage
+from e2brun.stages.generate.code import CodeGenerator
+from e2brun.stages.generate.files import FilesGenerator
+from e2brun.stages.step import Judge, Step, Together
+from e2brun.stages.work import Work
+
+if TYPE_CHECKING:
+    from e2brun.stages.generate.tape import Tape
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a pipeline runs with that its file does not say."""
+
+    directory: Path
+    backend: Callable[[], Backend]
+    settings: Settings = Settings()
+    tape: Tape | None = None
+    state: Path = Path()  # where caches are kept
+
+
+def compiled(document: Document, around: Surroundings) -> Primitive[Work, Work]:
+    """`generate >> validate >> execute >> check`. Raises UsageError."""
+    validators = tuple(judge for _, make in validators_of(document) for judge in make())
+    checks = tuple(judge for _, make in checks_of(document) for judge in make())
+    chain: Primitive[Work, Work] = generator(document.generate, around)
+    if validators:
+        chain = chain >> Together(validators)
+    if document.execute is not None:
+        settings = execute_settings(document, around)
+        chain = chain >> ExecuteStage(around.backend, settings, checks)
+    return chain >> Together(checks) if checks else chain
+
+
+def try_out(document: Document, directory: Path, note: Callable[[KeyPath, str], None]) -> None:
+    """Make every stage once, and note what each of them finds wrong with its table."""
+
+    def nowhere() -> Backend:
+        raise AssertionError("nothing is run here")
+
+    around = Surroundings(directory, nowhere)
+    tries: list[tuple[KeyPath, Callable[[], object]]] = [
+        (("generate",), lambda: generator(document.generate, around)),
+        (("execute",), lambda: execute_settings(document, around)),
+        *validators_of(document),
+        *checks_of(document),
+    ]
+    for path, make in tries:
+        try:
+            make()
+        except UsageError as error:
+            note(path, str(error))
+
+
+def generator(table: GenerateTable, around: Surroundings) -> Step:
+    """Where candidates come from."""
+    if table.files:
+        return FilesGenerator()
+    if table.code is not None:
+        return CodeGenerator(table.code)
+    prompt = table.prompt
+    if table.prompt_file is not None:
+        prompt = table.prompt_file.read_text(encoding="utf-8")
+    if table.command is not None:
+        from e2brun.stages.generate.command import CommandGenerator
+
+        return CommandGenerator(
+            prompt=prompt or "",
+            timeout=table.timeout,
+            tape=around.tape,
+            command=table.command,
+            directory=around.directory,
+        )
+    from e2brun.stages.generate.model import SYSTEM, ModelGenerator
+
+    return ModelGenerator(
+        prompt=prompt or "",
+        timeout=table.timeout,
+        tape=around.tape,
+        model=table.model or "",
+        base_url=table.base_url,
+        temperature=table.temperature,
+        max_tokens=table.max_tokens,
+        system=SYSTEM if table.system is None else table.system,
+    )
+
+
+def execute_settings(document: Document, around: Surroundings) -> ExecuteSettings:
+    """[execute] over [sandbox] over the settings of the user."""
+    table = document.execute or ExecuteTable()
+    base, user = document.sandbox, around.settings
+    cache = None
+    if table.cache is not None:
+        from e2brun.primitives.cache_store import SQLiteCache
+
+        cache = SQLiteCache(around.state / "executions.sqlite")
+    retry = table.retry
+    return ExecuteSettings(
+        timeout=_first(table, base, "timeout", user.timeout),
+        cell=table.cell,
+        install=tuple(dict.fromkeys((*base.install, *table.install))),
+        requirements=tuple(dict.fromkeys((*base.requirements, *table.requirements))),
+        auto_install=_first(table, base, "auto_install", False),
+        files=table.files,
+        inline_files=table.inline_files,
+        directory=around.directory,
+        env={**base.env, **table.env},
+        template=_first(table, base, "template", user.template),
+        cwd=table.cwd,
+        args=table.args,
+        stdin=table.stdin,
+        memory=_first(table, base, "memory", user.memory),
+        processes=_first(table, base, "processes", user.processes),
+        disk=_first(table, base, "disk", user.disk),
+        network=_first(table, base, "network", user.network),
+        python=_first(table, base, "python", user.python),
+        get=table.get,
+        get_to=around.directory.absolute() / (table.get_to or "output") if table.get else None,
+        max_output=_first(table, base, "max_output", user.max_output),
+        repeat=table.repeat,
+        retry=Retry(retry.max_retries, retry.initial_delay, retry.deadline) if retry else None,
+        cache=cache,
+        cache_ttl=table.cache or 3600.0,
+        file=document.generate.name,
+    )
+
+
+def _first(table: SandboxTable, base: SandboxTable, name: str, default: T) -> T:
+    for place in (table, base):
+        value: T | None = getattr(place, name)
+        if value is not None:
+            return value
+    return default
+
+
+Makers = Iterator[tuple[KeyPath, Callable[[], tuple[Judge, ...]]]]
+
+
+def validators_of(document: Document) -> Makers:
+    """By the path of its table, what makes each validator."""
+    cell = document.execute is not None and document.execute.cell
+    for number, table in enumerate(document.validate):
+
+        def make(table: object = table) -> tuple[Judge, ...]:
+            return (_validator(table, document, cell=cell),)
+
+        yield ("validate", number), make
+
+
+def _validator(table: object, document: Document, *, cell: bool) -> Judge:
+    from e2brun.stages import validate
+
+    execute = document.execute
+    inside = (execute.python if execute else None) or document.sandbox.python
+    match table:
+        case SyntaxTable():
+            size = {} if table.max_size is None else {"max_size": table.max_size}
+            return validate.SyntaxCheck(python=table.python or inside, cell=cell, **size)
+        case SecurityTable():
+            return validate.SecurityCheck(
+                Severity(table.severity), table.ignore, table.allow, table.deny, table.bandit
+            )
+        case LintTable():
+            select = {} if not table.select else {"select": table.select}
+            return validate.LintCheck(
+                ignore=table.ignore,
+                severity=Severity(table.severity),
+                line_length=table.line_length,
+                **select,
+            )
+        case TypesTable():
+            return validate.TypesCheck(
+                table.strict, Severity(table.severity), table.python or inside
+            )
+        case _:
+            raise AssertionError(f"{table!r} is no validator")
+
+
+def checks_of(document: Document) -> Makers:
+    """By the path of its table, what makes the checks in it."""
+    from e2brun.pipeline.checking import judges
+
+    for number, table in enumerate(document.check):
+
+        def make(table: CheckTable = table) -> tuple[Judge, ...]:
+            return tuple(judges(table))
+
+        yield ("check", number), make
+
+
+def outline(document: Document) -> Mapping[str, list[str]]:
+    """What would be done, by stage, for whoever shows it."""
+    generate = document.generate
+    ways = {
+        "files": ", ".join(generate.files),
+        "code": f"inline, {len(generate.code or '')} characters",
+        "command": str(generate.command),
+        "model": str(generate.model),
+    }
+    way = next(name for name in ways if getattr(generate, name))
+    first = f"{way}: {ways[way]}"
+    if generate.attempts > 1:
+        first += f", up to {generate.attempts} attempts"
+    shown = {"generate": [first]}
+    shown["validate"] = [judge.name for _, make in validators_of(document) for judge in make()]
+    if document.execute is not None:
+        kind = "cell" if document.execute.cell else "program"
+        limit = document.execute.timeout or document.sandbox.timeout
+        shown["execute"] = [kind + (f", at most {limit:g} s" if limit else "")]
+    shown["check"] = [judge.name for _, make in checks_of(document) for judge in make()]
+    return {stage: lines for stage, lines in shown.items() if lines}

@@ -1,0 +1,187 @@
+"""Run a pipeline's cases, so many at a time, and record each as it ends."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from time import monotonic
+
+from e2brun.errors import UsageError
+from e2brun.pipeline.compiler import Surroundings, checks_of, compiled, validators_of
+from e2brun.pipeline.loader import Pipeline
+from e2brun.pipeline.problems import suggestion
+from e2brun.pipeline.refine import RefinePrimitive
+from e2brun.primitives.context import WorkflowContext
+from e2brun.primitives.events import Event, Noticed, SandboxReady, Started
+from e2brun.primitives.parallel import together
+from e2brun.runs import events
+from e2brun.runs.record import CaseRecord, RunRecord, Verdict
+from e2brun.runs.store import Store
+from e2brun.stages.step import Step
+from e2brun.stages.work import Case
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """Which cases run, and how many at once."""
+
+    only: tuple[str, ...] = ()
+    resume: bool = False  # leave out what passed before and has not changed
+    concurrency: int = 1
+    max_fail: int | None = None  # begin no other case after so many failures
+
+
+@dataclass
+class Run:
+    """One run. `record` holds what is known so far, also after a cancellation."""
+
+    pipeline: Pipeline
+    around: Surroundings
+    choices: Choices
+    record: RunRecord
+    file: Path  # absolute: what earlier runs of the same pipeline are found by
+    store: Store | None = None
+    subscribers: Sequence[events.RunSubscriber] = ()
+    _done: dict[str, CaseRecord] = field(default_factory=dict[str, CaseRecord])
+    _order: list[Case] = field(default_factory=list[Case])
+    _steps: frozenset[str] = frozenset()
+
+    async def execute(self) -> RunRecord:
+        """All of it; cancellation ends every sandbox and leaves the record as it is."""
+        self._order = chosen(self.pipeline, self.choices.only)
+        chain = compiled(self.pipeline.document, self.around)
+        attempts = self.pipeline.document.generate.attempts
+        refine = RefinePrimitive(chain, attempts, Path.cwd())
+        self._steps = _step_names(self.pipeline)
+        waiting = deque(self._waiting())
+        self._tell(events.RunStarted(self.record.id, tuple(case.id for case in waiting)))
+        workers = min(self.choices.concurrency, len(waiting))
+        try:
+            # Not a task for each case: there may be very many.
+            await together([self._work(refine, waiting) for _ in range(workers)])
+            self.record = replace(self.record, finished=time.time())
+            if self.store is not None:
+                self.store.finish(self.record.id)
+        finally:
+            self.record = replace(self.record, cases=self._cases())
+        return self.record
+
+    def _waiting(self) -> list[Case]:
+        """The cases that are to run; those that need not are in the record already."""
+        if self.store is None:
+            return list(self._order)
+        self.store.begin(replace(self.record, file=str(self.file)))
+        if not self.choices.resume:
+            return list(self._order)
+        prints = {case.id: self.pipeline.fingerprint(case) for case in self._order}
+        for case_id, before in self.store.passed(str(self.file), prints).items():
+            self._done[case_id] = before
+            self.store.keep(self.record.id, prints[case_id], before)
+        if self._done:
+            line = f"{len(self._done)} of {len(self._order)} cases passed before: not run again"
+            self.record = replace(self.record, notes=(*self.record.notes, line))
+            self._tell(events.Told(line))
+        return [case for case in self._order if case.id not in self._done]
+
+    async def _work(self, refine: RefinePrimitive, waiting: deque[Case]) -> None:
+        while waiting and not self._given_up():
+            case = waiting.popleft()
+            # Of the file as it is before it runs; and meanwhile a sandbox gets ready.
+            fingerprint = self.pipeline.fingerprint(case)
+            record = await self._case(refine, case)
+            self._done[case.id] = record
+            if self.store is not None:
+                self.store.keep(self.record.id, fingerprint, record)
+            self._tell(events.CaseFinished(record))
+
+    async def _case(self, refine: RefinePrimitive, case: Case) -> CaseRecord:
+        self._tell(events.CaseStarted(case.id))
+        started, begun = time.time(), monotonic()
+        context = WorkflowContext(
+            correlation_id=f"{self.record.id}/{case.id}",
+            workflow_id=self.record.id,
+            metadata={"case": case.id, "pipeline": self.record.pipeline},
+            subscribers=(self._listener(case),),
+        )
+        refined = await refine.execute(case, context)
+        return CaseRecord(
+            case.id,
+            refined.file,
+            case.variables,
+            refined.attempts,
+            seconds=monotonic() - begun,
+            started=started,
+        )
+
+    def _listener(self, case: Case) -> Callable[[Event], None]:
+        """Translate what primitives tell into what a run tells."""
+
+        def listen(event: Event) -> None:
+            match event:
+                case Started() if event.step in self._steps:
+                    self._tell(events.StepStarted(case.id, event.step))
+                case SandboxReady():
+                    self._tell(events.SandboxStarted(case.id, event.sandbox_id))
+                case Noticed():
+                    self._tell(events.Told(event.line))
+                case _:
+                    pass
+
+        return listen
+
+    def _given_up(self) -> bool:
+        limit = self.choices.max_fail
+        bad = (Verdict.FAILED, Verdict.INFRASTRUCTURE)
+        return limit is not None and sum(r.verdict in bad for r in self._done.values()) >= limit
+
+    def _cases(self) -> tuple[CaseRecord, ...]:
+        """In the pipeline's order; those that never ran have no attempt."""
+        return tuple(
+            self._done.get(case.id)
+            or CaseRecord(case.id, "", case.variables, (), seconds=0.0, started=0.0)
+            for case in self._order
+        )
+
+    def _tell(self, event: events.RunEvent) -> None:
+        for subscriber in self.subscribers:
+            with suppress(BrokenPipeError):  # nobody reads any more: the run goes on
+                subscriber(event)
+
+
+def chosen(pipeline: Pipeline, only: Sequence[str]) -> list[Case]:
+    """The cases named, in the pipeline's order; all where none is. Raises UsageError."""
+    if not only:
+        return list(pipeline.cases)
+    known = {case.id for case in pipeline.cases}
+    for name in only:
+        if name not in known:
+            raise UsageError(f"--only {name}: there is no such case{suggestion(name, known)}")
+    return [case for case in pipeline.cases if case.id in set(only)]
+
+
+def _step_names(pipeline: Pipeline) -> frozenset[str]:
+    """Those that a reader of the TOML knows: not the joints between them."""
+    document = pipeline.document
+    made = [*validators_of(document), *checks_of(document)]
+    judges: list[Step] = [judge for _, make in made for judge in make()]
+    return frozenset({"files", "code", "command", "llm", "program", "cell",
+                      *(judge.name for judge in judges)})  # fmt: skip
+
+
+def passes(record: RunRecord, pass_rate: float) -> bool:
+    """Whether enough cases passed. Infrastructure is nobody's success."""
+    if record.count(Verdict.INFRASTRUCTURE):
+        return False
+    # Not a division: 0.95 of 20 is 19, whatever binary fractions make of it.
+    return record.count(Verdict.PASSED) >= pass_rate * len(record.cases) - 1e-9
+
+
+def exit_code(record: RunRecord, pass_rate: float = 1.0) -> int:
+    """0 enough passed, 1 some code failed, 125 infrastructure."""
+    if record.count(Verdict.INFRASTRUCTURE):
+        return 125
+    return 0 if passes(record, pass_rate) else 1

@@ -1,0 +1,78 @@
+"""The variables of a pipeline: which are used where, and `[vars]` that refer to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import cast
+
+from e2brun.errors import UsageError
+from e2brun.pipeline.places import Path as KeyPath
+from e2brun.pipeline.problems import suggestion
+from e2brun.stages.template import placeholders, render
+
+_RENDERED: Mapping[str, frozenset[str] | None] = {  # None: every key
+    "generate": frozenset({"code", "prompt", "command"}),
+    "execute": frozenset({"args", "env", "stdin", "files", "inline_files", "get", "cwd"}),
+    "sandbox": frozenset({"env"}),
+    "check": None,
+}
+
+
+def used(raw: Mapping[str, object]) -> dict[str, KeyPath]:
+    """Every variable that a stage will ask for, and the first place that does."""
+    found: dict[str, KeyPath] = {}
+    for table, keys in _RENDERED.items():
+        for path, text in _texts(raw.get(table), (table,)):
+            key = next((part for part in path[1:] if isinstance(part, str)), "")
+            if keys is None or key in keys:
+                for name in sorted(placeholders(text)):
+                    found.setdefault(name, path)
+    return found
+
+
+def resolved(variables: Mapping[str, object]) -> dict[str, object]:
+    """With those that refer to others filled in. Raises UsageError (with `.variable`)."""
+    done: dict[str, object] = {}
+    for name in variables:
+        _resolve(name, variables, done, ())
+    return done
+
+
+class VariableError(UsageError):
+    """A variable that cannot be had."""
+
+    def __init__(self, variable: str, message: str) -> None:
+        super().__init__(message)
+        self.variable = variable
+
+
+def _resolve(
+    name: str, variables: Mapping[str, object], done: dict[str, object], above: tuple[str, ...]
+) -> None:
+    if name in done:
+        return
+    if name in above:
+        circle = " -> ".join((*above[above.index(name) :], name))
+        raise VariableError(above[0], f"vars go round in a circle: {circle}")
+    value = variables[name]
+    if isinstance(value, str):
+        for other in sorted(placeholders(value)):
+            if other not in variables:
+                raise VariableError(
+                    name, f"vars.{name} uses {{{{{other}}}}}, which is not in [vars]"
+                    + suggestion(other, variables),
+                )  # fmt: skip
+            _resolve(other, variables, done, (*above, name))
+        value = render(value, done)
+    done[name] = value
+
+
+def _texts(value: object, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, dict):
+        for key, item in cast("dict[str, object]", value).items():
+            yield from _texts(item, (*path, key))
+    elif isinstance(value, list):
+        for number, item in enumerate(cast("list[object]", value)):
+            yield from _texts(item, (*path, number))

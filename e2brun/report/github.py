@@ -1,0 +1,66 @@
+"""A pipeline run for GitHub Actions: annotations at the user's file and line.
+
+The runner reads commands out of the log. Everything that is not ours is escaped as its own
+toolkit does (actions/toolkit, command.ts), so that no message can end one command and begin
+another; and it accepts ten annotations of a kind per step, so the worst come first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from e2brun.report.safe import visible
+from e2brun.runs.record import CaseRecord, Finding, RunRecord, Severity, StepRecord, Verdict
+
+_KINDS = {Severity.LOW: "notice", Severity.MEDIUM: "warning", Severity.HIGH: "error"}
+_MESSAGE_LIMIT = 2000
+
+
+def workflow_commands(run: RunRecord) -> list[str]:
+    """Workflow commands, errors first."""
+    order = {"error": 0, "warning": 1, "notice": 2}
+    found = [item for case in run.cases for item in _of_case(case)]
+    return [line for _, line in sorted(found, key=lambda item: order[item[0]])]
+
+
+def _of_case(case: CaseRecord) -> Iterator[tuple[str, str]]:
+    for step in case.attempts[-1].steps if case.attempts else ():
+        if step.findings:
+            for finding in step.findings:
+                yield _command(_kind(step, finding), case.file or finding.file, finding, case)
+        elif step.verdict in {Verdict.FAILED, Verdict.INFRASTRUCTURE}:
+            whole = Finding(
+                case.file, 0, 0, f"{step.stage}.{step.step}", Severity.HIGH, _text(step)
+            )
+            yield _command("error", case.file, whole, case)
+
+
+def _kind(step: StepRecord, finding: Finding) -> str:
+    """A finding that failed the case is an error, whatever its severity is called."""
+    return "error" if step.verdict is Verdict.FAILED else _KINDS[finding.severity]
+
+
+def _text(step: StepRecord) -> str:
+    return f"{step.message}\n{step.details}".strip()
+
+
+def _command(kind: str, file: str, finding: Finding, case: CaseRecord) -> tuple[str, str]:
+    properties: dict[str, str] = {"title": f"{case.id}: {finding.rule}"}
+    if file:
+        properties["file"] = file
+        if finding.line > 0:
+            properties["line"] = str(finding.line)
+            if finding.column > 0:
+                properties["col"] = str(finding.column)
+    listed = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
+    return kind, f"::{kind} {listed}::{_data(finding.message[:_MESSAGE_LIMIT])}"
+
+
+def _data(text: str) -> str:
+    escaped = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    # The old form of a command, `##[name]`, is found anywhere in a line.
+    return visible(escaped).replace("##[", "##\u200b[")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

@@ -1,0 +1,63 @@
+"""Records as plain values and back, for JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any, cast
+
+from e2brun.runs.record import (
+    AttemptRecord,
+    CaseRecord,
+    ExecutionRecord,
+    Finding,
+    Severity,
+    StepRecord,
+    Verdict,
+)
+
+
+def plain(value: object) -> object:
+    """A record as dicts, lists and scalars; verdicts of cases and attempts are spelled out."""
+    if is_dataclass(value) and not isinstance(value, type):
+        found = {f.name: plain(getattr(value, f.name)) for f in fields(value)}
+        if isinstance(value, CaseRecord | AttemptRecord):
+            found["verdict"] = value.verdict.value
+        return found
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in cast("Mapping[object, object]", value).items()}
+    if isinstance(value, tuple | list):
+        return [plain(item) for item in cast("Sequence[object]", value)]
+    return value
+
+
+def case_from(data: Mapping[str, Any]) -> CaseRecord:
+    """The case that `plain` was given. Raises KeyError, TypeError or ValueError for no such."""
+    given: dict[str, Any] = {**data, "attempts": tuple(map(_attempt, data["attempts"]))}
+    given.pop("verdict", None)
+    return CaseRecord(**given)
+
+
+def _attempt(data: Mapping[str, Any]) -> AttemptRecord:
+    return AttemptRecord(data["number"], data["code"], tuple(map(_step, data["steps"])))
+
+
+def _step(data: Mapping[str, Any]) -> StepRecord:
+    execution = data["execution"]
+    given: dict[str, Any] = {
+        **data,
+        "verdict": Verdict(data["verdict"]),
+        "findings": tuple(map(_finding, data["findings"])),
+        "execution": None if execution is None else _execution(execution),
+    }
+    return StepRecord(**given)
+
+
+def _finding(data: Mapping[str, Any]) -> Finding:
+    given: dict[str, Any] = {**data, "severity": Severity(data["severity"])}
+    return Finding(**given)
+
+
+def _execution(data: Mapping[str, Any]) -> ExecutionRecord:
+    given: dict[str, Any] = {**data, "results": tuple(data["results"])}
+    return ExecutionRecord(**given)

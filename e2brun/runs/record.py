@@ -1,0 +1,132 @@
+"""What happened in a pipeline run, as data: reports draw it, the store keeps it, resume reads it.
+
+Everything is immutable and made of plain values, so that it goes through JSON unchanged.
+Times are seconds; `started` is seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    """How a step, a case or a run was judged. Infrastructure is never the code's fault."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    INFRASTRUCTURE = "infrastructure"
+    SKIPPED = "skipped"
+
+
+class Severity(StrEnum):
+    """How bad a finding is."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something wrong at a place in the candidate. Lines and columns count from 1; 0: unknown."""
+
+    file: str
+    line: int
+    column: int
+    rule: str
+    severity: Severity
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionRecord:
+    """One execution in a sandbox, as `e2brun exec --json` would tell it."""
+
+    sandbox_id: str
+    backend: str
+    outcome: str
+    exit_code: int | None
+    stdout: str
+    stderr: str
+    execution_time: float
+    error: str | None = None  # name: value
+    traceback: str = ""
+    hint: str | None = None
+    results: tuple[Mapping[str, object], ...] = ()
+    truncated: Mapping[str, int] = field(default_factory=dict[str, int])
+    files: Mapping[str, str] = field(default_factory=dict[str, str])  # remote -> local
+    cached: bool = False
+    peak_memory: int | None = None  # bytes; None: the backend does not tell
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """One step of one attempt: a generator, a validator, an execution or a check."""
+
+    stage: str  # generate, validate, execute, check
+    step: str  # files, syntax, program, stdout, ...
+    verdict: Verdict
+    seconds: float
+    message: str = ""  # one line: what is wrong, or what was done
+    details: str = ""  # expected against got as a short diff, a traceback, ...
+    findings: tuple[Finding, ...] = ()
+    execution: ExecutionRecord | None = None
+    tokens: Mapping[str, int] = field(default_factory=dict[str, int])  # input, output
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRecord:
+    """One candidate and what was done with it."""
+
+    number: int  # from 1
+    code: str
+    steps: tuple[StepRecord, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst of its steps."""
+        return worst(step.verdict for step in self.steps)
+
+
+@dataclass(frozen=True, slots=True)
+class CaseRecord:
+    """One case: its parameters, every attempt, and how the last one went."""
+
+    id: str
+    file: str  # the candidate as the user knows it, for annotations; "" for generated code
+    parameters: Mapping[str, object]
+    attempts: tuple[AttemptRecord, ...]
+    seconds: float
+    started: float
+
+    @property
+    def verdict(self) -> Verdict:
+        """Of the last attempt; SKIPPED when there was none."""
+        return self.attempts[-1].verdict if self.attempts else Verdict.SKIPPED
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One run of a pipeline. `finished` is None while it runs, or when it was killed."""
+
+    id: str
+    pipeline: str  # its name
+    file: str  # its TOML
+    backend: str
+    started: float
+    finished: float | None = None
+    cases: tuple[CaseRecord, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def count(self, verdict: Verdict) -> int:
+        """How many cases were judged so."""
+        return sum(case.verdict is verdict for case in self.cases)
+
+
+def worst(verdicts: Iterable[Verdict]) -> Verdict:
+    """Infrastructure before failed before passed before skipped; of none: skipped."""
+    order = (Verdict.INFRASTRUCTURE, Verdict.FAILED, Verdict.PASSED)
+    found = set(verdicts)
+    return next((verdict for verdict in order if verdict in found), Verdict.SKIPPED)

@@ -1,0 +1,44 @@
+"""What is asked of a candidate that ran."""
+
+from typing import TYPE_CHECKING
+
+from e2brun.stages.lazy import lazy
+
+if TYPE_CHECKING:
+    from e2brun.stages.check.exits import ExitCode, NoStderr
+    from e2brun.stages.check.files import FileCheck
+    from e2brun.stages.check.json_text import JsonCheck
+    from e2brun.stages.check.limits import MaxMemory, MaxTime
+    from e2brun.stages.check.numbers import NumbersCheck
+    from e2brun.stages.check.results import ResultsCheck
+    from e2brun.stages.check.tests import TestsCheck
+    from e2brun.stages.check.text import TextCheck
+
+__all__ = [
+    "ExitCode",
+    "FileCheck",
+    "JsonCheck",
+    "MaxMemory",
+    "MaxTime",
+    "NoStderr",
+    "NumbersCheck",
+    "ResultsCheck",
+    "TestsCheck",
+    "TextCheck",
+]
+
+__getattr__ = lazy(
+    __name__,
+    {
+        "ExitCode": "exits",
+        "FileCheck": "files",
+        "JsonCheck": "json_text",
+        "MaxMemory": "limits",
+        "MaxTime": "limits",
+        "NoStderr": "exits",
+        "NumbersCheck": "numbers",
+        "ResultsCheck": "results",
+        "TestsCheck": "tests",
+        "TextCheck": "text",
+    },
+)

@@ -1,0 +1,58 @@
+"""How the program ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from e2brun.errors import UsageError
+from e2brun.stages.check.difference import excerpt
+from e2brun.stages.step import PASSED, Judge, Judgement, executed, failed
+from e2brun.stages.work import Work
+
+
+@dataclass(frozen=True)
+class ExitCode(Judge):
+    """The exit code is `equals`, or one of them. A cell that raised counts as 1."""
+
+    equals: int | str | tuple[int | str, ...] = 0
+
+    stage: ClassVar[str] = "check"
+    step: ClassVar[str] = "exit_code"
+    values: ClassVar[frozenset[str]] = frozenset({"equals"})
+    judges_exit: ClassVar[bool] = True
+
+    async def judge(self, work: Work) -> Judgement:
+        """Whether it is."""
+        record = executed(work)
+        given = self.equals if isinstance(self.equals, tuple) else (self.equals,)
+        wanted = [_code(code) for code in given]
+        code = record.exit_code
+        if code is None:
+            code = 0 if record.outcome == "ok" else 1
+        if code in wanted:
+            return PASSED
+        message = f"exit code {code}, not {' or '.join(map(str, wanted))}"
+        if record.error and code:
+            message += f": {record.error}"
+        return failed(message, record.traceback or excerpt(record.stderr))
+
+
+def _code(given: int | str) -> int:
+    try:
+        return int(given)
+    except ValueError:
+        raise UsageError(f"exit_code: {given!r} is no exit code") from None
+
+
+@dataclass(frozen=True)
+class NoStderr(Judge):
+    """Nothing came on stderr."""
+
+    stage: ClassVar[str] = "check"
+    step: ClassVar[str] = "no_stderr"
+
+    async def judge(self, work: Work) -> Judgement:
+        """Whether nothing did."""
+        text = executed(work).stderr
+        return PASSED if not text else failed("there is output on stderr", excerpt(text))

@@ -1,0 +1,48 @@
+"""A pattern of the author's on a stranger's text, in bounded time.
+
+A pattern that could run wild on a text of that size is tried in a process that can be ended.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+
+from e2brun.errors import UsageError
+from e2brun.stages.child import TOOL_ENVIRONMENT, Bounds, run_child
+
+_SECONDS = 2.0
+_PROGRAM = (
+    "import json, re, sys; pattern, text = json.load(sys.stdin); "
+    "print(json.dumps(re.search(pattern, text) is not None))"
+)
+_SHORT = 4_000  # one repeat is at worst quadratic
+
+
+def checked_pattern(pattern: str, where: str) -> None:
+    """Raises UsageError unless it is a regular expression (one with variables is not known yet)."""
+    if "{{" in pattern:
+        return
+    try:
+        re.compile(pattern)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise UsageError(f"{where}: {pattern!r} is no regular expression: {error}") from None
+
+
+async def found_in(pattern: str, text: str, seconds: float = _SECONDS) -> bool | None:
+    """Whether it is found anywhere; None: it took too long. Raises UsageError for no pattern."""
+    checked_pattern(pattern, "matches")
+    repeats = len(re.findall(r"[*+?{]", pattern))
+    if repeats == 0 or (repeats == 1 and len(text) <= _SHORT):
+        return re.search(pattern, text) is not None
+    ended = await run_child(
+        (sys.executable, "-I", "-S", "-c", _PROGRAM),
+        json.dumps([pattern, text]).encode(),
+        Bounds(seconds),
+        environment=TOOL_ENVIRONMENT,
+    )
+    try:
+        return bool(json.loads(ended.stdout))
+    except ValueError:
+        return None

@@ -1,0 +1,137 @@
+"""What the program printed, and any other text a check is about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from e2brun.errors import UsageError
+from e2brun.stages.check.difference import difference, excerpt, shown
+from e2brun.stages.check.matching import checked_pattern, found_in
+from e2brun.stages.step import PASSED, Judge, Judgement, executed, failed
+from e2brun.stages.work import Work
+
+Stream = Literal["stdout", "stderr"]
+Several = str | tuple[str, ...]
+
+
+def several(given: Several) -> tuple[str, ...]:
+    """One text or many, as many."""
+    return (given,) if isinstance(given, str) else given
+
+
+def without_end(text: str) -> str:
+    """Windows' line ends as ours, and no last one."""
+    return text.replace("\r\n", "\n").removesuffix("\n")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a text should be. The last line end is not compared."""
+
+    equals: str | None = None
+    contains: tuple[str, ...] = ()
+    not_contains: tuple[str, ...] = ()
+    matches: tuple[str, ...] = ()
+    lines: int | tuple[str, ...] | None = None
+
+    async def judge(self, what: str, text: str, cut: bool) -> Judgement:
+        """Every wish; `cut`: more came than was kept, so what is absent may have been there."""
+        problems = [*self._equal(text), *self._pieces(text), *self._lines(text)]
+        for pattern in self.matches:
+            found = await found_in(pattern, text)
+            if found is None:
+                problems.append((f"matching {shown(pattern)} took too long", ""))
+            elif not found:
+                problems.append((f"does not match {shown(pattern)}", excerpt(text)))
+        if cut and (self.equals is not None or self.not_contains or self.lines is not None):
+            problems.append(("was cut at the output limit, so nobody can tell", ""))
+        if not problems:
+            return PASSED
+        message = "; ".join(problem for problem, _ in problems)
+        details = "\n".join(dict.fromkeys(detail for _, detail in problems if detail))
+        return failed(f"{what} {message}", details)
+
+    def _equal(self, text: str) -> list[tuple[str, str]]:
+        if self.equals is None or without_end(text) == without_end(self.equals):
+            return []
+        return [("is not as expected", difference(without_end(self.equals), without_end(text)))]
+
+    def _pieces(self, text: str) -> list[tuple[str, str]]:
+        return [
+            *((f"lacks {shown(p)}", excerpt(text)) for p in self.contains if p not in text),
+            *((f"holds {shown(p)}", excerpt(text)) for p in self.not_contains if p in text),
+        ]
+
+    def _lines(self, text: str) -> list[tuple[str, str]]:
+        bare = without_end(text)
+        got = bare.split("\n") if bare else []
+        if isinstance(self.lines, int):
+            if len(got) == self.lines:
+                return []
+            return [(f"has {len(got)} lines, not {self.lines}", excerpt(text))]
+        if self.lines is None or tuple(got) == self.lines:
+            return []
+        return [("has other lines", difference("\n".join(self.lines), bare))]
+
+
+@dataclass(frozen=True)
+class TextCheck(Judge):
+    """What came on `stream`. `contains`, `not_contains` and `matches` (regular expressions, found
+    anywhere) take one text or several; `lines` how many, or each of them."""
+
+    stream: Stream = "stdout"
+    equals: str | None = None
+    contains: Several = ()
+    not_contains: Several = ()
+    matches: Several = ()
+    lines: int | tuple[str, ...] | None = None
+
+    stage: ClassVar[str] = "check"
+
+    def __post_init__(self) -> None:
+        if self.stream not in {"stdout", "stderr"}:
+            raise UsageError(f"{self.stream!r} is no stream: stdout or stderr")
+        checks = (self.contains, self.not_contains, self.matches)
+        if self.equals is None and self.lines is None and not any(checks):
+            raise UsageError(
+                f"{self.stream}: nothing to check: equals, contains, not_contains, matches, lines"
+            )
+        for pattern in several(self.matches):
+            checked_pattern(pattern, f"{self.stream}.matches")
+
+    @property
+    def name(self) -> str:
+        """The stream's."""
+        return self.stream
+
+    async def judge(self, work: Work) -> Judgement:
+        """Whether the stream is as it should be."""
+        record = executed(work)
+        text = record.stdout if self.stream == "stdout" else record.stderr
+        wanted = Wanted(
+            self.equals,
+            several(self.contains),
+            several(self.not_contains),
+            several(self.matches),
+            self.lines,
+        )
+        return await wanted.judge(self.stream, text, bool(record.truncated.get(self.stream)))
+
+
+async def text_at(work: Work, stream: Stream, file: str | None) -> tuple[str, str] | Judgement:
+    """(what it is called, the text) of a stream or a file of the sandbox; why there is none."""
+    if file is None:
+        record = executed(work)
+        if record.truncated.get(stream):
+            return failed(f"{stream} was cut at the output limit")
+        return stream, record.stdout if stream == "stdout" else record.stderr
+    found = work.collected.get(file)
+    if found is None:
+        raise UsageError(f"{file} was not read from the sandbox: give the checks to ExecuteStage")
+    if found.content is None:
+        what = f"there is no {file}" if found.missing else f"{file} cannot be read"
+        return failed(what, found.problem)
+    if found.truncated:
+        return failed(f"{file} is larger than what is read of a file")
+    return file, found.content.decode("utf-8", "replace")

@@ -1,0 +1,139 @@
+"""JSON values compared, read by path and checked against a schema (extra `validate`).
+
+`problems` runs in this process for small documents and plain questions, else in one of its own:
+patterns and unique items can take long on a document made for it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any, cast
+
+import e2brun
+from e2brun.errors import E2brunError, UsageError
+from e2brun.primitives.extras import needs_extra
+from e2brun.stages.check.difference import shown
+from e2brun.stages.check.schema import against_schema, check_schema
+from e2brun.stages.child import TOOL_ENVIRONMENT, Bounds, run_child
+
+_SECONDS = 10.0
+_SMALL = 64 * 1024
+_MOST = 20
+_WILD = ('"pattern', '"unique', '"format', "match", "search", "=~", "$ref", "dynamicRef")
+_START = (
+    "import sys; sys.path.insert(0, sys.argv[1]); "
+    "from e2brun.stages.check.values import main; main()"
+)
+
+
+def same(one: object, other: object) -> bool:
+    """Equal as JSON values: 1 is 1.0, and true is not 1."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        left, right = cast("Mapping[str, object]", one), cast("Mapping[str, object]", other)
+        return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        ours, theirs = cast("list[object]", one), cast("list[object]", other)
+        return len(ours) == len(theirs) and all(map(same, ours, theirs))
+    return one == other
+
+
+def check_questions(schema: Mapping[str, object] | None, paths: Mapping[str, object]) -> None:
+    """Raises UsageError: a schema or a path is none, or the packages are missing."""
+    if schema is not None and "{{" not in json.dumps(schema, default=str):
+        check_schema(schema)
+    for path in paths:
+        if "{{" not in path:
+            _compiled(path)
+
+
+def _compiled(path: str) -> Any:
+    with needs_extra("validate", "a JSONPath"):
+        import jsonpath
+    try:
+        return jsonpath.compile(path)
+    except jsonpath.JSONPathError as error:
+        reason = str(error).split("\n")[0]
+        raise UsageError(f"json: {path!r} is no JSONPath: {reason}") from None
+
+
+async def problems(
+    text: str,
+    schema: Mapping[str, object] | None,
+    paths: Mapping[str, object],
+    seconds: float = _SECONDS,
+) -> list[str]:
+    """What is wrong with a document, one line each."""
+    questions = json.dumps([schema, dict(paths)], default=str)
+    if len(text) <= _SMALL and not any(word in questions for word in _WILD):
+        return find_problems(text, schema, paths)
+    check_questions(schema, paths)
+    job = json.dumps([text, schema, dict(paths)]).encode()
+    ended = await run_child(
+        (sys.executable, "-I", "-c", _START, str(Path(e2brun.__file__).parents[1])),
+        job,
+        Bounds(seconds),
+        environment=TOOL_ENVIRONMENT,
+    )
+    if ended.timed_out:
+        return [f"checking it took longer than {seconds:g} s"]
+    try:
+        return [str(line) for line in json.loads(ended.stdout)]
+    except ValueError:
+        said = ended.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise E2brunError(f"json: {said[-1] if said else 'the checker died'}") from None
+
+
+def find_problems(
+    text: str, schema: Mapping[str, object] | None, paths: Mapping[str, object]
+) -> list[str]:
+    """The same, here and now."""
+    try:
+        document: object = json.loads(text, parse_constant=_refuse)
+        return [*_against_schema(document, schema), *_at_paths(document, paths)][:_MOST]
+    except RecursionError:
+        return ["it is nested too deeply"]
+    except ValueError as error:
+        return [f"it is not JSON: {error}"]
+
+
+def _refuse(constant: str) -> object:
+    raise ValueError(f"{constant} is no JSON number")
+
+
+def _against_schema(document: object, schema: Mapping[str, object] | None) -> list[str]:
+    if schema is None:
+        return []
+    found = islice(against_schema(document, schema), _MOST)
+    return [f"{where}: {_short(message)}" for where, message in found]
+
+
+def _short(message: str) -> str:
+    line = " ".join(message[:2000].split())
+    return line if len(line) <= 300 else f"{line[:200]} ... {line[-90:]}"
+
+
+def _at_paths(document: object, paths: Mapping[str, object]) -> list[str]:
+    found: list[str] = []
+    for path, expected in paths.items():
+        values: list[object] = _compiled(path).findall(document)
+        if not values:
+            found.append(f"{path}: expected {shown(expected)}, there is nothing")
+        elif not (len(values) == 1 and same(values[0], expected)) and not same(values, expected):
+            got = values[0] if len(values) == 1 else values[:_MOST]
+            found.append(f"{path}: expected {shown(expected)}, got {shown(got)}")
+    return found
+
+
+def main() -> None:
+    """Read a job from stdin; the problems, as JSON, on stdout."""
+    from e2brun.stages.validate.compiling import limit_this_process
+
+    limit_this_process()
+    text, schema, paths = json.load(sys.stdin)
+    sys.stdout.write(json.dumps(find_problems(text, schema, paths)))

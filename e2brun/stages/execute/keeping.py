@@ -1,0 +1,78 @@
+"""A sandbox's run as JSON and back, so that a cache can keep it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, cast
+
+from e2brun.primitives.base import Primitive
+from e2brun.primitives.context import WorkflowContext
+from e2brun.runs.record import ExecutionRecord
+from e2brun.sandbox.contract import Outcome
+from e2brun.stages.evidence import Collected, Probed
+from e2brun.stages.execute.order import Order, key_of
+from e2brun.stages.execute.sandboxed import SandboxRun
+
+Kept = dict[str, Any]  # JSON values: what they are is known where they are read
+
+
+@dataclass(frozen=True)
+class Keeping(Primitive[Order, Kept]):
+    """The run of `primitive` as JSON. `success` says whether it is worth keeping."""
+
+    primitive: Primitive[Order, SandboxRun]
+
+    async def execute(self, data: Order, context: WorkflowContext) -> Kept:
+        """Run it."""
+        run = await self.primitive.execute(data, context)
+        wanted = {Outcome.OK, Outcome.ERROR} if data.any_exit else {Outcome.OK}
+        return {
+            "success": run.record.outcome in wanted and not run.refused,
+            "record": {
+                **asdict(run.record),
+                "results": [dict(result) for result in run.record.results],
+            },
+            "collected": {path: _collected(found) for path, found in run.collected.items()},
+            "probed": {
+                key: {**asdict(probed), "report": _collected(probed.report)}
+                for key, probed in run.probed.items()
+            },
+        }
+
+
+def restored(kept: Mapping[str, Any], fresh: bool) -> SandboxRun:
+    """What was kept."""
+    record = dict(kept["record"])
+    record["results"] = tuple(record["results"])
+    probed: dict[str, Probed] = {
+        key: replace(Probed(**entry), report=_found(entry["report"]))
+        for key, entry in cast("dict[str, Kept]", kept["probed"]).items()
+    }
+    collected = cast("dict[str, Kept]", kept["collected"])
+    return SandboxRun(
+        replace(ExecutionRecord(**record), cached=not fresh),
+        {path: _found(entry) for path, entry in collected.items()},
+        probed,
+    )
+
+
+def key_function(backend: Callable[[], str]) -> Callable[[Order], str]:
+    """The key of an order on that backend."""
+    return lambda order: key_of(order, backend())
+
+
+def _collected(found: Collected) -> Kept:
+    content = None if found.content is None else base64.b64encode(found.content).decode()
+    return {**asdict(replace(found, content=None)), "content": content}
+
+
+def _found(entry: Kept) -> Collected:
+    content: str | None = entry["content"]
+    return Collected(
+        None if content is None else base64.b64decode(content),
+        entry["problem"],
+        entry["missing"],
+        entry["truncated"],
+    )

@@ -1,0 +1,198 @@
+"""One execution in one fresh sandbox: the candidate, what checks want to know, the files."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+
+from e2brun.errors import FileTransferFailed, SandboxError, SandboxLost
+from e2brun.primitives.base import Primitive
+from e2brun.primitives.code import output_of
+from e2brun.primitives.context import WorkflowContext
+from e2brun.primitives.events import Event, Executed, Executing, Noticed, SandboxReady, Span
+from e2brun.primitives.sandboxes import Stay
+from e2brun.primitives.threads import in_thread
+from e2brun.primitives.transcript import Transcript
+from e2brun.runs.record import ExecutionRecord
+from e2brun.sandbox import job as jobs
+from e2brun.sandbox.contract import Backend, Execution, Outcome, Program, Sandbox
+from e2brun.sandbox.diagnosis import EXIT_CODE, TAIL, explained
+from e2brun.stages.evidence import FILE_LIMIT, Collected, Probe, Probed
+from e2brun.stages.execute.order import Order
+
+_PROBE_OUTPUT = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxRun:
+    """What came out of it."""
+
+    record: ExecutionRecord
+    collected: dict[str, Collected]
+    probed: dict[str, Probed]
+    refused: tuple[str, ...] = ()  # why files to get are not there: the program's doing
+
+
+@dataclass(frozen=True)
+class Sandboxed(Primitive[Order, SandboxRun]):
+    """Raises SandboxError when the candidate did not run, or nobody can tell how it ended."""
+
+    backend: Callable[[], Backend]
+
+    async def execute(self, data: Order, context: WorkflowContext) -> SandboxRun:
+        """Run it; cancellation ends the sandbox."""
+        span, loop, job = context.span, asyncio.get_running_loop(), data.job
+
+        def tell(event: Event) -> None:
+            with suppress(RuntimeError):  # the loop is closed: nobody listens any more
+                loop.call_soon_threadsafe(context.emit, event)
+
+        context.emit(
+            Executing(
+                span,
+                code_length=len(job.source.content),
+                timeout=job.timeout,
+                has_files=bool(job.uploads),
+                install=job.spec.install,
+                template=job.spec.template or "python",
+            )
+        )
+        metadata = {
+            "correlation_id": context.correlation_id,
+            "workflow_id": context.workflow_id,
+        }
+        stay = Stay(
+            self.backend,
+            lambda: replace(job.spec, metadata=metadata),
+            lambda sandbox: _run(data, sandbox, span, tell),
+            lambda line: tell(Noticed(span, line)),
+        )
+        return await in_thread(stay.run, stop=stay.stop)
+
+
+def _run(order: Order, sandbox: Sandbox, span: Span, tell: Callable[[Event], None]) -> SandboxRun:
+    tell(SandboxReady(span, sandbox.id, sandbox.backend, sandbox.template))
+    transcript = Transcript(order.max_output)
+    execution = explained(_executed(order, sandbox, transcript), transcript.tail("stderr", TAIL))
+    tell(Executed(span, output_of(execution, transcript, sandbox)))
+    if execution.outcome is Outcome.LOST:
+        raise SandboxLost(execution.detail or "the sandbox went away")
+    if execution.outcome is Outcome.INFRASTRUCTURE:
+        raise SandboxError(execution.detail or "nobody can tell how the code ended")
+    collected = {path: collect(sandbox, path) for path in order.collect}
+    well = execution.outcome is Outcome.OK or (
+        order.any_exit and execution.outcome is Outcome.ERROR
+    )
+    probed = {probe.key: _probe(probe, sandbox) for probe in order.probes if well}
+    files, refused = _fetched(order, sandbox)
+    record = _record(execution, transcript, sandbox)
+    return SandboxRun(replace(record, files=files), collected, probed, refused)
+
+
+def _executed(order: Order, sandbox: Sandbox, transcript: Transcript) -> Execution:
+    outputs = jobs.Outputs(transcript.stdout, transcript.stderr)
+    if order.stdin is None:
+        return jobs.run(order.job, sandbox, outputs).execution
+    import tempfile
+
+    with tempfile.TemporaryFile() as given:
+        given.write(order.stdin)
+        given.seek(0)
+        return jobs.run(replace(order.job, stdin=given.fileno()), sandbox, outputs).execution
+
+
+def _record(execution: Execution, transcript: Transcript, sandbox: Sandbox) -> ExecutionRecord:
+    error = execution.error
+    said = None
+    if error is not None:
+        said = error.value if error.name == EXIT_CODE else f"{error.name}: {error.value}"
+    return ExecutionRecord(
+        sandbox.id,
+        sandbox.backend,
+        execution.outcome.value,
+        execution.exit_code,
+        transcript.text("stdout"),
+        transcript.text("stderr"),
+        execution.execution_time,
+        said.removesuffix(": ") if said is not None else None,
+        error.traceback if error is not None else "",
+        error.hint if error is not None else None,
+        tuple(execution.results),
+        {"stdout": transcript.dropped("stdout"), "stderr": transcript.dropped("stderr")},
+    )
+
+
+def collect(sandbox: Sandbox, path: str) -> Collected:
+    """A file for a check to look at. Raises SandboxError when the sandbox does not answer; a file
+    that cannot be read in one that does is the program's doing."""
+    pieces: list[bytes] = []
+    size = 0
+    try:
+        for piece in sandbox.read_file(path):
+            pieces.append(piece)
+            size += len(piece)
+            if size > FILE_LIMIT:
+                break
+    except FileTransferFailed as error:
+        _check_alive(sandbox)
+        return Collected(problem=str(error), missing=_is_missing(sandbox, path))
+    return Collected(b"".join(pieces)[:FILE_LIMIT], truncated=size > FILE_LIMIT)
+
+
+def _check_alive(sandbox: Sandbox) -> None:
+    sandbox.list_files("/")  # which no program in there can make unreadable
+
+
+def _is_missing(sandbox: Sandbox, path: str) -> bool:
+    """Whether the nearest directory that can be listed has no such name."""
+    place = PurePosixPath(path)
+    for parent in place.parents:
+        try:
+            names = {entry.name for entry in sandbox.list_files(str(parent))}
+        except FileTransferFailed:
+            place = parent
+            continue
+        return place.name not in names
+    return False
+
+
+def _probe(probe: Probe, sandbox: Sandbox) -> Probed:
+    transcript = Transcript(_PROBE_OUTPUT)
+    execution = sandbox.run_program(
+        Program(probe.argv, probe.files),
+        timeout=probe.timeout,
+        stdout=transcript.stdout,
+        stderr=transcript.stderr,
+    )
+    if execution.outcome in {Outcome.LOST, Outcome.INFRASTRUCTURE}:
+        raise SandboxLost(execution.detail or "the sandbox went away")
+    return Probed(
+        execution.outcome.value,
+        execution.exit_code,
+        transcript.text("stdout"),
+        transcript.text("stderr"),
+        collect(sandbox, probe.report),
+        execution.detail,
+    )
+
+
+def _fetched(order: Order, sandbox: Sandbox) -> tuple[dict[str, str], tuple[str, ...]]:
+    """What was got, and what the program did not leave so that it could be. Raises
+    FileTransferFailed when it is not the program's doing."""
+    files: dict[str, str] = {}
+    refused: list[str] = []
+    if order.get:
+        from e2brun.sandbox import downloads
+
+        for remote, local in order.get:
+            try:
+                files[remote] = str(downloads.fetch(sandbox, f"{remote}:{local}")[0])
+            except FileTransferFailed as error:
+                if isinstance(error.__cause__, OSError):  # this machine's: no room, no permission
+                    raise
+                _check_alive(sandbox)
+                refused.append(f"{remote}: {error}")
+    return files, tuple(refused)

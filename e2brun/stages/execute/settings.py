@@ -1,0 +1,97 @@
+"""How candidates are run: what `e2brun exec` has options for, and what only a pipeline has."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from e2brun.errors import UsageError
+from e2brun.primitives.cache_store import CacheStore
+from e2brun.sandbox.contract import MIB
+from e2brun.stages.candidate import MAIN
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Again after a fault of ours or the provider's; never because code failed."""
+
+    max_retries: int = 3
+    initial_delay: float = 0.5
+    deadline: float | None = 300.0
+
+    def __post_init__(self) -> None:
+        if self.max_retries < 0 or self.initial_delay < 0:
+            raise UsageError("execute: max_retries and initial_delay are 0 or more")
+
+
+@dataclass(frozen=True)
+class ExecuteSettings:
+    """Times in seconds, sizes in bytes; texts may hold `{{variables}}` of the case.
+
+    `files` are LOCAL[:REMOTE], relative to `directory` as `requirements` are; `inline_files` are
+    {remote: content}. `get` names files and directories that go to `get_to`/<case>. A `cell` runs
+    as in a notebook. `repeat`: so many fresh sandboxes, each of which has to do. `cache` keeps
+    what went well for `cache_ttl`. `file` is the name of code that came without one.
+    """
+
+    timeout: float = 30.0
+    cell: bool = False
+    install: tuple[str, ...] = ()
+    requirements: tuple[Path, ...] = ()
+    auto_install: bool = False
+    files: tuple[str, ...] = ()
+    inline_files: Mapping[str, str | bytes] = field(default_factory=dict[str, "str | bytes"])
+    directory: Path = Path()
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
+    template: str | None = None
+    cwd: str | None = None
+    args: tuple[str, ...] = ()
+    stdin: str | None = None
+    memory: int = 512 * MIB
+    processes: int = 64
+    disk: int = 512 * MIB
+    network: bool | None = None
+    python: str | None = None
+    get: tuple[str, ...] = ()
+    get_to: Path | None = None
+    max_output: int = 10 * MIB
+    repeat: int = 1
+    retry: Retry | None = None
+    cache: CacheStore | None = None
+    cache_ttl: float = 3600.0
+    file: str = MAIN
+
+    def __post_init__(self) -> None:
+        for name, value in (("timeout", self.timeout), ("cache_ttl", self.cache_ttl)):
+            if not (math.isfinite(value) and value > 0):
+                raise UsageError(f"execute: {name} is a number of seconds above 0, not {value:g}")
+        for name in ("memory", "processes", "disk", "repeat"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"execute: {name} is 1 or more")
+        if self.max_output < 0:
+            raise UsageError("execute: max_output is 0 (no limit) or more")
+        self._check_together()
+        self._check_names()
+
+    def _check_together(self) -> None:
+        if self.cell and (self.args or self.stdin is not None):
+            raise UsageError("execute: a cell has no arguments and no stdin; leave out cell")
+        if self.cache is not None and self.repeat > 1:
+            raise UsageError("execute: repeat and cache contradict each other")
+        if self.cache is not None and self.get:
+            raise UsageError("execute: get and cache contradict each other: files are not kept")
+        if self.get and self.get_to is None:
+            raise UsageError("execute: get needs a directory to put the files in")
+
+    def _check_names(self) -> None:
+        if "" in (*self.files, *self.get, *self.inline_files, self.cwd, self.file):
+            raise UsageError("execute: a file or directory has an empty name")
+        if "/" in self.file or "\0" in self.file:
+            raise UsageError(f"execute: {self.file!r} is no file name")
+        if self.get_to is not None and ":" in str(self.get_to):
+            raise UsageError(f"execute: {self.get_to}: a directory for files has no colon")
+        for name, value in self.env.items():
+            if not name or "=" in name or "\0" in name + value:
+                raise UsageError(f"execute: {name!r} cannot be an environment variable")

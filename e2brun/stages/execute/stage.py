@@ -1,0 +1,157 @@
+"""`ExecuteStage`: the candidate runs in a sandbox, and what it did is recorded."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from time import monotonic
+from typing import ClassVar
+
+from e2brun.errors import (
+    E2brunError,
+    FileTransferFailed,
+    InstallFailed,
+    RateLimited,
+    SandboxLost,
+    SandboxUnavailable,
+    UsageError,
+)
+from e2brun.primitives.base import Primitive
+from e2brun.primitives.cache import CachePrimitive
+from e2brun.primitives.context import WorkflowContext
+from e2brun.primitives.events import Cached, Event
+from e2brun.primitives.retry import RetryPrimitive
+from e2brun.primitives.threads import in_thread
+from e2brun.runs.record import Verdict
+from e2brun.sandbox.contract import Backend, Outcome
+from e2brun.sandbox.source import Kind
+from e2brun.stages.execute.keeping import Keeping, Kept, key_function, restored
+from e2brun.stages.execute.order import CandidateUnfit, Order, prepare
+from e2brun.stages.execute.sandboxed import Sandboxed, SandboxRun
+from e2brun.stages.execute.settings import ExecuteSettings
+from e2brun.stages.step import Judge, Judgement, Step, Together, failed
+from e2brun.stages.work import Work
+
+_PASSING = (SandboxUnavailable, RateLimited, SandboxLost, FileTransferFailed, InstallFailed)
+_STDERR_SHOWN = 2000
+_NO_SUCH_PACKAGE = r"not found in the package registry|no versions? of|no matching distribution"
+
+
+@dataclass(frozen=True)
+class ExecuteStage(Step):
+    """Runs the candidate in a fresh sandbox of `backend`, which whoever opened it closes.
+
+    `checks` are those that come next: the files they look at are read, and their tests run,
+    before the sandbox is ended. Where one of them judges exit codes, none fails here. A
+    candidate that names packages which do not exist fails; every other fault is infrastructure.
+    """
+
+    backend: Callable[[], Backend]
+    settings: ExecuteSettings = ExecuteSettings()
+    checks: tuple[Judge, ...] = ()
+    _once: Primitive[Order, SandboxRun] = field(init=False, repr=False, compare=False)
+    _kept: CachePrimitive[Order, Kept] | None = field(init=False, repr=False, compare=False)
+
+    stage: ClassVar[str] = "execute"
+
+    def __post_init__(self) -> None:
+        once: Primitive[Order, SandboxRun] = Sandboxed(self.backend)
+        retry, cache = self.settings.retry, self.settings.cache
+        if retry is not None:
+            once = RetryPrimitive(
+                once,
+                max_retries=retry.max_retries,
+                on=_PASSING,
+                initial_delay=retry.initial_delay,
+                deadline=retry.deadline,
+            )
+        kept = None
+        if cache is not None:
+            key = key_function(lambda: self.backend().name)
+            kept = CachePrimitive(Keeping(once), self.settings.cache_ttl, key, cache)
+        object.__setattr__(self, "_once", once)
+        object.__setattr__(self, "_kept", kept)
+
+    @property
+    def name(self) -> str:
+        """`cell` or `program`."""
+        return "cell" if self.settings.cell else "program"
+
+    async def take(self, work: Work, context: WorkflowContext) -> Work:
+        """The work with its execution. Raises UsageError for settings that cannot be."""
+        started = monotonic()
+        own: tuple[str, ...] = ()
+        try:
+            order = await in_thread(lambda: prepare(work, self.settings, self.checks))
+            own = order.own_requirements
+            work, judgement = await self._repeated(order, work, context)
+        except UsageError:
+            raise
+        except CandidateUnfit as error:
+            judgement = failed(str(error), error.hint)
+        except E2brunError as error:
+            judgement = _blamed(error, own)
+        return work.with_step(self.record(judgement, started, work.execution))
+
+    async def _repeated(
+        self, order: Order, work: Work, context: WorkflowContext
+    ) -> tuple[Work, Judgement]:
+        """Until one run fails, or does not pass the checks, or all have passed."""
+        times = self.settings.repeat
+        ran, judgement = work, Judgement(Verdict.SKIPPED)
+        for number in range(1, times + 1):
+            run = await self._run(order, context)
+            ran = replace(work, execution=run.record, collected=run.collected, probed=run.probed)
+            judgement = _judgement(run, order)
+            if times == 1:
+                break
+            if judgement.verdict is Verdict.PASSED and number < times:
+                checked = await Together(self.checks).take(ran, context)
+                if not checked.stopped:
+                    continue
+            if judgement.verdict is Verdict.PASSED and number == times:
+                return ran, replace(judgement, message=f"{times} runs: {judgement.message}")
+            which = f"run {number} of {times}: {judgement.message}"
+            return ran, replace(judgement, message=which)
+        return ran, judgement
+
+    async def _run(self, order: Order, context: WorkflowContext) -> SandboxRun:
+        if self._kept is None:
+            return await self._once.execute(order, context)
+        hits: list[Event] = []
+
+        def listen(event: Event) -> None:
+            if isinstance(event, Cached):
+                hits.append(event)
+
+        kept = await self._kept.execute(order, context.child(subscribers=(listen,)))
+        return restored(kept, fresh=not hits)
+
+
+def _judgement(run: SandboxRun, order: Order) -> Judgement:
+    record = run.record
+    if run.refused:
+        return failed(f"get: {'; '.join(run.refused)}", _details(run))
+    if record.outcome == Outcome.OK or (order.any_exit and record.outcome == Outcome.ERROR):
+        kind = "notebook, " if order.job.source.kind is Kind.NOTEBOOK else ""
+        cached = ", from the cache" if record.cached else ""
+        code = f"exit code {record.exit_code}" if record.exit_code is not None else record.outcome
+        return Judgement(Verdict.PASSED, f"{kind}{code}{cached}")
+    return failed(record.error or record.outcome, _details(run))
+
+
+def _details(run: SandboxRun) -> str:
+    record = run.record
+    shown = record.traceback.rstrip() or record.stderr[-_STDERR_SHOWN:].rstrip()
+    return "\n".join(part for part in (shown, record.hint) if part)
+
+
+def _blamed(error: E2brunError, own: tuple[str, ...]) -> Judgement:
+    """Infrastructure, unless it is the candidate that wants packages which do not exist."""
+    details = "\n".join((*([error.hint] if error.hint else []), *getattr(error, "__notes__", ())))
+    if isinstance(error, InstallFailed) and re.search(_NO_SUCH_PACKAGE, str(error), re.I):
+        names = [re.split(r"[^A-Za-z0-9._-]", requirement)[0] for requirement in own]
+        if any(name and name.lower() in str(error).lower() for name in names):
+            return failed(str(error), details)
+    return Judgement(Verdict.INFRASTRUCTURE, str(error), details)

@@ -1,0 +1,35 @@
+"""Where candidates come from: files, inline code, any command, a model."""
+
+from typing import TYPE_CHECKING
+
+from e2brun.stages.lazy import lazy
+
+if TYPE_CHECKING:
+    from e2brun.stages.generate.code import CodeGenerator
+    from e2brun.stages.generate.command import CommandGenerator
+    from e2brun.stages.generate.files import FilesGenerator
+    from e2brun.stages.generate.model import ModelGenerator
+    from e2brun.stages.generate.tape import Recorder, Replay, Tape
+
+__all__ = [
+    "CodeGenerator",
+    "CommandGenerator",
+    "FilesGenerator",
+    "ModelGenerator",
+    "Recorder",
+    "Replay",
+    "Tape",
+]
+
+__getattr__ = lazy(
+    __name__,
+    {
+        "CodeGenerator": "code",
+        "CommandGenerator": "command",
+        "FilesGenerator": "files",
+        "ModelGenerator": "model",
+        "Recorder": "tape",
+        "Replay": "tape",
+        "Tape": "tape",
+    },
+)

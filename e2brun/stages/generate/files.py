@@ -1,0 +1,53 @@
+"""The candidate is a file that is there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import monotonic
+from typing import ClassVar
+
+from e2brun.errors import UsageError
+from e2brun.primitives.context import WorkflowContext
+from e2brun.runs.record import Finding, Severity, Verdict
+from e2brun.stages.step import Judgement, Step
+from e2brun.stages.work import Work
+
+_LIMIT = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class FilesGenerator(Step):
+    """Reads the case's file, whatever is in it: what is not UTF-8 is kept as lone surrogates,
+    which `candidate` turns back into the same bytes."""
+
+    stage: ClassVar[str] = "generate"
+    step: ClassVar[str] = "files"
+
+    async def take(self, work: Work, context: WorkflowContext) -> Work:
+        """The work with the file's text. Raises UsageError when it cannot be read."""
+        started = monotonic()
+        path = work.case.file
+        if path is None:
+            raise UsageError(f"case {work.case.id}: it names no file")
+        content = _read(path)
+        file = work.file or str(path)
+        if len(content) > _LIMIT:
+            message = f"larger than {_LIMIT // 1024**2} MiB"
+            finding = Finding(file, 0, 0, "size", Severity.HIGH, message)
+            judgement = Judgement(Verdict.FAILED, message, findings=(finding,))
+            return replace(work, file=file).with_step(self.record(judgement, started))
+        code = content.decode("utf-8", "surrogateescape")
+        judgement = Judgement(Verdict.PASSED, f"{len(content)} bytes")
+        return replace(work, code=code, file=file).with_step(self.record(judgement, started))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if not path.is_file():
+            what = "not a regular file" if path.exists() else "no such file"
+            raise UsageError(f"{path}: {what}")
+        with path.open("rb") as file:
+            return file.read(_LIMIT + 1)
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from error

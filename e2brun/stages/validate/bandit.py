@@ -1,0 +1,116 @@
+"""Bandit's findings (extra `validate`). The candidate's own `# nosec` comments do not count."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import Protocol, TypedDict, cast
+
+from e2brun.primitives.extras import needs_extra
+from e2brun.primitives.threads import in_thread
+from e2brun.runs.record import Finding, Severity
+from e2brun.stages.child import TOOL_ENVIRONMENT, Bounds, run_child
+from e2brun.stages.validate.compiling import is_simple
+from e2brun.stages.validate.inspection import unreadable
+
+_SECONDS = 60.0
+_MEMORY = 4 * 1024**3
+_MODULE = "bandit"
+_lock = threading.Lock()  # its tables are the process's
+
+
+class _Issue(TypedDict):
+    issue_severity: str
+    issue_text: str
+    line_number: int
+    col_offset: int
+    test_id: str
+
+
+class _Told(Protocol):
+    def as_dict(self) -> _Issue: ...
+
+
+class _Manager(Protocol):
+    """As much of BanditManager, which has no types, as is used here."""
+
+    files_list: list[str]
+    skipped: list[tuple[str, str]]
+    results: list[_Told]
+
+    def run_tests(self) -> None: ...
+
+
+def is_installed() -> bool:
+    """Whether there is a bandit to ask."""
+    return importlib.util.find_spec(_MODULE) is not None
+
+
+async def bandit(source: bytes, file: str) -> list[Finding]:
+    """What it says. Raises UsageError: it is not installed."""
+    with needs_extra("validate", "security with bandit = true"):
+        importlib.import_module(_MODULE)
+    with tempfile.TemporaryDirectory(prefix="e2brun-") as place:
+        path = Path(place, "candidate.py")
+        path.write_bytes(source)  # noqa: ASYNC240 - small, and into the page cache
+        if is_simple(source):
+            issues = await in_thread(lambda: _here(str(path)))
+        else:
+            issues = await _in_a_child(path)
+    if issues is None:
+        return [unreadable(file, "bandit cannot read it")]
+    return [
+        Finding(
+            file,
+            issue["line_number"],
+            issue["col_offset"] + 1,
+            issue["test_id"],
+            _severity(issue["issue_severity"]),
+            issue["issue_text"].split("\n")[0],
+        )
+        for issue in issues
+    ]
+
+
+def _here(path: str) -> list[_Issue] | None:
+    """In this process: a tenth of the time. None: it gave up."""
+    core = importlib.import_module(f"{_MODULE}.core.manager")
+    config = importlib.import_module(f"{_MODULE}.core.config")
+    with _lock:
+        manager: _Manager = core.BanditManager(
+            config.BanditConfig(), "file", ignore_nosec=True, quiet=True
+        )
+        manager.files_list = [path]
+        manager.run_tests()
+        if manager.skipped:
+            return None
+        return [issue.as_dict() for issue in manager.results]
+
+
+async def _in_a_child(path: Path) -> list[_Issue] | None:
+    argv = (sys.executable, "-I", "-m", _MODULE)
+    options = ("-q", "-f", "json", "--ignore-nosec", "--exit-zero", path.name)
+    ended = await run_child(
+        (*argv, *options),
+        b"",
+        Bounds(_SECONDS, memory=_MEMORY),
+        directory=path.parent,
+        environment=TOOL_ENVIRONMENT,
+    )
+    try:
+        report = json.loads(ended.stdout)
+        return None if report["errors"] else cast("list[_Issue]", report["results"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _severity(name: str) -> Severity:
+    try:
+        return Severity(name.lower())
+    except ValueError:  # UNDEFINED
+        return Severity.LOW

@@ -1,0 +1,91 @@
+"""Does the source reach for what a candidate has no business with?"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+import e2brun
+from e2brun.errors import UsageError
+from e2brun.primitives.naming import did_you_mean
+from e2brun.runs.record import Finding, Severity, Verdict
+from e2brun.stages import candidate
+from e2brun.stages.child import TOOL_ENVIRONMENT, Bounds, run_child
+from e2brun.stages.step import Judge, Judgement, judged
+from e2brun.stages.validate import rules
+from e2brun.stages.validate.bandit import bandit, is_installed
+from e2brun.stages.validate.compiling import is_simple
+from e2brun.stages.validate.inspection import Policy, inspect, unreadable
+from e2brun.stages.work import Work
+
+_SECONDS = 30.0
+_LIMIT = 4 * 1024 * 1024
+_START = (
+    "import sys; sys.path.insert(0, sys.argv[1]); "
+    "from e2brun.stages.validate.inspection import main; main()"
+)
+
+
+@dataclass(frozen=True)
+class SecurityCheck(Judge):
+    """Our own rules on the syntax tree, and bandit's.
+
+    Findings below `severity` are told and fail nothing; those of a rule in `ignore` (ours, or
+    bandit's like B101) are left out. `deny` are more modules that may not be imported; with
+    `allow`, no others may. `bandit`: None uses it where it is installed, True insists.
+    """
+
+    severity: Severity = Severity.MEDIUM
+    ignore: tuple[str, ...] = ()
+    allow: tuple[str, ...] | None = None
+    deny: tuple[str, ...] = ()
+    bandit: bool | None = None
+
+    stage: ClassVar[str] = "validate"
+    step: ClassVar[str] = "security"
+
+    def __post_init__(self) -> None:
+        for rule in self.ignore:
+            is_bandits = rule[:1] == "B" and rule[1:].isdigit()
+            if not is_bandits and rule not in rules.RULES and "{{" not in rule:
+                raise UsageError(
+                    f"security: there is no rule {rule!r}; {did_you_mean(rule, rules.RULES)}"
+                )
+
+    async def judge(self, work: Work) -> Judgement:
+        """Its findings."""
+        if not candidate.is_python(work):
+            return Judgement(Verdict.SKIPPED, "not Python")
+        source, file = candidate.content(work), work.file
+        if len(source) > _LIMIT:
+            return judged([unreadable(file, "it is too large to be looked through")], self.severity)
+        found = await self._own(source, file)
+        note = ""
+        broken = any(finding.rule == "unreadable" for finding in found)
+        if self.bandit or (self.bandit is None and is_installed()):
+            found += [] if broken else await bandit(source, file)
+        elif self.bandit is None:
+            note = "own rules only: bandit is not installed (pip install 'e2brun[validate]')"
+        return judged([f for f in found if f.rule not in self.ignore], self.severity, note)
+
+    async def _own(self, source: bytes, file: str) -> list[Finding]:
+        policy = Policy(self.allow, self.deny)
+        if is_simple(source):
+            return inspect(source, policy, file)
+        job = json.dumps({"allow": self.allow, "deny": self.deny, "file": file})
+        ended = await run_child(
+            (sys.executable, "-I", "-c", _START, str(Path(e2brun.__file__).parents[1])),
+            job.encode() + b"\n" + source,
+            Bounds(_SECONDS),
+            environment=TOOL_ENVIRONMENT,
+        )
+        try:
+            return [
+                replace(finding, severity=Severity(finding.severity))
+                for finding in (Finding(**entry) for entry in json.loads(ended.stdout))
+            ]
+        except ValueError:
+            return [unreadable(file, "it breaks Python's parser")]

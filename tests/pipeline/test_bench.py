@@ -1,0 +1,38 @@
+"""`e2brun bench`: which program is quicker, by how much, and whether both do the same."""
+
+from __future__ import annotations
+
+import json
+
+from tests.pipeline.conftest import Place
+
+WORDS = ("--on", "local", "--repeats", "3", "--warm-up", "0")
+
+
+def test_two_programs_are_compared_in_a_table_with_bars(place: Place) -> None:
+    place.write("print(1)", "quick.py")
+    place.write("import time\ntime.sleep(0.2)\nprint(1)", "slow.py")
+    ran = place.run("bench", *WORDS, "quick.py", "slow.py")
+    assert ran.code == 0
+    assert "quick.py" in ran.text
+    assert "█" in ran.text
+    document = json.loads(place.run("bench", *WORDS, "--json", "quick.py", "slow.py").out)
+    quick, slow = document["measurements"]
+    assert (quick["ratio"], slow["output"]) == (1.0, "1\n")
+    assert slow["ratio"] > 1.5
+
+
+def test_the_cases_of_a_pipeline_are_compared_and_a_failure_is_1(place: Place) -> None:
+    place.write(
+        '[pipeline]\nname = "b"\n[generate]\ncode = "print(1 / {{n}})"\n'
+        '[[case]]\nid = "one"\nn = 1\n[[case]]\nid = "none"\nn = 0\n'
+    )
+    ran = place.run("bench", *WORDS, "p.toml")
+    assert ran.code == 1
+    assert "failed" in ran.text
+
+
+def test_what_cannot_be_compared_is_a_mistake_of_usage(place: Place) -> None:
+    place.write("", "a.txt")
+    assert place.run("bench", "a.txt").code == 2
+    assert place.run("bench", "none.py").code == 2
