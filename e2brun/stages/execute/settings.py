@@ -6,11 +6,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from e2brun.errors import UsageError
-from e2brun.primitives.cache_store import CacheStore
 from e2brun.sandbox.contract import MIB
 from e2brun.stages.candidate import MAIN
+
+if TYPE_CHECKING:
+    from e2brun.primitives.cache_store import CacheStore
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from time import monotonic
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from e2brun.errors import (
     E2brunError,
@@ -18,20 +18,21 @@ from e2brun.errors import (
     UsageError,
 )
 from e2brun.primitives.base import Primitive
-from e2brun.primitives.cache import CachePrimitive
 from e2brun.primitives.context import WorkflowContext
 from e2brun.primitives.events import Cached, Event
-from e2brun.primitives.retry import RetryPrimitive
 from e2brun.primitives.threads import in_thread
 from e2brun.runs.record import Verdict
 from e2brun.sandbox.contract import Backend, Outcome
 from e2brun.sandbox.source import Kind
-from e2brun.stages.execute.keeping import Keeping, Kept, key_function, restored
 from e2brun.stages.execute.order import CandidateUnfit, Order, prepare
 from e2brun.stages.execute.sandboxed import Sandboxed, SandboxRun
 from e2brun.stages.execute.settings import ExecuteSettings
 from e2brun.stages.step import Judge, Judgement, Step, Together, failed
 from e2brun.stages.work import Work
+
+if TYPE_CHECKING:
+    from e2brun.primitives.cache import CachePrimitive
+    from e2brun.stages.execute.keeping import Kept
 
 _PASSING = (SandboxUnavailable, RateLimited, SandboxLost, FileTransferFailed, InstallFailed)
 _STDERR_SHOWN = 2000
@@ -59,6 +60,8 @@ class ExecuteStage(Step):
         once: Primitive[Order, SandboxRun] = Sandboxed(self.backend)
         retry, cache = self.settings.retry, self.settings.cache
         if retry is not None:
+            from e2brun.primitives.retry import RetryPrimitive
+
             once = RetryPrimitive(
                 once,
                 max_retries=retry.max_retries,
@@ -68,6 +71,9 @@ class ExecuteStage(Step):
             )
         kept = None
         if cache is not None:
+            from e2brun.primitives.cache import CachePrimitive
+            from e2brun.stages.execute.keeping import Keeping, key_function
+
             key = key_function(lambda: self.backend().name)
             kept = CachePrimitive(Keeping(once), self.settings.cache_ttl, key, cache)
         object.__setattr__(self, "_once", once)
@@ -126,6 +132,8 @@ class ExecuteStage(Step):
                 hits.append(event)
 
         kept = await self._kept.execute(order, context.child(subscribers=(listen,)))
+        from e2brun.stages.execute.keeping import restored
+
         return restored(kept, fresh=not hits)
 
 
