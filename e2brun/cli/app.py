@@ -72,6 +72,9 @@ def bench(  # noqa: PLR0913, PLR0917 - Typer reads the options from the signatur
         str | None, typer.Option(metavar="NAME", help="Default: the first.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    report: Annotated[
+        list[str] | None, typer.Option(metavar="[KIND:]FILE", help="As for pipelines. Repeatable.")
+    ] = None,
 ) -> None:
     """Time programs against each other, each run in a sandbox of its own."""
     from pathlib import Path
@@ -80,7 +83,8 @@ def bench(  # noqa: PLR0913, PLR0917 - Typer reads the options from the signatur
     from e2brun.cli.bench import bench as run_bench
 
     places = tuple(map(Path, files))
-    request = BenchRequest(places, on, timeout, repeats, warm_up, baseline, as_json)
+    reports = tuple(report or ())
+    request = BenchRequest(places, on, timeout, repeats, warm_up, baseline, as_json, reports)
     raise typer.Exit(run_bench(request))
 
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from time import time
 from typing import TYPE_CHECKING
 
 from e2brun.cli.guard import say
@@ -28,14 +29,24 @@ class BenchRequest:
     warm_up: int = 1
     baseline: str | None = None
     as_json: bool = False
+    reports: tuple[str, ...] = ()
 
 
 def bench(request: BenchRequest) -> int:
     """Compare them and say how they did. Returns the exit code."""
+    from e2brun.report.bench import comparison_record
+    from e2brun.report.files import parse_report, write_report
+
     settings = load_settings(None, None, on=request.on, timeout=request.timeout)
+    reports = [parse_report(text) for text in request.reports]
+    started = time()
     comparison = asyncio.run(_compared(request, settings))
     _tell(comparison, request, settings)
-    return 0 if all(found.success for found in comparison.measurements) else 1
+    code = 0 if all(found.success for found in comparison.measurements) else 1
+    record = comparison_record(comparison, settings.on, started)
+    for report in reports:
+        write_report(report, record, code)
+    return code
 
 
 async def _compared(request: BenchRequest, settings: Settings) -> Comparison:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from time import time
 
 from e2brun.primitives.benchmark import Comparison, Measurement
 from e2brun.report.safe import one_line
+from e2brun.runs.record import AttemptRecord, CaseRecord, RunRecord, StepRecord, Verdict
 
 _BAR = 20  # columns
 _PIPE_WIDTH = 200
@@ -32,6 +34,29 @@ def print_comparison(comparison: Comparison, *, color: bool) -> None:
     console.print(table, soft_wrap=True)
     if not comparison.same_output:
         console.print(Text("They did not all print the same."), soft_wrap=True)
+
+
+def comparison_record(comparison: Comparison, backend: str, started: float) -> RunRecord:
+    """The comparison as the record of a run, one case an implementation: for every report there
+    is. A case takes the seconds of its median."""
+    cases = tuple(_case(found, started) for found in comparison.measurements)
+    return RunRecord("", "bench", "", backend, started, finished=time(), cases=cases)
+
+
+def _case(found: Measurement, started: float) -> CaseRecord:
+    cells = _row(found, 1.0)
+    message = f"median {cells[1]} ms, 95 % {cells[2]}, spread {cells[3]}, ratio {cells[4] or 1}"
+    step = StepRecord(
+        "execute",
+        "bench",
+        Verdict.PASSED if found.success else Verdict.FAILED,
+        found.median or 0.0,
+        message if found.success else _why(found),
+        found.error or "",
+    )
+    attempt = AttemptRecord(1, "", (step,))
+    file = found.name if found.name.endswith(".py") else ""
+    return CaseRecord(found.name, file, {}, (attempt,), found.median or 0.0, started)
 
 
 def _row(found: Measurement, slowest: float) -> tuple[str, ...]:

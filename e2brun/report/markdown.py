@@ -23,7 +23,9 @@ def markdown(run: RunRecord) -> str:
         f"{run.count(verdict)} {verdict.value}" for verdict in Verdict if run.count(verdict)
     )
     lines = [f"## {_escaped(run.pipeline)}: {counts or 'no cases'}", ""]
-    lines += [f"`{_code(run.file)}` on {_escaped(run.backend)}, run `{_code(run.id)}`", ""]
+    place = f"`{_code(run.file)}`, " if run.file else ""
+    number = f", run `{_code(run.id)}`" if run.id else ""
+    lines += [f"{place}on {_escaped(run.backend)}{number}", ""]
     lines += ["| case | verdict | time | sandbox | what |", "|---|---|---|---|---|"]
     lines += [_row(case) for case in run.cases[:_CASES_LIMIT]]
     if len(run.cases) > _CASES_LIMIT:
@@ -38,7 +40,10 @@ def _row(case: CaseRecord) -> str:
     executions = [step.execution for step in steps if step.execution is not None]
     sandbox = f"`{_code(executions[-1].sandbox_id)}`" if executions else ""
     bad = _bad(case)
-    what = _escaped(f"{bad[0].stage}.{bad[0].step}: {bad[0].message}") if bad else ""
+    told = f"{bad[0].stage}.{bad[0].step}: {bad[0].message}" if bad else ""
+    if steps and not bad:
+        told = next((step.message for step in steps if step.stage == "execute"), "")
+    what = _escaped(told)
     cells = [_escaped(case.id), _MARKS[case.verdict], f"{case.seconds:.2f} s", sandbox, what]
     return f"| {' | '.join(cells)} |"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from xml.etree import ElementTree as ET
 
 from tests.pipeline.conftest import Place
 
@@ -36,3 +37,17 @@ def test_what_cannot_be_compared_is_a_mistake_of_usage(place: Place) -> None:
     place.write("", "a.txt")
     assert place.run("bench", "a.txt").code == 2
     assert place.run("bench", "none.py").code == 2
+
+
+def test_a_comparison_is_written_as_every_report_asked_for(place: Place) -> None:
+    place.write("print(1)", "a.py")
+    place.write("print(2)", "b.py")
+    reports = ("--report", "out.json", "--report", "junit:out.xml", "--report", "out.md")
+    assert place.run("bench", *WORDS, *reports, "a.py", "b.py").code == 0
+    document = json.loads((place.directory / "out.json").read_text())
+    assert [case["id"] for case in document["cases"]] == ["a.py", "b.py"]
+    assert "median" in document["cases"][0]["attempts"][0]["steps"][0]["message"]
+    names = [case.get("name") for case in ET.parse(place.directory / "out.xml").iter("testcase")]
+    assert names == ["a.py", "b.py"]
+    assert "a.py" in (place.directory / "out.md").read_text().replace("\\", "")
+    assert place.run("bench", "--report", "out.what", "a.py").code == 2
