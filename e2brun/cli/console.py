@@ -17,7 +17,6 @@ from e2brun.sandbox.job import Outputs
 
 if TYPE_CHECKING:
     from e2brun.cli.guard import Interrupted
-    from e2brun.sandbox.notebook import CellRun
     from e2brun.settings import Settings
 
 _DEFAULT_LIMIT = 10 * 1024 * 1024
@@ -152,7 +151,7 @@ class Console:
             self._logs.feed("stderr", data)
         self._stderr(data)
 
-    def _since_last(self, _: CellRun | None) -> tuple[str, str]:
+    def _since_last(self) -> tuple[str, str]:
         """What both streams got since this was last asked: one cell's output."""
         whole = (self._stdout.text(), self._stderr.text())
         parts = (whole[0][self._heard[0] :], whole[1][self._heard[1] :])

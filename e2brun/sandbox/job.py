@@ -50,7 +50,7 @@ class Outputs:
     stdout: Sink
     stderr: Sink
     on_result: Callable[[Result], None] = lambda _: None
-    between_cells: Callable[[CellRun | None], tuple[str, str]] | None = None
+    since_last_cell: Callable[[], tuple[str, str]] = lambda: ("", "")  # stdout and stderr
 
 
 @dataclass(slots=True)
@@ -141,7 +141,7 @@ def _run_notebook(
         execution = _run_cell(sandbox, cell.source, left, outputs)
         if execution.outcome is Outcome.TIMEOUT:
             execution = replace(execution, detail=f"time limit {job.timeout:g} s")
-        stdout, stderr = outputs.between_cells(None) if outputs.between_cells else ("", "")
+        stdout, stderr = outputs.since_last_cell()
         cells.append(CellRun(cell.index, execution, stdout, stderr, len(cells) + 1))
         results.extend(execution.results)
         elapsed += execution.execution_time

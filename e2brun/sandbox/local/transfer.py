@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import select
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Generator, Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -59,12 +59,28 @@ def send(sandbox: LocalSandbox, upload: Upload, *, acknowledge: bool) -> None:
 
 def receive(sandbox: LocalSandbox, path: str) -> Iterator[bytes]:
     """The bytes of a regular file in pieces of up to 1 MiB. Raises FileTransferFailed."""
+    return _poured(sandbox, "read", path)
+
+
+def entries(sandbox: LocalSandbox, path: str) -> list[FileEntry]:
+    """The entries of a directory, sorted by name. Raises FileTransferFailed."""
+    text = b""
+    with closing(_poured(sandbox, "list", path)) as pieces:
+        for piece in pieces:
+            text += piece
+            if len(text) > _NAMES_LIMIT:
+                raise FileTransferFailed(f"{path}: the directory has too many names")
+    return sorted((_entry(record) for record in text.split(b"\0")[:-1]), key=lambda e: e.name)
+
+
+def _poured(sandbox: LocalSandbox, do: str, path: str) -> Generator[bytes]:
+    """What the agent pours into a pipe at the request `do`, and then its word that it is all."""
     from e2brun.sandbox.local.sandbox import absolute
 
     sandbox.watch()
     read, write = pipe()
     try:
-        number = sandbox.control.request("read", (write,), path=absolute(path))
+        number = sandbox.control.request(do, (write,), path=absolute(path))
     except BaseException:
         os.close(read)
         raise
@@ -75,28 +91,6 @@ def receive(sandbox: LocalSandbox, path: str) -> Iterator[bytes]:
     finally:
         os.close(read)
         _expect_done(sandbox, number)
-
-
-def entries(sandbox: LocalSandbox, path: str) -> list[FileEntry]:
-    """The entries of a directory, sorted by name. Raises FileTransferFailed."""
-    from e2brun.sandbox.local.sandbox import absolute
-
-    sandbox.watch()
-    read, write = pipe()
-    try:
-        number = sandbox.control.request("list", (write,), path=absolute(path))
-    finally:
-        os.close(write)
-    text = b""
-    try:
-        for piece in _pieces(read):
-            text += piece
-            if len(text) > _NAMES_LIMIT:
-                raise FileTransferFailed(f"{path}: the directory has too many names")
-    finally:
-        os.close(read)
-        _expect_done(sandbox, number)
-    return sorted((_entry(record) for record in text.split(b"\0")[:-1]), key=lambda e: e.name)
 
 
 def _entry(record: bytes) -> FileEntry:
