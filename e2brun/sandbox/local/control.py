@@ -67,7 +67,15 @@ class Done:
     number: int
 
 
-Report = Hello | Started | Exited | Failed | Done
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """A request was met with descriptors of the sandbox's, which are now ours to close."""
+
+    number: int
+    descriptors: tuple[int, ...]
+
+
+Report = Hello | Started | Exited | Failed | Done | Handed
 
 
 class Control:
@@ -119,7 +127,9 @@ class Control:
             return None
         try:
             message, ancillary, _, _ = self._socket.recvmsg(
-                _REPORT_LIMIT, _socket.CMSG_SPACE(12) + _socket.CMSG_SPACE(4 * 8)
+                _REPORT_LIMIT,
+                _socket.CMSG_SPACE(12) + _socket.CMSG_SPACE(4 * 8),
+                _socket.MSG_CMSG_CLOEXEC,
             )
         except OSError as error:
             raise self._gone() from error
@@ -151,8 +161,12 @@ class Control:
 
 
 def _report(message: bytes, ancillary: Sequence[tuple[int, int, bytes]]) -> Report:
-    pid = _sender(ancillary)
+    pid, descriptors = _attached(ancillary)
     name, *fields = message.split(b"\0")
+    if name == b"handed" and len(fields) == 1 and fields[0].isdigit():
+        return Handed(int(fields[0]), descriptors)
+    for descriptor in descriptors:  # nobody asked for them
+        os.close(descriptor)
     try:
         match name, fields:
             case b"hello", []:
@@ -172,13 +186,12 @@ def _report(message: bytes, ancillary: Sequence[tuple[int, int, bytes]]) -> Repo
     raise SandboxLost("the sandbox's agent sent a malformed report")
 
 
-def _sender(ancillary: Sequence[tuple[int, int, bytes]]) -> int:
-    """The sender's pid as the kernel gives it; descriptors, which nobody asked for, are closed."""
-    pid = 0
+def _attached(ancillary: Sequence[tuple[int, int, bytes]]) -> tuple[int, tuple[int, ...]]:
+    """The sender's pid as the kernel gives it, and the descriptors that came along."""
+    pid, descriptors = 0, array.array("i")
     for _, kind, data in ancillary:
         if kind == _socket.SCM_RIGHTS:
-            for descriptor in array.array("i", data[: len(data) - len(data) % 4]):
-                os.close(descriptor)
+            descriptors.frombytes(data[: len(data) - len(data) % 4])
         elif kind == _socket.SCM_CREDENTIALS:
             pid = int.from_bytes(data[:4], "little")
-    return pid
+    return pid, tuple(descriptors)

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from e2brun.errors import SandboxError, SandboxLost, Unsupported
 from e2brun.sandbox.contract import (
     HOME,
-    USER,
     Execution,
     FileEntry,
     Outcome,
@@ -29,6 +28,7 @@ from e2brun.sandbox.local.following import Following
 from e2brun.sandbox.local.jail import Jail, Jailed
 from e2brun.sandbox.local.memory import MemoryWatch
 from e2brun.sandbox.local.pipes import Inlet, Outlet
+from e2brun.sandbox.local.surroundings import resource_limits, surroundings
 from e2brun.sandbox.local.turns import Turns
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class LocalSandbox:
         self._first_kill = allocate_lock()
         self._turns = Turns(self._tidy)
         self.forget: Callable[[str], object] = lambda _: None  # told its id when it is killed
-        control.request("limit", limits=_resource_limits(jail))
+        control.request("limit", limits=resource_limits(jail))
 
     def run_program(
         self, program: Program, *, timeout: float | None, stdout: Sink, stderr: Sink
@@ -174,27 +174,7 @@ class LocalSandbox:
 
     def environment(self, more: Mapping[str, str]) -> dict[str, str]:
         """What a program in here finds in its environment."""
-        path = f"{HOME}/.local/bin:/opt/e2brun/bin:/usr/local/bin:/usr/bin:/bin"
-        prefix = self.jail.interpreter.prefix
-        if not prefix.startswith("/usr"):
-            path = path.replace("/opt/e2brun/bin:", f"/opt/e2brun/bin:{prefix}/bin:")
-        if self.jail.layer and self.jail.interpreter.purelib:
-            path = f"{self.jail.interpreter.purelib}/bin:{path}"
-        return {
-            "PATH": path,
-            "HOME": HOME,
-            "USER": USER,
-            "LOGNAME": USER,
-            "SHELL": "/bin/bash",
-            "LANG": "C.UTF-8",
-            # What was printed before a timeout or a kill is seen, and seen when it is printed.
-            "PYTHONUNBUFFERED": "1",
-            "E2B_SANDBOX": "true",
-            "E2B_SANDBOX_ID": self.id,
-            "E2B_TEMPLATE_ID": self.template,
-            **self._spec.env,
-            **more,
-        }
+        return {**surroundings(self.jail, self.template), **self._spec.env, **more}
 
     def watch(self) -> MemoryWatch:
         """Wait until the agent is up. Raises SandboxUnavailable with the driver's reason."""
@@ -281,16 +261,3 @@ def _ended(following: Following, elapsed: float) -> Execution:
 def _cpu_seconds(timeout: float | None) -> int:
     """More than a program can use in its time on every core: the clock comes first."""
     return 0 if timeout is None else int(timeout + 1) * (os.cpu_count() or 1) + 2
-
-
-def _resource_limits(jail: Jail) -> dict[str, int]:
-    limits = jail.limits
-    return {
-        "RLIMIT_NPROC": limits.processes + 1,  # the agent is one
-        "RLIMIT_NOFILE": limits.open_files,
-        "RLIMIT_FSIZE": max(limits.disk, limits.memory),
-        # Page tables are memory as well: no process maps more than this. Generous, since
-        # runtimes reserve address space they never touch (node 20: more than 1 GiB).
-        "RLIMIT_AS": max(64 * 1024**3, 4 * limits.memory),
-        "RLIMIT_MEMLOCK": 8 * 1024**2,
-    }

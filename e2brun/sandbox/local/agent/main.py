@@ -21,6 +21,7 @@ from time import monotonic
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
+    from collections.abc import Callable
     from typing import Any, NoReturn
 
     Request = dict[str, Any]
@@ -29,6 +30,16 @@ else:
 
 MESSAGE_LIMIT = 160 * 1024  # below the kernel's default socket buffer, fds and all
 _PR_SET_DUMPABLE = 4
+# What a service asks for beyond one run; each module has a function of the operation's name,
+# called as `operation(agent, request, descriptors)`.
+_OPERATIONS = {
+    "start": "processes",  # a program with users, groups of descriptors, or a terminal
+    "files": "fileserver",  # a process of its own that works on files
+    "context": "contexts",  # a code-interpreter context
+    "port": "ports",  # a connection to a port inside
+    "freeze": "freezer",
+    "thaw": "freezer",
+}
 
 
 def serve(control_fd: int) -> NoReturn:
@@ -132,7 +143,7 @@ class Agent:
         ]
         request = marshal.loads(message)  # noqa: S302  # from the host, which is trusted
         try:
-            getattr(self, "do_" + request["do"])(request, descriptors)
+            self._operation(request["do"])(request, descriptors)
         except OSError as error:
             if request.get("needed"):
                 self.failed_write = self.failed_write or error.strerror or "failed"
@@ -142,6 +153,13 @@ class Agent:
                 os.close(descriptor)
         return True
 
+    def _operation(self, name: str) -> Callable[[Request, list[int]], None]:
+        if name not in _OPERATIONS:
+            operation: Callable[[Request, list[int]], None] = getattr(self, "do_" + name)
+            return operation
+        module = __import__(_OPERATIONS[name])
+        return lambda request, descriptors: getattr(module, name)(self, request, descriptors)
+
     def tell(self, *fields: object) -> None:
         """Send one report."""
         encoded = "\0".join(str(field).replace("\0", " ") for field in fields)
@@ -149,6 +167,11 @@ class Agent:
             self.control.send(encoded.encode("utf-8", "replace")[:4096])
         except OSError:
             os._exit(0)  # nobody is left to tell
+
+    def hand(self, number: int, descriptor: int) -> None:
+        """Answer a request with a descriptor."""
+        rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, descriptor.to_bytes(4, "little"))]
+        self.control.sendmsg([b"handed\0%d" % number], rights)
 
     def reap(self) -> None:
         """Collect every child that ended: programs are reported, orphans just go."""

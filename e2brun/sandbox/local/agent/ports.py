@@ -1,0 +1,45 @@
+"""A connection to what listens inside, for the host: it has no way into this network."""
+
+from __future__ import annotations
+
+import _socket
+import errno
+import os
+import select
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_SECONDS = 1.0  # on a loopback a port answers at once, or its backlog is full
+
+
+def port(agent: Any, request: dict[str, Any], _descriptors: list[int]) -> None:
+    """Connect to 127.0.0.1 or ::1 and hand the socket over. Raises OSError when nobody listens."""
+    refused = OSError(errno.ECONNREFUSED, "port is not open")
+    for family, address in ((_socket.AF_INET, "127.0.0.1"), (_socket.AF_INET6, "::1")):
+        try:
+            connection = _connected(family, address, request["port"])
+        except OSError as error:
+            refused = error
+            continue
+        agent.hand(request["id"], connection.fileno())
+        connection.close()
+        return
+    raise refused
+
+
+def _connected(family: int, address: str, number: int) -> _socket.socket:
+    connection = _socket.socket(family, _socket.SOCK_STREAM)
+    connection.setblocking(False)
+    try:
+        connection.connect((address, number))
+    except BlockingIOError:
+        waiting = select.poll()
+        waiting.register(connection.fileno(), select.POLLOUT)
+        waiting.poll(_SECONDS * 1000)
+        problem = connection.getsockopt(_socket.SOL_SOCKET, _socket.SO_ERROR)
+        if problem or not waiting.poll(0):
+            connection.close()
+            raise OSError(problem or errno.ETIMEDOUT, os.strerror(problem or errno.ETIMEDOUT)) from None
+    return connection

@@ -1,0 +1,1 @@
+"""`e2brun serve`: E2B's wire protocol in front of embedded sandboxes."""

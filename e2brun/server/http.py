@@ -1,0 +1,139 @@
+"""Requests and responses of the service: ASGI with names, nothing more.
+
+Every error leaves as E2B's clients expect it: JSON {"code": <HTTP status>, "message": str}
+(E2B_PROTOCOL 2.1; the generated clients die on anything else).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+from urllib.parse import parse_qsl
+
+Scope = Mapping[str, Any]
+Message = Mapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Headers = Mapping[str, str]
+
+BODY_LIMIT = 8 * 1024 * 1024  # of a JSON body; files and RPC messages have limits of their own
+
+
+class ApiError(Exception):
+    """Ends a request with a JSON error. `headers` go out with it, `more` into its body."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        headers: Headers | None = None,
+        more: Mapping[str, object] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status, self.message = status, message
+        self.headers = dict(headers or {})
+        self.more = dict(more or {})
+
+    def response(self) -> Response:
+        """What the client is sent."""
+        body = {"code": self.status, "message": self.message, **self.more}
+        return json_response(body, status=self.status, headers=self.headers)
+
+
+class Gone(Exception):
+    """The client has hung up; nobody is left to answer."""
+
+
+@dataclass(slots=True)
+class Response:
+    """A whole answer."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: Headers = field(default_factory=dict[str, str])
+
+
+@dataclass(slots=True)
+class Stream:
+    """An answer in pieces, each flushed at once. `body` is closed (aclose) when the client goes."""
+
+    body: AsyncIterator[bytes]
+    status: int = 200
+    headers: Headers = field(default_factory=dict[str, str])
+
+
+def json_response(
+    value: object, *, status: int = 200, headers: Headers | None = None
+) -> Response:
+    """`value` as ASCII JSON."""
+    body = json.dumps(value, separators=(",", ":")).encode("ascii")
+    return Response(status, body, {"content-type": "application/json", **(headers or {})})
+
+
+class Request:
+    """One HTTP request. Header names are lower-case; of one sent twice the last counts."""
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self.method: str = scope["method"]
+        # Not decoded: a snapshot's id is one segment with an escaped `/` in it.
+        raw: bytes = scope.get("raw_path") or scope["path"].encode()
+        self.raw_path = raw.decode("latin-1")
+        self.headers: dict[str, str] = {
+            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
+        }
+        self.client: tuple[str, int] = tuple(scope.get("client") or ("", 0))  # type: ignore[assignment]
+        self.query_string: str = scope["query_string"].decode("latin-1")
+        self._receive = receive
+        self._ended = False
+
+    @property
+    def query(self) -> dict[str, str]:
+        """Query parameters, decoded once; of one given twice the last counts."""
+        return dict(parse_qsl(self.query_string, keep_blank_values=True, errors="surrogateescape"))
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The body as it comes. Raises Gone when the client leaves before its end."""
+        while not self._ended:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise Gone
+            self._ended = not message.get("more_body", False)
+            if message.get("body"):
+                yield message["body"]
+
+    async def body(self, limit: int = BODY_LIMIT) -> bytes:
+        """The whole body. Raises ApiError 413 past `limit` bytes."""
+        collected = bytearray()
+        async for piece in self.pieces():
+            collected += piece
+            if len(collected) > limit:
+                raise ApiError(413, f"the body is longer than {limit} bytes")
+        return bytes(collected)
+
+    async def json(self, limit: int = BODY_LIMIT) -> dict[str, Any]:
+        """The body as a JSON object; {} when there is none. Raises ApiError 400."""
+        raw = await self.body(limit)
+        if not raw:
+            return {}
+        try:
+            value = json.loads(raw, parse_constant=_no_constant)
+        except (ValueError, RecursionError):
+            raise ApiError(400, "the body is not valid JSON") from None
+        if not isinstance(value, dict):
+            raise ApiError(400, "the body must be a JSON object")
+        return value
+
+    async def disconnected(self) -> None:
+        """Returns when the client has gone; only after the body has been read."""
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                return
+            self._ended = not message.get("more_body", False)
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(name)

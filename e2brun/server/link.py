@@ -1,0 +1,122 @@
+"""The agent's control socket on an event loop: many requests at once, none believed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from e2brun.errors import SandboxLost
+from e2brun.sandbox.local.control import (
+    Control,
+    Exited,
+    Failed,
+    Handed,
+    Hello,
+    Report,
+    Started,
+)
+
+_PATIENCE = 20.0  # seconds for an answer; the agent itself never blocks for long
+
+
+class Refused(Exception):
+    """The agent could not do it: `errno` (0: none) and its text."""
+
+    def __init__(self, number: int, text: str) -> None:
+        super().__init__(text)
+        self.errno, self.text = number, text
+
+
+class Link:
+    """Requests to one agent, matched with its reports by number."""
+
+    def __init__(self, control: Control, on_lost: Callable[[], None]) -> None:
+        self._control, self._on_lost = control, on_lost
+        self._loop = asyncio.get_running_loop()
+        self._waiting: dict[int, asyncio.Future[Report]] = {}
+        self._exits: dict[int, Callable[[Exited], None]] = {}
+        self.hello: asyncio.Future[int] = self._loop.create_future()  # the agent's pid on the host
+        self.closed = False
+        self._loop.add_reader(control.descriptor, self._readable)
+
+    def request(self, do: str, descriptors: Sequence[int] = (), **fields: object) -> int:
+        """Send one request; its number. Raises SandboxLost, ValueError for one too long."""
+        if self.closed:
+            raise SandboxLost("the sandbox went away")
+        return self._control.request(do, descriptors, **fields)
+
+    async def ask(
+        self,
+        do: str,
+        descriptors: Sequence[int] = (),
+        *,
+        patience: float = _PATIENCE,
+        on_exit: Callable[[Exited], None] | None = None,
+        **fields: object,
+    ) -> Report:
+        """Send one request and wait for its first report: Done, Started or Handed.
+
+        Raises Refused when the agent could not do it, SandboxLost when it went away or did not
+        answer. `on_exit` is told when the process that this request started ends.
+        """
+        number = self.request(do, descriptors, **fields)
+        if on_exit is not None:
+            self._exits[number] = on_exit
+        future = self._waiting[number] = self._loop.create_future()
+        try:
+            async with asyncio.timeout(patience):
+                report = await future
+        except TimeoutError:
+            self._lose()
+            raise SandboxLost(f"the sandbox did not answer for {patience:g} s") from None
+        finally:
+            self._waiting.pop(number, None)
+        if isinstance(report, Failed):
+            self._exits.pop(number, None)
+            raise Refused(report.errno, report.text)
+        return report
+
+    def close(self) -> None:
+        """Hang up; whoever waits gets SandboxLost."""
+        if self.closed:
+            return
+        self.closed = True
+        self._loop.remove_reader(self._control.descriptor)
+        self._control.close()
+        for future in (self.hello, *self._waiting.values()):
+            if not future.done():
+                future.set_exception(SandboxLost("the sandbox went away"))
+                future.exception()  # not every one is still awaited
+        self._waiting.clear()
+        self._exits.clear()
+
+    def _readable(self) -> None:
+        try:
+            while (report := self._control.receive(0)) is not None:
+                self._take(report)
+        except Exception:  # noqa: BLE001  # malformed, or gone: the sandbox is lost either way
+            self._lose()
+
+    def _take(self, report: Report) -> None:
+        if isinstance(report, Hello):
+            if not self.hello.done():
+                self.hello.set_result(report.pid)
+            return
+        if isinstance(report, Exited):
+            if (callback := self._exits.pop(report.number, None)) is not None:
+                callback(report)
+            return
+        future = self._waiting.get(report.number)
+        if future is not None and not future.done():
+            future.set_result(report)
+        elif isinstance(report, Handed):
+            for descriptor in report.descriptors:
+                with suppress(OSError):
+                    os.close(descriptor)
+
+    def _lose(self) -> None:
+        if not self.closed:
+            self.close()
+            self._on_lost()

@@ -1,0 +1,162 @@
+"""One running sandbox as the service sees it: the agent on an event loop.
+
+What the planes (processes, files, contexts) keep for a sandbox are its parts: made on first use,
+closed with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import signal
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Protocol, TypeVar
+
+from e2brun.errors import SandboxLost
+from e2brun.sandbox.contract import HOME, USER
+from e2brun.sandbox.local.control import Control, Handed
+from e2brun.sandbox.local.jail import Driver, Jail
+from e2brun.sandbox.local.memory import MemoryWatch
+from e2brun.sandbox.local.surroundings import resource_limits, surroundings
+from e2brun.server.link import Link
+
+ROOT_HOME = "/root"
+USERS = {USER: HOME, "root": ROOT_HOME}  # name -> home directory
+_END_SECONDS = 2.0
+
+
+class Part(Protocol):
+    """What one plane keeps for one sandbox."""
+
+    def __init__(self, live: LiveSandbox) -> None: ...
+
+    def close(self) -> None:
+        """The sandbox is gone: let go of descriptors and tell whoever waits. Never raises."""
+        ...
+
+
+AnyPart = TypeVar("AnyPart", bound=Part)
+
+
+class LiveSandbox:
+    """The agent behind its link, until it is killed or dies."""
+
+    def __init__(self, driver: Driver, jail: Jail, template: str) -> None:
+        """Start it; `ready` waits for it. Raises SandboxUnavailable."""
+        self.id, self.jail, self.template = jail.sandbox_id, jail, template
+        self.environment = surroundings(jail, template)  # the sandbox's global one ("/envs")
+        self.gone = asyncio.Event()
+        self.frozen = False
+        self.watch: MemoryWatch | None = None
+        self._pidfd = -1
+        self._parts: dict[type, Part] = {}
+        self._farewells: list[Callable[[], object]] = []
+        control = Control()
+        try:
+            self._jailed = driver.start(jail, control.agent_end())
+        except BaseException:
+            control.close()
+            raise
+        control.attach(self._jailed)
+        self.link = Link(control, self._end)
+        self.link.request("limit", limits=resource_limits(jail))
+
+    async def ready(self) -> None:
+        """Wait until the agent is up. Raises SandboxError, and then it is gone."""
+        try:
+            async with asyncio.timeout(20):
+                pid = await asyncio.shield(self.link.hello)
+            self._pidfd = os.pidfd_open(pid)
+            self.watch = MemoryWatch(pid, self.jail.limits)
+        except (TimeoutError, OSError, SandboxLost) as error:
+            reason = self._jailed.complaint() or str(error) or "it did not answer"
+            self.kill()
+            raise SandboxLost(f"the sandbox did not start: {reason}") from error
+
+    def user_environment(self, user: str) -> dict[str, str]:
+        """The environment for programs of `user` (a key of USERS)."""
+        return {**self.environment, "HOME": USERS[user], "USER": user, "LOGNAME": user}
+
+    def part(self, kind: type[AnyPart]) -> AnyPart:
+        """The part of this kind. Raises SandboxLost when the sandbox is gone."""
+        if self.gone.is_set():
+            raise SandboxLost("the sandbox went away")
+        found = self._parts.get(kind)
+        if found is None:
+            found = self._parts[kind] = kind(self)
+        return found  # type: ignore[return-value]
+
+    def on_gone(self, farewell: Callable[[], object]) -> Callable[[], None]:
+        """Call `farewell` when the sandbox is gone; what is returned takes that back."""
+        self._farewells.append(farewell)
+
+        def forget() -> None:
+            with suppress(ValueError):
+                self._farewells.remove(farewell)
+
+        return forget
+
+    async def connect(self, port: int) -> socket.socket:
+        """A connection to a port that something inside listens on, not blocking.
+
+        Raises Refused when nobody listens, SandboxLost.
+        """
+        report = await self.link.ask("port", port=port)
+        if not isinstance(report, Handed) or len(report.descriptors) != 1:
+            raise SandboxLost("the sandbox's agent sent a malformed report")
+        connection = socket.socket(fileno=report.descriptors[0])
+        connection.setblocking(False)
+        return connection
+
+    async def freeze(self) -> None:
+        """Stop every process inside; memory and pids stay."""
+        await self.link.ask("freeze")
+        self.frozen = True
+
+    async def thaw(self) -> None:
+        """Let them go on."""
+        self.frozen = False
+        await self.link.ask("thaw")
+
+    def kill(self) -> None:
+        """End everything in it. Returns at once; `buried` waits."""
+        if self._pidfd >= 0:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        self._jailed.end()
+        self._end()
+
+    async def buried(self) -> None:
+        """Wait (2 s at most) until its last process is gone, and let go of it."""
+        if self._pidfd < 0:
+            return
+        # The first process of a pid namespace ends when all others in it have ended.
+        loop, over = asyncio.get_running_loop(), asyncio.Event()
+        descriptor, self._pidfd = self._pidfd, -1
+        waiting = select.poll()
+        waiting.register(descriptor, select.POLLIN)
+        if not waiting.poll(0):
+            loop.add_reader(descriptor, over.set)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_END_SECONDS):
+                    await over.wait()
+            loop.remove_reader(descriptor)
+        os.close(descriptor)
+        self._jailed.reap()
+
+    def _end(self) -> None:
+        """It is dead or dying: nothing here counts any more."""
+        if self.gone.is_set():
+            return
+        self.gone.set()
+        for part in self._parts.values():
+            part.close()
+        self.link.close()
+        if self.watch is not None:
+            self.watch.close()
+        farewells, self._farewells = self._farewells, []
+        for farewell in farewells:
+            farewell()
