@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Collection
 
 EPERM, ENOSYS = 1, 38
 
@@ -100,6 +101,18 @@ _PID_FIRST = {
     "aarch64": {
         "sched_setparam": 118, "sched_setscheduler": 119, "sched_setaffinity": 122,
         "sched_setattr": 274,
+    },
+}  # fmt: skip
+_FEIGNED = {
+    "x86_64": {
+        "chown": 92, "fchown": 93, "lchown": 94, "fchownat": 260, "setuid": 105, "setgid": 106,
+        "setreuid": 113, "setregid": 114, "setgroups": 116, "setresuid": 117, "setresgid": 119,
+        "setfsuid": 122, "setfsgid": 123,
+    },
+    "aarch64": {
+        "fchownat": 54, "fchown": 55, "setregid": 143, "setgid": 144, "setreuid": 145,
+        "setuid": 146, "setresuid": 147, "setresgid": 149, "setfsuid": 151, "setfsgid": 152,
+        "setgroups": 159,
     },
 }  # fmt: skip
 _CLONE_NEW = 0x7E020000  # every CLONE_NEW* flag that clone(2) takes
@@ -214,12 +227,7 @@ def _rules(machine: str) -> list[bytes]:
     return steps
 
 
-def filter_program(machine: str | None = None) -> bytes:
-    """The filter for `machine` (default: this one), as an array of struct sock_filter.
-
-    Raises ValueError for a machine whose numbers are not known: nothing may run there.
-    """
-    machine = machine or os.uname().machine
+def _preamble(machine: str) -> list[bytes]:
     if machine not in _AUDIT_ARCH:
         raise ValueError(f"no system call table for {machine}")
     steps = [
@@ -230,12 +238,41 @@ def filter_program(machine: str | None = None) -> bytes:
     ]
     if machine == "x86_64":
         steps += [_step(_JGE, 0, 1, _X32_BIT), _refuse(ENOSYS)]
+    return steps
+
+
+def setns_filter() -> bytes:
+    """What is added for programs where pid 1 itself may call setns: they may not."""
+    machine = os.uname().machine
+    number = _EPERM[machine]["setns"]
+    return b"".join([*_preamble(machine), *_when(number, [_refuse(EPERM)]), _ALLOWED])
+
+
+def root_filter() -> bytes:
+    """What is added for programs that are to believe they are root: setns is refused, and what
+    would need more than one user id is not made but said to be, as a package manager wants it."""
+    machine = os.uname().machine
+    steps = [*_preamble(machine), *_when(_EPERM[machine]["setns"], [_refuse(EPERM)])]
+    for number in _FEIGNED[machine].values():
+        steps += _when(number, [_DONE])
+    return b"".join([*steps, _ALLOWED])
+
+
+def filter_program(machine: str | None = None, *, but: Collection[str] = ()) -> bytes:
+    """The filter for `machine` (default: this one), as an array of struct sock_filter. `but`
+    names calls it is not to refuse.
+
+    Raises ValueError for a machine whose numbers are not known: nothing may run there.
+    """
+    machine = machine or os.uname().machine
+    steps = _preamble(machine)
     for errno, tables in (
         (EPERM, (_COMMON_EPERM, _EPERM[machine])),
         (ENOSYS, (_COMMON_ENOSYS, _ENOSYS[machine])),
     ):
         for table in tables:
-            for number in table.values():
-                steps += [_step(_JEQ, 0, 1, number), _refuse(errno)]
+            for name, number in table.items():
+                if name not in but:
+                    steps += [_step(_JEQ, 0, 1, number), _refuse(errno)]
     steps += [*_rules(machine), _ALLOWED]
     return b"".join(steps)

@@ -119,11 +119,16 @@ def enter_user_namespace(inside: int, others: int = 0) -> None:
 
 
 def build(jail: Jail, owner: int) -> None:
-    """Put the tree together on `STAGE`. Raises OSError naming the step."""
+    """Put the tree together on `STAGE`, writable places and all. Raises OSError naming the step."""
+    limits = jail.limits
+    lay_out(jail, f"size={limits.disk},nr_inodes={limits.inodes},mode=755")
+    _own_writable(owner, limits.memory)
+
+
+def lay_out(jail: Jail, options: str) -> None:
+    """Mount a tmpfs with `options` on `STAGE` and put there what can only be read."""
     # Opened before anything is mounted over them: a path below STAGE is hidden afterwards.
     binds = [(_open(bind.source), bind) for bind in read_only_binds(jail)]
-    limits = jail.limits
-    options = f"size={limits.disk},nr_inodes={limits.inodes},mode=755"
     flags = syscalls.MS_NOSUID | syscalls.MS_NODEV
     etc_files = {name: _content(f"/etc/{name}") for name in _ETC_FILES}
     syscalls.mount("e2brun", STAGE, "tmpfs", flags, options)
@@ -134,7 +139,8 @@ def build(jail: Jail, owner: int) -> None:
         if descriptor is None and source is None:
             continue
         _bind(source or f"/proc/self/fd/{descriptor}", bind.target)
-    _own_writable(owner, limits.memory)
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 def _bind(source: str, target: str) -> None:

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import ctypes
 import os
+import struct
 
 CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWNET = 0x00020000, 0x10000000, 0x40000000
+CLONE_NEWPID, CLONE_NEWIPC, CLONE_NEWUTS, CLONE_NEWCGROUP = (
+    0x20000000, 0x08000000, 0x04000000, 0x02000000,
+)  # fmt: skip
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
-MS_BIND, MS_REC, MS_SLAVE = 4096, 16384, 1 << 19
+MS_BIND, MS_REC, MS_PRIVATE, MS_SLAVE = 4096, 16384, 1 << 18, 1 << 19
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_CAPBSET_DROP = 1, 4, 22, 24
+PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 36, 38, 47
+_PR_CAP_AMBIENT_CLEAR_ALL, _SECCOMP_MODE_FILTER, _MNT_DETACH = 4, 2, 2
+_CAPABILITY_VERSION_3 = 0x20080522  # linux/capability.h
+_LAST_CAPABILITY = 63
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -30,8 +39,55 @@ def enter_user_namespace(descriptor: int) -> None:
 
 def show_in_proc() -> None:
     """Be dumpable again (prctl(2)): /proc/self belongs to us, not to root. Raises OSError."""
-    pr_set_dumpable = 4
-    _checked(_libc.prctl(pr_set_dumpable, 1, 0, 0, 0), "prctl")
+    prctl(PR_SET_DUMPABLE, 1)
+
+
+def prctl(option: int, *arguments: int) -> None:
+    """prctl(2). Raises OSError."""
+    words = [ctypes.c_ulong(word) for word in (*arguments, 0, 0, 0, 0)[:4]]
+    _checked(_libc.prctl(option, *words), "prctl")
+
+
+def drop_capabilities() -> None:
+    """Every capability, out of every set, for good (capabilities(7)). Raises OSError."""
+    for capability in range(_LAST_CAPABILITY + 1):
+        try:
+            prctl(PR_CAPBSET_DROP, capability)
+        except OSError:  # EINVAL: the kernel knows no more of them
+            break
+    prctl(PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
+    header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
+    _checked(_libc.capset(header, b"\0" * 24), "capset")
+
+
+def install_filter(program: bytes) -> None:
+    """Put a seccomp filter (an array of struct sock_filter) over this thread and what it starts;
+    the thread gains no privilege from now on. Raises OSError."""
+    prctl(PR_SET_NO_NEW_PRIVS, 1)
+    code = ctypes.create_string_buffer(program, len(program))
+    description = struct.pack("@HP", len(program) // 8, ctypes.addressof(code))
+    fprog = ctypes.create_string_buffer(description, len(description))
+    prctl(PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(fprog))
+
+
+def change_root(directory: str) -> None:
+    """Make `directory`, a mount point, the root of this mount namespace; the old one goes.
+    Raises OSError. pivot_root(2): "." twice needs no place for the old root."""
+    os.chdir(directory)
+    number = {"x86_64": 155, "aarch64": 41}[os.uname().machine]
+    _checked(_libc.syscall(number, b".", b"."), "pivot_root")
+    unmount(".")
+    os.chdir("/")
+
+
+def unmount(target: str) -> None:
+    """umount2(2) with MNT_DETACH. Raises OSError."""
+    _checked(_libc.umount2(target.encode(), _MNT_DETACH), f"umount {target}")
+
+
+def set_hostname(name: str) -> None:
+    """sethostname(2). Raises OSError."""
+    _checked(_libc.sethostname(name.encode(), len(name)), "sethostname")
 
 
 def mount(source: str, target: str, kind: str | None, flags: int, data: str = "") -> None:

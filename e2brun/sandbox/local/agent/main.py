@@ -42,8 +42,14 @@ _OPERATIONS = {
 }
 
 
-def serve(control_fd: int) -> NoReturn:
-    """Obey the host until it goes away; then everything here dies with pid 1."""
+def serve(
+    control_fd: int, root_namespace: int = -1, user_filter: bytes = b"", root_filter: bytes = b""
+) -> NoReturn:
+    """Obey the host until it goes away; then everything here dies with pid 1.
+
+    `root_namespace` is a user namespace in which the only user is called root (-1: there is
+    none); the filters are seccomp programs that everything not ours gets before it runs.
+    """
     control = _socket.socket(fileno=control_fd)
     os.set_inheritable(control_fd, False)  # every other descriptor of ours is made close-on-exec
     _hide_memory()
@@ -55,6 +61,8 @@ def serve(control_fd: int) -> NoReturn:
     _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
     control.send(b"hello")
     agent = Agent(control)
+    agent.root_namespace, agent.user_filter = root_namespace, user_filter
+    agent.root_filter = root_filter
     waiting = select.poll()
     waiting.register(control_fd, select.POLLIN)
     waiting.register(wake_read, select.POLLIN)
@@ -71,17 +79,39 @@ def serve(control_fd: int) -> NoReturn:
 def _hide_memory() -> None:
     """PR_SET_DUMPABLE 0: /proc/1/{mem,fd,environ,maps} belong to nobody inside (prctl(2))."""
     try:
+        prctl(_PR_SET_DUMPABLE, 0)
+    except OSError:
+        os._exit(125)
+
+
+def prctl(*arguments: int) -> None:
+    """prctl(2). Raises OSError, whatever the reason."""
+    words = (*arguments, 0, 0, 0, 0)[:5]
+    try:
         import _ctypes
 
         this = _ctypes.dlopen(None, 0)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
-        prctl = _ctypes.dlsym(this, "prctl")
-        result = _ctypes.call_function(prctl, (_PR_SET_DUMPABLE, 0, 0, 0, 0))
+        result = _ctypes.call_function(_ctypes.dlsym(this, "prctl"), words)
     except (ImportError, AttributeError):
         import ctypes
 
-        result = ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+        result = ctypes.CDLL(None).prctl(*map(ctypes.c_ulong, words))
     if result != 0:
-        os._exit(125)
+        raise OSError(errno.EPERM, f"prctl {arguments[0]} failed")
+
+
+def confine(program: bytes) -> None:
+    """Add a seccomp filter to this process and what it starts; b'': none is due."""
+    if program:
+        import ctypes
+
+        code = ctypes.create_string_buffer(program, len(program))
+        fprog = (ctypes.c_uint64 * 2)(len(program) // 8, ctypes.addressof(code))
+        set_seccomp, filter_mode = 22, 2
+        # Not through _ctypes: it passes ints, and an address needs 64 bits.
+        words = map(ctypes.c_ulong, (filter_mode, ctypes.addressof(fprog), 0, 0))
+        if ctypes.CDLL(None).prctl(set_seccomp, *words) != 0:
+            raise OSError(errno.EPERM, "seccomp failed")
 
 
 def _kill_all() -> None:
@@ -117,6 +147,7 @@ class Agent:
         self.programs: dict[int, int] = {}  # pid -> run number
         self.failed_write = ""
         self.deadline = 0.0
+        self.root_namespace, self.user_filter, self.root_filter = -1, b"", b""
 
     def milliseconds_left(self) -> float | None:
         """How long to wait for the host; None: for ever."""
@@ -229,6 +260,7 @@ class Agent:
                 # Should nobody be left to look at the clock: SIGXCPU, a second later SIGKILL.
                 resource.setrlimit(resource.RLIMIT_CPU, (request["cpu"], request["cpu"] + 1))
             os.chdir(request["cwd"])
+            confine(self.user_filter)
             os.execvpe(request["argv"][0], request["argv"], request["env"])  # noqa: S606
         except BaseException as error:  # noqa: BLE001  # a fork must not return into its parent
             number = getattr(error, "errno", None) or 0

@@ -1,0 +1,183 @@
+"""From a fork of the zygote to the first process of a sandbox: namespaces, mounts, no rights."""
+
+from __future__ import annotations
+
+import _socket
+import fcntl
+import os
+import signal
+import struct
+import sys
+from contextlib import suppress
+from typing import Any, NoReturn
+
+from e2brun.sandbox.contract import HOME
+from e2brun.sandbox.local import seccomp, staging, syscalls
+from e2brun.sandbox.local.jail import CONTROL_FD, Jail
+
+_NAMESPACES = (
+    syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWNET
+    | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWCGROUP
+)  # fmt: skip
+_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+_DEVICE_LINKS = {
+    "fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2",
+    "ptmx": "pts/ptmx", "core": "/proc/kcore",
+}  # fmt: skip
+_WRITABLE = (
+    (HOME, 0o755), ("/tmp", 0o1777), ("/var/tmp", 0o1777), ("/root", 0o755), ("/code", 0o777),  # noqa: S108
+)  # fmt: skip
+_WORK = "/mnt"  # where the writable file system stands while it is divided up
+_NOTHING = syscalls.MS_NOSUID | syscalls.MS_NODEV
+_SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
+_BOOT_ID = "/proc/sys/kernel/random/boot_id"
+
+
+def build_root(jail: Jail) -> None:
+    """Put together what every sandbox of this template can read, and make it our root."""
+    staging.lay_out(jail, "size=16m,mode=755")
+    root = staging.ROOT
+    syscalls.mount(root, root, None, syscalls.MS_BIND | syscalls.MS_REC)
+    for name in _DEVICES:
+        with open(f"{root}/dev/{name}", "wb"):
+            pass
+        syscalls.mount(f"/dev/{name}", f"{root}/dev/{name}", None, syscalls.MS_BIND)
+    for name, target in _DEVICE_LINKS.items():
+        os.symlink(target, f"{root}/dev/{name}")
+    for name in ("/dev/pts", "/dev/shm", *(place for place, _ in _WRITABLE)):  # noqa: S108
+        os.makedirs(root + name, exist_ok=True)
+    syscalls.mount("/proc", f"{root}/proc", None, syscalls.MS_BIND | syscalls.MS_REC)
+    syscalls.change_root(root)
+    syscalls.mount("", "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
+    kept = syscalls.MS_BIND | syscalls.MS_REMOUNT | syscalls.MS_RDONLY | _NOTHING
+    syscalls.mount("", "/", None, kept)
+
+
+def give_birth(main: Any, request: dict[str, Any], given: tuple[int, int, int]) -> NoReturn:
+    """In the zygote's child: start the sandbox's first process, and end."""
+    control, complaints, go = given
+    try:
+        os.setsid()
+        os.dup2(complaints, 2)
+        staging.become(request["owner"])
+        syscalls.show_in_proc()
+        staging.enter_user_namespace(staging.SANDBOX_UID, _NAMESPACES)
+        ours, theirs = _socket.socketpair()
+        if os.fork() == 0:
+            ours.close()
+            _live(main, request, (control, go, theirs))
+        # A user namespace below the sandbox's, in which its only user is called root.
+        staging.enter_user_namespace(0)
+        descriptor = os.open("/proc/self/ns/user", os.O_RDONLY)
+        rights = descriptor.to_bytes(4, "little")
+        ours.sendmsg([b"root"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
+        os._exit(0)
+    except BaseException as error:  # noqa: BLE001  # a forked child must not return into its parent
+        os.write(2, f"e2brun: {error}\n".encode(errors="replace"))
+    finally:
+        os._exit(125)
+
+
+def _live(main: Any, request: dict[str, Any], given: tuple[int, int, _socket.socket]) -> NoReturn:
+    """Pid 1: everything that needs a right, then none is left."""
+    control, go, mid = given
+    try:
+        root_namespace = _received(mid)
+        while os.read(go, 1):
+            pass
+        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+        _mount_own(request)
+        syscalls.set_hostname(request["id"])
+        _raise_loopback()
+        _write("/proc/sys/user/max_user_namespaces", "0")
+        _close_proc(request["boot_id"])
+        syscalls.drop_capabilities()
+        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+        syscalls.install_filter(request["filter"])
+        _keep_only(control, root_namespace)
+        for name in [name for name in sys.modules if name.split(".")[0] == "e2brun"]:
+            del sys.modules[name]
+        os.chdir(HOME)
+        main.serve(CONTROL_FD, CONTROL_FD + 1, request["user_filter"], request["root_filter"])
+    except BaseException as error:  # noqa: BLE001
+        os.write(2, f"e2brun: {error}\n".encode(errors="replace"))
+    finally:
+        os._exit(125)
+
+
+def _received(mid: _socket.socket) -> int:
+    message, ancillary, _, _ = mid.recvmsg(16, _socket.CMSG_SPACE(4), _socket.MSG_CMSG_CLOEXEC)
+    mid.close()
+    if message != b"root" or len(ancillary) != 1:
+        raise OSError("no namespace for root")
+    return int.from_bytes(ancillary[0][2][:4], "little")
+
+
+def _mount_own(request: dict[str, Any]) -> None:
+    """What this sandbox alone has: its files, its shared memory, its /proc, its terminals."""
+    size = f"size={request['disk']},nr_inodes={request['inodes']},mode=755"
+    syscalls.mount("e2brun", _WORK, "tmpfs", _NOTHING, size)
+    for place, mode in _WRITABLE:
+        name = f"{_WORK}/{place.strip('/').replace('/', '-')}"
+        os.mkdir(name)
+        os.chmod(name, mode)
+        syscalls.mount(name, place, None, syscalls.MS_BIND)
+    own = {
+        "hosts": f"127.0.0.1 localhost {request['id']}\n::1 localhost ip6-localhost\n",
+        "hostname": f"{request['id']}\n",
+    }
+    for name, text in own.items():
+        _write(f"{_WORK}/{name}", text, os.O_CREAT)
+        syscalls.mount(f"{_WORK}/{name}", f"/etc/{name}", None, syscalls.MS_BIND)
+        _make_read_only(f"/etc/{name}")
+    syscalls.unmount(_WORK)
+    shm = f"size={request['memory']},nr_inodes=10000,mode=1777"
+    syscalls.mount("e2brun-shm", "/dev/shm", "tmpfs", _NOTHING, shm)  # noqa: S108
+    no_exec = _NOTHING | syscalls.MS_NOEXEC
+    syscalls.mount("proc", "/proc", "proc", no_exec)
+    terminals = syscalls.MS_NOSUID | syscalls.MS_NOEXEC
+    syscalls.mount("devpts", "/dev/pts", "devpts", terminals, "newinstance,ptmxmode=0666,mode=620")
+
+
+def _close_proc(boot_id: str) -> None:
+    """Settings can be read only; and this boot of the sandbox has an id of its own."""
+    syscalls.mount("/proc/sys", "/proc/sys", None, syscalls.MS_BIND | syscalls.MS_REC)
+    syscalls.mount("boot", _WORK, "tmpfs", _NOTHING, "size=4k,nr_inodes=2,mode=755")
+    _write(f"{_WORK}/boot_id", boot_id + "\n", os.O_CREAT)
+    with suppress(FileNotFoundError):
+        syscalls.mount(f"{_WORK}/boot_id", _BOOT_ID, None, syscalls.MS_BIND)
+        _make_read_only(_BOOT_ID)
+    _make_read_only("/proc/sys")
+    syscalls.unmount(_WORK)
+
+
+def _make_read_only(place: str) -> None:
+    flags = os.statvfs(place).f_flag
+    kept = flags & (syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
+    remount = syscalls.MS_BIND | syscalls.MS_REMOUNT | syscalls.MS_RDONLY
+    syscalls.mount("", place, None, remount | kept)
+
+
+def _raise_loopback() -> None:
+    probe = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM)
+    request = struct.pack("16sH14x", b"lo", 0)
+    flags = struct.unpack("16sH14x", fcntl.ioctl(probe, _SIOCGIFFLAGS, request))[1]
+    fcntl.ioctl(probe, _SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", flags | _IFF_UP))
+    probe.close()
+
+
+def _keep_only(control: int, root_namespace: int) -> None:
+    """Descriptors: 0, 1 and 2 lead nowhere, 3 is the host, 4 the namespace for root."""
+    high = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, 10) for descriptor in (control, root_namespace)]
+    null = os.open("/dev/null", os.O_RDWR)
+    for target, source in enumerate((null, null, null, *high)):
+        os.dup2(source, target, inheritable=target < CONTROL_FD)
+    os.closerange(CONTROL_FD + 2, 1 << 20)
+
+
+def _write(path: str, text: str, flags: int = 0) -> None:
+    descriptor = os.open(path, os.O_WRONLY | flags, 0o644)
+    try:
+        os.write(descriptor, text.encode())
+    finally:
+        os.close(descriptor)

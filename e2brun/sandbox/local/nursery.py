@@ -1,0 +1,205 @@
+"""The driver that keeps a zygote: sandboxes are forked from a warm interpreter, in milliseconds.
+
+What it builds is what bubblewrap builds (`birth` and `staging` say how), with the agent's code
+already loaded. Where it cannot work, bubblewrap can: a network, another Python, packages without
+a place of their own.
+"""
+
+from __future__ import annotations
+
+import _socket
+import array
+import marshal
+import os
+import select
+import signal
+from _thread import allocate_lock
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from time import monotonic
+from typing import NoReturn
+
+from e2brun.errors import SandboxUnavailable
+from e2brun.sandbox.local import staging
+from e2brun.sandbox.local.bubblewrap import Bubblewrap, place
+from e2brun.sandbox.local.jail import Driver, Jail, Jailed, Problem
+from e2brun.sandbox.local.seccomp import filter_program, root_filter, setns_filter
+from e2brun.sandbox.local.spawning import in_lasting_thread
+
+_START_SECONDS = 30.0
+_SO_SNDTIMEO = 21
+_FIRST_WORDS = (
+    "import _socket, marshal, sys; host = _socket.socket(fileno=3); "
+    "where, *what = marshal.loads(host.recv(65536)); sys.path.insert(0, where); "
+    "from e2brun.sandbox.local import zygote; zygote.serve(host, *what)"
+)
+_Template = tuple[str, str | None]  # interpreter, layer
+
+
+@dataclass(slots=True)
+class _Born(Jailed):
+    """A sandbox that is no child of ours: it dies with its control socket, or its zygote."""
+
+    launcher: int = -1
+    complaints: int = -1
+    companions: list[int] = field(default_factory=list[int])
+    lifelines: list[int] = field(default_factory=list[int])
+
+    def end(self) -> None:
+        """Nothing to do: whoever ends it kills the agent by its pidfd, or hangs up."""
+
+    def reap(self) -> None:
+        """Close what is open; the zygote reaps."""
+        if self.complaints >= 0:
+            os.close(self.complaints)
+            self.complaints = -1
+
+
+class Nursery:
+    """Builds sandboxes out of zygotes, one for each template; falls back to `other`."""
+
+    name = "nursery"
+
+    def __init__(self, other: Driver | None = None) -> None:
+        self._other = other or Bubblewrap()
+        self._zygotes: dict[_Template, _Zygote] = {}
+        self._lock = allocate_lock()
+
+    def problem(self) -> Problem | None:
+        """Why it cannot work here: what bubblewrap cannot do, this cannot either."""
+        return self._other.problem()
+
+    def facts(self) -> Mapping[str, str]:
+        """What the other driver has to say."""
+        return self._other.facts()
+
+    def can(self, jail: Jail) -> bool:
+        """Whether a zygote can become this sandbox."""
+        python = jail.interpreter
+        return (
+            not jail.network
+            and python.version >= (3, 11, 0)
+            and (jail.layer is None or python.purelib is not None)
+        )
+
+    def warm(self, jail: Jail) -> None:
+        """Have a zygote for sandboxes like this one, without waiting for it."""
+        if self.can(jail):
+            self._zygote(jail)
+
+    def start(self, jail: Jail, control: int) -> Jailed:
+        """Start the agent inside, with `control` as its descriptor 3. Raises SandboxUnavailable."""
+        if not self.can(jail):
+            return self._other.start(jail, control)
+        with self._lock:
+            try:
+                return self._zygote(jail).bear(jail, control)
+            except OSError:  # it has died since
+                self._zygotes.pop(_key(jail)).close()
+                return self._zygote(jail).bear(jail, control)
+
+    def close(self) -> None:
+        """End the zygotes, and with them every sandbox that came of one."""
+        while self._zygotes:
+            self._zygotes.popitem()[1].close()
+
+    def _zygote(self, jail: Jail) -> _Zygote:
+        found = self._zygotes.get(_key(jail))
+        if found is None:
+            found = self._zygotes[_key(jail)] = _Zygote(jail)
+        return found
+
+
+def _key(jail: Jail) -> _Template:
+    return (jail.interpreter.executable, jail.layer)
+
+
+class _Zygote:
+    """The host's end of one zygote."""
+
+    def __init__(self, jail: Jail) -> None:
+        self._socket, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+        self._ready = False
+        complaints, complain = os.pipe2(os.O_CLOEXEC)
+        given = (complain, theirs.fileno())
+
+        def fork() -> int:
+            pid = os.fork()
+            if pid == 0:
+                _launch(jail, given)
+            return pid
+
+        here = os.path.dirname(os.path.abspath(__file__))
+        parent = os.path.dirname(os.path.dirname(os.path.dirname(here)))
+        # Not as arguments: those can be read in every sandbox, as /proc/1/cmdline.
+        self._socket.send(marshal.dumps([parent, asdict(jail.interpreter), jail.layer]))
+        self._jailed = Jailed(in_lasting_thread(fork), complaints)
+        os.close(complain)
+        theirs.close()
+
+    def bear(self, jail: Jail, control: int) -> Jailed:
+        """Ask for one sandbox. Raises OSError when the zygote is dead, SandboxUnavailable when
+        it never came up."""
+        self._wait()
+        limits = jail.limits
+        request = {
+            "id": jail.sandbox_id,
+            "owner": staging.sandbox_owner(),
+            "disk": limits.disk,
+            "inodes": limits.inodes,
+            "memory": limits.memory,
+            "boot_id": _uuid(),
+            "filter": filter_program(but=("setns",)),
+            "user_filter": setns_filter(),
+            "root_filter": root_filter(),
+        }
+        complaints, complain = os.pipe2(os.O_CLOEXEC)
+        descriptors = array.array("i", [control, complain])
+        rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, descriptors)]
+        try:
+            self._socket.sendmsg([marshal.dumps(request)], rights)
+        except OSError:
+            os.close(complaints)
+            raise
+        finally:
+            os.close(complain)
+        return _Born(complaints=complaints)
+
+    def _wait(self) -> None:
+        if self._ready:
+            return
+        end = monotonic() + _START_SECONDS
+        waiting = select.poll()
+        waiting.register(self._socket.fileno(), select.POLLIN)
+        if waiting.poll(max(0.0, end - monotonic()) * 1000) and self._socket.recv(16) == b"ready":
+            self._ready = True
+            return
+        reason = self._jailed.complaint() or "it did not answer"
+        raise SandboxUnavailable(f"the sandbox did not start: {reason}")
+
+    def close(self) -> None:
+        """End it and all that came of it."""
+        self._socket.close()
+        with suppress(ProcessLookupError):
+            os.kill(self._jailed.launcher, signal.SIGKILL)
+        self._jailed.reap()
+
+
+def _launch(jail: Jail, given: tuple[int, int]) -> NoReturn:
+    """In the child: become a Python that knows nothing of ours."""
+    try:
+        os.setsid()
+        place(given)  # 2 the complaints, 3 the socket
+        python = jail.interpreter.executable
+        os.execve(python, [python, "-I", "-S", "-c", _FIRST_WORDS], {})  # noqa: S606
+    except BaseException as error:  # noqa: BLE001  # a forked child must not return into its parent
+        os.write(2, f"e2brun: {error}\n".encode(errors="replace"))
+    finally:
+        os._exit(125)
+
+
+def _uuid() -> str:
+    text = os.urandom(16).hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
