@@ -37,7 +37,7 @@ class Link:
         self._loop = asyncio.get_running_loop()
         self._waiting: dict[int, asyncio.Future[Report]] = {}
         self._exits: dict[int, Callable[[Exited], None]] = {}
-        self.hello: asyncio.Future[int] = self._loop.create_future()  # the agent's pid on the host
+        self.hello: asyncio.Future[Hello] = self._loop.create_future()
         self.closed = False
         self._loop.add_reader(control.descriptor, self._readable)
 
@@ -102,7 +102,7 @@ class Link:
     def _take(self, report: Report) -> None:
         if isinstance(report, Hello):
             if not self.hello.done():
-                self.hello.set_result(report.pid)
+                self.hello.set_result(report)
             return
         if isinstance(report, Exited):
             if (callback := self._exits.pop(report.number, None)) is not None:

@@ -68,9 +68,9 @@ class LiveSandbox:
         """Wait until the agent is up. Raises SandboxError, and then it is gone."""
         try:
             async with asyncio.timeout(20):
-                pid = await asyncio.shield(self.link.hello)
-            self._pidfd = os.pidfd_open(pid)
-            self.watch = MemoryWatch(pid, self.jail.limits)
+                hello = await asyncio.shield(self.link.hello)
+            self._pidfd = os.pidfd_open(hello.pid)
+            self.watch = MemoryWatch(hello.pid, self.jail.limits, hello.views)
         except (TimeoutError, OSError, SandboxLost) as error:
             reason = self._jailed.complaint() or str(error) or "it did not answer"
             self.kill()

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ import pytest
 from tests.security.probing import NOBODY, Probe, python_for_everyone, world_readable_copy
 
 _ACCOUNTS = ("root", "user") if os.geteuid() == 0 else ("user",)
+# Both drivers must hold everything: (account, driver).
+_WAYS = [(account, driver) for driver in ("bubblewrap", "nursery") for account in _ACCOUNTS]
 
 
 @pytest.fixture(scope="session")
@@ -43,10 +46,10 @@ def probes(shared_directory: Path) -> dict[str, Probe]:
     return found
 
 
-@pytest.fixture(scope="session", params=_ACCOUNTS)
+@pytest.fixture(scope="session", params=_WAYS, ids="-".join)
 def probe(request: pytest.FixtureRequest, probes: dict[str, Probe]) -> Probe:
-    """Runs a program in a sandbox, as each account in turn."""
-    account: str = request.param
+    """Runs a program in a sandbox of each driver, as each account in turn."""
+    account, driver = request.param
     if account not in probes:
         pytest.skip("no Python here that an ordinary user can start (setpriv, python3 >= 3.11)")
     chosen = probes[account]
@@ -54,4 +57,4 @@ def probe(request: pytest.FixtureRequest, probes: dict[str, Probe]) -> Probe:
     done = subprocess.run(bare, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         pytest.skip(f"bubblewrap itself does not work here as {account}: {done.stderr}")
-    return chosen
+    return replace(chosen, driver=driver)

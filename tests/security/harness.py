@@ -20,6 +20,7 @@ from e2brun.sandbox.contract import Limits, Program, SandboxSpec, Upload
 from e2brun.sandbox.local.backend import LocalBackend
 from e2brun.sandbox.local.bubblewrap import Bubblewrap
 from e2brun.sandbox.local.jail import Jail, Jailed
+from e2brun.sandbox.local.nursery import Nursery
 
 _KEPT = 1024 * 1024  # of each stream; the rest is counted only
 
@@ -27,8 +28,10 @@ _KEPT = 1024 * 1024  # of each stream; the rest is counted only
 class Recording:
     """The real driver, and the pid namespaces of what it started."""
 
-    def __init__(self, bwrap: str | None) -> None:
-        self._driver = Bubblewrap(bwrap)
+    def __init__(self, kind: str, bwrap: str | None) -> None:
+        weakened = bwrap is not None  # only bubblewrap can be made to do without a protection
+        nursery = kind == "nursery" and not weakened
+        self._driver: Any = Nursery() if nursery else Bubblewrap(bwrap)
         self.name = self._driver.name
         self.launchers: list[int] = []
 
@@ -41,6 +44,8 @@ class Recording:
     def start(self, jail: Jail, control: int) -> Jailed:
         jailed = self._driver.start(jail, control)
         self.launchers.append(jailed.launcher)
+        if isinstance(self._driver, Nursery):
+            self.launchers += self._driver.pids()
         return jailed
 
     def namespaces(self) -> set[str]:
@@ -143,7 +148,7 @@ def _after(sandbox: Any, operation: list[str]) -> Any:
 
 def run(request: dict[str, Any]) -> dict[str, Any]:
     """Run the program of the request and describe how it went."""
-    driver = Recording(request["bwrap"])
+    driver = Recording(request["driver"], request["bwrap"])
     backend = LocalBackend(cache_directory=request["cache"], driver=driver)
     spec = SandboxSpec(limits=Limits(**request["limits"]), network=request["network"])
     sandbox = backend.create(spec)

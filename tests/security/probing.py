@@ -91,6 +91,7 @@ class Probe:
     directory: Path  # readable for everyone, not below /tmp: a sandbox being built hides that
     prefix: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    driver: str = "bubblewrap"  # or "nursery"
 
     def __call__(
         self,
@@ -107,6 +108,7 @@ class Probe:
         request: dict[str, object] = {
             "code": textwrap.dedent(code),
             "timeout": timeout,
+            "driver": self.driver,
             "bwrap": None if weak is None else self._weakened(weak),
             "cache": str(self.directory / "cache"),
             "limits": {},

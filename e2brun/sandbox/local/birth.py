@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 from e2brun.sandbox.contract import HOME
-from e2brun.sandbox.local import seccomp, staging, syscalls
+from e2brun.sandbox.local import staging, syscalls
 from e2brun.sandbox.local.jail import CONTROL_FD, Jail
 
 _NAMESPACES = (
@@ -24,17 +24,30 @@ _DEVICE_LINKS = {
     "fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2",
     "ptmx": "pts/ptmx", "core": "/proc/kcore",
 }  # fmt: skip
-_WRITABLE = (
-    (HOME, 0o755), ("/tmp", 0o1777), ("/var/tmp", 0o1777), ("/root", 0o755), ("/code", 0o777),  # noqa: S108
-)  # fmt: skip
+_WRITABLE = ((HOME, 0o755), ("/tmp", 0o1777), ("/var/tmp", 0o1777))  # noqa: S108
+_WRITABLE_IN_SERVICE = (("/root", 0o755), ("/code", 0o777))
+_VIEWS = ("/proc", HOME, "/dev/shm")  # noqa: S108
 _WORK = "/mnt"  # where the writable file system stands while it is divided up
 _NOTHING = syscalls.MS_NOSUID | syscalls.MS_NODEV
+_FLAGS = syscalls.MS_RDONLY | syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
+# statvfs(3) numbers these otherwise than mount(2): ST_NOATIME, ST_NODIRATIME, ST_RELATIME.
+_ACCESS_TIME_BITS = 1024 | 2048 | 4096
+_ACCESS_TIMES = {1024: 1024, 2048: 2048, 3072: 3072, 4096: 1 << 21}
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
-def build_root(jail: Jail) -> None:
-    """Put together what every sandbox of this template can read, and make it our root."""
+def build_root(jail: Jail) -> list[str]:
+    """Put together what every sandbox of this template can read, and make it our root.
+
+    Returns the read-only places that lie below writable ones (a Python installed in /root).
+    """
+    below = [
+        bind.target
+        for bind in staging.read_only_binds(jail)
+        if any(bind.target.startswith(f"{place}/") for place, _ in _WRITABLE_IN_SERVICE)
+        and os.path.exists(bind.source)
+    ]
     staging.lay_out(jail, "size=16m,mode=755")
     root = staging.ROOT
     syscalls.mount(root, root, None, syscalls.MS_BIND | syscalls.MS_REC)
@@ -44,13 +57,32 @@ def build_root(jail: Jail) -> None:
         syscalls.mount(f"/dev/{name}", f"{root}/dev/{name}", None, syscalls.MS_BIND)
     for name, target in _DEVICE_LINKS.items():
         os.symlink(target, f"{root}/dev/{name}")
-    for name in ("/dev/pts", "/dev/shm", *(place for place, _ in _WRITABLE)):  # noqa: S108
+    for name in ("/dev/pts", "/dev/shm", "/code"):  # noqa: S108
         os.makedirs(root + name, exist_ok=True)
     syscalls.mount("/proc", f"{root}/proc", None, syscalls.MS_BIND | syscalls.MS_REC)
     syscalls.change_root(root)
     syscalls.mount("", "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
-    kept = syscalls.MS_BIND | syscalls.MS_REMOUNT | syscalls.MS_RDONLY | _NOTHING
-    syscalls.mount("", "/", None, kept)
+    _protect_mounts()
+    return [place for place in below if not any(place.startswith(f"{top}/") for top in below)]
+
+
+def _protect_mounts() -> None:
+    """No set-id bit counts on any mount; nothing but a device is a device, or can be written."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        places = [_unescaped(line.split()[4]) for line in file]
+    for place in places:
+        if place.startswith("/proc/"):  # each sandbox covers it with its own
+            continue
+        add = syscalls.MS_NOSUID
+        if not place.startswith("/dev/"):
+            add |= syscalls.MS_NODEV
+            add |= 0 if place == "/proc" else syscalls.MS_RDONLY
+        _add_flags(place, add)
+
+
+def _unescaped(text: str) -> str:
+    """A path as mountinfo writes it (proc(5)): blanks and backslashes are octal."""
+    return text.encode("ascii", "surrogateescape").decode("unicode_escape", "surrogateescape")
 
 
 def give_birth(main: Any, request: dict[str, Any], given: tuple[int, int, int]) -> NoReturn:
@@ -98,7 +130,9 @@ def _live(main: Any, request: dict[str, Any], given: tuple[int, int, _socket.soc
         for name in [name for name in sys.modules if name.split(".")[0] == "e2brun"]:
             del sys.modules[name]
         os.chdir(HOME)
-        main.serve(CONTROL_FD, CONTROL_FD + 1, request["user_filter"], request["root_filter"])
+        views = tuple(os.open(place, os.O_RDONLY | os.O_CLOEXEC) for place in _VIEWS)
+        filters = request["user_filter"], request["root_filter"]
+        main.serve(CONTROL_FD, CONTROL_FD + 1, *filters, views)
     except BaseException as error:  # noqa: BLE001
         os.write(2, f"e2brun: {error}\n".encode(errors="replace"))
     finally:
@@ -115,13 +149,21 @@ def _received(mid: _socket.socket) -> int:
 
 def _mount_own(request: dict[str, Any]) -> None:
     """What this sandbox alone has: its files, its shared memory, its /proc, its terminals."""
+    writable, below = _WRITABLE, []
+    if request["service"]:
+        writable, below = (*_WRITABLE, *_WRITABLE_IN_SERVICE), request["below"]
+    hidden = [(place, os.open(place, os.O_PATH | os.O_CLOEXEC)) for place in below]
     size = f"size={request['disk']},nr_inodes={request['inodes']},mode=755"
     syscalls.mount("e2brun", _WORK, "tmpfs", _NOTHING, size)
-    for place, mode in _WRITABLE:
+    for place, mode in writable:
         name = f"{_WORK}/{place.strip('/').replace('/', '-')}"
         os.mkdir(name)
         os.chmod(name, mode)
         syscalls.mount(name, place, None, syscalls.MS_BIND)
+    for place, descriptor in hidden:
+        os.makedirs(place, exist_ok=True)
+        flags = syscalls.MS_BIND | syscalls.MS_REC
+        syscalls.mount(f"/proc/self/fd/{descriptor}", place, None, flags)
     own = {
         "hosts": f"127.0.0.1 localhost {request['id']}\n::1 localhost ip6-localhost\n",
         "hostname": f"{request['id']}\n",
@@ -152,10 +194,14 @@ def _close_proc(boot_id: str) -> None:
 
 
 def _make_read_only(place: str) -> None:
-    flags = os.statvfs(place).f_flag
-    kept = flags & (syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
-    remount = syscalls.MS_BIND | syscalls.MS_REMOUNT | syscalls.MS_RDONLY
-    syscalls.mount("", place, None, remount | kept)
+    _add_flags(place, syscalls.MS_RDONLY)
+
+
+def _add_flags(place: str, flags: int) -> None:
+    """Add flags to one mount. Those it has stay: a user namespace may not take them away."""
+    has = os.statvfs(place).f_flag & _FLAGS
+    has |= _ACCESS_TIMES.get(os.statvfs(place).f_flag & _ACCESS_TIME_BITS, 0)
+    syscalls.mount("", place, None, syscalls.MS_BIND | syscalls.MS_REMOUNT | has | flags)
 
 
 def _raise_loopback() -> None:

@@ -109,7 +109,7 @@ def _launch(
     """In the child: build the tree, give up every right, become bubblewrap."""
     try:
         os.setsid()  # the terminal's Ctrl-C is for e2brun, which then ends the sandbox
-        _dump_no_core()
+        dump_no_core()
         # 2 the complaints, 3 control, 4 arguments, 5 the filter, 6 the way out
         place(descriptors if uplink is None else (*descriptors, uplink.far_end))
         staging.enter_namespaces()
@@ -135,7 +135,7 @@ def place(descriptors: tuple[int, ...]) -> None:
     os.closerange(end, 1 << 20)
 
 
-def _dump_no_core() -> None:
+def dump_no_core() -> None:
     """With a core size of 0 the kernel still starts the program that core_pattern names, as root
     and outside (core(5)); 1 is the value at which it does not."""
     import resource

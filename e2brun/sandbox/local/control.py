@@ -29,9 +29,11 @@ _SO_PASSCRED, _SO_SNDTIMEO = 16, 21
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """The agent is up; `pid` is its pid on the host, vouched for by the kernel."""
+    """The agent is up; `pid` is its pid on the host, vouched for by the kernel. One that was
+    forked shows what is to be watched itself: its /proc, its files, its shared memory."""
 
     pid: int
+    views: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,27 +165,31 @@ class Control:
 def _report(message: bytes, ancillary: Sequence[tuple[int, int, bytes]]) -> Report:
     pid, descriptors = _attached(ancillary)
     name, *fields = message.split(b"\0")
+    if name == b"hello" and len(descriptors) in {0, 3}:
+        return Hello(pid, descriptors)
     if name == b"handed" and len(fields) == 1 and fields[0].isdigit():
         return Handed(int(fields[0]), descriptors)
     for descriptor in descriptors:  # nobody asked for them
         os.close(descriptor)
     try:
-        match name, fields:
-            case b"hello", []:
-                return Hello(pid)
-            case b"started", [number, inner]:
-                return Started(int(number), int(inner))
-            case b"exit", [number, code, signal, _]:
-                return Exited(int(number), int(code) & 0xFF, int(signal) & 0x7F)
-            case b"failed", [number, code, text]:
-                return Failed(int(number), int(code), text.decode(errors="replace"))
-            case ((b"done" | b"halted"), [number]):
-                return Done(int(number))
-            case _:
-                pass
+        return _told(name, fields)
     except ValueError:
-        pass
-    raise SandboxLost("the sandbox's agent sent a malformed report")
+        raise SandboxLost("the sandbox's agent sent a malformed report") from None
+
+
+def _told(name: bytes, fields: list[bytes]) -> Report:
+    """A report in words. Raises ValueError."""
+    match name, fields:
+        case b"started", [number, inner]:
+            return Started(int(number), int(inner))
+        case b"exit", [number, code, signal, _]:
+            return Exited(int(number), int(code) & 0xFF, int(signal) & 0x7F)
+        case b"failed", [number, code, text]:
+            return Failed(int(number), int(code), text.decode(errors="replace"))
+        case ((b"done" | b"halted"), [number]):
+            return Done(int(number))
+        case _:
+            raise ValueError(name)
 
 
 def _attached(ancillary: Sequence[tuple[int, int, bytes]]) -> tuple[int, tuple[int, ...]]:

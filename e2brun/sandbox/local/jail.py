@@ -26,6 +26,7 @@ class Jail:
     limits: Limits = Limits()
     layer: str | None = None  # host directory mounted as the interpreter's site-packages
     network: bool = False
+    service: bool = False  # /root and /code can be written as well, as in E2B's templates
 
 
 @dataclass(slots=True)

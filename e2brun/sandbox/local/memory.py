@@ -30,30 +30,41 @@ _PRIVATE = (b"RssAnon:", b"VmPTE:", b"VmSwap:", b"HugetlbPages:")
 class MemoryWatch:
     """Looks at one sandbox's memory whenever asked."""
 
-    def __init__(self, agent_pid: int, limits: Limits) -> None:
+    def __init__(self, agent_pid: int, limits: Limits, views: tuple[int, ...] = ()) -> None:
+        """`views`: descriptors of the sandbox's /proc, home and /dev/shm, which are ours now."""
         self._limits = limits
         root = f"/proc/{agent_pid}/root"
-        self._open: list[int] = []
+        self._open: list[int] = list(views)
         self._twins_seen: set[str] = set()
         try:
-            self._proc = self._keep(f"{root}/proc", os.O_RDONLY | os.O_DIRECTORY)
-            self._disk = self._keep(f"{root}{HOME}", os.O_PATH)
-            self._shm = self._keep(f"{root}/dev/shm", os.O_PATH)  # noqa: S108
+            if not views:
+                self._keep(f"{root}/proc", os.O_RDONLY | os.O_DIRECTORY)
+                self._keep(f"{root}{HOME}", os.O_PATH)
+                self._keep(f"{root}/dev/shm", os.O_PATH)  # noqa: S108
         except OSError as error:
             self.close()
             raise SandboxLost(f"the sandbox cannot be watched: {error.strerror}") from error
+        self._proc, self._disk, self._shm = self._open
         self._shared_before, self._kernel_before = _host_memory()
         self._tcp_before = self._tcp_memory()[1]
 
-    def _keep(self, path: str, flags: int) -> int:
-        descriptor = os.open(path, flags | os.O_CLOEXEC)
-        self._open.append(descriptor)
-        return descriptor
+    def _keep(self, path: str, flags: int) -> None:
+        self._open.append(os.open(path, flags | os.O_CLOEXEC))
 
     def close(self) -> None:
         """Close what is open."""
         while self._open:
             os.close(self._open.pop())
+
+    def usage(self) -> tuple[int, int, int]:
+        """Roughly: bytes of memory and of disk in use, and ticks of processor time spent."""
+        memory = sum(_private(status) for status in self._statuses().values())
+        shm, disk = os.fstatvfs(self._shm), os.fstatvfs(self._disk)
+        memory += (shm.f_blocks - shm.f_bfree) * shm.f_frsize
+        ticks = sum(
+            _ticks(self._read(f"{name}/stat")) for name in os.listdir(self._proc) if name.isdigit()
+        )
+        return memory, (disk.f_blocks - disk.f_bfree) * disk.f_frsize, ticks
 
     def exceeded(self) -> bool:
         """Whether the sandbox uses more than its limit now."""
@@ -208,6 +219,12 @@ class MemoryWatch:
 def _private(status: bytes) -> int:
     """What one process alone has: pages, page tables, what of it is swapped out or huge."""
     return sum(_kilobytes(status, name) for name in _PRIVATE)
+
+
+def _ticks(stat: bytes) -> int:
+    """Processor time of one process and of its dead children, of a /proc/PID/stat line."""
+    words = stat.rpartition(b")")[2].split()[11:15]  # utime stime cutime cstime
+    return sum(int(word) for word in words)
 
 
 def _word(text: bytes, field: bytes) -> bytes:

@@ -21,8 +21,9 @@ from time import monotonic
 from typing import NoReturn
 
 from e2brun.errors import SandboxUnavailable
+from e2brun.sandbox.contract import HOME
 from e2brun.sandbox.local import staging
-from e2brun.sandbox.local.bubblewrap import Bubblewrap, place
+from e2brun.sandbox.local.bubblewrap import Bubblewrap, dump_no_core, place
 from e2brun.sandbox.local.jail import Driver, Jail, Jailed, Problem
 from e2brun.sandbox.local.seccomp import filter_program, root_filter, setns_filter
 from e2brun.sandbox.local.spawning import in_lasting_thread
@@ -80,6 +81,7 @@ class Nursery:
         return (
             not jail.network
             and python.version >= (3, 11, 0)
+            and not python.prefix.startswith(f"{HOME}/")
             and (jail.layer is None or python.purelib is not None)
         )
 
@@ -98,6 +100,10 @@ class Nursery:
             except OSError:  # it has died since
                 self._zygotes.pop(_key(jail)).close()
                 return self._zygote(jail).bear(jail, control)
+
+    def pids(self) -> list[int]:
+        """The zygotes."""
+        return [zygote.pid for zygote in self._zygotes.values()]
 
     def close(self) -> None:
         """End the zygotes, and with them every sandbox that came of one."""
@@ -134,7 +140,8 @@ class _Zygote:
         parent = os.path.dirname(os.path.dirname(os.path.dirname(here)))
         # Not as arguments: those can be read in every sandbox, as /proc/1/cmdline.
         self._socket.send(marshal.dumps([parent, asdict(jail.interpreter), jail.layer]))
-        self._jailed = Jailed(in_lasting_thread(fork), complaints)
+        self.pid = in_lasting_thread(fork)
+        self._jailed = Jailed(self.pid, complaints)
         os.close(complain)
         theirs.close()
 
@@ -149,6 +156,7 @@ class _Zygote:
             "disk": limits.disk,
             "inodes": limits.inodes,
             "memory": limits.memory,
+            "service": jail.service,
             "boot_id": _uuid(),
             "filter": filter_program(but=("setns",)),
             "user_filter": setns_filter(),
@@ -190,6 +198,7 @@ def _launch(jail: Jail, given: tuple[int, int]) -> NoReturn:
     """In the child: become a Python that knows nothing of ours."""
     try:
         os.setsid()
+        dump_no_core()
         place(given)  # 2 the complaints, 3 the socket
         python = jail.interpreter.executable
         os.execve(python, [python, "-I", "-S", "-c", _FIRST_WORDS], {})  # noqa: S606

@@ -179,12 +179,12 @@ class LocalSandbox:
     def watch(self) -> MemoryWatch:
         """Wait until the agent is up. Raises SandboxUnavailable with the driver's reason."""
         if self._watch is None:
-            pid = self.control.greet().pid
+            hello = self.control.greet()
             try:
-                self._agent = os.pidfd_open(pid)
+                self._agent = os.pidfd_open(hello.pid)
             except OSError as error:
                 raise SandboxLost("the sandbox went away as it started") from error
-            self._watch = MemoryWatch(pid, self.jail.limits)
+            self._watch = MemoryWatch(hello.pid, self.jail.limits, hello.views)
         return self._watch
 
     def kill(self) -> None:

@@ -35,7 +35,7 @@ def serve(control: _socket.socket, python: dict[str, Any], layer: str | None) ->
     syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
     os.set_inheritable(control.fileno(), False)
     jail = Jail("template", Interpreter(**python), layer=layer)
-    main = _prepare(jail)
+    main, below = _prepare(jail)
     control.send(b"ready")
     while True:
         message, ancillary, _, _ = control.recvmsg(
@@ -46,15 +46,17 @@ def serve(control: _socket.socket, python: dict[str, Any], layer: str | None) ->
         given = array.array("i")
         for _, _, data in ancillary:
             given.frombytes(data)
-        _bear(control, main, marshal.loads(message), given)  # noqa: S302  # from the host
+        request = marshal.loads(message)  # noqa: S302  # from the host, which is trusted
+        _bear(control, main, {**request, "below": below}, given)
         for descriptor in given:
             os.close(descriptor)
 
 
-def _prepare(jail: Jail) -> Any:
-    """Move into the sandboxes' tree and import what they will need; the agent's main module."""
+def _prepare(jail: Jail) -> tuple[Any, list[str]]:
+    """Move into the sandboxes' tree and import what they will need: the agent's main module, and
+    the read-only places below writable ones."""
     staging.enter_namespaces()
-    birth.build_root(jail)
+    below = birth.build_root(jail)
     sys.path[0] = AGENT_DIRECTORY  # where e2brun was found cannot be seen any more
     for name in _AGENT_MODULES:
         if not os.path.exists(f"{AGENT_DIRECTORY}/{name}.py"): continue  # TODO
@@ -66,7 +68,7 @@ def _prepare(jail: Jail) -> Any:
     compile("0", "<warm>", "eval")
     gc.collect()
     gc.freeze()  # collections in the children leave these pages shared
-    return sys.modules["main"]
+    return sys.modules["main"], below
 
 
 def _bear(
