@@ -15,7 +15,6 @@ from e2brun.sandbox.local.control import (
     Handed,
     Hello,
     Report,
-    Started,
 )
 
 _PATIENCE = 20.0  # seconds for an answer; the agent itself never blocks for long

@@ -93,7 +93,8 @@ class Connection(HttpToolsProtocol):
             return
         self._unset_keepalive_if_required()
         try:
-            self.parser.feed_data(data)
+            if self.parser is not None:  # connection_lost takes it away
+                self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._upgrading = True
             self._early += data[upgrade.args[0] :]

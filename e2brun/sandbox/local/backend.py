@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from e2brun.sandbox.local.interpreter import Interpreter
+    from e2brun.sandbox.local.nursery import Nursery
 
 _ID_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 
@@ -35,6 +36,9 @@ class LocalBackend:
     ) -> None:
         """`environment` is where package indexes may be named; `notice` takes lines to show."""
         self._driver: Driver = driver or Bubblewrap()
+        self._may_breed = driver is None
+        self._nursery: Nursery | None = None
+        self._created = 0
         self._cache_directory = cache_directory
         self._environment = environment
         self._notice = notice
@@ -44,7 +48,7 @@ class LocalBackend:
         """Start a sandbox; see the contract."""
         jail = self._jail(spec)
         control = Control()
-        jailed = self._driver.start(jail, control.agent_end())
+        jailed = self._driver_for(jail).start(jail, control.agent_end())
         control.attach(jailed)
         try:
             sandbox = LocalSandbox(jail, spec, control, jailed, self._layer)
@@ -61,6 +65,20 @@ class LocalBackend:
         """Kill what is left."""
         for sandbox in tuple(self._sandboxes.values()):
             sandbox.kill()
+        if self._nursery is not None:
+            self._nursery.close()
+
+    def _driver_for(self, jail: Jail) -> Driver:
+        """A zygote costs what a few sandboxes cost and makes the rest cheap: not for the first,
+        and not before it is ready."""
+        self._created += 1
+        if not self._may_breed or self._created == 1:
+            return self._driver
+        if self._nursery is None:
+            from e2brun.sandbox.local.nursery import Nursery
+
+            self._nursery = Nursery(self._driver)
+        return self._nursery if self._nursery.ready(jail) else self._driver
 
     def _jail(self, spec: SandboxSpec) -> Jail:
         from e2brun.sandbox.local import interpreter

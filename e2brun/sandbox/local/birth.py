@@ -149,9 +149,11 @@ def _received(mid: _socket.socket) -> int:
 
 def _mount_own(request: dict[str, Any]) -> None:
     """What this sandbox alone has: its files, its shared memory, its /proc, its terminals."""
-    writable, below = _WRITABLE, []
+    writable = list(_WRITABLE)
+    below: list[str] = []
     if request["service"]:
-        writable, below = (*_WRITABLE, *_WRITABLE_IN_SERVICE), request["below"]
+        writable += _WRITABLE_IN_SERVICE
+        below = request["below"]
     hidden = [(place, os.open(place, os.O_PATH | os.O_CLOEXEC)) for place in below]
     size = f"size={request['disk']},nr_inodes={request['inodes']},mode=755"
     syscalls.mount("e2brun", _WORK, "tmpfs", _NOTHING, size)

@@ -17,7 +17,6 @@ from _thread import allocate_lock
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from time import monotonic
 from typing import NoReturn
 
 from e2brun.errors import SandboxUnavailable
@@ -65,6 +64,7 @@ class Nursery:
     def __init__(self, other: Driver | None = None) -> None:
         self._other = other or Bubblewrap()
         self._zygotes: dict[_Template, _Zygote] = {}
+        self._stillborn: set[_Template] = set()  # those whose zygote never came up
         self._lock = allocate_lock()
 
     def problem(self) -> Problem | None:
@@ -85,10 +85,16 @@ class Nursery:
             and (jail.layer is None or python.purelib is not None)
         )
 
-    def warm(self, jail: Jail) -> None:
-        """Have a zygote for sandboxes like this one, without waiting for it."""
-        if self.can(jail):
-            self._zygote(jail)
+    def ready(self, jail: Jail) -> bool:
+        """Whether a zygote stands ready for sandboxes like this one; if not, it soon will."""
+        if not self.can(jail) or _key(jail) in self._stillborn:
+            return False
+        with self._lock:
+            try:
+                return self._zygote(jail).ready(0)
+            except SandboxUnavailable:  # the other driver says why, if it cannot either
+                self._stillborn.add(_key(jail))
+                return False
 
     def start(self, jail: Jail, control: int) -> Jailed:
         """Start the agent inside, with `control` as its descriptor 3. Raises SandboxUnavailable."""
@@ -148,7 +154,8 @@ class _Zygote:
     def bear(self, jail: Jail, control: int) -> Jailed:
         """Ask for one sandbox. Raises OSError when the zygote is dead, SandboxUnavailable when
         it never came up."""
-        self._wait()
+        if not self.ready(_START_SECONDS):
+            raise SandboxUnavailable("the sandbox did not start: it did not answer")
         limits = jail.limits
         request = {
             "id": jail.sandbox_id,
@@ -174,17 +181,18 @@ class _Zygote:
             os.close(complain)
         return _Born(complaints=complaints)
 
-    def _wait(self) -> None:
-        if self._ready:
-            return
-        end = monotonic() + _START_SECONDS
-        waiting = select.poll()
-        waiting.register(self._socket.fileno(), select.POLLIN)
-        if waiting.poll(max(0.0, end - monotonic()) * 1000) and self._socket.recv(16) == b"ready":
+    def ready(self, seconds: float) -> bool:
+        """Whether it is up, waiting so long. Raises SandboxUnavailable when it never will be."""
+        if not self._ready:
+            waiting = select.poll()
+            waiting.register(self._socket.fileno(), select.POLLIN)
+            if not waiting.poll(seconds * 1000):
+                return False
+            if self._socket.recv(16) != b"ready":
+                reason = self._jailed.complaint() or "it ended"
+                raise SandboxUnavailable(f"the sandbox did not start: {reason}")
             self._ready = True
-            return
-        reason = self._jailed.complaint() or "it did not answer"
-        raise SandboxUnavailable(f"the sandbox did not start: {reason}")
+        return True
 
     def close(self) -> None:
         """End it and all that came of it."""

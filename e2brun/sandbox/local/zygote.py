@@ -18,6 +18,7 @@ import marshal
 import os
 import signal
 import sys
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from e2brun.sandbox.local import birth, staging, syscalls
@@ -59,16 +60,22 @@ def _prepare(jail: Jail) -> tuple[Any, list[str]]:
     below = birth.build_root(jail)
     sys.path[0] = AGENT_DIRECTORY  # where e2brun was found cannot be seen any more
     for name in _AGENT_MODULES:
-        if not os.path.exists(f"{AGENT_DIRECTORY}/{name}.py"): continue  # TODO
         __import__(name)
-    if jail.layer:
-        import notebook
-
-        notebook.prepare()
+    if jail.layer and jail.interpreter.purelib:
+        _prepare_notebook(jail.interpreter.purelib)
     compile("0", "<warm>", "eval")
     gc.collect()
     gc.freeze()  # collections in the children leave these pages shared
     return sys.modules["main"], below
+
+
+def _prepare_notebook(packages: str) -> None:
+    """Contexts are forked from what we become: let them find their shell made."""
+    notebook: Any = __import__("notebook")
+    sys.path.append(packages)
+    with suppress(ImportError):  # a layer without IPython
+        notebook.prepare()
+    sys.path.remove(packages)  # each context looks for its packages itself
 
 
 def _bear(
