@@ -27,6 +27,13 @@ _PASSWD = f"""root:x:0:0:root:/root:/bin/bash
 nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
 """
 _GROUP = f"root:x:0:\n{USER}:x:{SANDBOX_UID}:\nnogroup:x:65534:\n"
+# A script's first line takes one argument; "import" finds the module where the agent's are.
+_SUDO = f"""#!/opt/e2brun/bin/python3 -IS
+import sys
+sys.path.insert(0, {AGENT_DIRECTORY!r})
+import sudo
+sudo.main()
+"""
 _HOSTS = "127.0.0.1 localhost {name}\n::1 localhost ip6-localhost\n"
 _NSSWITCH = "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n"
 _RESOLV = "nameserver 10.0.2.3\n"  # slirp4netns answers there
@@ -76,8 +83,16 @@ def read_only_binds(jail: Jail) -> list[Bind]:
         binds.append(Bind(jail.layer, python.purelib or user_site(jail)))
     agent = os.path.join(os.path.dirname(os.path.abspath(__file__)), "agent")
     binds.append(Bind(agent, AGENT_DIRECTORY))
-    binds += [Bind(f"/etc/{name}", f"/etc/{name}") for name in _ETC_DIRECTORIES]
+    directories = [*_ETC_DIRECTORIES, *_language_settings()]
+    binds += [Bind(f"/etc/{name}", f"/etc/{name}") for name in directories]
     return binds
+
+
+def _language_settings() -> list[str]:
+    """Directories in /etc without which Debian's Java and R do not start."""
+    with suppress(OSError):
+        return [name for name in os.listdir("/etc") if name == "R" or name.startswith("java-")]
+    return []
 
 
 def user_site(jail: Jail) -> str:
@@ -176,6 +191,9 @@ def _directories(jail: Jail) -> None:
             os.symlink(os.readlink(f"/{name}"), f"{ROOT}/{name}")
     for name in ("python", "python3"):
         os.symlink(jail.interpreter.executable, f"{ROOT}/opt/e2brun/bin/{name}")
+    with open(f"{ROOT}/opt/e2brun/bin/sudo", "w", encoding="ascii") as file:
+        file.write(_SUDO)
+        os.fchmod(file.fileno(), 0o755)  # noqa: S103
     os.symlink("/proc/self/mounts", f"{ROOT}/etc/mtab")
 
 
