@@ -10,6 +10,9 @@ import typer
 
 from e2brun.cli.exec import exec_command
 from e2brun.cli.pipeline import pipelines
+from e2brun.cli.sandbox import sandboxes
+from e2brun.cli.serve_command import SETTINGS as SERVE_SETTINGS
+from e2brun.cli.serve_command import serve
 from e2brun.errors import E2brunError, UsageError
 
 app = typer.Typer(
@@ -27,6 +30,8 @@ app.command(
     context_settings={"allow_interspersed_args": False, "ignore_unknown_options": False},
 )(exec_command())
 app.add_typer(pipelines)
+app.add_typer(sandboxes)
+app.command("serve", context_settings=SERVE_SETTINGS)(serve)
 
 
 def _show_version(value: bool) -> None:

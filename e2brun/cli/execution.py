@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from e2brun.cli.guard import Interrupted
-from e2brun.errors import E2brunError, SandboxError
+from e2brun.errors import E2brunError, SandboxError, SandboxLost
 from e2brun.sandbox import job as jobs
 from e2brun.sandbox.contract import CodeError, Execution, Outcome
 from e2brun.sandbox.select import choose
@@ -39,6 +39,7 @@ class Request:
     env_files: tuple[str, ...] = ()
     cwd: str | None = None
     keep: bool = False
+    sandbox: str | None = None  # the id of one that lives on
     as_json: bool = False
     quiet: bool = False
     on_result: str | None = None
@@ -100,6 +101,8 @@ def _run(request: Request, voice: _Voice) -> int:
     for line in settings.notices:
         voice.notice(line)
     job = prepare(request, settings, voice.notice)
+    if request.sandbox is not None:
+        return _run_in(request.sandbox, request, job, voice.console, settings)
     backend = choose(settings, run_id=voice.run_id, notice=voice.notice)
     if backend.name != "local" or job.spec.install:
         voice.console.backend = backend.name  # this may take long: speak now
@@ -111,6 +114,28 @@ def _run(request: Request, voice: _Voice) -> int:
         return _report(request, job, console, ran)
     finally:
         backend.close()
+
+
+def _run_in(
+    sandbox_id: str, request: Request, job: jobs.Job, console: Console, settings: Settings
+) -> int:
+    """Run it in a sandbox that was there before, and that lives on."""
+    from e2brun.cli.sandbox_place import Place
+
+    where = Place(settings)
+    console.backend = where.name
+    try:
+        _, sandbox = where.about(sandbox_id).attach(sandbox_id, job.spec.env)
+        console.created(sandbox)
+        console.backend = where.name
+        if job.spec.install:
+            sandbox.install(job.spec.install)
+        outputs = console.outputs(keep=job.notebook is not None)
+        return _report(request, job, console, jobs.run(job, sandbox, outputs))
+    except SandboxError as error:
+        if error.exit_code != SandboxError.exit_code:  # 1 is the program's own
+            raise SandboxLost(str(error), hint=error.hint) from error
+        raise
 
 
 def _report(request: Request, job: jobs.Job, console: Console, ran: jobs.Ran) -> int:

@@ -58,6 +58,7 @@ OPTIONS = (
         setting=True,
     ),
     Option(("--keep",), "keep", "switch", "Leave it running (E2B)."),
+    Option(("--sandbox",), "sandbox", "text", "Run in this one, which lives on.", "ID"),
     Option(("--json",), "as_json", "switch", "One JSON document on stdout."),
     Option(("-q", "--quiet"), "quiet", "switch", "Only the program's output."),
     Option(("--on-result",), "on_result", "text", "Save pictures and other results.", "DIR"),

@@ -39,6 +39,7 @@ def prepare(request: Request, settings: Settings, notice: Callable[[str], None])
         template=settings.template,
         lifetime=max(lifetime, _KEEP_LIFETIME) if request.keep else lifetime,
         env=environment,
+        metadata=_metadata(request),
         network=settings.network,
         install=requirements,
         limits=Limits(settings.memory, settings.processes, settings.disk),
@@ -57,6 +58,14 @@ def prepare(request: Request, settings: Settings, notice: Callable[[str], None])
         notebook=notebook,
         keep=request.keep,
     )
+
+
+def _metadata(request: Request) -> Mapping[str, str]:
+    if not request.keep:
+        return {}
+    from e2brun.sandbox.remote_owner import KEPT
+
+    return {KEPT: "yes"}  # `sandbox reap` is not to take it for one that was left behind
 
 
 def _source(request: Request) -> sources.Source:
@@ -86,11 +95,24 @@ def _check_together(request: Request, source: sources.Source, settings: Settings
         raise UsageError("--output is where an executed notebook goes; this is no .ipynb file")
     if request.on_result is not None and not cells:
         raise UsageError("--on-result saves what cells display; add --cell")
+    if request.sandbox is not None:
+        _check_existing(request, settings)
+        return
     local = settings.on == "local" or (settings.on == "auto" and not settings.api_key)
     if request.keep and local:
         raise UsageError(
             "--keep needs --on e2b: a local sandbox ends with the command that made it"
         )
+
+
+def _check_existing(request: Request, settings: Settings) -> None:
+    """A sandbox that is there is as it was made."""
+    made = {"--keep": request.keep, "--python": settings.python is not None}
+    flags = ("template", "memory", "disk", "processes", "network")
+    made |= {f"--{name}": request.flags.get(name) is not None for name in flags}
+    for option, given in made.items():
+        if given:
+            raise UsageError(f"{option} is for a new sandbox; --sandbox names one that is there")
 
 
 def _check_places(request: Request) -> None:

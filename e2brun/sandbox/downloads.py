@@ -22,9 +22,13 @@ _NOFOLLOW_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXE
 
 
 def fetch(sandbox: Sandbox, argument: str) -> tuple[Path, int]:
+    """What `REMOTE[:LOCAL]` names; see `bring`."""
+    return bring(sandbox, *_split(argument))
+
+
+def bring(sandbox: Sandbox, remote: str, local: str | None) -> tuple[Path, int]:
     """Bring one file or directory here; where it is, and how many links, FIFOs and devices in
     it were left out. Raises FileTransferFailed."""
-    remote, local = _split(argument)
     target = Path(local or Path(remote).name or "download")
     tree = _Tree(sandbox)
     try:

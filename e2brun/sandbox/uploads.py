@@ -27,7 +27,11 @@ def _parsed(argument: str, notice: Callable[[str], None]) -> Iterator[Upload]:
     local, remote = split(argument)
     if not local:  # Path("") is the working directory, with everything in it
         raise UsageError("--file: the name is empty", hint=_FORM)
-    path = Path(local)
+    yield from gather(Path(local), remote, notice)
+
+
+def gather(path: Path, remote: str | None, notice: Callable[[str], None]) -> Iterator[Upload]:
+    """One file, or every regular file of a directory. Raises UsageError, OSError."""
     if path.is_dir():
         yield from _tree(path, remote or path.resolve().name, notice)
         return

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 from urllib.parse import parse_qsl
 
 Scope = Mapping[str, Any]
@@ -65,9 +65,7 @@ class Stream:
     headers: Headers = field(default_factory=dict[str, str])
 
 
-def json_response(
-    value: object, *, status: int = 200, headers: Headers | None = None
-) -> Response:
+def json_response(value: object, *, status: int = 200, headers: Headers | None = None) -> Response:
     """`value` as ASCII JSON."""
     body = json.dumps(value, separators=(",", ":")).encode("ascii")
     return Response(status, body, {"content-type": "application/json", **(headers or {})})
@@ -84,8 +82,11 @@ class Request:
         self.headers: dict[str, str] = {
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
-        self.client: tuple[str, int] = tuple(scope.get("client") or ("", 0))  # type: ignore[assignment]
+        host, port = scope.get("client") or ("", 0)
+        self.client: tuple[str, int] = (host, port)
         self.query_string: str = scope["query_string"].decode("latin-1")
+        # What the HTTP server offers beyond ASGI (`running.Connection`); None: nothing.
+        self.connection: Any = scope.get("extensions", {}).get("e2brun.connection")
         self._receive = receive
         self._ended = False
 
@@ -93,6 +94,18 @@ class Request:
     def query(self) -> dict[str, str]:
         """Query parameters, decoded once; of one given twice the last counts."""
         return dict(parse_qsl(self.query_string, keep_blank_values=True, errors="surrogateescape"))
+
+    @property
+    def sends_body(self) -> bool:
+        """Whether the client announced a body."""
+        return "transfer-encoding" in self.headers or (
+            self.headers.get("content-length", "0") != "0"
+        )
+
+    @property
+    def ended(self) -> bool:
+        """Whether the body has been read to its end."""
+        return self._ended
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """The body as it comes. Raises Gone when the client leaves before its end."""
@@ -124,7 +137,7 @@ class Request:
             raise ApiError(400, "the body is not valid JSON") from None
         if not isinstance(value, dict):
             raise ApiError(400, "the body must be a JSON object")
-        return value
+        return cast("dict[str, Any]", value)
 
     async def disconnected(self) -> None:
         """Returns when the client has gone; only after the body has been read."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
+import signal
 import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from select import select
@@ -64,7 +66,7 @@ def terminal(tmp_path: Path) -> Terminal:
             cwd=tmp_path,
             env=clean_environment(env),
             start_new_session=True,
-            preexec_fn=_take_terminal,  # noqa: PLW1509  # no threads here
+            preexec_fn=take_terminal,  # noqa: PLW1509  # no threads here
         )
         os.close(theirs)
         shown, end = b"", time.monotonic() + seconds
@@ -88,5 +90,37 @@ def terminal(tmp_path: Path) -> Terminal:
     return run
 
 
-def _take_terminal() -> None:
+def take_terminal() -> None:
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+Sandbox = Callable[..., Ran]
+
+
+@pytest.fixture
+def runtime(tmp_path: Path) -> Iterator[Path]:
+    """A runtime directory of the test's own; its service is ended with it."""
+    directory = tmp_path / "runtime"
+    directory.mkdir(mode=0o700)
+    yield directory
+    if (pid := service_pid(directory)) is not None:
+        os.kill(pid, signal.SIGTERM)
+
+
+@pytest.fixture
+def sandbox(e2brun: Run, runtime: Path) -> Sandbox:
+    """Run `e2brun sandbox WORDS...` against that directory's service."""
+
+    def run(*words: str | Path, **how: object) -> Ran:
+        return e2brun("sandbox", *words, env={"XDG_RUNTIME_DIR": str(runtime)}, **how)
+
+    return run
+
+
+def service_pid(runtime: Path) -> int | None:
+    try:
+        pid: int = json.loads((runtime / "e2brun" / "service.json").read_text())["pid"]
+        os.kill(pid, 0)
+    except (OSError, ValueError):
+        return None
+    return pid

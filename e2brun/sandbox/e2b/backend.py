@@ -8,7 +8,7 @@ import re
 import secrets
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from e2brun import __version__
 from e2brun.errors import (
@@ -25,6 +25,7 @@ from e2brun.sandbox.e2b.channel import call
 from e2brun.sandbox.e2b.guard import Guard
 from e2brun.sandbox.e2b.sandbox import E2BSandbox, Ties
 from e2brun.sandbox.e2b.translate import translated_errors
+from e2brun.sandbox.remote_owner import OWNER, owner_mark
 
 LOAD_SECONDS = 120.0  # for the SDK's import, on a disk that may be slow
 CLOSE_SECONDS = 1.0  # for the guardian to be done; it goes on without us
@@ -90,7 +91,7 @@ class E2BBackend:
             self._install(sandbox, spec)
         return sandbox
 
-    def connect(self, sandbox_id: str) -> E2BSandbox:
+    def connect(self, sandbox_id: str, env: Mapping[str, str] | None = None) -> E2BSandbox:
         """A sandbox that runs already, and that is not ours: `close` leaves it alone."""
         if _SANDBOX_ID.fullmatch(sandbox_id) is None:
             message = f"not a sandbox id: {sandbox_id!r}"
@@ -104,7 +105,7 @@ class E2BBackend:
                     name="connecting",
                 )
             )
-        return E2BSandbox(native, self._ties("", {}, native))
+        return E2BSandbox(native, self._ties("", dict(env or {}), native, owned=False))
 
     def close(self) -> None:
         with self._lock:
@@ -140,6 +141,7 @@ class E2BBackend:
             "e2brun_create": token,
             "e2brun_host": socket.gethostname(),
             "e2brun_pid": str(os.getpid()),
+            OWNER: owner_mark(),
         }
 
     def _create(self, new: sdk.NewSandbox, token: str) -> sdk.Native:
@@ -170,9 +172,11 @@ class E2BBackend:
             message = "E2B's answer to the request for a sandbox makes no sense"
             raise SandboxUnavailable(message) from error
 
-    def _ties(self, template: str, env: dict[str, str], native: sdk.Native) -> Ties:
+    def _ties(
+        self, template: str, env: dict[str, str], native: sdk.Native, *, owned: bool = True
+    ) -> Ties:
         hidden = (self._credentials.api_key, *sdk.tokens(native))
-        return Ties(self._guard, self._backoff, hidden, template, env)
+        return Ties(self._guard, self._backoff, hidden, template, env, owned)
 
     def _install(self, sandbox: E2BSandbox, spec: SandboxSpec) -> None:
         try:

@@ -213,6 +213,10 @@ class ProgramRun:
             raise ours
         return self._finish(Outcome.LOST, str(ours))
 
+    def end(self) -> None:
+        """End the program itself, where its sandbox lives on."""
+        self._kill()
+
     def _kill(self) -> None:
         """Best effort: the run is over for us whether or not it can be ended over there."""
         pid = self._pid

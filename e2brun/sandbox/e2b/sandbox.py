@@ -50,6 +50,7 @@ class Ties:
     secrets: tuple[str, ...]
     template: str
     env: Mapping[str, str] = field(default_factory=dict[str, str])
+    owned: bool = True  # False: it lives on, so what we leave running in it would, too
 
 
 class E2BSandbox:
@@ -90,7 +91,12 @@ class E2BSandbox:
             self._ties.secrets,
         )
         with self._running(run) as killed:
-            return killed or run.run(transfer.total_size(launch.uploads))
+            try:
+                return killed or run.run(transfer.total_size(launch.uploads))
+            except BaseException:
+                if not self._ties.owned:
+                    run.end()
+                raise
 
     def run_cell(
         self,
@@ -138,6 +144,18 @@ class E2BSandbox:
     def list_files(self, path: str) -> list[FileEntry]:
         return self._ask(
             lambda: transfer.entries(self._native, path), "listing files", FileTransferFailed
+        )
+
+    def is_directory(self, path: str) -> bool:
+        """Whether there is a directory of that name, or a link to one."""
+        return self._ask(
+            lambda: transfer.is_directory(self._native, path), "looking", FileTransferFailed
+        )
+
+    def make_directory(self, path: str) -> None:
+        """Make it and those above it, unless it is there. Raises FileTransferFailed."""
+        self._ask(
+            lambda: transfer.make_directory(self._native, path), "making", FileTransferFailed
         )
 
     def install(self, requirements: Sequence[str]) -> None:

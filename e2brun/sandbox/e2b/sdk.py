@@ -8,7 +8,7 @@ any clean end of the answer for the end of the cell.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 
 REQUEST_SECONDS = 60.0  # for one answer of the provider
 QUICK_SECONDS = 5.0  # for an answer that only decides how an error is worded
+
+PROXIES = tuple(
+    spelled
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+    for spelled in (name, name.lower())
+)
 
 Native = Any
 """The SDK's `Sandbox`: its package for cells has no type information."""
@@ -91,7 +97,8 @@ class Ended:
 CommandEvent = Started | Output | Alive | Ended
 
 
-def _options(credentials: Credentials) -> dict[str, Any]:
+def options(credentials: Credentials) -> dict[str, Any]:
+    """What every call of the SDK is given."""
     # Retries are ours to decide: the SDK's repeat a create after a 502 or a 504 too.
     return {
         "api_key": credentials.api_key,
@@ -106,20 +113,34 @@ def _options(credentials: Credentials) -> dict[str, Any]:
 def configure(credentials: Credentials) -> ConnectionConfig:
     from e2b import ConnectionConfig
 
-    return ConnectionConfig(**_options(credentials))
+    return ConnectionConfig(**options(credentials))
 
 
 def load(credentials: Credentials) -> str:
     """Import everything that is used here. The address of the provider's API."""
-    _native_class()
+    native_class()
     return configure(credentials).api_url
 
 
+def ask_no_proxy_for(host: str, environment: Mapping[str, str]) -> None:
+    """Where a proxy is set, reach `host` without it. The SDK has no option for that: its transport
+    reads the C library's environment, of which `os.environ` is only a copy."""
+    if not any(environment.get(name) for name in PROXIES):
+        return
+    import ctypes
+
+    listed = environment.get("NO_PROXY") or environment.get("no_proxy") or ""
+    hosts = ",".join(filter(None, (listed, host))).encode("utf-8", "surrogateescape")
+    for name in (b"NO_PROXY", b"no_proxy"):
+        ctypes.CDLL(None).setenv(name, hosts, 1)
+
+
 def default_template() -> str:
-    return str(_native_class().default_template)
+    return str(native_class().default_template)
 
 
-def _native_class() -> Any:
+def native_class() -> Any:
+    """The SDK's own `Sandbox`."""
     # Untyped as it is, it is everywhere else just `Any`.
     from e2b_code_interpreter import Sandbox  # type: ignore[import-untyped] # pyright: ignore[reportMissingTypeStubs]
 
@@ -156,7 +177,49 @@ def created_nothing(error: BaseException) -> bool:
 
 
 def connect(credentials: Credentials, sandbox_id: str) -> Native:
-    return _native_class().connect(sandbox_id, **_options(credentials))
+    return native_class().connect(sandbox_id, **options(credentials))
+
+
+def attach(credentials: Credentials, sandbox_id: str) -> Native | None:
+    """A running sandbox, None for a paused one. One request, which prolongs and resumes nothing,
+    unlike `connect`."""
+    from e2b.api.client.api.sandboxes import get_sandboxes_sandbox_id
+
+    answer = get_sandboxes_sandbox_id.sync_detailed(sandbox_id, client=_api_client(credentials))
+    made = cast("Any", answer.parsed)
+    return None if str(made.state.value) != "running" else _attach(credentials, made)
+
+
+def pages(credentials: Credentials, states: Sequence[str], metadata: Mapping[str, str]) -> Any:
+    """The SDK's list of sandboxes, page by page."""
+    from e2b import SandboxQuery, SandboxState
+
+    query = SandboxQuery(
+        metadata=dict(metadata) or None,
+        state=[SandboxState(state) for state in states] or None,
+    )
+    return native_class().list(query=query, **options(credentials))
+
+
+def logs(credentials: Credentials, sandbox_id: str, since: int) -> list[Any]:
+    """One page of a sandbox's log, from `since` (Unix milliseconds) on."""
+    from e2b.api.client.api.sandboxes import get_v_2_sandboxes_sandbox_id_logs
+    from e2b.api.client.models import LogsDirection
+
+    answer = get_v_2_sandboxes_sandbox_id_logs.sync_detailed(
+        sandbox_id,
+        client=_api_client(credentials),
+        cursor=since,
+        direction=LogsDirection.FORWARD,
+    )
+    return list(cast("Any", answer.parsed).logs)
+
+
+def is_not_found(error: BaseException) -> bool:
+    """Whether this says that there is no such sandbox."""
+    if isinstance(error, Refused):
+        return error.status == 404
+    return type(error).__name__ == "SandboxNotFoundException"
 
 
 def tokens(native: Native) -> tuple[str, ...]:
@@ -208,21 +271,19 @@ def _attach(credentials: Credentials, made: Any) -> Native:
     }
     if token is not None:
         headers["X-Access-Token"] = token
-    config = ConnectionConfig(extra_sandbox_headers=headers, **_options(credentials))
-    return _native_class()(
+    config = ConnectionConfig(extra_sandbox_headers=headers, **options(credentials))
+    return native_class()(
         sandbox_id=made.sandbox_id,
         sandbox_domain=text(made.domain),
         envd_version=Version(made.envd_version),
         envd_access_token=token,
-        traffic_access_token=text(made.traffic_access_token),
+        traffic_access_token=text(getattr(made, "traffic_access_token", None)),
         connection_config=config,
     )
 
 
 def run(native: Native, command: Command) -> Iterator[CommandEvent]:
     """The events of a command. Ends without `Ended` when the other side did."""
-    from e2b.envd.rpc import handle_rpc_exception_with_health
-
     handle = native.commands.run(
         command.line,
         background=True,
@@ -232,6 +293,30 @@ def run(native: Native, command: Command) -> Iterator[CommandEvent]:
         timeout=command.deadline,
         retain_output=False,
     )
+    yield from _events(handle)
+
+
+def terminal(
+    native: Native, columns: int, rows: int, env: Mapping[str, str]
+) -> Iterator[CommandEvent]:
+    """The events of a login shell on a pseudo-terminal, its output as stdout."""
+    from e2b import PtySize
+
+    handle = native.pty.create(
+        PtySize(rows=rows, cols=columns), user=USER, envs=dict(env), timeout=0
+    )
+    yield from _events(handle)
+
+
+def resize(native: Native, pid: int, columns: int, rows: int) -> None:
+    from e2b import PtySize
+
+    native.pty.resize(pid, PtySize(rows=rows, cols=columns), request_timeout=QUICK_SECONDS)
+
+
+def _events(handle: Any) -> Iterator[CommandEvent]:
+    from e2b.envd.rpc import handle_rpc_exception_with_health
+
     yield Started(handle.pid)
     stream = handle._events  # before they are decoded as text
     try:
@@ -253,7 +338,7 @@ def _command_event(response: Any) -> CommandEvent | None:
     match payload.field:
         case "data":
             output = payload.value.output
-            if output is None or output.field == "pty":
+            if output is None:
                 return None
             return Output(bytes(output.value), output.field == "stderr")
         case "end":

@@ -130,6 +130,20 @@ def entries(native: sdk.Native, path: str) -> list[FileEntry]:
     return sorted((one for one in listed if one is not None), key=lambda entry: entry.name)
 
 
+def is_directory(native: sdk.Native, path: str) -> bool:
+    from e2b import NotFoundException
+
+    try:
+        found = native.files.get_info(remote_path(path), user=USER)
+    except NotFoundException:
+        return False
+    return str(getattr(found.type, "value", "")) == "dir"
+
+
+def make_directory(native: sdk.Native, path: str) -> None:
+    native.files.make_dir(remote_path(path), user=USER)
+
+
 def _entry(raw: Any) -> FileEntry | None:
     name = raw.name
     if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME:
@@ -138,5 +152,7 @@ def _entry(raw: Any) -> FileEntry | None:
         return None
     kinds = {"file": "file", "dir": "directory", "symlink": "symlink"}
     kind = kinds.get(str(getattr(raw.type, "value", "")), "other")
+    if getattr(raw, "symlink_target", None):
+        kind = "symlink"  # envd gives the type of what it leads to
     size = raw.size
     return FileEntry(name, kind, size if isinstance(size, int) and size > 0 else 0)

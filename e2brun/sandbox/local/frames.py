@@ -79,9 +79,14 @@ class End:
 Frame = Started | ResultFrame | ErrorFrame | ExitFrame | End
 
 
-def encode_cell(code: str, env: Mapping[str, str] | None = None) -> bytes:
-    """What the context reads: a 4-byte big-endian length and a JSON object in ASCII."""
-    cell = {"code": code, "env": None if env is None else dict(env)}
+def encode_cell(
+    code: str, env: Mapping[str, str] | None = None, language: str | None = None
+) -> bytes:
+    """What the context reads: a 4-byte big-endian length and a JSON object in ASCII. `language`
+    is for kernels that know more than one."""
+    cell: dict[str, object] = {"code": code, "env": None if env is None else dict(env)}
+    if language is not None:
+        cell["language"] = language
     body = json.dumps(cell, separators=(",", ":")).encode("ascii")
     return len(body).to_bytes(4, "big") + body
 

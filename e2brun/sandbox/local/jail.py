@@ -14,6 +14,7 @@ from e2brun.sandbox.contract import Limits
 from e2brun.sandbox.local.interpreter import Interpreter
 
 AGENT_DIRECTORY = "/opt/e2brun/agent"
+NODE_DIRECTORY = "/opt/e2brun/node"  # where a node_modules of ours is mounted
 CONTROL_FD = 3  # the agent's end of the control socket, inside the sandbox
 
 
@@ -26,6 +27,7 @@ class Jail:
     limits: Limits = Limits()
     layer: str | None = None  # host directory mounted as the interpreter's site-packages
     network: bool = False
+    node_layer: str | None = None  # host directory whose node_modules Node.js finds
     service: bool = False  # /root and /code can be written as well, as in E2B's templates
 
 

@@ -58,7 +58,8 @@ class MemoryWatch:
 
     def usage(self) -> tuple[int, int, int]:
         """Roughly: bytes of memory and of disk in use, and ticks of processor time spent."""
-        memory = sum(_private(status) for status in self._statuses().values())
+        statuses = (*self._statuses().values(), self._read("1/status"))
+        memory = sum(_private(status) for status in statuses)
         shm, disk = os.fstatvfs(self._shm), os.fstatvfs(self._disk)
         memory += (shm.f_blocks - shm.f_bfree) * shm.f_frsize
         ticks = sum(

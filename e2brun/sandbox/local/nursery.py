@@ -34,7 +34,7 @@ _FIRST_WORDS = (
     "where, *what = marshal.loads(host.recv(65536)); sys.path.insert(0, where); "
     "from e2brun.sandbox.local import zygote; zygote.serve(host, *what)"
 )
-_Template = tuple[str, str | None]  # interpreter, layer
+_Template = tuple[str, str | None, str | None]  # interpreter, layer, node_layer
 
 
 @dataclass(slots=True)
@@ -124,7 +124,7 @@ class Nursery:
 
 
 def _key(jail: Jail) -> _Template:
-    return (jail.interpreter.executable, jail.layer)
+    return (jail.interpreter.executable, jail.layer, jail.node_layer)
 
 
 class _Zygote:
@@ -145,7 +145,8 @@ class _Zygote:
         here = os.path.dirname(os.path.abspath(__file__))
         parent = os.path.dirname(os.path.dirname(os.path.dirname(here)))
         # Not as arguments: those can be read in every sandbox, as /proc/1/cmdline.
-        self._socket.send(marshal.dumps([parent, asdict(jail.interpreter), jail.layer]))
+        python = asdict(jail.interpreter)
+        self._socket.send(marshal.dumps([parent, python, jail.layer, jail.node_layer]))
         self.pid = in_lasting_thread(fork)
         self._jailed = Jailed(self.pid, complaints)
         os.close(complain)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from e2brun.sandbox.contract import HOME, USER
 from e2brun.sandbox.local import syscalls
-from e2brun.sandbox.local.jail import AGENT_DIRECTORY, Jail
+from e2brun.sandbox.local.jail import AGENT_DIRECTORY, NODE_DIRECTORY, Jail
 
 # Any directory will do that surely exists: the mount is seen by the sandbox alone, and every
 # path bound from below it has been opened before. bubblewrap itself needs /tmp as well.
@@ -83,6 +83,8 @@ def read_only_binds(jail: Jail) -> list[Bind]:
         binds.append(Bind(jail.layer, python.purelib or user_site(jail)))
     agent = os.path.join(os.path.dirname(os.path.abspath(__file__)), "agent")
     binds.append(Bind(agent, AGENT_DIRECTORY))
+    if jail.node_layer:
+        binds.append(Bind(jail.node_layer, NODE_DIRECTORY))
     directories = [*_ETC_DIRECTORIES, *_language_settings()]
     binds += [Bind(f"/etc/{name}", f"/etc/{name}") for name in directories]
     return binds

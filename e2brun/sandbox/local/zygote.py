@@ -30,12 +30,12 @@ _MESSAGE_LIMIT = 64 * 1024
 _AGENT_MODULES = ("main", "files", "ports", "freezer", "processes", "fileserver", "contexts")
 
 
-def serve(control: _socket.socket, python: dict[str, Any], layer: str | None) -> NoReturn:
-    """Become the zygote for an interpreter (its fields) and a layer; never returns."""
+def serve(control: _socket.socket, python: dict[str, Any], *layers: str | None) -> NoReturn:
+    """Become the zygote for an interpreter (its fields), its layer and Node's; never returns."""
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
     syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
     os.set_inheritable(control.fileno(), False)
-    jail = Jail("template", Interpreter(**python), layer=layer)
+    jail = Jail("template", Interpreter(**python), layer=layers[0], node_layer=layers[1])
     main, below = _prepare(jail)
     control.send(b"ready")
     while True:

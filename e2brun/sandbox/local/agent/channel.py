@@ -183,9 +183,10 @@ _streams = (sys.stdout, sys.stderr)
 
 def flush() -> None:
     """Push out what Python holds back, whatever the user made of the streams."""
-    for stream in {id(stream): stream for stream in (sys.stdout, sys.stderr, *_streams)}.values():
+    now = (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)
+    for stream in {id(stream): stream for stream in (*now, *_streams)}.values():
         try:
-            stream.flush()
+            stream.flush()  # type: ignore[union-attr] # pyright: ignore[reportOptionalMemberAccess]
         except BaseException:  # noqa: BLE001, S112 - a stream of theirs: closed, or anything
             continue
 

@@ -59,7 +59,7 @@ class Display:
         for obj in objs:
             if raw and isinstance(obj, dict):
                 fields: Fields = {}
-                _add_bundle(fields, obj)
+                add_bundle(fields, obj)
                 self._channel.result(fields, main=False)
             else:
                 self._send(obj, main=False)
@@ -89,20 +89,20 @@ def text_of(value: object) -> str:
 
 def _rich(value: Any) -> Fields:
     fields: Fields = {}
-    _add_bundle(fields, _call(value, "_repr_mimebundle_", include=None, exclude=None))
+    add_bundle(fields, _call(value, "_repr_mimebundle_", include=None, exclude=None))
     for key in METHODS:
         if key not in fields:
             _add(fields, key, _call(value, f"_repr_{key}_"))
     if is_a(value, list, dict) and "json" not in fields:
         _add(fields, "json", value)
-    if _is_frame(value) and "data" not in fields:
-        columns = _attempt(value, "to_dict", lambda: _columns(value))
+    if is_frame(value) and "data" not in fields:
+        columns = attempt(value, "to_dict", lambda: columns_of(value))
         if columns is not None:
             fields["data"] = columns
     return fields
 
 
-def _add_bundle(fields: Fields, bundle: Any) -> None:
+def add_bundle(fields: Fields, bundle: Any) -> None:
     """Take what a mime bundle holds; types that E2B has no name for go under `extra`."""
     if not is_a(bundle, dict):
         return
@@ -142,7 +142,7 @@ def _call(value: object, name: str, **arguments: object) -> Any:
     method = _method(value, name)
     if method is None:
         return None
-    given = _attempt(value, name, lambda: method(**arguments))
+    given = attempt(value, name, lambda: method(**arguments))
     return given[0] if is_a(given, tuple) and given else given
 
 
@@ -159,7 +159,8 @@ def _method(value: object, name: str) -> Callable[..., Any] | None:
     return method if callable(method) else None
 
 
-def _attempt(value: object, name: str, action: Callable[[], Any]) -> Any:
+def attempt(value: object, name: str, action: Callable[[], Any]) -> Any:
+    """What `action` gives; None, and a line on standard error, when it fails."""
     try:
         return action()
     except NotImplementedError:  # how a repr method says "not for this one"
@@ -180,15 +181,16 @@ def _displays_itself(value: object) -> bool:
     method = _method(value, "_ipython_display_")
     if method is None:
         return False
-    return _attempt(value, "_ipython_display_", lambda: (method(), True)[1]) is True
+    return attempt(value, "_ipython_display_", lambda: (method(), True)[1]) is True
 
 
-def _is_frame(value: object) -> bool:
+def is_frame(value: object) -> bool:
+    """Whether it is a DataFrame of pandas."""
     frame = getattr(sys.modules.get("pandas"), "DataFrame", None)
     return isinstance(frame, type) and isinstance(value, frame)
 
 
-def _columns(frame: Any) -> Fragment | None:
+def columns_of(frame: Any) -> Fragment | None:
     """The columns of a DataFrame as lists, dates in ISO form; None if too many or of one name."""
     if frame.size > MAX_VALUES or not frame.columns.is_unique:
         return None

@@ -24,12 +24,12 @@ _HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
 def describe(error: BaseException, cells: Container[str]) -> tuple[str, str, str]:
     """Name, value and traceback; survives whatever the exception's own methods do."""
     name = _name(error)
-    value = _clipped(_value(error), MAX_VALUE)
+    value = clipped(_value(error), MAX_VALUE)
     try:
         text = _traceback(error, cells)
     except BaseException:  # noqa: BLE001 - `traceback` patched by the cell, or the chain too deep
         text = f"{HEADER}\n{name}: {value}\n"
-    return name, value, _clipped(text, MAX_TRACEBACK)
+    return name, value, clipped(text, MAX_TRACEBACK)
 
 
 def exit_code(leaving: SystemExit) -> int:
@@ -60,7 +60,8 @@ def _value(error: BaseException) -> str:
         return "<exception str() failed>"
 
 
-def _clipped(text: str, limit: int) -> str:
+def clipped(text: str, limit: int) -> str:
+    """The text, or both ends of it."""
     if len(text) <= limit:
         return text
     half = limit // 2

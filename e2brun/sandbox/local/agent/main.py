@@ -30,6 +30,7 @@ else:
 
 MESSAGE_LIMIT = 160 * 1024  # below the kernel's default socket buffer, fds and all
 _PR_SET_DUMPABLE = 4
+_STARTING_MILLISECONDS = 10_000  # between a fork and its execve
 # What a service asks for beyond one run; each module has a function of the operation's name,
 # called as `operation(agent, request, descriptors)`.
 _OPERATIONS = {
@@ -43,12 +44,17 @@ _OPERATIONS = {
 
 
 def serve(
-    control_fd: int, root_namespace: int = -1, user_filter: bytes = b"", root_filter: bytes = b""
+    control_fd: int,
+    root_namespace: int = -1,
+    user_filter: bytes = b"",
+    root_filter: bytes = b"",
+    views: tuple[int, ...] = (),
 ) -> NoReturn:
     """Obey the host until it goes away; then everything here dies with pid 1.
 
     `root_namespace` is a user namespace in which the only user is called root (-1: there is
-    none); the filters are seccomp programs that everything not ours gets before it runs.
+    none); the filters are seccomp programs that everything not ours gets before it runs;
+    `views` are descriptors of our /proc, home and /dev/shm for the host, which cannot open them.
     """
     control = _socket.socket(fileno=control_fd)
     os.set_inheritable(control_fd, False)  # every other descriptor of ours is made close-on-exec
@@ -59,11 +65,15 @@ def serve(
     _signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
     _signal.signal(_signal.SIGCHLD, _wake)
     _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
-    control.send(b"hello")
+    _greet(control, views)
     agent = Agent(control)
     agent.root_namespace, agent.user_filter = root_namespace, user_filter
     agent.root_filter = root_filter
-    waiting = select.poll()
+    if root_namespace >= 0:
+        import sudo_door  # type: ignore[import-not-found] # pyright: ignore[reportMissingImports]
+
+        sudo_door.open_door(agent)
+    waiting = agent.waiting
     waiting.register(control_fd, select.POLLIN)
     waiting.register(wake_read, select.POLLIN)
     while True:
@@ -71,9 +81,19 @@ def serve(
             if descriptor == wake_read:
                 os.read(wake_read, 4096)
                 agent.reap()
+            elif descriptor in agent.listeners:
+                agent.listeners[descriptor]()
             elif not agent.obey():
                 os._exit(0)
         agent.keep_deadline()
+
+
+def _greet(control: _socket.socket, views: tuple[int, ...]) -> None:
+    data = b"".join(view.to_bytes(4, "little") for view in views)
+    rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, data)]
+    control.sendmsg([b"hello"], rights if views else [])
+    for view in views:
+        os.close(view)
 
 
 def _hide_memory() -> None:
@@ -131,6 +151,19 @@ def _make_user_site() -> None:
     os.makedirs(f"/home/user/.local/lib/python{major}.{minor}/site-packages", exist_ok=True)
 
 
+def detach(descriptors: list[int], report: int) -> int:
+    """In a forked child: a session of its own, default signals, and no descriptor but these as 0,
+    1, 2, ... and `report`, whose new number is returned."""
+    os.setsid()
+    _default_signals()
+    high = [os.dup2(descriptor, 64 + i) for i, descriptor in enumerate(descriptors)]
+    for target, source in enumerate(high):
+        os.dup2(source, target)
+    report = os.dup2(report, len(high), inheritable=False)
+    os.closerange(report + 1, 256)
+    return report
+
+
 def _default_signals() -> None:
     """What Python or whoever started e2brun ignores or blocks, a program must not inherit."""
     for number in range(1, 32):
@@ -145,6 +178,9 @@ class Agent:
     def __init__(self, control: _socket.socket) -> None:
         self.control = control
         self.programs: dict[int, int] = {}  # pid -> run number
+        self.errands: dict[int, Callable[[int], None]] = {}  # pid -> told its wait status
+        self.waiting = select.poll()
+        self.listeners: dict[int, Callable[[], None]] = {}  # more descriptors of `waiting`
         self.failed_write = ""
         self.deadline = 0.0
         self.root_namespace, self.user_filter, self.root_filter = -1, b"", b""
@@ -179,6 +215,8 @@ class Agent:
             if request.get("needed"):
                 self.failed_write = self.failed_write or error.strerror or "failed"
             self.tell("failed", request["id"], error.errno or 0, error.strerror or "failed")
+        except (ValueError, TypeError, OverflowError) as error:  # a NUL in a path, and the like
+            self.tell("failed", request["id"], errno.EINVAL, str(error))
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
@@ -213,6 +251,8 @@ class Agent:
                 return
             if pid == 0:
                 return
+            if pid in self.errands:
+                self.errands.pop(pid)(status)
             number = self.programs.pop(pid, None)
             if number is not None:
                 code = os.waitstatus_to_exitcode(status)
@@ -232,30 +272,38 @@ class Agent:
             self.tell("failed", request["id"], 0, self.failed_write)
             self.failed_write = ""
             return
+        self.launch(request["id"], lambda report: self._become(request, descriptors, report))
+
+    def launch(self, number: int, become: Callable[[int], NoReturn]) -> None:
+        """Fork a child that becomes a program, and say that it started once it has; or that it
+        failed, with the "errno text" it wrote to the descriptor `become` is called with."""
         read, write = os.pipe2(os.O_CLOEXEC)
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:
+            os.close(read)
+            os.close(write)
+            raise
         if pid == 0:
-            self._become(request, descriptors, write)
+            become(write)
         os.close(write)
+        starting = select.poll()
+        starting.register(read, select.POLLIN)
+        if not starting.poll(_STARTING_MILLISECONDS):  # somebody inside has stopped it
+            os.kill(pid, _signal.SIGKILL)
         problem = os.read(read, 4096).decode("utf-8", "replace")
         os.close(read)
         if problem:
             os.waitpid(pid, 0)
-            number, text = problem.split(" ", 1)
-            self.tell("failed", request["id"], number, text)
+            code, text = problem.split(" ", 1)
+            self.tell("failed", number, code, text)
         else:
-            self.programs[pid] = request["id"]
-            self.tell("started", request["id"], pid)
+            self.programs[pid] = number
+            self.tell("started", number, pid)
 
     def _become(self, request: Request, descriptors: list[int], report: int) -> NoReturn:
         try:
-            os.setsid()
-            _default_signals()
-            high = [os.dup2(descriptor, 64 + i) for i, descriptor in enumerate(descriptors)]
-            for target, source in enumerate(high):
-                os.dup2(source, target)
-            report = os.dup2(report, len(high), inheritable=False)
-            os.closerange(report + 1, 256)
+            report = detach(descriptors, report)
             if request["cpu"]:
                 # Should nobody be left to look at the clock: SIGXCPU, a second later SIGKILL.
                 resource.setrlimit(resource.RLIMIT_CPU, (request["cpu"], request["cpu"] + 1))

@@ -93,7 +93,7 @@ class Session:
         previous: dict[str, str | None] = {}
         try:
             previous = {name: _environ.get(name) for name in env}
-            _set_environment(env)
+            set_environment(env)
             self._interrupts.arm()
             self._execute(code, f"<cell {self._count}>")
             self._interrupts.disarm()
@@ -101,7 +101,7 @@ class Session:
             return error
         finally:
             self._interrupts.disarm()
-            _set_environment(previous)
+            set_environment(previous)
         return None
 
     def _execute(self, code: str, name: str) -> None:
@@ -163,7 +163,8 @@ def _new_main() -> ModuleType:
     return main
 
 
-def _set_environment(values: dict[str, str] | dict[str, str | None]) -> None:
+def set_environment(values: dict[str, str] | dict[str, str | None]) -> None:
+    """Set variables, or take away those of no value."""
     for name, value in values.items():
         try:
             if value is None:

@@ -1,0 +1,272 @@
+"""`e2brun sandbox`: what each command asks the provider, and how it is told."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from e2brun.cli.guard import complain
+from e2brun.cli.sandbox_place import Place, notice, place
+from e2brun.errors import E2brunError, SandboxError, UsageError
+from e2brun.report.safe import ascii_json
+
+if TYPE_CHECKING:
+    from e2brun.sandbox.remote import LogLine, Remote
+
+_LOOK_AGAIN_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class NewSandbox:
+    """What `create` was asked for."""
+
+    on: str | None = None
+    timeout: str | None = None
+    template: str | None = None
+    metadata: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
+    network: bool | None = None
+    as_json: bool = False
+
+
+def answered(command: Callable[[], int], *, as_json: bool = False) -> int:
+    """The exit code of `command`; with `--json` its failure is a document, too."""
+    try:
+        return command()
+    except E2brunError as error:
+        if as_json:
+            from e2brun.report.sandboxes import failure
+
+            show(ascii_json(failure(error)))
+        complain(error)
+        return error.exit_code
+
+
+def show(line: str) -> None:
+    """What was asked for, on stdout."""
+    print(line, flush=True)  # noqa: T201
+
+
+def create(asked: NewSandbox) -> int:
+    """Print the new sandbox's id."""
+    from e2brun.sandbox.remote import Wanted
+    from e2brun.values import parse_duration
+
+    flags = {"template": asked.template, "timeout": asked.timeout}
+    where = place(asked.on, **flags)
+    wanted = Wanted(
+        where.settings.template,
+        parse_duration(asked.timeout) if asked.timeout else 300.0,
+        pairs(asked.metadata, "--metadata"),
+        _environment(asked.env),
+        asked.network if asked.network is not None else where.settings.network,
+    )
+    sandbox_id = where.creating(lambda remote: remote.create(wanted))
+    if asked.as_json:
+        _document(where, sandbox_id=sandbox_id)
+    else:
+        show(sandbox_id)
+    return 0
+
+
+def pairs(words: Iterable[str], option: str) -> dict[str, str]:
+    """`K=V` words. Raises UsageError."""
+    found: dict[str, str] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not key or not equals:
+            raise UsageError(f"{option}: write KEY=VALUE, not {word!a}")
+        found[key] = value
+    return found
+
+
+def _environment(words: Iterable[str]) -> Mapping[str, str]:
+    from e2brun.values import parse_env_assignment
+
+    try:
+        return dict(parse_env_assignment(word) for word in words)
+    except UsageError as error:
+        raise UsageError(f"--env: {error}") from error
+
+
+def list_all(on: str | None, states: Sequence[str], metadata: Sequence[str], how: str) -> int:
+    """Every sandbox there is. `how`: table, ids or json."""
+    from e2brun.sandbox.remote import STATES
+
+    for state in states:
+        if state not in STATES:
+            raise UsageError(f"--state {state!a}: write {' or '.join(STATES)}")
+    wanted = pairs(metadata, "--metadata")
+    where = place(on)
+    remote = where.remote()
+    found = [] if remote is None else remote.sandboxes(states=states, metadata=wanted)
+    from e2brun.report import sandboxes as report
+
+    if how == "json":
+        _document(where, sandboxes=[report.facts_value(facts) for facts in found])
+    elif how == "ids":
+        for facts in found:
+            show(facts.id)
+    elif found:
+        report.print_sandboxes(found, color=_color(where))
+    else:
+        notice(f"no sandboxes ({where.name})")
+    return 0
+
+
+def info(on: str | None, sandbox_id: str, *, as_json: bool) -> int:
+    """What is known of one."""
+    where = place(on)
+    facts = where.about(sandbox_id).info(sandbox_id)
+    from e2brun.report import sandboxes as report
+
+    if as_json:
+        _document(where, **report.facts_value(facts))
+    else:
+        report.print_facts(facts, color=_color(where))
+    return 0
+
+
+def metrics(on: str | None, sandbox_id: str, *, as_json: bool) -> int:
+    """Its measurements."""
+    where = place(on)
+    found = where.about(sandbox_id).metrics(sandbox_id)
+    from e2brun.report import sandboxes as report
+
+    if as_json:
+        values = [report.measured_value(one) for one in found]
+        _document(where, sandbox_id=sandbox_id, metrics=values)
+    elif found:
+        report.print_metrics(found, color=_color(where))
+    else:
+        notice(f"{sandbox_id} has not been measured yet")
+    return 0
+
+
+def logs(on: str | None, sandbox_id: str, *, follow: bool) -> int:
+    """Its log; with `follow` until it ends."""
+    from e2brun.report.sandboxes import print_log
+    from e2brun.sandbox.remote import NoSuchSandbox
+
+    where = place(on)
+    remote = where.about(sandbox_id)
+    color = _color(where)
+    pages = _Pages(remote, sandbox_id)
+    print_log(pages.new(), color=color)
+    while follow:
+        time.sleep(_LOOK_AGAIN_SECONDS)
+        try:
+            fresh = pages.new()
+            if not fresh:
+                remote.info(sandbox_id)  # the log of one that has ended may still be there
+        except NoSuchSandbox:
+            notice(f"{sandbox_id} has ended")
+            break
+        print_log(fresh, color=color)
+    return 0
+
+
+class _Pages:
+    """A log read page by page; each entry is given once."""
+
+    def __init__(self, remote: Remote, sandbox_id: str) -> None:
+        self._remote, self._id = remote, sandbox_id
+        self._since = 0  # Unix milliseconds
+        self._seen: set[LogLine] = set()  # those of that millisecond
+
+    def new(self) -> list[LogLine]:
+        """What has come since the last call."""
+        fresh: list[LogLine] = []
+        while True:
+            page = self._remote.logs(self._id, self._since)
+            unseen = [line for line in page if line not in self._seen]
+            if not unseen:
+                return fresh
+            fresh += unseen
+            latest = max(map(_milliseconds, unseen))
+            if latest > self._since:
+                self._since, self._seen = latest, set()
+            # Of one millisecond there may be more to come, so it is asked for again.
+            self._seen |= {line for line in unseen if _milliseconds(line) == latest}
+
+
+def _milliseconds(line: LogLine) -> int:
+    return int(line.time.timestamp() * 1000)
+
+
+def pause(on: str | None, sandbox_id: str) -> int:
+    """Stop it; nothing is lost."""
+    if not place(on).about(sandbox_id).pause(sandbox_id):
+        notice(f"{sandbox_id} was paused already")
+    return 0
+
+
+def resume(on: str | None, sandbox_id: str, timeout: str | None) -> int:
+    """Let it go on."""
+    from e2brun.values import parse_duration
+
+    lifetime = parse_duration(timeout) if timeout else 300.0
+    place(on).about(sandbox_id).resume(sandbox_id, lifetime)
+    return 0
+
+
+def kill(on: str | None, ids: Sequence[str], metadata: Sequence[str], *, every: bool) -> int:
+    """End those named, all, or those that match. Prints the ids of those it ended."""
+    if bool(ids) + every + bool(metadata) != 1:
+        raise UsageError("kill takes ids, --all, or --metadata KEY=VALUE: one of the three")
+    if ids:
+        return _kill(place(on), ids, missing_is_error=True)
+    wanted = pairs(metadata, "--metadata")
+    where = place(on)
+    remote = where.remote()
+    found = [] if remote is None else remote.sandboxes(metadata=wanted)
+    if not found:
+        notice(f"no sandboxes to end ({where.name})")
+    return _kill(where, [facts.id for facts in found], missing_is_error=False)
+
+
+def _kill(where: Place, ids: Iterable[str], *, missing_is_error: bool) -> int:
+    """End each; one that cannot be ended does not keep the others alive."""
+    from e2brun.sandbox.remote import NoSuchSandbox, check_id
+
+    codes = {0}
+    for sandbox_id in ids:
+        check_id(sandbox_id)
+    for sandbox_id in dict.fromkeys(ids):
+        try:
+            where.about(sandbox_id).kill(sandbox_id)
+        except NoSuchSandbox as error:  # it may have ended since it was listed
+            if missing_is_error:
+                complain(error)
+                codes.add(error.exit_code)
+        except SandboxError as error:
+            complain(error)
+            codes.add(error.exit_code)
+        else:
+            show(sandbox_id)
+    return max(codes)
+
+
+def reap(on: str | None) -> int:
+    """End what dead runs of ours on this machine left behind, and nothing else."""
+    from e2brun.sandbox.remote_owner import is_left_behind
+
+    where = place(on)
+    remote = where.remote()
+    found = [] if remote is None else remote.sandboxes()
+    left = [facts.id for facts in found if is_left_behind(facts.metadata)]
+    if not left:
+        notice(f"nothing was left behind ({where.name})")
+    return _kill(where, left, missing_is_error=False)
+
+
+def _document(where: Place, **values: object) -> None:
+    from e2brun.report.sandboxes import document
+
+    show(ascii_json(document(where.name, **values)))
+
+
+def _color(where: Place) -> bool:
+    return not (where.settings.no_color or where.settings.dumb_terminal)

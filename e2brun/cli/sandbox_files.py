@@ -1,0 +1,130 @@
+"""`e2brun sandbox ls` and `cp`: names inside a sandbox, and files in and out of it.
+
+Nothing that a sandbox says becomes a path here: below a copied directory each name is checked,
+and no link is followed (see `sandbox.downloads`).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from e2brun.cli.sandbox_place import Place, notice, place
+from e2brun.errors import UsageError
+
+if TYPE_CHECKING:
+    from e2brun.sandbox.e2b.sandbox import E2BSandbox
+
+_FORM = "Write ID:PATH for what is in a sandbox: e2brun sandbox cp data.csv ID:data/"
+_BATCH = 200  # files in one request
+
+
+@dataclass(frozen=True)
+class Inside:
+    """A path in a sandbox; an empty one is the home directory."""
+
+    sandbox_id: str
+    path: str
+
+
+def ls(on: str | None, sandbox_id: str, path: str, *, as_json: bool) -> int:
+    """The names in a directory."""
+    where = place(on)
+    _, sandbox = where.about(sandbox_id).attach(sandbox_id)
+    entries = sandbox.list_files(path or ".")
+    from e2brun.report import sandboxes as report
+    from e2brun.report.safe import ascii_json
+
+    if as_json:
+        files = [{"name": e.name, "type": e.kind, "size": e.size} for e in entries]
+        print(ascii_json(report.document(where.name, path=path, files=files)))  # noqa: T201
+    else:
+        settings = where.settings
+        color = not (settings.no_color or settings.dumb_terminal)
+        report.print_files(entries, color=color)
+    return 0
+
+
+def cp(on: str | None, source: str, target: str) -> int:
+    """Copy a file or directory into a sandbox or out of it."""
+    match parse(source), parse(target):
+        case (Inside() as inside, Path() as local):
+            _out(place(on), inside, local, into=target.endswith("/"))
+        case (Path() as local, Inside() as inside):
+            _in(place(on), local, inside)
+        case (Inside(), Inside()):
+            raise UsageError(
+                "cp does not copy from one sandbox to another", hint="Copy it here first."
+            )
+        case _:
+            raise UsageError("neither side of cp is in a sandbox", hint=_FORM)
+    return 0
+
+
+def parse(word: str) -> Inside | Path:
+    """`ID:PATH` is inside; everything else, such as `./a:b`, is a path here."""
+    match = re.fullmatch(r"([A-Za-z0-9][A-Za-z0-9-]*):(.*)", word, re.DOTALL)
+    if match is not None:
+        return Inside(match[1], match[2])
+    if not word:
+        raise UsageError("cp: the name is empty", hint=_FORM)
+    return Path(word)
+
+
+def _out(where: Place, inside: Inside, local: Path, *, into: bool) -> None:
+    from e2brun.sandbox.downloads import bring
+
+    if into and not local.is_dir():
+        raise UsageError(f"{local}: not a directory")
+    _, sandbox = where.about(inside.sandbox_id).attach(inside.sandbox_id)
+    # Like cp: a directory goes under its own name into one that is there. `dir/.` is its content.
+    name = PurePosixPath(inside.path).name if not inside.path.endswith("/.") else ""
+    if local.is_dir() and name not in {"", "..", "~"}:
+        local /= name
+    path, left_out = bring(sandbox, inside.path or ".", str(local))
+    if left_out:
+        notice(f"left out of {path}: {left_out} links, FIFOs or devices")
+
+
+def _in(where: Place, local: Path, inside: Inside) -> None:
+    from e2brun.sandbox.uploads import gather
+
+    if not os.path.lexists(local):
+        raise UsageError(f"{local}: no such file or directory")
+    _, sandbox = where.about(inside.sandbox_id).attach(inside.sandbox_id)
+    target = _target(sandbox, local, inside.path)
+    try:
+        files = tuple(gather(local, target, notice))
+    except OSError as error:
+        raise UsageError(f"{error.filename}: {error.strerror}") from error
+    for directory in _empty_directories(local, target):
+        sandbox.make_directory(directory)
+    for start in range(0, len(files), _BATCH):
+        sandbox.write_files(files[start : start + _BATCH])
+
+
+def _target(sandbox: E2BSandbox, local: Path, path: str) -> str:
+    """Where it goes: under its own name into a directory that is there, or that `/` names."""
+    name = local.resolve().name
+    contents = str(local).endswith("/.")
+    if contents or not name:
+        return path or "."
+    if path in {"", ".", "~"} or path.endswith("/") or sandbox.is_directory(path):
+        return f"{path.rstrip('/') or ('/' if path.startswith('/') else '.')}/{name}"
+    return path
+
+
+def _empty_directories(local: Path, target: str) -> list[str]:
+    """Those that no file's path makes."""
+    if not local.is_dir():
+        return []
+    found: list[str] = []
+    for directory, below, names in os.walk(local):
+        below[:] = [name for name in below if not os.path.islink(os.path.join(directory, name))]  # noqa: PTH114, PTH118
+        if not below and not names:
+            relative = Path(directory).relative_to(local).as_posix()
+            found.append(target if relative == "." else f"{target.rstrip('/')}/{relative}")
+    return found

@@ -1,0 +1,121 @@
+"""Where `e2brun sandbox` commands go: E2B's cloud, or the user's own service on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from e2brun.cli.guard import say
+from e2brun.errors import AuthenticationFailed, SandboxUnavailable
+from e2brun.settings import Flag, Settings, load_settings, package_environment
+
+if TYPE_CHECKING:
+    from e2brun.sandbox.e2b.sdk import Credentials
+    from e2brun.sandbox.remote import Remote
+    from e2brun.server.background import Background, Endpoint
+
+T = TypeVar("T")
+_TRIES = 3
+
+
+def notice(line: str) -> None:
+    """One line of ours."""
+    say(f"e2brun: {line}")
+
+
+@dataclass(frozen=True)
+class Place:
+    """The provider that `--on` names."""
+
+    settings: Settings
+
+    @property
+    def local(self) -> bool:
+        """Whether it is this machine."""
+        settings = self.settings
+        return settings.on == "local" or (settings.on == "auto" and not settings.api_key)
+
+    @property
+    def name(self) -> str:
+        """`local` or `e2b`, as documents have it."""
+        return "local" if self.local else "e2b"
+
+    def remote(self) -> Remote | None:
+        """The provider; None where it is this machine, and no service runs: no sandbox either."""
+        if not self.local:
+            return self._remote(self._cloud())
+        endpoint = self._background().find()
+        return None if endpoint is None else self._remote(_credentials(endpoint))
+
+    def about(self, sandbox_id: str) -> Remote:
+        """The provider, for a question about one sandbox. Raises NoSuchSandbox."""
+        from e2brun.sandbox.remote import NoSuchSandbox, check_id
+
+        check_id(sandbox_id)
+        remote = self.remote()
+        if remote is None:
+            message = f"no sandbox {sandbox_id} on this machine"
+            raise NoSuchSandbox(message)
+        return remote
+
+    def credentials(self, sandbox_id: str) -> Credentials:
+        """Those of the provider that has this sandbox. Raises NoSuchSandbox."""
+        return self.about(sandbox_id).credentials
+
+    def creating(self, create: Callable[[Remote], T]) -> T:
+        """`create`'s result; on this machine the service is started first, if need be."""
+        if not self.local:
+            return create(self._remote(self._cloud()))
+        background = self._background()
+        for _ in range(_TRIES):
+            endpoint = background.ensure(package_environment(), notice)
+            try:
+                return create(self._remote(_credentials(endpoint)))
+            except SandboxUnavailable:
+                # It may have ended, idle, between our two looks at it; a sandbox that it had
+                # just made has ended with it.
+                if background.find() == endpoint:
+                    raise
+        message = "the service on this machine ends as soon as it starts"
+        raise SandboxUnavailable(message)
+
+    def _cloud(self) -> Credentials:
+        from e2brun.sandbox.e2b.sdk import Credentials
+
+        settings = self.settings
+        if not settings.api_key:
+            message = "there is no E2B key"
+            raise AuthenticationFailed(message)
+        return Credentials(
+            settings.api_key, settings.api_url, settings.sandbox_url, settings.domain
+        )
+
+    def _background(self) -> Background:
+        from e2brun.server.background import Background, runtime_directory
+
+        directory = runtime_directory(package_environment(), self.settings.state_dir)
+        return Background(directory)
+
+    def _remote(self, credentials: Credentials) -> Remote:
+        from e2brun.sandbox.e2b.sdk import ask_no_proxy_for
+        from e2brun.sandbox.remote import Remote
+
+        if self.local:
+            ask_no_proxy_for("127.0.0.1", package_environment())
+        name = "the service on this machine" if self.local else "E2B"
+        return Remote(credentials, name=name, notice=notice)
+
+
+def place(on: str | None, **flags: Flag) -> Place:
+    """The provider for `--on`, with the settings said aloud that a project's files made."""
+    settings = load_settings(None, None, on=on, **flags)
+    for line in settings.notices:
+        notice(line)
+    return Place(settings)
+
+
+def _credentials(endpoint: Endpoint) -> Credentials:
+    from e2brun.sandbox.e2b.sdk import Credentials
+
+    return Credentials(endpoint.key, endpoint.url, endpoint.url)

@@ -1,0 +1,209 @@
+"""`e2brun serve`: what was asked, checked, and how others are told where the service is."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from e2brun.cli.guard import complain, say
+from e2brun.errors import E2brunError, UsageError
+from e2brun.report.safe import ascii_json
+from e2brun.settings import Flag, Settings, load_settings, package_environment
+
+if TYPE_CHECKING:
+    from socket import socket
+
+    from e2brun.sandbox.local.templates import Template
+    from e2brun.server.service import ServiceOptions
+
+KEY_VARIABLE = "E2BRUN_SERVE_KEY"
+NAMES = ("E2B_API_URL", "E2B_SANDBOX_URL", "E2B_API_KEY")
+_KEY = re.compile(r"[!-~]{1,200}")
+_SHORTEST_PUBLIC_KEY = 20
+_DISK = 2 * 1024**3
+
+
+@dataclass(frozen=True)
+class ServeRequest:
+    """What was asked on the command line."""
+
+    command: tuple[str, ...] = ()
+    host: str = "127.0.0.1"
+    port: int = 0
+    key: str | None = None
+    names: tuple[str, ...] = ()  # by which others may address it
+    max_sandboxes: int = 1000
+    memory: str | None = None
+    disk: str | None = None
+    network: bool | None = None
+    templates: tuple[str, ...] = ()
+    env_file: str | None = None
+    as_json: bool = False
+    quiet: bool = False
+
+
+def serve(request: ServeRequest) -> int:
+    """Serve until told to end, or until the command ends. Returns the exit code."""
+    try:
+        return _serve(request)
+    except E2brunError as error:
+        if request.as_json:
+            from e2brun.report.sandboxes import failure
+
+            _print(ascii_json(failure(error)))
+        complain(error)
+        return error.exit_code
+
+
+def _serve(request: ServeRequest) -> int:
+    key = _key(request)
+    env_file = None if request.env_file is None else EnvironmentFile(Path(request.env_file))
+    settings = load_settings(None, None, **_flags(request))
+    for line in settings.notices:
+        _notice(line)
+    from e2brun.cli.serve_running import host
+    from e2brun.server.listening import bind, url_of
+    from e2brun.server.preloading import DEFAULT, templates
+
+    wanted = templates(request.templates or DEFAULT)
+    with bind(request.host, request.port) as listener:
+        options = _options(request, settings, key, listener, wanted)
+        url = url_of(listener)
+        variables: dict[str, str] = dict(zip(NAMES, (url, url, options.key), strict=True))
+        try:
+            return host(request, options, listener, lambda: _announce(request, variables, env_file))
+        finally:
+            if env_file is not None:
+                env_file.remove()
+
+
+def _flags(request: ServeRequest) -> dict[str, Flag]:
+    network = None if request.network is None else str(request.network).lower()
+    return {"memory": request.memory, "disk": request.disk, "network": network}
+
+
+def _options(
+    request: ServeRequest,
+    settings: Settings,
+    key: str | None,
+    listener: socket,
+    templates: Iterable[Template],
+) -> ServiceOptions:
+    from e2brun.server.listening import new_key, port_of
+    from e2brun.server.preloading import preload
+    from e2brun.server.service import ServiceOptions
+
+    environment = package_environment()
+    complete = preload(templates, settings.cache_dir, environment, _notice)
+    return ServiceOptions(
+        key=key or new_key(),
+        host=request.host,
+        port=port_of(listener),
+        max_sandboxes=request.max_sandboxes,
+        memory=settings.memory,
+        # Files of people who build on E2B are larger than those of one script.
+        disk=settings.disk if request.disk is not None else max(settings.disk, _DISK),
+        network=bool(settings.network),
+        cache_directory=settings.cache_dir,
+        allowed_hosts=frozenset(name.lower() for name in request.names),
+        lean=not complete,
+        environment=environment,
+    )
+
+
+def _notice(line: str) -> None:
+    say(f"e2brun: {line}")
+
+
+def _key(request: ServeRequest) -> str | None:
+    """The key that was chosen, None for one to be made up. Raises UsageError."""
+    key = request.key or package_environment().get(KEY_VARIABLE)
+    from e2brun.server.listening import is_loopback
+
+    public = not is_loopback(request.host)
+    if key is None:
+        if public:
+            raise UsageError(
+                f"--host {request.host}: other machines can reach it, so it needs a key of yours",
+                hint=f'export {KEY_VARIABLE}="e2b_$(openssl rand -hex 20)"',
+            )
+        return None
+    if not _KEY.fullmatch(key):
+        raise UsageError("the key must be 1 to 200 printable ASCII characters, no space among them")
+    if public and len(key) < _SHORTEST_PUBLIC_KEY:
+        raise UsageError(
+            f"the key is too short for a service that other machines can reach: "
+            f"{_SHORTEST_PUBLIC_KEY} characters at least"
+        )
+    return key
+
+
+def _announce(
+    request: ServeRequest, variables: Mapping[str, str], env_file: EnvironmentFile | None
+) -> None:
+    """Say where it is: to a file first, so that whoever reads our line finds the file there."""
+    if env_file is not None:
+        env_file.write(variables)
+    if request.command:
+        return  # stdout is the command's
+    if request.as_json:
+        _print(
+            ascii_json(
+                {"schema": 1, "success": True, "error": None, "pid": os.getpid(), **variables}
+            )
+        )
+    else:
+        words = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
+        _print(f"export {words}")
+
+
+def _print(line: str) -> None:
+    with suppress(BrokenPipeError):
+        print(line, flush=True)  # noqa: T201  # it is what was asked for
+
+
+class EnvironmentFile:
+    """`--env-file`: NAME=VALUE lines that only their owner can read, there while we serve."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises UsageError for a file that is not one of ours to replace."""
+        self._path = path
+        if not path.parent.is_dir():
+            raise UsageError(f"--env-file {path}: {path.parent} is no directory")
+        if path.is_symlink() or (path.exists() and not self._is_ours()):
+            raise UsageError(
+                f"--env-file {path} exists, and holds something else",
+                hint="Name a new file; it is made, and removed when the service ends.",
+            )
+        self.remove()  # of one that was killed: whoever waits for the file is not to read that
+
+    def write(self, variables: Mapping[str, str]) -> None:
+        """Whole or not at all."""
+        temporary = self._path.with_name(f".{self._path.name}.{os.urandom(6).hex()}")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            with os.fdopen(os.open(temporary, flags, 0o600), "w", encoding="ascii") as file:
+                file.writelines(f"{name}={value}\n" for name, value in variables.items())
+            temporary.replace(self._path)
+        except OSError as error:
+            with suppress(OSError):
+                temporary.unlink()
+            raise UsageError(f"--env-file {self._path}: {error.strerror}") from error
+
+    def remove(self) -> None:
+        """Take it away, unless it has become something else."""
+        with suppress(OSError):
+            if self._is_ours():
+                self._path.unlink()
+
+    def _is_ours(self) -> bool:
+        if not self._path.is_file() or self._path.stat().st_size > 4096:
+            return False
+        lines = self._path.read_text("utf-8", "replace").splitlines()
+        return [line.partition("=")[0] for line in lines] == list(NAMES)

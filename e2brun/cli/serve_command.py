@@ -1,0 +1,60 @@
+"""`e2brun serve` as Typer knows it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+SETTINGS = {"allow_interspersed_args": False}
+_Words = list[str] | None
+
+
+def serve(  # noqa: PLR0913, PLR0917 - Typer reads the options from the signature
+    command: Annotated[
+        _Words, typer.Argument(metavar="[-- COMMAND...]", help="Run it, and end with it.")
+    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 0,
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Where to listen.")] = "127.0.0.1",
+    key: Annotated[
+        str | None,
+        typer.Option(metavar="KEY", help="Better: E2BRUN_SERVE_KEY; `ps` shows arguments."),
+    ] = None,
+    name: Annotated[
+        _Words, typer.Option(metavar="NAME", help="Host name it also goes by. Repeatable.")
+    ] = None,
+    max_sandboxes: Annotated[int, typer.Option(min=1, metavar="N", help="At once.")] = 1000,
+    memory: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Of a sandbox. Default 512M.")
+    ] = None,
+    disk: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Of a sandbox. Default 2G.")
+    ] = None,
+    network: Annotated[
+        bool | None, typer.Option("--network/--no-network", help="Internet. Default: none.")
+    ] = None,
+    template: Annotated[
+        _Words, typer.Option(metavar="NAME", help="Have it ready from the start. Repeatable.")
+    ] = None,
+    env_file: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write the variables there, mode 0600.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Say where it is as JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No line for each request.")] = False,
+) -> None:
+    """Offer sandboxes on this machine to every program that uses E2B.
+
+    Prints the three variables E2B's SDKs need, then serves until SIGINT or SIGTERM (exit code 0),
+    or runs COMMAND with them set and ends with its exit code.
+
+    \b
+    e2brun serve -- pytest tests            e2brun serve --env-file e2b.env &
+    """
+    from e2brun.cli.serve import ServeRequest
+    from e2brun.cli.serve import serve as run
+
+    request = ServeRequest(
+        tuple(command or ()), host, port, key, tuple(name or ()), max_sandboxes, memory, disk,
+        network, tuple(template or ()), env_file, as_json, quiet,
+    )  # fmt: skip
+    raise typer.Exit(run(request))

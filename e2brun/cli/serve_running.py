@@ -1,0 +1,150 @@
+"""`e2brun serve` while it runs: its signals, its log of requests, and the command it was given.
+
+A service that is told to end and does so has succeeded: SIGINT, SIGTERM and SIGHUP end it with 0,
+which is what systemd and container runtimes take for a clean stop. With a command, its end is
+ours, and so is its exit code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from asyncio.subprocess import Process
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from socket import socket
+
+from e2brun.cli.guard import say
+from e2brun.cli.serve import NAMES, ServeRequest
+from e2brun.report.safe import one_line
+from e2brun.server.app import Access
+from e2brun.server.listening import is_loopback, url_of
+from e2brun.server.running import loop_factory, run
+from e2brun.server.service import Service, ServiceOptions
+from e2brun.settings import package_environment
+
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_PASSED_ON = (*_ENDING, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCONT)
+_FROM_KEYBOARD = frozenset({signal.SIGINT, signal.SIGQUIT, signal.SIGHUP})
+_NOT_FOUND, _NOT_RUNNABLE = 127, 126
+# Of the caller's environment, what would lead the command elsewhere.
+_REPLACED = ("E2B_KEY", "E2B_DOMAIN", "E2B_ACCESS_TOKEN", "E2B_DEBUG", "E2BRUN_SERVE_KEY")
+_PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy"})
+
+
+def host(
+    request: ServeRequest, options: ServiceOptions, listener: socket, announce: Callable[[], None]
+) -> int:
+    """Serve until told to end, or until the command ends. Returns the exit code."""
+    logging.basicConfig(format="e2brun: %(message)s", level=logging.WARNING)
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        return runner.run(_Hosting(request, options, listener, announce).run())
+
+
+class _Hosting:
+    """One service and, if there is one, its command."""
+
+    def __init__(
+        self,
+        request: ServeRequest,
+        options: ServiceOptions,
+        listener: socket,
+        announce: Callable[[], None],
+    ) -> None:
+        self._request, self._options, self._listener = request, options, listener
+        self._announce = announce
+        self._asked = asyncio.Event()
+        self._listening = asyncio.Event()
+        self._command: Process | None = None
+        self._waiting: list[int] = []  # signals that came before the command was there
+        self._code = 0
+
+    async def run(self) -> int:
+        """The exit code."""
+        service = Service(self._options)
+        if not self._request.quiet:
+            service.app.on_access = _log
+        loop = asyncio.get_running_loop()
+        passed_on = _PASSED_ON if self._request.command else _ENDING
+        for number in passed_on:
+            # nohup means it. A shell that ignores SIGINT for `serve &` does not.
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+                loop.add_signal_handler(number, self._signalled, number)
+        await run(service, self._listener, self._began, self._over)
+        return self._code
+
+    def _began(self) -> None:
+        self._announce()
+        if not self._request.quiet and not self._request.command:
+            reach = "" if is_loopback(self._options.host) else ", for other machines too"
+            say(f"e2brun: serving on {url_of(self._listener)}{reach}; Ctrl-C ends it")
+
+    async def _over(self) -> None:
+        if self._request.command:
+            await self._run_command()
+        else:
+            await self._asked.wait()
+
+    def _signalled(self, number: int) -> None:
+        if self._request.command:
+            self._pass_on(number)
+        elif self._asked.is_set():
+            os._exit(128 + number)  # once more: at once; no sandbox outlives us
+        else:
+            self._asked.set()
+
+    def _pass_on(self, number: int) -> None:
+        if self._command is None:
+            self._waiting.append(number)
+        elif not (number in _FROM_KEYBOARD and _is_in_front()):  # there it got it as well
+            with suppress(ProcessLookupError):
+                self._command.send_signal(number)
+
+    async def _run_command(self) -> None:
+        words = self._request.command
+        try:
+            self._command = await asyncio.create_subprocess_exec(
+                *words, env=_environment(self._options, self._listener)
+            )
+        except OSError as error:
+            say(f"e2brun: {one_line(words[0])}: {error.strerror}")
+            missing = isinstance(error, FileNotFoundError)
+            self._code = _NOT_FOUND if missing else _NOT_RUNNABLE
+            return
+        for number in self._waiting:
+            self._pass_on(number)
+        code = await self._command.wait()
+        self._code = 128 - code if code < 0 else code
+
+
+def _environment(options: ServiceOptions, listener: socket) -> Mapping[str, str]:
+    url = url_of(listener)
+    environment = {k: v for k, v in package_environment().items() if k not in _REPLACED}
+    environment |= dict(zip(NAMES, (url, url, options.key), strict=True))
+    if any(name.lower() in _PROXIES for name in environment):
+        # A proxy would be asked for its own loopback.
+        for name in ("NO_PROXY", "no_proxy"):
+            listed = [environment[name]] if environment.get(name) else []
+            environment[name] = ",".join([*listed, "127.0.0.1", "localhost", "::1"])
+    return environment
+
+
+def _is_in_front() -> bool:
+    """Whether the terminal sends its signals to us and what we started alike."""
+    try:
+        return os.tcgetpgrp(0) == os.getpgrp()
+    except OSError:
+        return False
+
+
+def _log(access: Access) -> None:
+    """One line for one request; nothing in it is a secret, or active on a terminal."""
+    status = str(access.status) if access.status else "cut"
+    where = f" {one_line(access.sandbox_id, 60)}:{access.port}" if access.sandbox_id else ""
+    path = one_line(access.path, 200)
+    line = f"{access.method} {path} {status} {1000 * access.seconds:.1f} ms{where}\n"
+    with suppress(OSError, ValueError):
+        sys.stderr.write(line)

@@ -1,0 +1,215 @@
+"""Sandboxes, their files, figures and logs: as tables for people, as values for `--json`.
+
+Every name and text comes from a sandbox or its creator: nothing of it is active on a terminal.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+
+from e2brun.errors import E2brunError
+from e2brun.report.safe import one_line
+from e2brun.sandbox.contract import FileEntry
+from e2brun.sandbox.remote import Facts, LogLine, Measured
+
+SCHEMA = 1
+_PIPE_WIDTH = 240
+_STATE_STYLE = {"running": "green", "paused": "yellow"}
+_LEVEL_STYLE = {"warn": "yellow", "error": "red"}
+
+
+def print_sandboxes(found: Sequence[Facts], *, color: bool) -> None:
+    """One line each."""
+    now = datetime.now(UTC)
+    rows = [
+        (
+            one_line(facts.id, 60),
+            one_line(facts.template, 40),
+            one_line(facts.state, 20),
+            _span((now - facts.started_at).total_seconds()),
+            _left(facts, now),
+            _pairs(facts.metadata),
+        )
+        for facts in found
+    ]
+    headings = ("ID", "TEMPLATE", "STATE", "AGE", "ENDS IN", "METADATA")
+    _print_table(headings, rows, [_STATE_STYLE.get(facts.state, "") for facts in found], color)
+
+
+def print_facts(facts: Facts, *, color: bool) -> None:
+    """All that is known of one."""
+    now = datetime.now(UTC)
+    rows = [
+        ("id", one_line(facts.id, 60)),
+        ("template", one_line(facts.template, 60)),
+        ("state", one_line(facts.state, 20)),
+        (
+            "started",
+            f"{_time(facts.started_at)}, {_span((now - facts.started_at).total_seconds())} ago",
+        ),
+        ("ends", f"{_time(facts.end_at)}, in {_left(facts, now)}" if _ends(facts) else "-"),
+        ("cpus", str(facts.cpu_count)),
+        ("memory", f"{facts.memory_mb} MiB"),
+        ("envd", one_line(facts.envd_version, 40)),
+        *(("metadata", _pair(key, value)) for key, value in sorted(facts.metadata.items())),
+    ]
+    _print_table((), rows, [""] * len(rows), color)
+
+
+def print_files(entries: Sequence[FileEntry], *, color: bool) -> None:
+    """One name a line, with its size; `/` marks a directory, `@` a link, `?` what is neither."""
+    marks = {"directory": "/", "symlink": "@", "file": ""}
+    rows = [
+        (
+            str(entry.size) if entry.kind == "file" else "-",
+            one_line(entry.name, 300) + marks.get(entry.kind, "?"),
+        )
+        for entry in entries
+    ]
+    styles = ["blue" if entry.kind == "directory" else "" for entry in entries]
+    _print_table((), rows, styles, color, right=(0,))
+
+
+def print_metrics(found: Sequence[Measured], *, color: bool) -> None:
+    """One measurement a line."""
+    rows = [
+        (
+            _time(one.time),
+            f"{one.cpu_used_percent:.1f} % of {one.cpu_count}",
+            f"{_size(one.memory_used)} of {_size(one.memory_total)}",
+            f"{_size(one.disk_used)} of {_size(one.disk_total)}",
+        )
+        for one in found
+    ]
+    _print_table(("TIME", "CPU", "MEMORY", "DISK"), rows, [""] * len(rows), color)
+
+
+def print_log(lines: Iterable[LogLine], *, color: bool) -> None:
+    """One entry a line, whatever it holds."""
+    for line in lines:
+        level = one_line(line.level, 10)
+        text = f"{_time(line.time)} {level:<5} {one_line(line.message, 4000)}"
+        style = _LEVEL_STYLE.get(line.level, "")
+        if color and style and sys.stdout.isatty():
+            text = f"\x1b[{'33' if style == 'yellow' else '31'}m{text}\x1b[0m"
+        print(text, flush=True)  # noqa: T201  # it is what was asked for
+
+
+def facts_value(facts: Facts) -> dict[str, object]:
+    """For JSON."""
+    return {
+        "sandbox_id": facts.id,
+        "template": facts.template,
+        "state": facts.state,
+        "started_at": facts.started_at.isoformat(),
+        "end_at": facts.end_at.isoformat(),
+        "cpu_count": facts.cpu_count,
+        "memory_mb": facts.memory_mb,
+        "envd_version": facts.envd_version,
+        "metadata": dict(facts.metadata),
+    }
+
+
+def measured_value(one: Measured) -> dict[str, object]:
+    """For JSON; bytes."""
+    return {
+        "timestamp": one.time.isoformat(),
+        "cpu_count": one.cpu_count,
+        "cpu_used_pct": one.cpu_used_percent,
+        "memory_used": one.memory_used,
+        "memory_total": one.memory_total,
+        "disk_used": one.disk_used,
+        "disk_total": one.disk_total,
+    }
+
+
+def document(backend: str, **values: object) -> dict[str, object]:
+    """What `--json` prints."""
+    return {"schema": SCHEMA, "success": True, "error": None, "backend": backend, **values}
+
+
+def failure(error: E2brunError) -> dict[str, object]:
+    """The same where it failed."""
+    said = {"name": type(error).__name__, "value": str(error), "traceback": ""}
+    return {
+        "schema": SCHEMA,
+        "success": False,
+        "error": {**said, "hint": error.hint or None},
+        "exit_code": error.exit_code,
+    }
+
+
+def _print_table(
+    headings: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    styles: Sequence[str],
+    color: bool,
+    right: Sequence[int] = (),
+) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    width = len(headings) or (len(rows[0]) if rows else 0)
+    table = Table(box=None, pad_edge=False, show_header=bool(headings), header_style="bold")
+    for number in range(width):
+        heading = headings[number] if headings else ""
+        table.add_column(
+            heading,
+            no_wrap=True,
+            justify="right" if number in right else "left",
+            overflow="ignore",
+        )
+    for row, style in zip(rows, styles, strict=True):
+        table.add_row(*(Text(cell) for cell in row), style=style)
+    console = Console(
+        file=sys.stdout,
+        no_color=not color,
+        highlight=False,
+        markup=False,
+        # Lines are never cut: an id that is not whole is none.
+        width=max(_PIPE_WIDTH, *(sum(len(cell) + 2 for cell in row) for row in [("",), *rows])),
+    )
+    with console.capture() as capture:
+        console.print(table, soft_wrap=True)
+    for line in capture.get().splitlines():
+        print(line.rstrip())  # noqa: T201  # it is what was asked for
+
+
+def _pairs(metadata: Mapping[str, str]) -> str:
+    shown = [_pair(key, value) for key, value in sorted(metadata.items())]
+    return one_line(" ".join(shown), 120)
+
+
+def _pair(key: str, value: str) -> str:
+    return f"{one_line(key, 60)}={one_line(value, 120)}"
+
+
+def _ends(facts: Facts) -> bool:
+    return facts.state == "running"
+
+
+def _left(facts: Facts, now: datetime) -> str:
+    return _span((facts.end_at - now).total_seconds()) if _ends(facts) else "-"
+
+
+def _time(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def _span(seconds: float) -> str:
+    """`42s`, `5m`, `2h 10m`, `3d 4h`."""
+    left = max(0, round(seconds))
+    if left < 120:
+        return f"{left}s"
+    minutes = left // 60
+    if minutes < 60:
+        return f"{minutes}m"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h {minutes}m" if hours < 48 else f"{hours // 24}d {hours % 24}h"
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**20:.0f} MiB" if count < 10 * 2**30 else f"{count / 2**30:.1f} GiB"

@@ -1,0 +1,168 @@
+"""Code-interpreter contexts: a Python forked from pid 1 for each, other kernels by exec.
+
+The fork is what makes a context cheap: it starts with everything pid 1 has imported. What it
+must not inherit is pid 1 itself: its descriptors, its signals, its modules, its bare sys.path.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal as _signal
+    from typing import Any, NoReturn
+else:
+    import _signal
+
+CELLS_FD, FRAMES_FD = 3, 4
+_OURS = ("_cells", "e2brun")
+_PR_SET_DUMPABLE = 4
+
+
+def context(agent: Any, request: dict[str, Any], descriptors: list[int]) -> None:
+    """Start one (`descriptors` become its stdin, stdout, stderr, cells and frames), or send the
+    whole process group of a started one (`run`) a `signal`."""
+    if "signal" in request:
+        _signal_group(agent, request)
+    elif request.get("argv"):
+        agent.do_run({"cpu": 0, **request}, descriptors)
+    else:
+        try:
+            os.close(os.open(request["cwd"], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+        except ValueError:  # NUL, or half a character: no path at all
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL)) from None
+        pid = os.fork()
+        if pid == 0:
+            _become(request, descriptors, agent.user_filter)
+        agent.programs[pid] = request["id"]
+        agent.tell("started", request["id"], pid)
+
+
+def _signal_group(agent: Any, request: dict[str, Any]) -> None:
+    for pid, number in agent.programs.items():
+        if number == request["run"]:
+            try:  # what the cell started is meant as well: a shell waits for its command
+                os.killpg(pid, request["signal"])
+            except ProcessLookupError:
+                os.kill(pid, request["signal"])
+    agent.tell("done", request["id"])
+
+
+def _become(request: dict[str, Any], descriptors: list[int], confinement: bytes) -> NoReturn:
+    """In the child: leave nothing of pid 1, run cells, and end as a Python does."""
+    code = 1
+    try:
+        os.setsid()
+        _usual_signals()
+        _place(descriptors)
+        _confine(confinement)
+        _be_ordinary(request)
+        import notebook  # type: ignore[import-not-found] # pyright: ignore[reportMissingImports]
+
+        serve = notebook.server()  # the last that is imported of ours
+        forget_ourselves()
+        _find_packages()
+        serve(CELLS_FD, FRAMES_FD)
+        code = 0
+    except SystemExit as leaving:  # a cell's own fork ran past the end of its cell
+        code = leaving.code if isinstance(leaving.code, int) else 1
+    except BaseException as error:  # noqa: BLE001  # nothing may return into pid 1's own code
+        sys.excepthook(type(error), error, error.__traceback__)
+    finally:
+        _finish(code)
+
+
+def _finish(code: int) -> NoReturn:
+    try:
+        threading: Any = sys.modules.get("threading")
+        if threading is not None:
+            threading._shutdown()  # waits for threads, as the interpreter's end
+        atexit: Any = sys.modules.get("atexit")
+        if atexit is not None:
+            atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BaseException:  # noqa: BLE001, S110  # theirs, and nobody is left to tell
+        pass
+    finally:
+        os._exit(code & 0xFF)
+
+
+def _usual_signals() -> None:
+    """As at the start of any Python: the defaults, but for what it ignores itself."""
+    _signal.set_wakeup_fd(-1)
+    for number in range(1, 32):
+        if number not in (_signal.SIGKILL, _signal.SIGSTOP):
+            _signal.signal(number, _signal.SIG_DFL)
+    _signal.signal(_signal.SIGPIPE, _signal.SIG_IGN)
+    _signal.signal(_signal.SIGXFSZ, _signal.SIG_IGN)
+    _signal.signal(_signal.SIGINT, _signal.default_int_handler)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
+
+
+def _place(descriptors: list[int]) -> None:
+    high = [os.dup2(descriptor, 64 + i) for i, descriptor in enumerate(descriptors)]
+    for target, source in enumerate(high):
+        os.dup2(source, target, inheritable=target < CELLS_FD)
+    os.closerange(len(high), 65536)  # the control socket above all
+    for name, number, mode in (("stdin", 0, "r"), ("stdout", 1, "w"), ("stderr", 2, "w")):
+        # Made anew: the old ones remember of what stood there before whether it could seek.
+        wrong = {"stdin": "surrogateescape", "stderr": "backslashreplace"}.get(name)
+        errors = wrong or "surrogateescape"
+        buffering = 1 if mode == "w" else -1
+        stream = open(number, mode, buffering, "utf-8", errors, closefd=False)  # noqa: SIM115
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
+
+
+def _be_ordinary(request: dict[str, Any]) -> None:
+    """Look as if started as `python3` by a user: environment, flags, arguments, directory."""
+    _show_memory()
+    os.environ.clear()
+    os.environ.update(request["env"])
+    os.chdir(request["cwd"])
+    # Programs that start themselves anew (multiprocessing, joblib) hand these on: with pid 1's
+    # own they would find no packages.
+    names = [name for name in dir(sys.flags) if not name.startswith(("_", "n_"))]
+    flags = {name: getattr(sys.flags, name) for name in names if name not in ("count", "index")}
+    ordinary = {"isolated": 0, "no_site": 0, "ignore_environment": 0, "no_user_site": 0}
+    plain = type(sys.implementation)(**{**flags, **ordinary, "safe_path": False})
+    sys.flags = plain  # type: ignore[assignment] # pyright: ignore[reportAttributeAccessIssue]
+    sys.argv[:] = [""]
+    if request.get("executable"):
+        sys.executable = request["executable"]
+    sys.orig_argv[:] = [sys.executable]
+
+
+def _confine(program: bytes) -> None:
+    main: Any = __import__("main")
+    main.confine(program)
+
+
+def _show_memory() -> None:
+    """PR_SET_DUMPABLE 1, as for any program: /proc/self is its own, debuggers work."""
+    import ctypes
+
+    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
+
+
+def forget_ourselves() -> None:
+    """A user's own `channel.py` or `main.py` must not meet ours: out of sys.modules and path."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if name.split(".")[0] in _OURS or (file and os.path.dirname(file) == here):
+            del sys.modules[name]
+    # The standard library; `site` adds the rest.
+    sys.path[:] = [path for path in sys.path if path.startswith(sys.base_prefix) and path != here]
+    sys.path_importer_cache.pop(here, None)
+
+
+def _find_packages() -> None:
+    """The usual path: what `site` adds. The working directory comes when all is imported."""
+    import site
+
+    site.main()

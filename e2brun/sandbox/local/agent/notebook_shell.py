@@ -1,0 +1,223 @@
+"""IPython's shell without a terminal: results, displays and errors go to whoever listens.
+
+Made before anyone listens (`new_shell`, in a process that others are forked from), connected
+later (`Outlets`). No history file, no profile directory, no thread, no colours. Its classes are
+made at run time: e2brun itself is not installed with IPython.
+"""
+
+# ruff: noqa: TID252 - inside the sandbox this package has another name
+from __future__ import annotations
+
+import builtins
+import os
+import sys
+
+from .cell import NEED_LOOP, START_LOOP
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    Bundle = Mapping[str, Any]
+
+_WORD = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
+
+
+class Outlets:
+    """Where a shell's output goes; nowhere, until a session sets them."""
+
+    def __init__(self) -> None:
+        self.result: Callable[[Bundle, bool], None] = lambda _bundle, _main: None
+        self.enrich: Callable[[object, dict[str, Any]], None] = lambda _value, _bundle: None
+        self.error: Callable[[type[BaseException], BaseException, str], None] = (
+            lambda _kind, _error, _traceback: None
+        )
+        self.on_loop: Callable[[Any], Any] = lambda coroutine: coroutine.close()
+
+
+def new_shell() -> Any:
+    """A shell with its `outlets`, warm: what a first cell and a first error need is imported.
+
+    Raises ImportError where there is no IPython.
+    """
+    base = _module("IPython.core.interactiveshell").InteractiveShell
+    hook = _module("IPython.core.displayhook").DisplayHook
+    publisher = _module("IPython.core.displaypub").DisplayPublisher
+    config: Any = _module("traitlets.config").Config()
+    config.HistoryManager.enabled = False
+    config.HistoryManager.hist_file = ":memory:"
+    config.InteractiveShell.colors = "nocolor"
+    config.PlainTextFormatter.max_seq_length = 0  # E2B cuts no list short
+    kind = _derived(base, "Shell", {**_QUIET_START, **_BEHAVIOUR, "outlets": Outlets()})
+    shell = kind.instance(
+        config=config,
+        displayhook_class=_derived(hook, "Hook", _HOOK),
+        display_pub_class=_derived(publisher, "Publisher", _PUBLISHER),
+    )
+    _extend_formatter(shell)
+    _warm_up(shell)
+    return shell
+
+
+def _module(name: str) -> Any:
+    return __import__(name, fromlist=["*"])
+
+
+def _derived(base: Any, name: str, namespace: dict[str, Any]) -> Any:
+    return type(base)(name, (base,), {"__module__": __name__, **namespace})
+
+
+def _nothing(_self: object, *_arguments: object, **_options: object) -> None:
+    """Not here."""
+
+
+def _system(self: Any, command: str) -> None:
+    """`!command`: its output goes where the context's own goes, as it comes."""
+    import subprocess
+
+    sys.stdout.flush()
+    sys.stderr.flush()
+    shell = os.environ.get("SHELL") or "/bin/sh"
+    line = self.var_expand(command, depth=1)
+    self.user_ns["_exit_code"] = subprocess.run([shell, "-c", line], check=False).returncode
+
+
+def _ask_exit(_self: object) -> None:
+    raise SystemExit
+
+
+def _enable_matplotlib(_self: object, gui: object = None) -> tuple[str, str]:
+    """`%matplotlib inline`: figures are shown at the end of each cell anyway."""
+    return "inline", "inline"
+
+
+def _enable_pylab(self: Any, *_arguments: object, **_options: object) -> Any:
+    """`%pylab`: the names, without a window."""
+    exec("import numpy as np\nimport matplotlib.pyplot as plt", self.user_ns)  # noqa: S102
+    return "inline", "inline", ()
+
+
+def _should_run_async(
+    self: Any, raw_cell: str, *, transformed_cell: Any = None, preprocessing_exc_tuple: Any = None
+) -> bool:
+    """Awaits, or schedules something on the loop that a notebook always has running."""
+    if preprocessing_exc_tuple is not None or not self.autoawait:
+        return False
+    text = raw_cell if transformed_cell is None else transformed_cell
+    if _mentions(text, NEED_LOOP):
+        return True
+    if "await" not in text and "async" not in text:
+        return False
+    return bool(sys.modules["IPython.core.async_helpers"]._should_be_async(text))
+
+
+def _mentions(source: str, names: frozenset[str]) -> bool:
+    if not any(name in source for name in names):
+        return False
+    words = set("".join(c if c in _WORD else " " for c in source).split())
+    return not names.isdisjoint(words) and START_LOOP.isdisjoint(words)
+
+
+def _show_traceback(self: Any, exc_tuple: Any = None, *arguments: Any, **options: Any) -> None:
+    """IPython's own prints a group of exceptions instead of showing it."""
+    error: Any = (exc_tuple or sys.exc_info())[1]
+    if _holds_group(error):
+        self.outlets.error(type(error), error, "")
+    else:
+        base = sys.modules["IPython.core.interactiveshell"].InteractiveShell
+        base.showtraceback(self, exc_tuple, *arguments, **options)
+
+
+def _holds_group(error: BaseException | None) -> bool:
+    group: Any = getattr(builtins, "BaseExceptionGroup", ())
+    for _ in range(100):
+        if error is None or isinstance(error, group):
+            break
+        error = error.__context__
+    return isinstance(error, group)
+
+
+def _tell_error(self: Any, kind: Any, error: Any, lines: list[str]) -> None:
+    """What a terminal would print."""
+    self.outlets.error(kind, error, "\n".join(lines))
+
+
+def _quiet(self: Any) -> bool:
+    """Whether a `;` ends the cell; most cells have none, and need not be tokenized."""
+    try:
+        cell = self.shell.history_manager.input_hist_parsed[-1]
+    except IndexError:
+        return False
+    return ";" in cell and bool(self.semicolon_at_end_of_expression(cell))
+
+
+def _main_result(self: Any, bundle: Bundle, _metadata: object = None) -> None:
+    """The value of the cell's last expression."""
+    self.shell.outlets.result(bundle, True)
+
+
+def _finish(self: Any) -> None:
+    """Nothing more is printed."""
+    self._is_active = False
+
+
+def _publish(self: Any, data: Bundle, *_arguments: object, **_options: object) -> None:
+    """One display; an update of an earlier one is one more."""
+    self.shell.outlets.result(data, False)
+
+
+# What a shell does at its start that would write files or look at a user's environment.
+_QUIET_START = dict.fromkeys(
+    ("init_ipython_dir", "init_profile_dir", "init_virtualenv", "init_logstart"), _nothing
+)
+_BEHAVIOUR: dict[str, Any] = {
+    "atexit_operations": _nothing,
+    "system": _system,
+    "system_piped": _system,
+    "system_raw": _system,
+    "ask_exit": _ask_exit,
+    "enable_gui": _nothing,
+    "enable_matplotlib": _enable_matplotlib,
+    "enable_pylab": _enable_pylab,
+    "should_run_async": _should_run_async,
+    "showtraceback": _show_traceback,
+    "_showtraceback": _tell_error,
+    "loop_runner": property(lambda self: self.outlets.on_loop, _nothing),
+}
+_HOOK = {
+    "quiet": _quiet,
+    "write_format_data": _main_result,
+    "write_output_prompt": _nothing,
+    "log_output": _nothing,
+    "finish_displayhook": _finish,
+}
+_PUBLISHER = {"publish": _publish, "clear_output": _nothing}
+
+
+def _extend_formatter(shell: Any) -> None:
+    formatter, outlets = shell.display_formatter, shell.outlets
+    plain: Callable[..., tuple[dict[str, Any], Any]] = formatter.format
+
+    def format_with_data(
+        value: object, include: Any = None, exclude: Any = None
+    ) -> tuple[dict[str, Any], Any]:
+        """IPython's formats, and those that E2B adds for frames, figures and containers."""
+        bundle, metadata = plain(value, include=include, exclude=exclude)
+        if bundle and include is None and exclude is None:
+            outlets.enrich(value, bundle)
+        return bundle, metadata
+
+    object.__setattr__(formatter, "format", format_with_data)
+
+
+def _warm_up(shell: Any) -> None:
+    shell.run_cell("1+1", silent=True)
+    shell.display_formatter.format(1)
+    try:
+        exec(compile("1/0", "<warm>", "exec"), {})  # noqa: S102
+    except ZeroDivisionError as error:
+        shell.InteractiveTB.structured_traceback(type(error), error, error.__traceback__)
+    import warnings
+
+    warnings.filterwarnings("ignore", message="To exit: use 'exit'")  # there is no way out

@@ -1,0 +1,285 @@
+"""The service's ASGI application: who may ask, which plane answers, and in what shape it fails.
+
+One origin carries two planes: requests that name a sandbox, by headers or by host name, go into
+that sandbox; all others are for the control plane.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from e2brun.errors import SandboxError
+from e2brun.server import gate
+from e2brun.server.http import ApiError, Gone, Receive, Request, Response, Scope, Send, Stream
+from e2brun.server.records import Record, State, not_found
+from e2brun.server.signed import signer
+
+if TYPE_CHECKING:
+    from e2brun.server.registry import Registry
+    from e2brun.server.service import ServiceOptions
+
+log = logging.getLogger("e2brun.server")
+
+ENVD_PORT, INTERPRETER_PORT = 49983, 49999
+_GLANCE = 0.2  # seconds between looks whether a request has been read to its end
+
+
+Plane = Callable[[Request, Record], Awaitable[Response | Stream]]
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """One request that was answered, or cut off (status 0)."""
+
+    method: str
+    path: str  # without the query, which may hold a signature
+    status: int
+    seconds: float
+    sandbox_id: str  # "" for the control plane
+    port: int  # of the sandbox; 0 for the control plane
+
+
+@dataclass(slots=True)
+class _Exchange:
+    """One request and how far its answer got."""
+
+    request: Request
+    send: Send
+    client: tuple[str, int]
+    record: Record | None = None
+    sandbox_id: str = ""
+    port: int = 0
+    status: int = 0
+    complete: bool = False
+
+
+class App:
+    """Answers requests.
+
+    `planes` are the ports of a sandbox that the service itself answers on; the others reach the
+    program that listens inside. `on_access` is told of each request. `reset` is to cut a client's
+    connection off with a TCP reset; without it the server closes it before the answer's end.
+    """
+
+    def __init__(self, registry: Registry, options: ServiceOptions) -> None:
+        self._registry, self._options = registry, options
+        self._key = options.key.encode()
+        self.planes: dict[int, Plane] = {ENVD_PORT: _envd, INTERPRETER_PORT: _interpreter}
+        self.on_access: Callable[[Access], None] = lambda _: None
+        self.reset: Callable[[tuple[str, int]], None] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] != "http":  # no plane speaks WebSocket itself
+            if scope["type"] == "websocket":
+                await send({"type": "websocket.close", "code": 1008})
+            return
+        request = Request(scope, receive)
+        exchange = _Exchange(request, send, request.client)
+        began = time.perf_counter()
+        try:
+            await self._answer(exchange)
+        finally:
+            path = request.raw_path.partition("?")[0]
+            seconds = time.perf_counter() - began
+            self.on_access(
+                Access(
+                    request.method,
+                    path,
+                    exchange.status if exchange.complete else 0,
+                    seconds,
+                    exchange.sandbox_id,
+                    exchange.port,
+                )
+            )
+
+    async def _answer(self, exchange: _Exchange) -> None:
+        """Answer, whatever happens: an error before the answer has begun is an answer."""
+        task = asyncio.current_task()
+        try:
+            await self._deliver(exchange, await self._handle(exchange))
+        except Gone:
+            return
+        except asyncio.CancelledError:
+            record = exchange.record
+            if task is None or record is None or not record.leave(task):
+                raise
+            task.uncancel()
+            await self._fail(exchange, not_found(record.id))
+        except ApiError as error:
+            await self._fail(exchange, error)
+        except SandboxError as error:
+            await self._fail(exchange, self._lost(exchange, error))
+        except Exception:
+            log.exception("%s %s failed", exchange.request.method, exchange.request.raw_path)
+            await self._fail(exchange, ApiError(500, "the service failed; its log says why"))
+        finally:
+            if exchange.record is not None and task is not None:
+                exchange.record.leave(task)
+
+    def _lost(self, exchange: _Exchange, error: SandboxError) -> ApiError:
+        record = exchange.record
+        if record is not None and (record.state is not State.RUNNING or record.running is None):
+            return not_found(record.id)
+        return ApiError(502, str(error), more={"sandboxId": exchange.sandbox_id})
+
+    async def _handle(self, exchange: _Exchange) -> Response | Stream:
+        request = exchange.request
+        gate.check_origin(request)
+        target = gate.target(request)
+        if target is None:
+            gate.check_host(request, self._options)
+            if request.raw_path == "/files":
+                return await self._signed_url(exchange)
+            self._check_key(request)
+            from e2brun.server.control import routes
+
+            return await routes.handle(request, self._registry)
+        if not target.by_name:
+            gate.check_host(request, self._options)
+        exchange.sandbox_id, exchange.port = target.sandbox_id, target.port
+        return await self._into(exchange, self._registry.find(target.sandbox_id))
+
+    async def _signed_url(self, exchange: _Exchange) -> Response | Stream:
+        """A URL that can be fetched by anybody, so no header says which sandbox is meant."""
+        query = exchange.request.query
+        if "signature" not in query:
+            raise ApiError(401, "missing signature query parameter")
+        record = signer(self._registry.records.values(), exchange.request.method, query)
+        if record is None:
+            raise ApiError(401, "invalid signature")
+        exchange.sandbox_id, exchange.port = record.id, ENVD_PORT
+        return await self._into(exchange, record)
+
+    async def _into(self, exchange: _Exchange, record: Record | None) -> Response | Stream:
+        """Traffic of one sandbox."""
+        request, port = exchange.request, exchange.port
+        if record is None:
+            raise not_found(exchange.sandbox_id)
+        if port != ENVD_PORT:
+            gate.check_traffic_token(request, record)
+        if record.state is State.PAUSED and record.lifecycle.auto_resume:
+            from e2brun.server.control import lifecycle
+
+            await lifecycle.resume(self._registry, record, record.timeout)
+        if record.state is not State.RUNNING or record.running is None:
+            raise not_found(record.id)
+        task = asyncio.current_task()
+        if task is not None:
+            exchange.record = record
+            record.join(task)
+        plane = self.planes.get(port)
+        if plane is not None:
+            return await plane(request, record)
+        from e2brun.server import proxy
+
+        return await proxy.handle(request, record, port)
+
+    def _check_key(self, request: Request) -> None:
+        given = request.headers.get("x-api-key", "").encode("latin-1", "replace")
+        if not hmac.compare_digest(given, self._key):
+            raise ApiError(
+                401, "the API key is missing or wrong: set E2B_API_KEY to this service's"
+            )
+
+    async def _deliver(self, exchange: _Exchange, answer: Response | Stream) -> None:
+        if isinstance(answer, Stream):
+            await self._stream(exchange, answer)
+        else:
+            await _send_whole(exchange, answer)
+
+    async def _stream(self, exchange: _Exchange, answer: Stream) -> None:
+        """Send the pieces as they come, and close their source at once when the client goes."""
+        pump = asyncio.ensure_future(_pump(exchange, answer))
+        watch = asyncio.ensure_future(_hung_up(exchange.request))
+        record = exchange.record
+        if record is not None:  # or the pump could still send what looks like a clean end
+            record.join(pump)
+        try:
+            await asyncio.wait((pump, watch), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (watch, pump):
+                if not task.done():
+                    task.cancel()
+            # The pump closes its source as it ends; the sandbox's part must know by then.
+            await asyncio.gather(watch, pump, return_exceptions=True)
+            if record is not None:
+                record.leave(pump)
+        if not pump.cancelled() and (error := pump.exception()) is not None:
+            raise error
+        if not exchange.complete:
+            raise Gone
+
+    async def _fail(self, exchange: _Exchange, error: ApiError) -> None:
+        """Send the error, or break the connection where an answer has begun: a clean end would
+        look like one."""
+        if exchange.complete:  # only we had not noticed yet; the connection may serve another
+            return
+        if exchange.status == 0:
+            with suppress(Gone):
+                await _send_whole(exchange, error.response())
+            return
+        if self.reset is not None:
+            self.reset(exchange.client)
+            await asyncio.sleep(0)  # the server notices, and does not complain about us
+
+
+async def _envd(request: Request, record: Record) -> Response | Stream:
+    from e2brun.server.envd import routes
+
+    return await routes.handle(request, record)
+
+
+async def _interpreter(request: Request, record: Record) -> Response | Stream:
+    from e2brun.server.interpreter import routes
+
+    return await routes.handle(request, record)
+
+
+async def _send_whole(exchange: _Exchange, answer: Response) -> None:
+    headers: list[tuple[bytes, bytes]] = [
+        (name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers.items()
+    ]
+    if answer.status != 204 and not any(name == b"content-length" for name, _ in headers):
+        headers.append((b"content-length", b"%d" % len(answer.body)))
+    exchange.status = answer.status
+    start = {"type": "http.response.start", "status": answer.status, "headers": headers}
+    await exchange.send(start)
+    await exchange.send({"type": "http.response.body", "body": answer.body})
+    exchange.complete = True
+
+
+async def _pump(exchange: _Exchange, answer: Stream) -> None:
+    headers = [
+        (name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers.items()
+    ]
+    send, pieces = exchange.send, answer.body
+    try:
+        start: dict[str, Any] = {"type": "http.response.start", "status": answer.status}
+        await send({**start, "headers": headers})
+        exchange.status = answer.status
+        # Pushes the status line out before the first piece exists.
+        await send({"type": "http.response.body", "body": b"", "more_body": True})
+        async for piece in pieces:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+    finally:
+        close = getattr(pieces, "aclose", None)
+        if close is not None:
+            await close()
+    await send({"type": "http.response.body", "body": b""})
+    exchange.complete = True
+
+
+async def _hung_up(request: Request) -> None:
+    """Returns when the client has gone."""
+    # A body that is still being read belongs to its reader, who then learns it first.
+    while request.sends_body and not request.ended:  # noqa: ASYNC110  # its reader has no event
+        await asyncio.sleep(_GLANCE)
+    await request.disconnected()

@@ -1,0 +1,116 @@
+"""Making sandboxes, and finding them again by id."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from e2brun.server.control import catalog, network, objects
+from e2brun.server.control.fields import Fields
+from e2brun.server.http import ApiError, Request, Response, json_response
+from e2brun.server.records import Lifecycle, Origin
+from e2brun.server.registry import PERMANENT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from e2brun.server.registry import Registry
+
+_TIMEOUT, _OLD_TIMEOUT = 300, 15
+_UNSUPPORTED = {
+    "mcp": "MCP gateways are not available here",
+    "iam": "workload identities (iam) are not available here",
+    "volumeMounts": "volumes are not available here",
+}
+
+
+async def create(request: Request, registry: Registry) -> Response:
+    """POST /v2/sandboxes"""
+    return await _create(request, registry, _TIMEOUT)
+
+
+async def create_old(request: Request, registry: Registry) -> Response:
+    """POST /sandboxes, of older clients"""
+    return await _create(request, registry, _OLD_TIMEOUT)
+
+
+async def _create(request: Request, registry: Registry, default_timeout: int) -> Response:
+    body = await request.json()
+
+    async def work() -> Response:
+        fields = Fields(body)
+        for name, reason in _UNSUPPORTED.items():
+            if fields.raw(name):
+                raise ApiError(400, reason, headers=PERMANENT)
+        origin, tree = _origin(fields, registry)
+        seconds = fields.timeout(default_timeout)
+        record = await registry.create(origin, seconds, tree=tree)
+        return json_response(objects.created(record, registry.options), status=201)
+
+    key = request.headers.get("idempotency-key")
+    canonical = json.dumps(body, sort_keys=True).encode() if key is not None else b""
+    return await registry.idempotency.once(key, canonical, work)
+
+
+def _origin(fields: Fields, registry: Registry) -> tuple[Origin, Path | None]:
+    name = fields.text("templateID")
+    if not name:
+        raise ApiError(400, "templateID is required")
+    fields.flag("secure")  # every sandbox is: checked for its type only
+    environment, metadata = fields.environment(), fields.metadata()
+    internet, wanted = fields.flag("allow_internet_access"), fields.object("network")
+    kept = None if wanted is None else network.settings(wanted)
+    origin = Origin(
+        template_id=name,
+        alias=None,
+        base="",
+        metadata=metadata,
+        environment=environment,
+        lifecycle=_lifecycle(fields),
+        network=kept,
+        internet=internet,
+        connected=network.connected(internet, kept),
+    )
+    return _from_template(name, origin, registry)
+
+
+def _from_template(name: str, origin: Origin, registry: Registry) -> tuple[Origin, Path | None]:
+    snapshot = registry.snapshots.find(name)
+    if snapshot is not None:
+        source = snapshot.origin
+        made = replace(
+            origin,
+            template_id=snapshot.id,
+            base=source.base,
+            environment={**source.environment, **origin.environment},
+            requirements=source.requirements,
+        )
+        return made, snapshot.tree
+    template = catalog.find(name)
+    if template is None:
+        message = (
+            f"template {name[:100]!r} was not found: there are "
+            f"{', '.join(template.name for template in catalog.templates())} and your snapshots"
+        )
+        raise ApiError(404, message, headers=PERMANENT)
+    made = replace(
+        origin,
+        template_id=template.template_id,
+        alias=template.name,
+        base=template.name,
+        requirements=template.requirements,
+    )
+    return made, None
+
+
+def _lifecycle(fields: Fields) -> Lifecycle:
+    pause = bool(fields.flag("autoPause"))
+    keep_memory = fields.flag("autoPauseMemory") is not False
+    wanted: Any = fields.object("autoResume")
+    auto_resume = bool(wanted.flag("enabled")) if wanted is not None else False
+    if not keep_memory and not pause:
+        raise ApiError(400, "autoPauseMemory false needs autoPause")
+    if not keep_memory and auto_resume:
+        raise ApiError(400, "autoPauseMemory false cannot be combined with autoResume")
+    return Lifecycle(pause, keep_memory, auto_resume)

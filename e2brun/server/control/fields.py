@@ -1,0 +1,157 @@
+"""Reading what clients send, field by field: the wrong type, size or sign is their error 400."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, TypeGuard
+from urllib.parse import unquote, unquote_plus
+
+from e2brun.server.http import ApiError
+
+DAY = 86_400  # seconds: the longest that E2B lets a sandbox live, too
+_ENVIRONMENT_LIMIT = 96 * 1024  # bytes: it travels with every program that is started
+_METADATA_LIMIT = 64 * 1024
+_NUMBER = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
+
+
+class Fields:
+    """The fields of a JSON object; null counts as absent, unknown ones are ignored."""
+
+    def __init__(self, body: Mapping[str, Any]) -> None:
+        self._body = body
+
+    def __contains__(self, name: str) -> bool:
+        return self._body.get(name) is not None
+
+    def text(self, name: str, default: str = "") -> str:
+        """A string."""
+        value = self._body.get(name)
+        if value is None:
+            return default
+        if not isinstance(value, str):
+            raise bad(name, "a string")
+        return value
+
+    def flag(self, name: str) -> bool | None:
+        """A boolean; None when absent."""
+        value = self._body.get(name)
+        if value is None or isinstance(value, bool):
+            return value
+        raise bad(name, "true or false")
+
+    def integer(self, name: str, default: int, *, lowest: int, highest: int) -> int:
+        """A whole number within bounds."""
+        value = self._body.get(name)
+        if value is None:
+            return default
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise bad(name, "a whole number")
+        return _bounded(name, value, lowest, highest)
+
+    def timeout(self, default: int, *, lowest: int = 0) -> int:
+        """How many seconds a sandbox is to live."""
+        return self.integer("timeout", default, lowest=lowest, highest=DAY)
+
+    def object(self, name: str) -> Fields | None:
+        """An object; None when absent."""
+        value = self._body.get(name)
+        if value is None:
+            return None
+        if not is_object(value):
+            raise bad(name, "an object")
+        return Fields(value)
+
+    def items(self, name: str) -> list[Any] | None:
+        """A list of anything; None when absent."""
+        value = self._body.get(name)
+        if value is None or is_list(value):
+            return value
+        raise bad(name, "a list")
+
+    def raw(self, name: str) -> Any:
+        """Whatever is there."""
+        return self._body.get(name)
+
+    def names(self) -> list[str]:
+        """The names of all fields."""
+        return list(self._body)
+
+    def texts(self, name: str) -> list[str] | None:
+        """A list of strings; None when absent."""
+        value = self.items(name)
+        if value is not None and not all(isinstance(item, str) for item in value):
+            raise bad(name, "a list of strings")
+        return value
+
+    def environment(self) -> dict[str, str]:
+        """`envVars`: what execve(2) takes."""
+        found = self._pairs("envVars", _ENVIRONMENT_LIMIT)
+        for key, value in found.items():
+            if not key or "=" in key or "\0" in key or "\0" in value:
+                raise ApiError(400, f"envVars: {key!r} cannot be an environment variable")
+        return found
+
+    def metadata(self) -> dict[str, str]:
+        """`metadata`."""
+        return self._pairs("metadata", _METADATA_LIMIT)
+
+    def _pairs(self, name: str, limit: int) -> dict[str, str]:
+        value = self._body.get(name)
+        if value is None:
+            return {}
+        if not is_object(value) or not all(isinstance(v, str) for v in value.values()):
+            raise bad(name, "an object whose values are strings")
+        try:
+            size = sum(len(k.encode()) + len(v.encode()) for k, v in value.items())
+        except UnicodeEncodeError:
+            raise bad(name, "valid Unicode") from None
+        if size > limit:
+            raise ApiError(400, f"{name} is longer than {limit} bytes")
+        return value
+
+
+def is_object(value: object) -> TypeGuard[dict[str, Any]]:
+    """Whether it was a JSON object."""
+    return isinstance(value, dict)
+
+
+def is_list(value: object) -> TypeGuard[list[Any]]:
+    """Whether it was a JSON array."""
+    return isinstance(value, list)
+
+
+def bad(name: str, expected: str) -> ApiError:
+    """The error for a field or parameter of the wrong kind."""
+    return ApiError(400, f"{name} must be {expected}")
+
+
+def number(query: Mapping[str, str], name: str, *, lowest: int, highest: int) -> int | None:
+    """A whole number in the query; None when absent or empty."""
+    text = query.get(name, "")
+    if not text:
+        return None
+    if not _NUMBER.fullmatch(text):
+        raise bad(name, "a whole number")
+    return _bounded(name, int(text), lowest, highest)
+
+
+def metadata_filter(text: str) -> dict[str, str]:
+    """The `metadata` parameter of a list: quoted pairs in a form string, encoded once more."""
+    pairs: dict[str, str] = {}
+    for part in unquote_plus(text).split("&"):
+        if part:
+            key, _, value = part.partition("=")
+            pairs[unquote_plus(key)] = unquote_plus(value)
+    return pairs
+
+
+def segments(raw_path: str) -> tuple[str, ...]:
+    """The decoded segments of a path; an escaped slash is part of its segment."""
+    return tuple(unquote(part) for part in raw_path.partition("?")[0].lstrip("/").split("/"))
+
+
+def _bounded(name: str, value: int, lowest: int, highest: int) -> int:
+    if not lowest <= value <= highest:
+        raise bad(name, f"from {lowest} to {highest}")
+    return value

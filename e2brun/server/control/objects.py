@@ -1,0 +1,84 @@
+"""Sandboxes as the control plane's clients read them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from e2brun.sandbox.contract import MIB
+from e2brun.server.metering import CPU_COUNT
+from e2brun.server.records import Record, State
+
+if TYPE_CHECKING:
+    from e2brun.server.service import ServiceOptions
+
+CLIENT_ID = "e2brun"  # E2B: which of its machines
+ENVD_VERSION = "0.6.4"  # clients decide by it what they may ask for
+
+Wire = dict[str, Any]
+
+
+def timestamp(when: float) -> str:
+    """Unix time as RFC 3339."""
+    return datetime.fromtimestamp(when, UTC).isoformat(timespec="microseconds")
+
+
+def created(record: Record, options: ServiceOptions) -> Wire:
+    """The answer to create, connect and fork."""
+    wire: Wire = {
+        "templateID": record.origin.template_id,
+        "sandboxID": record.id,
+        "clientID": CLIENT_ID,
+        "envdVersion": ENVD_VERSION,
+        "envdAccessToken": record.envd_token,
+        "trafficAccessToken": record.traffic_token,
+        "domain": domain(options),
+    }
+    if record.origin.alias is not None:
+        wire["alias"] = record.origin.alias
+    return wire
+
+
+def listed(record: Record, options: ServiceOptions) -> Wire:
+    """One line of a list."""
+    wire: Wire = {
+        "templateID": record.origin.template_id,
+        "sandboxID": record.id,
+        "clientID": CLIENT_ID,
+        "startedAt": timestamp(record.started_at),
+        "endAt": timestamp(record.ends_at),
+        "cpuCount": CPU_COUNT,
+        "memoryMB": options.memory // MIB,
+        "diskSizeMB": options.disk // MIB,
+        "state": str(record.state),
+        "envdVersion": ENVD_VERSION,
+        "metadata": dict(record.origin.metadata),
+    }
+    if record.origin.alias is not None:
+        wire["alias"] = record.origin.alias
+    return wire
+
+
+def detailed(record: Record, options: ServiceOptions) -> Wire:
+    """All there is to say about one sandbox."""
+    lifecycle = record.lifecycle
+    wire = listed(record, options)
+    wire |= {
+        "envdAccessToken": record.envd_token,
+        "domain": domain(options),
+        "allowInternetAccess": record.internet,
+        "lifecycle": {
+            "onTimeout": "pause" if lifecycle.pause else "kill",
+            "autoResume": lifecycle.auto_resume,
+        },
+    }
+    if record.state is State.PAUSED:
+        wire["pauseMode"] = "full" if record.saved is None else "filesystem"
+    if record.network is not None:
+        wire["network"] = dict(record.network)
+    return wire
+
+
+def domain(options: ServiceOptions) -> str:
+    """What sandboxes' host names end in."""
+    return f"localhost:{options.port}" if options.port else "localhost"

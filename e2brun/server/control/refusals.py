@@ -1,0 +1,37 @@
+"""What E2B offers and this service does not: said once, so that no client tries again."""
+
+from __future__ import annotations
+
+from e2brun.server.http import ApiError
+from e2brun.server.registry import PERMANENT
+
+_BUILDS = (
+    "this service cannot build templates: there are base and code-interpreter-v1. Install what is "
+    "missing in a sandbox of one of them and take a snapshot: its id is a template id"
+)
+_REASONS = {
+    "volumes": "volumes are not available here: use snapshots, or upload the files",
+    "volumecontent": "volumes are not available here: use snapshots, or upload the files",
+    "secrets": "secrets are not available here: pass them as environment variables",
+    "templates": _BUILDS,
+    "access-tokens": "there are no users here: the API key is all that is needed",
+    "api-keys": "there is one API key here, and it was set when the service was started",
+    "nodes": "there are no nodes here: the service is one process",
+    "admin": "there is nothing to administer here",
+}
+
+
+def refuse(parts: tuple[str, ...]) -> ApiError:
+    """The error for a path that no function answers: with its reason, where there is one."""
+    if parts[0] in ("v2", "v3"):
+        parts = parts[1:]
+    reason = _REASONS.get(parts[0]) if parts else None
+    if reason is not None:
+        return ApiError(400, reason, headers=PERMANENT)
+    return ApiError(404, "there is no such endpoint", headers=PERMANENT)
+
+
+def wrong_method(allowed: list[str]) -> ApiError:
+    """The error for a path that is known, with other methods."""
+    headers = {**PERMANENT, "allow": ", ".join(sorted(allowed))}
+    return ApiError(405, f"this endpoint takes {', '.join(sorted(allowed))}", headers=headers)

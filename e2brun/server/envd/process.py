@@ -1,0 +1,276 @@
+"""E2B's process service (E2B_PROTOCOL 3.4 to 3.8)."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from typing import Any
+
+from e2brun.server import connect
+from e2brun.server.connect import Message, RpcError
+from e2brun.server.envd.channels import BrokenChannel
+from e2brun.server.envd.processes import Processes
+from e2brun.server.envd.running import KEEPALIVE, Order, Process
+from e2brun.server.envd.subscriptions import Event, Subscription
+from e2brun.server.http import ApiError, Request, Response, Stream
+from e2brun.server.live import USERS, LiveSandbox
+from e2brun.server.protojson import (
+    Fields,
+    blob,
+    boolean,
+    integer,
+    struct,
+    text,
+    text_map,
+    texts,
+    value,
+)  # fmt: skip
+from e2brun.server.records import Record
+
+_PREFIX = "/process.Process/"
+_KEEPALIVE_SECONDS = 90.0
+_SIGNALS = {
+    "SIGNAL_SIGKILL": signal.SIGKILL, "SIGNAL_SIGTERM": signal.SIGTERM, 9: signal.SIGKILL,
+    15: signal.SIGTERM,
+}  # fmt: skip
+_UNSPECIFIED_SIGNALS = (None, 0, "SIGNAL_UNSPECIFIED")
+_REAP_SECONDS = 1.0
+# The client is told of the deadline first and the program killed then; should the client not
+# read what it is told, the program dies all the same.
+_DEADLINE_GRACE = 2.0
+_SIZE_LIMIT = 0xFFFF
+
+
+async def handle(request: Request, record: Record) -> Response | Stream:
+    """Answer one call. Raises ApiError."""
+    method = request.raw_path[len(_PREFIX) :]
+    live = record.live
+    if method in _CALLS:
+        call = _CALLS[method]
+        return await connect.unary(request, lambda message: call(live, message))
+    if method == "SendInput":  # waits for a program that does not read
+
+        def send_input(message: Message) -> Awaitable[Message]:
+            return connect.unless_gone(request, _send_input(live, message))
+
+        return await connect.unary(request, send_input)
+    if method == "Start":
+        return await _start(request, record)
+    if method == "Connect":
+        return await connect.server_stream(request, lambda message: _follow(request, live, message))
+    if method == "StreamInput":
+        return await connect.client_stream(request, lambda messages: _stream_input(live, messages))
+    raise ApiError(404, f"method '{method[:64]}' not found")
+
+
+async def _start(request: Request, record: Record) -> Stream:
+    live = record.live
+    deadline = connect.deadline(request)
+    until = None if deadline is None else deadline + _DEADLINE_GRACE
+    processes = live.part(Processes)
+    started: list[Process] = []
+
+    def note_end(process: Process) -> None:
+        record.journal.note("Process ended", pid=str(process.pid), status=process.status)
+
+    async def events(message: Message) -> AsyncGenerator[Event]:
+        order = _order(live, message, connect.acting_user(request))
+        process = processes.prepare(order, note_end)
+        subscription = process.follow()
+        try:
+            await processes.start(process, until)
+            started.append(process)
+            record.journal.note("Process started", pid=str(process.pid), cmd=order.line)
+            async for event in _events(process, subscription, request):
+                yield event
+        finally:
+            process.forsake(subscription)
+            if deadline is not None and process in started:  # nobody is left to be told first
+                process.end_at(deadline, lambda: processes.kill(process))
+
+    def kill() -> None:
+        for process in started:
+            processes.kill(process)
+
+    return await connect.server_stream(request, events, after_deadline=kill)
+
+
+async def _follow(request: Request, live: LiveSandbox, message: Message) -> AsyncGenerator[Event]:
+    process = live.part(Processes).find_or_remember(*_selector(message))
+    subscription = process.follow()
+    try:
+        async for event in _events(process, subscription, request):
+            yield event
+    finally:
+        process.forsake(subscription)
+
+
+async def _events(
+    process: Process, subscription: Subscription, request: Request
+) -> AsyncGenerator[Event]:
+    """From the start event to the end, with a sign of life when nothing else happens."""
+    patience = _keepalive_seconds(request)
+    yield {"event": {"start": {"pid": process.pid}}}
+    while (event := await _next(subscription, patience)) is not None:
+        yield event
+
+
+async def _next(subscription: Subscription, patience: float) -> Event | None:
+    try:
+        return await subscription.next(patience)
+    except TimeoutError:
+        return KEEPALIVE
+
+
+def _keepalive_seconds(request: Request) -> float:
+    given = request.headers.get("keepalive-ping-interval", "").strip()
+    if given.isdigit() and len(given) < 10 and int(given) > 0:
+        return float(given)
+    return _KEEPALIVE_SECONDS
+
+
+def _order(live: LiveSandbox, message: Message, user: str) -> Order:
+    config = struct(message, "process") or {}
+    command = text(config, "cmd")
+    if not command:
+        raise RpcError("invalid_argument", "cmd is required")
+    environment = {**live.user_environment(user), **text_map(config, "envs")}
+    for name in environment:
+        if not name or "=" in name:
+            raise RpcError("invalid_argument", f"'{name[:64]}' is no name of a variable")
+    pty = struct(message, "pty")
+    return Order(
+        argv=[command, *texts(config, "args")],
+        cwd=_directory(text(config, "cwd"), USERS[user]),
+        environment=environment,
+        user=user,
+        config=_echo(config),
+        tag=text(message, "tag") or None,
+        stdin=boolean(message, "stdin", default=True),
+        size=None if pty is None else _size(pty),
+    )
+
+
+def _echo(config: Fields) -> dict[str, Any]:
+    echo: dict[str, Any] = {"cmd": text(config, "cmd")}
+    if arguments := texts(config, "args"):
+        echo["args"] = arguments
+    if environment := text_map(config, "envs"):
+        echo["envs"] = environment
+    if directory := text(config, "cwd"):
+        echo["cwd"] = directory
+    return echo
+
+
+def _directory(path: str, home: str) -> str:
+    if path == "~" or path.startswith("~/"):
+        path = home + path[1:]
+    elif not path.startswith("/"):
+        path = f"{home}/{path}" if path else home
+    return path
+
+
+def _size(pty: Fields) -> tuple[int, int]:
+    size = struct(pty, "size") or {}
+    columns, rows = integer(size, "cols"), integer(size, "rows")
+    if not (0 <= columns <= _SIZE_LIMIT and 0 <= rows <= _SIZE_LIMIT):
+        raise RpcError("invalid_argument", "the terminal's size is out of range")
+    return columns, rows
+
+
+def _selector(message: Fields) -> tuple[int, str]:
+    """(pid, tag) of the process that is meant; the one that is not given is 0 or ""."""
+    selector = struct(message, "process") or {}
+    pid, tag = integer(selector, "pid"), text(selector, "tag")
+    if not pid and not tag:
+        raise RpcError("invalid_argument", "a process is selected by pid or by tag")
+    return pid, tag
+
+
+async def _list(live: LiveSandbox, _message: Message) -> Message:
+    infos: list[dict[str, Any]] = []
+    for process in live.part(Processes).running():
+        info: dict[str, Any] = {"config": process.order.config, "pid": process.pid}
+        if process.order.tag is not None:
+            info["tag"] = process.order.tag
+        infos.append(info)
+    return {"processes": infos}
+
+
+async def _send_input(live: LiveSandbox, message: Message) -> Message:
+    await _write(live.part(Processes).find(*_selector(message)), message)
+    return {}
+
+
+async def _write(process: Process, message: Fields) -> None:
+    given = struct(message, "input") or {}
+    stdin, pty = blob(given, "stdin"), blob(given, "pty")
+    on_terminal = process.order.size is not None
+    if stdin is None and pty is None:
+        raise RpcError("unimplemented", "the input must be for stdin or pty")
+    if (pty is not None) != on_terminal:
+        kind = "a pty: send input to it" if on_terminal else "no pty: send input to stdin"
+        raise RpcError("internal", f"the process has {kind}")
+    if process.stdin is None or not process.stdin.open:
+        raise RpcError("internal", "stdin not enabled or closed")
+    try:
+        await process.stdin.write(stdin if pty is None else pty)  # type: ignore[arg-type]
+    except BrokenChannel as error:
+        raise RpcError("internal", f"error writing to the process: {error}") from None
+
+
+async def _stream_input(live: LiveSandbox, messages: AsyncIterator[Message]) -> Message:
+    process: Process | None = None
+    async for message in messages:
+        start, data = struct(message, "start"), struct(message, "data")
+        if start is not None:
+            process = live.part(Processes).find(*_selector(start))
+        elif data is not None:
+            if process is None:
+                raise RpcError("invalid_argument", "the first message must select a process")
+            await _write(process, data)
+    return {}
+
+
+async def _send_signal(live: LiveSandbox, message: Message) -> Message:
+    processes = live.part(Processes)
+    process = processes.find(*_selector(message))
+    wanted = value(message, "signal")
+    if not isinstance(wanted, str | int | None) or wanted in _UNSPECIFIED_SIGNALS:
+        raise RpcError("unimplemented", "a signal must be given")
+    if wanted not in _SIGNALS:
+        raise RpcError("unimplemented", f"signal {str(wanted)[:32]} is not supported")
+    number = _SIGNALS[wanted]
+    processes.send_signal(process, number)
+    if number == signal.SIGKILL:  # gone when we answer: clients ask `kill -0` next
+        await process.reaped(_REAP_SECONDS)
+    return {}
+
+
+async def _close_stdin(live: LiveSandbox, message: Message) -> Message:
+    process = live.part(Processes).find(*_selector(message))
+    if process.order.size is not None:
+        raise RpcError("unknown", "a pty has no stdin to close: send Ctrl+D (0x04) to it")
+    process.close_input()
+    return {}
+
+
+async def _update(live: LiveSandbox, message: Message) -> Message:
+    process = live.part(Processes).find(*_selector(message))
+    pty = struct(message, "pty")
+    if pty is not None:
+        if process.order.size is None:
+            raise RpcError("internal", "the process has no pty")
+        try:
+            process.resize(*_size(pty))
+        except OSError as error:
+            raise RpcError("internal", f"the pty cannot be resized: {error.strerror}") from None
+    return {}
+
+
+_CALLS: dict[str, Callable[[LiveSandbox, Message], Awaitable[Message]]] = {
+    "List": _list,
+    "SendSignal": _send_signal,
+    "CloseStdin": _close_stdin,
+    "Update": _update,
+}

@@ -1,0 +1,210 @@
+"""The programs of one sandbox that clients started: those that run, and for a while those that
+ended."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import marshal
+import os
+import signal
+import socket
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from typing import Any
+
+from e2brun.errors import SandboxLost
+from e2brun.sandbox.local.control import INLINE_LIMIT, Report, Started
+from e2brun.server.connect import RpcError
+from e2brun.server.envd.channels import input_pipe, output_pipe, received_terminal
+from e2brun.server.envd.running import Order, Process
+from e2brun.server.link import Refused
+from e2brun.server.live import LiveSandbox
+
+_REMEMBERED_SECONDS = 30.0
+_REMEMBERED = 1000
+_PROGRAM_LIMIT = 16 * 1024 * 1024  # of arguments and environment; the kernel takes less
+
+
+class Processes:
+    """A part of a LiveSandbox."""
+
+    def __init__(self, live: LiveSandbox) -> None:
+        self._live = live
+        self._running: dict[int, Process] = {}
+        self._ended: dict[int, Process] = {}
+        self._starting: set[asyncio.Task[None]] = set()
+
+    def close(self) -> None:
+        """The sandbox is gone."""
+        for process in [*self._running.values(), *self._ended.values()]:
+            process.lose()
+        self._running.clear()
+        self._ended.clear()
+
+    def prepare(self, order: Order, on_over: Callable[[Process], object]) -> Process:
+        """A program that is not started yet, so that who follows it misses nothing."""
+
+        def over() -> None:
+            self._move(process)
+            on_over(process)
+
+        process = Process(order, over)
+        return process
+
+    async def start(self, process: Process, until: float | None = None) -> None:
+        """Start it; a caller that goes away meanwhile does not keep it from starting. It is
+        killed at `until` on the loop's clock.
+
+        Raises RpcError invalid_argument when it cannot be started.
+        """
+        task = asyncio.ensure_future(self._start(process, until))
+        self._starting.add(task)
+        task.add_done_callback(self._started)
+        await asyncio.shield(task)
+
+    def _started(self, task: asyncio.Task[None]) -> None:
+        self._starting.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever waited for it may have gone
+
+    def running(self) -> list[Process]:
+        """Those that have not ended."""
+        return list(self._running.values())
+
+    def find(self, pid: int, tag: str) -> Process:
+        """A running one. Raises RpcError not_found."""
+        if pid:
+            if pid in self._running:
+                return self._running[pid]
+            raise RpcError("not_found", f"process with pid {pid} not found")
+        for process in self._running.values():
+            if tag and process.order.tag == tag:
+                return process
+        raise RpcError("not_found", f"process with tag {tag} not found")
+
+    def find_or_remember(self, pid: int, tag: str) -> Process:
+        """A running one, or one that ended lately. Raises RpcError not_found."""
+        try:
+            return self.find(pid, tag)
+        except RpcError:
+            for process in reversed(self._ended.values()):
+                if (pid and process.pid == pid) or (tag and process.order.tag == tag):
+                    return process
+            raise
+
+    def send_signal(self, process: Process, number: int) -> None:
+        """Send a signal, if it is still there."""
+        if not process.over.is_set():
+            with suppress(SandboxLost):
+                self._live.link.request("signal", run=process.number, signal=int(number))
+            process.signalled()
+
+    def kill(self, process: Process) -> None:
+        """End it."""
+        self.send_signal(process, signal.SIGKILL)
+
+    async def _start(self, process: Process, until: float | None) -> None:
+        with ExitStack() as stack:
+            if process.order.size is None:
+                await self._start_piped(process, stack)
+            else:
+                await self._start_on_terminal(process, stack)
+        if until is not None:
+            process.end_at(until, lambda: self.kill(process))
+
+    async def _start_piped(self, process: Process, theirs: ExitStack) -> None:
+        with ExitStack() as ours:
+            stdout, stdout_inside = output_pipe()
+            stderr, stderr_inside = output_pipe()
+            stdin, stdin_inside = input_pipe() if process.order.stdin else (None, _null())
+            for descriptor in (stdout, stderr, *(() if stdin is None else (stdin,))):
+                ours.callback(os.close, descriptor)
+            inside = (stdin_inside, stdout_inside, stderr_inside)
+            for descriptor in inside:
+                theirs.callback(os.close, descriptor)
+            started = await self._ask(process, inside)
+            self._register(process, started)
+            ours.pop_all()
+        process.run(started, {"stdout": stdout, "stderr": stderr}, stdin, -1)
+
+    async def _start_on_terminal(self, process: Process, theirs: ExitStack) -> None:
+        channel, far_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        theirs.enter_context(channel)
+        theirs.enter_context(far_end)
+        started = await self._ask(process, (far_end.fileno(),))
+        with ExitStack() as ours:
+            master = received_terminal(channel)
+            ours.callback(os.close, master)
+            self._register(process, started)
+            ours.pop_all()
+        # One descriptor each for who reads, who writes and who resizes.
+        process.run(started, {"pty": master}, os.dup(master), os.dup(master))
+
+    async def _ask(self, process: Process, descriptors: tuple[int, ...]) -> Started:
+        order = process.order
+        program = marshal.dumps((order.argv, order.environment))
+        if len(program) > _PROGRAM_LIMIT:
+            raise RpcError("invalid_argument", "arguments and environment are too long")
+        request: dict[str, Any] = {"cwd": order.cwd, "user": order.user, "size": order.size}
+        with ExitStack() as stack:
+            if len(program) > INLINE_LIMIT:
+                descriptors = (*descriptors, _in_memory(program))
+                stack.callback(os.close, descriptors[-1])
+                program = b""
+            try:
+                report: Report = await self._live.link.ask(
+                    "start", descriptors, on_exit=process.exit, program=program, **request
+                )
+            except Refused as refusal:
+                raise _refused(order, refusal) from None
+            except ValueError:
+                raise RpcError("invalid_argument", "cwd is too long") from None
+        if not isinstance(report, Started):
+            raise SandboxLost("the sandbox's agent sent a malformed report")
+        return report
+
+    def _register(self, process: Process, started: Started) -> None:
+        if self._live.gone.is_set():
+            raise SandboxLost("the sandbox went away")
+        self._ended.pop(started.pid, None)
+        self._running[started.pid] = process
+
+    def _move(self, process: Process) -> None:
+        """It is over: no longer listed, but known for a while."""
+        if self._running.get(process.pid) is process:
+            del self._running[process.pid]
+        self._ended[process.pid] = process
+        while len(self._ended) > _REMEMBERED:
+            del self._ended[next(iter(self._ended))]
+        loop = asyncio.get_running_loop()
+        loop.call_later(_REMEMBERED_SECONDS, self._forget, process)
+
+    def _forget(self, process: Process) -> None:
+        if self._ended.get(process.pid) is process:
+            del self._ended[process.pid]
+
+
+def _null() -> int:
+    return os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def _in_memory(content: bytes) -> int:
+    descriptor = os.memfd_create("program")
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
+
+
+def _refused(order: Order, refusal: Refused) -> RpcError:
+    step, _, text = refusal.text.partition(": ")
+    if step == "cwd" and refusal.errno in (errno.ENOENT, errno.ENOTDIR):
+        return RpcError("invalid_argument", f"cwd '{order.cwd}' does not exist")
+    if step == "cwd":
+        return RpcError("invalid_argument", f"cwd '{order.cwd}': {text}")
+    reason = text or step
+    if refusal.errno == errno.EAGAIN:
+        reason = "the sandbox's limit of processes is reached"
+    return RpcError("invalid_argument", f"error starting process '{order.argv[0]}': {reason}")

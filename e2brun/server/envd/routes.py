@@ -1,0 +1,69 @@
+"""Port 49983 of a sandbox: who may ask (E2B_PROTOCOL 3.1), the small endpoints, and where the
+services are."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Awaitable, Callable
+
+from e2brun.server.http import ApiError, Request, Response, Stream, json_response
+from e2brun.server.records import Record
+
+_PROCESS, _FILESYSTEM = "/process.Process/", "/filesystem.Filesystem/"
+_FILES = "/files"
+_Endpoint = Callable[[Request, Record], Awaitable[Response | Stream]]
+
+
+async def handle(request: Request, record: Record) -> Response | Stream:
+    """Answer one request. Raises ApiError."""
+    path = request.raw_path
+    if path == "/health":
+        _only_get(request)
+        return Response(204, headers={"cache-control": "no-store"})
+    if path == _FILES:  # a signature will do there instead of the token
+        from e2brun.server.envd import files
+
+        return await files.handle(request, record)
+    _check_token(request, record)
+    return await _endpoint(path)(request, record)
+
+
+def _endpoint(path: str) -> _Endpoint:
+    if path.startswith(_PROCESS):
+        from e2brun.server.envd import process
+
+        return process.handle
+    if path.startswith(_FILESYSTEM):
+        from e2brun.server.envd import filesystem
+
+        return filesystem.handle
+    if path in _SMALL:
+        return _SMALL[path]
+    # E2B's orchestrator has paths of its own here (/init, /freeze, ...): not for the outside.
+    raise ApiError(404, f"path '{path[:256]}' not found")
+
+
+def _check_token(request: Request, record: Record) -> None:
+    given = request.headers.get("x-access-token", "")
+    if not hmac.compare_digest(given.encode("latin-1"), record.envd_token.encode()):
+        raise ApiError(401, "unauthorized access, please provide a valid access token")
+
+
+async def _envs(request: Request, record: Record) -> Response:
+    _only_get(request)
+    return json_response(record.live.environment)
+
+
+async def _metrics(request: Request, record: Record) -> Response:
+    _only_get(request)
+    from e2brun.server.envd.metrics import measured
+
+    return json_response(measured(record))
+
+
+def _only_get(request: Request) -> None:
+    if request.method not in ("GET", "HEAD"):
+        raise ApiError(405, "method not allowed", headers={"allow": "GET"})
+
+
+_SMALL: dict[str, _Endpoint] = {"/envs": _envs, "/metrics": _metrics}

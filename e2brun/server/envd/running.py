@@ -1,0 +1,195 @@
+"""One program in a sandbox, and those who follow it."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import fcntl
+import os
+import struct
+import termios
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from e2brun.sandbox.local.control import Exited, Started
+from e2brun.server.envd.channels import Reader, Writer
+from e2brun.server.envd.subscriptions import Event, Subscription
+
+_LINE_LIMIT = 500  # characters of a command in the sandbox's log
+KEEPALIVE: Event = {"event": {"keepalive": {}}}
+_SIGNAL_NAMES = {
+    1: "hangup", 2: "interrupt", 3: "quit", 4: "illegal instruction",
+    5: "trace/breakpoint trap", 6: "aborted", 7: "bus error", 8: "floating point exception",
+    9: "killed", 10: "user defined signal 1", 11: "segmentation fault",
+    12: "user defined signal 2", 13: "broken pipe", 14: "alarm clock", 15: "terminated",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a client asked for."""
+
+    argv: list[str]
+    cwd: str
+    environment: dict[str, str]  # the whole of it
+    user: str
+    config: dict[str, Any]  # as sent, for List
+    tag: str | None
+    stdin: bool
+    size: tuple[int, int] | None  # columns, rows of its terminal; None: pipes
+
+    @property
+    def line(self) -> str:
+        """The command on one short line."""
+        return " ".join(self.argv)[:_LINE_LIMIT]
+
+
+class Process:
+    """Reads what a program says, for all who follow it; over when it has ended and all it said
+    has been read. A child of it that holds its output open keeps it running."""
+
+    def __init__(self, order: Order, on_over: Callable[[], None]) -> None:
+        self.order, self._on_over = order, on_over
+        self.pid, self.number = 0, 0
+        self.stdin: Writer | None = None
+        self.terminal = -1
+        self.over = asyncio.Event()
+        self.status = ""  # how it ended
+        self._last: Event | None = None
+        self._readers: list[Reader] = []
+        self._followers: list[Subscription] = []
+        self._exited: Exited | None = None
+        self._reaped = asyncio.Event()
+        self._signalled = False
+        self._alarm: asyncio.TimerHandle | None = None
+
+    def run(
+        self, started: Started, outputs: dict[str, int], stdin: int | None, terminal: int
+    ) -> None:
+        """It has started; our ends of its pipes, or of its terminal, are given into our keep."""
+        self.pid, self.number = started.pid, started.number
+        self.terminal = terminal
+        if stdin is not None:
+            self.stdin = Writer(stdin)
+        for name, descriptor in outputs.items():
+            reader = Reader(descriptor, partial(self._said, name), self._check_over)
+            self._readers.append(reader)
+
+    def exit(self, exited: Exited) -> None:
+        """It has ended, as the agent reports."""
+        self._exited = exited
+        self._reaped.set()
+        self._check_over()
+
+    def follow(self) -> Subscription:
+        """All its events from now on."""
+        subscription = Subscription(self._resume)
+        if self._last is not None:
+            subscription.put(self._last)
+            subscription.end()
+        else:
+            self._followers.append(subscription)
+        return subscription
+
+    def forsake(self, subscription: Subscription) -> None:
+        """Its client has gone; the program goes on."""
+        if subscription in self._followers:
+            self._followers.remove(subscription)
+            self._resume()
+
+    def signalled(self) -> None:
+        """The client wants its end: what its children still say is not waited for."""
+        self._signalled = True
+        self._check_over()
+
+    async def reaped(self, seconds: float) -> None:
+        """Wait so long for its end."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._reaped.wait()
+        except TimeoutError:
+            return
+
+    def end_at(self, when: float, kill: Callable[[], object]) -> None:
+        """Call `kill` at a time of the loop's clock, unless it is over by then; only once."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+        if not self.over.is_set():
+            self._alarm = asyncio.get_running_loop().call_at(when, kill)
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Give its terminal another size."""
+        fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def close_input(self) -> None:
+        """It reads an end of file next."""
+        if self.stdin is not None:
+            self.stdin.close()
+
+    def lose(self) -> None:
+        """The sandbox is gone."""
+        self._let_go()
+        for reader in self._readers:
+            reader.close()
+        self.over.set()
+        self._reaped.set()
+        followers, self._followers = self._followers, []
+        for follower in followers:
+            follower.lose()
+
+    def _said(self, name: str, data: bytes) -> None:
+        if not self._followers:
+            return  # read all the same, or the program would stop
+        encoded = base64.b64encode(data).decode("ascii")
+        event: Event = {"event": {"data": {name: encoded}}}
+        for follower in self._followers:
+            follower.put(event, len(encoded))
+        if any(follower.full for follower in self._followers):
+            for reader in self._readers:
+                reader.pause()
+
+    def _resume(self) -> None:
+        if not any(follower.full for follower in self._followers):
+            for reader in self._readers:
+                reader.resume()
+
+    def _check_over(self) -> None:
+        self._readers = [reader for reader in self._readers if reader.open]
+        if self._exited is None or self.pid == 0 or self.over.is_set():
+            return
+        if self._readers and not self._signalled:
+            return
+        self.over.set()  # first: draining ends in here again
+        for reader in list(self._readers):
+            reader.drain()
+            reader.close()  # children that say more find nobody there
+        ending = _ending(self._exited)
+        self.status = str(ending["status"])
+        self._last = {"event": {"end": ending}}
+        followers, self._followers = self._followers, []
+        for follower in followers:
+            follower.put(self._last)
+            follower.end()
+        self._let_go()
+        self._on_over()
+
+    def _let_go(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        if self.stdin is not None:
+            self.stdin.close()
+        if self.terminal >= 0:
+            os.close(self.terminal)
+            self.terminal = -1
+
+
+def _ending(exited: Exited) -> dict[str, Any]:
+    if exited.signal:
+        name = _SIGNAL_NAMES.get(exited.signal, f"signal {exited.signal}")
+        status = f"signal: {name}"
+        return {"exitCode": -1, "exited": False, "status": status, "error": status}
+    status = f"exit status {exited.code}"
+    ending: dict[str, Any] = {"exitCode": exited.code, "exited": True, "status": status}
+    return ending if exited.code == 0 else {**ending, "error": status}

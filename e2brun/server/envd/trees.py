@@ -1,0 +1,120 @@
+"""Everything written in a sandbox, to a file of the host's and into another sandbox.
+
+Packed and unpacked inside: the host moves bytes and looks into none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+from pathlib import Path
+
+from e2brun.errors import SandboxError
+from e2brun.server.envd.descriptors import pipe
+from e2brun.server.envd.fileclient import FileTrouble, fresh_worker
+from e2brun.server.live import LiveSandbox
+
+# What may be written inside; the worker leaves out what in this sandbox is not.
+ROOTS = ("/home/user", "/root", "/code", "/usr/local", "/tmp", "/var/tmp")  # noqa: S108
+_SLACK = 64 * 1024 * 1024  # names, times and attributes beside the content
+_IDLE_SECONDS = 30.0
+_END_SECONDS = 60.0  # for what is still to do when all bytes have gone through
+_PIECE = 1024 * 1024
+
+
+class TreeLost(SandboxError):
+    """The files of a sandbox could not be kept or brought back."""
+
+
+async def save(live: LiveSandbox, path: Path) -> None:
+    """Write its files to `path` (made anew, for our eyes only), also while it is frozen.
+
+    Raises TreeLost, and then there is no such file; SandboxLost.
+    """
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    try:
+        await _transfer(live, file, saving=True)
+    except BaseException:
+        os.unlink(path)  # noqa: PTH108  # one quick call, as opening it was
+        raise
+    finally:
+        os.close(file)
+
+
+async def restore(live: LiveSandbox, path: Path) -> None:
+    """Replace its files by the saved ones. Raises TreeLost, SandboxLost."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        await _transfer(live, file, saving=False)
+    finally:
+        os.close(file)
+
+
+async def _transfer(live: LiveSandbox, file: int, *, saving: bool) -> None:
+    read, write = pipe()
+    ours, theirs = (read, write) if saving else (write, read)
+    limit = live.jail.limits.disk + _SLACK
+    try:
+        # One of our own: all that ran before may be frozen.
+        worker = await fresh_worker(live)
+        try:
+            fields: dict[str, object] = {"roots": ROOTS}
+            call = await worker.begin("save" if saving else "restore", [theirs], fields)
+            os.close(theirs)
+            theirs = -1
+            source, sink = (ours, file) if saving else (file, ours)
+            try:
+                await asyncio.to_thread(_pump, source, sink, ours, limit)
+            finally:
+                os.close(ours)
+                ours = -1
+            await call.answer(_END_SECONDS)
+        finally:
+            worker.end()
+    except FileTrouble as trouble:
+        what = "kept" if saving else "brought back"
+        raise TreeLost(f"the sandbox's files could not be {what}: {trouble}") from None
+    except TimeoutError:
+        raise TreeLost("the sandbox's files could not be moved: nothing came") from None
+    finally:
+        for descriptor in (ours, theirs):
+            if descriptor >= 0:
+                os.close(descriptor)
+
+
+def _pump(source: int, sink: int, pipe_end: int, limit: int) -> None:
+    """Copy until the end, or until nobody reads. Raises TimeoutError, TreeLost."""
+    os.set_blocking(pipe_end, False)
+    moved = 0
+    while True:
+        if source == pipe_end:
+            _wait(source, select.POLLIN)
+        piece = os.read(source, _PIECE)
+        if not piece:
+            return
+        moved += len(piece)
+        if moved > limit:
+            raise TreeLost("the sandbox's files are larger than its disk")
+        try:
+            _write_all(sink, piece, pipe_end)
+        except BrokenPipeError:
+            return  # the worker's answer says why
+
+
+def _write_all(sink: int, piece: bytes, pipe_end: int) -> None:
+    view = memoryview(piece)
+    while view:
+        if sink == pipe_end:
+            _wait(sink, select.POLLOUT)
+        try:
+            view = view[os.write(sink, view) :]
+        except BlockingIOError:  # room for less than a page is not worth the kernel's while
+            continue
+
+
+def _wait(descriptor: int, what: int) -> None:
+    waiting = select.poll()
+    waiting.register(descriptor, what)
+    if not waiting.poll(_IDLE_SECONDS * 1000):
+        raise TimeoutError

@@ -1,0 +1,100 @@
+"""Keeps every sandbox to its memory, where no cgroup does: looks from outside, and often enough.
+
+Looking at one sandbox costs a few system calls, and a thousand idle ones would cost a whole
+processor: so the host's memory is watched closely, and the sandboxes when it shrinks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from e2brun.errors import SandboxError
+from e2brun.sandbox.contract import MIB
+from e2brun.sandbox.local.memory import INTERVAL
+from e2brun.server.link import Refused
+
+if TYPE_CHECKING:
+    from e2brun.server.records import Record
+
+log = logging.getLogger("e2brun.server")
+
+_NOTICEABLE = 32 * MIB  # that much less for the host since the last round: time for another
+_ROUND_SECONDS = 2.0  # a round at least that often: growth may hide behind what others give back
+_MERCY_SECONDS = 1.0  # for everything inside to be gone once it was killed
+
+
+class MemoryGuard:
+    """Ends the programs of a sandbox that uses more than its limit; if that does not help, it."""
+
+    def __init__(self, records: Mapping[str, Record], kill: Callable[[Record, str], None]) -> None:
+        self._records, self._kill = records, kill
+        self._stopped = asyncio.Event()
+        self._punished: set[asyncio.Task[None]] = set()
+
+    def stop(self) -> None:
+        """Let `run` return."""
+        self._stopped.set()
+
+    async def run(self) -> None:
+        """Until stopped."""
+        loop, available = asyncio.get_running_loop(), available_memory()
+        rounds = loop.time()
+        while not self._stopped.is_set():
+            now = available_memory()
+            if available - now > _NOTICEABLE or loop.time() - rounds > _ROUND_SECONDS:
+                available, rounds = now, loop.time()
+                await self._round()
+            available = max(available, now)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(INTERVAL):
+                    await self._stopped.wait()
+        if self._punished:
+            await asyncio.wait(tuple(self._punished))
+
+    async def _round(self) -> None:
+        for record in tuple(self._records.values()):
+            if _exceeds(record):
+                self._punish(record)
+            await asyncio.sleep(0)  # requests come first
+
+    def _punish(self, record: Record) -> None:
+        task = asyncio.get_running_loop().create_task(self._end_programs(record))
+        self._punished.add(task)
+        task.add_done_callback(self._punished.discard)
+
+    async def _end_programs(self, record: Record) -> None:
+        live = record.running
+        if live is None or record.over_limit:
+            return
+        record.over_limit = True
+        try:
+            log.warning("sandbox %s uses more memory than it may: its programs end", record.id)
+            record.journal.note("out of memory: every program in the sandbox was killed", "error")
+            with suppress(SandboxError, Refused):
+                await live.link.ask("halt", patience=_MERCY_SECONDS)
+            await asyncio.sleep(_MERCY_SECONDS / 4)
+            if record.running is live and _exceeds(record):
+                self._kill(record, "it used more memory than it may")
+        finally:
+            record.over_limit = False
+
+
+def _exceeds(record: Record) -> bool:
+    live = record.running
+    if live is None or live.watch is None or live.gone.is_set():
+        return False
+    with suppress(OSError, ValueError):  # it is just going away
+        return live.watch.exceeded()
+    return False
+
+
+def available_memory() -> int:
+    """Bytes that the host could still give to programs."""
+    with open("/proc/meminfo", "rb") as file:  # noqa: PTH123  # the kernel's, and read at once
+        text = file.read()
+    _, _, rest = text.partition(b"MemAvailable:")
+    return int(rest.split(None, 1)[0]) * 1024 if rest else 1 << 62

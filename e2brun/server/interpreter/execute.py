@@ -1,0 +1,283 @@
+"""One cell, from a request to its last line: told as it happens, interrupted when nobody
+listens any more, and never more of it in memory than a slow client is owed."""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import signal
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+from e2brun.errors import SandboxLost
+from e2brun.sandbox.local.control import Exited
+from e2brun.sandbox.local.frames import (
+    End,
+    ErrorFrame,
+    ExitFrame,
+    ForgedFrames,
+    Frame,
+    FrameReader,
+    ResultFrame,
+    Started,
+)
+from e2brun.server.interpreter import events
+from e2brun.server.interpreter.contexts import Context, Contexts, NotStarted
+from e2brun.server.interpreter.kernel import Kernel
+from e2brun.server.link import Refused
+
+_KEEPALIVE_SECONDS = 5.0
+_GATHER_SECONDS = 0.02  # prints in a row are one piece of output, as a notebook's are
+_SHORT_CELL_SECONDS = 0.002
+_FULL = 1024 * 1024  # bytes a client has not taken, from which on the cell has to wait
+_LAST_WORDS_SECONDS = 0.3
+_PIPE_PIECES = 8  # what a pipe can hold, in the pieces that Kernel.read takes
+_INTERRUPT_ROUNDS, _ROUND_SECONDS = 3, 1.0
+_STREAMS = ("stdout", "stderr")
+
+
+class Run:
+    """What a kernel says of one cell, as lines for the client."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+        self.over = asyncio.Event()
+        self.deserted = False  # nobody takes the lines any more
+        self.broken = False  # its process is not to be used again
+        self._loop = asyncio.get_running_loop()
+        self._reader = FrameReader()
+        self._decoders = {
+            name: codecs.getincrementaldecoder("utf-8")("replace") for name in _STREAMS
+        }
+        self._lines = bytearray()
+        self._failed = False
+        self._gathering: dict[str, asyncio.TimerHandle] = {}
+        self._wake: asyncio.Future[None] | None = None
+
+    async def lines(self) -> bytes:
+        """The next lines; a keepalive when there were none for a while; b"" after the last."""
+        if not self._lines and not self.over.is_set():
+            self._wake = self._loop.create_future()
+            timer = self._loop.call_later(_KEEPALIVE_SECONDS, self._stir)
+            await self._wake
+            timer.cancel()
+            if not self._lines:
+                return events.KEEPALIVE
+        taken = bytes(self._lines)
+        full = len(taken) > _FULL
+        self._lines.clear()
+        if full and not self.over.is_set():
+            for name in (*_STREAMS, "frames"):
+                if name not in self._gathering:
+                    self.kernel.resume(name)
+        return taken
+
+    def desert(self) -> None:
+        """The client has gone; the cell is only followed to its end."""
+        self.deserted = True
+        self._lines.clear()
+        for name in (*_STREAMS, "frames"):
+            if name not in self._gathering:
+                self.kernel.resume(name)
+
+    def readable(self, name: str) -> None:
+        """See Listener."""
+        if name == "frames":
+            self._read_frames()
+        else:
+            self.kernel.pause(name)
+            self._gathering[name] = self._loop.call_later(_GATHER_SECONDS, self._gathered, name)
+
+    def _gathered(self, name: str) -> None:
+        self._gathering.pop(name, None)
+        if not self.over.is_set() and self._drain(name):
+            self._watch(name)
+
+    def _drain(self, name: str, *, last: bool = False) -> bool:
+        """Tell what is in a pipe now; False at its end."""
+        pieces: list[bytes] = []
+        piece: bytes | None = b""
+        for _ in range(_PIPE_PIECES):
+            piece = self.kernel.read(name)
+            if not piece:
+                break
+            pieces.append(piece)
+        text = self._decoders[name].decode(b"".join(pieces), last)
+        if text:
+            self._tell(events.output(name, text))
+        return piece is not None
+
+    def _watch(self, name: str) -> None:
+        if len(self._lines) <= _FULL:
+            self.kernel.resume(name)
+
+    def _read_frames(self) -> None:
+        data = self.kernel.read("frames")
+        if data is None:
+            self.kernel.pause("frames")
+            # Its end shows here first; why it ended comes from the agent.
+            self._loop.call_later(_LAST_WORDS_SECONDS, self._broken, "it closed their channel")
+            return
+        try:
+            frames = self._reader.feed(data)
+        except ForgedFrames as error:
+            self._broken(str(error))
+            return
+        for frame in frames:
+            # What was printed before a result, or the end, is told before it.
+            for name in () if isinstance(frame, Started) else _STREAMS:
+                self._drain(name, last=self._reader.ended)
+            self._take(frame)
+        if len(self._lines) > _FULL and not self.over.is_set():
+            self.kernel.pause("frames")
+
+    def _take(self, frame: Frame) -> None:
+        match frame:
+            case Started():
+                if not self.deserted:
+                    self._lines += events.count(frame.execution_count)
+                # A short cell ends before that: one piece for the client instead of three.
+                self._loop.call_later(_SHORT_CELL_SECONDS, self._push)
+            case ResultFrame():
+                self._tell(events.result(frame.result))
+            case ErrorFrame():
+                self._fail(frame.name, frame.value, frame.traceback)
+            case ExitFrame():
+                code = str(frame.code)
+                self._fail("SystemExit", code, f"SystemExit: {code}")
+            case End():
+                self._finish()
+
+    def _broken(self, reason: str) -> None:
+        """Nothing more it says counts; whoever follows this run kills it."""
+        if self.over.is_set():
+            return
+        for name in _STREAMS:
+            self._drain(name, last=True)
+        self._fail("ForgedResults", f"the code tampered with its results: {reason}", "")
+        self.broken = True
+        self._finish()
+
+    def ended(self, exited: Exited) -> None:
+        """See Listener: the process is gone in the middle of its cell."""
+        if self.over.is_set():
+            return
+        for name in _STREAMS:
+            self._drain(name, last=True)
+        how = f"was killed by signal {exited.signal}" if exited.signal else "ended"
+        if not exited.signal and exited.code:
+            how += f" with exit code {exited.code}"
+        self._fail(
+            "ContextRestarting",
+            f"The context's process {how}; its variables are lost, the next execution starts anew",
+            "",
+        )
+        self._finish()
+
+    def _fail(self, name: str, value: str, traceback: str) -> None:
+        if not self._failed:
+            self._failed = True
+            self._tell(events.error(name, value, traceback))
+
+    def _finish(self) -> None:
+        for timer in self._gathering.values():
+            timer.cancel()
+        self._gathering.clear()
+        self._lines += events.END
+        self.over.set()
+        self._stir()
+
+    def abort(self, name: str, value: str) -> None:
+        """End it from our side: the sandbox, or its process, is not there any more."""
+        if not self.over.is_set():
+            self._fail(name, value, "")
+            self._finish()
+
+    def _tell(self, line: bytes) -> None:
+        if self.deserted:
+            return
+        self._lines += line
+        self._stir()
+        if len(self._lines) > _FULL:
+            for name in (*_STREAMS, "frames"):
+                self.kernel.pause(name)
+
+    def _push(self) -> None:
+        if self._lines:
+            self._stir()
+
+    def _stir(self) -> None:
+        wake, self._wake = self._wake, None
+        if wake is not None and not wake.done():
+            wake.set_result(None)
+
+
+async def execute(contexts: Contexts, context: Context, cell: bytes) -> AsyncIterator[bytes]:
+    """The lines of one execution of a cell (`encode_cell`). Closed before its end, the cell is
+    interrupted."""
+    while context.turn.locked():
+        try:
+            async with asyncio.timeout(_KEEPALIVE_SECONDS):
+                await context.turn.acquire()
+            break
+        except TimeoutError:
+            yield events.KEEPALIVE
+    else:
+        await context.turn.acquire()
+    run: Run | None = None
+    try:
+        kernel = await context.started()
+        run = Run(kernel)
+        kernel.listen(run)
+        sending = asyncio.ensure_future(kernel.send(cell))
+        contexts.chores.add(sending)
+        sending.add_done_callback(contexts.chores.discard)
+        while not run.over.is_set():
+            yield await run.lines()
+        while rest := await run.lines():
+            yield rest
+    except NotStarted as error:
+        yield events.error("KernelNotStarted", str(error), "") + events.END
+    finally:
+        _let_go(contexts, context, run)
+
+
+def _let_go(contexts: Contexts, context: Context, run: Run | None) -> None:
+    if run is None:
+        context.turn.release()
+    elif run.over.is_set() and not run.broken:
+        run.kernel.listen(None)
+        context.turn.release()
+    else:
+        chore = asyncio.get_running_loop().create_task(_follow(context, run))
+        contexts.chores.add(chore)
+        chore.add_done_callback(contexts.chores.discard)
+
+
+async def _follow(context: Context, run: Run) -> None:
+    """Bring a deserted cell to its end: interrupt it, and kill what does not listen to that."""
+    kernel = run.kernel
+    run.desert()
+    try:
+        for _ in range(_INTERRUPT_ROUNDS):
+            if run.over.is_set():
+                break
+            await kernel.signal(signal.SIGINT)
+            await _unfrozen(context, run)
+        kernel.listen(None)
+        if (run.broken or not run.over.is_set()) and context.kernel is kernel:
+            await context.end()
+    except (SandboxLost, Refused):
+        pass
+    finally:
+        context.turn.release()
+
+
+async def _unfrozen(context: Context, run: Run) -> None:
+    """Wait for the end of the run, one round, not counting the time of a pause."""
+    left = _ROUND_SECONDS
+    while left > 0 and not run.over.is_set():
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await run.over.wait()
+        left -= 0.0 if context.live.frozen else 0.1

@@ -1,0 +1,69 @@
+"""The languages of the code interpreter: their names, and what runs each inside a sandbox.
+
+E2B's R and Java are not among them: cells in these are refused as unsupported.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from e2brun.sandbox.local.jail import AGENT_DIRECTORY, Jail
+
+PYTHON, JAVASCRIPT, TYPESCRIPT = "python", "javascript", "typescript"
+_ALIASES = {
+    "": PYTHON,
+    "py": PYTHON,
+    "python3": PYTHON,
+    "js": JAVASCRIPT,
+    "node": JAVASCRIPT,
+    "ts": TYPESCRIPT,
+    "sh": "bash",
+    "shell": "bash",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """One language. No `argv`: the sandbox's own Python, forked instead of started."""
+
+    name: str
+    argv: tuple[str, ...] = ()
+    install: str = ""  # what to do where its interpreter is missing
+
+
+_NODE = ("node", f"{AGENT_DIRECTORY}/kernel.cjs")
+_PIPES = ("3", "4")  # cells and frames, as `contexts` in the agent places them
+_NEEDS_NODE = (
+    "install Node.js 20 or later on this machine, where the sandbox finds it (/usr/bin/node): "
+    "apt-get install nodejs"
+)
+_LANGUAGES = {
+    language.name: language
+    for language in (
+        Language(PYTHON),
+        Language(JAVASCRIPT, (*_NODE, *_PIPES), _NEEDS_NODE),
+        Language(TYPESCRIPT, (*_NODE, TYPESCRIPT, *_PIPES), _NEEDS_NODE),
+        Language("bash", ("{python}", "-I", "-S", f"{AGENT_DIRECTORY}/kernel_bash.py", *_PIPES)),
+    )
+}
+
+
+def normalised(name: str | None) -> str:
+    """E2B's name of a language: lower case, no blanks, aliases resolved; Python for none."""
+    plain = (name or "").strip().lower()
+    return _ALIASES.get(plain, plain)
+
+
+def default_context(name: str) -> str:
+    """The language of the context that runs cells of `name` which name no context."""
+    return JAVASCRIPT if name == TYPESCRIPT else name  # as at E2B: what one defines, both see
+
+
+def find(name: str) -> Language | None:
+    """The language of a normalised name."""
+    return _LANGUAGES.get(name)
+
+
+def command(language: Language, jail: Jail) -> list[str]:
+    """What to start inside; empty for Python."""
+    return [word.replace("{python}", jail.interpreter.executable) for word in language.argv]

@@ -1,0 +1,106 @@
+"""Sandboxes made ahead: a create hands out one that is ready, and another is made meanwhile.
+
+Only of kinds that were asked for before. Nothing has run in one that was not handed out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from e2brun.errors import SandboxError
+from e2brun.sandbox.local.backend import new_id
+from e2brun.sandbox.local.jail import Driver, Jail
+from e2brun.server.live import LiveSandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from typing import Any
+
+_AHEAD = 2  # of each kind; one is not enough for two clients at a time
+_KINDS = 4  # kept at once; the one that was asked for longest ago goes
+_PAUSE = 0.002  # seconds before another is made: the client's next request comes first
+
+
+class Pool:
+    """Makes sandboxes, some of them before they are wanted."""
+
+    def __init__(
+        self, driver: Driver, chore: Callable[[Coroutine[Any, Any, object]], None]
+    ) -> None:
+        """`chore` runs something in the background and waits for it at the end."""
+        self._driver, self._chore = driver, chore
+        self._ready: dict[Jail, deque[LiveSandbox]] = {}
+        self._making: set[Jail] = set()
+        self._closed = False
+
+    async def take(self, jail: Jail, template: str) -> LiveSandbox:
+        """A sandbox like `jail`, whose id it need not have. Raises SandboxError."""
+        kind = replace(jail, sandbox_id="")
+        waiting = self._ready.pop(kind, deque[LiveSandbox]())
+        self._ready[kind] = waiting  # now the one that was asked for last
+        self._forget_old()
+        found = self._usable(waiting)
+        if found is None:
+            found = LiveSandbox(self._driver, jail, template)
+            await found.ready()
+        self._refill(kind, template)
+        return found
+
+    def warm(self, jail: Jail, template: str) -> None:
+        """Have some ready."""
+        kind = replace(jail, sandbox_id="")
+        self._ready.setdefault(kind, deque())
+        self._refill(kind, template)
+
+    def close(self) -> None:
+        """End those that nobody got."""
+        self._closed = True
+        while self._ready:
+            self._end(self._ready.popitem()[1])
+
+    def _usable(self, waiting: deque[LiveSandbox]) -> LiveSandbox | None:
+        while waiting:
+            live = waiting.popleft()
+            if not live.gone.is_set():
+                return live
+            self._chore(live.buried())
+        return None
+
+    def _forget_old(self) -> None:
+        while len(self._ready) > _KINDS:
+            self._end(self._ready.pop(next(iter(self._ready))))
+
+    def _end(self, waiting: deque[LiveSandbox]) -> None:
+        for live in waiting:
+            live.kill()
+            self._chore(live.buried())
+
+    def _refill(self, kind: Jail, template: str) -> None:
+        if kind not in self._making and not self._closed:
+            self._making.add(kind)
+            self._chore(self._make(kind, template))
+
+    async def _make(self, kind: Jail, template: str) -> None:
+        try:
+            while not self._closed and len(self._ready.get(kind, ())) < _AHEAD:
+                await asyncio.sleep(_PAUSE)
+                if kind not in self._ready:  # forgotten meanwhile
+                    return
+                live = LiveSandbox(self._driver, replace(kind, sandbox_id=new_id()), template)
+                with suppress(SandboxError):  # whoever wants one will be told
+                    await live.ready()
+                waiting = self._ready.get(kind)
+                if live.gone.is_set():
+                    self._chore(live.buried())
+                    return
+                if waiting is None or self._closed:
+                    self._end(deque([live]))
+                    return
+                waiting.append(live)
+        finally:
+            self._making.discard(kind)

@@ -1,0 +1,266 @@
+"""Every sandbox of the service: made, found, given time, and ended."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from e2brun.errors import E2brunError, SandboxError
+from e2brun.sandbox.contract import MIB, Limits
+from e2brun.sandbox.local.backend import new_id
+from e2brun.sandbox.local.interpreter import current_interpreter
+from e2brun.sandbox.local.jail import Driver, Jail
+from e2brun.server.deadlines import Deadlines
+from e2brun.server.guard import MemoryGuard, available_memory
+from e2brun.server.http import ApiError
+from e2brun.server.live import LiveSandbox
+from e2brun.server.metering import Journal, Meter, Sampler
+from e2brun.server.records import Origin, Record, State
+
+if TYPE_CHECKING:
+    from e2brun.server.service import ServiceOptions
+
+log = logging.getLogger("e2brun.server")
+
+_REMEMBERED = 256  # journals of dead sandboxes
+_SPARE_MEMORY = 256 * MIB  # what the host keeps for itself
+_GIVE_UP_SECONDS = 10.0
+PERMANENT = {"should-retry": "false"}  # clients would otherwise try a refused request four times
+
+
+def driver(_options: ServiceOptions) -> Driver:
+    """What makes the sandboxes."""
+    from e2brun.sandbox.local.nursery import Nursery
+
+    return Nursery()
+
+
+@runtime_checkable
+class Closing(Protocol):
+    """A driver that has processes of its own."""
+
+    def close(self) -> None:
+        """End them."""
+        ...
+
+
+class Registry:
+    """The sandboxes of one service."""
+
+    def __init__(self, options: ServiceOptions, directory: Path) -> None:
+        from e2brun.server.control.idempotency import Idempotency
+        from e2brun.server.control.snapshots import Snapshots
+
+        self.options, self.directory = options, directory
+        self.records: dict[str, Record] = {}
+        self.journals: OrderedDict[str, Journal] = OrderedDict()  # of dead ones
+        self.deadlines = Deadlines(self._expired)
+        self.idempotency = Idempotency()
+        self.snapshots = Snapshots(directory)
+        self._driver = driver(options)
+        self._sampler = Sampler(self.records)
+        self._guard = MemoryGuard(self.records, self.kill)
+        self._layers: dict[tuple[str, ...], str] = {}
+        self._building = asyncio.Lock()
+        self._chores: set[asyncio.Task[Any]] = set()
+        self._starting = 0
+        self.closed = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is a sandbox, or one is being made."""
+        return bool(self.records or self._starting)
+
+    async def start(self) -> None:
+        """Be ready for requests."""
+        self.chore(self._sampler.run())
+        self.chore(self._guard.run())
+
+    async def close(self) -> None:
+        """Kill every sandbox and wait, not for ever, until all are gone."""
+        self.closed = True
+        self.deadlines.close()
+        self._sampler.stop()
+        self._guard.stop()
+        for record in tuple(self.records.values()):
+            self.kill(record, "the service ends")
+        try:
+            await self._quiet()
+        finally:
+            if isinstance(self._driver, Closing):
+                self._driver.close()
+
+    async def _quiet(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_GIVE_UP_SECONDS):
+                while self._chores or self._starting:
+                    await asyncio.wait((*self._chores, asyncio.create_task(asyncio.sleep(0.01))))
+
+    def find(self, sandbox_id: str) -> Record | None:
+        """The sandbox of that id, running or paused."""
+        return self.records.get(sandbox_id)
+
+    def chore(self, work: Coroutine[Any, Any, object]) -> None:
+        """Do something that no request waits for; `close` waits for it."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._chores.add(task)
+        task.add_done_callback(self._chore_done)
+
+    def _chore_done(self, task: asyncio.Task[Any]) -> None:
+        self._chores.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("work in the background failed", exc_info=error)
+
+    async def create(self, origin: Origin, seconds: float, *, tree: Path | None = None) -> Record:
+        """Make a sandbox that lives so long; `tree`: with these files in it. Raises ApiError."""
+        private = (origin.network or {}).get("allowPublicTraffic") is False
+        record = Record(
+            id=new_id(),
+            origin=origin,
+            envd_token=secrets.token_hex(20),
+            traffic_token=secrets.token_hex(20) if private else None,
+            journal=Journal(),
+            meter=Meter(),
+            timeout=seconds,
+            lifecycle=origin.lifecycle,
+            network=origin.network,
+            internet=origin.internet,
+        )
+        live = await self.launch(record, tree)
+        self.adopt(record, live)
+        self.records[record.id] = record
+        self.extend(record, seconds)
+        record.journal.note("sandbox created", template=record.template)
+        return record
+
+    def extend(self, record: Record, seconds: float) -> None:
+        """It expires in so many seconds from now."""
+        record.timeout = seconds or record.timeout
+        record.ends_at = time.time() + seconds
+        self.deadlines.set(record, seconds)
+
+    def adopt(self, record: Record, live: LiveSandbox) -> None:
+        """`live` is what `record` is from now on."""
+        record.running, record.state = live, State.RUNNING
+        live.on_gone(lambda: self._died(record, live))
+
+    async def launch(self, record: Record, tree: Path | None) -> LiveSandbox:
+        """Start the processes of a sandbox, with the files of `tree`. Raises ApiError."""
+        self._admit()
+        self._starting += 1
+        live = None
+        try:
+            layer = await self.layer(record.origin.requirements)
+            limits = Limits(memory=self.options.memory, disk=self.options.disk)
+            connected = record.origin.connected and self.options.network
+            jail = Jail(record.id, current_interpreter(), limits, layer, connected, service=True)
+            live = LiveSandbox(self._driver, jail, record.origin.base)
+            await live.ready()
+            if tree is not None:
+                from e2brun.server.envd import trees
+
+                await trees.restore(live, tree)
+        except BaseException as error:
+            if live is not None:
+                live.kill()
+                self.chore(live.buried())
+            if record.dead and isinstance(error, Exception):  # which is why it failed
+                raise _killed(record) from error
+            if isinstance(error, SandboxError | OSError):
+                log.warning("a sandbox could not be made: %s", error)
+                raise ApiError(500, _reason(error), headers=PERMANENT) from error
+            raise
+        finally:
+            self._starting -= 1
+        if self.closed or record.dead or live.gone.is_set():  # while we were at it
+            live.kill()
+            self.chore(live.buried())
+            raise _killed(record)
+        live.environment["E2B_TEMPLATE_ID"] = record.origin.template_id
+        live.environment.update(record.origin.environment)
+        return live
+
+    def kill(self, record: Record, why: str) -> None:
+        """End it. Nobody finds it any more when this returns; its processes are being reaped."""
+        if record.state is State.DEAD:
+            return
+        record.state = State.DEAD
+        self.records.pop(record.id, None)
+        self.deadlines.clear(record)
+        record.journal.note(f"sandbox killed: {why}")
+        self.journals[record.id] = record.journal
+        while len(self.journals) > _REMEMBERED:
+            self.journals.popitem(last=False)
+        record.drop()  # only now: who is cut off asks at once whether it is still there
+        if record.saved is not None:
+            record.saved.unlink(missing_ok=True)
+        self.stop(record)
+
+    def stop(self, record: Record) -> None:
+        """End its processes, whatever becomes of the record."""
+        live, record.running = record.running, None
+        if live is not None:
+            live.kill()
+            self.chore(live.buried())
+
+    def _died(self, record: Record, live: LiveSandbox) -> None:
+        """It ended by itself, or something inside ended it."""
+        if record.running is live:
+            log.warning("sandbox %s ended unexpectedly", record.id)
+            self.kill(record, "it ended unexpectedly")
+
+    def _expired(self, record: Record) -> None:
+        if record.state is not State.RUNNING:
+            return
+        if not record.lifecycle.pause:
+            self.kill(record, "its time was up")
+            return
+        from e2brun.server.control import lifecycle
+
+        self.chore(lifecycle.pause_expired(self, record))
+
+    def _admit(self) -> None:
+        """Raises ApiError when there is no room for another sandbox."""
+        alive = sum(record.running is not None for record in self.records.values())
+        if alive + self._starting >= self.options.max_sandboxes:
+            message = (
+                f"the limit of {self.options.max_sandboxes} sandboxes at once is reached: "
+                "kill some, or start the service with a higher --max-sandboxes"
+            )
+            raise ApiError(429, message, headers=PERMANENT)
+        if available_memory() < _SPARE_MEMORY:
+            raise ApiError(503, "this machine's memory is nearly used up", headers=PERMANENT)
+
+    async def layer(self, requirements: Sequence[str]) -> str | None:
+        """The directory of a template's packages, built the first time. Raises ApiError."""
+        key = tuple(requirements)
+        if not key or self.options.lean:
+            return None
+        async with self._building:
+            if key not in self._layers:
+                from e2brun.sandbox.local.layers import Layers
+
+                layers = Layers(self.options.cache_directory, self.options.environment or None)
+                try:
+                    found = await asyncio.to_thread(layers.layer, key, current_interpreter())
+                except E2brunError as error:
+                    message = f"the template's packages could not be installed: {error}"
+                    raise ApiError(500, message, headers=PERMANENT) from error
+                self._layers[key] = str(found)
+            return self._layers[key]
+
+
+def _killed(record: Record) -> ApiError:
+    return ApiError(404, f"sandbox {record.id} was killed")
+
+
+def _reason(error: Exception) -> str:
+    hint = error.hint if isinstance(error, E2brunError) else ""
+    return f"{error}. {hint}" if hint else str(error)

@@ -1,0 +1,182 @@
+"""`e2brun sandbox` on this machine: sandboxes that outlive the command that made them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Sandbox, service_pid
+from tests.conftest import COMMAND, Run, clean_environment
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 12) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if holds():
+            return True
+        time.sleep(0.1)
+    return holds()
+
+
+def test_listing_without_a_service_starts_none(sandbox: Sandbox, runtime: Path) -> None:
+    ran = sandbox("list", "--json")
+    assert (ran.code, json.loads(ran.out)["sandboxes"]) == (0, [])
+    assert sandbox("list").out == b""
+    assert service_pid(runtime) is None
+
+
+def test_a_sandbox_lives_from_create_to_kill(sandbox: Sandbox, runtime: Path) -> None:
+    made = sandbox("create", "--metadata", "a=b", "--env", "X=5", "--timeout", "10m")
+    sandbox_id = made.text.strip()
+    assert (made.code, made.text) == (0, f"{sandbox_id}\n")
+
+    listed = json.loads(sandbox("list", "--json", "--metadata", "a=b").out)["sandboxes"]
+    assert [(one["sandbox_id"], one["metadata"]) for one in listed] == [(sandbox_id, {"a": "b"})]
+    assert sandbox("list", "-q", "--metadata", "a=c").out == b""
+    assert sandbox_id in sandbox("info", sandbox_id).text
+
+    ran = sandbox("exec", sandbox_id, "--", "sh", "-c", "echo $X; echo bad >&2; exit 3")
+    assert (ran.code, ran.text, ran.err) == (3, "5\n", "bad\n")
+    assert sandbox("exec", sandbox_id, "--", "cat", stdin=b"a\xff\x00").out == b"a\xff\x00"
+    late = sandbox("exec", "--timeout", "500ms", sandbox_id, "--", "sleep", "20")
+    assert (late.code, "timeout" in late.err) == (124, True)
+    assert sandbox("exec", sandbox_id, "--", "sh", "-c", "kill -9 $$").code == 137
+
+    killed = sandbox("kill", sandbox_id)
+    assert (killed.code, killed.text.strip()) == (0, sandbox_id)
+    assert sandbox("kill", sandbox_id).code == 1
+    assert eventually(lambda: service_pid(runtime) is None), "idle, and still there"
+
+
+def test_an_unknown_id_is_an_answer_and_not_a_failure(sandbox: Sandbox) -> None:
+    for words in (["info"], ["kill"], ["pause"], ["logs"], ["metrics"], ["ls"]):
+        ran = sandbox(*words, "inone")
+        assert (ran.code, ran.out, "Traceback" in ran.err) == (1, b"", False), words
+    document = json.loads(sandbox("info", "inone", "--json").out)
+    assert (document["success"], document["error"]["name"]) == (False, "NoSuchSandbox")
+    # 1 would be the command's own.
+    assert sandbox("exec", "inone", "--", "false").code == 125
+    assert sandbox("info", "../x").code == 2
+
+
+def test_files_go_in_and_come_out(sandbox: Sandbox, tmp_path: Path) -> None:
+    source = tmp_path / "src"
+    (source / "sub").mkdir(parents=True)
+    (source / "empty").mkdir()
+    (source / "a b").write_bytes(bytes(range(256)) * 1000)
+    (source / "sub" / "run").write_text("#!/bin/sh\necho ran\n")
+    (source / "sub" / "run").chmod(0o755)
+    (source / "out").symlink_to("/etc/passwd")
+    box = sandbox("create").text.strip()
+    ran = sandbox("cp", source, f"{box}:dst")
+    assert (ran.code, "left out" in ran.err) == (0, True)
+    assert sandbox("exec", box, "--", "dst/sub/run").text == "ran\n"
+    assert "sub/" in sandbox("ls", box, "dst").text
+    assert sandbox("cp", f"{box}:dst", tmp_path / "back").code == 0
+    assert (tmp_path / "back" / "a b").read_bytes() == (source / "a b").read_bytes()
+    assert sorted(p.name for p in (tmp_path / "back").iterdir()) == ["a b", "empty", "sub"]
+    # As cp does: into a directory that is there, under its own name.
+    assert sandbox("cp", f"{box}:dst/sub", tmp_path / "back/").code == 0
+    assert sandbox("cp", source / "a b", f"{box}:dst/empty").code == 0
+    assert sandbox("exec", box, "--", "test", "-f", "dst/empty/a b").code == 0
+    assert sandbox("cp", f"{box}:nowhere", tmp_path).code == 125
+
+
+def test_a_hostile_directory_writes_nothing_outside(sandbox: Sandbox, tmp_path: Path) -> None:
+    box = sandbox("create").text.strip()
+    line = (
+        "mkdir e; ln -s / e/root; ln -s /etc/passwd e/l; echo 1 > e/x; "
+        "touch \"$(printf 'e/\\033]0;t')\""
+    )
+    sandbox("exec", box, "--", "sh", "-c", line)
+    ran = sandbox("cp", f"{box}:e", tmp_path / "got")
+    assert (ran.code, "not safe" in ran.err, "\x1b" in ran.err) == (125, True, False)
+    assert all(not path.is_symlink() for path in (tmp_path / "got").rglob("*"))
+    assert b"\x1b" not in sandbox("ls", box, "e").out
+
+
+def test_a_file_runs_in_a_sandbox_that_lives_on(
+    sandbox: Sandbox, e2brun: Run, runtime: Path, tmp_path: Path
+) -> None:
+    box = sandbox("create").text.strip()
+    (tmp_path / "prog.py").write_text("import sys; open('left', 'w'); sys.exit(4)")
+    env = {"XDG_RUNTIME_DIR": str(runtime)}
+    assert e2brun("exec", "--sandbox", box, "prog.py", env=env).code == 4
+    assert sandbox("exec", box, "--", "test", "-f", "left").code == 0
+    assert e2brun("exec", "--sandbox", "inone", "prog.py", env=env).code == 125
+    assert e2brun("exec", "--sandbox", box, "--memory", "1G", "prog.py", env=env).code == 2
+
+
+def test_a_paused_sandbox_says_so_and_goes_on_after_resume(sandbox: Sandbox) -> None:
+    box = sandbox("create").text.strip()
+    assert sandbox("pause", box).code == 0
+    assert sandbox("list", "-q", "--state", "paused").text.strip() == box
+    ran = sandbox("exec", box, "--", "true")
+    assert (ran.code, "resume" in ran.err) == (125, True)
+    assert sandbox("resume", box).code == 0
+    assert sandbox("exec", box, "--", "true").code == 0
+
+
+def test_two_creates_at_once_share_one_service(sandbox: Sandbox, runtime: Path) -> None:
+    env = clean_environment({"XDG_RUNTIME_DIR": str(runtime)})
+    creates = [
+        subprocess.Popen(
+            [*COMMAND, "sandbox", "create"], env=env, cwd=runtime, stdout=subprocess.PIPE
+        )
+        for _ in range(3)
+    ]
+    ids = {process.communicate(timeout=60)[0].decode().strip() for process in creates}
+    assert [process.returncode for process in creates] == [0, 0, 0]
+    assert set(sandbox("list", "-q").text.split()) == ids
+    assert len(ids) == 3
+
+
+def test_a_killed_service_takes_its_sandboxes_along_and_is_replaced(
+    sandbox: Sandbox, runtime: Path
+) -> None:
+    box = sandbox("create").text.strip()
+    pid = service_pid(runtime)
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    assert eventually(lambda: service_pid(runtime) is None)
+    assert sandbox("info", box).code == 1
+    assert sandbox("list", "-q").out == b""
+    assert sandbox("create").code == 0
+    assert service_pid(runtime) not in {None, pid}
+
+
+def test_the_key_is_the_users_alone(sandbox: Sandbox, runtime: Path) -> None:
+    sandbox("create")
+    directory = runtime / "e2brun"
+    assert oct(directory.stat().st_mode)[-3:] == "700"
+    for name in ("service.json", "log", "lock"):
+        assert oct((directory / name).stat().st_mode)[-3:] == "600", name
+
+
+def test_a_runtime_directory_that_others_can_write_is_refused(
+    sandbox: Sandbox, runtime: Path
+) -> None:
+    (runtime / "e2brun").mkdir()
+    (runtime / "e2brun").chmod(0o777)
+    ran = sandbox("create")
+    assert (ran.code, "yours alone" in ran.err) == (125, True)
+
+
+@pytest.mark.parametrize("words", [["kill"], ["kill", "i1", "--all"], ["list", "--state", "x"]])
+def test_what_makes_no_sense_is_a_usage_error(sandbox: Sandbox, words: list[str]) -> None:
+    assert sandbox(*words).code == 2
+
+
+def test_no_proxy_is_asked_for_this_machine(e2brun: Run, runtime: Path) -> None:
+    proxy = "http://127.0.0.1:9"
+    env = {"XDG_RUNTIME_DIR": str(runtime), "HTTP_PROXY": proxy, "all_proxy": proxy}
+    box = e2brun("sandbox", "create", env=env)
+    assert box.code == 0, box.err
+    assert e2brun("sandbox", "exec", box.text.strip(), "--", "echo", "a", env=env).text == "a\n"

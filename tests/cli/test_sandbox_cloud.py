@@ -1,0 +1,131 @@
+"""`e2brun sandbox` with a key, against a service that speaks E2B's protocol."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from e2brun.sandbox.remote_owner import KEPT, OWNER, is_left_behind, owner_mark
+from tests.conftest import COMMAND, Run, clean_environment
+
+MARK = "from e2brun.sandbox.remote_owner import owner_mark; print(owner_mark())"
+
+
+@pytest.fixture
+def cloud(tmp_path: Path) -> Iterator[Mapping[str, str]]:
+    """The variables of a service that stands in for E2B's."""
+    path = tmp_path / "cloud.env"
+    process = subprocess.Popen(
+        [*COMMAND, "serve", "--quiet", "--env-file", str(path)],
+        env=clean_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield dict(line.split("=", 1) for line in path.read_text().split())
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
+
+
+def mark_of_a_dead_process() -> str:
+    done = subprocess.run([sys.executable, "-c", MARK], stdout=subprocess.PIPE, check=True)
+    return done.stdout.decode().strip()
+
+
+def test_only_what_a_dead_run_of_this_machine_left_is_left_behind() -> None:
+    dead, run = mark_of_a_dead_process(), {"e2brun_run": "r"}
+    assert is_left_behind({OWNER: dead, **run})
+    assert not is_left_behind({OWNER: dead})
+    assert not is_left_behind({OWNER: dead, KEPT: "yes", **run})
+    assert not is_left_behind({OWNER: owner_mark(), **run})
+    assert not is_left_behind({OWNER: f"another-boot/{dead.split('/', 1)[1]}", **run})
+    assert not is_left_behind({OWNER: "nonsense", **run})
+    assert not is_left_behind(run)
+    # A pid that was used again is another process.
+    pid, _, start = owner_mark().rpartition(".")
+    assert is_left_behind({OWNER: f"{pid}.{int(start) - 1}", **run})
+
+
+def test_reap_ends_what_was_left_behind_and_touches_nothing_else(
+    e2brun: Run, cloud: Mapping[str, str]
+) -> None:
+    def make(*words: str) -> str:
+        options = [one for word in words for one in ("--metadata", word)]
+        return e2brun("sandbox", "create", *options, env=cloud).text.strip()
+
+    dead = f"{OWNER}={mark_of_a_dead_process()}"
+    left = make("e2brun_run=r", dead)
+    others = {make(), make("e2brun_run=r", dead, f"{KEPT}=yes")}
+    assert e2brun("sandbox", "reap", env=cloud).text.split() == [left]
+    assert set(e2brun("sandbox", "list", "-q", env=cloud).text.split()) == others
+
+
+def test_kill_by_metadata_ends_those_and_logs_follow_to_the_end(
+    e2brun: Run, cloud: Mapping[str, str]
+) -> None:
+    one, other = (
+        e2brun("sandbox", "create", "--metadata", f"team={team}", env=cloud).text.strip()
+        for team in "ab"
+    )
+    following = subprocess.Popen(
+        [*COMMAND, "sandbox", "logs", "-f", one],
+        env=clean_environment(cloud),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert following.stdout is not None
+    assert b"created" in following.stdout.readline()
+    killed = e2brun("sandbox", "kill", "--metadata", "team=a", env=cloud)
+    assert (killed.code, killed.text.split()) == (0, [one])
+    _, err = following.communicate(timeout=20)
+    assert (following.returncode, b"has ended" in err) == (0, True)
+    document = json.loads(e2brun("sandbox", "list", "--json", env=cloud).out)
+    assert (document["backend"], [s["sandbox_id"] for s in document["sandboxes"]]) == (
+        "e2b",
+        [other],
+    )
+
+
+def test_a_signal_ends_the_command_in_the_sandbox_too(
+    e2brun: Run, cloud: Mapping[str, str]
+) -> None:
+    box = e2brun("sandbox", "create", env=cloud).text.strip()
+    running = subprocess.Popen(
+        [*COMMAND, "sandbox", "exec", box, "--", "sh", "-c", "echo up; sleep 98765"],
+        env=clean_environment(cloud),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert running.stdout is not None
+    assert running.stdout.readline() == b"up\n"
+    os.kill(running.pid, signal.SIGTERM)
+    assert running.wait(20) == 143
+    running.stdout.close()
+    end = time.monotonic() + 5
+    search = ("sandbox", "exec", box, "--", "pgrep", "-f", "[s]leep 98765")
+    while (found := e2brun(*search, env=cloud).code) == 0 and time.monotonic() < end:
+        pass
+    assert found == 1
+
+
+def test_a_provider_that_does_not_answer_is_infrastructure(e2brun: Run) -> None:
+    env = {"E2B_API_KEY": "e2b_" + "0" * 40, "E2B_API_URL": "http://127.0.0.1:9"}
+    for words in (["create"], ["list"], ["info", "i1"], ["kill", "--all"]):
+        ran = e2brun("sandbox", *words, env=env)
+        assert (ran.code, ran.out, "Traceback" in ran.err) == (125, b"", False), words
+
+
+def test_a_rejected_key_says_what_to_do(e2brun: Run, cloud: Mapping[str, str]) -> None:
+    ran = e2brun("sandbox", "list", env={**cloud, "E2B_API_KEY": "e2b_" + "0" * 40})
+    assert (ran.code, "E2B_API_KEY" in ran.err) == (125, True)

@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Sandbox, SandboxNotFoundError } from '@e2b/code-interpreter'
+import { eventually, failure, pause, withSandbox } from './common.mjs'
+
+test('a paused sandbox stands still and goes on with its processes', () =>
+  withSandbox(async (sandbox) => {
+    const ticks = 'n=0; while true; do n=$((n+1)); echo $n > ticks; sleep 0.05; done'
+    const { pid } = await sandbox.commands.run(ticks, { background: true, timeoutMs: 0 })
+    await eventually(() => sandbox.files.exists('ticks'))
+    const boot = (await sandbox.commands.run('cat /proc/sys/kernel/random/boot_id')).stdout
+
+    assert.equal(await sandbox.pause(), true)
+    assert.equal(await sandbox.isRunning(), false)
+    assert.equal(await sandbox.pause(), false)
+    assert.equal((await Sandbox.getInfo(sandbox.sandboxId)).state, 'paused')
+    await failure(sandbox.commands.run('true'), SandboxNotFoundError)
+
+    const again = await Sandbox.connect(sandbox.sandboxId)
+    assert.equal(again.sandboxId, sandbox.sandboxId)
+    const after = Number(await sandbox.files.read('ticks'))
+    await eventually(async () => Number(await again.files.read('ticks')) > after)
+    assert.ok((await again.commands.list()).some((process) => process.pid === pid))
+    assert.equal((await again.commands.run('cat /proc/sys/kernel/random/boot_id')).stdout, boot)
+    assert.equal(await again.commands.kill(pid), true)
+  }))
+
+test('a context keeps its state through a pause', () =>
+  withSandbox(async (sandbox) => {
+    await sandbox.runCode('kept = 41')
+    await sandbox.pause()
+    await sandbox.connect()
+    assert.equal((await sandbox.runCode('kept + 1')).text, '42')
+  }, 'code-interpreter-v1'))
+
+test('a pause without memory keeps files and nothing else', () =>
+  withSandbox(async (sandbox) => {
+    await sandbox.files.write('kept', 'x')
+    const { pid } = await sandbox.commands.run('sleep 120', { background: true })
+    const boot = await sandbox.files.read('/proc/sys/kernel/random/boot_id')
+    await sandbox.pause({ keepMemory: false })
+    assert.equal((await Sandbox.getInfo(sandbox.sandboxId)).state, 'paused')
+    await sandbox.connect()
+    assert.equal(await sandbox.files.read('kept'), 'x')
+    const listed = (await sandbox.commands.list()).map((process) => process.pid)
+    assert.ok(!listed.includes(pid) || listed.length === 0, `${listed}`)
+    assert.notEqual(await sandbox.files.read('/proc/sys/kernel/random/boot_id'), boot)
+    const seen = (await sandbox.commands.run('cat /proc/sys/kernel/random/boot_id')).stdout
+    assert.notEqual(seen, boot)
+  }))
+
+test('a paused sandbox outlives its time and can be killed', async () => {
+  const sandbox = await Sandbox.create('base', { timeoutMs: 1_500 })
+  await sandbox.pause()
+  await pause(2_500)
+  assert.equal((await Sandbox.getInfo(sandbox.sandboxId)).state, 'paused')
+  assert.equal(await sandbox.kill(), true)
+  assert.equal(await sandbox.kill(), false)
+})
+
+test('a sandbox pauses instead of dying where that was asked for', async () => {
+  const sandbox = await Sandbox.create('base', {
+    timeoutMs: 1_000,
+    lifecycle: { onTimeout: 'pause' },
+  })
+  try {
+    await sandbox.files.write('kept', 'x')
+    const state = async () => (await Sandbox.getInfo(sandbox.sandboxId)).state
+    assert.deepEqual((await sandbox.getInfo()).lifecycle, { onTimeout: 'pause', autoResume: false })
+    await eventually(async () => (await state()) === 'paused', { within: 20_000 })
+    assert.equal(await sandbox.isRunning(), false)
+    await sandbox.connect({ timeoutMs: 60_000 })
+    assert.equal(await sandbox.files.read('kept'), 'x')
+  } finally {
+    await sandbox.kill()
+  }
+})
+
+test('traffic resumes a sandbox where that was asked for', async () => {
+  const sandbox = await Sandbox.create('base', {
+    timeoutMs: 1_000,
+    lifecycle: { onTimeout: 'pause', autoResume: true },
+  })
+  try {
+    await sandbox.files.write('kept', 'x')
+    const state = async () => (await Sandbox.getInfo(sandbox.sandboxId)).state
+    await eventually(async () => (await state()) === 'paused', { within: 20_000 })
+    assert.equal(await sandbox.files.read('kept'), 'x')
+    assert.equal(await state(), 'running')
+  } finally {
+    await sandbox.kill()
+  }
+})

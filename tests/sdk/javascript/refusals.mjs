@@ -1,0 +1,83 @@
+// Keys, errors in E2B's shape, and what is refused on purpose.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { AuthenticationError, Sandbox, Secret, Template, Volume } from 'e2b'
+import { failure } from './common.mjs'
+
+const api = (path, options = {}) =>
+  fetch(process.env.E2B_API_URL + path, {
+    ...options,
+    headers: {
+      'X-API-KEY': process.env.E2B_API_KEY,
+      'Content-Type': 'application/json',
+      ...options.headers,
+    },
+  })
+
+async function refused(answer, status) {
+  assert.equal(answer.status, status)
+  const body = await answer.json()
+  assert.equal(body.code, status)
+  assert.equal(typeof body.message, 'string')
+  assert.ok(body.message.length > 0)
+}
+
+test('a wrong key is refused in every operation', async () => {
+  const apiKey = 'e2b_' + 'f'.repeat(40)
+  await failure(Sandbox.create('base', { apiKey }), AuthenticationError)
+  await failure(Sandbox.list({ apiKey }).nextItems(), AuthenticationError)
+  await failure(Sandbox.getInfo('iabc', { apiKey }), AuthenticationError)
+  await failure(Sandbox.kill('iabc', { apiKey }), AuthenticationError)
+})
+
+test('no key is refused with the shape of an E2B error', async () => {
+  await refused(await fetch(process.env.E2B_API_URL + '/v2/sandboxes'), 401)
+})
+
+test('nonsense is refused with the shape of an E2B error', async () => {
+  const post = (path, body) => api(path, { method: 'POST', body })
+  await refused(await post('/v2/sandboxes', 'not json'), 400)
+  await refused(await post('/v2/sandboxes', '[]'), 400)
+  await refused(await post('/v2/sandboxes', '{}'), 400)
+  await refused(await post('/v2/sandboxes', '{"templateID": 7}'), 400)
+  await refused(await post('/v2/sandboxes', '{"templateID": "base", "timeout": "long"}'), 400)
+  await refused(await api('/no/such/path'), 404)
+  await refused(await api('/sandboxes/iunknown'), 404)
+  await refused(await api('/v2/sandboxes?limit=many'), 400)
+})
+
+test('the older endpoints create, connect and list as well', async () => {
+  const created = await api('/sandboxes', {
+    method: 'POST',
+    body: JSON.stringify({ templateID: 'base', timeout: 60 }),
+  })
+  assert.equal(created.status, 201)
+  const { sandboxID, clientID, envdVersion, templateID } = await created.json()
+  assert.ok(sandboxID && clientID && envdVersion && templateID)
+  const options = { method: 'POST', body: '{"timeout": 60}' }
+  assert.equal((await api(`/sandboxes/${sandboxID}/connect`, options)).status, 200)
+  assert.equal((await api(`/sandboxes/${sandboxID}/refreshes`, options)).status, 204)
+  await refused(await api(`/sandboxes/${sandboxID}/resume`, options), 409)
+  const listed = await (await api('/sandboxes')).json()
+  assert.ok(listed.some((one) => one.sandboxID === sandboxID))
+  assert.equal((await api(`/sandboxes/${sandboxID}`, { method: 'DELETE' })).status, 204)
+  await refused(await api(`/sandboxes/${sandboxID}`, { method: 'DELETE' }), 404)
+})
+
+test('template builds, volumes and secrets are refused, and not retried', async () => {
+  const started = Date.now()
+  await failure(Template.build(Template().fromBaseImage(), 'mine', { cpuCount: 1, memoryMB: 512 }))
+  await failure(Volume.create('mine'))
+  await failure(Secret.create('mine', 'value'))
+  assert.ok(Date.now() - started < 3_000, 'a permanent refusal is not asked again')
+})
+
+test('existing templates are told from unknown ones', async () => {
+  assert.equal(await Template.exists('base'), true)
+  assert.equal(await Template.exists('no-such-template'), false)
+})
+
+test('a pause without memory needs a pause', async () => {
+  const body = JSON.stringify({ templateID: 'base', autoPauseMemory: false })
+  await refused(await api('/v2/sandboxes', { method: 'POST', body }), 400)
+})

@@ -1,0 +1,45 @@
+"""Charts of matplotlib figures, as the real SDK reads them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+_SETUP = "import matplotlib.pyplot as plt\n"
+
+
+@pytest.mark.parametrize(
+    ("draw", "kind"),
+    [
+        ("plt.plot([1, 2, 3], [4, 5, 6], label='a')", "line"),
+        ("plt.scatter([1, 2], [3, 4])", "scatter"),
+        ("plt.bar(['a', 'b'], [1, 2])", "bar"),
+        ("plt.pie([1, 2], labels=['a', 'b'])", "pie"),
+        ("plt.boxplot([[1, 2, 3], [4, 6, 9]], patch_artist=True)", "box_and_whisker"),
+        ("f, (a, b) = plt.subplots(1, 2); a.plot([1]); b.bar(['x'], [1])", "superchart"),
+    ],
+)
+def test_a_figure_is_a_picture_and_a_chart(interpreter: Any, draw: str, kind: str) -> None:
+    (result,) = interpreter.run_code(f"{_SETUP}{draw}\nplt.show()").results
+    assert result.png
+    assert result.chart.type.value == kind
+    assert result.chart.elements
+    assert (result.is_main_result, result.extra) == (False, {})
+
+
+def test_labels_units_and_title_are_there(interpreter: Any) -> None:
+    code = "plt.plot([1, 2])\nplt.title('T')\nplt.xlabel('Time (s)')\nplt.ylabel('y')"
+    (result,) = interpreter.run_code(_SETUP + code + ";").results
+    chart = result.chart
+    assert (chart.title, chart.x_label, chart.x_unit, chart.y_label) == ("T", "Time (s)", "s", "y")
+
+
+def test_a_figure_that_is_the_value_of_its_cell_is_shown_once(interpreter: Any) -> None:
+    code = "fig, ax = plt.subplots()\nax.plot([1])\nplt.savefig('/tmp/saved.png')\nfig"
+    (result,) = interpreter.run_code(_SETUP + code).results
+    assert result.is_main_result
+    assert result.png
+    assert interpreter.run_code("1").results[0].png is None

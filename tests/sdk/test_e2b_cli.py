@@ -1,0 +1,157 @@
+"""The service under E2B's own command line, as far as it works without a terminal."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Ran, clean_environment
+from tests.sdk import npm
+from tests.sdk.serving import Serving
+
+pytestmark = pytest.mark.slow
+
+E2B = Callable[..., Ran]
+_NOBODY = "i" + "0" * 19
+
+
+@pytest.fixture(scope="module")
+def program(request: pytest.FixtureRequest) -> Path:
+    cache = request.config.cache
+    if cache is None:
+        pytest.skip("pytest runs without a cache to install E2B's packages into")
+    return npm.project(cache) / "node_modules" / "@e2b" / "cli" / "dist" / "index.js"
+
+
+@pytest.fixture
+def e2b(program: Path, service: Serving, tmp_path: Path) -> E2B:
+    """Run `e2b WORDS...` with the service's variables and a home directory of its own."""
+
+    def run(
+        *words: str, stdin: bytes = b"", check: bool = True, more: Mapping[str, str] | None = None
+    ) -> Ran:
+        result = subprocess.run(
+            ["node", str(program), *words],
+            input=stdin,
+            capture_output=True,
+            cwd=tmp_path,
+            env=clean_environment({**service.environment, "HOME": str(tmp_path), **(more or {})}),
+            timeout=60,
+            check=False,
+        )
+        ran = Ran(result.returncode, result.stdout, result.stderr.decode())
+        if check:
+            assert ran.code == 0, f"{words}: {ran.text} {ran.err}"
+        return ran
+
+    return run
+
+
+@pytest.fixture
+def made(e2b: E2B) -> Iterator[str]:
+    """The id of a sandbox that the command line has created."""
+    sandbox_id = e2b("sandbox", "create", "base", "--detach").text.split()[-1]
+    yield sandbox_id
+    e2b("sandbox", "kill", sandbox_id, check=False)
+
+
+def _listed(e2b: E2B, *options: str) -> list[str]:
+    text = e2b("sandbox", "list", "--format", "json", *options).text
+    entries: list[dict[str, Any]] = json.loads(text) if text.strip() else []
+    return [entry["sandboxId"] for entry in entries]
+
+
+def test_a_created_sandbox_is_listed_until_it_is_killed(e2b: E2B, made: str) -> None:
+    assert made in _listed(e2b)
+    assert made in e2b("sandbox", "list").text
+    e2b("sandbox", "kill", made)
+    assert made not in _listed(e2b)
+
+
+def test_an_unknown_sandbox_cannot_be_killed_or_shown(e2b: E2B) -> None:
+    assert "found" in _all(e2b("sandbox", "kill", _NOBODY, check=False)).lower()
+    assert e2b("sandbox", "info", _NOBODY, check=False).code != 0
+
+
+def test_info_tells_about_a_sandbox(e2b: E2B, made: str) -> None:
+    info = json.loads(e2b("sandbox", "info", made, "--format", "json").text)
+    assert info["sandboxId"] == made
+    assert info["state"] == "running"
+    assert made in e2b("sandbox", "info", made).text
+
+
+def test_exec_passes_output_and_exit_code_on(e2b: E2B, made: str) -> None:
+    ran = e2b("sandbox", "exec", made, "sh", "-c", "echo out; echo err >&2; exit 3", check=False)
+    assert (ran.code, ran.out) == (3, b"out\n")
+    assert "err" in ran.err
+
+
+def test_exec_takes_directory_user_and_variables(e2b: E2B, made: str) -> None:
+    options = ("--cwd", "/tmp", "--user", "root", "--env", "COLOUR=blue")
+    ran = e2b("sandbox", "exec", *options, made, "sh", "-c", 'echo "$PWD $(whoami) $COLOUR"')
+    assert ran.text == "/tmp root blue\n"
+
+
+def test_exec_pipes_its_standard_input_in(e2b: E2B, made: str) -> None:
+    ran = e2b("sandbox", "exec", made, "wc", "-c", stdin=b"hello\n")
+    assert ran.text.strip() == "6"
+
+
+def test_exec_tells_of_a_death_by_signal(e2b: E2B, made: str) -> None:
+    ran = e2b("sandbox", "exec", made, "sh", "-c", "kill -9 $$", check=False)
+    assert ran.code not in (0, None)
+
+
+def test_exec_in_the_background_returns_at_once(e2b: E2B, made: str) -> None:
+    began = time.monotonic()
+    e2b("sandbox", "exec", "--background", made, "sleep", "30")
+    assert time.monotonic() - began < 10
+
+
+def test_a_sandbox_is_paused_and_resumed(e2b: E2B, made: str) -> None:
+    e2b("sandbox", "pause", made)
+    assert made in _listed(e2b, "--state", "paused")
+    assert made not in _listed(e2b)
+    e2b("sandbox", "resume", made)
+    assert made in _listed(e2b)
+
+
+def test_metrics_are_shown(e2b: E2B, made: str) -> None:
+    e2b("sandbox", "metrics", made)
+    e2b("sandbox", "metrics", made, "--format", "json")
+
+
+def test_logs_are_shown(e2b: E2B, made: str) -> None:
+    e2b("sandbox", "exec", made, "true")
+    e2b("sandbox", "logs", made)
+    e2b("sandbox", "logs", made, "--format", "json", "--level", "DEBUG")
+
+
+def test_snapshots_are_created_listed_and_deleted(e2b: E2B, made: str) -> None:
+    e2b("sandbox", "snapshot", "create", made)
+    listed = e2b("sandbox", "snapshot", "list", made, "--format", "json").text
+    [snapshot] = json.loads(listed)
+    e2b("sandbox", "snapshot", "delete", snapshot["snapshotId"])
+    assert e2b("sandbox", "snapshot", "list", made, "--format", "json").text.strip() in ("[]", "")
+
+
+def test_templates_are_listed(e2b: E2B) -> None:
+    text = e2b("template", "list").text
+    assert "base" in text
+    assert "code-interpreter-v1" in text
+
+
+def test_a_wrong_key_is_told(e2b: E2B) -> None:
+    ran = e2b("sandbox", "list", check=False, more={"E2B_API_KEY": "e2b_" + "f" * 40})
+    assert ran.code != 0
+    assert "401" in _all(ran) or "key" in _all(ran).lower()
+
+
+def _all(ran: Ran) -> str:
+    return ran.text + ran.err

@@ -1,0 +1,240 @@
+"""The Connect protocol by its bytes, without a server."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import gzip
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from e2brun.server import connect
+from e2brun.server.connect import RpcError
+from e2brun.server.http import ApiError, Request, Response, Stream
+from e2brun.server.protojson import text
+
+
+def request(
+    *pieces: bytes, streaming: bool = True, headers: dict[str, str] | None = None
+) -> Request:
+    """A POST whose body comes in these pieces, and whose client then stays."""
+    kind = "application/connect+json" if streaming else "application/json"
+    given = {"content-type": kind, **(headers or {})}
+    rest = list(pieces) or [b""]
+
+    async def receive() -> dict[str, Any]:
+        if not rest:
+            await asyncio.Event().wait()
+        piece = rest.pop(0)
+        return {"type": "http.request", "body": piece, "more_body": bool(rest)}
+
+    scope = {
+        "type": "http", "method": "POST", "path": "/x", "raw_path": b"/x", "query_string": b"",
+        "headers": [(name.encode(), value.encode()) for name, value in given.items()],
+    }  # fmt: skip
+    return Request(scope, receive)
+
+
+def envelope(message: object, flags: int = 0) -> bytes:
+    body = message if isinstance(message, bytes) else json.dumps(message).encode()
+    return bytes([flags]) + len(body).to_bytes(4, "big") + body
+
+
+async def received(stream: Stream) -> list[tuple[int, Any]]:
+    data = b"".join([piece async for piece in stream.body])
+    messages: list[tuple[int, Any]] = []
+    while data:
+        length = int.from_bytes(data[1:5], "big")
+        messages.append((data[0], json.loads(data[5 : 5 + length])))
+        data = data[5 + length :]
+    return messages
+
+
+async def counting(message: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+    for number in range(message["to"]):
+        yield {"number": number}
+    if message.get("fail"):
+        raise RpcError("not_found", "no more")
+
+
+def streamed(*pieces: bytes, headers: dict[str, str] | None = None) -> list[tuple[int, Any]]:
+    async def go() -> list[tuple[int, Any]]:
+        stream = await connect.server_stream(request(*pieces, headers=headers), counting)
+        assert stream.status == 200
+        return await received(stream)
+
+    return asyncio.run(go())
+
+
+def test_a_stream_ends_with_an_empty_end_message() -> None:
+    assert streamed(envelope({"to": 2})) == [(0, {"number": 0}), (0, {"number": 1}), (2, {})]
+
+
+def test_a_message_may_come_byte_by_byte() -> None:
+    pieces = [bytes([byte]) for byte in envelope({"to": 1})]
+    assert streamed(*pieces) == [(0, {"number": 0}), (2, {})]
+
+
+def test_an_error_is_the_end_message_of_a_stream_with_status_200() -> None:
+    end = {"error": {"code": "not_found", "message": "no more"}}
+    assert streamed(envelope({"to": 1, "fail": True})) == [(0, {"number": 0}), (2, end)]
+    assert streamed(envelope({"to": 0, "fail": True})) == [(2, end)]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"\0", b"\0\0\0\0\5{}", envelope(b"{"), envelope([]), envelope({}) * 2,
+        envelope(b"[" * 100_000), envelope(b"\xff"),
+    ],
+    ids=["nothing", "half a head", "half a body", "no JSON", "a list", "two", "deep", "no UTF-8"],
+)  # fmt: skip
+def test_a_malformed_request_is_an_invalid_argument(body: bytes) -> None:
+    [(flags, end)] = streamed(body)
+    assert (flags, end["error"]["code"]) == (2, "invalid_argument")
+
+
+def test_a_message_that_claims_to_be_huge_is_refused_before_it_comes() -> None:
+    [(_, end)] = streamed(b"\0\xff\xff\xff\xff")
+    assert end["error"]["code"] == "resource_exhausted"
+
+
+def test_compressed_messages_are_read() -> None:
+    body = envelope(gzip.compress(b'{"to": 1}'), flags=1)
+    headers = {"connect-content-encoding": "gzip"}
+    assert streamed(body, headers=headers) == [(0, {"number": 0}), (2, {})]
+
+
+def test_the_deadline_is_told_before_what_it_ends_is_ended() -> None:
+    order: list[str] = []
+
+    async def silent(_message: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+        yield {"number": 0}
+        try:
+            await asyncio.Event().wait()
+        finally:
+            order.append("cancelled")
+
+    async def go() -> None:
+        stream = await connect.server_stream(
+            request(envelope({}), headers={"connect-timeout-ms": "50"}),
+            silent,
+            after_deadline=lambda: order.append("killed"),
+        )
+        async for piece in stream.body:
+            order.extend(["told"] if b"deadline_exceeded" in piece else [])
+
+    asyncio.run(go())
+    assert order == ["cancelled", "told", "killed"]
+
+
+def test_a_handler_is_closed_when_its_stream_is() -> None:
+    closed: list[bool] = []
+
+    async def endless(_message: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+        try:
+            while True:
+                yield {}
+        finally:
+            closed.append(True)
+
+    async def go() -> None:
+        stream = await connect.server_stream(request(envelope({})), endless)
+        await anext(stream.body)
+        await stream.body.aclose()  # type: ignore[attr-defined]
+
+    asyncio.run(go())
+    assert closed == [True]
+
+
+def test_messages_of_a_client_stream_arrive_as_they_come() -> None:
+    async def go() -> None:
+        arrived: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        more: asyncio.Queue[bytes] = asyncio.Queue()
+
+        async def receive() -> dict[str, Any]:
+            piece = await more.get()
+            return {"type": "http.request", "body": piece, "more_body": bool(piece)}
+
+        async def handler(messages: AsyncIterator[dict[str, Any]]) -> dict[str, Any]:
+            async for message in messages:
+                arrived.put_nowait(message)
+            return {"good": "bye"}
+
+        scope = {
+            "type": "http", "method": "POST", "path": "/x", "query_string": b"",
+            "headers": [(b"content-type", b"application/connect+json")],
+        }  # fmt: skip
+        stream = await connect.client_stream(Request(scope, receive), handler)
+        answer = asyncio.create_task(received(stream))
+        for number in range(3):
+            more.put_nowait(envelope({"number": number}))
+            async with asyncio.timeout(1):
+                assert await arrived.get() == {"number": number}
+        assert not answer.done()
+        more.put_nowait(b"")
+        assert await answer == [(0, {"good": "bye"}), (2, {})]
+
+    asyncio.run(go())
+
+
+def test_a_unary_call_maps_its_error_to_a_status() -> None:
+    async def refuse(message: dict[str, Any]) -> dict[str, Any]:
+        raise RpcError("not_found", text(message, "name"))
+
+    async def go(body: bytes, headers: dict[str, str] | None = None) -> Response:
+        return await connect.unary(request(body, streaming=False, headers=headers), refuse)
+
+    answer = asyncio.run(go(b'{"name": "x", "unknown": 1}'))
+    assert (answer.status, json.loads(answer.body)) == (404, {"code": "not_found", "message": "x"})
+    assert asyncio.run(go(b'{"name": 1}')).status == 400
+    packed, header = gzip.compress(b'{"name": "y"}'), {"content-encoding": "gzip"}
+    assert json.loads(asyncio.run(go(packed, header)).body)["message"] == "y"
+
+
+def test_a_unary_call_ends_at_its_deadline() -> None:
+    async def hang(_message: dict[str, Any]) -> dict[str, Any]:
+        await asyncio.Event().wait()
+        return {}
+
+    async def go() -> Response:
+        headers = {"connect-timeout-ms": "20"}
+        return await connect.unary(request(b"{}", streaming=False, headers=headers), hang)
+
+    answer = asyncio.run(go())
+    assert (answer.status, json.loads(answer.body)["code"]) == (504, "deadline_exceeded")
+
+
+def test_another_codec_is_refused() -> None:
+    async def go() -> None:
+        await connect.unary(
+            request(b"", streaming=False, headers={"content-type": "application/proto"}),
+            counting,  # type: ignore[arg-type]
+        )
+
+    with pytest.raises(ApiError) as refused:
+        asyncio.run(go())
+    assert refused.value.status == 415
+
+
+@pytest.mark.parametrize(
+    ("header", "user"),
+    [(None, "user"), ("user:", "user"), ("root:", "root"), ("root:secret", "root"), (":", "user")],
+)
+def test_the_acting_user_comes_by_basic_authentication(header: str | None, user: str) -> None:
+    given = {} if header is None else {"authorization": basic(header)}
+    assert connect.acting_user(request(headers=given)) == user
+
+
+@pytest.mark.parametrize("header", ["Basic !", "Basic Ym9iOg==", "Basic /w=="])
+def test_an_unknown_user_is_unauthenticated(header: str) -> None:
+    with pytest.raises(RpcError) as refused:
+        connect.acting_user(request(headers={"authorization": header}))
+    assert refused.value.code == "unauthenticated"
+
+
+def basic(credentials: str) -> str:
+    return "Basic " + base64.b64encode(credentials.encode()).decode()

@@ -1,0 +1,234 @@
+"""Contexts and cells of a live sandbox, without HTTP in between; on the lean template."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from e2brun.sandbox.local.backend import new_id
+from e2brun.sandbox.local.bubblewrap import Bubblewrap
+from e2brun.sandbox.local.frames import encode_cell
+from e2brun.sandbox.local.interpreter import current_interpreter
+from e2brun.sandbox.local.jail import Jail
+from e2brun.server.interpreter.contexts import Context, Contexts, NotStarted
+from e2brun.server.interpreter.execute import execute
+from e2brun.server.live import LiveSandbox
+
+Events = list[dict[str, Any]]
+
+
+class Trial:
+    """A sandbox, its contexts, and a way to run cells."""
+
+    def __init__(self, live: LiveSandbox) -> None:
+        self.live = live
+        self.contexts = live.part(Contexts)
+        self.python = self.contexts.default("python")
+
+    async def run(
+        self, code: str, env: dict[str, str] | None = None, context: Context | None = None
+    ) -> Events:
+        """All events of one cell."""
+        cell = encode_cell(code, env)
+        pieces = [piece async for piece in execute(self.contexts, context or self.python, cell)]
+        lines = b"".join(pieces)
+        assert lines.isascii()
+        return [json.loads(line) for line in lines.splitlines()]
+
+    async def leave(self, code: str, after: str) -> None:
+        """Start a cell, and hang up when it has printed `after`."""
+        lines = execute(self.contexts, self.python, encode_cell(code))
+        async for piece in lines:
+            if after.encode() in piece:
+                break
+        await lines.aclose()  # type: ignore[attr-defined]
+
+
+Try = Callable[[Callable[[Trial], Awaitable[None]]], None]
+
+
+@pytest.fixture
+def in_sandbox() -> Try:
+    """Run a coroutine function in a sandbox of its own."""
+
+    async def whole(body: Callable[[Trial], Awaitable[None]]) -> None:
+        live = LiveSandbox(Bubblewrap(), Jail(new_id(), current_interpreter()), "base")
+        try:
+            await live.ready()
+            async with asyncio.timeout(30):
+                await body(Trial(live))
+        finally:
+            live.kill()
+            await live.buried()
+
+    if Bubblewrap().problem() is not None:
+        pytest.skip("bubblewrap (bwrap) is not installed")
+    return lambda body: asyncio.run(whole(body))
+
+
+def _types(events: Events) -> list[str]:
+    return [event["type"] for event in events]
+
+
+def _of(events: Events, kind: str) -> dict[str, Any]:
+    (found,) = [event for event in events if event["type"] == kind]
+    return found
+
+
+def test_a_cell_is_told_in_order(in_sandbox: Try) -> None:
+    async def body(trial: Trial) -> None:
+        events = await trial.run("print('Hello')\nprint('there')\n'value'")
+        assert _types(events) == ["number_of_executions", "stdout", "result", "end_of_execution"]
+        assert _of(events, "stdout")["text"] == "Hello\nthere\n"
+        assert _of(events, "stdout")["timestamp"]
+        shown = _of(events, "result")
+        assert (shown["text"], shown["is_main_result"], shown["extra"]) == ("value", True, {})
+
+    in_sandbox(body)
+
+
+def test_syntax_errors_are_counted(in_sandbox: Try) -> None:
+    async def body(trial: Trial) -> None:
+        for number in (1, 2):
+            events = await trial.run("x = (")
+            assert _of(events, "number_of_executions")["execution_count"] == number
+            assert _of(events, "error")["name"] == "SyntaxError"
+
+    in_sandbox(body)
+
+
+def test_variables_of_one_execution_end_with_it(in_sandbox: Try) -> None:
+    async def body(trial: Trial) -> None:
+        trial.live.environment["A"] = "global"
+        ask = "import os; (os.environ.get('A'), os.environ.get('B'))"
+        inner = await trial.run(ask, {"A": "own", "B": "own"})
+        assert _of(inner, "result")["text"] == "('own', 'own')"
+        assert _of(await trial.run(ask), "result")["text"] == "('global', None)"
+
+    in_sandbox(body)
+
+
+def test_a_client_that_leaves_interrupts_its_cell(in_sandbox: Try) -> None:
+    async def body(trial: Trial) -> None:
+        await trial.run("kept = 1")
+        await trial.leave("import time; print('in', flush=True); time.sleep(300)", "in")
+        assert _of(await trial.run("kept + 1"), "result")["text"] == "2"
+
+    in_sandbox(body)
+
+
+def test_a_cell_deaf_to_interrupts_costs_its_context(in_sandbox: Try) -> None:
+    async def body(trial: Trial) -> None:
+        deaf = "import time, signal; signal.signal(2, signal.SIG_IGN); print('in'); time.sleep(300)"
+        await trial.leave(deaf, "in")
+        events = await trial.run("1 + 1")
+        assert _of(events, "number_of_executions")["execution_count"] == 1
+        assert _of(events, "result")["text"] == "2"
+
+    in_sandbox(body)
+
+
+def test_the_end_of_a_context_is_an_error_and_the_next_cell_works(in_sandbox: Try) -> None:
+    async def body(trial: Trial) -> None:
+        for code in ("import os; os._exit(3)", "import os; os.kill(os.getpid(), 9)"):
+            events = await trial.run(code)
+            assert _of(events, "error")["name"] == "ContextRestarting"
+            assert _types(events)[-1] == "end_of_execution"
+            assert _of(await trial.run("1 + 1"), "result")["text"] == "2"
+
+    in_sandbox(body)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import os; os.write(4, b'nonsense\\n')",
+        "import os; os.close(4)",
+        "import os; os.closerange(3, 100); 1",
+        'import os; os.write(4, b\'{"type":"end"}\\n{"type":"end"}\\n\')',
+    ],
+)
+def test_tampering_with_results_costs_the_cell_and_its_context(in_sandbox: Try, code: str) -> None:
+    async def body(trial: Trial) -> None:
+        events = await trial.run(code)
+        assert _of(events, "error")["name"] in {"ForgedResults", "ContextRestarting"}
+        assert _of(await trial.run("1 + 1"), "result")["text"] == "2"
+
+    in_sandbox(body)
+
+
+def test_cells_of_one_context_run_one_after_the_other(in_sandbox: Try) -> None:
+    async def body(trial: Trial) -> None:
+        slow = trial.run("import time; time.sleep(0.2); n = 1")
+        _, second = await asyncio.gather(slow, trial.run("n + 1"))
+        assert _of(second, "result")["text"] == "2"
+
+    in_sandbox(body)
+
+
+def test_a_slow_client_makes_the_cell_wait(in_sandbox: Try) -> None:
+    async def body(trial: Trial) -> None:
+        code = "for i in range(64): print('x' * 1_000_000)"
+        got, most = 0, 0
+        async for piece in execute(trial.contexts, trial.python, encode_cell(code)):
+            await asyncio.sleep(0.005)
+            most = max(most, len(piece))
+            got += sum(len(event.get("text", "")) for event in map(json.loads, piece.splitlines()))
+        assert got == 64 * 1_000_001
+        assert most < 8_000_000
+
+    in_sandbox(body)
+
+
+def test_what_is_printed_between_cells_blocks_nobody(in_sandbox: Try) -> None:
+    async def body(trial: Trial) -> None:
+        await trial.run(
+            "import threading, time\n"
+            "def talk():\n  global said\n  time.sleep(0.1)\n"
+            "  for said in range(3): print('x' * 1_000_000)\n"
+            "threading.Thread(target=talk).start()"
+        )
+        await asyncio.sleep(1.5)
+        events = await trial.run("said")
+        assert _of(events, "result")["text"] == "2"
+        assert "stdout" not in _types(events)
+
+    in_sandbox(body)
+
+
+def test_contexts_are_apart_and_restart_empty(in_sandbox: Try) -> None:
+    async def body(trial: Trial) -> None:
+        other = await trial.contexts.create("python", "/tmp")
+        described = [context.language.name for context in trial.contexts.listed()]
+        assert described == ["python", "javascript", "python"]
+        await trial.run("n = 1")
+        assert _of(await trial.run("n", context=other), "error")["name"] == "NameError"
+        where = await trial.run("import os; os.getcwd()", context=other)
+        assert _of(where, "result")["text"] == "/tmp"
+        await trial.python.end()
+        assert _of(await trial.run("n"), "error")["name"] == "NameError"
+        for cwd in ("/nowhere", "/etc/passwd", "/a\0b", "/\ud800", "x" * 5000):
+            with pytest.raises(NotStarted, match="could not be started in"):
+                await trial.contexts.create("python", cwd)
+
+    in_sandbox(body)
+
+
+def test_a_context_looks_like_a_python_of_its_own(in_sandbox: Try) -> None:
+    async def body(trial: Trial) -> None:
+        code = (
+            "import os, sys\n"
+            "open('channel.py', 'w').write('mine = 1')\n"
+            "import channel\n"
+            "fds = sorted(map(int, os.listdir('/proc/self/fd')))[:-1]\n"
+            "alone = os.getsid(0) == os.getpid()\n"
+            "(channel.mine, sys.argv, sys.path[0], sys.flags.no_site, fds, alone)"
+        )
+        said = _of(await trial.run(code), "result")["text"]
+        assert said == "(1, [''], '', 0, [0, 1, 2, 3, 4], True)"
+
+    in_sandbox(body)
