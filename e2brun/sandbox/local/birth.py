@@ -91,7 +91,7 @@ def give_birth(main: Any, request: dict[str, Any], given: tuple[int, int, int]) 
     try:
         os.setsid()
         os.dup2(complaints, 2)
-        staging.become(request["owner"])
+        staging.become(request["owner"])  # where the zygote has more than one user
         syscalls.show_in_proc()
         staging.enter_user_namespace(staging.SANDBOX_UID, _NAMESPACES)
         ours, theirs = _socket.socketpair()

@@ -165,7 +165,7 @@ class Control:
 def _report(message: bytes, ancillary: Sequence[tuple[int, int, bytes]]) -> Report:
     pid, descriptors = _attached(ancillary)
     name, *fields = message.split(b"\0")
-    if name == b"hello" and len(descriptors) in {0, 3}:
+    if message == b"hello" and len(descriptors) in {0, 3}:
         return Hello(pid, descriptors)
     if name == b"handed" and len(fields) == 1 and fields[0].isdigit():
         return Handed(int(fields[0]), descriptors)

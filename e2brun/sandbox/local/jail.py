@@ -28,6 +28,7 @@ class Jail:
     layer: str | None = None  # host directory mounted as the interpreter's site-packages
     network: bool = False
     node_layer: str | None = None  # host directory whose node_modules Node.js finds
+    notebook: bool = False  # its layer has IPython, to be imported before the sandbox is made
     service: bool = False  # /root and /code can be written as well, as in E2B's templates
 
 

@@ -21,7 +21,6 @@ from typing import NoReturn
 
 from e2brun.errors import SandboxUnavailable
 from e2brun.sandbox.contract import HOME
-from e2brun.sandbox.local import staging
 from e2brun.sandbox.local.bubblewrap import Bubblewrap, dump_no_core, place
 from e2brun.sandbox.local.jail import Driver, Jail, Jailed, Problem
 from e2brun.sandbox.local.seccomp import filter_program, root_filter, setns_filter
@@ -34,7 +33,7 @@ _FIRST_WORDS = (
     "where, *what = marshal.loads(host.recv(65536)); sys.path.insert(0, where); "
     "from e2brun.sandbox.local import zygote; zygote.serve(host, *what)"
 )
-_Template = tuple[str, str | None, str | None]  # interpreter, layer, node_layer
+_Template = tuple[str, str | None, str | None, bool]  # interpreter, layer, node_layer, notebook
 
 
 @dataclass(slots=True)
@@ -124,7 +123,7 @@ class Nursery:
 
 
 def _key(jail: Jail) -> _Template:
-    return (jail.interpreter.executable, jail.layer, jail.node_layer)
+    return (jail.interpreter.executable, jail.layer, jail.node_layer, jail.notebook)
 
 
 class _Zygote:
@@ -145,8 +144,8 @@ class _Zygote:
         here = os.path.dirname(os.path.abspath(__file__))
         parent = os.path.dirname(os.path.dirname(os.path.dirname(here)))
         # Not as arguments: those can be read in every sandbox, as /proc/1/cmdline.
-        python = asdict(jail.interpreter)
-        self._socket.send(marshal.dumps([parent, python, jail.layer, jail.node_layer]))
+        what = [asdict(jail.interpreter), jail.layer, jail.node_layer, jail.notebook]
+        self._socket.send(marshal.dumps([parent, *what]))
         self.pid = in_lasting_thread(fork)
         self._jailed = Jailed(self.pid, complaints)
         os.close(complain)
@@ -160,7 +159,6 @@ class _Zygote:
         limits = jail.limits
         request = {
             "id": jail.sandbox_id,
-            "owner": staging.sandbox_owner(),
             "disk": limits.disk,
             "inodes": limits.inodes,
             "memory": limits.memory,

@@ -114,6 +114,11 @@ def sandbox_owner() -> int:
     return _UNSHARED_UID_FLOOR + int.from_bytes(os.urandom(4)) % _UNSHARED_UID_SPAN
 
 
+def users_base(count: int) -> int:
+    """The first of `count` host uids in a row that own nothing at all (for root)."""
+    return _UNSHARED_UID_FLOOR + int.from_bytes(os.urandom(4)) % (_UNSHARED_UID_SPAN - count)
+
+
 def enter_namespaces() -> None:
     """Leave the host's mounts (and, as an ordinary user, its user namespace) behind."""
     uid = os.geteuid()
@@ -130,9 +135,9 @@ def enter_user_namespace(inside: int, others: int = 0) -> None:
     we are the only user and group there are, both numbered `inside`."""
     uid, gid = os.geteuid(), os.getegid()
     syscalls.unshare(syscalls.CLONE_NEWUSER | others)
-    _write("/proc/self/setgroups", "deny")
-    _write("/proc/self/uid_map", f"{inside} {uid} 1")
-    _write("/proc/self/gid_map", f"{inside} {gid} 1")
+    write("/proc/self/setgroups", "deny")
+    write("/proc/self/uid_map", f"{inside} {uid} 1")
+    write("/proc/self/gid_map", f"{inside} {gid} 1")
 
 
 def build(jail: Jail, owner: int) -> None:
@@ -247,7 +252,8 @@ def _content(path: str) -> bytes:
         return b""
 
 
-def _write(path: str, text: str) -> None:
+def write(path: str, text: str) -> None:
+    """Write to a file that is there, in one call."""
     descriptor = os.open(path, os.O_WRONLY)
     try:
         os.write(descriptor, text.encode())

@@ -17,6 +17,7 @@ PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 36, 38, 47
 _PR_CAP_AMBIENT_CLEAR_ALL, _SECCOMP_MODE_FILTER, _MNT_DETACH = 4, 2, 2
 _CAPABILITY_VERSION_3 = 0x20080522  # linux/capability.h
 _LAST_CAPABILITY = 63
+CAP_SETGID, CAP_SETUID = 6, 7
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -48,16 +49,18 @@ def prctl(option: int, *arguments: int) -> None:
     _checked(_libc.prctl(option, *words), "prctl")
 
 
-def drop_capabilities() -> None:
-    """Every capability, out of every set, for good (capabilities(7)). Raises OSError."""
+def drop_capabilities(but: tuple[int, ...] = ()) -> None:
+    """Every capability but these, out of every set, for good (capabilities(7)). Raises OSError."""
     for capability in range(_LAST_CAPABILITY + 1):
         try:
-            prctl(PR_CAPBSET_DROP, capability)
+            if capability not in but:
+                prctl(PR_CAPBSET_DROP, capability)
         except OSError:  # EINVAL: the kernel knows no more of them
             break
     prctl(PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
     header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
-    _checked(_libc.capset(header, b"\0" * 24), "capset")
+    kept = sum(1 << capability for capability in but)  # all of them below 32
+    _checked(_libc.capset(header, struct.pack("=6I", kept, kept, 0, 0, 0, 0)), "capset")
 
 
 def install_filter(program: bytes) -> None:

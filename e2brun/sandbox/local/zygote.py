@@ -4,8 +4,7 @@ Runs outside every sandbox, as a process of its own that was started with an emp
 and has never held anything but this code, the agent's and the packages of its template: whatever
 is in its memory can be read by every sandbox it becomes.
 
-It lives in a mount namespace whose root is what a sandbox may read, put together once. For each
-sandbox it forks a child into new namespaces (`birth`), whose first process adds what can be
+It lives in a `house` whose root is what a sandbox may read, put together once. For each sandbox it forks a child into new namespaces (`birth`), whose first process adds what can be
 written, gives up every right and becomes the agent.
 """
 
@@ -21,23 +20,31 @@ import sys
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from e2brun.sandbox.local import birth, staging, syscalls
+from e2brun.sandbox.local import birth, house, syscalls
 from e2brun.sandbox.local.interpreter import Interpreter
 from e2brun.sandbox.local.jail import AGENT_DIRECTORY, Jail
 
 _MESSAGE_LIMIT = 64 * 1024
 # What the agent's operations import: here once instead of in each sandbox.
-_AGENT_MODULES = ("main", "files", "ports", "freezer", "processes", "fileserver", "contexts")
+_AGENT_MODULES = (
+    "main", "files", "ports", "freezer", "processes", "privileges", "sudo_door", "fileserver",
+    "watching", "contexts",
+)  # fmt: skip
 
 
-def serve(control: _socket.socket, python: dict[str, Any], *layers: str | None) -> NoReturn:
-    """Become the zygote for an interpreter (its fields), its layer and Node's; never returns."""
+def serve(control: _socket.socket, python: dict[str, Any], *what: Any) -> NoReturn:
+    """Become the zygote for an interpreter (its fields), its layer, Node's, and whether to have a
+    notebook's shell ready; never returns."""
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
-    syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
     os.set_inheritable(control.fileno(), False)
-    jail = Jail("template", Interpreter(**python), layer=layers[0], node_layer=layers[1])
-    main, below = _prepare(jail)
+    layer, node_layer, notebook = what
+    jail = Jail(
+        "template", Interpreter(**python), layer=layer, node_layer=node_layer, notebook=notebook
+    )
+    below = house.move_in(jail)  # as another process, the first of a pid namespace
+    main = _prepare(jail)
     control.send(b"ready")
+    number = 0
     while True:
         message, ancillary, _, _ = control.recvmsg(
             _MESSAGE_LIMIT, _socket.CMSG_SPACE(4 * 4), _socket.MSG_CMSG_CLOEXEC
@@ -48,25 +55,24 @@ def serve(control: _socket.socket, python: dict[str, Any], *layers: str | None) 
         for _, _, data in ancillary:
             given.frombytes(data)
         request = marshal.loads(message)  # noqa: S302  # from the host, which is trusted
-        _bear(control, main, {**request, "below": below}, given)
+        number += 1
+        request |= {"below": below, "owner": 1 + number % 65_000}  # of the zygote's own users
+        _bear(control, main, request, given)
         for descriptor in given:
             os.close(descriptor)
 
 
-def _prepare(jail: Jail) -> tuple[Any, list[str]]:
-    """Move into the sandboxes' tree and import what they will need: the agent's main module, and
-    the read-only places below writable ones."""
-    staging.enter_namespaces()
-    below = birth.build_root(jail)
+def _prepare(jail: Jail) -> Any:
+    """Import what the sandboxes will need; the agent's main module."""
     sys.path[0] = AGENT_DIRECTORY  # where e2brun was found cannot be seen any more
     for name in _AGENT_MODULES:
         __import__(name)
-    if jail.layer and jail.interpreter.purelib:
+    if jail.notebook and jail.interpreter.purelib:
         _prepare_notebook(jail.interpreter.purelib)
     compile("0", "<warm>", "eval")
     gc.collect()
     gc.freeze()  # collections in the children leave these pages shared
-    return sys.modules["main"], below
+    return sys.modules["main"]
 
 
 def _prepare_notebook(packages: str) -> None:

@@ -1,0 +1,85 @@
+"""Where a zygote lives: packages are imported there that nobody has reviewed either.
+
+Namespaces of its own (user, pid, mount, network, ipc, uts), no host process to be seen, no
+network, nothing to be written, a filter, and of all rights only that to be another of its 65,536
+users, none of whom is anybody on the host: each sandbox is to have a user id of its own. Started
+by an ordinary user it has no right at all, and one user.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import NoReturn
+
+from e2brun.sandbox.local import birth, seccomp, staging, syscalls
+from e2brun.sandbox.local.jail import Jail
+
+_USERS = 65_536
+_NAMESPACES = (
+    syscalls.CLONE_NEWPID | syscalls.CLONE_NEWNET | syscalls.CLONE_NEWIPC
+    | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWCGROUP
+)  # fmt: skip
+# What is still to come for every sandbox, in a user namespace that is below ours.
+_STILL_NEEDED = ("setns", "unshare", "mount", "umount2", "pivot_root", "sethostname")
+_NOTHING = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
+
+
+def move_in(jail: Jail) -> list[str]:
+    """Go on in such a place, as a child of this process, which waits for it and ends with it.
+
+    Returns the read-only places below writable ones. Raises OSError.
+    """
+    root = os.geteuid() == 0
+    staging.enter_namespaces()
+    below = birth.build_root(jail)
+    syscalls.unshare(_NAMESPACES)
+    ready_read, ready_write = os.pipe2(os.O_CLOEXEC)
+    mapped_read, mapped_write = os.pipe2(os.O_CLOEXEC)
+    pid = os.fork()
+    if pid == 0:
+        os.close(ready_read)
+        os.close(mapped_write)
+        _settle(root, ready_write, mapped_read)
+        return below
+    os.close(ready_write)
+    os.close(mapped_read)
+    _wait_for(pid, ready_read, mapped_write, root=root)
+
+
+def _wait_for(pid: int, ready: int, mapped: int, *, root: bool) -> NoReturn:
+    """In the process outside: say who its users are, and wait for its end."""
+    if os.read(ready, 1) and root:
+        base = staging.users_base(_USERS)
+        for kind in ("uid", "gid"):
+            staging.write(f"/proc/{pid}/{kind}_map", f"0 {base} {_USERS}")
+    os.close(mapped)
+    os.closerange(3, 1 << 20)  # whoever hangs up is to be noticed inside
+    os.waitpid(pid, 0)
+    os._exit(0)
+
+
+def _settle(root: bool, ready: int, mapped: int) -> None:
+    syscalls.unshare(syscalls.CLONE_NEWNS)
+    syscalls.unmount("/proc")  # the host's
+    syscalls.mount("proc", "/proc", "proc", _NOTHING)
+    if root:
+        syscalls.unshare(syscalls.CLONE_NEWUSER)
+        os.write(ready, b"x")
+        while os.read(mapped, 1):
+            pass
+        os.setresgid(0, 0, 0)
+        os.setgroups([])
+        os.setresuid(0, 0, 0)
+        syscalls.drop_capabilities((syscalls.CAP_SETGID, syscalls.CAP_SETUID))
+    else:
+        staging.enter_user_namespace(os.geteuid())
+        syscalls.drop_capabilities()
+    os.close(ready)
+    os.close(mapped)
+    # Reset by the change of user: die with who waits for us, and own our /proc/self.
+    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+    syscalls.show_in_proc()
+    syscalls.install_filter(seccomp.filter_program(but=_STILL_NEEDED))
+    sys.dont_write_bytecode = True
