@@ -39,14 +39,14 @@ class Pool:
         self._closed = False
 
     async def take(self, jail: Jail, template: str) -> LiveSandbox:
-        """A sandbox like `jail`, whose id it need not have. Raises SandboxError."""
+        """A sandbox like `jail`, with an id of its own. Raises SandboxError."""
         kind = replace(jail, sandbox_id="")
         waiting = self._ready.pop(kind, deque[LiveSandbox]())
         self._ready[kind] = waiting  # now the one that was asked for last
         self._forget_old()
         found = self._usable(waiting)
         if found is None:
-            found = LiveSandbox(self._driver, jail, template)
+            found = LiveSandbox(self._driver, replace(kind, sandbox_id=new_id()), template)
             await found.ready()
         self._refill(kind, template)
         return found

@@ -7,22 +7,24 @@ import logging
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from e2brun.errors import E2brunError, SandboxError
-from e2brun.sandbox.contract import MIB, Limits
-from e2brun.sandbox.local.backend import new_id
-from e2brun.sandbox.local.interpreter import current_interpreter
-from e2brun.sandbox.local.jail import Driver, Jail
+from e2brun.sandbox.contract import MIB
+from e2brun.sandbox.local.jail import Driver
+from e2brun.sandbox.local.templates import CODE_INTERPRETER
 from e2brun.server.deadlines import Deadlines
 from e2brun.server.guard import MemoryGuard, available_memory
 from e2brun.server.http import ApiError
 from e2brun.server.live import LiveSandbox
 from e2brun.server.metering import Journal, Meter, Sampler
+from e2brun.server.pool import Pool
 from e2brun.server.records import Origin, Record, State
+from e2brun.server.stock import Stock
 
 if TYPE_CHECKING:
     from e2brun.server.service import ServiceOptions
@@ -67,8 +69,8 @@ class Registry:
         self._driver = driver(options)
         self._sampler = Sampler(self.records)
         self._guard = MemoryGuard(self.records, self.kill)
-        self._layers: dict[tuple[str, ...], str] = {}
-        self._building = asyncio.Lock()
+        self._stock = Stock(options)
+        self._pool = Pool(self._driver, self.chore)
         self._chores: set[asyncio.Task[Any]] = set()
         self._starting = 0
         self.closed = False
@@ -82,6 +84,16 @@ class Registry:
         """Be ready for requests."""
         self.chore(self._sampler.run())
         self.chore(self._guard.run())
+        self.chore(self._warm())
+
+    async def _warm(self) -> None:
+        """Have sandboxes of the usual template ready, unless its packages are still to come."""
+        if self._stock.ready(CODE_INTERPRETER.requirements):
+            await self._stock.find_node_packages()
+            jail = await self._stock.jail(
+                CODE_INTERPRETER.name, CODE_INTERPRETER.requirements, connected=False
+            )
+            self._pool.warm(jail, CODE_INTERPRETER.name)
 
     async def close(self) -> None:
         """Kill every sandbox and wait, not for ever, until all are gone."""
@@ -89,6 +101,7 @@ class Registry:
         self.deadlines.close()
         self._sampler.stop()
         self._guard.stop()
+        self._pool.close()
         for record in tuple(self.records.values()):
             self.kill(record, "the service ends")
         try:
@@ -122,7 +135,7 @@ class Registry:
         """Make a sandbox that lives so long; `tree`: with these files in it. Raises ApiError."""
         private = (origin.network or {}).get("allowPublicTraffic") is False
         record = Record(
-            id=new_id(),
+            id="",
             origin=origin,
             envd_token=secrets.token_hex(20),
             traffic_token=secrets.token_hex(20) if private else None,
@@ -133,7 +146,7 @@ class Registry:
             network=origin.network,
             internet=origin.internet,
         )
-        live = await self.launch(record, tree)
+        live = await self.launch(record, tree, fresh=True)
         self.adopt(record, live)
         self.records[record.id] = record
         self.extend(record, seconds)
@@ -151,18 +164,25 @@ class Registry:
         record.running, record.state = live, State.RUNNING
         live.on_gone(lambda: self._died(record, live))
 
-    async def launch(self, record: Record, tree: Path | None) -> LiveSandbox:
-        """Start the processes of a sandbox, with the files of `tree`. Raises ApiError."""
+    async def launch(
+        self, record: Record, tree: Path | None, *, fresh: bool = False
+    ) -> LiveSandbox:
+        """Start the processes of a sandbox, with the files of `tree`; a fresh one gets its id
+        here. Raises ApiError."""
         self._admit()
         self._starting += 1
         live = None
         try:
-            layer = await self.layer(record.origin.requirements)
-            limits = Limits(memory=self.options.memory, disk=self.options.disk)
-            connected = record.origin.connected and self.options.network
-            jail = Jail(record.id, current_interpreter(), limits, layer, connected, service=True)
-            live = LiveSandbox(self._driver, jail, record.origin.base)
-            await live.ready()
+            origin = record.origin
+            jail = await self._stock.jail(
+                origin.base, origin.requirements, connected=origin.connected
+            )
+            if fresh:
+                live = await self._pool.take(jail, origin.base)
+                record.id = live.id
+            else:
+                live = LiveSandbox(self._driver, replace(jail, sandbox_id=record.id), origin.base)
+                await live.ready()
             if tree is not None:
                 from e2brun.server.envd import trees
 
@@ -237,24 +257,6 @@ class Registry:
             raise ApiError(429, message, headers=PERMANENT)
         if available_memory() < _SPARE_MEMORY:
             raise ApiError(503, "this machine's memory is nearly used up", headers=PERMANENT)
-
-    async def layer(self, requirements: Sequence[str]) -> str | None:
-        """The directory of a template's packages, built the first time. Raises ApiError."""
-        key = tuple(requirements)
-        if not key or self.options.lean:
-            return None
-        async with self._building:
-            if key not in self._layers:
-                from e2brun.sandbox.local.layers import Layers
-
-                layers = Layers(self.options.cache_directory, self.options.environment or None)
-                try:
-                    found = await asyncio.to_thread(layers.layer, key, current_interpreter())
-                except E2brunError as error:
-                    message = f"the template's packages could not be installed: {error}"
-                    raise ApiError(500, message, headers=PERMANENT) from error
-                self._layers[key] = str(found)
-            return self._layers[key]
 
 
 def _killed(record: Record) -> ApiError:

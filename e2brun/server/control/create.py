@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 _TIMEOUT, _OLD_TIMEOUT = 300, 15
 _UNSUPPORTED = {
-    "mcp": "MCP gateways are not available here",
     "iam": "workload identities (iam) are not available here",
     "volumeMounts": "volumes are not available here",
 }

@@ -1,0 +1,85 @@
+"""What the service's sandboxes are made of: the packages of their template, and their limits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from e2brun.errors import E2brunError
+from e2brun.sandbox.contract import Limits
+from e2brun.sandbox.local.interpreter import current_interpreter
+from e2brun.sandbox.local.jail import Jail
+from e2brun.sandbox.local.templates import find
+from e2brun.server.http import ApiError
+
+if TYPE_CHECKING:
+    from e2brun.server.service import ServiceOptions
+
+_PERMANENT = {"should-retry": "false"}
+
+
+class Stock:
+    """The packages, each had once."""
+
+    def __init__(self, options: ServiceOptions) -> None:
+        self._options = options
+        self._layers: dict[tuple[str, ...], str] = {}
+        self._node_layer: str | None = None
+        self._building = asyncio.Lock()
+
+    async def jail(self, base: str, requirements: Sequence[str], *, connected: bool) -> Jail:
+        """A sandbox of a built-in template, without an id. Raises ApiError."""
+        options, template = self._options, find(base)
+        layer = await self.layer(requirements)
+        notebook = template is not None and template.notebook and layer is not None
+        return Jail(
+            "",
+            current_interpreter(),
+            Limits(memory=options.memory, disk=options.disk),
+            layer,
+            connected and options.network,
+            node_layer=self._node_layer if notebook else None,
+            notebook=notebook,
+            service=True,
+        )
+
+    async def find_node_packages(self) -> None:
+        """What TypeScript needs, for sandboxes made from now on; where it can be had."""
+        if self._options.lean:
+            return
+        from e2brun.sandbox.local.npm_layer import typescript_layer
+
+        found = await asyncio.to_thread(
+            typescript_layer, self._options.cache_directory, self._options.environment or None
+        )
+        self._node_layer = str(found) if found else None
+
+    def ready(self, requirements: Sequence[str]) -> bool:
+        """Whether a template's packages are there already."""
+        from e2brun.sandbox.local.layers import Layers
+
+        if self._options.lean:
+            return True
+        layers = Layers(self._options.cache_directory, self._options.environment or None)
+        return not requirements or layers.cached(requirements, current_interpreter()) is not None
+
+    async def layer(self, requirements: Sequence[str]) -> str | None:
+        """The directory of a template's packages, built the first time. Raises ApiError."""
+        key = tuple(requirements)
+        if not key or self._options.lean:
+            return None
+        async with self._building:
+            if key not in self._layers:
+                from e2brun.sandbox.local.layers import Layers
+
+                layers = Layers(self._options.cache_directory, self._options.environment or None)
+                try:
+                    found = layers.cached(key, current_interpreter()) or await asyncio.to_thread(
+                        layers.layer, key, current_interpreter()
+                    )
+                except E2brunError as error:
+                    message = f"the template's packages could not be installed: {error}"
+                    raise ApiError(500, message, headers=_PERMANENT) from error
+                self._layers[key] = str(found)
+            return self._layers[key]
