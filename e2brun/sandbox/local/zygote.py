@@ -78,6 +78,8 @@ def _prepare(jail: Jail) -> Any:
 def _prepare_notebook(packages: str) -> None:
     """Contexts are forked from what we become: let them find their shell made."""
     notebook: Any = __import__("notebook")
+    contexts: Any = __import__("contexts")
+    contexts.prepare()
     sys.path.append(packages)
     with suppress(ImportError):  # a layer without IPython
         notebook.prepare()

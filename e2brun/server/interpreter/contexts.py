@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from e2brun.errors import SandboxLost
 from e2brun.sandbox.contract import HOME
+from e2brun.server.interpreter.java import JavaMissing
 from e2brun.server.interpreter.kernel import Kernel
 from e2brun.server.interpreter.languages import JAVASCRIPT, PYTHON, Language, command, find
 from e2brun.server.link import Refused
@@ -49,8 +50,10 @@ class Context:
                 kernel = Kernel(self.live)
                 try:
                     await kernel.start(
-                        self.language.name, command(self.language, self.live.jail), self.cwd
+                        self.language, command(self.language, self.live.jail), self.cwd
                     )
+                except JavaMissing as error:
+                    raise NotStarted(f"No {self.language.name} kernel: {error}") from error
                 except Refused as error:
                     raise NotStarted(self._explained(error)) from error
                 except ValueError as error:

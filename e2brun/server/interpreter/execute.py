@@ -32,6 +32,7 @@ _SHORT_CELL_SECONDS = 0.002
 _FULL = 1024 * 1024  # bytes a client has not taken, from which on the cell has to wait
 _LAST_WORDS_SECONDS = 0.3
 _PIPE_PIECES = 8  # what a pipe can hold, in the pieces that Kernel.read takes
+_APART_PIECES = 256  # and of those that were written apart
 _INTERRUPT_ROUNDS, _ROUND_SECONDS = 3, 1.0
 _STREAMS = ("stdout", "stderr")
 
@@ -97,15 +98,21 @@ class Run:
         """Tell what is in a pipe now; False at its end."""
         pieces: list[bytes] = []
         piece: bytes | None = b""
-        for _ in range(_PIPE_PIECES):
+        for _ in range(_APART_PIECES if self.kernel.apart else _PIPE_PIECES):
             piece = self.kernel.read(name)
             if not piece:
                 break
             pieces.append(piece)
-        text = self._decoders[name].decode(b"".join(pieces), last)
+        told = pieces[:-1] if self.kernel.apart else []
+        for one in told:
+            self._say(name, one)
+        self._say(name, b"".join(pieces[len(told) :]), last=last)
+        return piece is not None
+
+    def _say(self, name: str, data: bytes, *, last: bool = False) -> None:
+        text = self._decoders[name].decode(data, last)
         if text:
             self._tell(events.output(name, text))
-        return piece is not None
 
     def _watch(self, name: str) -> None:
         if len(self._lines) <= _FULL:

@@ -7,12 +7,14 @@ thread or a server of the user's prints then is dropped, slowly (a full pipe wou
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 from typing import Protocol
 
 from e2brun.errors import SandboxLost
 from e2brun.sandbox.local.control import Exited, Started
 from e2brun.sandbox.local.pipes import pipe
+from e2brun.server.interpreter.languages import Language
 from e2brun.server.live import LiveSandbox
 
 _PIECE = 256 * 1024
@@ -43,10 +45,12 @@ class Kernel:
         self.outlets: dict[str, int] = {}  # name -> the end of the pipe that we read
         self._cells = -1
         self.alive = False
+        self.apart = False  # every piece that is read was written as one
         self.over = asyncio.Event()
 
-    async def start(self, language: str, argv: list[str], cwd: str) -> None:
-        """Start it. Raises Refused with the reason why it could not, SandboxLost."""
+    async def start(self, language: Language, argv: list[str], cwd: str) -> None:
+        """Start it. Raises Refused with the reason why it could not, JavaMissing, SandboxLost."""
+        self.apart = language.apart
         theirs = [os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)]
         try:
             for name in ("stdout", "stderr", "frames"):
@@ -56,7 +60,11 @@ class Kernel:
             cells, self._cells = pipe()
             theirs.insert(3, cells)
             os.set_blocking(self._cells, False)
-            await self._ask_for(theirs, language, argv, cwd)
+            if language.attached is not None:
+                theirs.append(await language.attached())
+            if self.apart:
+                theirs += [_of_packets(theirs[1]), _of_packets(theirs[2])]
+            await self._ask_for(theirs, language.name, argv, cwd)
         except BaseException:
             self.close()
             raise
@@ -167,3 +175,10 @@ class Kernel:
             self._loop.remove_writer(self._cells)
             os.close(self._cells)
             self._cells = -1
+
+
+def _of_packets(write: int) -> int:
+    """Another descriptor of a pipe: what is written to it at once is read as one piece."""
+    packets = os.open(f"/proc/self/fd/{write}", os.O_WRONLY | os.O_CLOEXEC)
+    fcntl.fcntl(packets, fcntl.F_SETFL, os.O_WRONLY | os.O_DIRECT)
+    return packets

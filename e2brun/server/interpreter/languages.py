@@ -1,13 +1,12 @@
-"""The languages of the code interpreter: their names, and what runs each inside a sandbox.
-
-E2B's R and Java are not among them: cells in these are refused as unsupported.
-"""
+"""The languages of the code interpreter: their names, and what runs each inside a sandbox."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from e2brun.sandbox.local.jail import AGENT_DIRECTORY, Jail
+from e2brun.server.interpreter import java
 
 PYTHON, JAVASCRIPT, TYPESCRIPT = "python", "javascript", "typescript"
 _ALIASES = {
@@ -29,6 +28,8 @@ class Language:
     name: str
     argv: tuple[str, ...] = ()
     install: str = ""  # what to do where its interpreter is missing
+    attached: Callable[[], Awaitable[int]] | None = None  # opens what its process gets as 5
+    apart: bool = False  # it gets its stdout and stderr as 6 and 7, too, for pieces to be told apart
 
 
 _NODE = ("node", f"{AGENT_DIRECTORY}/kernel.cjs")
@@ -37,6 +38,18 @@ _NEEDS_NODE = (
     "install Node.js 20 or later on this machine, where the sandbox finds it (/usr/bin/node): "
     "apt-get install nodejs"
 )
+_NEEDS_R = (
+    "install R on this machine, where the sandbox finds it (/usr/bin/Rscript): "
+    "apt-get install r-base-core"
+)
+# In a sandbox of 512 MiB and 64 threads: one compiler thread, no more than half for the heap.
+_JAVA = (
+    "java", "-Xshare:auto", "-XX:TieredStopAtLevel=1", "-XX:CICompilerCount=1",
+    "-XX:+UseSerialGC", "-Xmx256m", "-Xss1m", "-XX:-UsePerfData",
+    "--add-opens=java.base/java.lang=ALL-UNNAMED", "--add-opens=java.base/java.io=ALL-UNNAMED",
+    "-cp", "/proc/self/fd/5", "Kernel",
+)  # fmt: skip
+_R = ("Rscript", "--vanilla", f"{AGENT_DIRECTORY}/kernel_r.R")
 _LANGUAGES = {
     language.name: language
     for language in (
@@ -44,6 +57,10 @@ _LANGUAGES = {
         Language(JAVASCRIPT, (*_NODE, *_PIPES), _NEEDS_NODE),
         Language(TYPESCRIPT, (*_NODE, TYPESCRIPT, *_PIPES), _NEEDS_NODE),
         Language("bash", ("{python}", "-I", "-S", f"{AGENT_DIRECTORY}/kernel_bash.py", *_PIPES)),
+        Language(
+            "java", (*_JAVA, *_PIPES, "6", "7"), java.INSTALL, java.Classes().opened, apart=True
+        ),
+        Language("r", (*_R, *_PIPES), _NEEDS_R),
     )
 }
 

@@ -18,7 +18,10 @@ else:
     import _signal
 
 CELLS_FD, FRAMES_FD = 3, 4
-_OURS = ("_cells", "e2brun")
+_HERE = os.path.dirname(os.path.abspath(__file__))
+_standard: list[str] = []  # sys.path as `prepare` found it, and what `site` adds
+_installed: list[str] = []
+_kept: list[object] = []
 _PR_SET_DUMPABLE = 4
 
 
@@ -149,20 +152,37 @@ def _show_memory() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
 
 
+def prepare() -> None:
+    """What every context needs, once, in the process that contexts are forked from: who we are,
+    and where packages lie. A fork then touches, and so copies, as little memory as can be."""
+    import site
+
+    paths = list(sys.path)
+    _standard[:] = [entry for entry in paths if entry not in ("", _HERE)]
+    sys.path[:] = _standard
+    site.main()  # isolated, so that it finds no packages of a user
+    _installed[:] = sys.path[len(_standard) :]
+    sys.path[:] = paths
+    sys.modules.pop("sitecustomize", None)
+
+
 def forget_ourselves() -> None:
     """A user's own `channel.py` or `main.py` must not meet ours: out of sys.modules and path."""
-    here = os.path.dirname(os.path.abspath(__file__))
-    for name, module in list(sys.modules.items()):
-        file = getattr(module, "__file__", None)
-        if name.split(".")[0] in _OURS or (file and os.path.dirname(file) == here):
-            del sys.modules[name]
-    # The standard library; `site` adds the rest.
-    sys.path[:] = [path for path in sys.path if path.startswith(sys.base_prefix) and path != here]
-    sys.path_importer_cache.pop(here, None)
+    ours = {name.removesuffix(".py") for name in os.listdir(_HERE)}
+    for name in [name for name in sys.modules if name in ours or name.startswith("_cells")]:
+        _kept.append(sys.modules.pop(name))  # not freed: that would copy memory
+    sys.path[:] = [entry for entry in sys.path if entry not in ("", _HERE)]
+    sys.path_importer_cache.pop(_HERE, None)
 
 
 def _find_packages() -> None:
     """The usual path: what `site` adds. The working directory comes when all is imported."""
     import site
 
-    site.main()
+    if not _standard:  # nobody has prepared
+        site.main()
+        return
+    sys.path[:] = _standard
+    site.ENABLE_USER_SITE = True
+    site.addsitedir(site.getusersitepackages())
+    sys.path += _installed

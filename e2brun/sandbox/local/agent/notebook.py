@@ -23,6 +23,7 @@ def prepare() -> None:
     if not _prepared:
         _prepared.append(_module("notebook_shell").new_shell())
         _module("notebook_session")
+        _module("session")
 
 
 def server() -> Callable[[int, int], None]:

@@ -212,7 +212,9 @@ def _extend_formatter(shell: Any) -> None:
 
 
 def _warm_up(shell: Any) -> None:
-    shell.run_cell("1+1", silent=True)
+    # As any cell, remembered and shown: what is made lazily is made now, and forgotten again.
+    shell.run_cell("1+1", store_history=True)
+    shell.reset(new_session=True)
     shell.display_formatter.format(1)
     try:
         exec(compile("1/0", "<warm>", "exec"), {})  # noqa: S102

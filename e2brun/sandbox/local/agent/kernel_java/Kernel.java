@@ -1,58 +1,45 @@
-// `java KernelJava.java CELLS_FD FRAMES_FD`: run cells in one JShell, which keeps their state.
+// `java Kernel CELLS_FD FRAMES_FD [STDOUT_FD STDERR_FD]`: run cells in one JShell, which keeps their state.
 // Cells: a 4-byte big-endian length, then a JSON object {"code", "env"}. Frames: one ASCII JSON
 // object a line: started, result*, error at most once, end. The cells run in this JVM: a second
 // one would cost a second and the memory of a JVM.
 
-import java.io.ByteArrayOutputStream;
 import java.io.DataInputStream;
-import java.io.DataOutputStream;
 import java.io.EOFException;
 import java.io.FileDescriptor;
 import java.io.FileInputStream;
 import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
-import java.io.PrintStream;
-import java.io.StringWriter;
-import java.io.PrintWriter;
-import java.lang.reflect.Field;
-import java.lang.reflect.Method;
-import java.net.MalformedURLException;
-import java.net.URL;
-import java.net.URLClassLoader;
-import java.nio.ByteBuffer;
+import java.lang.reflect.Constructor;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
 import jdk.jshell.DeclarationSnippet;
 import jdk.jshell.Diag;
-import jdk.jshell.EvalException;
+import jdk.jshell.ExpressionSnippet;
 import jdk.jshell.JShell;
-import jdk.jshell.JShellException;
-import jdk.jshell.Snippet;
 import jdk.jshell.Snippet.Status;
 import jdk.jshell.Snippet.SubKind;
+import jdk.jshell.Snippet;
 import jdk.jshell.SnippetEvent;
 import jdk.jshell.SourceCodeAnalysis.CompletionInfo;
-import jdk.jshell.UnresolvedReferenceException;
-import jdk.jshell.execution.LoaderDelegate;
-import jdk.jshell.execution.LocalExecutionControl;
-import jdk.jshell.spi.ExecutionControl;
-import jdk.jshell.spi.ExecutionControlProvider;
-import jdk.jshell.spi.ExecutionEnv;
+import jdk.jshell.VarSnippet;
 import sun.misc.Signal;
 
-public final class KernelJava {
+public final class Kernel {
     private static final long PATIENCE_MILLIS = 50; // between attempts to stop a cell
     private static final String IMPORTS =
         "import java.io.*; import java.math.*; import java.net.*; import java.nio.file.*;"
         + "import java.util.*; import java.util.concurrent.*; import java.util.function.*;"
         + "import java.util.regex.*; import java.util.stream.*;";
+
+    private static final Set<SubKind> VALUES = Set.of(SubKind.TEMP_VAR_EXPRESSION_SUBKIND,
+        SubKind.VAR_VALUE_SUBKIND, SubKind.OTHER_EXPRESSION_SUBKIND);
+    private static final int MAX_TEXT = 5_000_000;
 
     private final DataInputStream cells;
     private final OutputStream frames;
@@ -62,7 +49,7 @@ public final class KernelJava {
     private volatile boolean running;
     private volatile boolean interrupted;
 
-    private KernelJava(DataInputStream cells, OutputStream frames) {
+    private Kernel(DataInputStream cells, OutputStream frames) {
         this.cells = cells;
         this.frames = frames;
         shell = JShell.builder().executionEngine(new Engine(), Map.of()).in(System.in)
@@ -77,13 +64,16 @@ public final class KernelJava {
 
     public static void main(String[] arguments) {
         try {
-            DataInputStream cells = new DataInputStream(new FileInputStream(place(arguments[0])));
-            OutputStream frames = new FileOutputStream(place(arguments[1]));
-            System.setOut(new Printer(FileDescriptor.out, place("1")));
-            System.setErr(new Printer(FileDescriptor.err, place("2")));
+            DataInputStream cells = new DataInputStream(new FileInputStream(numbered(arguments[0])));
+            OutputStream frames = new FileOutputStream(numbered(arguments[1]));
+            boolean apart = arguments.length > 2; // other descriptors of the same pipes
+            FileDescriptor[] pieces = {FileDescriptor.out, FileDescriptor.err};
+            for (int i = 0; apart && i < 2; i++) pieces[i] = numbered(arguments[2 + i]);
+            System.setOut(new Printer(pieces[0], FileDescriptor.out));
+            System.setErr(new Printer(pieces[1], FileDescriptor.err));
             Environment.becomeProperties();
             Locale.setDefault(Locale.ROOT);
-            KernelJava kernel = new KernelJava(cells, frames);
+            Kernel kernel = new Kernel(cells, frames);
             Signal.handle(new Signal("INT"), signal -> kernel.interrupt());
             kernel.serve();
         } catch (IOException | RuntimeException error) {
@@ -92,8 +82,16 @@ public final class KernelJava {
         Runtime.getRuntime().halt(0); // the host is gone; threads and hooks of cells go with it
     }
 
-    private static String place(String descriptor) {
-        return "/proc/self/fd/" + descriptor;
+    // A sandbox's pipes are the host's: /proc/self/fd/N could not be opened. Needs --add-opens
+    // java.base/java.io=ALL-UNNAMED.
+    private static FileDescriptor numbered(String number) {
+        try {
+            Constructor<FileDescriptor> make = FileDescriptor.class.getDeclaredConstructor(int.class);
+            make.setAccessible(true);
+            return make.newInstance(Integer.parseInt(number));
+        } catch (ReflectiveOperationException error) {
+            throw new IllegalStateException(error);
+        }
     }
 
     private void serve() throws IOException {
@@ -165,20 +163,31 @@ public final class KernelJava {
     }
 
     private void show(SnippetEvent event) throws IOException {
-        SubKind kind = event.snippet().subKind();
+        Snippet snippet = event.snippet();
         String value = event.value();
-        boolean expression = kind == SubKind.TEMP_VAR_EXPRESSION_SUBKIND
-            || kind == SubKind.VAR_VALUE_SUBKIND
-            || kind == SubKind.OTHER_EXPRESSION_SUBKIND;
-        if (!expression || value == null || value.isEmpty() || value.equals("null")) return;
-        if (value.length() > 1 && value.startsWith("\"") && value.endsWith("\"")) {
-            value = value.substring(1, value.length() - 1);
-        }
-        if (value.length() > 5_000_000) value = "<result left out: it is too large>";
+        boolean empty = value == null || value.isEmpty() || value.equals("null");
+        if (empty || !VALUES.contains(snippet.subKind())) return;
+        String type = snippet instanceof VarSnippet ? ((VarSnippet) snippet).typeName() : "";
+        if (snippet instanceof ExpressionSnippet) type = ((ExpressionSnippet) snippet).typeName();
+        if (type.equals("PrintStream")) return; // of System.out.printf: nobody means to see it
+        value = unquoted(value, type.equals("char") || type.equals("Character") ? '\'' : '"');
+        if (value.length() > MAX_TEXT) value = "<result left out: it is too large>";
         Map<String, Object> result = new LinkedHashMap<>();
         result.put("text", value);
         result.put("is_main_result", true);
         send("result", result);
+    }
+
+    // As it would be printed: JShell shows text as a literal.
+    private static String unquoted(String value, char quote) {
+        int end = value.length() - 1;
+        if (end < 1 || value.charAt(0) != quote || value.charAt(end) != quote) return value;
+        String inner = value.substring(1, end);
+        try {
+            return inner.translateEscapes();
+        } catch (IllegalArgumentException error) {
+            return inner;
+        }
     }
 
     private void fail(Failure failure) throws IOException {
@@ -216,115 +225,5 @@ public final class KernelJava {
             line.append(value instanceof String ? Json.quoted((String) value) : value.toString());
         });
         frames.write(line.append("}\n").toString().getBytes(StandardCharsets.US_ASCII));
-    }
-}
-
-/** Why a cell ended early. No name: it wanted to. */
-final class Failure extends Exception {
-    private static final int MOST_CAUSES = 20;
-    final String name;
-    final String value;
-    final String traceback;
-
-    Failure(String name, String value, String traceback) {
-        super(null, null, false, false);
-        this.name = name;
-        this.value = value == null ? "" : value;
-        this.traceback = traceback;
-    }
-
-    static Failure of(JShellException thrown, JShell shell, Snippet snippet) {
-        if (thrown instanceof UnresolvedReferenceException) {
-            DeclarationSnippet user = ((UnresolvedReferenceException) thrown).getSnippet();
-            List<String> lacking = new ArrayList<>(shell.unresolvedDependencies(user).toList());
-            shell.diagnostics(user).forEach(diag -> lacking.add(diag.getMessage(Locale.ROOT)));
-            String value = "declared but not usable yet: " + String.join(", ", lacking);
-            return new Failure("UnresolvedReferenceException", value, value);
-        }
-        String name = nameOf(thrown), message = thrown.getMessage();
-        if (name.equals(Exit.class.getName())) {
-            boolean fine = message.equals("0");
-            return new Failure(fine ? null : "Exit", message, "System.exit(" + message + ")");
-        }
-        return new Failure(name, message, trace(thrown));
-    }
-
-    private static String trace(JShellException thrown) {
-        StringBuilder text = new StringBuilder();
-        Throwable each = thrown;
-        for (int i = 0; each != null && i < MOST_CAUSES; i++, each = each.getCause()) {
-            text.append(i == 0 ? "" : "\nCaused by: ").append(nameOf(each));
-            if (each.getMessage() != null) text.append(": ").append(each.getMessage());
-            for (StackTraceElement element : each.getStackTrace()) {
-                text.append("\n\tat ").append(element.toString());
-            }
-        }
-        return text.toString();
-    }
-
-    private static String nameOf(Throwable thrown) {
-        if (!(thrown instanceof EvalException)) return thrown.getClass().getName();
-        // A class of a cell is one inside of a class of JShell's.
-        return ((EvalException) thrown).getExceptionClassName().replaceFirst("^REPL\\.[^.$]*\\$JShell\\$\\w+\\$", "");
-    }
-
-    static String shortened(String text, int most) {
-        return text.length() <= most ? text : text.substring(0, most) + " ...";
-    }
-}
-
-/** Where a snippet stands in its cell. */
-final class Place {
-    private final String code;
-    private final int start;
-    private final int cell;
-
-    Place(String code, int start, int cell) {
-        this.code = code;
-        this.start = start;
-        this.cell = cell;
-    }
-
-    Failure compileFailure(List<Diag> errors) {
-        StringBuilder text = new StringBuilder();
-        for (Diag error : errors) {
-            if (text.length() > 0) text.append('\n');
-            describe(error, text);
-        }
-        String value = errors.isEmpty() ? "" : errors.get(0).getMessage(Locale.ROOT);
-        return new Failure("CompilationException", value, text.toString());
-    }
-
-    private void describe(Diag error, StringBuilder text) {
-        int at = Math.max(0, Math.min(code.length(), start + (int) error.getPosition()));
-        int from = code.lastIndexOf('\n', at - 1) + 1;
-        int to = code.indexOf('\n', at) < 0 ? code.length() : code.indexOf('\n', at);
-        long line = code.substring(0, at).chars().filter(letter -> letter == '\n').count() + 1;
-        String message = error.getMessage(Locale.ROOT);
-        text.append("cell-").append(cell).append(':').append(line).append(": error: ");
-        text.append(message.lines().findFirst().orElse(""));
-        if (to - from < 2000) {
-            text.append('\n').append(code, from, to);
-            text.append('\n').append(" ".repeat(at - from)).append('^');
-        }
-        message.lines().skip(1).forEach(more -> text.append('\n').append(more));
-    }
-}
-
-/** What System.exit throws in a cell: it ends the cell and not the kernel. */
-class Exit extends ThreadDeath {
-    private final int status;
-
-    private Exit(int status) {
-        this.status = status;
-    }
-
-    @Override
-    public String getMessage() {
-        return String.valueOf(status);
-    }
-
-    public static void exit(int status) {
-        throw new Exit(status);
     }
 }
