@@ -10,14 +10,24 @@ import asyncio
 import hmac
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from e2brun.errors import SandboxError
 from e2brun.server import gate
-from e2brun.server.http import ApiError, Gone, Receive, Request, Response, Scope, Send, Stream
+from e2brun.server.http import (
+    ApiError,
+    Gone,
+    HandedOver,
+    Receive,
+    Request,
+    Response,
+    Scope,
+    Send,
+    Stream,
+)
 from e2brun.server.records import Record, State, not_found
 from e2brun.server.signed import signer
 
@@ -107,6 +117,8 @@ class App:
             await self._deliver(exchange, await self._handle(exchange))
         except Gone:
             return
+        except HandedOver:
+            exchange.status, exchange.complete = 101, True
         except asyncio.CancelledError:
             record = exchange.record
             if task is None or record is None or not record.leave(task):
@@ -180,7 +192,7 @@ class App:
             return await plane(request, record)
         from e2brun.server import proxy
 
-        return await proxy.handle(request, record, port)
+        return await proxy.handle(request, record, port, self._options.key)
 
     def _check_key(self, request: Request) -> None:
         given = request.headers.get("x-api-key", "").encode("latin-1", "replace")
@@ -212,6 +224,7 @@ class App:
             await asyncio.gather(watch, pump, return_exceptions=True)
             if record is not None:
                 record.leave(pump)
+            await _close(answer.body)  # a pump that was cancelled before its start has not
         if not pump.cancelled() and (error := pump.exception()) is not None:
             raise error
         if not exchange.complete:
@@ -257,9 +270,8 @@ async def _send_whole(exchange: _Exchange, answer: Response) -> None:
 
 
 async def _pump(exchange: _Exchange, answer: Stream) -> None:
-    headers = [
-        (name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers.items()
-    ]
+    fields = (*answer.headers.items(), *answer.more_headers)
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields]
     send, pieces = exchange.send, answer.body
     try:
         start: dict[str, Any] = {"type": "http.response.start", "status": answer.status}
@@ -270,11 +282,15 @@ async def _pump(exchange: _Exchange, answer: Stream) -> None:
         async for piece in pieces:
             await send({"type": "http.response.body", "body": piece, "more_body": True})
     finally:
-        close = getattr(pieces, "aclose", None)
-        if close is not None:
-            await close()
+        await _close(pieces)
     await send({"type": "http.response.body", "body": b""})
     exchange.complete = True
+
+
+async def _close(pieces: AsyncIterator[bytes]) -> None:
+    close = getattr(pieces, "aclose", None)
+    if close is not None:
+        await close()
 
 
 async def _hung_up(request: Request) -> None:

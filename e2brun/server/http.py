@@ -47,6 +47,10 @@ class Gone(Exception):
     """The client has hung up; nobody is left to answer."""
 
 
+class HandedOver(Exception):
+    """The connection was given to a program inside (101), and is over."""
+
+
 @dataclass(slots=True)
 class Response:
     """A whole answer."""
@@ -63,6 +67,7 @@ class Stream:
     body: AsyncIterator[bytes]
     status: int = 200
     headers: Headers = field(default_factory=dict[str, str])
+    more_headers: tuple[tuple[str, str], ...] = ()  # one name may come many times: Set-Cookie
 
 
 def json_response(value: object, *, status: int = 200, headers: Headers | None = None) -> Response:
@@ -79,8 +84,9 @@ class Request:
         # Not decoded: a snapshot's id is one segment with an escaped `/` in it.
         raw: bytes = scope.get("raw_path") or scope["path"].encode()
         self.raw_path = raw.decode("latin-1")
+        self.raw_headers: list[tuple[bytes, bytes]] = list(scope["headers"])  # every one
         self.headers: dict[str, str] = {
-            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
+            name.decode("latin-1"): value.decode("latin-1") for name, value in self.raw_headers
         }
         host, port = scope.get("client") or ("", 0)
         self.client: tuple[str, int] = (host, port)

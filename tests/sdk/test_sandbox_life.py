@@ -235,7 +235,7 @@ def test_refusals_come_at_once_and_say_why(service: Serving) -> None:
     for arguments, reason in (
         ({"template": "none-such"}, "none-such"),
         ({"volume_mounts": {"/x": "v"}}, "volumes"),
-        ({"mcp": {"time": {}}}, "MCP"),
+        ({"mcp": {"time": {}}}, "mcp-gateway"),
         ({"timeout": 10**9}, "timeout"),
     ):
         began = time.monotonic()

@@ -162,8 +162,8 @@ def _mount_own(request: dict[str, Any]) -> None:
         os.mkdir(name)
         os.chmod(name, mode)
         syscalls.mount(name, place, None, syscalls.MS_BIND)
+    _hold_in_place([place for place, _ in hidden], [place for place, _ in writable])
     for place, descriptor in hidden:
-        os.makedirs(place, exist_ok=True)
         flags = syscalls.MS_BIND | syscalls.MS_REC
         syscalls.mount(f"/proc/self/fd/{descriptor}", place, None, flags)
     own = {
@@ -181,6 +181,18 @@ def _mount_own(request: dict[str, Any]) -> None:
     syscalls.mount("proc", "/proc", "proc", no_exec)
     terminals = syscalls.MS_NOSUID | syscalls.MS_NOEXEC
     syscalls.mount("devpts", "/dev/pts", "devpts", terminals, "newinstance,ptmxmode=0666,mode=620")
+
+
+def _hold_in_place(places: list[str], tops: list[str]) -> None:
+    """Make these directories below writable ones, and every directory on the way a mount point:
+    no such can be renamed, or another Python could be put where pid 1 looks for its modules."""
+    above: set[str] = set()
+    for place in places:
+        os.makedirs(place)
+        while (place := os.path.dirname(place)) not in tops:
+            above.add(place)
+    for place in sorted(above):  # each before what is in it
+        syscalls.mount(place, place, None, syscalls.MS_BIND)
 
 
 def _close_proc(boot_id: str) -> None:

@@ -38,7 +38,8 @@ def resource_limits(jail: Jail) -> dict[str, int]:
     """RLIMIT name -> value, for everything inside."""
     limits = jail.limits
     return {
-        "RLIMIT_NPROC": limits.processes + 1,  # the agent is one
+        # Ours not counted: the agent, and in a service a file worker and a Python context.
+        "RLIMIT_NPROC": limits.processes + (3 if jail.service else 1),
         "RLIMIT_NOFILE": limits.open_files,
         "RLIMIT_FSIZE": max(limits.disk, limits.memory),
         # Page tables are memory as well: no process maps more than this. Generous, since

@@ -8,7 +8,7 @@ from contextlib import suppress
 from uuid import uuid4
 
 from e2brun.errors import SandboxLost
-from e2brun.sandbox.contract import HOME
+from e2brun.sandbox.contract import HOME, USER
 from e2brun.server.interpreter.java import JavaMissing
 from e2brun.server.interpreter.kernel import Kernel
 from e2brun.server.interpreter.languages import JAVASCRIPT, PYTHON, Language, command, find
@@ -42,6 +42,15 @@ class Context:
         return {"id": self.id, "language": self.language.name, "cwd": self.cwd}
 
     async def started(self) -> Kernel:
+        """Its process, running, and from now on in use. Raises NotStarted, SandboxLost."""
+        kernel = await self.warm()
+        if kernel.fresh and kernel.environment != self.live.user_environment(USER):
+            await self.end()  # it was started before the sandbox got its environment
+            kernel = await self.warm()
+        kernel.fresh = False
+        return kernel
+
+    async def warm(self) -> Kernel:
         """Its process, running. Raises NotStarted, SandboxLost."""
         if self.kernel is not None and self.kernel.alive:
             return self.kernel

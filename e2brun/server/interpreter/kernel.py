@@ -12,6 +12,7 @@ import os
 from typing import Protocol
 
 from e2brun.errors import SandboxLost
+from e2brun.sandbox.contract import USER
 from e2brun.sandbox.local.control import Exited, Started
 from e2brun.sandbox.local.pipes import pipe
 from e2brun.server.interpreter.languages import Language
@@ -45,6 +46,8 @@ class Kernel:
         self.outlets: dict[str, int] = {}  # name -> the end of the pipe that we read
         self._cells = -1
         self.alive = False
+        self.fresh = True  # nobody has used it yet
+        self.environment: dict[str, str] = {}  # as it was started
         self.apart = False  # every piece that is read was written as one
         self.over = asyncio.Event()
 
@@ -74,6 +77,7 @@ class Kernel:
 
     async def _ask_for(self, theirs: list[int], language: str, argv: list[str], cwd: str) -> None:
         self.alive = True
+        self.environment = self._live.user_environment(USER)
         report = await self._live.link.ask(
             "context",
             theirs,
@@ -81,7 +85,7 @@ class Kernel:
             language=language,
             argv=argv,
             cwd=cwd,
-            env=self._live.user_environment("user"),
+            env=self.environment,
             executable=self._live.jail.interpreter.executable,
         )
         if not isinstance(report, Started):

@@ -49,7 +49,10 @@ _JAVA = (
     "--add-opens=java.base/java.lang=ALL-UNNAMED", "--add-opens=java.base/java.io=ALL-UNNAMED",
     "-cp", "/proc/self/fd/5", "Kernel",
 )  # fmt: skip
-_R = ("Rscript", "--vanilla", f"{AGENT_DIRECTORY}/kernel_r.R")
+_R = (  # not --vanilla: /etc/R/Renviron says where Debian's R packages are
+    "Rscript", "--no-save", "--no-restore", "--no-init-file", "--no-site-file",
+    f"{AGENT_DIRECTORY}/kernel_r.R",
+)  # fmt: skip
 _LANGUAGES = {
     language.name: language
     for language in (

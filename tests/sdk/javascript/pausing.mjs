@@ -76,6 +76,24 @@ test('a sandbox pauses instead of dying where that was asked for', async () => {
   }
 })
 
+test('a sandbox pauses without its memory where that was asked for', async () => {
+  const sandbox = await Sandbox.create('base', {
+    timeoutMs: 60_000,
+    lifecycle: { onTimeout: { action: 'pause', keepMemory: false } },
+  })
+  try {
+    await sandbox.files.write('kept', 'x')
+    const boot = await sandbox.files.read('/proc/sys/kernel/random/boot_id')
+    await sandbox.setTimeout(0)
+    await eventually(async () => !(await sandbox.isRunning()), { within: 30_000 })
+    await sandbox.connect()
+    assert.equal(await sandbox.files.read('kept'), 'x')
+    assert.notEqual(await sandbox.files.read('/proc/sys/kernel/random/boot_id'), boot)
+  } finally {
+    await sandbox.kill()
+  }
+})
+
 test('traffic resumes a sandbox where that was asked for', async () => {
   const sandbox = await Sandbox.create('base', {
     timeoutMs: 1_000,

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import http from 'node:http'
 import { test } from 'node:test'
 import { Sandbox } from '@e2b/code-interpreter'
 import { eventually, failure, oneSandbox, withSandbox } from './common.mjs'
@@ -45,6 +46,29 @@ test('a server inside is reached with method, path, body and headers', async () 
   assert.equal(answer.headers.get('x-path'), '/a%20b?c=d')
   assert.equal(await answer.text(), 'olleh')
 })
+
+test('a server inside is reached by its host name', async () => {
+  // fetch will not send a Host of one's own, and not every resolver knows *.localhost.
+  const { port, hostname } = new URL(process.env.E2B_SANDBOX_URL)
+  const headers = { Host: here.sandbox.getHost(8123) }
+  const status = await new Promise((done, failed) => {
+    http.get({ hostname, port, headers }, (answer) => done(answer.resume().statusCode)).on('error', failed)
+  })
+  assert.equal(status, 418)
+})
+
+test('a server inside can be shown another host than it was asked for', () =>
+  withSandbox(
+    async (sandbox) => {
+      await sandbox.files.write('server.py', SERVER.replace('self.path', "self.headers['Host']"))
+      await sandbox.commands.run('python3 server.py', { background: true, timeoutMs: 0 })
+      await eventually(async () => (await at(sandbox, 8123)).status === 418)
+      const answer = await at(sandbox, 8123, '/', { method: 'POST', body: 'x' })
+      assert.equal(answer.headers.get('x-path'), 'masked.example.com:8123')
+    },
+    'base',
+    { network: { maskRequestHost: 'masked.example.com:${PORT}' } },
+  ))
 
 test('a dead or unknown sandbox is a 502 on every port', async () => {
   const dead = await Sandbox.create('base', { timeoutMs: 60_000 })

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { AuthenticationError, Sandbox, Secret, Template, Volume } from 'e2b'
-import { failure } from './common.mjs'
+import { failure, unique } from './common.mjs'
 
 const api = (path, options = {}) =>
   fetch(process.env.E2B_API_URL + path, {
@@ -70,6 +70,13 @@ test('template builds, volumes and secrets are refused, and not retried', async 
   await failure(Volume.create('mine'))
   await failure(Secret.create('mine', 'value'))
   assert.ok(Date.now() - started < 3_000, 'a permanent refusal is not asked again')
+})
+
+test('an MCP gateway that a template has not takes the sandbox with it', async () => {
+  const metadata = { mark: unique('mcp') }
+  const error = await failure(Sandbox.create('base', { metadata, mcp: { airtable: {} } }))
+  assert.match(error.message, /Failed to start MCP gateway/)
+  assert.deepEqual(await Sandbox.list({ query: { metadata } }).nextItems(), [])
 })
 
 test('existing templates are told from unknown ones', async () => {

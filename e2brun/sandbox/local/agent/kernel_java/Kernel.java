@@ -1,4 +1,5 @@
-// `java Kernel CELLS_FD FRAMES_FD [STDOUT_FD STDERR_FD]`: run cells in one JShell, which keeps their state.
+// `java Kernel CELLS_FD FRAMES_FD [STDOUT_FD STDERR_FD]`: run cells in one JShell, which keeps
+// their state.
 // Cells: a 4-byte big-endian length, then a JSON object {"code", "env"}. Frames: one ASCII JSON
 // object a line: started, result*, error at most once, end. The cells run in this JVM: a second
 // one would cost a second and the memory of a JVM.
@@ -9,6 +10,7 @@ import java.io.FileDescriptor;
 import java.io.FileInputStream;
 import java.io.FileOutputStream;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.OutputStream;
 import java.lang.reflect.Constructor;
 import java.nio.charset.StandardCharsets;
@@ -64,7 +66,7 @@ public final class Kernel {
 
     public static void main(String[] arguments) {
         try {
-            DataInputStream cells = new DataInputStream(new FileInputStream(numbered(arguments[0])));
+            InputStream cells = new FileInputStream(numbered(arguments[0]));
             OutputStream frames = new FileOutputStream(numbered(arguments[1]));
             boolean apart = arguments.length > 2; // other descriptors of the same pipes
             FileDescriptor[] pieces = {FileDescriptor.out, FileDescriptor.err};
@@ -73,7 +75,7 @@ public final class Kernel {
             System.setErr(new Printer(pieces[1], FileDescriptor.err));
             Environment.becomeProperties();
             Locale.setDefault(Locale.ROOT);
-            Kernel kernel = new Kernel(cells, frames);
+            Kernel kernel = new Kernel(new DataInputStream(cells), frames);
             Signal.handle(new Signal("INT"), signal -> kernel.interrupt());
             kernel.serve();
         } catch (IOException | RuntimeException error) {
@@ -86,9 +88,9 @@ public final class Kernel {
     // java.base/java.io=ALL-UNNAMED.
     private static FileDescriptor numbered(String number) {
         try {
-            Constructor<FileDescriptor> make = FileDescriptor.class.getDeclaredConstructor(int.class);
+            Constructor<?> make = FileDescriptor.class.getDeclaredConstructor(int.class);
             make.setAccessible(true);
-            return make.newInstance(Integer.parseInt(number));
+            return (FileDescriptor) make.newInstance(Integer.parseInt(number));
         } catch (ReflectiveOperationException error) {
             throw new IllegalStateException(error);
         }
