@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
 _AHEAD = 6  # of each kind: making one takes longer than using one up
 _KINDS = 4  # kept at once; the one that was asked for longest ago goes
+EVENTS_ADDRESS = "http://192.0.2.1"  # E2B's own value; nobody answers there
 _PAUSE = 0.002  # seconds before another is made: the client's next request comes first
 
 
@@ -94,14 +94,15 @@ class Pool:
                 await asyncio.sleep(_PAUSE)
                 if kind not in self._ready:  # forgotten meanwhile
                     return
-                live = LiveSandbox(self._driver, replace(kind, sandbox_id=new_id()), template)
-                with suppress(SandboxError, NotStarted):  # whoever wants one will be told
+                live = None
+                try:
+                    live = LiveSandbox(self._driver, replace(kind, sandbox_id=new_id()), template)
                     await live.ready()
                     await _set_up(live)
-                waiting = self._ready.get(kind)
-                if live.gone.is_set():
-                    self._chore(live.buried())
+                except (SandboxError, NotStarted):  # whoever wants one will be told
+                    self._end(deque([live] if live is not None else []))
                     return
+                waiting = self._ready.get(kind)
                 if waiting is None or self._closed:
                     self._end(deque([live]))
                     return
@@ -115,5 +116,6 @@ async def _set_up(live: LiveSandbox) -> None:
     template = find(live.template)
     if template is not None:
         live.environment["E2B_TEMPLATE_ID"] = template.template_id
+        live.environment["E2B_EVENTS_ADDRESS"] = EVENTS_ADDRESS
     if live.jail.notebook:
         await live.part(Contexts).default(PYTHON).warm()

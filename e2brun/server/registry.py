@@ -22,7 +22,7 @@ from e2brun.server.guard import MemoryGuard, available_memory
 from e2brun.server.http import ApiError
 from e2brun.server.live import LiveSandbox
 from e2brun.server.metering import Journal, Meter, Sampler
-from e2brun.server.pool import Pool
+from e2brun.server.pool import EVENTS_ADDRESS, Pool
 from e2brun.server.records import Origin, Record, State
 from e2brun.server.stock import Stock
 
@@ -204,6 +204,7 @@ class Registry:
             self.chore(live.buried())
             raise _killed(record)
         live.environment["E2B_TEMPLATE_ID"] = record.origin.template_id
+        live.environment["E2B_EVENTS_ADDRESS"] = EVENTS_ADDRESS
         live.environment.update(record.origin.environment)
         return live
 

@@ -33,6 +33,7 @@ CODE_INTERPRETER = Template(
         "pillow",
         "e2b_charts",
         "orjson",
+        "pip",
         "scipy",
         "scikit-learn",
         "seaborn",
