@@ -111,6 +111,7 @@ class Execution:
     results: tuple[Result, ...] = ()
     execution_time: float = 0.0  # seconds, from start to end of the code itself
     detail: str = ""  # one line: which limit ended it, or what was lost
+    peak_memory: int | None = None  # bytes, of its largest process; None: nobody can tell
 
 
 @dataclass(frozen=True, slots=True)

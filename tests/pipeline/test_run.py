@@ -246,3 +246,16 @@ def test_a_run_finds_its_files_from_any_directory(place: Place, tmp_path: Path) 
     for file in (tmp_path / "deep" / "p.toml", "deep/p.toml"):
         case = place.document(file)["cases"][0]
         assert (case["id"], case["file"], case["verdict"]) == ("one.py", "deep/one.py", "passed")
+
+
+def test_the_memory_that_a_program_used_can_be_checked(place: Place) -> None:
+    program = "x = bytearray({{size}} << 20)"
+    place.write(
+        f'[generate]\ncode = "{program}"\n[execute]\n[[check]]\nmax_memory = "60M"\n'
+        '[[case]]\nid = "small"\nsize = 1\n[[case]]\nid = "large"\nsize = 100\n'
+    )
+    ran = place.pipeline("run", "p.toml", "--concurrency", "1")
+    lines = ran.text.splitlines()
+    assert ran.code == 1, lines
+    assert lines[0].startswith("PASS small ")
+    assert lines[1].startswith("FAIL large check max_memory: used 1")

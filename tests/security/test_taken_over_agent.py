@@ -69,7 +69,7 @@ def test_a_malformed_report_means_that_the_sandbox_is_lost(peer: Peer, message: 
 
 def test_reports_are_cut_to_what_they_may_say(peer: Peer) -> None:
     peer.says(b"exit\x007\x00-1\x001000\x000")
-    assert peer.control.receive(1) == Exited(7, 255, 1000 & 0x7F)
+    assert peer.control.receive(1) == Exited(7, 255, 1000 & 0x7F, 0)
     peer.says(b"failed\x007\x0013\x00" + b"\xff\x1b]0;x\x07" * 900)
     report = peer.control.receive(1)
     assert isinstance(report, Failed)

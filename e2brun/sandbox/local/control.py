@@ -46,11 +46,13 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Exited:
-    """A program ended: its exit code, or the signal it died of (the other is 0)."""
+    """A program ended: its exit code, or the signal it died of (the other is 0). `peak` is the
+    most memory that it, or a child it waited for, had at once (getrusage(2)), in bytes."""
 
     number: int
     code: int
     signal: int
+    peak: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +184,8 @@ def _told(name: bytes, fields: list[bytes]) -> Report:
     match name, fields:
         case b"started", [number, inner]:
             return Started(int(number), int(inner))
-        case b"exit", [number, code, signal, _]:
-            return Exited(int(number), int(code) & 0xFF, int(signal) & 0x7F)
+        case b"exit", [number, code, signal, peak]:
+            return Exited(int(number), int(code) & 0xFF, int(signal) & 0x7F, 1024 * int(peak))
         case b"failed", [number, code, text]:
             return Failed(int(number), int(code), text.decode(errors="replace"))
         case ((b"done" | b"halted"), [number]):

@@ -245,16 +245,18 @@ def _ended(following: Following, elapsed: float) -> Execution:
     exited = following.exited
     if exited is None:
         return Execution(Outcome.INFRASTRUCTURE, execution_time=elapsed)
+    peak = exited.peak or None
     if exited.signal == 0:
         outcome = Outcome.OK if exited.code == 0 else Outcome.ERROR
-        return Execution(outcome, exited.code, execution_time=elapsed)
+        return Execution(outcome, exited.code, execution_time=elapsed, peak_memory=peak)
     outcome, detail = Outcome.ERROR, f"died of signal {exited.signal}"
     if exited.signal == signal.SIGKILL:
         outcome = Outcome.KILLED
     elif exited.signal == signal.SIGXCPU:
         outcome, detail = Outcome.TIMEOUT, "CPU time limit"
+    number = exited.signal
     return Execution(
-        outcome, 128 + exited.signal, exited.signal, execution_time=elapsed, detail=detail
+        outcome, 128 + number, number, execution_time=elapsed, detail=detail, peak_memory=peak
     )
 
 

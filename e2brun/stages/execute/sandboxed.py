@@ -122,6 +122,7 @@ def _record(execution: Execution, transcript: Transcript, sandbox: Sandbox) -> E
         error.hint if error is not None else None,
         tuple(execution.results),
         {"stdout": transcript.dropped("stdout"), "stderr": transcript.dropped("stderr")},
+        peak_memory=execution.peak_memory,
     )
 
 
