@@ -251,7 +251,8 @@ def test_a_run_finds_its_files_from_any_directory(place: Place, tmp_path: Path) 
 def test_the_memory_that_a_program_used_can_be_checked(place: Place) -> None:
     program = "x = bytearray({{size}} << 20)"
     place.write(
-        f'[generate]\ncode = "{program}"\n[execute]\n[[check]]\nmax_memory = "60M"\n'
+        f'[pipeline]\nname = "m"\n[generate]\ncode = "{program}"\n'
+        '[execute]\n[[check]]\nmax_memory = "60M"\n'
         '[[case]]\nid = "small"\nsize = 1\n[[case]]\nid = "large"\nsize = 100\n'
     )
     ran = place.pipeline("run", "p.toml", "--concurrency", "1")
