@@ -39,6 +39,7 @@ def server() -> Callable[[int, int], None]:
         if shell is None:
             plain.serve(cells_fd, frames_fd)
         else:
+            shells.rehearse(shell)
             sessions.serve(shell, cells_fd, frames_fd)
 
     return serve

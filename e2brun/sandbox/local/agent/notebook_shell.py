@@ -211,10 +211,15 @@ def _extend_formatter(shell: Any) -> None:
     object.__setattr__(formatter, "format", format_with_data)
 
 
-def _warm_up(shell: Any) -> None:
-    # As any cell, remembered and shown: what is made lazily is made now, and forgotten again.
+def rehearse(shell: Any) -> None:
+    """Run a cell as any other, remembered and shown, and forget it. What is made lazily is made
+    now, and in a fork what every cell writes to is copied now, before anyone waits for it."""
     shell.run_cell("1+1", store_history=True)
     shell.reset(new_session=True)
+
+
+def _warm_up(shell: Any) -> None:
+    rehearse(shell)
     shell.display_formatter.format(1)
     try:
         exec(compile("1/0", "<warm>", "exec"), {})  # noqa: S102
