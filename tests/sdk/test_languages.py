@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import Any
 
 import pytest
+
+from tests.sdk.serving import Serving
 
 
 def test_bash_keeps_its_state_and_streams(interpreter: Any) -> None:
@@ -35,9 +38,52 @@ def test_javascript_goes_on_after_a_client_has_left(interpreter: Any) -> None:
     assert interpreter.run_code("z", language="js", timeout=10).text == "1"
 
 
-@pytest.mark.parametrize("language", ["r", "java", "cobol"])
-def test_other_languages_are_refused(interpreter: Any, language: str) -> None:
+@pytest.mark.skipif(shutil.which("java") is None, reason="Java is not installed")
+def test_java(service: Serving) -> None:
+    from e2b_code_interpreter import Sandbox  # type: ignore[import-untyped]
+
+    made: Any = Sandbox.create(timeout=120, envs={"GIVEN": "first"})
+    try:
+        execution = made.run_code('System.out.println("Hello, World!")', language="java")
+        assert execution.logs.stdout == ["Hello, World!", "\n"]
+        execution = made.run_code(
+            'System.getProperty("GIVEN")', language="java", envs={"GIVEN": "now"}
+        )
+        assert execution.results[0].text == "now"
+        assert made.run_code('System.getProperty("GIVEN")', language="java").text == "first"
+        loop = 'for (int i = 0; i < 3000; i++) System.out.println("line " + i);'
+        printed = "".join(made.run_code(loop, language="java").logs.stdout)
+        assert printed == "".join(f"line {i}\n" for i in range(3000))
+    finally:
+        made.kill()
+
+
+@pytest.mark.skipif(shutil.which("java") is None, reason="Java is not installed")
+def test_java_goes_on_after_a_client_has_left(interpreter: Any) -> None:
+    from e2b import TimeoutException
+
+    interpreter.run_code("int z = 1", language="java")
+    with pytest.raises(TimeoutException):
+        interpreter.run_code("while (true) {}", language="java", timeout=1)
+    assert interpreter.run_code("z", language="java", timeout=10).text == "1"
+
+
+@pytest.mark.skipif(shutil.which("Rscript") is None, reason="R is not installed")
+def test_r(interpreter: Any) -> None:
+    from e2b import TimeoutException
+
+    execution = interpreter.run_code('print("Hello, World!")', language="r")
+    assert execution.logs.stdout == ['[1] "Hello, World!"\n']
+    execution = interpreter.run_code("Sys.getenv('FOO')", language="r", envs={"FOO": "bar"})
+    assert execution.results[0].text == '[1] "bar"'
+    assert interpreter.run_code("plot(1:3)", language="r").results[0].png
+    with pytest.raises(TimeoutException):
+        interpreter.run_code("z <- 1; repeat {}", language="r", timeout=1)
+    assert interpreter.run_code("z", language="r", timeout=10).text == "[1] 1"
+
+
+def test_other_languages_are_refused(interpreter: Any) -> None:
     from e2b import SandboxException
 
     with pytest.raises(SandboxException, match="not supported"):
-        interpreter.run_code("1", language=language)
+        interpreter.run_code("1", language="cobol")

@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 import zipfile
 from pathlib import Path
 
@@ -37,14 +38,18 @@ class Classes:
     def __init__(self, path: str = _SEEN_INSIDE) -> None:
         self._path = path
         self._jar = -1
-        self._making = asyncio.Lock()
+        self._making = threading.Lock()
 
     async def opened(self) -> int:
         """A descriptor of the jar to read it from, for the caller to close. Raises JavaMissing."""
-        async with self._making:
-            if self._jar < 0:
-                self._jar = await asyncio.to_thread(self._make)
+        if self._jar < 0:
+            await asyncio.to_thread(self._make_once)  # goes on when nobody waits any more
         return os.open(f"/proc/self/fd/{self._jar}", os.O_RDONLY | os.O_CLOEXEC)
+
+    def _make_once(self) -> None:
+        with self._making:
+            if self._jar < 0:
+                self._jar = self._make()
 
     def _make(self) -> int:
         java = shutil.which("java", path=self._path)

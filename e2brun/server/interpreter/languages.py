@@ -29,7 +29,9 @@ class Language:
     argv: tuple[str, ...] = ()
     install: str = ""  # what to do where its interpreter is missing
     attached: Callable[[], Awaitable[int]] | None = None  # opens what its process gets as 5
-    apart: bool = False  # it gets its stdout and stderr as 6 and 7, too, for pieces to be told apart
+    apart: bool = (
+        False  # it gets its stdout and stderr as 6 and 7, too, for pieces to be told apart
+    )
 
 
 _NODE = ("node", f"{AGENT_DIRECTORY}/kernel.cjs")

@@ -20,7 +20,6 @@ relay <- function(redirected, mode) {
 cells <- relay(paste0("<&", arguments[1]), "rb")
 frames <- relay(paste0(">&", arguments[2]), "wb")
 plots <- tempfile("plots-")
-dir.create(plots)
 device <- NULL # the one that a plot of this cell has opened
 
 # -- JSON
@@ -112,7 +111,9 @@ show_value <- function(value, main) {
   if (!nzchar(text)) return(invisible()) # a plot, say, that was drawn by this
   if (nchar(text) > MAX_TEXT) text <- paste(substr(text, 1L, MAX_TEXT), "...")
   fields <- c(text = quoted(text))
-  if (is.data.frame(value)) fields["html"] <- quoted(table_html(value))
+  if (is.data.frame(value)) {
+    fields["html"] <- tryCatch(quoted(table_html(value)), error = function(condition) '""')
+  }
   send(type = '"result"', fields, is_main_result = if (main) "true" else "false")
 }
 
@@ -122,13 +123,15 @@ table_html <- function(frame) {
   row <- function(tag, cells) {
     paste0("<tr>", paste0("<", tag, ">", safe(cells), "</", tag, ">", collapse = ""), "</tr>")
   }
-  cells <- vapply(frame, function(column) format(column)[seq_len(nrow(frame))], character(nrow(frame)))
-  cells <- cbind(rownames(frame), matrix(cells, nrow(frame)))
-  body <- apply(cells, 1L, function(each) row("td", each))
-  paste0("<table>\n", row("th", c("", names(frame))), "\n", paste(body, collapse = "\n"), "\n</table>")
+  count <- nrow(frame)
+  cells <- vapply(frame, function(column) format(column)[seq_len(count)], character(count))
+  cells <- cbind(rownames(frame), matrix(cells, count))
+  rows <- c(row("th", c("", names(frame))), apply(cells, 1L, function(each) row("td", each)))
+  paste0("<table>\n", paste(rows, collapse = "\n"), "\n</table>")
 }
 
 open_device <- function(...) {
+  dir.create(plots, showWarnings = FALSE, recursive = TRUE) # a cell may have tidied up
   grDevices::png(file.path(plots, "plot-%04d.png"), PLOT_PIXELS, PLOT_PIXELS, res = PLOT_DPI,
                  type = if (capabilities("cairo")) "cairo" else getOption("bitmapType"))
   device <<- grDevices::dev.cur()

@@ -1,3 +1,4 @@
+import java.lang.reflect.Method;
 import java.util.Map;
 import jdk.jshell.JShell;
 import jdk.jshell.execution.LocalExecutionControl;
@@ -14,6 +15,11 @@ final class Engine implements ExecutionControlProvider {
 
     @Override
     public ExecutionControl generate(ExecutionEnv env, Map<String, String> parameters) {
-        return new LocalExecutionControl(new Classes());
+        return new LocalExecutionControl(new Classes()) {
+            @Override
+            protected String invoke(Method snippet) throws Exception {
+                return super.invoke(CellGate.before(snippet));
+            }
+        };
     }
 }
