@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Any
 
 from e2brun.errors import SandboxLost
 from e2brun.sandbox.local.control import (
@@ -17,6 +18,7 @@ from e2brun.sandbox.local.control import (
     Report,
 )
 
+_TURNS = 64  # reports taken before others have their turn
 _PATIENCE = 20.0  # seconds for an answer; the agent itself never blocks for long
 
 
@@ -66,10 +68,14 @@ class Link:
         future = self._waiting[number] = self._loop.create_future()
         try:
             async with asyncio.timeout(patience):
-                report = await future
+                report: Report = await future
         except TimeoutError:
             self._lose()
             raise SandboxLost(f"the sandbox did not answer for {patience:g} s") from None
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled() and future.exception() is None:
+                _let_go(future.result())  # it came, but nobody takes it any more
+            raise
         finally:
             self._waiting.pop(number, None)
         if isinstance(report, Failed):
@@ -84,7 +90,8 @@ class Link:
         self.closed = True
         self._loop.remove_reader(self._control.descriptor)
         self._control.close()
-        for future in (self.hello, *self._waiting.values()):
+        waiting: list[asyncio.Future[Any]] = [self.hello, *self._waiting.values()]
+        for future in waiting:
             if not future.done():
                 future.set_exception(SandboxLost("the sandbox went away"))
                 future.exception()  # not every one is still awaited
@@ -93,7 +100,9 @@ class Link:
 
     def _readable(self) -> None:
         try:
-            while (report := self._control.receive(0)) is not None:
+            for _ in range(_TURNS):  # others wait as well, however much is said
+                if (report := self._control.receive(0)) is None:
+                    return
                 self._take(report)
         except Exception:  # noqa: BLE001  # malformed, or gone: the sandbox is lost either way
             self._lose()
@@ -110,12 +119,17 @@ class Link:
         future = self._waiting.get(report.number)
         if future is not None and not future.done():
             future.set_result(report)
-        elif isinstance(report, Handed):
-            for descriptor in report.descriptors:
-                with suppress(OSError):
-                    os.close(descriptor)
+        else:
+            _let_go(report)
 
     def _lose(self) -> None:
         if not self.closed:
             self.close()
             self._on_lost()
+
+
+def _let_go(report: Report) -> None:
+    if isinstance(report, Handed):
+        for descriptor in report.descriptors:
+            with suppress(OSError):
+                os.close(descriptor)

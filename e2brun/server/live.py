@@ -63,6 +63,8 @@ class LiveSandbox:
         control.attach(self._jailed)
         self.link = Link(control, self._end)
         self.link.request("limit", limits=resource_limits(jail))
+        if jail.notebook:
+            self.link.request("health")
 
     async def ready(self) -> None:
         """Wait until the agent is up. Raises SandboxError, and then it is gone."""
@@ -105,10 +107,16 @@ class LiveSandbox:
         Raises Refused when nobody listens, SandboxLost.
         """
         report = await self.link.ask("port", port=port)
-        if not isinstance(report, Handed) or len(report.descriptors) != 1:
-            raise SandboxLost("the sandbox's agent sent a malformed report")
-        connection = socket.socket(fileno=report.descriptors[0])
-        connection.setblocking(False)
+        descriptors = list(report.descriptors) if isinstance(report, Handed) else []
+        try:
+            (descriptor,) = descriptors
+            connection = socket.socket(fileno=descriptor)
+            connection.setblocking(False)
+        except (ValueError, OSError):  # not one, or no socket
+            for descriptor in descriptors:
+                with suppress(OSError):
+                    os.close(descriptor)
+            raise SandboxLost("the sandbox's agent sent a malformed report") from None
         return connection
 
     async def freeze(self) -> None:

@@ -394,7 +394,9 @@ def test_what_was_killed_leaves_nothing_open(backend: Backend) -> None:
         cell(sandbox, "1")
         sandbox.kill()
 
-    once()
+    for _ in range(3):  # from the second on, a backend may keep what makes the next ones quick
+        once()
+        time.sleep(0.5)
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(5):
         once()

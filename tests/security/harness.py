@@ -22,6 +22,7 @@ from e2brun.sandbox.local.bubblewrap import Bubblewrap
 from e2brun.sandbox.local.jail import Jail, Jailed
 from e2brun.sandbox.local.nursery import Nursery
 
+_HIDDEN = "of process "
 _KEPT = 1024 * 1024  # of each stream; the rest is counted only
 
 
@@ -51,7 +52,12 @@ class Recording:
     def namespaces(self) -> set[str]:
         """The pid namespaces of what lives in the sandboxes now; not our own."""
         found = {_namespace(pid) for pid in _descendants(self.launchers)}
-        return found - {_namespace(os.getpid()), ""}
+        return found - {_namespace(os.getpid()), "", *self._zygotes()}
+
+    def _zygotes(self) -> set[str]:
+        """Of zygotes themselves, which outlast their sandboxes: each is a first process."""
+        pids = self._driver.pids() if isinstance(self._driver, Nursery) else []
+        return {_namespace(child) for pid in pids for child in _children(pid)}
 
 
 class Memory(threading.Thread):
@@ -80,11 +86,14 @@ def _available() -> int:
 
 
 def _namespace(pid: int) -> str:
-    """The pid namespace of a living process; '' for a zombie, which waits for init alone."""
+    """The pid namespace of a living process; '' for a zombie, which waits for init alone. One
+    that shows nothing of itself to us, as a sandbox's first process, counts for itself."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
-            state = file.read().rpartition(b")")[2].split()[0]
-        return "" if state in b"ZX" else os.readlink(f"/proc/{pid}/ns/pid")
+            words = file.read().rpartition(b")")[2].split()
+        return "" if words[0] in b"ZX" else os.readlink(f"/proc/{pid}/ns/pid")
+    except PermissionError:
+        return f"{_HIDDEN}{pid} {words[19].decode()}"
     except OSError:
         return ""
 
@@ -102,6 +111,11 @@ def _descendants(roots: list[int]) -> list[int]:
     for pid in found:
         found += parents.get(pid, [])
     return found
+
+
+def _children(pid: int) -> list[int]:
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        return [int(word) for word in file.read().split()]
 
 
 def _survivors(namespaces: set[str]) -> int:
@@ -184,7 +198,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
         "stdout_total": stdout.total,
         "elapsed": elapsed,
         "memory_rise": memory.rise(),
-        "namespaces": len(namespaces),
+        "namespaces": len([n for n in namespaces if not n.startswith(_HIDDEN)] or namespaces),
         "survivors": _survivors(namespaces),
         "after": after,
     }

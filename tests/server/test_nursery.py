@@ -17,6 +17,7 @@ from e2brun.sandbox.contract import Program, SandboxSpec
 from e2brun.sandbox.local.backend import LocalBackend
 from e2brun.sandbox.local.nursery import Nursery
 from e2brun.sandbox.local.sandbox import LocalSandbox
+from tests.sdk.serving import descendants
 
 
 @pytest.fixture
@@ -86,9 +87,9 @@ def test_nothing_is_left_after_many(backend: LocalBackend, nursery: Nursery) -> 
         return len(os.listdir("/proc/self/fd"))
 
     def children() -> int:
-        (zygote,) = nursery.pids()
-        text = Path(f"/proc/{zygote}/task/{zygote}/children").read_text()
-        return len([pid for pid in text.split() if not _gone(int(pid), 2)])
+        (outside,) = nursery.pids()
+        zygote, *others = descendants(outside)
+        return len([pid for pid in others if pid != zygote and not _gone(pid, 2)])
 
     backend.create(SandboxSpec()).kill()
     before = descriptors()
@@ -119,8 +120,7 @@ def test_sigkill_of_the_owner_leaves_no_process(after: float, tmp_path: Path) ->
     assert owner.stdout is not None
     zygote = int(owner.stdout.readline())
     time.sleep(after)
-    inside = Path(f"/proc/{zygote}/task/{zygote}/children").read_text().split()
-    family = [zygote, *map(int, inside)]
+    family = [zygote, *descendants(zygote)]
     owner.kill()
     owner.wait()
     owner.stdout.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import _socket
 import fcntl
 import os
+import resource
 import signal
 import struct
 import sys
@@ -27,13 +28,17 @@ _DEVICE_LINKS = {
 _WRITABLE = ((HOME, 0o755), ("/tmp", 0o1777), ("/var/tmp", 0o1777))  # noqa: S108
 _WRITABLE_IN_SERVICE = (("/root", 0o755), ("/code", 0o777))
 _VIEWS = ("/proc", HOME, "/dev/shm")  # noqa: S108
-_WORK = "/mnt"  # where the writable file system stands while it is divided up
+WORK = "/mnt"  # where the writable file system stands while it is divided up
 _NOTHING = syscalls.MS_NOSUID | syscalls.MS_NODEV
 _FLAGS = syscalls.MS_RDONLY | syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
 # statvfs(3) numbers these otherwise than mount(2): ST_NOATIME, ST_NODIRATIME, ST_RELATIME.
 _ACCESS_TIME_BITS = 1024 | 2048 | 4096
 _ACCESS_TIMES = {1024: 1024, 2048: 2048, 3072: 3072, 4096: 1 << 21}
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
+# For what is also counted with all other sandboxes' (user_namespaces(7), inotify(7)).
+_MOST = {
+    "max_user_namespaces": "0", "max_inotify_instances": "64", "max_inotify_watches": "65536",
+}  # fmt: skip
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
@@ -59,6 +64,9 @@ def build_root(jail: Jail) -> list[str]:
         os.symlink(target, f"{root}/dev/{name}")
     for name in ("/dev/pts", "/dev/shm", "/code"):  # noqa: S108
         os.makedirs(root + name, exist_ok=True)
+    os.makedirs(f"{root}/run/e2b")
+    with open(f"{root}/run/e2b/.E2B_SANDBOX", "w", encoding="ascii") as file:
+        file.write("false\n")  # at E2B: whether this is a virtual machine
     syscalls.mount("/proc", f"{root}/proc", None, syscalls.MS_BIND | syscalls.MS_REC)
     syscalls.change_root(root)
     syscalls.mount("", "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
@@ -99,6 +107,10 @@ def give_birth(main: Any, request: dict[str, Any], given: tuple[int, int, int]) 
             ours.close()
             _live(main, request, (control, go, theirs))
         # A user namespace below the sandbox's, in which its only user is called root.
+        # What we may have when it is made is what all in it may ever have: or root's programs
+        # would be counted for themselves, beside the user's.
+        for name, value in request["user_limits"].items():
+            _limit(name, value)
         staging.enter_user_namespace(0)
         descriptor = os.open("/proc/self/ns/user", os.O_RDONLY)
         rights = descriptor.to_bytes(4, "little")
@@ -121,7 +133,8 @@ def _live(main: Any, request: dict[str, Any], given: tuple[int, int, _socket.soc
         _mount_own(request)
         syscalls.set_hostname(request["id"])
         _raise_loopback()
-        _write("/proc/sys/user/max_user_namespaces", "0")
+        for name, most in _MOST.items():
+            _write(f"/proc/sys/user/{name}", most)
         _close_proc(request["boot_id"])
         syscalls.drop_capabilities()
         syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
@@ -137,6 +150,13 @@ def _live(main: Any, request: dict[str, Any], given: tuple[int, int, _socket.soc
         os.write(2, f"e2brun: {error}\n".encode(errors="replace"))
     finally:
         os._exit(125)
+
+
+def _limit(name: str, value: int) -> None:
+    limit = getattr(resource, name)
+    hard = resource.getrlimit(limit)[1]
+    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(limit, (value, value))
 
 
 def _received(mid: _socket.socket) -> int:
@@ -156,9 +176,9 @@ def _mount_own(request: dict[str, Any]) -> None:
         below = request["below"]
     hidden = [(place, os.open(place, os.O_PATH | os.O_CLOEXEC)) for place in below]
     size = f"size={request['disk']},nr_inodes={request['inodes']},mode=755"
-    syscalls.mount("e2brun", _WORK, "tmpfs", _NOTHING, size)
+    syscalls.mount("e2brun", WORK, "tmpfs", _NOTHING, size)
     for place, mode in writable:
-        name = f"{_WORK}/{place.strip('/').replace('/', '-')}"
+        name = f"{WORK}/{place.strip('/').replace('/', '-')}"
         os.mkdir(name)
         os.chmod(name, mode)
         syscalls.mount(name, place, None, syscalls.MS_BIND)
@@ -171,16 +191,38 @@ def _mount_own(request: dict[str, Any]) -> None:
         "hostname": f"{request['id']}\n",
     }
     for name, text in own.items():
-        _write(f"{_WORK}/{name}", text, os.O_CREAT)
-        syscalls.mount(f"{_WORK}/{name}", f"/etc/{name}", None, syscalls.MS_BIND)
+        _write(f"{WORK}/{name}", text, os.O_CREAT)
+        syscalls.mount(f"{WORK}/{name}", f"/etc/{name}", None, syscalls.MS_BIND)
         _make_read_only(f"/etc/{name}")
-    syscalls.unmount(_WORK)
     shm = f"size={request['memory']},nr_inodes=10000,mode=1777"
     syscalls.mount("e2brun-shm", "/dev/shm", "tmpfs", _NOTHING, shm)  # noqa: S108
     no_exec = _NOTHING | syscalls.MS_NOEXEC
     syscalls.mount("proc", "/proc", "proc", no_exec)
     terminals = syscalls.MS_NOSUID | syscalls.MS_NOEXEC
     syscalls.mount("devpts", "/dev/pts", "devpts", terminals, "newinstance,ptmxmode=0666,mode=620")
+    if request["service"]:
+        _move_to_own_root(f"{WORK}/top")  # the rest of WORK goes with the old root
+    else:
+        syscalls.unmount(WORK)
+
+
+def _move_to_own_root(top: str) -> None:
+    """Put all that is in / into `top`, which can be written, and make that the root: at E2B a
+    file may be written to a new directory in /. What is mounted there nobody can replace; so
+    /lib, from which pid 1 loads, becomes the directory it is a link to.
+    """
+    names = os.listdir("/")
+    os.mkdir(top, 0o755)
+    syscalls.mount(top, top, None, syscalls.MS_BIND)
+    for name in names:
+        old, new = f"/{name}", f"{top}/{name}"
+        if os.path.islink(old) and not name.startswith("lib"):
+            os.symlink(os.readlink(old), new)
+            continue
+        os.mkdir(new, 0o755)
+        if old != WORK:
+            syscalls.mount(old, new, None, syscalls.MS_BIND | syscalls.MS_REC)
+    syscalls.change_root(top)
 
 
 def _hold_in_place(places: list[str], tops: list[str]) -> None:
@@ -198,13 +240,13 @@ def _hold_in_place(places: list[str], tops: list[str]) -> None:
 def _close_proc(boot_id: str) -> None:
     """Settings can be read only; and this boot of the sandbox has an id of its own."""
     syscalls.mount("/proc/sys", "/proc/sys", None, syscalls.MS_BIND | syscalls.MS_REC)
-    syscalls.mount("boot", _WORK, "tmpfs", _NOTHING, "size=4k,nr_inodes=2,mode=755")
-    _write(f"{_WORK}/boot_id", boot_id + "\n", os.O_CREAT)
+    syscalls.mount("boot", WORK, "tmpfs", _NOTHING, "size=4k,nr_inodes=2,mode=755")
+    _write(f"{WORK}/boot_id", boot_id + "\n", os.O_CREAT)
     with suppress(FileNotFoundError):
-        syscalls.mount(f"{_WORK}/boot_id", _BOOT_ID, None, syscalls.MS_BIND)
+        syscalls.mount(f"{WORK}/boot_id", _BOOT_ID, None, syscalls.MS_BIND)
         _make_read_only(_BOOT_ID)
     _make_read_only("/proc/sys")
-    syscalls.unmount(_WORK)
+    syscalls.unmount(WORK)
 
 
 def _make_read_only(place: str) -> None:

@@ -9,8 +9,10 @@ by an ordinary user it has no right at all, and one user.
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import sys
+from contextlib import suppress
 from typing import NoReturn
 
 from e2brun.sandbox.local import birth, seccomp, staging, syscalls
@@ -54,6 +56,8 @@ def _wait_for(pid: int, ready: int, mapped: int, *, root: bool) -> NoReturn:
         base = staging.users_base(_USERS)
         for kind in ("uid", "gid"):
             staging.write(f"/proc/{pid}/{kind}_map", f"0 {base} {_USERS}")
+        staging.become(base)
+        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)  # reset by that
     os.close(mapped)
     os.closerange(3, 1 << 20)  # whoever hangs up is to be noticed inside
     os.waitpid(pid, 0)
@@ -62,9 +66,16 @@ def _wait_for(pid: int, ready: int, mapped: int, *, root: bool) -> NoReturn:
 
 def _settle(root: bool, ready: int, mapped: int) -> None:
     syscalls.unshare(syscalls.CLONE_NEWNS)
-    syscalls.unmount("/proc")  # the host's
-    syscalls.mount("proc", "/proc", "proc", _NOTHING)
+    # While the host's is to be seen, or an ordinary user would be refused one (fs/namespace.c).
+    syscalls.mount("proc", birth.WORK, "proc", _NOTHING)
+    syscalls.unmount("/proc")
+    syscalls.mount(birth.WORK, "/proc", None, syscalls.MS_MOVE)
     if root:
+        for limit in (resource.RLIMIT_NPROC, resource.RLIMIT_SIGPENDING, resource.RLIMIT_MSGQUEUE):
+            with suppress(ValueError, OSError):  # of all sandboxes together: each has its own
+                resource.setrlimit(limit, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        # What a user namespace holds is counted for who made it: not for the host's root.
+        staging.become(staging.users_base(1))
         syscalls.unshare(syscalls.CLONE_NEWUSER)
         os.write(ready, b"x")
         while os.read(mapped, 1):

@@ -67,6 +67,27 @@ class MemoryWatch:
         )
         return memory, (disk.f_blocks - disk.f_bfree) * disk.f_frsize, ticks
 
+    def apart(self) -> MemoryWatch:
+        """One with descriptors of its own, for a look in another thread; to be closed."""
+        from copy import copy
+
+        other = copy(self)  # what it has seen is still the same
+        other._open = []
+        for descriptor in self._open:
+            other._open.append(os.dup(descriptor))
+        other._proc, other._disk, other._shm = other._open
+        return other
+
+    def suspicious(self) -> bool:
+        """Whether `exceeded` is worth asking, which may take a second where somebody makes it."""
+        statuses = self._statuses()
+        shared, kernel = _host_memory()
+        unexplained = shared - self._shared_before, kernel - self._kernel_before
+        elsewhere = sum(size for size in unexplained if size > _NOISE) + self._sockets()
+        mapped = sum(_kilobytes(status, b"RssShmem:") for status in statuses.values())
+        private = sum(_private(status) for status in statuses.values())
+        return elsewhere + private + max(self._files(), mapped) > self._limits.memory
+
     def exceeded(self) -> bool:
         """Whether the sandbox uses more than its limit now."""
         limit = self._limits.memory
@@ -121,7 +142,8 @@ class MemoryWatch:
             and abs(_private(status) - _private(parent)) < MIB
         ]
         fresh = [name for name in twins if name not in self._twins_seen]
-        self._twins_seen = set(twins)
+        self._twins_seen.clear()
+        self._twins_seen.update(twins)
         return fresh
 
     def _proportional(self, statuses: dict[str, bytes]) -> tuple[int, int]:

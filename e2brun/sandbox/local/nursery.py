@@ -25,9 +25,12 @@ from e2brun.sandbox.local.bubblewrap import Bubblewrap, dump_no_core, place
 from e2brun.sandbox.local.jail import Driver, Jail, Jailed, Problem
 from e2brun.sandbox.local.seccomp import filter_program, root_filter, setns_filter
 from e2brun.sandbox.local.spawning import in_lasting_thread
+from e2brun.sandbox.local.surroundings import resource_limits
 
 _START_SECONDS = 30.0
 _SO_SNDTIMEO = 21
+# Counted for all processes of a user together, and in each user namespace (getrlimit(2)).
+_BY_USER = ("RLIMIT_NPROC", "RLIMIT_SIGPENDING", "RLIMIT_MSGQUEUE")
 _FIRST_WORDS = (
     "import _socket, marshal, sys; host = _socket.socket(fileno=3); "
     "where, *what = marshal.loads(host.recv(65536)); sys.path.insert(0, where); "
@@ -156,13 +159,14 @@ class _Zygote:
         it never came up."""
         if not self.ready(_START_SECONDS):
             raise SandboxUnavailable("the sandbox did not start: it did not answer")
-        limits = jail.limits
+        limits, found = jail.limits, resource_limits(jail)
         request = {
             "id": jail.sandbox_id,
             "disk": limits.disk,
             "inodes": limits.inodes,
             "memory": limits.memory,
             "service": jail.service,
+            "user_limits": {name: most for name, most in found.items() if name in _BY_USER},
             "boot_id": _uuid(),
             "filter": filter_program(but=("setns",)),
             "user_filter": setns_filter(),
@@ -218,4 +222,3 @@ def _launch(jail: Jail, given: tuple[int, int]) -> NoReturn:
 def _uuid() -> str:
     text = os.urandom(16).hex()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-

@@ -28,15 +28,30 @@ nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
 """
 _GROUP = f"root:x:0:\n{USER}:x:{SANDBOX_UID}:\nnogroup:x:65534:\n"
 # A script's first line takes one argument; "import" finds the module where the agent's are.
-_SUDO = f"""#!/opt/e2brun/bin/python3 -IS
+_PROGRAM = f"""#!/opt/e2brun/bin/python3 -IS
 import sys
 sys.path.insert(0, {AGENT_DIRECTORY!r})
-import sudo
-sudo.main()
+import {{0}}
+{{0}}.{{1}}()
 """
+# What E2B's templates have: always ours, or only where the host has none.
+_SUDO = ("sudo", "sudo", "main")
+_IF_MISSING = (("setfattr", "fattr", "set_attribute"), ("getfattr", "fattr", "get_attribute"))
 _HOSTS = "127.0.0.1 localhost {name}\n::1 localhost ip6-localhost\n"
 _NSSWITCH = "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n"
 _RESOLV = "nameserver 10.0.2.3\n"  # slirp4netns answers there
+# Enough for `openssl req`, which does nothing without; the host's may name its keys.
+_OPENSSL = """[req]
+distinguished_name = name
+x509_extensions = authority
+string_mask = utf8only
+[name]
+commonName = Common Name
+[authority]
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid:always, issuer
+basicConstraints = critical, CA:true
+"""
 # Of the host's /etc only what programs cannot do without and nobody calls secret.
 _ETC_FILES = ("ld.so.cache", "localtime", "mime.types", "protocols", "services")
 _ETC_DIRECTORIES = (
@@ -198,9 +213,11 @@ def _directories(jail: Jail) -> None:
             os.symlink(os.readlink(f"/{name}"), f"{ROOT}/{name}")
     for name in ("python", "python3"):
         os.symlink(jail.interpreter.executable, f"{ROOT}/opt/e2brun/bin/{name}")
-    with open(f"{ROOT}/opt/e2brun/bin/sudo", "w", encoding="ascii") as file:
-        file.write(_SUDO)
-        os.fchmod(file.fileno(), 0o755)  # noqa: S103
+    missing = [program for program in _IF_MISSING if not os.path.exists(f"/usr/bin/{program[0]}")]
+    for name, *function in (_SUDO, *missing):
+        with open(f"{ROOT}/opt/e2brun/bin/{name}", "w", encoding="ascii") as file:
+            file.write(_PROGRAM.format(*function))
+            os.fchmod(file.fileno(), 0o755)
     os.symlink("/proc/self/mounts", f"{ROOT}/etc/mtab")
 
 
@@ -211,8 +228,12 @@ def _etc(jail: Jail, host_files: dict[str, bytes]) -> None:
         "hosts": _HOSTS.format(name=jail.sandbox_id).encode(),
         "hostname": f"{jail.sandbox_id}\n".encode(),
         "nsswitch.conf": _NSSWITCH.encode(),
+        "ssl/openssl.cnf": _OPENSSL.encode(),
+        "pki/tls/openssl.cnf": _OPENSSL.encode(),
         **host_files,
     }
+    for name in ("ssl", "pki/tls"):
+        _make_directory(f"{ROOT}/etc/{name}")
     if jail.network:
         files["resolv.conf"] = _RESOLV.encode()
     for name, content in files.items():

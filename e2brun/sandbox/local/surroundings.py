@@ -46,4 +46,7 @@ def resource_limits(jail: Jail) -> dict[str, int]:
         # runtimes reserve address space they never touch (node 20: more than 1 GiB).
         "RLIMIT_AS": max(64 * 1024**3, 4 * limits.memory),
         "RLIMIT_MEMLOCK": 8 * 1024**2,
+        # Kernel objects, and where sandboxes have one owner counted for all of them together.
+        "RLIMIT_SIGPENDING": 2048,
+        "RLIMIT_MSGQUEUE": 256 * 1024,
     }

@@ -29,7 +29,7 @@ CODE_INTERPRETER = Template(
         "ipython",
         "numpy",
         "pandas<3",  # E2B's own template has 2.2; 3 gives strings another type
-        "matplotlib",
+        "matplotlib<3.11",  # theirs has 3.10; 3.11 takes no `labels` for a box plot any more
         "pillow",
         "e2b_charts",
         "orjson",

@@ -4,8 +4,9 @@ Runs outside every sandbox, as a process of its own that was started with an emp
 and has never held anything but this code, the agent's and the packages of its template: whatever
 is in its memory can be read by every sandbox it becomes.
 
-It lives in a `house` whose root is what a sandbox may read, put together once. For each sandbox it forks a child into new namespaces (`birth`), whose first process adds what can be
-written, gives up every right and becomes the agent.
+It lives in a `house` whose root is what a sandbox may read, put together once. For each sandbox
+it forks a child into new namespaces (`birth`), whose first process adds what can be written,
+gives up every right and becomes the agent.
 """
 
 from __future__ import annotations
@@ -25,10 +26,11 @@ from e2brun.sandbox.local.interpreter import Interpreter
 from e2brun.sandbox.local.jail import AGENT_DIRECTORY, Jail
 
 _MESSAGE_LIMIT = 64 * 1024
+_NOT_RECEIVED = 126  # a child's exit code
 # What the agent's operations import: here once instead of in each sandbox.
 _AGENT_MODULES = (
     "main", "files", "ports", "freezer", "processes", "privileges", "sudo_door", "fileserver",
-    "watching", "contexts",
+    "watching", "contexts", "health",
 )  # fmt: skip
 
 
@@ -45,21 +47,13 @@ def serve(control: _socket.socket, python: dict[str, Any], *what: Any) -> NoRetu
     main = _prepare(jail)
     control.send(b"ready")
     number = 0
-    while True:
-        message, ancillary, _, _ = control.recvmsg(
-            _MESSAGE_LIMIT, _socket.CMSG_SPACE(4 * 4), _socket.MSG_CMSG_CLOEXEC
-        )
-        if not message:
-            os._exit(0)
-        given = array.array("i")
-        for _, _, data in ancillary:
-            given.frombytes(data)
-        request = marshal.loads(message)  # noqa: S302  # from the host, which is trusted
+    # What one sandbox is told stays in the child that becomes it: all that we ever held can be
+    # read by those that come later.
+    while control.recv(1, _socket.MSG_PEEK):
         number += 1
-        request |= {"below": below, "owner": 1 + number % 65_000}  # of the zygote's own users
-        _bear(control, main, request, given)
-        for descriptor in given:
-            os.close(descriptor)
+        # An owner of the zygote's own users.
+        _bear(control, main, {"below": below, "owner": 1 + number % 65_000})
+    os._exit(0)
 
 
 def _prepare(jail: Jail) -> Any:
@@ -86,19 +80,28 @@ def _prepare_notebook(packages: str) -> None:
     sys.path.remove(packages)  # each context looks for its packages itself
 
 
-def _bear(
-    control: _socket.socket, main: Any, request: dict[str, Any], given: array.array[int]
-) -> None:
-    agent_end, complaints = given
+def _bear(control: _socket.socket, main: Any, more: dict[str, Any]) -> None:
     go_read, go_write = os.pipe2(os.O_CLOEXEC)
-    pid = os.fork()
-    if pid == 0:
-        control.close()
+    try:
+        pid = os.fork()
+    except OSError as error:  # too many processes: that is no reason to end all sandboxes
+        _turn_away(control, error)
+        os.close(go_read)
         os.close(go_write)
-        birth.give_birth(main, request, (agent_end, complaints, go_read))
+        return
+    if pid == 0:
+        os.close(go_write)
+        try:
+            request, (agent_end, complaints) = _received(control)
+            control.close()
+        except BaseException:  # noqa: BLE001  # a forked child must not return into its parent
+            os._exit(_NOT_RECEIVED)
+        birth.give_birth(main, request | more, (agent_end, complaints, go_read))
     os.close(go_read)
     # The child's child is ours from the moment it has ended: only then may it ask to die with us.
-    os.waitpid(pid, 0)
+    status = os.waitpid(pid, 0)[1]
+    if os.waitstatus_to_exitcode(status) == _NOT_RECEIVED:
+        _turn_away(control, OSError(0, "the request was not understood"))
     os.close(go_write)
     while True:  # sandboxes that have ended since
         try:
@@ -106,3 +109,21 @@ def _bear(
                 return
         except ChildProcessError:
             return
+
+
+def _received(control: _socket.socket) -> tuple[dict[str, Any], array.array[int]]:
+    message, ancillary, _, _ = control.recvmsg(
+        _MESSAGE_LIMIT, _socket.CMSG_SPACE(4 * 4), _socket.MSG_CMSG_CLOEXEC
+    )
+    given = array.array("i")
+    for _, _, data in ancillary:
+        given.frombytes(data)
+    return marshal.loads(message), given  # noqa: S302  # from the host, which is trusted
+
+
+def _turn_away(control: _socket.socket, error: OSError) -> None:
+    """Whoever asked sees the other end of their socket closed, and this reason."""
+    _, given = _received(control)
+    os.write(given[-1], f"e2brun: {error.strerror}\n".encode(errors="replace"))
+    for descriptor in given:
+        os.close(descriptor)

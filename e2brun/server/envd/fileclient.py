@@ -28,6 +28,7 @@ PATIENCE = 10.0  # seconds for what the worker does itself
 LONG_PATIENCE = 600.0  # for what one of its children does
 _ANSWER_LIMIT = 160 * 1024
 _VALUES_LIMIT = 1_000_000  # of one answer in all its messages
+_LENGTH_LIMIT = 128 * 1024 * 1024  # bytes, of the same: names in there may be long
 _TURNS = 16  # messages taken before others have their turn
 # Done twice they leave what they leave done once.
 _REPEATABLE = frozenset({"stat", "stats", "list", "peek", "write", "watch"})
@@ -63,6 +64,7 @@ class Call:
 
     def __init__(self, worker: _Worker, number: int) -> None:
         self._worker, self._number = worker, number
+        self.length = 0  # of all that has arrived
         self._messages: asyncio.Queue[tuple[list[Any], bytes, list[int]] | None] = asyncio.Queue()
         self.arrived = self._messages.put_nowait
 
@@ -80,7 +82,8 @@ class Call:
                     raise FileTrouble(number, str(value)[:2000])
                 if not more and not pages:
                     return Answer(value, payload, descriptors)
-                if not isinstance(value, list) or len(pages) > _VALUES_LIMIT:
+                too_much = len(pages) > _VALUES_LIMIT or self.length > _LENGTH_LIMIT
+                if not isinstance(value, list) or too_much:
                     _close_all(descriptors)
                     raise FileTrouble(errno.EOVERFLOW)
                 pages += value  # pyright: ignore[reportUnknownVariableType]
@@ -290,6 +293,7 @@ class _Worker:
         if call is None:
             _close_all(descriptors)
         else:
+            call.length += len(head)
             call.arrived((fields, payload, descriptors))
         return True
 

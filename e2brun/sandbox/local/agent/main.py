@@ -38,6 +38,7 @@ _OPERATIONS = {
     "files": "fileserver",  # a process of its own that works on files
     "context": "contexts",  # a code-interpreter context
     "port": "ports",  # a connection to a port inside
+    "health": "health",  # answers at the code interpreter's port
     "freeze": "freezer",
     "thaw": "freezer",
 }

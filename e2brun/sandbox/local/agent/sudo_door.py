@@ -13,6 +13,7 @@ import select
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, NoReturn
 
 DOOR = b"\0e2brun-sudo"  # an abstract address: of this network namespace alone
@@ -31,11 +32,27 @@ def open_door(agent: Any) -> None:
     except OSError:  # somebody in here has taken the address: then there is no sudo
         door.close()
         return
-    agent.listeners[door.fileno()] = lambda: _admit(agent, door)
+    welcome(agent, door, _serve, _dismiss)
+
+
+def welcome(
+    agent: Any,
+    door: _socket.socket,
+    serve: Callable[[Any, int], NoReturn],
+    dismiss: Callable[[int, int], None],
+) -> None:
+    """From now on `serve` whoever connects to `door`, in a child, and `dismiss` them here with its
+    wait status when it has ended. Not more than so many at once."""
+    agent.listeners[door.fileno()] = lambda: _admit(agent, door, serve, dismiss)
     agent.waiting.register(door.fileno(), select.POLLIN)
 
 
-def _admit(agent: Any, door: _socket.socket) -> None:
+def _admit(
+    agent: Any,
+    door: _socket.socket,
+    serve: Callable[[Any, int], NoReturn],
+    dismiss: Callable[[int, int], None],
+) -> None:
     accept: Any = door
     try:
         descriptor: int = accept._accept()[0]  # of the C module: close-on-exec
@@ -50,12 +67,8 @@ def _admit(agent: Any, door: _socket.socket) -> None:
         os.close(descriptor)
         return
     if pid == 0:
-        _serve(agent, descriptor)
-
-    def dismiss(status: int) -> None:
-        _dismiss(descriptor, status)
-
-    agent.errands[pid] = dismiss
+        serve(agent, descriptor)
+    agent.errands[pid] = lambda status: dismiss(descriptor, status)
 
 
 def _dismiss(descriptor: int, status: int) -> None:

@@ -30,6 +30,8 @@ def save(request: Record, pipe: int) -> str:
         for root in request["roots"]:
             if os.path.isdir(root) and not os.path.islink(root) and os.access(root, os.W_OK):
                 writer.tree(os.fsencode(root))
+        if os.access("/", os.W_OK):
+            writer.top({os.fsencode(root) for root in request["roots"]})
         writer.record({"kind": "end"})
     return str(writer.count)
 
@@ -53,13 +55,21 @@ class _Writer:
     def tree(self, root: bytes) -> None:
         """One root and everything on its file system below it."""
         facts = os.lstat(root)
-        device = facts.st_dev
         self._add(root, facts, "root")
-        waiting = [root]
+        self._below(root, facts.st_dev, set())
+
+    def top(self, but: set[bytes]) -> None:
+        """What was put into / itself: of the rest nothing is on its file system `but` the roots."""
+        self._below(b"/", os.lstat("/").st_dev, but)
+
+    def _below(self, top: bytes, device: int, but: set[bytes]) -> None:
+        waiting = [top]
         while waiting:
             directory = waiting.pop()
             for name in _names(directory):
                 path = os.path.join(directory, name)
+                if path in but:
+                    continue
                 try:
                     facts = os.lstat(path)
                     if facts.st_dev == device and self._any(path, facts):
@@ -159,8 +169,7 @@ class _Reader:
         elif kind == "fifo":
             os.mkfifo(path)
         elif kind == "link":
-            os.symlink(_bytes(record["target"]), path)
-            os.utime(path, ns=tuple(record["times"]), follow_symlinks=False)
+            _link(path, record)
             return
         else:
             os.link(_bytes(record["target"]), path)
@@ -184,6 +193,13 @@ class _Reader:
                         view = view[os.write(file, view) :]
         finally:
             os.close(file)
+
+
+def _link(path: bytes, record: Record) -> None:
+    if os.path.islink(path):  # /bin, which every sandbox has
+        os.unlink(path)
+    os.symlink(_bytes(record["target"]), path)
+    os.utime(path, ns=tuple(record["times"]), follow_symlinks=False)
 
 
 def _clear(root: bytes) -> None:
