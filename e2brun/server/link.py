@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -40,10 +40,18 @@ class Link:
         self._exits: dict[int, Callable[[Exited], None]] = {}
         self.hello: asyncio.Future[Hello] = self._loop.create_future()
         self.closed = False
+        self._room: asyncio.Future[None] | None = None
+        os.set_blocking(control.descriptor, False)
         self._loop.add_reader(control.descriptor, self._readable)
 
     def request(self, do: str, descriptors: Sequence[int] = (), **fields: object) -> int:
         """Send one request; its number. Raises SandboxLost, ValueError for one too long."""
+        try:
+            return self._request(do, descriptors, fields)
+        except BlockingIOError:
+            raise SandboxLost("the sandbox takes no more requests") from None
+
+    def _request(self, do: str, descriptors: Sequence[int], fields: Mapping[str, object]) -> int:
         if self.closed:
             raise SandboxLost("the sandbox went away")
         return self._control.request(do, descriptors, **fields)
@@ -62,7 +70,7 @@ class Link:
         Raises Refused when the agent could not do it, SandboxLost when it went away or did not
         answer. `on_exit` is told when the process that this request started ends.
         """
-        number = self.request(do, descriptors, **fields)
+        number = await self._sent(do, descriptors, fields, patience)
         if on_exit is not None:
             self._exits[number] = on_exit
         future = self._waiting[number] = self._loop.create_future()
@@ -83,12 +91,37 @@ class Link:
             raise Refused(report.errno, report.text)
         return report
 
+    async def _sent(
+        self, do: str, descriptors: Sequence[int], fields: Mapping[str, object], patience: float
+    ) -> int:
+        """Send a request, when the agent has taken enough of those before it."""
+        end = self._loop.time() + patience
+        while True:
+            try:
+                return self._request(do, descriptors, fields)
+            except BlockingIOError:
+                pass
+            if self._room is None:
+                self._room = self._loop.create_future()
+                self._loop.add_writer(self._control.descriptor, self._writable)
+            await asyncio.wait((self._room,), timeout=max(0.0, end - self._loop.time()))
+            if self._loop.time() >= end:
+                self._lose()
+                raise SandboxLost(f"the sandbox took no request for {patience:g} s")
+
+    def _writable(self) -> None:
+        room, self._room = self._room, None
+        self._loop.remove_writer(self._control.descriptor)
+        if room is not None and not room.done():
+            room.set_result(None)
+
     def close(self) -> None:
         """Hang up; whoever waits gets SandboxLost."""
         if self.closed:
             return
         self.closed = True
         self._loop.remove_reader(self._control.descriptor)
+        self._writable()  # whoever waits for room is told as well
         self._control.close()
         waiting: list[asyncio.Future[Any]] = [self.hello, *self._waiting.values()]
         for future in waiting:

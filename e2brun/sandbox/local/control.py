@@ -111,13 +111,16 @@ class Control:
         self._socket.close()
 
     def request(self, do: str, descriptors: Sequence[int] = (), **fields: object) -> int:
-        """Send one request; its number is in every report about it. Raises SandboxLost."""
+        """Send one request; its number is in every report about it. Raises SandboxLost, and
+        BlockingIOError where the descriptor was made non-blocking and the agent is behind."""
         self._next += 1
         message = marshal.dumps({"do": do, "id": self._next, **fields})
         rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", descriptors))
         try:
             self._socket.sendmsg([message], [rights] if descriptors else [])
         except OSError as error:
+            if error.errno == errno.EAGAIN and not os.get_blocking(self.descriptor):
+                raise
             if error.errno == errno.EMSGSIZE:
                 raise ValueError(f"a {do} request of {len(message)} bytes is too long") from error
             raise self._gone() from error
