@@ -17,17 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from e2brun.errors import SandboxError
 from e2brun.server import gate
-from e2brun.server.http import (
-    ApiError,
-    Gone,
-    HandedOver,
-    Receive,
-    Request,
-    Response,
-    Scope,
-    Send,
-    Stream,
-)
+from e2brun.server.http import ApiError, Gone, Receive, Request, Response, Scope, Send, Stream
 from e2brun.server.records import Record, State, not_found
 from e2brun.server.signed import signer
 
@@ -115,10 +105,8 @@ class App:
         task = asyncio.current_task()
         try:
             await self._deliver(exchange, await self._handle(exchange))
-        except Gone:
-            return
-        except HandedOver:
-            exchange.status, exchange.complete = 101, True
+        except Gone as gone:
+            exchange.status, exchange.complete = gone.status, gone.status != 0
         except asyncio.CancelledError:
             record = exchange.record
             if task is None or record is None or not record.leave(task):

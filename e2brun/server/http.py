@@ -46,9 +46,13 @@ class ApiError(Exception):
 class Gone(Exception):
     """The client has hung up; nobody is left to answer."""
 
+    status = 0  # that it was sent all the same
 
-class HandedOver(Exception):
-    """The connection was given to a program inside (101), and is over."""
+
+class HandedOver(Gone):
+    """The connection was given to a program inside, and is over."""
+
+    status = 101
 
 
 @dataclass(slots=True)
@@ -91,7 +95,7 @@ class Request:
         host, port = scope.get("client") or ("", 0)
         self.client: tuple[str, int] = (host, port)
         self.query_string: str = scope["query_string"].decode("latin-1")
-        # What the HTTP server offers beyond ASGI (`running.Connection`); None: nothing.
+        # What the HTTP server offers beyond ASGI (`connection.Connection`); None: nothing.
         self.connection: Any = scope.get("extensions", {}).get("e2brun.connection")
         self._receive = receive
         self._ended = False

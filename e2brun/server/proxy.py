@@ -7,6 +7,7 @@ the program only after that has agreed to another protocol (101), never on the c
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterable
 
 from e2brun.server.http import ApiError, HandedOver, Request, Stream
@@ -16,10 +17,10 @@ from e2brun.server.tunnel import Tunnel
 from e2brun.server.upstream import Answer, Body, Upstream
 
 # Between two hops only (RFC 9110, 7.6.1).
-_HOP = frozenset(
-    "connection keep-alive proxy-connection te trailer transfer-encoding upgrade proxy-authenticate "
-    "proxy-authorization http2-settings".split()
-)
+_HOP = frozenset({
+    "connection", "http2-settings", "keep-alive", "proxy-authenticate", "proxy-authorization",
+    "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
+})  # fmt: skip
 _OURS = frozenset({"e2b-sandbox-id", "e2b-sandbox-port", "e2b-traffic-access-token", "host"})
 _NEEDED = frozenset({"content-length", "content-type", "set-cookie", "location"})
 
@@ -33,14 +34,7 @@ async def handle(request: Request, record: Record, port: int, key: str = "") -> 
         raise ApiError(501, "of the transfer codings only chunked is supported")
     protocol = _protocol(request)
     head = _head(request, record, port, (key, record.envd_token), protocol)
-    try:
-        upstream = Upstream(await record.live.connect(port), request)
-    except Refused:
-        raise ApiError(
-            502,
-            "The sandbox is running but port is not open",
-            more={"sandboxId": record.id, "port": port},
-        ) from None
+    upstream = Upstream(await _connection(record, port), request)
     try:
         answer = await upstream.ask(head)
         if answer.status == 101:
@@ -53,6 +47,25 @@ async def handle(request: Request, record: Record, port: int, key: str = "") -> 
     return Stream(
         Body(upstream, empty=empty), answer.status, more_headers=tuple(_passed_on(answer))
     )
+
+
+async def _connection(record: Record, port: int) -> socket.socket:
+    try:
+        connection = await record.live.connect(port)
+    except Refused:
+        raise ApiError(
+            502,
+            "The sandbox is running but port is not open",
+            more={"sandboxId": record.id, "port": port},
+        ) from None
+    if port not in ((record.network or {}).get("httpsPorts") or ()):
+        return connection
+    from e2brun.server.encrypted import Encrypted
+
+    try:
+        return await record.live.part(Encrypted).over(connection)
+    except OSError:
+        raise ApiError(502, "the program inside did not answer in TLS") from None
 
 
 def _protocol(request: Request) -> str:
@@ -76,18 +89,19 @@ def _head(
     mask = str((record.network or {}).get("maskRequestHost") or "")
     host = mask.replace("${PORT}", str(port)) or request.headers.get("host", "localhost")
     lines = [f"{request.method} {target if target.startswith('/') else '/' + target} HTTP/1.1"]
-    lines.append(f"host: {host}")
+    lines.append(f"Host: {host}")
     dropped = _HOP | _OURS | (set(_listed(request.headers.get("connection"))) - _NEEDED)
     for raw_name, raw_value in request.raw_headers:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
         if name not in dropped and not _is_secret(value, secrets):
-            lines.append(f"{name}: {value}")
+            # As E2B's proxy writes them: what captures a request as text looks for "Host:".
+            lines.append(f"{name.title()}: {value}")
     if "transfer-encoding" in request.headers:
-        lines.append("transfer-encoding: chunked")
+        lines.append("Transfer-Encoding: chunked")
     if protocol:
-        lines += ["connection: upgrade", f"upgrade: {protocol}"]
+        lines += ["Connection: upgrade", f"Upgrade: {protocol}"]
     else:
-        lines.append("connection: close")
+        lines.append("Connection: close")
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
 
 

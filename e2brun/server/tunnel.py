@@ -6,10 +6,10 @@ import asyncio
 import socket
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from e2brun.server.running import Connection
+    from e2brun.server.connection import Connection
 
 _PIECE = 64 * 1024
 _BUFFER = 256 * 1024  # bytes of the client's that wait for the program
@@ -49,7 +49,7 @@ class Tunnel:
             await asyncio.gather(*tasks, return_exceptions=True)
             await _over(client)
 
-    async def _finish(self, outward: asyncio.Future[object], inward: asyncio.Future[object]) -> None:
+    async def _finish(self, outward: asyncio.Future[Any], inward: asyncio.Future[Any]) -> None:
         if not outward.done():  # the client has closed; the program still gets what it sent
             self._waiting.append(b"")
             self._wake.set()

@@ -43,3 +43,11 @@ def test_a_figure_that_is_the_value_of_its_cell_is_shown_once(interpreter: Any) 
     assert result.is_main_result
     assert result.png
     assert interpreter.run_code("1").results[0].png is None
+
+
+def test_a_box_plot_takes_its_labels_as_in_the_template_of_e2b(interpreter: Any) -> None:
+    labels = "labels=['few', 'more'], patch_artist=True"
+    draw = f"plt.boxplot([[1, 2, 3, 4], [2, 3, 9]], {labels})"
+    (result,) = interpreter.run_code(f"{_SETUP}{draw}\nplt.show()").results
+    assert [box.label for box in result.chart.elements] == ["few", "more"]
+    assert [box.median for box in result.chart.elements] == [2.5, 3]

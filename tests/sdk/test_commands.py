@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from typing import Any
 
@@ -202,3 +203,10 @@ def test_a_git_daemon_serves_a_clone(sandbox: Any) -> None:
     sandbox.commands.run(daemon, background=True)
     clone = "for i in 1 2 3 4 5 6 7 8 9; do git clone -q git://127.0.0.1/r.git copy && break; "
     sandbox.commands.run(clone + "sleep 0.1; done; test -d copy/.git")
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="this machine has no openssl")
+def test_openssl_makes_a_certificate(sandbox: Any) -> None:
+    ask = "openssl req -x509 -newkey rsa:2048 -nodes -keyout k.pem -out c.pem -subj /CN=localhost"
+    sandbox.commands.run(ask)
+    assert "localhost" in sandbox.commands.run("openssl x509 -in c.pem -noout -subject").stdout

@@ -77,6 +77,33 @@ def test_directories(sandbox: Any) -> None:
     assert not files.exists("c")
 
 
+def test_a_new_directory_in_the_root_of_all(sandbox: Any) -> None:
+    files = sandbox.files
+    for n in range(3):
+        written = files.write(f"/{n}/of/root.txt", str(n))
+        assert (written.path, files.read(written.path)) == (f"/{n}/of/root.txt", str(n))
+    files.write("/top.txt", "top")
+    assert sandbox.commands.run("cat /top.txt && ln -s /0/of /link && rm -r /1").stdout == "top"
+    sandbox.pause(keep_memory=False)
+    sandbox.connect()
+    assert files.read("/link/root.txt") == "0"
+    assert files.read("/top.txt") == "top"
+    assert not files.exists("/1")
+    script = "for place in /usr /etc /lib /opt /home /proc; do mv $place /moved; done; ls / /bin/sh"
+    moved = sandbox.commands.run(script, user="root")
+    assert moved.stderr.count("Device or resource busy") == 6
+    assert "moved" not in moved.stdout
+
+
+def test_attributes_set_by_a_program_are_metadata(sandbox: Any) -> None:
+    sandbox.files.write("f", "", metadata={"key": "value"})
+    sandbox.commands.run("setfattr -n user.e2b.author -v mish f")
+    assert sandbox.files.get_info("f").metadata == {"key": "value", "author": "mish"}
+    shown = sandbox.commands.run("getfattr -n user.e2b.key f && setfattr -x user.e2b.key f").stdout
+    assert shown == '# file: f\nuser.e2b.key="value"\n\n'
+    assert sandbox.files.get_info("f").metadata == {"author": "mish"}
+
+
 def test_errors_are_those_the_sdk_knows(sandbox: Any) -> None:
     files = sandbox.files
     files.write("f", "")

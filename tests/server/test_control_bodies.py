@@ -12,6 +12,7 @@ _DEEP = b"[" * 100_000
 _FIELDS = (
     "templateID", "timeout", "metadata", "envVars", "autoPause", "autoPauseMemory", "autoResume",
     "secure", "network", "mcp", "allow_internet_access", "iam", "volumeMounts",
+    "sidecars",
 )  # fmt: skip
 _ODD: list[object] = [1, -1, 1.5, 10**30, "x", "\ud800", [], [1], {"a": 1}, {"enabled": "x"}, True]
 
@@ -48,6 +49,7 @@ def test_a_body_that_is_no_request_is_refused(body: bytes) -> None:
         {"network": {"rules": {"a": {}}}}, {"network": {"egressProxy": {"address": "x"}}},
         {"network": {"httpsPorts": [49983]}}, {"network": {"maskRequestHost": "a\r\nb: c"}},
         {"volumeMounts": [{"name": "x", "path": "/x"}]}, {"iam": {"tokens": {"a": {}}}},
+        {"sidecars": [{"entry": "valkey"}]},
     ],
     ids=str,
 )  # fmt: skip

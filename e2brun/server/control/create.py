@@ -21,6 +21,7 @@ _TIMEOUT, _OLD_TIMEOUT = 300, 15
 _UNSUPPORTED = {
     "iam": "workload identities (iam) are not available here",
     "volumeMounts": "volumes are not available here",
+    "sidecars": "sidecars are not available here",
 }
 
 

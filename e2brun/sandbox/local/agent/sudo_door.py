@@ -68,7 +68,11 @@ def _admit(
         return
     if pid == 0:
         serve(agent, descriptor)
-    agent.errands[pid] = lambda status: dismiss(descriptor, status)
+
+    def ended(status: int) -> None:
+        dismiss(descriptor, status)
+
+    agent.errands[pid] = ended
 
 
 def _dismiss(descriptor: int, status: int) -> None:
