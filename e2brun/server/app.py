@@ -132,8 +132,9 @@ class App:
 
     async def _handle(self, exchange: _Exchange) -> Response | Stream:
         request = exchange.request
-        gate.check_origin(request)
         target = gate.target(request)
+        if target is None or not target.by_name or target.port in {ENVD_PORT, INTERPRETER_PORT}:
+            gate.check_origin(request)  # a program's own pages are the program's business
         if target is None:
             gate.check_host(request, self._options)
             if request.raw_path == "/files":

@@ -68,6 +68,14 @@ def test_the_host_is_the_clients(wire: Wire, talker: Sandbox) -> None:
     assert absolute.body.startswith(b"GET /echo?x HTTP/1.1\r\n")
 
 
+def test_by_its_host_name_a_program_hears_from_other_pages(wire: Wire, talker: Sandbox) -> None:
+    page = {"Origin": "http://3000-other.localhost"}
+    for port, status in ((PORT, 200), (INTERPRETER, 403), (ENVD, 403)):
+        name = f"{port}-{talker.id}.localhost:{wire.address[1]}"
+        assert wire.ask("GET", "/echo", headers={"Host": name, **page}).status == status
+    assert wire.inside(talker, PORT, "GET", "/echo", headers=page).status == 403
+
+
 def test_a_mask_takes_the_place_of_the_host(wire: Wire) -> None:
     masked = with_talker(wire, network={"maskRequestHost": "app.example:${PORT}"})
     assert b"\r\nHost: app.example:8100\r\n" in wire.inside(masked, PORT, "GET", "/echo").body
