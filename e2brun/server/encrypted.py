@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from e2brun.server.live import LiveSandbox
 
 _PIECE = 64 * 1024
-_HANDSHAKE_SECONDS = 10.0
+_HANDSHAKE_SECONDS = 5.0
 
 
 class Encrypted:

@@ -32,7 +32,7 @@ class Recording:
     def __init__(self, kind: str, bwrap: str | None) -> None:
         weakened = bwrap is not None  # only bubblewrap can be made to do without a protection
         nursery = kind == "nursery" and not weakened
-        self._driver: Any = Nursery() if nursery else Bubblewrap(bwrap)
+        self._driver: Nursery | Bubblewrap = Nursery() if nursery else Bubblewrap(bwrap)
         self.name = self._driver.name
         self.launchers: list[int] = []
 

@@ -31,6 +31,12 @@ sys.path.insert(0, "/tmp")
 import talker
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain("c.pem", "k.pem")
+def plain():
+    while True:
+        with other.accept()[0] as connection:
+            connection.sendall(b"HTTP/1.0 400 What?\\r\\n\\r\\n")
+other = socket.create_server(("127.0.0.1", int(sys.argv[2])))
+threading.Thread(target=plain, daemon=True).start()
 with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as listener:
     while True:
         connection = context.wrap_socket(listener.accept()[0], server_side=True)
@@ -40,13 +46,12 @@ with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as listener:
 
 @pytest.fixture
 def secretive(wire: Wire) -> Sandbox:
-    """A sandbox in which the talker speaks TLS on PORT, and does not, though it should, on SIX."""
+    """A sandbox in which the talker speaks TLS on PORT, and somebody plain HTTP on SIX."""
     made = wire.create(network={"httpsPorts": [PORT, SIX]})
     for name, text in (("talker", TALKER.read_bytes()), ("front", _FRONT)):
         wire.envd(made, "POST", f"/files?path=/tmp/{name}.py", text, OCTETS)
     wire.run(made, _KEY)
-    for line in (f"front.py {PORT}", f"talker.py {SIX}"):
-        wire.run(made, f"python3 /tmp/{line} >/tmp/said 2>&1 & disown")
+    wire.run(made, f"python3 /tmp/front.py {PORT} {SIX} >/tmp/said 2>&1 & disown")
     until(lambda: wire.inside(made, PORT, "GET", "/seen/gone").status == 200)
     return made
 

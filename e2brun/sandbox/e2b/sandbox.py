@@ -154,9 +154,7 @@ class E2BSandbox:
 
     def make_directory(self, path: str) -> None:
         """Make it and those above it, unless it is there. Raises FileTransferFailed."""
-        self._ask(
-            lambda: transfer.make_directory(self._native, path), "making", FileTransferFailed
-        )
+        self._ask(lambda: transfer.make_directory(self._native, path), "making", FileTransferFailed)
 
     def install(self, requirements: Sequence[str]) -> None:
         odd = [one for one in requirements if not one.strip() or one.lstrip().startswith("-")]

@@ -40,14 +40,14 @@ def move_in(jail: Jail) -> list[str]:
     ready_read, ready_write = os.pipe2(os.O_CLOEXEC)
     mapped_read, mapped_write = os.pipe2(os.O_CLOEXEC)
     pid = os.fork()
-    if pid == 0:
-        os.close(ready_read)
-        os.close(mapped_write)
-        _settle(root, ready_write, mapped_read)
-        return below
-    os.close(ready_write)
-    os.close(mapped_read)
-    _wait_for(pid, ready_read, mapped_write, root=root)
+    if pid != 0:
+        os.close(ready_write)
+        os.close(mapped_read)
+        _wait_for(pid, ready_read, mapped_write, root=root)
+    os.close(ready_read)
+    os.close(mapped_write)
+    _settle(root, ready_write, mapped_read)
+    return below
 
 
 def _wait_for(pid: int, ready: int, mapped: int, *, root: bool) -> NoReturn:

@@ -183,8 +183,8 @@ def prepare() -> None:
 def forget_ourselves() -> None:
     """A user's own `channel.py` or `main.py` must not meet ours: out of sys.modules and path."""
     ours = {name.removesuffix(".py") for name in os.listdir(_HERE)}
-    for name in [name for name in sys.modules if name in ours or name.startswith("_cells")]:
-        _kept.append(sys.modules.pop(name))  # not freed: that would copy memory
+    names = [name for name in sys.modules if name in ours or name.startswith("_cells")]
+    _kept.extend(sys.modules.pop(name) for name in names)  # not freed: that would copy memory
     sys.path[:] = [entry for entry in sys.path if entry not in ("", _HERE)]
     sys.path_importer_cache.pop(_HERE, None)
 
