@@ -184,7 +184,9 @@ class App:
         return await proxy.handle(request, record, port, self._options.key)
 
     def _check_key(self, request: Request) -> None:
-        given = request.headers.get("x-api-key", "").encode("latin-1", "replace")
+        # As E2B's clients send it, or as those who scrape metrics can.
+        bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
+        given = request.headers.get("x-api-key", bearer).encode("latin-1", "replace")
         if not hmac.compare_digest(given, self._key):
             raise ApiError(
                 401, "the API key is missing or wrong: set E2B_API_KEY to this service's"

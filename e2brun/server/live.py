@@ -22,6 +22,7 @@ from e2brun.sandbox.local.jail import Driver, Jail
 from e2brun.sandbox.local.memory import MemoryWatch
 from e2brun.sandbox.local.surroundings import resource_limits, surroundings
 from e2brun.server.link import Link
+from e2brun.server.tally import Tally
 
 ROOT_HOME = "/root"
 USERS = {USER: HOME, "root": ROOT_HOME}  # name -> home directory
@@ -50,6 +51,7 @@ class LiveSandbox:
         self.environment = surroundings(jail, template)  # the sandbox's global one ("/envs")
         self.gone = asyncio.Event()
         self.frozen = False
+        self.tally = Tally()  # the service's, once it is one of its sandboxes
         self.watch: MemoryWatch | None = None
         self._pidfd = -1
         self._parts: dict[type, Part] = {}

@@ -25,6 +25,7 @@ from e2brun.server.metering import Journal, Meter, Sampler
 from e2brun.server.pool import EVENTS_ADDRESS, Pool
 from e2brun.server.records import Origin, Record, State
 from e2brun.server.stock import Stock
+from e2brun.server.tally import Tally
 
 if TYPE_CHECKING:
     from e2brun.server.service import ServiceOptions
@@ -69,6 +70,7 @@ class Registry:
         self._driver = driver(options)
         self._sampler = Sampler(self.records)
         self._guard = MemoryGuard(self.records, self.kill)
+        self.tally = Tally()
         self._stock = Stock(options)
         self._pool = Pool(self._driver, self.chore)
         self._chores: set[asyncio.Task[Any]] = set()
@@ -162,6 +164,7 @@ class Registry:
     def adopt(self, record: Record, live: LiveSandbox) -> None:
         """`live` is what `record` is from now on."""
         record.running, record.state = live, State.RUNNING
+        live.tally = self.tally
         live.on_gone(lambda: self._died(record, live))
 
     async def launch(

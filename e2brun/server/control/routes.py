@@ -42,6 +42,7 @@ _PLAIN: dict[tuple[str, ...], dict[str, _Plain]] = {
     ("default-templates",): {"GET": catalog.listing},
     ("teams",): {"GET": catalog.teams},
     ("health",): {"GET": operations.health},
+    ("metrics",): {"GET": telemetry.scraped},
 }
 
 # Below /sandboxes/{id}, and below /v2/sandboxes/{id}.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from e2brun.server.control import lifecycle, objects
 from e2brun.server.control.fields import bad, number
 from e2brun.server.http import Request, Response, json_response
 from e2brun.server.metering import CPU_COUNT, Entry, Journal, Sample, sample_now
+from e2brun.server.tally import CONTENT_TYPE
 
 if TYPE_CHECKING:
     from e2brun.server.records import Record
@@ -18,6 +20,13 @@ _FAR = 10**15
 _LEVELS = ("debug", "info", "warn", "error")
 _PAGE = 1000
 _MANY = 100
+
+
+async def scraped(_request: Request, registry: Registry) -> Response:
+    """GET /metrics, for Prometheus"""
+    states = Counter(str(record.state) for record in registry.records.values())
+    text = registry.tally.text({"running": 0, "paused": 0, **states})
+    return Response(200, text.encode(), {"content-type": CONTENT_TYPE})
 
 
 async def metrics(request: Request, registry: Registry, record: Record) -> Response:

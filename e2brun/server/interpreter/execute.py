@@ -35,6 +35,7 @@ _PIPE_PIECES = 8  # what a pipe can hold, in the pieces that Kernel.read takes
 _APART_PIECES = 256  # and of those that were written apart
 _INTERRUPT_ROUNDS, _ROUND_SECONDS = 3, 1.0
 _STREAMS = ("stdout", "stderr")
+_RESTARTING = "ContextRestarting"
 
 
 class Run:
@@ -51,9 +52,16 @@ class Run:
             name: codecs.getincrementaldecoder("utf-8")("replace") for name in _STREAMS
         }
         self._lines = bytearray()
-        self._failed = False
+        self._failed = ""
         self._gathering: dict[str, asyncio.TimerHandle] = {}
         self._wake: asyncio.Future[None] | None = None
+
+    @property
+    def status(self) -> str:
+        """How it ended: ok, error, killed, or cancelled by a client who left."""
+        if not self.over.is_set():
+            return "cancelled"
+        return self._failed or "ok"
 
     async def lines(self) -> bytes:
         """The next lines; a keepalive when there were none for a while; b"" after the last."""
@@ -175,7 +183,7 @@ class Run:
         if not exited.signal and exited.code:
             how += f" with exit code {exited.code}"
         self._fail(
-            "ContextRestarting",
+            _RESTARTING,
             f"The context's process {how}; its variables are lost, the next execution starts anew",
             "",
         )
@@ -183,7 +191,7 @@ class Run:
 
     def _fail(self, name: str, value: str, traceback: str) -> None:
         if not self._failed:
-            self._failed = True
+            self._failed = "killed" if name == _RESTARTING else "error"
             self._tell(events.error(name, value, traceback))
 
     def _finish(self) -> None:
@@ -232,6 +240,7 @@ async def execute(contexts: Contexts, context: Context, cell: bytes) -> AsyncIte
     else:
         await context.turn.acquire()
     run: Run | None = None
+    began = asyncio.get_running_loop().time()
     try:
         kernel = await context.started()
         run = Run(kernel)
@@ -246,6 +255,9 @@ async def execute(contexts: Contexts, context: Context, cell: bytes) -> AsyncIte
     except NotStarted as error:
         yield events.error("KernelNotStarted", str(error), "") + events.END
     finally:
+        if run is not None:
+            seconds = asyncio.get_running_loop().time() - began
+            context.live.tally.count(run.status, has_error=run.status != "ok", seconds=seconds)
         _let_go(contexts, context, run)
 
 
