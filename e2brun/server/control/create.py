@@ -87,7 +87,8 @@ def _from_template(name: str, origin: Origin, registry: Registry) -> tuple[Origi
             requirements=source.requirements,
         )
         return made, snapshot.tree
-    template = catalog.find(name)
+    # The SDKs' template for `mcp`: they start the gateway themselves, and say that it is missing.
+    template = catalog.find("base" if name == "mcp-gateway" else name)
     if template is None:
         message = (
             f"template {name[:100]!r} was not found: there are "
