@@ -234,7 +234,7 @@ def test_the_network_settings_are_kept_and_told(made: list[Sandbox]) -> None:
 def test_the_missing_mcp_gateway_is_named_and_its_sandbox_ends(service: Serving) -> None:
     before = {one.sandbox_id for one in Sandbox.list().next_items()}
     with pytest.raises(SandboxException, match="Failed to start MCP gateway"):
-        Sandbox.create(mcp={"time": {}})  # type: ignore[typeddict-unknown-key]
+        Sandbox.create(mcp={"time": {}})
     assert {one.sandbox_id for one in Sandbox.list().next_items()} <= before
 
 

@@ -103,6 +103,11 @@ def test_started_after_includes_the_very_moment() -> None:
             assert await _ids(client, f"startedAfter={quote(listed['startedAt'])}") == [second]
             assert await _ids(client, f"startedAfter={listed['startedAt']}") == [second]
             assert await _ids(client, "startedAfter=2999-01-01T00:00:00Z") == []
+            record = client.service.registry.records[second]
+            for step in range(40):  # nine microseconds, as close as floats get
+                record.started_at = 1_790_000_000 + step / 2**22
+                told = (await client.ask("GET", f"/sandboxes/{second}")).json["startedAt"]
+                assert second in await _ids(client, f"startedAfter={quote(told)}"), step
 
     asyncio.run(run())
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from e2brun.server.registry import Registry
 
 _STATES = frozenset({"running", "paused"})
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 async def page(request: Request, registry: Registry) -> Response:
@@ -84,10 +85,15 @@ def _since(text: str) -> int:
         when = datetime.fromisoformat(text.replace(" ", "+"))
         if when.tzinfo is None:
             when = when.replace(tzinfo=UTC)
-        return _microseconds(when.timestamp())
+        return _since_epoch(when)
     except (ValueError, OverflowError):
         raise ApiError(400, "startedAfter must be a time as of RFC 3339") from None
 
 
 def _microseconds(when: float) -> int:
-    return round(when * 1_000_000)
+    """The time that clients are told: a datetime rounds otherwise than a product of floats."""
+    return _since_epoch(datetime.fromtimestamp(when, UTC))
+
+
+def _since_epoch(when: datetime) -> int:
+    return (when - _EPOCH) // timedelta(microseconds=1)
