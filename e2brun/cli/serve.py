@@ -38,7 +38,7 @@ class ServeRequest:
     port: int = 0
     key: str | None = None
     names: tuple[str, ...] = ()  # by which others may address it
-    max_sandboxes: int = 1000
+    max_sandboxes: int = 1200
     memory: str | None = None
     disk: str | None = None
     network: bool | None = None

@@ -23,7 +23,7 @@ def serve(  # noqa: PLR0913, PLR0917 - Typer reads the options from the signatur
     name: Annotated[
         _Words, typer.Option(metavar="NAME", help="Host name it also goes by. Repeatable.")
     ] = None,
-    max_sandboxes: Annotated[int, typer.Option(min=1, metavar="N", help="At once.")] = 1000,
+    max_sandboxes: Annotated[int, typer.Option(min=1, metavar="N", help="At once.")] = 1200,
     memory: Annotated[
         str | None, typer.Option(metavar="SIZE", help="Of a sandbox. Default 512M.")
     ] = None,

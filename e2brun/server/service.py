@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from e2brun.sandbox.contract import MIB
 from e2brun.server.app import App
 from e2brun.server.registry import Registry
+from e2brun.server.scratch import Scratch
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class ServiceOptions:
     key: str
     host: str = "127.0.0.1"
     port: int = 0  # as bound: it is part of the host names that sandboxes get
-    max_sandboxes: int = 1000
+    max_sandboxes: int = 1200
     memory: int = 512 * MIB
     disk: int = 512 * MIB
     network: bool = False  # whether sandboxes may reach the internet
@@ -34,8 +34,8 @@ class Service:
 
     def __init__(self, options: ServiceOptions) -> None:
         self.options = options
-        self._directory = tempfile.TemporaryDirectory(prefix="e2brun-serve-")  # mode 0700
-        self.registry = Registry(options, Path(self._directory.name))
+        self._scratch = Scratch()
+        self.registry = Registry(options, self._scratch.path)
         self.app = App(self.registry, options)
 
     async def start(self) -> None:
@@ -52,4 +52,4 @@ class Service:
         try:
             await self.registry.close()
         finally:
-            self._directory.cleanup()
+            self._scratch.close()

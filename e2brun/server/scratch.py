@@ -1,0 +1,59 @@
+"""The service's own directory for snapshots and the files of paused sandboxes.
+
+It goes with the service. One that was killed cannot remove it: the next one does, told by the
+lock that nobody holds any more.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import stat
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+
+_PREFIX = "e2brun-serve-"
+_LOCK = "lock"
+_NEWBORN_SECONDS = 60.0  # a directory so young may be about to be locked
+
+
+class Scratch:
+    """A private directory (mode 0700) at `path`, until `close`."""
+
+    def __init__(self) -> None:
+        _sweep(Path(tempfile.gettempdir()))
+        self.path = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        self._lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+
+    def close(self) -> None:
+        """Remove it and all that is in it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        os.close(self._lock)
+
+
+def _sweep(parent: Path) -> None:
+    """Remove what services of ours left that are dead. Never raises."""
+    with suppress(OSError):
+        for entry in parent.glob(f"{_PREFIX}*"):
+            with suppress(OSError):
+                facts = entry.lstat()
+                if stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.geteuid():
+                    _remove_if_dead(entry, time.time() - facts.st_mtime)
+
+
+def _remove_if_dead(directory: Path, age: float) -> None:
+    try:
+        lock = os.open(directory / _LOCK, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        if age > _NEWBORN_SECONDS:
+            shutil.rmtree(directory, ignore_errors=True)
+        return
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(directory, ignore_errors=True)
+    finally:
+        os.close(lock)
