@@ -21,18 +21,22 @@ _NEWBORN_SECONDS = 60.0  # a directory so young may be about to be locked
 
 
 class Scratch:
-    """A private directory (mode 0700) at `path`, until `close`."""
+    """A private directory (mode 0700) until `close`; `path` is what is to be used of it."""
 
     def __init__(self) -> None:
         _sweep(Path(tempfile.gettempdir()))
-        self.path = Path(tempfile.mkdtemp(prefix=_PREFIX))
-        self._lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._whole = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        self._lock = os.open(self._whole / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
+        self.path = self._whole / "files"
+        self.path.mkdir(0o700)
 
     def close(self) -> None:
-        """Remove it and all that is in it."""
-        shutil.rmtree(self.path, ignore_errors=True)
-        os.close(self._lock)
+        """Remove it and all that is in it; harmless a second time."""
+        shutil.rmtree(self._whole, ignore_errors=True)
+        lock, self._lock = self._lock, -1
+        if lock >= 0:
+            os.close(lock)
 
 
 def _sweep(parent: Path) -> None:
