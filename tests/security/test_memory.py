@@ -154,9 +154,8 @@ def test_memory_ends_at_its_limit(probe: Probe, way: str) -> None:
 def test_the_same_program_runs_where_the_limit_is_higher(probe: Probe, way: str) -> None:
     limits = {"memory": 4 * _GIB, "disk": 2 * _GIB}
     report = probe(_WAYS[way], limits=limits)
+    # Not how much the host's memory rises: one that compresses or swaps hardly shows it.
     assert report.outcome == "ok", report
-    if "sockets" not in way:
-        assert report.memory_rise > _GIB * 3 // 4  # others on this host give some back meanwhile
 
 
 @pytest.mark.parametrize("place", ["/dev/shm", "/tmp", "/home/user", "/var/tmp"])
