@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from e2brun.cli.serve import KEY_VARIABLE
 from e2brun.errors import UsageError
 from e2brun.sandbox.contract import Limits
 from e2brun.settings import load_settings
@@ -81,7 +82,7 @@ def test_every_variable_of_the_example_is_read_and_every_one_read_is_in_it(tmp_p
     assert settings.notices == ()  # the user's own environment needs no comment
     example = (Path(__file__).parents[2] / ".env.example").read_text().splitlines()
     named = {line.removeprefix("# ").partition("=")[0] for line in example if "=" in line}
-    assert named == values.keys()
+    assert named == {*values.keys(), KEY_VARIABLE}
 
 
 def test_the_example_is_a_valid_dotenv_that_sets_nothing_dangerous(tmp_path: Path) -> None:
