@@ -8,6 +8,7 @@ from pathlib import Path
 from e2brun.errors import SandboxError, UsageError
 from e2brun.sandbox.local.interpreter import current_interpreter
 from e2brun.sandbox.local.layers import Layers
+from e2brun.sandbox.local.npm_layer import typescript_layer
 from e2brun.sandbox.local.templates import CODE_INTERPRETER, TEMPLATES, Template, find
 
 DEFAULT = (CODE_INTERPRETER.name,)
@@ -41,6 +42,8 @@ def preload(
         notice(f"fetching the packages of template {template.name}, once; this may take a minute")
         try:
             layers.layer(template.requirements, interpreter)
+            if template.notebook:  # what TypeScript needs; without it, such cells say so
+                typescript_layer(cache_directory, environment or None)
         except SandboxError as error:
             notice(f"warning: {template.name} comes without its packages (no IPython, no numpy)")
             notice(f"they cannot be fetched: {error}")

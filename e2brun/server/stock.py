@@ -10,6 +10,7 @@ from e2brun.errors import E2brunError
 from e2brun.sandbox.contract import Limits
 from e2brun.sandbox.local.interpreter import current_interpreter
 from e2brun.sandbox.local.jail import Jail
+from e2brun.sandbox.local.npm_layer import cached, typescript_layer
 from e2brun.sandbox.local.templates import find
 from e2brun.server.http import ApiError
 
@@ -25,7 +26,8 @@ class Stock:
     def __init__(self, options: ServiceOptions) -> None:
         self._options = options
         self._layers: dict[tuple[str, ...], str] = {}
-        self._node_layer: str | None = None
+        node_layer = cached(options.cache_directory)
+        self._node_layer = str(node_layer) if node_layer and not options.lean else None
         self._building = asyncio.Lock()
 
     async def jail(self, base: str, requirements: Sequence[str], *, connected: bool) -> Jail:
@@ -46,10 +48,8 @@ class Stock:
 
     async def find_node_packages(self) -> None:
         """What TypeScript needs, for sandboxes made from now on; where it can be had."""
-        if self._options.lean:
+        if self._options.lean or self._node_layer:
             return
-        from e2brun.sandbox.local.npm_layer import typescript_layer
-
         found = await asyncio.to_thread(
             typescript_layer, self._options.cache_directory, self._options.environment or None
         )

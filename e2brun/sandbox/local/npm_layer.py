@@ -26,6 +26,12 @@ _RETRY_SECONDS = 600.0  # a machine without a registry is not asked anew for eve
 _FLAGS = ("--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock", "--no-save")
 
 
+def cached(cache_dir: Path) -> Path | None:
+    """The layer if it is there already."""
+    layer = cache_dir / "npm" / _KEY
+    return layer if layer.is_dir() else None
+
+
 def typescript_layer(
     cache_dir: Path, environment: Mapping[str, str] | None = None, *, timeout: float = _TIMEOUT
 ) -> Path | None:
