@@ -9,6 +9,8 @@ import pytest
 
 from tests.sdk.serving import Serving
 
+needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+
 
 def test_bash_keeps_its_state_and_streams(interpreter: Any) -> None:
     interpreter.run_code("x=1; cd /tmp", language="bash")
@@ -20,6 +22,7 @@ def test_bash_keeps_its_state_and_streams(interpreter: Any) -> None:
     ]
 
 
+@needs_node
 def test_javascript(interpreter: Any) -> None:
     execution = interpreter.run_code("console.log('Hello, World!')", language="js")
     assert execution.logs.stdout == ["Hello, World!\n"]
@@ -29,6 +32,7 @@ def test_javascript(interpreter: Any) -> None:
     assert interpreter.run_code("process.cwd()", context=context).text == "/home"
 
 
+@needs_node
 def test_javascript_goes_on_after_a_client_has_left(interpreter: Any) -> None:
     from e2b import TimeoutException
 
@@ -38,7 +42,7 @@ def test_javascript_goes_on_after_a_client_has_left(interpreter: Any) -> None:
     assert interpreter.run_code("z", language="js", timeout=10).text == "1"
 
 
-@pytest.mark.skipif(shutil.which("java") is None, reason="Java is not installed")
+@pytest.mark.skipif(shutil.which("javac") is None, reason="no JDK is installed")
 def test_java(service: Serving) -> None:
     from e2b_code_interpreter import Sandbox  # type: ignore[import-untyped]
 
@@ -58,7 +62,7 @@ def test_java(service: Serving) -> None:
         made.kill()
 
 
-@pytest.mark.skipif(shutil.which("java") is None, reason="Java is not installed")
+@pytest.mark.skipif(shutil.which("javac") is None, reason="no JDK is installed")
 def test_java_goes_on_after_a_client_has_left(interpreter: Any) -> None:
     from e2b import TimeoutException
 

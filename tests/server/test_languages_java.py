@@ -14,7 +14,7 @@ import pytest
 from e2brun.server.interpreter import java, languages
 from tests.server.kernels import RunningKernel
 
-needs_java = pytest.mark.skipif(shutil.which("java") is None, reason="Java is not installed")
+needs_java = pytest.mark.skipif(shutil.which("javac") is None, reason="no JDK is installed")
 
 
 @pytest.fixture(scope="session")
