@@ -105,15 +105,15 @@ def read_quickly(words: list[str]) -> Request | None:
                 return None
             values[option.field] = not name.startswith("--no-")
         elif equals:
-            _keep(option, value, values)
+            keep(option, value, values)
         elif rest and not rest[-1].startswith("-"):
-            _keep(option, rest.pop(), values)
+            keep(option, rest.pop(), values)
         else:
             return None
     return request_from(values, tuple(reversed(rest))) if rest or "code" in values else None
 
 
-def _keep(option: Option, value: str, values: dict[str, object]) -> None:
+def keep(option: Option, value: str, values: dict[str, object]) -> None:
     """The last of an option counts; of a repeatable one, all do."""
     earlier = values.get(option.field)
     if option.kind == "words":

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from e2brun.cli.options import Option
+from e2brun.cli.options import Option, keep
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +87,5 @@ def read_run_quickly(words: list[str]) -> RunRequest | None:
             if not rest or rest[-1].startswith("-"):
                 return None
             value = rest.pop()
-        _keep(option, value, values)
+        keep(option, value, values)
     return run_request(values, files[0]) if len(files) == 1 else None
-
-
-def _keep(option: Option, value: str, values: dict[str, object]) -> None:
-    earlier = values.get(option.field)
-    if option.kind == "words":
-        values[option.field] = (*earlier, value) if isinstance(earlier, tuple) else (value,)
-    else:
-        values[option.field] = value

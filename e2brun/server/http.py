@@ -18,6 +18,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = Mapping[str, str]
 
+PERMANENT = {"should-retry": "false"}  # clients would otherwise try a refused request four times
 BODY_LIMIT = 8 * 1024 * 1024  # of a JSON body; files and RPC messages have limits of their own
 
 

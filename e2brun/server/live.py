@@ -21,12 +21,14 @@ from e2brun.sandbox.local.control import Control, Handed
 from e2brun.sandbox.local.jail import Driver, Jail
 from e2brun.sandbox.local.memory import MemoryWatch
 from e2brun.sandbox.local.surroundings import resource_limits, surroundings
+from e2brun.sandbox.local.templates import find
 from e2brun.server.link import Link
 from e2brun.server.tally import Tally
 
 ROOT_HOME = "/root"
 USERS = {USER: HOME, "root": ROOT_HOME}  # name -> home directory
 _END_SECONDS = 2.0
+_EVENTS_ADDRESS = "http://192.0.2.1"  # E2B's own value; nobody answers there
 
 
 class Part(Protocol):
@@ -48,7 +50,11 @@ class LiveSandbox:
     def __init__(self, driver: Driver, jail: Jail, template: str) -> None:
         """Start it; `ready` waits for it. Raises SandboxUnavailable."""
         self.id, self.jail, self.template = jail.sandbox_id, jail, template
-        self.environment = surroundings(jail, template)  # the sandbox's global one ("/envs")
+        built_in = find(template)
+        self.environment = {  # the sandbox's global one ("/envs")
+            **surroundings(jail, built_in.template_id if built_in is not None else template),
+            "E2B_EVENTS_ADDRESS": _EVENTS_ADDRESS,
+        }
         self.gone = asyncio.Event()
         self.frozen = False
         self.tally = Tally()  # the service's, once it is one of its sandboxes

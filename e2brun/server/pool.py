@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from e2brun.errors import SandboxError
 from e2brun.sandbox.local.backend import new_id
 from e2brun.sandbox.local.jail import Driver, Jail
-from e2brun.sandbox.local.templates import find
 from e2brun.server.interpreter.contexts import Contexts, NotStarted
 from e2brun.server.interpreter.languages import PYTHON
 from e2brun.server.live import LiveSandbox
@@ -25,12 +24,11 @@ if TYPE_CHECKING:
 
 _AHEAD = 6  # of each kind: making one takes longer than using one up
 _KINDS = 4  # kept at once; the one that was asked for longest ago goes
-EVENTS_ADDRESS = "http://192.0.2.1"  # E2B's own value; nobody answers there
 _PAUSE = 0.002  # seconds before another is made: the client's next request comes first
 
 
 class Pool:
-    """Makes sandboxes, some of them before they are wanted."""
+    """Makes sandboxes, some of them before they are wanted. A kind is a jail without an id."""
 
     def __init__(
         self, driver: Driver, chore: Callable[[Coroutine[Any, Any, object]], None]
@@ -41,9 +39,8 @@ class Pool:
         self._making: set[Jail] = set()
         self._closed = False
 
-    async def take(self, jail: Jail, template: str) -> LiveSandbox:
-        """A sandbox like `jail`, with an id of its own. Raises SandboxError."""
-        kind = replace(jail, sandbox_id="")
+    async def take(self, kind: Jail, template: str) -> LiveSandbox:
+        """A sandbox of this kind, with an id of its own. Raises SandboxError."""
         waiting = self._ready.pop(kind, deque[LiveSandbox]())
         self._ready[kind] = waiting  # now the one that was asked for last
         self._forget_old()
@@ -54,9 +51,8 @@ class Pool:
         self._refill(kind, template)
         return found
 
-    def warm(self, jail: Jail, template: str) -> None:
+    def warm(self, kind: Jail, template: str) -> None:
         """Have some ready."""
-        kind = replace(jail, sandbox_id="")
         self._ready.setdefault(kind, deque())
         self._refill(kind, template)
 
@@ -113,9 +109,5 @@ class Pool:
 
 async def _set_up(live: LiveSandbox) -> None:
     """What its first user would wait for: the default Python context."""
-    template = find(live.template)
-    if template is not None:
-        live.environment["E2B_TEMPLATE_ID"] = template.template_id
-        live.environment["E2B_EVENTS_ADDRESS"] = EVENTS_ADDRESS
     if live.jail.notebook:
         await live.part(Contexts).default(PYTHON).warm()

@@ -11,18 +11,18 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
 from e2brun.errors import E2brunError, SandboxError
 from e2brun.sandbox.contract import MIB
-from e2brun.sandbox.local.jail import Driver
+from e2brun.sandbox.local.nursery import Nursery
 from e2brun.sandbox.local.templates import CODE_INTERPRETER
 from e2brun.server.deadlines import Deadlines
 from e2brun.server.guard import MemoryGuard, available_memory
-from e2brun.server.http import ApiError
+from e2brun.server.http import PERMANENT, ApiError
 from e2brun.server.live import LiveSandbox
 from e2brun.server.metering import Journal, Meter, Sampler
-from e2brun.server.pool import EVENTS_ADDRESS, Pool
+from e2brun.server.pool import Pool
 from e2brun.server.records import Origin, Record, State
 from e2brun.server.stock import Stock
 from e2brun.server.tally import Tally
@@ -35,23 +35,6 @@ log = logging.getLogger("e2brun.server")
 _REMEMBERED = 256  # journals of dead sandboxes
 _SPARE_MEMORY = 256 * MIB  # what the host keeps for itself
 _GIVE_UP_SECONDS = 10.0
-PERMANENT = {"should-retry": "false"}  # clients would otherwise try a refused request four times
-
-
-def driver(_options: ServiceOptions) -> Driver:
-    """What makes the sandboxes."""
-    from e2brun.sandbox.local.nursery import Nursery
-
-    return Nursery()
-
-
-@runtime_checkable
-class Closing(Protocol):
-    """A driver that has processes of its own."""
-
-    def close(self) -> None:
-        """End them."""
-        ...
 
 
 class Registry:
@@ -67,7 +50,7 @@ class Registry:
         self.deadlines = Deadlines(self._expired)
         self.idempotency = Idempotency()
         self.snapshots = Snapshots(directory)
-        self._driver = driver(options)
+        self._driver = Nursery()
         self._sampler = Sampler(self.records)
         self._guard = MemoryGuard(self.records, self.kill)
         self.tally = Tally()
@@ -109,8 +92,7 @@ class Registry:
         try:
             await self._quiet()
         finally:
-            if isinstance(self._driver, Closing):
-                self._driver.close()
+            self._driver.close()
 
     async def _quiet(self) -> None:
         with suppress(TimeoutError):
@@ -207,7 +189,6 @@ class Registry:
             self.chore(live.buried())
             raise _killed(record)
         live.environment["E2B_TEMPLATE_ID"] = record.origin.template_id
-        live.environment["E2B_EVENTS_ADDRESS"] = EVENTS_ADDRESS
         live.environment.update(record.origin.environment)
         return live
 

@@ -10,14 +10,13 @@ from e2brun.errors import E2brunError
 from e2brun.sandbox.contract import Limits
 from e2brun.sandbox.local.interpreter import current_interpreter
 from e2brun.sandbox.local.jail import Jail
+from e2brun.sandbox.local.layers import Layers
 from e2brun.sandbox.local.npm_layer import cached, typescript_layer
 from e2brun.sandbox.local.templates import find
-from e2brun.server.http import ApiError
+from e2brun.server.http import PERMANENT, ApiError
 
 if TYPE_CHECKING:
     from e2brun.server.service import ServiceOptions
-
-_PERMANENT = {"should-retry": "false"}
 
 
 class Stock:
@@ -25,6 +24,7 @@ class Stock:
 
     def __init__(self, options: ServiceOptions) -> None:
         self._options = options
+        self._packages = Layers(options.cache_directory, options.environment or None)
         self._layers: dict[tuple[str, ...], str] = {}
         node_layer = cached(options.cache_directory)
         self._node_layer = str(node_layer) if node_layer and not options.lean else None
@@ -57,12 +57,9 @@ class Stock:
 
     def ready(self, requirements: Sequence[str]) -> bool:
         """Whether a template's packages are there already."""
-        from e2brun.sandbox.local.layers import Layers
-
-        if self._options.lean:
+        if self._options.lean or not requirements:
             return True
-        layers = Layers(self._options.cache_directory, self._options.environment or None)
-        return not requirements or layers.cached(requirements, current_interpreter()) is not None
+        return self._packages.cached(requirements, current_interpreter()) is not None
 
     async def layer(self, requirements: Sequence[str]) -> str | None:
         """The directory of a template's packages, built the first time. Raises ApiError."""
@@ -71,15 +68,12 @@ class Stock:
             return None
         async with self._building:
             if key not in self._layers:
-                from e2brun.sandbox.local.layers import Layers
-
-                layers = Layers(self._options.cache_directory, self._options.environment or None)
+                python = current_interpreter()
                 try:
-                    found = layers.cached(key, current_interpreter()) or await asyncio.to_thread(
-                        layers.layer, key, current_interpreter()
-                    )
+                    found = self._packages.cached(key, python)
+                    found = found or await asyncio.to_thread(self._packages.layer, key, python)
                 except E2brunError as error:
                     message = f"the template's packages could not be installed: {error}"
-                    raise ApiError(500, message, headers=_PERMANENT) from error
+                    raise ApiError(500, message, headers=PERMANENT) from error
                 self._layers[key] = str(found)
             return self._layers[key]

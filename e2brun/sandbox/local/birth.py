@@ -5,7 +5,6 @@ from __future__ import annotations
 import _socket
 import fcntl
 import os
-import resource
 import signal
 import struct
 import sys
@@ -109,8 +108,7 @@ def give_birth(main: Any, request: dict[str, Any], given: tuple[int, int, int]) 
         # A user namespace below the sandbox's, in which its only user is called root.
         # What we may have when it is made is what all in it may ever have: or root's programs
         # would be counted for themselves, beside the user's.
-        for name, value in request["user_limits"].items():
-            _limit(name, value)
+        main.limit(request["user_limits"])
         staging.enter_user_namespace(0)
         descriptor = os.open("/proc/self/ns/user", os.O_RDONLY)
         rights = descriptor.to_bytes(4, "little")
@@ -134,7 +132,7 @@ def _live(main: Any, request: dict[str, Any], given: tuple[int, int, _socket.soc
         syscalls.set_hostname(request["id"])
         _raise_loopback()
         for name, most in _MOST.items():
-            _write(f"/proc/sys/user/{name}", most)
+            staging.write(f"/proc/sys/user/{name}", most)
         _close_proc(request["boot_id"])
         syscalls.drop_capabilities()
         syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
@@ -150,13 +148,6 @@ def _live(main: Any, request: dict[str, Any], given: tuple[int, int, _socket.soc
         os.write(2, f"e2brun: {error}\n".encode(errors="replace"))
     finally:
         os._exit(125)
-
-
-def _limit(name: str, value: int) -> None:
-    limit = getattr(resource, name)
-    hard = resource.getrlimit(limit)[1]
-    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-    resource.setrlimit(limit, (value, value))
 
 
 def _received(mid: _socket.socket) -> int:
@@ -191,7 +182,7 @@ def _mount_own(request: dict[str, Any]) -> None:
         "hostname": f"{request['id']}\n",
     }
     for name, text in own.items():
-        _write(f"{WORK}/{name}", text, os.O_CREAT)
+        staging.write(f"{WORK}/{name}", text, os.O_CREAT)
         syscalls.mount(f"{WORK}/{name}", f"/etc/{name}", None, syscalls.MS_BIND)
         _make_read_only(f"/etc/{name}")
     shm = f"size={request['memory']},nr_inodes=10000,mode=1777"
@@ -241,7 +232,7 @@ def _close_proc(boot_id: str) -> None:
     """Settings can be read only; and this boot of the sandbox has an id of its own."""
     syscalls.mount("/proc/sys", "/proc/sys", None, syscalls.MS_BIND | syscalls.MS_REC)
     syscalls.mount("boot", WORK, "tmpfs", _NOTHING, "size=4k,nr_inodes=2,mode=755")
-    _write(f"{WORK}/boot_id", boot_id + "\n", os.O_CREAT)
+    staging.write(f"{WORK}/boot_id", boot_id + "\n", os.O_CREAT)
     with suppress(FileNotFoundError):
         syscalls.mount(f"{WORK}/boot_id", _BOOT_ID, None, syscalls.MS_BIND)
         _make_read_only(_BOOT_ID)
@@ -275,11 +266,3 @@ def _keep_only(control: int, root_namespace: int) -> None:
     for target, source in enumerate((null, null, null, *high)):
         os.dup2(source, target, inheritable=target < CONTROL_FD)
     os.closerange(CONTROL_FD + 2, 1 << 20)
-
-
-def _write(path: str, text: str, flags: int = 0) -> None:
-    descriptor = os.open(path, os.O_WRONLY | flags, 0o644)
-    try:
-        os.write(descriptor, text.encode())
-    finally:
-        os.close(descriptor)

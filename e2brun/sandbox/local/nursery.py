@@ -135,6 +135,11 @@ class _Zygote:
     def __init__(self, jail: Jail) -> None:
         self._socket, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
         self._ready = False
+        self._filters = {  # the same for every sandbox, and not for nothing
+            "filter": filter_program(but=("setns",)),
+            "user_filter": setns_filter(),
+            "root_filter": root_filter(),
+        }
         complaints, complain = os.pipe2(os.O_CLOEXEC)
         given = (complain, theirs.fileno())
 
@@ -168,9 +173,7 @@ class _Zygote:
             "service": jail.service,
             "user_limits": {name: most for name, most in found.items() if name in _BY_USER},
             "boot_id": _uuid(),
-            "filter": filter_program(but=("setns",)),
-            "user_filter": setns_filter(),
-            "root_filter": root_filter(),
+            **self._filters,
         }
         complaints, complain = os.pipe2(os.O_CLOEXEC)
         descriptors = array.array("i", [control, complain])

@@ -273,9 +273,9 @@ def _content(path: str) -> bytes:
         return b""
 
 
-def write(path: str, text: str) -> None:
-    """Write to a file that is there, in one call."""
-    descriptor = os.open(path, os.O_WRONLY)
+def write(path: str, text: str, flags: int = 0) -> None:
+    """Write to a file in one call; it must be there, unless `flags` has O_CREAT."""
+    descriptor = os.open(path, os.O_WRONLY | flags, 0o644)
     try:
         os.write(descriptor, text.encode())
     finally:

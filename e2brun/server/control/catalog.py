@@ -9,9 +9,8 @@ from e2brun.sandbox.contract import MIB
 from e2brun.sandbox.local import templates as local_templates
 from e2brun.sandbox.local.templates import Template
 from e2brun.server.control import objects
-from e2brun.server.http import ApiError, Request, Response, json_response
+from e2brun.server.http import PERMANENT, ApiError, Request, Response, json_response
 from e2brun.server.metering import CPU_COUNT
-from e2brun.server.registry import PERMANENT
 
 if TYPE_CHECKING:
     from e2brun.server.registry import Registry

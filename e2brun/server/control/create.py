@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from e2brun.server.control import catalog, network, objects
 from e2brun.server.control.fields import Fields
-from e2brun.server.http import ApiError, Request, Response, json_response
+from e2brun.server.http import PERMANENT, ApiError, Request, Response, json_response
 from e2brun.server.records import Lifecycle, Origin
-from e2brun.server.registry import PERMANENT
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,9 +11,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from e2brun.server.control.fields import Fields, bad, is_object
-from e2brun.server.http import ApiError, Request, Response
+from e2brun.server.http import PERMANENT, ApiError, Request, Response
 from e2brun.server.records import State
-from e2brun.server.registry import PERMANENT
 
 if TYPE_CHECKING:
     from e2brun.server.records import Record

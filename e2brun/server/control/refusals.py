@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from e2brun.server.http import ApiError
-from e2brun.server.registry import PERMANENT
+from e2brun.server.http import PERMANENT, ApiError
 
 _BUILDS = (
     "this service cannot build templates: there are base and code-interpreter-v1. Install what is "

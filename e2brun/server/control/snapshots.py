@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 from e2brun.server.control import lifecycle, objects, paging
 from e2brun.server.control.fields import Fields, number
-from e2brun.server.http import ApiError, Request, Response, json_response
-from e2brun.server.registry import PERMANENT
+from e2brun.server.http import PERMANENT, ApiError, Request, Response, json_response
 
 if TYPE_CHECKING:
     from e2brun.server.records import Origin, Record

@@ -63,7 +63,7 @@ def _become(request: dict[str, Any], descriptors: list[int], confinement: bytes)
         os.setsid()
         _usual_signals()
         _place(descriptors)
-        _confine(confinement)
+        _agent().confine(confinement)
         _be_ordinary(request)
         import notebook  # type: ignore[import-not-found] # pyright: ignore[reportMissingImports]
 
@@ -99,13 +99,10 @@ def _finish(code: int) -> NoReturn:
 def _usual_signals() -> None:
     """As at the start of any Python: the defaults, but for what it ignores itself."""
     _signal.set_wakeup_fd(-1)
-    for number in range(1, 32):
-        if number not in (_signal.SIGKILL, _signal.SIGSTOP):
-            _signal.signal(number, _signal.SIG_DFL)
+    _agent().default_signals()
     _signal.signal(_signal.SIGPIPE, _signal.SIG_IGN)
     _signal.signal(_signal.SIGXFSZ, _signal.SIG_IGN)
     _signal.signal(_signal.SIGINT, _signal.default_int_handler)
-    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
 
 
 def _place(descriptors: list[int]) -> None:
@@ -125,7 +122,7 @@ def _place(descriptors: list[int]) -> None:
 
 def _be_ordinary(request: dict[str, Any]) -> None:
     """Look as if started as `python3` by a user: environment, flags, arguments, directory."""
-    _show_memory()
+    _agent().prctl(_PR_SET_DUMPABLE, 1)  # as for any program: /proc/self is its own
     os.environ.clear()
     os.environ.update(request["env"])
     os.chdir(request["cwd"])
@@ -154,16 +151,9 @@ def _take_title() -> None:
         ctypes.memmove(start, _TITLE.ljust(end - start, b"\0"), end - start)
 
 
-def _confine(program: bytes) -> None:
-    main: Any = __import__("main")
-    main.confine(program)
-
-
-def _show_memory() -> None:
-    """PR_SET_DUMPABLE 1, as for any program: /proc/self is its own, debuggers work."""
-    import ctypes
-
-    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
+def _agent() -> Any:
+    """What every forked child needs is pid 1's own module."""
+    return __import__("main")
 
 
 def prepare() -> None:

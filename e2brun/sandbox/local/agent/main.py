@@ -135,6 +135,15 @@ def confine(program: bytes) -> None:
             raise OSError(errno.EPERM, "seccomp failed")
 
 
+def limit(limits: dict[str, int]) -> None:
+    """Set hard limits by their names (RLIMIT_...), none above what there is. Raises OSError."""
+    for name, value in limits.items():
+        number = getattr(resource, name)
+        _, hard = resource.getrlimit(number)
+        allowed = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(number, (allowed, allowed))
+
+
 def _kill_all() -> None:
     try:  # noqa: SIM105  # contextlib costs 2 ms of every sandbox's start
         os.kill(-1, _signal.SIGKILL)
@@ -156,7 +165,7 @@ def detach(descriptors: list[int], report: int) -> int:
     """In a forked child: a session of its own, default signals, and no descriptor but these as 0,
     1, 2, ... and `report`, whose new number is returned."""
     os.setsid()
-    _default_signals()
+    default_signals()
     high = [os.dup2(descriptor, 64 + i) for i, descriptor in enumerate(descriptors)]
     for target, source in enumerate(high):
         os.dup2(source, target)
@@ -165,7 +174,7 @@ def detach(descriptors: list[int], report: int) -> int:
     return report
 
 
-def _default_signals() -> None:
+def default_signals() -> None:
     """What Python or whoever started e2brun ignores or blocks, a program must not inherit."""
     for number in range(1, 32):
         if number not in (_signal.SIGKILL, _signal.SIGSTOP):
@@ -261,11 +270,7 @@ class Agent:
 
     def do_limit(self, request: Request, _descriptors: list[int]) -> None:
         """Hard limits for this process and all it starts; nothing here can raise them again."""
-        for name, value in request["limits"].items():
-            limit = getattr(resource, name)
-            _, hard = resource.getrlimit(limit)
-            allowed = value if hard == resource.RLIM_INFINITY else min(value, hard)
-            resource.setrlimit(limit, (allowed, allowed))
+        limit(request["limits"])
 
     def do_run(self, request: Request, descriptors: list[int]) -> None:
         """Start a program; `descriptors` become its 0, 1, 2, ..."""
