@@ -27,7 +27,8 @@ def prepare(request: Request, settings: Settings, notice: Callable[[str], None])
     source = _source(request)
     _check_together(request, source, settings)
     _check_places(request)
-    if request.cell or request.code is not None:
+    as_cell = request.cell or request.code is not None
+    if as_cell:
         source.text()
     notebook = _notebook(source)
     uploads = _uploads(request, notice)
@@ -44,12 +45,13 @@ def prepare(request: Request, settings: Settings, notice: Callable[[str], None])
         install=requirements,
         limits=Limits(settings.memory, settings.processes, settings.disk),
         python=python,
+        cells=as_cell or notebook is not None,
     )
     return Job(
         source,
         spec,
         timeout=settings.timeout,
-        as_cell=request.cell or request.code is not None,
+        as_cell=as_cell,
         arguments=request.arguments,
         stdin=0 if request.stdin else None,
         cwd=request.cwd,

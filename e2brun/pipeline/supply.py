@@ -79,7 +79,9 @@ class Supply:
     def _open(self) -> Backend:
         with self._lock:
             if self._opened is None:
-                self._opened = choose(self._settings, run_id=self._run_id, notice=self._notice)
+                self._opened = choose(
+                    self._settings, run_id=self._run_id, notice=self._notice, many=True
+                )
             return self._opened
 
     def _notice(self, line: str) -> None:
@@ -110,6 +112,7 @@ def _plain_spec(document: Document, settings: Settings) -> SandboxSpec | None:
         network=network,
         limits=limits,
         python=settings.python,
+        cells=table.cell,
     )
 
 

@@ -169,6 +169,7 @@ class _Order:
             install=self._packages(),
             limits=Limits(settings.memory, settings.processes, settings.disk),
             python=settings.python,
+            cells=not step.as_program,
         )
 
     def run(self, sandbox: Sandbox) -> CodeOutput:

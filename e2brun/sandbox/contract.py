@@ -66,6 +66,7 @@ class SandboxSpec:
     install: tuple[str, ...] = ()  # PEP 508 requirements, there before the first run
     limits: Limits = Limits()
     python: str | None = None  # local only: another interpreter, path or name
+    cells: bool = True  # cells may run in it: an embedded sandbox then has IPython
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,13 @@ if TYPE_CHECKING:
     from e2brun.settings import Settings
 
 
-def choose(settings: Settings, *, run_id: str, notice: Callable[[str], None]) -> Backend:
-    """The backend that `--on` asks for. Raises AuthenticationFailed: e2b without a key."""
+def choose(
+    settings: Settings, *, run_id: str, notice: Callable[[str], None], many: bool = False
+) -> Backend:
+    """The backend that `--on` asks for; `many`: more than one sandbox will be wanted.
+
+    Raises AuthenticationFailed: e2b without a key.
+    """
     if settings.on == "e2b" or (settings.on == "auto" and settings.api_key):
         if not settings.api_key:
             raise AuthenticationFailed("there is no E2B key")
@@ -36,4 +41,5 @@ def choose(settings: Settings, *, run_id: str, notice: Callable[[str], None]) ->
         cache_directory=str(settings.cache_dir),
         environment=package_environment(),
         notice=notice,
+        many=many,
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from e2brun.errors import E2brunError
 from e2brun.sandbox.contract import Limits
 from e2brun.sandbox.local.interpreter import current_interpreter
+from e2brun.sandbox.local.installed_layer import installed_layer
 from e2brun.sandbox.local.jail import Jail
 from e2brun.sandbox.local.layers import Layers
 from e2brun.sandbox.local.npm_layer import cached, typescript_layer
@@ -16,6 +17,9 @@ from e2brun.sandbox.local.templates import find
 from e2brun.server.http import PERMANENT, ApiError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from e2brun.sandbox.local.interpreter import Interpreter
     from e2brun.server.service import ServiceOptions
 
 
@@ -25,7 +29,7 @@ class Stock:
     def __init__(self, options: ServiceOptions) -> None:
         self._options = options
         self._packages = Layers(options.cache_directory, options.environment or None)
-        self._layers: dict[tuple[str, ...], str] = {}
+        self._layers: dict[tuple[str, ...], str | None] = {}
         node_layer = cached(options.cache_directory)
         self._node_layer = str(node_layer) if node_layer and not options.lean else None
         self._building = asyncio.Lock()
@@ -34,15 +38,15 @@ class Stock:
         """A sandbox of a built-in template, without an id. Raises ApiError."""
         options, template = self._options, find(base)
         layer = await self.layer(requirements)
-        notebook = template is not None and template.notebook and layer is not None
+        full = template is not None and template.notebook and not options.lean
         return Jail(
             "",
             current_interpreter(),
             Limits(memory=options.memory, disk=options.disk),
             layer,
             connected and options.network,
-            node_layer=self._node_layer if notebook else None,
-            notebook=notebook,
+            node_layer=self._node_layer if full else None,
+            notebook=layer is not None,
             service=True,
         )
 
@@ -62,18 +66,22 @@ class Stock:
         return self._packages.cached(requirements, current_interpreter()) is not None
 
     async def layer(self, requirements: Sequence[str]) -> str | None:
-        """The directory of a template's packages, built the first time. Raises ApiError."""
-        key = tuple(requirements)
-        if not key or self._options.lean:
-            return None
+        """The directory of a template's packages, built the first time; where it has none, that
+        of IPython, which cells need. Raises ApiError."""
+        key = () if self._options.lean else tuple(requirements)
         async with self._building:
             if key not in self._layers:
                 python = current_interpreter()
                 try:
-                    found = self._packages.cached(key, python)
-                    found = found or await asyncio.to_thread(self._packages.layer, key, python)
+                    found = self._packages.cached(key, python) if key else None
+                    found = found or await asyncio.to_thread(self._built, key, python)
                 except E2brunError as error:
                     message = f"the template's packages could not be installed: {error}"
                     raise ApiError(500, message, headers=PERMANENT) from error
-                self._layers[key] = str(found)
+                self._layers[key] = None if found is None else str(found)
             return self._layers[key]
+
+    def _built(self, key: tuple[str, ...], python: Interpreter) -> Path | None:
+        if key:
+            return self._packages.layer(key, python)
+        return installed_layer(self._options.cache_directory, python)

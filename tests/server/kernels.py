@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from e2brun.sandbox.local.frames import CellOutcome, FrameReader, encode_cell
+from e2brun.sandbox.local.frames import CellReport, FrameReader, encode_cell
 
 AGENT = Path(__file__).parents[2] / "e2brun" / "sandbox" / "local" / "agent"
 _DEADLINE = 20.0
@@ -25,7 +25,7 @@ class Cell:
 
     stdout: str
     stderr: str
-    outcome: CellOutcome
+    outcome: CellReport
 
     @property
     def text(self) -> object:
@@ -78,7 +78,7 @@ class RunningKernel:
         """Run one cell to its end, interrupting it after so many seconds."""
         body = encode_cell(code, env, language)
         os.write(self.cells, body)
-        reader, outcome = FrameReader(), CellOutcome()
+        reader, outcome = FrameReader(), CellReport()
         printed = {"stdout": b"", "stderr": b""}
         started = time.monotonic()
         while True:

@@ -12,8 +12,10 @@ import pytest
 from e2brun.sandbox.local.backend import new_id
 from e2brun.sandbox.local.bubblewrap import Bubblewrap
 from e2brun.sandbox.local.frames import encode_cell
+from e2brun.sandbox.local.installed_layer import installed_layer
 from e2brun.sandbox.local.interpreter import current_interpreter
 from e2brun.sandbox.local.jail import Jail
+from e2brun.settings import load_settings
 from e2brun.server.interpreter.contexts import Context, Contexts, NotStarted
 from e2brun.server.interpreter.execute import execute
 from e2brun.server.live import LiveSandbox
@@ -56,7 +58,9 @@ def in_sandbox() -> Try:
     """Run a coroutine function in a sandbox of its own."""
 
     async def whole(body: Callable[[Trial], Awaitable[None]]) -> None:
-        live = LiveSandbox(Bubblewrap(), Jail(new_id(), current_interpreter()), "base")
+        python = current_interpreter()
+        layer = str(installed_layer(load_settings(None, None).cache_dir, python))
+        live = LiveSandbox(Bubblewrap(), Jail(new_id(), python, layer=layer), "base")
         try:
             await live.ready()
             async with asyncio.timeout(30):

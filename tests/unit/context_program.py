@@ -17,10 +17,21 @@ import pytest
 
 import e2brun.sandbox.local.frames as frames_module
 from e2brun.sandbox.contract import CodeError, Result
-from e2brun.sandbox.local.frames import CellOutcome, ForgedFrames, FrameReader, encode_cell
+from e2brun.sandbox.local.frames import CellReport, ForgedFrames, FrameReader, encode_cell
 
 AGENT = Path(frames_module.__file__).parent / "agent"
-CONTEXT = AGENT / "context.py"
+# What a context does once it is forked (agent/contexts.py), in a process of its own.
+CONTEXT = """
+import sys
+agent, cells, frames = sys.argv[1:]
+sys.path.insert(0, agent)
+import contexts, notebook
+serve = notebook.server()
+contexts.forget_ourselves()
+del contexts, notebook
+sys.argv[:] = [""]
+serve(int(cells), int(frames))
+"""
 DEADLINE = 30.0  # no test waits this long unless it fails
 
 
@@ -28,7 +39,7 @@ DEADLINE = 30.0  # no test waits this long unless it fails
 class Cell:
     """What came of one cell."""
 
-    outcome: CellOutcome
+    outcome: CellReport
     stdout: str = ""
     stderr: str = ""
     died: bool = False
@@ -80,7 +91,9 @@ class Context:
             [
                 self.interpreter,
                 *self.arguments,
-                str(CONTEXT),
+                "-c",
+                CONTEXT,
+                str(AGENT),
                 str(cells_read),
                 str(frames_write),
             ],
@@ -112,7 +125,7 @@ class Context:
         assert self.process.stderr is not None
         out, err = self.process.stdout.fileno(), self.process.stderr.fileno()
         output: dict[int, bytearray] = {out: bytearray(), err: bytearray()}
-        reader, cell = FrameReader(), Cell(CellOutcome())
+        reader, cell = FrameReader(), Cell(CellReport())
         deadline = time.monotonic() + DEADLINE
         while not (cell.outcome.ended or cell.died or cell.forged):
             assert time.monotonic() < deadline, output

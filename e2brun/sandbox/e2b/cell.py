@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from e2brun.errors import SandboxLost
+from e2brun.sandbox.cell_end import INTERPRETER_GONE, cell_execution, interpreter_gone
 from e2brun.sandbox.contract import MIB, CodeError, Execution, Outcome, Result
 from e2brun.sandbox.e2b import sdk
 from e2brun.sandbox.e2b.channel import Channel, call, start_thread
@@ -28,8 +29,7 @@ LONGEST_LINE = 64 * MIB
 MOST_RESULTS = 256 * MIB
 HEALTH_SECONDS = 6.0
 
-# E2B's server reports these itself, without a traceback, when its interpreter is gone.
-INTERPRETER_GONE = "ContextRestarting"
+# E2B's server reports these itself, without a traceback: it lost sight of its interpreter.
 INTERPRETER_UNKNOWN = frozenset({"UnexpectedEndOfExecution", "WebSocketError"})
 
 Event = CellEvent | Broken | Stopped
@@ -147,21 +147,16 @@ class CellRun:
             return False
 
     def _over(self) -> Execution:
-        error = self._error
-        if error is None:
-            return self._finish(Outcome.OK, self._note(), exit_code=0)
-        if not error.traceback and error.name == INTERPRETER_GONE:
-            return self._finish(
-                Outcome.KILLED, "the interpreter died, often for want of memory", error=error
-            )
-        if not error.traceback and error.name in INTERPRETER_UNKNOWN:
-            return self._finish(Outcome.INFRASTRUCTURE, error.value, error=error)
-        if error.name == "SystemExit":
-            code = exit_code(error.value)
-            if code == 0:
-                return self._finish(Outcome.OK, self._note(), exit_code=0)
-            return self._finish(Outcome.ERROR, self._note(), exit_code=code, error=error)
-        return self._finish(Outcome.ERROR, self._note(), exit_code=1, error=error)
+        error, results, elapsed = self._error, tuple(self._results), self._elapsed()
+        if error is not None and not error.traceback:
+            if error.name == INTERPRETER_GONE:
+                return interpreter_gone(results, elapsed)
+            if error.name in INTERPRETER_UNKNOWN:
+                return self._finish(Outcome.INFRASTRUCTURE, error.value, error=error)
+        return cell_execution(error, results, elapsed, self._note())
+
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._start
 
     def _note(self) -> str:
         return f"{self._dropped} results were too large to keep" if self._dropped else ""
@@ -171,31 +166,18 @@ class CellRun:
         outcome: Outcome,
         detail: str,
         *,
-        exit_code: int | None = None,
         error: CodeError | None = None,
     ) -> Execution:
         return Execution(
             outcome,
-            exit_code,
             error=error,
             results=tuple(self._results),
-            execution_time=time.monotonic() - self._start,
+            execution_time=self._elapsed(),
             detail=detail,
         )
 
 
 _GIBBERISH = "the sandbox sent something that is not a cell's output"
-
-
-def exit_code(value: str) -> int:
-    """What `python` would exit with after SystemExit(value), of which only the text is known."""
-    value = value.strip()
-    if value in {"", "None", "0", "False"}:
-        return 0
-    digits = value.removeprefix("-")
-    if digits.isascii() and digits.isdecimal() and len(digits) < 19:
-        return int(value) & 0xFF
-    return 1
 
 
 def _lines(pieces: Iterator[bytes]) -> Iterator[bytes]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from e2brun.sandbox.local.interpreter import Interpreter
     from e2brun.sandbox.local.nursery import Nursery
 
+CELLS = "ipython>=8,<10"  # what cells need, in any Python
 _ID_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
@@ -33,10 +34,12 @@ class LocalBackend:
         driver: Driver | None = None,
         environment: Mapping[str, str] | None = None,
         notice: Callable[[str], None] = lambda _: None,
+        many: bool = False,
     ) -> None:
-        """`environment` is where package indexes may be named; `notice` takes lines to show."""
+        """`environment` is where package indexes may be named; `notice` takes lines to show;
+        `many`: more than one sandbox will be wanted."""
         self._driver: Driver = driver or Bubblewrap()
-        self._may_breed = driver is None
+        self._may_breed, self._many = driver is None, many
         self._nursery: Nursery | None = None
         self._created = 0
         self._cache_directory = cache_directory
@@ -70,15 +73,16 @@ class LocalBackend:
 
     def _driver_for(self, jail: Jail) -> Driver:
         """A zygote costs what a few sandboxes cost and makes the rest cheap: not for the first,
-        and not before it is ready."""
+        and not before it is ready. Where each would import IPython (100 ms) it pays at once."""
         self._created += 1
-        if not self._may_breed or self._created == 1:
+        at_once = self._many and jail.notebook
+        if not self._may_breed or (self._created == 1 and not at_once):
             return self._driver
         if self._nursery is None:
             from e2brun.sandbox.local.nursery import Nursery
 
             self._nursery = Nursery(self._driver)
-        return self._nursery if self._nursery.ready(jail) else self._driver
+        return self._nursery if at_once or self._nursery.ready(jail) else self._driver
 
     def _jail(self, spec: SandboxSpec) -> Jail:
         from e2brun.sandbox.local import interpreter
@@ -88,8 +92,29 @@ class LocalBackend:
             if spec.python
             else interpreter.current_interpreter()
         )
-        layer = str(self._layer(spec.install, python)) if spec.install else None
-        return Jail(new_id(), python, spec.limits, layer, bool(spec.network))
+        layer = self._packages(spec, python)
+        return Jail(
+            new_id(),
+            python,
+            spec.limits,
+            None if layer is None else str(layer),
+            bool(spec.network),
+            notebook=spec.cells,
+        )
+
+    def _packages(self, spec: SandboxSpec, python: Interpreter) -> Path | None:
+        """The layer of what is to be installed, with IPython for cells."""
+        if not spec.cells:
+            return self._layer(spec.install, python) if spec.install else None
+        if not spec.install:
+            from pathlib import Path
+
+            from e2brun.sandbox.local.installed_layer import installed_layer
+
+            found = installed_layer(Path(self._cache_directory), python)
+            if found is not None:
+                return found
+        return self._layer((*spec.install, CELLS), python)
 
     def _layer(self, requirements: Sequence[str], python: Interpreter) -> Path:
         from pathlib import Path

@@ -1,4 +1,4 @@
-"""The default Python context of an embedded sandbox: one interpreter that cells share."""
+"""The default Python context of an embedded sandbox: one IPython that cells share."""
 
 from __future__ import annotations
 
@@ -6,19 +6,26 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from signal import SIGINT, SIGKILL
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from e2brun.errors import SandboxLost
+from e2brun.sandbox.cell_end import cell_execution, interpreter_gone
 from e2brun.sandbox.contract import HOME, CodeError, Execution, Outcome, Result, Sink
 from e2brun.sandbox.local.following import Following
-from e2brun.sandbox.local.frames import CellOutcome, ForgedFrames, FrameReader, encode_cell
-from e2brun.sandbox.local.jail import AGENT_DIRECTORY
+from e2brun.sandbox.local.frames import (
+    CellReport,
+    ForgedFrames,
+    FrameReader,
+    ResultFrame,
+    Started,
+    encode_cell,
+)
 from e2brun.sandbox.local.pipes import Inlet, Outlet, pipe
 
 if TYPE_CHECKING:
     from e2brun.sandbox.local.sandbox import LocalSandbox
 
-_CELLS_FD, _FRAMES_FD = 3, 4  # inside: what follows 0, 1 and 2
 _LAST_WORDS_SECONDS = 5.0
 
 
@@ -37,17 +44,11 @@ class Context:
         null = Inlet(None)
         given = (null.read, self._stdout.write, self._stderr.write, cells_read, self._frames.write)
         self.number = sandbox.control.request(
-            "run",
+            "context",
             given,
-            argv=[
-                sandbox.jail.interpreter.executable,
-                f"{AGENT_DIRECTORY}/context.py",
-                str(_CELLS_FD),
-                str(_FRAMES_FD),
-            ],
             cwd=HOME,
             env=sandbox.environment({}),
-            cpu=0,
+            executable=sandbox.jail.interpreter.executable,
         )
         for descriptor in given:
             os.close(descriptor)
@@ -61,14 +62,20 @@ class Context:
         on_result: Callable[[Result], None] | None,
     ) -> Execution:
         """Run one cell to its end."""
-        reader, cell = FrameReader(), CellOutcome()
+        reader, report = FrameReader(), CellReport()
+        began = 0.0
 
         def hear(data: bytes) -> None:
+            nonlocal began
             for frame in reader.feed(data):
-                known = len(cell.results)
-                cell.add(frame)
-                if on_result is not None and len(cell.results) > known:
-                    on_result(cell.results[-1])
+                report.add(frame)
+                if isinstance(frame, Started):
+                    began = monotonic()
+                    continue
+                self._stdout.drain()  # what was printed before is told before
+                self._stderr.drain()
+                if on_result is not None and isinstance(frame, ResultFrame):
+                    on_result(frame.result)
 
         self._stdout.redirect(streams[0])
         self._stderr.redirect(streams[1])
@@ -82,18 +89,20 @@ class Context:
             end_sandbox=self._sandbox.end,
         )
         # Politely first: an interrupted context keeps its state for the next cell.
-        following.finished = lambda: cell.ended
-        following.soft_signal = int(SIGINT)
+        following.ask_to_end = lambda: self._signal(SIGINT)
+        following.finished = lambda: report.ended
         try:
             execution = self._sandbox.follow(following, timeout)
         except ForgedFrames as error:
-            return self._forged(error, cell, following)
+            return self._forged(error, report, following)
         finally:
             self._stdout.redirect(_nowhere)
             self._stderr.redirect(_nowhere)
         if following.exited is not None or execution.outcome is Outcome.LOST:
             self.close()
-        return _told(execution, cell, ended_by_us=following.verdict is not None)
+        if began:  # IPython's own start is not the cell's
+            execution = replace(execution, execution_time=monotonic() - began)
+        return _told(execution, report, following)
 
     def close(self) -> None:
         """Close our ends; a context still there then leaves by itself."""
@@ -103,36 +112,30 @@ class Context:
             for outlet in (self._stdout, self._stderr, self._frames):
                 outlet.close()
 
-    def _forged(self, error: ForgedFrames, cell: CellOutcome, following: Following) -> Execution:
+    def _signal(self, number: int) -> None:
+        """A signal for all that the cell has started, too."""
+        self._sandbox.control.request("context", run=self.number, signal=int(number))
+
+    def _forged(self, error: ForgedFrames, report: CellReport, following: Following) -> Execution:
         """The code wrote to the result channel itself: nothing it says counts any more."""
         try:
             if following.exited is None:
-                self._sandbox.control.request("signal", run=self.number, signal=int(SIGKILL))
+                self._signal(SIGKILL)
                 self._sandbox.control.wait_for(self.number, _LAST_WORDS_SECONDS)
         except SandboxLost:
             self._sandbox.end()
         self.close()
         raised = CodeError("ForgedResults", f"the code tampered with its results: {error}", "")
-        return Execution(Outcome.ERROR, 1, error=raised, results=tuple(cell.results))
+        return Execution(Outcome.ERROR, 1, error=raised, results=tuple(report.results))
 
 
-def _told(execution: Execution, cell: CellOutcome, *, ended_by_us: bool) -> Execution:
+def _told(execution: Execution, report: CellReport, following: Following) -> Execution:
     """The end of the run, and what the cell said of itself, in that order of trust."""
-    results = tuple(cell.results)
-    if ended_by_us or not cell.ended:
-        if execution.outcome is Outcome.OK:
-            # os._exit(0) in the middle of a cell: it did not raise, but it did not end either.
-            raised = CodeError("ContextExited", "the cell ended its interpreter", "")
-            return replace(
-                execution, outcome=Outcome.ERROR, exit_code=1, error=raised, results=results
-            )
+    results, elapsed = tuple(report.results), execution.execution_time
+    if following.verdict is not None:
         return replace(execution, results=results)
-    return replace(
-        execution,
-        outcome=cell.outcome or Outcome.ERROR,
-        exit_code=cell.exit_code,
-        signal=None,
-        error=cell.error,
-        results=results,
-        detail="",
-    )
+    if report.ended:
+        return cell_execution(report.error, results, elapsed)
+    if following.exited is not None:
+        return interpreter_gone(results, elapsed)
+    return replace(execution, results=results)

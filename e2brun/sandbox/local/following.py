@@ -43,7 +43,9 @@ class Following:
             self._poll.register(descriptor, select.POLLIN)
         self.exited: Exited | None = None
         self.verdict: Outcome | None = None
-        self.soft_signal = int(SIGTERM)
+        self.ask_to_end: Callable[[], object] = lambda: control.request(
+            "signal", run=number, signal=int(SIGTERM)
+        )
         self.finished: Callable[[], bool] = lambda: False  # a cell ends without an exit
 
     def follow(self, watch: MemoryWatch, timeout: float | None) -> None:
@@ -105,7 +107,7 @@ class Following:
     def _expire(self) -> None:
         """The time is up: ask it to end, ..."""
         self.verdict = Outcome.TIMEOUT
-        self._control.request("signal", run=self._number, signal=self.soft_signal)
+        self.ask_to_end()
         self._then(self._halt, _GRACE_SECONDS)
 
     def _out_of_memory(self) -> None:

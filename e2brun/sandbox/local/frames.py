@@ -19,7 +19,6 @@ from e2brun.sandbox.contract import (
     MIB,
     TEXT_RESULT_KEYS,
     CodeError,
-    Outcome,
     Result,
 )
 
@@ -65,18 +64,11 @@ class ErrorFrame:
 
 
 @dataclass(frozen=True, slots=True)
-class ExitFrame:
-    """The cell asked to leave, with a code of 0 to 255."""
-
-    code: int
-
-
-@dataclass(frozen=True, slots=True)
 class End:
     """The cell is over; no frame follows."""
 
 
-Frame = Started | ResultFrame | ErrorFrame | ExitFrame | End
+Frame = Started | ResultFrame | ErrorFrame | End
 
 
 def encode_cell(
@@ -92,7 +84,7 @@ def encode_cell(
 
 
 class FrameReader:
-    """Bytes of one cell to frames: started first, error or exit at most once, end last."""
+    """Bytes of one cell to frames: started first, error at most once, end last."""
 
     def __init__(self, max_frame: int = MAX_FRAME, max_total: int = MAX_TOTAL) -> None:
         self._max_frame = max_frame
@@ -146,7 +138,7 @@ class FrameReader:
                 self._results += 1
                 if self._results > MAX_RESULTS:
                     raise ForgedFrames(f"more than {MAX_RESULTS} results")
-            case ErrorFrame() | ExitFrame():
+            case ErrorFrame():
                 if self._failed:
                     raise ForgedFrames("a second error")
                 self._failed = True
@@ -169,8 +161,6 @@ class FrameReader:
                     _text(raw, "value", MAX_VALUE),
                     _text(raw, "traceback", MAX_TRACEBACK),
                 )
-            case "exit":
-                return ExitFrame(_whole(raw, "code") & 0xFF)
             case "end":
                 return End()
             case _:
@@ -200,7 +190,7 @@ class FrameReader:
             raise ForgedFrames(f"more than {MAX_VALUES} values")
 
     def _result(self, raw: Mapping[str, object]) -> Result:
-        result: Result = {}
+        result: Result = {"extra": {}, "is_main_result": False}
         for key, value in raw.items():
             if key in TEXT_RESULT_KEYS:
                 result[key] = self._hold(_text(raw, key, self._max_frame))
@@ -239,14 +229,13 @@ class FrameReader:
 
 
 @dataclass(slots=True)
-class CellOutcome:
-    """Frames as they come, turned into what an Execution says of them."""
+class CellReport:
+    """What a context says of one cell, frame by frame."""
 
     results: list[Result] = field(default_factory=list[Result])
     error: CodeError | None = None
     execution_count: int | None = None
     ended: bool = False
-    asked_exit: int | None = None
 
     def add(self, frame: Frame) -> None:
         """Take in the next frame."""
@@ -257,28 +246,10 @@ class CellOutcome:
                 self.results.append(frame.result)
             case ErrorFrame():
                 self.error = CodeError(frame.name, frame.value, frame.traceback)
-            case ExitFrame():
-                self.asked_exit = frame.code
             case End():
                 self.ended = True
             case _:
                 assert_never(frame)
-
-    @property
-    def exit_code(self) -> int | None:
-        """What a program that ended so would have left with; None while there is no end."""
-        if not self.ended:
-            return None
-        if self.asked_exit is not None:
-            return self.asked_exit
-        return 0 if self.error is None else 1
-
-    @property
-    def outcome(self) -> Outcome | None:
-        """`OK` or `ERROR`; None without an end, when only the caller knows what cut it off."""
-        if not self.ended:
-            return None
-        return Outcome.OK if self.exit_code == 0 else Outcome.ERROR
 
 
 def _separators(line: bytes) -> int:

@@ -60,7 +60,7 @@ def proof(settings: Settings) -> Check:
     backend = LocalBackend(cache_directory=str(settings.cache_dir))
     started = monotonic()
     try:
-        sandbox = backend.create(SandboxSpec(python=settings.python))
+        sandbox = backend.create(SandboxSpec(python=settings.python, cells=False))
         execution = sandbox.run_program(
             Program(("python3", "-c", "print(1)")),
             timeout=_PROOF_SECONDS,

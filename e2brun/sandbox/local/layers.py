@@ -82,7 +82,7 @@ def layer_key(requirements: Sequence[str], interpreter: Interpreter) -> str:
     # The executable because the scripts in bin/ start with its path.
     about = (str(_FORMAT), f"{major}.{minor}", interpreter.abi, interpreter.executable)
     identity = "\n".join((*about, *lines))
-    return _sha256(identity.encode())
+    return sha256(identity.encode())
 
 
 def _canonical(text: str) -> str:
@@ -103,7 +103,8 @@ def _canonical(text: str) -> str:
     return f"{name}{version.rstrip()}{semicolon}{marker.strip()}"
 
 
-def _sha256(data: bytes) -> str:
+def sha256(data: bytes) -> str:
+    """In hexadecimal, for names of layers."""
     # hashlib loads OpenSSL: 2.5 ms, against 0.2 ms for CPython's own SHA-256.
     module = "_sha2" if sys.version_info >= (3, 12) else "_sha256"
     try:

@@ -14,7 +14,6 @@ from e2brun.sandbox.local.control import Exited
 from e2brun.sandbox.local.frames import (
     End,
     ErrorFrame,
-    ExitFrame,
     ForgedFrames,
     Frame,
     FrameReader,
@@ -157,9 +156,6 @@ class Run:
                 self._tell(events.result(frame.result))
             case ErrorFrame():
                 self._fail(frame.name, frame.value, frame.traceback)
-            case ExitFrame():
-                code = str(frame.code)
-                self._fail("SystemExit", code, f"SystemExit: {code}")
             case End():
                 self._finish()
 

@@ -65,6 +65,7 @@ def prepare(work: Work, settings: ExecuteSettings, checks: Sequence[Judge]) -> O
         install=_requirements(settings, own, probes),
         limits=Limits(settings.memory, settings.processes, settings.disk),
         python=settings.python,
+        cells=settings.cell or notebook is not None,
     )
     job = Job(
         source,

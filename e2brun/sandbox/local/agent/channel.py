@@ -92,10 +92,6 @@ class Channel:
         """Say what the cell raised."""
         self._send({"type": "error", "name": name, "value": value, "traceback": traceback})
 
-    def exit(self, code: int) -> None:
-        """Say that the cell asked to leave with `code`."""
-        self._send({"type": "exit", "code": code})
-
     def end(self) -> None:
         """Say that the cell is over. What a thread displays from now on is not sent."""
         with self._lock:

@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from .channel import Channel
-    from .figures import Figures
-
     Fields = dict[str, "str | Fragment"]
 
 globals()["__builtins__"] = dict(vars(builtins))  # ours work on whatever a cell does to its own
@@ -35,45 +32,7 @@ KEYS = {
     "e2b/data": "data",
     "e2b/chart": "chart",
 }
-METHODS = ("html", "markdown", "svg", "png", "jpeg", "pdf", "latex", "json", "javascript")
 JSON_KEYS = ("json", "data", "chart")
-CANARY = "_ipython_canary_method_should_not_exist_"
-
-
-class Display:
-    """Sends values as results; a repr method that fails costs its own format, no more."""
-
-    def __init__(self, channel: Channel, figures: Figures) -> None:
-        self._channel = channel
-        self._figures = figures
-
-    def main_result(self, value: object) -> None:
-        """Send the value of a cell's last expression."""
-        if self._figures.already_shown(value):
-            self._channel.result({"text": text_of(value)}, main=True)
-        else:
-            self._send(value, main=True)
-
-    def display(self, *objs: object, raw: bool = False, **_options: object) -> None:
-        """Show objects as rich results; with `raw`, objects are dicts by mime type."""
-        for obj in objs:
-            if raw and isinstance(obj, dict):
-                fields: Fields = {}
-                add_bundle(fields, obj)
-                self._channel.result(fields, main=False)
-            else:
-                self._send(obj, main=False)
-
-    def _send(self, value: object, main: bool) -> None:
-        if _displays_itself(value):
-            return
-        fields: Fields = {"text": text_of(value)}
-        if self._figures.is_figure(value):
-            fields.update(self._figures.fields_of(value))
-        else:
-            fields.update(_rich(value))
-        if not self._channel.result(fields, main):
-            print(fields["text"])  # noqa: T201 - as `display` does where there is no notebook
 
 
 def text_of(value: object) -> str:
@@ -85,21 +44,6 @@ def text_of(value: object) -> str:
         return f"<{name} object at {id(value):#x}, whose repr raised {why}>"
     quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
     return text[1:-1] if quoted else text
-
-
-def _rich(value: Any) -> Fields:
-    fields: Fields = {}
-    add_bundle(fields, _call(value, "_repr_mimebundle_", include=None, exclude=None))
-    for key in METHODS:
-        if key not in fields:
-            _add(fields, key, _call(value, f"_repr_{key}_"))
-    if is_a(value, list, dict) and "json" not in fields:
-        _add(fields, "json", value)
-    if is_frame(value) and "data" not in fields:
-        columns = attempt(value, "to_dict", lambda: columns_of(value))
-        if columns is not None:
-            fields["data"] = columns
-    return fields
 
 
 def add_bundle(fields: Fields, bundle: Any) -> None:
@@ -137,28 +81,6 @@ def _add_json(fields: Fields, key: str, data: object, lenient: bool) -> None:
         _tell(data, key, error)
 
 
-def _call(value: object, name: str, **arguments: object) -> Any:
-    """What a repr method gives, without its metadata; None if there is no such method."""
-    method = _method(value, name)
-    if method is None:
-        return None
-    given = attempt(value, name, lambda: method(**arguments))
-    return given[0] if is_a(given, tuple) and given else given
-
-
-def _method(value: object, name: str) -> Callable[..., Any] | None:
-    if isinstance(value, type):  # the methods are for its instances
-        return None
-    try:
-        # Proxies and mocks that have every attribute have this one too.
-        if getattr(value, CANARY, None) is not None:
-            return None
-        method = getattr(value, name, None)
-    except Exception:  # noqa: BLE001 - their __getattr__
-        return None
-    return method if callable(method) else None
-
-
 def attempt(value: object, name: str, action: Callable[[], Any]) -> Any:
     """What `action` gives; None, and a line on standard error, when it fails."""
     try:
@@ -175,13 +97,6 @@ def _tell(value: object, name: str, error: Exception) -> None:
         complain(f"{name} of {type(value).__name__} raised {type(error).__name__}: {error}")
     except Exception:  # noqa: BLE001 - their __str__
         return
-
-
-def _displays_itself(value: object) -> bool:
-    method = _method(value, "_ipython_display_")
-    if method is None:
-        return False
-    return attempt(value, "_ipython_display_", lambda: (method(), True)[1]) is True
 
 
 def is_frame(value: object) -> bool:

@@ -1,5 +1,5 @@
-"""The Python of a code-interpreter context: IPython where the template has it, else our own
-cell runner. Imports nothing of either before it is asked to."""
+"""The Python of a code-interpreter context: IPython's shell, and the session that serves cells.
+Imports nothing of either before it is asked to."""
 
 from __future__ import annotations
 
@@ -21,35 +21,33 @@ def prepare() -> None:
     Leaves no thread and nothing a user could see behind. Raises ImportError without IPython.
     """
     if not _prepared:
-        _prepared.append(_module("notebook_shell").new_shell())
+        shells = _module("notebook_shell")
+        shell = shells.new_shell()
+        shells.warm_up(shell)
+        _prepared.append(shell)
         _module("notebook_session")
-        _module("session")
 
 
 def server() -> Callable[[int, int], None]:
     """What serves cells; all of our modules it needs are imported when this returns."""
-    plain: Any = _module("session")
     shells: Any = _module("notebook_shell")
     sessions: Any = _module("notebook_session")
 
     def serve(cells_fd: int, frames_fd: int) -> None:
-        """Run cells from one descriptor and tell what became of them on the other."""
-        shell = _prepared.pop() if _prepared else _new_shell(shells)
-        sys.path.insert(0, "")
-        if shell is None:
-            plain.serve(cells_fd, frames_fd)
-        else:
+        """Run cells from one descriptor and tell what became of them on the other.
+
+        Raises ImportError without IPython.
+        """
+        if _prepared:
+            shell = _prepared.pop()
+            sys.path.insert(0, "")
             shells.rehearse(shell)
-            sessions.serve(shell, cells_fd, frames_fd)
+        else:
+            shell = shells.new_shell()
+            sys.path.insert(0, "")
+        sessions.serve(shell, cells_fd, frames_fd)
 
     return serve
-
-
-def _new_shell(shells: Any) -> Any:
-    try:
-        return shells.new_shell()
-    except ImportError:
-        return None
 
 
 def _module(name: str) -> Any:

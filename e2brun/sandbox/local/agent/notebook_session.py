@@ -15,7 +15,6 @@ from .figures import Figures
 from .imports import when_imported
 from .interrupts import Interrupts
 from .jsontext import Fragment, NotJsonError, is_a
-from .session import set_environment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -103,7 +102,7 @@ class NotebookSession:
     def _outcome(self, code: str, env: dict[str, str]) -> BaseException | None:
         previous = {name: _environ.get(name) for name in env}
         try:
-            set_environment(env)
+            _set_environment(env)
             self._interrupts.arm()
             ended: Any = self._execute(code)
             self._interrupts.disarm()
@@ -111,7 +110,7 @@ class NotebookSession:
             return error
         finally:
             self._interrupts.disarm()
-            set_environment(previous)
+            _set_environment(previous)
         raised: object = ended.error_before_exec or ended.error_in_exec
         return raised if isinstance(raised, BaseException) else None
 
@@ -238,6 +237,18 @@ class Loop:
             complain(describe(error, ())[2])
         finally:
             loop.remove_reader(descriptor)
+
+
+def _set_environment(values: Mapping[str, str] | Mapping[str, str | None]) -> None:
+    """Set variables, or take away those of no value."""
+    for name, value in values.items():
+        try:
+            if value is None:
+                _environ.pop(name, None)
+            else:
+                _environ[name] = value
+        except Exception:  # noqa: BLE001, S112 - `=` in the name, or builtins taken from under it
+            continue
 
 
 def _no_input(prompt: object = "") -> str:

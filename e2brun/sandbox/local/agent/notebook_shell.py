@@ -12,8 +12,6 @@ import builtins
 import os
 import sys
 
-from .cell import NEED_LOOP, START_LOOP
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,6 +19,10 @@ if TYPE_CHECKING:
 
     Bundle = Mapping[str, Any]
 
+# Words of a cell that schedule something on the event loop a notebook always has; and those of
+# a cell that starts a loop of its own, and so gets none from us.
+_NEED_LOOP = frozenset({"create_task", "ensure_future", "get_running_loop"})
+_START_LOOP = frozenset({"run", "run_until_complete"})
 _WORD = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
 
 
@@ -37,10 +39,7 @@ class Outlets:
 
 
 def new_shell() -> Any:
-    """A shell with its `outlets`, warm: what a first cell and a first error need is imported.
-
-    Raises ImportError where there is no IPython.
-    """
+    """A shell with its `outlets`. Raises ImportError where there is no IPython."""
     base = _module("IPython.core.interactiveshell").InteractiveShell
     hook = _module("IPython.core.displayhook").DisplayHook
     publisher = _module("IPython.core.displaypub").DisplayPublisher
@@ -56,7 +55,9 @@ def new_shell() -> Any:
         display_pub_class=_derived(publisher, "Publisher", _PUBLISHER),
     )
     _extend_formatter(shell)
-    _warm_up(shell)
+    import warnings
+
+    warnings.filterwarnings("ignore", message="To exit: use 'exit'")  # there is no way out
     return shell
 
 
@@ -105,7 +106,7 @@ def _should_run_async(
     if preprocessing_exc_tuple is not None or not self.autoawait:
         return False
     text = raw_cell if transformed_cell is None else transformed_cell
-    if _mentions(text, NEED_LOOP):
+    if _mentions(text, _NEED_LOOP):
         return True
     if "await" not in text and "async" not in text:
         return False
@@ -116,7 +117,7 @@ def _mentions(source: str, names: frozenset[str]) -> bool:
     if not any(name in source for name in names):
         return False
     words = set("".join(c if c in _WORD else " " for c in source).split())
-    return not names.isdisjoint(words) and START_LOOP.isdisjoint(words)
+    return not names.isdisjoint(words) and _START_LOOP.isdisjoint(words)
 
 
 def _show_traceback(self: Any, exc_tuple: Any = None, *arguments: Any, **options: Any) -> None:
@@ -218,13 +219,11 @@ def rehearse(shell: Any) -> None:
     shell.reset(new_session=True)
 
 
-def _warm_up(shell: Any) -> None:
+def warm_up(shell: Any) -> None:
+    """Import what a first cell, a first result and a first error need: forks share it."""
     rehearse(shell)
     shell.display_formatter.format(1)
     try:
         exec(compile("1/0", "<warm>", "exec"), {})  # noqa: S102
     except ZeroDivisionError as error:
         shell.InteractiveTB.structured_traceback(type(error), error, error.__traceback__)
-    import warnings
-
-    warnings.filterwarnings("ignore", message="To exit: use 'exit'")  # there is no way out
