@@ -35,7 +35,7 @@ async def test_the_output_is_a_plain_dict_with_everything_in_it() -> None:
     assert result["success"] is True
     assert sorted(result["logs"]) == ["err", "out"]
     assert result["error"] is None
-    assert result["results"] == {"text": "42"}
+    assert result["results"] == {"text": "42", "extra": {}}
     assert 0 < result["execution_time"] < 10
     assert result["sandbox_id"].startswith("i")
     assert (result["outcome"], result["exit_code"]) == ("ok", 0)
@@ -54,7 +54,8 @@ async def test_what_the_code_raised_is_data() -> None:
 
 async def test_top_level_await_works() -> None:
     assert (await run("import asyncio\nawait asyncio.sleep(0, 'slept')"))["results"] == {
-        "text": "slept"
+        "text": "slept",
+        "extra": {},
     }
 
 
@@ -78,7 +79,7 @@ async def test_two_executions_share_nothing() -> None:
 
 async def test_setup_is_in_the_same_state_and_not_timed() -> None:
     result = await run("x + 1", setup="import time; time.sleep(0.3); x = 1")
-    assert result["results"] == {"text": "2"}
+    assert result["results"] == {"text": "2", "extra": {}}
     assert result["execution_time"] < 0.2
 
 

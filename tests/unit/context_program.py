@@ -59,6 +59,10 @@ class Cell:
         return self.outcome.error
 
     @property
+    def fine(self) -> bool:
+        return self.outcome.ended and self.outcome.error is None
+
+    @property
     def main(self) -> Result:
         (main,) = [r for r in self.outcome.results if r["is_main_result"]]
         return main
@@ -90,6 +94,7 @@ class Context:
         self.process = subprocess.Popen(
             [
                 self.interpreter,
+                "-u",  # as `contexts` places the streams
                 *self.arguments,
                 "-c",
                 CONTEXT,

@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from e2brun.sandbox.cell_end import cell_execution
 from e2brun.sandbox.contract import CodeError, Outcome
 from e2brun.sandbox.local.frames import (
     MAX_DEPTH,
     MAX_RESULTS,
     MAX_VALUES,
-    CellOutcome,
+    CellReport,
     End,
     ErrorFrame,
-    ExitFrame,
     ForgedFrames,
     Frame,
     FrameReader,
@@ -46,11 +46,11 @@ def read_or_refuse(data: bytes) -> list[Frame] | ForgedFrames:
         return refused
 
 
-def outcome_of(*frames: Frame) -> CellOutcome:
-    outcome = CellOutcome()
+def report_of(*frames: Frame) -> CellReport:
+    report = CellReport()
     for frame in frames:
-        outcome.add(frame)
-    return outcome
+        report.add(frame)
+    return report
 
 
 CELL = (
@@ -61,7 +61,7 @@ CELL = (
 )
 FRAMES = [
     Started(1),
-    ResultFrame({"text": "é", "json": [1, {"a": None}], "is_main_result": True}),
+    ResultFrame({"extra": {}, "text": "é", "json": [1, {"a": None}], "is_main_result": True}),
     ErrorFrame("E", "v", "t"),
     End(),
 ]
@@ -119,7 +119,7 @@ def test_it_does_not_matter_how_the_bytes_are_cut(cuts: list[int]) -> None:
         b'{"type":"error","name":"E","value":"v","traceback":null}\n',
         line(type="error", name="E" * 2000, value="v", traceback="t"),
         line(type="error", name="E", value="v", traceback="t") * 2,
-        line(type="exit", code=1) * 2,
+        line(type="exit", code=1),
         line(type="result", text="x") * (MAX_RESULTS + 1),
         STARTED,
         END + b"x",
@@ -137,7 +137,7 @@ def test_what_no_honest_context_says_is_refused(forged: bytes) -> None:
         reader.feed(END)
 
 
-@pytest.mark.parametrize("first", [END, line(type="result", text="x"), line(type="exit", code=0)])
+@pytest.mark.parametrize("first", [END, line(type="result", text="x")])
 def test_nothing_comes_before_started(first: bytes) -> None:
     with pytest.raises(ForgedFrames, match="out of order"):
         read(first)
@@ -187,12 +187,8 @@ def test_half_a_surrogate_pair_is_replaced() -> None:
         STARTED
         + b'{"type":"result","text":"a\\ud800b","json":{"\\udfff":["\\ud83d\\ude00\\ud83d"]}}\n'
     )
-    assert frames[1] == ResultFrame({"text": "a\ufffdb", "json": {"\ufffd": ["\U0001f600\ufffd"]}})
-
-
-@pytest.mark.parametrize(("code", "masked"), [(0, 0), (3, 3), (256, 0), (-1, 255), (137, 137)])
-def test_an_exit_code_has_eight_bits(code: int, masked: int) -> None:
-    assert read(STARTED + line(type="exit", code=code))[1] == ExitFrame(masked)
+    shown = {"text": "a\ufffdb", "json": {"\ufffd": ["\U0001f600\ufffd"]}}
+    assert frames[1] == ResultFrame({**shown, "extra": {}, "is_main_result": False})
 
 
 @given(st.binary(max_size=200))
@@ -210,7 +206,7 @@ JSON = (
 KEYS = st.sampled_from(
     ["type", "text", "json", "data", "extra", "is_main_result", "code", "name", "value"]
 )
-TYPES = st.sampled_from(["started", "result", "error", "exit", "end", "other"])
+TYPES = st.sampled_from(["started", "result", "error", "end", "other"])
 
 
 @given(TYPES, st.dictionaries(KEYS, JSON, max_size=4))
@@ -231,17 +227,18 @@ def test_a_cell_is_encoded_with_its_length(code: str, env: dict[str, str] | None
     assert json.loads(data[4:].decode("ascii")) == {"code": code, "env": env}
 
 
-def test_the_outcome_of_a_cell() -> None:
-    fine = outcome_of(Started(3), ResultFrame({"text": "x"}), End())
-    assert (fine.outcome, fine.exit_code, fine.results) == (Outcome.OK, 0, [{"text": "x"}])
-    raised = outcome_of(Started(1), ErrorFrame("E", "v", "t"), End())
-    assert (raised.outcome, raised.exit_code) == (Outcome.ERROR, 1)
+def test_the_report_of_a_cell() -> None:
+    fine = report_of(Started(3), ResultFrame({"text": "x"}), End())
+    assert (fine.ended, fine.error, fine.results) == (True, None, [{"text": "x"}])
+    raised = report_of(Started(1), ErrorFrame("E", "v", "t"), End())
     assert raised.error == CodeError("E", "v", "t")
-    left = outcome_of(Started(1), ExitFrame(7), End())
-    assert (left.outcome, left.exit_code) == (Outcome.ERROR, 7)
-    assert outcome_of(Started(1), ExitFrame(0), End()).outcome is Outcome.OK
+    assert not report_of(Started(1), ResultFrame({"text": "x"})).ended
 
 
-def test_a_cell_without_end_is_no_success() -> None:
-    cut = outcome_of(Started(1), ResultFrame({"text": "x"}))
-    assert (cut.outcome, cut.exit_code) == (None, None)
+@pytest.mark.parametrize(
+    ("value", "code"), [("", 0), ("0", 0), ("None", 0), ("3", 3), ("256", 0), ("-1", 255), ("x", 1)]
+)
+def test_a_cell_that_leaves_has_the_exit_code_of_a_program(value: str, code: int) -> None:
+    ended = cell_execution(CodeError("SystemExit", value, ""), (), 1.0)
+    assert ended.exit_code == code
+    assert ended.outcome is (Outcome.ERROR if code else Outcome.OK)

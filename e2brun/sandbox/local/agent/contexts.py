@@ -102,7 +102,8 @@ def _usual_signals() -> None:
     _agent().default_signals()
     _signal.signal(_signal.SIGPIPE, _signal.SIG_IGN)
     _signal.signal(_signal.SIGXFSZ, _signal.SIG_IGN)
-    _signal.signal(_signal.SIGINT, _signal.default_int_handler)
+    # Until the session takes it over: an interrupt is not to end what is still being imported.
+    _signal.signal(_signal.SIGINT, lambda _number, _frame: None)
 
 
 def _place(descriptors: list[int]) -> None:

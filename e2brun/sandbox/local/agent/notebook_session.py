@@ -205,6 +205,7 @@ class Loop:
         """Run a cell. One that is interrupted while it waits is cancelled where it stands."""
         import asyncio
 
+        __tracebackhide__ = True
         if self._loop is None or self._loop.is_closed():
             self._loop = asyncio.new_event_loop()
             asyncio.set_event_loop(self._loop)

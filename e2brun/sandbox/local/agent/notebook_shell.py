@@ -48,9 +48,11 @@ def new_shell() -> Any:
     config.HistoryManager.hist_file = ":memory:"
     config.InteractiveShell.colors = "nocolor"
     config.PlainTextFormatter.max_seq_length = 0  # E2B cuts no list short
+    leaving = _derived(_module("IPython.core.autocall").ExitAutocall, "Exit", {"__call__": _leave})
     kind = _derived(base, "Shell", {**_QUIET_START, **_BEHAVIOUR, "outlets": Outlets()})
     shell = kind.instance(
         config=config,
+        exiter=leaving(),
         displayhook_class=_derived(hook, "Hook", _HOOK),
         display_pub_class=_derived(publisher, "Publisher", _PUBLISHER),
     )
@@ -84,8 +86,9 @@ def _system(self: Any, command: str) -> None:
     self.user_ns["_exit_code"] = subprocess.run([shell, "-c", line], check=False).returncode
 
 
-def _ask_exit(_self: object) -> None:
-    raise SystemExit
+def _leave(_self: object, code: object = None) -> None:
+    """`exit`, `quit()`, `exit(3)`: as anywhere else."""
+    raise SystemExit if code is None else SystemExit(code)
 
 
 def _enable_matplotlib(_self: object, gui: object = None) -> tuple[str, str]:
@@ -177,7 +180,7 @@ _BEHAVIOUR: dict[str, Any] = {
     "system": _system,
     "system_piped": _system,
     "system_raw": _system,
-    "ask_exit": _ask_exit,
+    "ask_exit": _leave,
     "enable_gui": _nothing,
     "enable_matplotlib": _enable_matplotlib,
     "enable_pylab": _enable_pylab,
@@ -204,6 +207,7 @@ def _extend_formatter(shell: Any) -> None:
         value: object, include: Any = None, exclude: Any = None
     ) -> tuple[dict[str, Any], Any]:
         """IPython's formats, and those that E2B adds for frames, figures and containers."""
+        __tracebackhide__ = True
         bundle, metadata = plain(value, include=include, exclude=exclude)
         if bundle and include is None and exclude is None:
             outlets.enrich(value, bundle)
