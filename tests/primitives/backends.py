@@ -9,6 +9,7 @@ from pathlib import Path
 
 from e2brun.sandbox.contract import Backend, Sandbox, SandboxSpec
 from e2brun.sandbox.local.backend import LocalBackend
+from e2brun.settings import load_settings
 
 
 class Watched:
@@ -39,8 +40,9 @@ class Watched:
 
 
 @contextmanager
-def watched(directory: Path, before: Callable[[int], None] = lambda _: None) -> Iterator[Watched]:
-    backend = Watched(LocalBackend(cache_directory=str(directory)), before)
+def watched(_directory: Path, before: Callable[[int], None] = lambda _: None) -> Iterator[Watched]:
+    cache = str(load_settings(None, None).cache_dir)  # IPython's layer is there already
+    backend = Watched(LocalBackend(cache_directory=cache), before)
     try:
         yield backend
     finally:

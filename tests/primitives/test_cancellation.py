@@ -15,7 +15,8 @@ from tests.primitives.steps import Recorder
 pytestmark = pytest.mark.anyio
 
 _STUBBORN = """
-import signal, time
+import signal, subprocess, time
+subprocess.Popen(["sleep", "1000"])  # has the marker in its environment
 for number in (signal.SIGINT, signal.SIGTERM):
     signal.signal(number, signal.SIG_IGN)
 while True:

@@ -164,7 +164,9 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     """Run the program of the request and describe how it went."""
     driver = Recording(request["driver"], request["bwrap"])
     backend = LocalBackend(cache_directory=request["cache"], driver=driver)
-    spec = SandboxSpec(limits=Limits(**request["limits"]), network=request["network"])
+    spec = SandboxSpec(
+        limits=Limits(**request["limits"]), network=request["network"], cells=request["cell"]
+    )
     sandbox = backend.create(spec)
     python = sandbox.jail.interpreter.executable
     files = tuple(Upload(name, text.encode()) for name, text in request["files"].items())

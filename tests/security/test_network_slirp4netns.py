@@ -109,7 +109,7 @@ def test_slirp4netns_ends_with_the_sandbox(online: Probe) -> None:
         from e2brun.sandbox.contract import Program, SandboxSpec
         from e2brun.sandbox.local.backend import LocalBackend
         backend = LocalBackend(cache_directory="cache")
-        sandbox = backend.create(SandboxSpec(network=True))
+        sandbox = backend.create(SandboxSpec(network=True, cells=False))
         sandbox.run_program(Program(("true",)), timeout=9, stdout=print, stderr=print)
         descriptors = len(os.listdir("/proc/self/fd"))
         children = open(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read().split()
@@ -138,7 +138,7 @@ def test_a_slirp4netns_that_fails_is_an_error_with_its_own_words(online: Probe) 
         from e2brun.sandbox.contract import SandboxSpec
         from e2brun.sandbox.local.backend import LocalBackend
         try:
-            LocalBackend(cache_directory="cache").create(SandboxSpec(network=True))
+            LocalBackend(cache_directory="cache").create(SandboxSpec(network=True, cells=False))
         except SandboxUnavailable as error:
             children = open(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read()
             print(json.dumps([str(error), children]))
