@@ -117,7 +117,7 @@ def _own_root() -> str:
     written to a new directory in /. What is mounted there nobody can replace; so /lib, from
     which pid 1 loads, becomes the directory it is a link to.
     """
-    root = f"{staging.STAGE}/root"
+    root = f"{staging.STAGE}/writable"
     os.mkdir(root, 0o755)
     syscalls.mount(root, root, None, syscalls.MS_BIND)
     for name in os.listdir(mounts.TOP):

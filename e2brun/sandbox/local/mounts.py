@@ -66,8 +66,8 @@ def assemble(own: Own, root: int, shared: list[tuple[Share, int]]) -> None:
         os.mkdir(name)
         os.chmod(name, mode)
         syscalls.mount(name, TOP + place, None, syscalls.MS_BIND)
+    _make_way([share.target for share, _ in shared], list(writable))
     for share, descriptor in shared:
-        _make_way(share.target, [place for place in writable if place != HOME])
         _show(share, descriptor)
     for name, text in _files(own).items():
         staging.write(f"{STAGE}/{name}", text, os.O_CREAT)
@@ -131,19 +131,20 @@ def _bind(descriptor: int, place: str) -> None:
             add_flags(found, _READ_ONLY)
 
 
-def _make_way(target: str, tops: list[str]) -> None:
-    """A place for what is shown below a directory that can be written (a Python in /root). All
-    on the way to it become mount points, which nobody can rename: or another Python could be put
-    where pid 1 looks for its modules."""
-    if os.path.isdir(TOP + target):
-        return
-    os.makedirs(TOP + target)
-    if top := next((top for top in tops if target.startswith(f"{top}/")), ""):
-        parts = target[len(top) + 1 :].split("/")[:-1]
-        for end in range(1, len(parts) + 1):
-            place = f"{TOP}{top}/{'/'.join(parts[:end])}"
-            if not os.path.ismount(place):
-                syscalls.mount(place, place, None, syscalls.MS_BIND)
+def _make_way(targets: list[str], tops: list[str]) -> None:
+    """A place for what is to be shown below a directory that can be written (a Python in /root).
+    All on the way to it become mount points, which nobody can rename: or another Python could be
+    put where pid 1 looks for its modules. In the home lie but its user's own packages."""
+    held: set[str] = set()
+    for target in targets:
+        top = next((top for top in tops if target.startswith(f"{top}/")), "")
+        if not top or any(target.startswith(f"{other}/") for other in targets):
+            continue  # its place is there already, or comes with the other
+        os.makedirs(TOP + target)
+        while top != HOME and (target := os.path.dirname(target)) != top:
+            held.add(TOP + target)
+    for place in sorted(held):  # each before what is in it
+        syscalls.mount(place, place, None, syscalls.MS_BIND)
 
 
 def _give_away(owner: int) -> None:
