@@ -104,7 +104,8 @@ class Probe:
         words: Sequence[str] = (),
         **more: object,
     ) -> Report:
-        """Run `code` inside; `more`: limits, files, argv, cell, network, after (harness.py)."""
+        """Run `code` inside; `more`: limits, files, argv, cell, network, after, neighbour
+        (harness.py)."""
         request: dict[str, object] = {
             "code": textwrap.dedent(code),
             "timeout": timeout,
@@ -117,6 +118,7 @@ class Probe:
             "after": [],
             "cell": False,
             "network": None,
+            "neighbour": "",
             **more,
         }
         done = subprocess.run(
