@@ -111,7 +111,7 @@ class Probe:
             "timeout": timeout,
             "driver": self.driver,
             "bwrap": None if weak is None else self._weakened(weak),
-            "cache": str(self.directory / "cache"),
+            "cache": str(self.directory / "cache" / self.account),  # nobody else may write it
             "limits": {},
             "files": {},
             "argv": [],

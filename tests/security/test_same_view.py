@@ -19,6 +19,9 @@ _OF_THIS_ONE = (
     "boot_id", "random/uuid", "dentry-state", "file-nr", "file-max", "inode-nr", "inode-state",
     "pty/nr", "ns_last_pid", "entropy_avail", "ctxt_switches", "Cpus_allowed",
 )  # fmt: skip
+# Where a zygote has rehearsed a cell, its error as well, more of IPython is imported already; the
+# first cell of a command would have to wait for that.
+_OF_A_CELL = ("modules",)
 # How much memory our own first process has, which one driver forks and the other starts, and what
 # chance adds to any process's.
 _MEMORY = ("Vm", "Rss")
@@ -50,6 +53,8 @@ def _facts(probe: Probe, *, cell: bool) -> dict[str, str]:
     # Which user of the host's it is: as root each sandbox has another.
     text = re.sub(r"\b([ug]id)=\d+", r"\1=OWNER", text)
     facts = dict(_flat("", json.loads(text)))
+    for kind in _OF_A_CELL if cell else ():
+        del facts[f"/{kind}"]
     return {place: fact for place, fact in facts.items() if not _is_of_this_one(place)}
 
 

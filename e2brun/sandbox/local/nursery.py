@@ -222,7 +222,7 @@ def _launch(jail: Jail, given: tuple[int, int, int]) -> NoReturn:
         be_expendable()
         place(given)  # 2 the complaints, 3 the socket, 4 the code
         python = jail.interpreter.executable
-        os.execve(python, [python, *FIRST_WORDS], {})  # noqa: S606
+        os.execve(python, [python, *FIRST_WORDS], {"PWD": HOME})  # noqa: S606  # as bwrap has it
     except BaseException as error:  # noqa: BLE001  # a forked child must not return into its parent
         os.write(2, f"e2brun: {error}\n".encode(errors="replace"))
     finally:
