@@ -160,6 +160,21 @@ def _after(sandbox: Any, operation: list[str]) -> Any:
         return {"refused": f"{type(error).__name__}: {error}"}
 
 
+def _neighbour(backend: LocalBackend, spec: SandboxSpec, code: str, timeout: float) -> Any:
+    """Another sandbox of the same driver in which this runs meanwhile; none if it is ''."""
+    if not code:
+        return None
+    sandbox = backend.create(spec)
+    program = Program((sandbox.jail.interpreter.executable, "-c", code))
+    nowhere: list[bytes] = []
+    threading.Thread(
+        target=lambda: sandbox.run_program(
+            program, timeout=timeout, stdout=nowhere.append, stderr=nowhere.append
+        )
+    ).start()
+    return sandbox
+
+
 def run(request: dict[str, Any]) -> dict[str, Any]:
     """Run the program of the request and describe how it went."""
     driver = Recording(request["driver"], request["bwrap"])
@@ -172,6 +187,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     files = tuple(Upload(name, text.encode()) for name, text in request["files"].items())
     argv = tuple(request["argv"]) or (python, "probe.py")
     program = Program(argv, (Upload("probe.py", request["code"].encode()), *files))
+    neighbour = _neighbour(backend, spec, request["neighbour"], request["timeout"])
     namespaces: set[str] = set()
     stdout, stderr = Stream(namespaces, driver), Stream(namespaces, driver)
     memory = Memory()
@@ -186,6 +202,8 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
             program, timeout=request["timeout"], stdout=stdout, stderr=stderr
         )
     elapsed = time.monotonic() - started
+    if neighbour is not None:
+        neighbour.kill()
     namespaces |= driver.namespaces()
     after = [_after(sandbox, operation) for operation in request["after"]]
     backend.close()

@@ -20,23 +20,23 @@ NOBODY = "65534"
 _HERE = Path(__file__).parent
 _PACKAGE = _HERE.parent.parent / "e2brun"
 
-# In place of bwrap: takes its arguments from descriptor 4 as bwrap would, drops or adds some,
+# In place of bwrap: takes its arguments from descriptor 5 as bwrap would, drops or adds some,
 # and becomes the real one. That is how a probe is seen to succeed without a protection.
 _WEAK_BWRAP = """#!{python} -IS
 import json, os
-words = os.fsdecode(b"".join(iter(lambda: os.read(4, 65536), b""))).split("\\0")
+words = os.fsdecode(b"".join(iter(lambda: os.read(5, 65536), b""))).split("\\0")
 for option, values in json.loads({drop!r}):
     while option in words:
         at = words.index(option)
         del words[at : at + 1 + values]
 words += json.loads({add!r})
-os.close(4)
+os.close(5)
 fd = os.memfd_create("arguments")
 os.write(fd, "\\0".join(words).encode())
 os.lseek(fd, 0, 0)
 os.set_inheritable(fd, True)
-if fd != 4:
-    os.dup2(fd, 4)
+if fd != 5:
+    os.dup2(fd, 5)
 import sys
 os.execve({bwrap!r}, [{bwrap!r}, *sys.argv[1:]], {{}})
 """
@@ -79,7 +79,7 @@ class Weak:
     add: tuple[str, ...] = ()
 
 
-NO_FILTER = Weak(drop=(("--seccomp", 1),))
+NO_FILTER = Weak(drop=(("--add-seccomp-fd", 1),))
 
 
 @dataclass(frozen=True)
@@ -104,19 +104,21 @@ class Probe:
         words: Sequence[str] = (),
         **more: object,
     ) -> Report:
-        """Run `code` inside; `more`: limits, files, argv, cell, network, after (harness.py)."""
+        """Run `code` inside; `more`: limits, files, argv, cell, network, after, neighbour
+        (harness.py)."""
         request: dict[str, object] = {
             "code": textwrap.dedent(code),
             "timeout": timeout,
             "driver": self.driver,
             "bwrap": None if weak is None else self._weakened(weak),
-            "cache": str(self.directory / "cache"),
+            "cache": str(self.directory / "cache" / self.account),  # nobody else may write it
             "limits": {},
             "files": {},
             "argv": [],
             "after": [],
             "cell": False,
             "network": None,
+            "neighbour": "",
             **more,
         }
         done = subprocess.run(

@@ -12,13 +12,16 @@ import shutil
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, NoReturn
 
 from e2brun.errors import SandboxUnavailable
 from e2brun.sandbox.contract import HOME
-from e2brun.sandbox.local import staging
+from e2brun.sandbox.local import mounts, staging, syscalls
 from e2brun.sandbox.local.jail import AGENT_DIRECTORY, CONTROL_FD, Jail, Jailed, Problem
-from e2brun.sandbox.local.seccomp import filter_program
+from e2brun.sandbox.local.mounts import Own
+from e2brun.sandbox.local.seccomp import first_filter, last_filter
 from e2brun.sandbox.local.spawning import in_lasting_thread
 
 if TYPE_CHECKING:
@@ -26,10 +29,14 @@ if TYPE_CHECKING:
 
 INSTALL = "Install it: apt-get update && apt-get install -y bubblewrap"
 OLDEST = (0, 8)
-_ARGS_FD, _FILTER_FD = 4, 5
+_CODE_FD, _ARGS_FD, _FILTER_FDS, _UPLINK_FD = 4, 5, (6, 7), 8
+# Both drivers start Python like this: the command line can be read inside, as /proc/1/cmdline.
+FIRST_WORDS = ("-I", "-S", "-c", f"exec(open({_CODE_FD}, 'rb').read())")
+_FIRST_TO_GO = "1000"  # proc(5), oom_score_adj
+_NAMESPACES = 16  # of users: bubblewrap nests some, and so does what stands behind --network
 _AGENT = (
     f"import sys; sys.path.insert(0, {AGENT_DIRECTORY!r}); import main; main.serve({CONTROL_FD})"
-)
+).encode()
 
 
 class Bubblewrap:
@@ -61,11 +68,13 @@ class Bubblewrap:
             problem = problem or Problem("bubblewrap is not installed", INSTALL)
             raise SandboxUnavailable(problem.what, hint=problem.remedy)
         uplink = _uplink() if jail.network else None
-        arguments = _memory_file("arguments", b"\0".join(_arguments(jail)))
-        program = _memory_file("filter", filter_program())
+        code = memory_file("code", _AGENT)
+        arguments = memory_file("arguments", b"\0".join(_arguments(jail)))
+        # The same two that a forked sandbox lives behind.
+        filters = [memory_file("filter", make()) for make in (first_filter, last_filter)]
         complaints, complain = os.pipe()
         owner = staging.sandbox_owner()
-        bwrap, given = self._executable, (complain, control, arguments, program)
+        bwrap, given = self._executable, (complain, control, code, arguments, *filters)
 
         def fork() -> int:
             pid = os.fork()
@@ -74,7 +83,7 @@ class Bubblewrap:
             return pid
 
         pid = in_lasting_thread(fork)
-        for descriptor in (arguments, program, complain):
+        for descriptor in (code, arguments, *filters, complain):
             os.close(descriptor)
         jailed = Jailed(pid, complaints)
         if uplink is not None:
@@ -82,18 +91,27 @@ class Bubblewrap:
         return jailed
 
 
+def own(jail: Jail) -> Own:
+    """What this sandbox is to have for itself alone."""
+    random = os.urandom(16).hex()
+    boot_id = "-".join(random[start:end] for start, end in pairwise((0, 8, 12, 16, 20, 32)))
+    limits = jail.limits
+    return Own(jail.sandbox_id, boot_id, limits.disk, limits.inodes, limits.memory, jail.service)
+
+
 def _arguments(jail: Jail) -> list[bytes]:
     words = ["--unshare-all", "--unshare-user", "--uid", "1000", "--gid", "1000"]
     words += ["--share-net"] if jail.network else []
     words += ["--disable-userns", "--die-with-parent", "--new-session", "--as-pid-1"]
     words += ["--cap-drop", "ALL", "--clearenv", "--hostname", jail.sandbox_id]
-    words += ["--ro-bind", staging.ROOT, "/", "--dev", "/dev", "--proc", "/proc"]
+    words += ["--dev-bind", mounts.TOP, "/", "--proc", "/proc"]
     # Settings of the sandbox's own namespaces (fs/mqueue, kernel/pid_max, ...) belong to its user.
     words += ["--ro-bind", "/proc/sys", "/proc/sys"]
-    for place, inside in staging.writable_binds():
-        words += ["--bind", place, inside]
-    words += ["--bind", f"{staging.STAGE}/shm", "/dev/shm", "--remount-ro", "/dev"]  # noqa: S108
-    words += ["--chdir", HOME, "--seccomp", str(_FILTER_FD)]
+    for source, inside in mounts.covers():
+        words += ["--ro-bind", source, inside]
+    words += ["--chdir", HOME]
+    for filter_fd in _FILTER_FDS:
+        words += ["--add-seccomp-fd", str(filter_fd)]
     return [os.fsencode(word) for word in words]
 
 
@@ -109,16 +127,24 @@ def _launch(
     """In the child: build the tree, give up every right, become bubblewrap."""
     try:
         os.setsid()  # the terminal's Ctrl-C is for e2brun, which then ends the sandbox
-        dump_no_core()
-        # 2 the complaints, 3 control, 4 arguments, 5 the filter, 6 the way out
+        be_expendable()
+        # 2 the complaints, 3 control, 4 code, 5 arguments, 6 and 7 the filters, 8 the way out
         place(descriptors if uplink is None else (*descriptors, uplink.far_end))
+        root = os.geteuid() == 0
         staging.enter_namespaces()
-        staging.build(jail, owner)
+        # From here bwrap takes /proc/sys: with the flags that a /proc of its own has.
+        mounts.add_flags("/proc", syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
+        if not root:
+            staging.limit_namespace(user_namespaces=_NAMESPACES)
+        shared = mounts.opened(staging.shares(jail))
+        staging.lay_out(jail, [share for share, _ in shared])
+        tree = os.open(staging.ROOT, os.O_PATH)
+        mounts.assemble(replace(own(jail), owner=owner if root else -1), tree, shared)
         if uplink is not None:
-            uplink.plug_in(_FILTER_FD + 1, owner)
+            uplink.plug_in(_UPLINK_FD, owner)
         staging.become(owner)
         command = [bwrap, "--args", str(_ARGS_FD), "--", jail.interpreter.executable]
-        os.execve(bwrap, [*command, "-I", "-S", "-c", _AGENT], {})  # noqa: S606
+        os.execve(bwrap, [*command, *FIRST_WORDS], {})  # noqa: S606
     except BaseException as error:  # noqa: BLE001  # a forked child must not return into its parent
         os.write(2, f"e2brun: {error}\n".encode(errors="replace"))
         os._exit(125)
@@ -135,16 +161,21 @@ def place(descriptors: tuple[int, ...]) -> None:
     os.closerange(end, 1 << 20)
 
 
-def dump_no_core() -> None:
-    """With a core size of 0 the kernel still starts the program that core_pattern names, as root
-    and outside (core(5)); 1 is the value at which it does not."""
+def be_expendable() -> None:
+    """In a forked child: what becomes of us is the first to go when memory is short, and leaves
+    no core. With a core size of 0 the kernel still starts the program that core_pattern names, as
+    root and outside (core(5)); 1 is the value at which it does not."""
     import resource
 
+    staging.write("/proc/self/oom_score_adj", _FIRST_TO_GO)
+    with suppress(OSError):  # no keys in this kernel, or too many: keyctl is refused inside
+        syscalls.leave_keyring()
     with suppress(ValueError, OSError):  # the caller's own hard limit is 0
         resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
 
 
-def _memory_file(name: str, content: bytes) -> int:
+def memory_file(name: str, content: bytes) -> int:
+    """A descriptor to read this from."""
     descriptor = os.memfd_create(name)
     os.write(descriptor, content)
     os.lseek(descriptor, 0, os.SEEK_SET)

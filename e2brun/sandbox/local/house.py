@@ -15,7 +15,7 @@ import sys
 from contextlib import suppress
 from typing import NoReturn
 
-from e2brun.sandbox.local import birth, seccomp, staging, syscalls
+from e2brun.sandbox.local import birth, mounts, seccomp, staging, syscalls
 from e2brun.sandbox.local.jail import Jail
 
 _USERS = 65_536
@@ -23,19 +23,18 @@ _NAMESPACES = (
     syscalls.CLONE_NEWPID | syscalls.CLONE_NEWNET | syscalls.CLONE_NEWIPC
     | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWCGROUP
 )  # fmt: skip
-# What is still to come for every sandbox, in a user namespace that is below ours.
-_STILL_NEEDED = ("setns", "unshare", "mount", "umount2", "pivot_root", "sethostname")
+_ASIDE = "/run"
 _NOTHING = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
 
 
-def move_in(jail: Jail) -> list[str]:
+def move_in(jail: Jail) -> list[tuple[str, str, bool]]:
     """Go on in such a place, as a child of this process, which waits for it and ends with it.
 
-    Returns the read-only places below writable ones. Raises OSError.
+    Returns what its sandboxes share, as fields of `staging.Share`. Raises OSError.
     """
     root = os.geteuid() == 0
     staging.enter_namespaces()
-    below = birth.build_root(jail)
+    shared = _build(jail)
     syscalls.unshare(_NAMESPACES)
     ready_read, ready_write = os.pipe2(os.O_CLOEXEC)
     mapped_read, mapped_write = os.pipe2(os.O_CLOEXEC)
@@ -47,7 +46,54 @@ def move_in(jail: Jail) -> list[str]:
     os.close(ready_read)
     os.close(mapped_write)
     _settle(root, ready_write, mapped_read)
-    return below
+    return shared
+
+
+def _build(jail: Jail) -> list[tuple[str, str, bool]]:
+    """Put together a root for the zygote, and on a shelf in it all that its sandboxes share."""
+    opened = mounts.opened(staging.shares(jail))
+    staging.lay_out(jail, [share for share, _ in opened])
+    root = staging.ROOT
+    shelf = root + birth.SHELF
+    os.mkdir(f"{staging.STAGE}/empty")
+    syscalls.mount("shelf", shelf, "tmpfs", _NOTHING, "size=64k,mode=755")
+    # Alone: the kernel makes no overlay of a directory with something mounted on it.
+    _put(root, shelf + birth.ROOT_ON_SHELF)
+    syscalls.mount(root, root, None, syscalls.MS_BIND | syscalls.MS_REC)
+    shared: list[tuple[str, str, bool]] = []
+    for number, (share, descriptor) in enumerate(opened):
+        on_shelf = f"{birth.SHELF}/{number}" if share.source else ""
+        if share.source:
+            os.fchdir(descriptor)
+            _put(".", root + on_shelf, others=share.divided)
+            os.close(descriptor)
+        source = root + on_shelf if share.source else f"{staging.STAGE}/empty"
+        syscalls.mount(source, root + share.target, None, syscalls.MS_BIND | syscalls.MS_REC)
+        shared.append((on_shelf, share.target, share.divided))
+    for name in staging.DEVICES:
+        syscalls.mount(f"/dev/{name}", f"{root}/dev/{name}", None, syscalls.MS_BIND)
+    syscalls.mount("/proc", f"{root}/proc", None, syscalls.MS_BIND | syscalls.MS_REC)
+    syscalls.change_root(root)
+    syscalls.mount("", "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
+    _protect_mounts()
+    return shared
+
+
+def _put(source: str, place: str, *, others: bool = False) -> None:
+    os.mkdir(place)
+    syscalls.mount(source, place, None, syscalls.MS_BIND | (syscalls.MS_REC if others else 0))
+
+
+def _protect_mounts() -> None:
+    """No set-id bit counts on any mount; nothing but a device is a device, or can be written."""
+    for place in staging.mount_points():
+        if place.startswith("/proc/"):  # each sandbox has its own
+            continue
+        add = syscalls.MS_NOSUID
+        if not place.startswith("/dev/"):
+            add |= syscalls.MS_NODEV
+            add |= 0 if place == "/proc" else syscalls.MS_RDONLY
+        mounts.add_flags(place, add)
 
 
 def _wait_for(pid: int, ready: int, mapped: int, *, root: bool) -> NoReturn:
@@ -67,9 +113,9 @@ def _wait_for(pid: int, ready: int, mapped: int, *, root: bool) -> NoReturn:
 def _settle(root: bool, ready: int, mapped: int) -> None:
     syscalls.unshare(syscalls.CLONE_NEWNS)
     # While the host's is to be seen, or an ordinary user would be refused one (fs/namespace.c).
-    syscalls.mount("proc", birth.WORK, "proc", _NOTHING)
+    syscalls.mount("proc", _ASIDE, "proc", _NOTHING)
     syscalls.unmount("/proc")
-    syscalls.mount(birth.WORK, "/proc", None, syscalls.MS_MOVE)
+    syscalls.mount(_ASIDE, "/proc", None, syscalls.MS_MOVE)
     if root:
         for limit in (resource.RLIMIT_NPROC, resource.RLIMIT_SIGPENDING, resource.RLIMIT_MSGQUEUE):
             with suppress(ValueError, OSError):  # of all sandboxes together: each has its own
@@ -92,5 +138,5 @@ def _settle(root: bool, ready: int, mapped: int) -> None:
     # Reset by the change of user: die with who waits for us, and own our /proc/self.
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
     syscalls.show_in_proc()
-    syscalls.install_filter(seccomp.filter_program(but=_STILL_NEEDED))
+    syscalls.install_filter(seccomp.first_filter())
     sys.dont_write_bytecode = True

@@ -21,9 +21,16 @@ from typing import NoReturn
 
 from e2brun.errors import SandboxUnavailable
 from e2brun.sandbox.contract import HOME
-from e2brun.sandbox.local.bubblewrap import Bubblewrap, dump_no_core, place
+from e2brun.sandbox.local.bubblewrap import (
+    FIRST_WORDS,
+    Bubblewrap,
+    be_expendable,
+    memory_file,
+    own,
+    place,
+)
 from e2brun.sandbox.local.jail import Driver, Jail, Jailed, Problem
-from e2brun.sandbox.local.seccomp import filter_program, root_filter, setns_filter
+from e2brun.sandbox.local.seccomp import last_filter, root_filter, setns_filter
 from e2brun.sandbox.local.spawning import in_lasting_thread
 from e2brun.sandbox.local.surroundings import resource_limits
 
@@ -31,10 +38,10 @@ _START_SECONDS = 30.0
 _SO_SNDTIMEO = 21
 # Counted for all processes of a user together, and in each user namespace (getrlimit(2)).
 _BY_USER = ("RLIMIT_NPROC", "RLIMIT_SIGPENDING", "RLIMIT_MSGQUEUE")
-_FIRST_WORDS = (
-    "import _socket, marshal, sys; host = _socket.socket(fileno=3); "
-    "where, *what = marshal.loads(host.recv(65536)); sys.path.insert(0, where); "
-    "from e2brun.sandbox.local import zygote; zygote.serve(host, *what)"
+_ZYGOTE = (
+    b"import _socket, marshal, sys; host = _socket.socket(fileno=3); "
+    b"where, *what = marshal.loads(host.recv(65536)); sys.path.insert(0, where); "
+    b"from e2brun.sandbox.local import zygote; zygote.serve(host, *what)"
 )
 _Template = tuple[str, str | None, str | None, bool]  # interpreter, layer, node_layer, notebook
 
@@ -135,13 +142,17 @@ class _Zygote:
     def __init__(self, jail: Jail) -> None:
         self._socket, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
         self._ready = False
-        self._filters = {  # the same for every sandbox, and not for nothing
-            "filter": filter_program(but=("setns",)),
-            "user_filter": setns_filter(),
-            "root_filter": root_filter(),
+        self._filters = {  # the same for every sandbox, and not for nothing; in a service or not
+            False: {"filter": last_filter(), "user_filter": b"", "root_filter": b""},
+            True: {
+                "filter": last_filter(but=("setns",)),
+                "user_filter": setns_filter(),
+                "root_filter": root_filter(),
+            },
         }
         complaints, complain = os.pipe2(os.O_CLOEXEC)
-        given = (complain, theirs.fileno())
+        code = memory_file("code", _ZYGOTE)
+        given = (complain, theirs.fileno(), code)
 
         def fork() -> int:
             pid = os.fork()
@@ -157,6 +168,7 @@ class _Zygote:
         self.pid = in_lasting_thread(fork)
         self._jailed = Jailed(self.pid, complaints)
         os.close(complain)
+        os.close(code)
         theirs.close()
 
     def bear(self, jail: Jail, control: int) -> Jailed:
@@ -164,16 +176,11 @@ class _Zygote:
         it never came up."""
         if not self.ready(_START_SECONDS):
             raise SandboxUnavailable("the sandbox did not start: it did not answer")
-        limits, found = jail.limits, resource_limits(jail)
+        found = resource_limits(jail)
         request = {
-            "id": jail.sandbox_id,
-            "disk": limits.disk,
-            "inodes": limits.inodes,
-            "memory": limits.memory,
-            "service": jail.service,
+            "own": asdict(own(jail)),
             "user_limits": {name: most for name, most in found.items() if name in _BY_USER},
-            "boot_id": _uuid(),
-            **self._filters,
+            **self._filters[jail.service],
         }
         complaints, complain = os.pipe2(os.O_CLOEXEC)
         descriptors = array.array("i", [control, complain])
@@ -208,20 +215,15 @@ class _Zygote:
         self._jailed.reap()
 
 
-def _launch(jail: Jail, given: tuple[int, int]) -> NoReturn:
+def _launch(jail: Jail, given: tuple[int, int, int]) -> NoReturn:
     """In the child: become a Python that knows nothing of ours."""
     try:
         os.setsid()
-        dump_no_core()
-        place(given)  # 2 the complaints, 3 the socket
+        be_expendable()
+        place(given)  # 2 the complaints, 3 the socket, 4 the code
         python = jail.interpreter.executable
-        os.execve(python, [python, "-I", "-S", "-c", _FIRST_WORDS], {})  # noqa: S606
+        os.execve(python, [python, *FIRST_WORDS], {"PWD": HOME})  # noqa: S606  # as bwrap has it
     except BaseException as error:  # noqa: BLE001  # a forked child must not return into its parent
         os.write(2, f"e2brun: {error}\n".encode(errors="replace"))
     finally:
         os._exit(125)
-
-
-def _uuid() -> str:
-    text = os.urandom(16).hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -115,6 +115,8 @@ _FEIGNED = {
         "setgroups": 159,
     },
 }  # fmt: skip
+# What making a sandbox takes, in a user namespace of its own.
+_MAKING = ("setns", "unshare", "mount", "umount2", "pivot_root", "sethostname")
 _CLONE_NEW = 0x7E020000  # every CLONE_NEW* flag that clone(2) takes
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
 _AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK = 1, 2, 10, 16
@@ -241,11 +243,24 @@ def _preamble(machine: str) -> list[bytes]:
     return steps
 
 
+def first_filter() -> bytes:
+    """For who is yet to make a sandbox: all but what is needed for that."""
+    return filter_program(but=_MAKING)
+
+
+def last_filter(*, but: Collection[str] = ()) -> bytes:
+    """What the first filter left open, refused."""
+    machine = os.uname().machine
+    steps = _preamble(machine)
+    for name in _MAKING:
+        if name not in but:
+            steps += _when(_EPERM[machine][name], [_refuse(EPERM)])
+    return b"".join([*steps, _ALLOWED])
+
+
 def setns_filter() -> bytes:
     """What is added for programs where pid 1 itself may call setns: they may not."""
-    machine = os.uname().machine
-    number = _EPERM[machine]["setns"]
-    return b"".join([*_preamble(machine), *_when(number, [_refuse(EPERM)]), _ALLOWED])
+    return last_filter(but=set(_MAKING) - {"setns"})
 
 
 def root_filter() -> bytes:

@@ -58,51 +58,71 @@ _ETC_DIRECTORIES = (
     "alternatives", "fonts", "ssl/certs", "pki/tls/certs", "pki/ca-trust/extracted", "terminfo",
 )  # fmt: skip
 _SYSTEM = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
+DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+_DEVICE_LINKS = {
+    "fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2",
+    "ptmx": "pts/ptmx", "core": "/proc/kcore",
+}  # fmt: skip
+# What can be written, and its mode; everywhere, and in a service as well.
+WRITABLE = {HOME: 0o755, "/tmp": 0o1777, "/var/tmp": 0o1777}  # noqa: S108
+WRITABLE_IN_SERVICE = {"/root": 0o755, "/code": 0o777}
+_DIRECTORIES = (
+    "/dev/pts", "/dev/shm", "/proc", "/run/e2b", "/etc",  # noqa: S108
+    "/opt/e2brun/bin", "/usr", "/sys", "/mnt",
+)  # fmt: skip
+_MOST = {"max_inotify_instances": 64, "max_inotify_watches": 65536}
 _UNSHARED_UID_FLOOR, _UNSHARED_UID_SPAN = 1_879_048_192, 268_435_454
 
 
 @dataclass(frozen=True, slots=True)
-class Bind:
-    """A host path that appears inside, read-only, at `target` (absolute, below `ROOT`)."""
+class Share:
+    """A directory of the host that appears inside, at `target`; no `source`: an empty one."""
 
     source: str
     target: str
+    divided: bool = False  # other file systems are mounted below it
 
 
-def writable_binds() -> tuple[tuple[str, str], ...]:
-    """(place on the stage, place inside) of the directories that can be written."""
-    return (
-        (f"{STAGE}/home", HOME),
-        (f"{STAGE}/tmp", "/tmp"),  # noqa: S108
-        (f"{STAGE}/vartmp", "/var/tmp"),  # noqa: S108
-    )
-
-
-def read_only_binds(jail: Jail) -> list[Bind]:
+def shares(jail: Jail) -> list[Share]:
     """What of the host a sandbox can read: the system, its Python, its packages, the agent."""
     python = jail.interpreter
-    binds = [Bind("/usr", "/usr")]
+    found = {"/usr": "/usr"}  # target -> source
     # Where /bin and its kin are not links into /usr (before the "usr merge").
-    binds += [
-        Bind(f"/{name}", f"/{name}")
-        for name in _SYSTEM
-        if os.path.isdir(f"/{name}") and not os.path.islink(f"/{name}")
-    ]
+    found |= {f"/{name}": f"/{name}" for name in _SYSTEM if not os.path.islink(f"/{name}")}
     if not python.prefix.startswith("/usr"):
-        binds += [
-            Bind(f"{python.prefix}/{part}", f"{python.prefix}/{part}")
-            for part in ("bin", "lib", "lib64", "include")
-        ]
-    binds += [Bind(f"{STAGE}/empty", place) for place in python.site_packages]
+        parts = [f"{python.prefix}/{part}" for part in ("bin", "lib", "lib64", "include")]
+        found |= {part: part for part in parts}
+    found |= dict.fromkeys(python.site_packages, "")
     if jail.layer:
-        binds.append(Bind(jail.layer, python.purelib or user_site(jail)))
-    agent = os.path.join(os.path.dirname(os.path.abspath(__file__)), "agent")
-    binds.append(Bind(agent, AGENT_DIRECTORY))
+        found[python.purelib or user_site(jail)] = jail.layer
+    found[AGENT_DIRECTORY] = os.path.join(os.path.dirname(os.path.abspath(__file__)), "agent")
     if jail.node_layer:
-        binds.append(Bind(jail.node_layer, NODE_DIRECTORY))
+        found[NODE_DIRECTORY] = jail.node_layer
     directories = [*_ETC_DIRECTORIES, *_language_settings()]
-    binds += [Bind(f"/etc/{name}", f"/etc/{name}") for name in directories]
-    return binds
+    found |= {f"/etc/{name}": f"/etc/{name}" for name in directories}
+    places = mount_points()
+    return [
+        Share(source, target, bool(source) and _is_divided(source, places))
+        for target, source in found.items()
+        if not source or os.path.isdir(source)
+    ]
+
+
+def _is_divided(directory: str, places: list[str]) -> bool:
+    real = os.path.realpath(directory)
+    return any(place.startswith(f"{real}/") for place in places)
+
+
+def mount_points() -> list[str]:
+    """Where something is mounted, as proc(5) writes it: blanks and backslashes are octal."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        return [_unescaped(line.split()[4]) for line in file]
+
+
+def _unescaped(text: str) -> str:
+    if "\\" not in text:
+        return text
+    return text.encode("ascii", "surrogateescape").decode("unicode_escape", "surrogateescape")
 
 
 def _language_settings() -> list[str]:
@@ -145,6 +165,13 @@ def enter_namespaces() -> None:
     syscalls.mount("", "/", None, syscalls.MS_REC | syscalls.MS_SLAVE)
 
 
+def limit_namespace(*, user_namespaces: int) -> None:
+    """What our user namespace, with those below it, may have of what the kernel counts for all
+    processes of a user, on the host too (user_namespaces(7), inotify(7)). Raises OSError."""
+    for name, most in (*_MOST.items(), ("max_user_namespaces", user_namespaces)):
+        write(f"/proc/sys/user/{name}", str(most))
+
+
 def enter_user_namespace(inside: int, others: int = 0) -> None:
     """Go on in a user namespace of our own (and `others`, all rights over which it gives), where
     we are the only user and group there are, both numbered `inside`."""
@@ -155,41 +182,17 @@ def enter_user_namespace(inside: int, others: int = 0) -> None:
     write("/proc/self/gid_map", f"{inside} {gid} 1")
 
 
-def build(jail: Jail, owner: int) -> None:
-    """Put the tree together on `STAGE`, writable places and all. Raises OSError naming the step."""
-    limits = jail.limits
-    lay_out(jail, f"size={limits.disk},nr_inodes={limits.inodes},mode=755")
-    _own_writable(owner, limits.memory)
-
-
-def lay_out(jail: Jail, options: str) -> None:
-    """Mount a tmpfs with `options` on `STAGE` and put there what can only be read."""
-    # Opened before anything is mounted over them: a path below STAGE is hidden afterwards.
-    binds = [(_open(bind.source), bind) for bind in read_only_binds(jail)]
-    flags = syscalls.MS_NOSUID | syscalls.MS_NODEV
+def lay_out(jail: Jail, shared: list[Share]) -> None:
+    """Mount a tmpfs on `STAGE` and put at `ROOT` what of a sandbox is the same for all of one
+    template: its directories, and the files of ours that can only be read."""
     etc_files = {name: _content(f"/etc/{name}") for name in _ETC_FILES}
-    syscalls.mount("e2brun", STAGE, "tmpfs", flags, options)
+    flags = syscalls.MS_NOSUID | syscalls.MS_NODEV
+    syscalls.mount("e2brun", STAGE, "tmpfs", flags, "size=16m,mode=755")
     _directories(jail)
+    for share in shared:
+        _make_directory(ROOT + share.target)
+    _devices()
     _etc(jail, etc_files)
-    for descriptor, bind in binds:
-        source = bind.source if bind.source.startswith(STAGE + "/empty") else None
-        if descriptor is None and source is None:
-            continue
-        _bind(source or f"/proc/self/fd/{descriptor}", bind.target)
-        if descriptor is not None:
-            os.close(descriptor)
-
-
-def _bind(source: str, target: str) -> None:
-    """Show `source` at `target`, read-only. bubblewrap makes the whole tree below `ROOT`
-    read-only once more, mounts within `source` included; the home is not below it."""
-    place = f"{STAGE}/home{target[len(HOME) :]}" if target.startswith(HOME) else ROOT + target
-    _make_directory(place)
-    syscalls.mount(source, place, None, syscalls.MS_BIND | syscalls.MS_REC)
-    # A user namespace may add a flag to a mount it did not make, but drop none.
-    kept = os.statvfs(place).f_flag & (syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
-    remount = syscalls.MS_BIND | syscalls.MS_REMOUNT | syscalls.MS_RDONLY
-    syscalls.mount("", place, None, remount | kept)
 
 
 def become(owner: int) -> None:
@@ -201,15 +204,10 @@ def become(owner: int) -> None:
 
 
 def _directories(jail: Jail) -> None:
-    for place in ("dev", "proc", "run", "etc", "opt/e2brun/bin", "usr", "root", "sys", "mnt"):
-        _make_directory(f"{ROOT}/{place}")
-    for place, inside in writable_binds():
-        _make_directory(ROOT + inside)
-        _make_directory(place)
-    _make_directory(f"{STAGE}/shm")
-    _make_directory(f"{STAGE}/empty")
+    for place in (*_DIRECTORIES, *WRITABLE, *WRITABLE_IN_SERVICE):
+        _make_directory(ROOT + place)
     for name in _SYSTEM:
-        with suppress(OSError):  # not a link (an unmerged /usr) or not there
+        if os.path.islink(f"/{name}"):
             os.symlink(os.readlink(f"/{name}"), f"{ROOT}/{name}")
     for name in ("python", "python3"):
         os.symlink(jail.interpreter.executable, f"{ROOT}/opt/e2brun/bin/{name}")
@@ -219,14 +217,28 @@ def _directories(jail: Jail) -> None:
             file.write(_PROGRAM.format(*function))
             os.fchmod(file.fileno(), 0o755)
     os.symlink("/proc/self/mounts", f"{ROOT}/etc/mtab")
+    with open(f"{ROOT}/run/e2b/.E2B_SANDBOX", "w", encoding="ascii") as file:
+        file.write("false\n")  # at E2B: whether this is a virtual machine
+
+
+def _devices() -> None:
+    for name in DEVICES:  # each a place for the real one, which only root could make
+        with open(f"{ROOT}/dev/{name}", "wb"):
+            pass
+    for name, target in _DEVICE_LINKS.items():
+        os.symlink(target, f"{ROOT}/dev/{name}")
+
+
+def own_etc(sandbox_id: str) -> dict[str, str]:
+    """The files in /etc that differ from sandbox to sandbox."""
+    return {"hosts": _HOSTS.format(name=sandbox_id), "hostname": f"{sandbox_id}\n"}
 
 
 def _etc(jail: Jail, host_files: dict[str, bytes]) -> None:
     files = {
         "passwd": _PASSWD.encode(),
         "group": _GROUP.encode(),
-        "hosts": _HOSTS.format(name=jail.sandbox_id).encode(),
-        "hostname": f"{jail.sandbox_id}\n".encode(),
+        **dict.fromkeys(own_etc(""), b"\n"),  # places
         "nsswitch.conf": _NSSWITCH.encode(),
         "ssl/openssl.cnf": _OPENSSL.encode(),
         "pki/tls/openssl.cnf": _OPENSSL.encode(),
@@ -242,27 +254,9 @@ def _etc(jail: Jail, host_files: dict[str, bytes]) -> None:
                 file.write(content)
 
 
-def _own_writable(owner: int, shm_size: int) -> None:
-    options = f"size={shm_size},nr_inodes=10000,mode=1777"
-    flags = syscalls.MS_NOSUID | syscalls.MS_NODEV
-    syscalls.mount("e2brun-shm", f"{STAGE}/shm", "tmpfs", flags, options)
-    for place, _ in writable_binds():
-        os.chmod(place, 0o1777)  # noqa: S103
-    os.chmod(f"{STAGE}/home", 0o755)  # noqa: S103
-    if os.geteuid() == 0:
-        os.chown(f"{STAGE}/home", owner, owner)
-
-
 def _make_directory(path: str) -> None:
     if not os.path.isdir(path):
         os.makedirs(path, 0o755)
-
-
-def _open(path: str) -> int | None:
-    try:
-        return os.open(path, os.O_PATH)
-    except OSError:
-        return None
 
 
 def _content(path: str) -> bytes:

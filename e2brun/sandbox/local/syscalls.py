@@ -15,6 +15,7 @@ MS_BIND, MS_MOVE, MS_REC, MS_PRIVATE, MS_SLAVE = 4096, 8192, 16384, 1 << 18, 1 <
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_CAPBSET_DROP = 1, 4, 22, 24
 PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 36, 38, 47
 _PR_CAP_AMBIENT_CLEAR_ALL, _SECCOMP_MODE_FILTER, _MNT_DETACH = 4, 2, 2
+_KEYCTL_JOIN_SESSION_KEYRING = 1
 _CAPABILITY_VERSION_3 = 0x20080522  # linux/capability.h
 _LAST_CAPABILITY = 63
 CAP_SETGID, CAP_SETUID = 6, 7
@@ -47,6 +48,13 @@ def prctl(option: int, *arguments: int) -> None:
     """prctl(2). Raises OSError."""
     words = [ctypes.c_ulong(word) for word in (*arguments, 0, 0, 0, 0)[:4]]
     _checked(_libc.prctl(option, *words), "prctl")
+
+
+def leave_keyring() -> None:
+    """Join a new session keyring that has no name (keyctl(2)). Raises OSError."""
+    number = {"x86_64": 250, "aarch64": 219}[os.uname().machine]
+    # The number of the new one is no error.
+    _checked(min(0, _libc.syscall(number, _KEYCTL_JOIN_SESSION_KEYRING, None)), "keyctl")
 
 
 def drop_capabilities(but: tuple[int, ...] = ()) -> None:

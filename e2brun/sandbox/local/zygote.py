@@ -43,7 +43,7 @@ def serve(control: _socket.socket, python: dict[str, Any], *what: Any) -> NoRetu
     jail = Jail(
         "template", Interpreter(**python), layer=layer, node_layer=node_layer, notebook=notebook
     )
-    below = house.move_in(jail)  # as another process, the first of a pid namespace
+    shared = house.move_in(jail)  # as another process, the first of a pid namespace
     main = _prepare(jail)
     control.send(b"ready")
     number = 0
@@ -52,7 +52,7 @@ def serve(control: _socket.socket, python: dict[str, Any], *what: Any) -> NoRetu
     while control.recv(1, _socket.MSG_PEEK):
         number += 1
         # An owner of the zygote's own users.
-        _bear(control, main, {"below": below, "owner": 1 + number % 65_000})
+        _bear(control, main, {"shared": shared, "owner": 1 + number % 65_000})
     os._exit(0)
 
 

@@ -189,5 +189,6 @@ def _find_packages() -> None:
         return
     sys.path[:] = _standard
     site.ENABLE_USER_SITE = True
+    site.USER_BASE = site.USER_SITE = None  # found anew: `prepare` had another HOME, or none
     site.addsitedir(site.getusersitepackages())
     sys.path += _installed
