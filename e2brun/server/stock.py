@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from e2brun.errors import E2brunError
 from e2brun.sandbox.contract import Limits
-from e2brun.sandbox.local.interpreter import current_interpreter
 from e2brun.sandbox.local.installed_layer import installed_layer
+from e2brun.sandbox.local.interpreter import current_interpreter
 from e2brun.sandbox.local.jail import Jail
 from e2brun.sandbox.local.layers import Layers
 from e2brun.sandbox.local.npm_layer import cached, typescript_layer

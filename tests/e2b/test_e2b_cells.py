@@ -4,9 +4,9 @@ import time
 
 import pytest
 
+from e2brun.sandbox.cell_end import exit_code
 from e2brun.sandbox.contract import Execution, Outcome, Result
 from e2brun.sandbox.e2b import E2BSandbox
-from e2brun.sandbox.cell_end import exit_code
 from e2brun.sandbox.e2b.results import CellEvent, Nothing, Raised, Rich, Text, cell_event
 from tests.e2b.loopback import Loopback
 

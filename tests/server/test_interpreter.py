@@ -15,10 +15,10 @@ from e2brun.sandbox.local.frames import encode_cell
 from e2brun.sandbox.local.installed_layer import installed_layer
 from e2brun.sandbox.local.interpreter import current_interpreter
 from e2brun.sandbox.local.jail import Jail
-from e2brun.settings import load_settings
 from e2brun.server.interpreter.contexts import Context, Contexts, NotStarted
 from e2brun.server.interpreter.execute import execute
 from e2brun.server.live import LiveSandbox
+from e2brun.settings import load_settings
 
 Events = list[dict[str, Any]]
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import select
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 

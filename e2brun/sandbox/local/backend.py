@@ -92,29 +92,26 @@ class LocalBackend:
             if spec.python
             else interpreter.current_interpreter()
         )
-        layer = self._packages(spec, python)
+        layer = str(self._layer(spec.install, python)) if spec.install else None
+        cells = self._cells_layer(python) if spec.cells else None
         return Jail(
             new_id(),
             python,
             spec.limits,
-            None if layer is None else str(layer),
-            bool(spec.network),
+            layer or cells,
+            cells if layer else None,
+            network=bool(spec.network),
             notebook=spec.cells,
         )
 
-    def _packages(self, spec: SandboxSpec, python: Interpreter) -> Path | None:
-        """The layer of what is to be installed, with IPython for cells."""
-        if not spec.cells:
-            return self._layer(spec.install, python) if spec.install else None
-        if not spec.install:
-            from pathlib import Path
+    def _cells_layer(self, python: Interpreter) -> str:
+        """Where IPython is: apart from what is installed, whose index need not know it."""
+        from pathlib import Path
 
-            from e2brun.sandbox.local.installed_layer import installed_layer
+        from e2brun.sandbox.local.installed_layer import installed_layer
 
-            found = installed_layer(Path(self._cache_directory), python)
-            if found is not None:
-                return found
-        return self._layer((*spec.install, CELLS), python)
+        found = installed_layer(Path(self._cache_directory), python)
+        return str(found or self._layer((CELLS,), python))
 
     def _layer(self, requirements: Sequence[str], python: Interpreter) -> Path:
         from pathlib import Path

@@ -15,6 +15,7 @@ from e2brun.sandbox.local.interpreter import Interpreter
 
 AGENT_DIRECTORY = "/opt/e2brun/agent"
 NODE_DIRECTORY = "/opt/e2brun/node"  # where a node_modules of ours is mounted
+CELLS_DIRECTORY = "/opt/e2brun/ipython"  # where IPython is mounted beside other packages
 CONTROL_FD = 3  # the agent's end of the control socket, inside the sandbox
 
 
@@ -26,9 +27,10 @@ class Jail:
     interpreter: Interpreter
     limits: Limits = Limits()
     layer: str | None = None  # host directory mounted as the interpreter's site-packages
+    cells_layer: str | None = None  # host directory of IPython, where `layer` may lack it
     network: bool = False
     node_layer: str | None = None  # host directory whose node_modules Node.js finds
-    notebook: bool = False  # its layer has IPython, to be imported before the sandbox is made
+    notebook: bool = False  # it has IPython, to be imported before the sandbox is made
     service: bool = False  # /root and /code can be written as well, as in E2B's templates
 
 

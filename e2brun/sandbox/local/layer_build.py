@@ -12,6 +12,7 @@ from pathlib import Path
 
 from e2brun.errors import InstallFailed, UsageError
 from e2brun.sandbox.local import wheels
+from e2brun.sandbox.local.jail import CELLS_DIRECTORY
 from e2brun.sandbox.local.layer_store import locked, make_directory, sweep
 from e2brun.sandbox.requirements import parse_requirement
 
@@ -63,6 +64,10 @@ class LayerBuild:
                     requirements, executable, target, self.cache_dir.absolute() / "uv", lock
                 )
                 wheels.install(job, self.environment, deadline)
+            # For a sandbox that has IPython beside this; site(7) passes over what is not there.
+            beside = target / "e2brun-cells.pth"
+            beside.write_text(f"{CELLS_DIRECTORY}\n")
+            beside.chmod(0o644)
             (target / ".lock").unlink(missing_ok=True)  # uv's, writable for everybody
             target.chmod(0o755)
             os.rename(target, layer)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from e2brun.sandbox.local.interpreter import Interpreter
 
-_FORMAT = 1  # raise it when what is inside a layer changes, so that old ones are not used
+_FORMAT = 2  # raise it when what is inside a layer changes, so that old ones are not used
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 
 

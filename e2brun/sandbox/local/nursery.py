@@ -43,7 +43,13 @@ _ZYGOTE = (
     b"where, *what = marshal.loads(host.recv(65536)); sys.path.insert(0, where); "
     b"from e2brun.sandbox.local import zygote; zygote.serve(host, *what)"
 )
-_Template = tuple[str, str | None, str | None, bool]  # interpreter, layer, node_layer, notebook
+_SHARED = (
+    "layer",
+    "cells_layer",
+    "node_layer",
+    "notebook",
+)  # fields of a Jail; its interpreter too
+_Template = tuple[object, ...]
 
 
 @dataclass(slots=True)
@@ -133,7 +139,7 @@ class Nursery:
 
 
 def _key(jail: Jail) -> _Template:
-    return (jail.interpreter.executable, jail.layer, jail.node_layer, jail.notebook)
+    return (jail.interpreter.executable, *(getattr(jail, name) for name in _SHARED))
 
 
 class _Zygote:
@@ -163,7 +169,7 @@ class _Zygote:
         here = os.path.dirname(os.path.abspath(__file__))
         parent = os.path.dirname(os.path.dirname(os.path.dirname(here)))
         # Not as arguments: those can be read in every sandbox, as /proc/1/cmdline.
-        what = [asdict(jail.interpreter), jail.layer, jail.node_layer, jail.notebook]
+        what = [asdict(jail.interpreter), {name: getattr(jail, name) for name in _SHARED}]
         self._socket.send(marshal.dumps([parent, *what]))
         self.pid = in_lasting_thread(fork)
         self._jailed = Jailed(self.pid, complaints)

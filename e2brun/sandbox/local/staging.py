@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from e2brun.sandbox.contract import HOME, USER
 from e2brun.sandbox.local import syscalls
-from e2brun.sandbox.local.jail import AGENT_DIRECTORY, NODE_DIRECTORY, Jail
+from e2brun.sandbox.local.jail import AGENT_DIRECTORY, CELLS_DIRECTORY, NODE_DIRECTORY, Jail
 
 # Any directory will do that surely exists: the mount is seen by the sandbox alone, and every
 # path bound from below it has been opened before. bubblewrap itself needs /tmp as well.
@@ -95,6 +95,8 @@ def shares(jail: Jail) -> list[Share]:
     found |= dict.fromkeys(python.site_packages, "")
     if jail.layer:
         found[python.purelib or user_site(jail)] = jail.layer
+    if jail.cells_layer:
+        found[CELLS_DIRECTORY] = jail.cells_layer
     found[AGENT_DIRECTORY] = os.path.join(os.path.dirname(os.path.abspath(__file__)), "agent")
     if jail.node_layer:
         found[NODE_DIRECTORY] = jail.node_layer

@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 
 from e2brun.sandbox.local import birth, house, syscalls
 from e2brun.sandbox.local.interpreter import Interpreter
-from e2brun.sandbox.local.jail import AGENT_DIRECTORY, Jail
+from e2brun.sandbox.local.jail import AGENT_DIRECTORY, CELLS_DIRECTORY, Jail
 
 _MESSAGE_LIMIT = 64 * 1024
 _NOT_RECEIVED = 126  # a child's exit code
@@ -34,15 +34,12 @@ _AGENT_MODULES = (
 )  # fmt: skip
 
 
-def serve(control: _socket.socket, python: dict[str, Any], *what: Any) -> NoReturn:
-    """Become the zygote for an interpreter (its fields), its layer, Node's, and whether to have a
-    notebook's shell ready; never returns."""
+def serve(control: _socket.socket, python: dict[str, Any], what: dict[str, Any]) -> NoReturn:
+    """Become the zygote for an interpreter (its fields) and what else its sandboxes share (fields
+    of a Jail); never returns."""
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
     os.set_inheritable(control.fileno(), False)
-    layer, node_layer, notebook = what
-    jail = Jail(
-        "template", Interpreter(**python), layer=layer, node_layer=node_layer, notebook=notebook
-    )
+    jail = Jail("template", Interpreter(**python), **what)
     shared = house.move_in(jail)  # as another process, the first of a pid namespace
     main = _prepare(jail)
     control.send(b"ready")
@@ -62,22 +59,22 @@ def _prepare(jail: Jail) -> Any:
     for name in _AGENT_MODULES:
         __import__(name)
     if jail.notebook and jail.interpreter.purelib:
-        _prepare_notebook(jail.interpreter.purelib)
+        _prepare_notebook([jail.interpreter.purelib, CELLS_DIRECTORY])
     compile("0", "<warm>", "eval")
     gc.collect()
     gc.freeze()  # collections in the children leave these pages shared
     return sys.modules["main"]
 
 
-def _prepare_notebook(packages: str) -> None:
+def _prepare_notebook(packages: list[str]) -> None:
     """Contexts are forked from what we become: let them find their shell made."""
     notebook: Any = __import__("notebook")
     contexts: Any = __import__("contexts")
     contexts.prepare()
-    sys.path.append(packages)
+    sys.path += packages
     with suppress(ImportError):  # a layer without IPython
         notebook.prepare()
-    sys.path.remove(packages)  # each context looks for its packages itself
+    del sys.path[-len(packages) :]  # each context looks for its packages itself
 
 
 def _bear(control: _socket.socket, main: Any, more: dict[str, Any]) -> None:

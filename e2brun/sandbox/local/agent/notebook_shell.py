@@ -5,7 +5,6 @@ later (`Outlets`). No history file, no profile directory, no thread, no colours.
 made at run time: e2brun itself is not installed with IPython.
 """
 
-# ruff: noqa: TID252 - inside the sandbox this package has another name
 from __future__ import annotations
 
 import builtins
