@@ -80,7 +80,7 @@ class Settings:
     max_output: int = 10 * _MIB  # of each stream; 0: no limit
     network: bool | None = None  # None: the backend's default
     python: str | None = None
-    cache_dir: Path = Path()
+    cache_dir: Path = field(default_factory=lambda: Path.home() / ".cache" / "e2brun")
     state_dir: Path = Path()  # where the records of runs are kept
     step_summary: Path = Path()  # GITHUB_STEP_SUMMARY; the empty path: there is none
     github_actions: bool = False

@@ -246,7 +246,7 @@ def test_builders_of_one_layer_wait_for_the_first(
         recorded, _recorded = _recorded, None
     assert len(found) == 1
     assert recorded.count("subprocess.Popen") == 1
-    assert [path.name for path in (cache / "building").iterdir()] == ["e2brun-cells.pth"]
+    assert not list((cache / "building").iterdir())
 
 
 def test_a_closed_proxy_does_not_hinder_a_layer_that_is_there(
@@ -269,7 +269,7 @@ def test_what_dead_builds_left_is_removed_and_live_ones_are_let_be(
         layers.layer(["tiny"], python)
         assert [left.name for left in building.iterdir()] == ["alive.x"]
     layers.prune()
-    assert [path.name for path in building.iterdir()] == ["e2brun-cells.pth"]
+    assert not list(building.iterdir())
 
 
 def test_only_layers_nobody_asked_for_are_pruned(layers: Layers, python: Interpreter) -> None:
