@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
@@ -187,13 +188,14 @@ class FdWriter:
 def writer_for(
     fd: int, *, is_terminal: bool, github: bool, beside: FdWriter | None = None
 ) -> FdWriter:
-    """What program output goes through on its way to `fd`: nothing at all for a plain pipe.
+    """What program output goes through on its way to `fd`: nothing at all for a plain pipe, nor
+    for a regular file under GitHub Actions, which is no log: it gets the program's bytes.
 
     `beside` is the writer of the other stream. Where both lead to the same file (`2>&1`), they
     share one GitHub filter: else half a command on each would make a whole one behind us.
     """
     terminal = TerminalFilter() if is_terminal else None
-    if not github:
+    if not github or _is_regular(fd):
         return FdWriter(fd, terminal)
     if beside is None or beside.github is None or not same_file(fd, beside.fd):
         return FdWriter(fd, terminal, GithubFilter())
@@ -201,6 +203,13 @@ def writer_for(
 
     beside.lock = Lock()  # a backend may pump the two streams from two threads
     return FdWriter(fd, terminal, beside.github, beside.lock)
+
+
+def _is_regular(fd: int) -> bool:
+    try:
+        return stat.S_ISREG(os.fstat(fd).st_mode)
+    except OSError:  # closed: writing says so
+        return False
 
 
 def same_file(one: int, other: int) -> bool:

@@ -226,3 +226,13 @@ def test_an_output_that_does_not_block_loses_nothing(script: Script, tmp_path: P
         size += len(piece)
     os.close(read)
     assert (process.wait(10), size) == (0, 1_000_000)
+
+
+def test_a_file_gets_the_programs_bytes_under_github_actions_too(
+    shell: Shell, script: Script, tmp_path: Path
+) -> None:
+    script("import sys\nprint('::warning::x')\nsys.stdout.buffer.write(b'\\x00\\n::\\xff\\n')\n")
+    code, piped = shell("GITHUB_ACTIONS=true $E -q prog.py > out.bin; cat out.bin")
+    assert (code, piped) == (0, (tmp_path / "out.bin").read_bytes())
+    assert sorted(piped.splitlines()) == sorted([b"::warning::x", b"\x00", b"::\xff"])
+    assert b"::warning::x" not in shell("GITHUB_ACTIONS=true $E -q prog.py | cat")[1]
