@@ -18,6 +18,7 @@ LAYERS = (
     ("stages",),
     ("primitives",),
     ("runs",),
+    ("jobs",),
     ("sandbox",),
     ("settings", "values"),
     ("errors",),

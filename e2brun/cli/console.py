@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from e2brun.cli.guard import complain, say
 from e2brun.errors import E2brunError
+from e2brun.jobs.run import Outputs
 from e2brun.report.streams import FdWriter, LogLines, OutputStream, same_file, writer_for
 from e2brun.sandbox.contract import Execution, Outcome, Result, Sandbox
 from e2brun.sandbox.diagnosis import TAIL, explained
-from e2brun.sandbox.job import Outputs
 
 if TYPE_CHECKING:
     from e2brun.cli.guard import Interrupted

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from e2brun.cli.guard import Interrupted
 from e2brun.errors import E2brunError, SandboxError, SandboxLost
-from e2brun.sandbox import job as jobs
+from e2brun.jobs import run as jobs
 from e2brun.sandbox.contract import CodeError, Execution, Outcome
 from e2brun.sandbox.select import choose
 from e2brun.settings import Flag, Settings, load_settings
@@ -160,7 +160,7 @@ def _report(request: Request, job: jobs.Job, console: Console, ran: jobs.Ran) ->
 def _write_notebook(request: Request, job: jobs.Job, _: Console, ran: jobs.Ran) -> None:
     if request.output is None or job.notebook is None:
         return
-    from e2brun.sandbox.notebook import executed_notebook
+    from e2brun.jobs.notebook import executed_notebook
 
     try:
         Path(request.output).write_bytes(executed_notebook(job.notebook, ran.cells))

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from e2brun.errors import UsageError
-from e2brun.sandbox import source as sources
+from e2brun.jobs import source as sources
+from e2brun.jobs.run import Job
 from e2brun.sandbox.contract import Limits, SandboxSpec, Upload
-from e2brun.sandbox.job import Job
 from e2brun.settings import Settings
 
 if TYPE_CHECKING:
     from e2brun.cli.execution import Request
-    from e2brun.sandbox.notebook import Notebook
+    from e2brun.jobs.notebook import Notebook
 
 _LIFETIME_MARGIN = 60.0  # for starting, files, packages; after that a forgotten sandbox ends
 _KEEP_LIFETIME = 3600.0
@@ -140,7 +140,7 @@ def _check_places(request: Request) -> None:
 def _notebook(source: sources.Source) -> Notebook | None:
     if source.kind is not sources.Kind.NOTEBOOK or source.path is None:
         return None
-    from e2brun.sandbox.notebook import read_notebook
+    from e2brun.jobs.notebook import read_notebook
 
     return read_notebook(source.path)
 
@@ -148,7 +148,7 @@ def _notebook(source: sources.Source) -> Notebook | None:
 def _uploads(request: Request, notice: Callable[[str], None]) -> tuple[Upload, ...]:
     if not request.files:
         return ()
-    from e2brun.sandbox import uploads
+    from e2brun.jobs import uploads
 
     return tuple(upload for word in request.files for upload in uploads.parse(word, notice))
 
@@ -193,7 +193,8 @@ def _packages(
     inline = b"# /// script" in source.content and source.kind is sources.Kind.PYTHON
     if not (inline or wanted or request.requirements or request.auto_install):
         return python, ()
-    from e2brun.sandbox import requirements
+    from e2brun.jobs import requirements
+    from e2brun.sandbox.requirement import parse_requirement
 
     if inline:
         metadata = requirements.inline_metadata(source.content, source.name)
@@ -205,7 +206,7 @@ def _packages(
     if request.auto_install:
         wanted += _imports(source, notebook, uploads, python)
     for text in wanted:
-        requirements.parse_requirement(text)
+        parse_requirement(text)
     return python, tuple(dict.fromkeys(wanted))
 
 
@@ -215,8 +216,8 @@ def _imports(
     uploads: tuple[Upload, ...],
     python: str | None,
 ) -> tuple[str, ...]:
+    from e2brun.jobs.imports import missing_imports
     from e2brun.sandbox.local.interpreter import current_interpreter, find_interpreter
-    from e2brun.sandbox.requirements import missing_imports
 
     code: str | bytes = source.content
     if notebook is not None:
@@ -230,8 +231,8 @@ def _imports(
 
 def _suitable_python(wanted: str, settings: Settings, name: str) -> str | None:
     """The interpreter for a script's `requires-python`: ours, the one asked for, or one found."""
+    from e2brun.jobs.requirements import check_requires_python
     from e2brun.sandbox.local.interpreter import current_interpreter, find_interpreter
-    from e2brun.sandbox.requirements import check_requires_python
 
     if settings.on == "e2b" or (settings.on == "auto" and settings.api_key):
         return settings.python  # the template's Python is not known here

@@ -1,7 +1,7 @@
 """`e2brun sandbox ls` and `cp`: names inside a sandbox, and files in and out of it.
 
 Nothing that a sandbox says becomes a path here: below a copied directory each name is checked,
-and no link is followed (see `sandbox.downloads`).
+and no link is followed (see `jobs.downloads`).
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def parse(word: str) -> Inside | Path:
 
 
 def _out(where: Place, inside: Inside, local: Path, *, into: bool) -> None:
-    from e2brun.sandbox.downloads import bring
+    from e2brun.jobs.downloads import bring
 
     if into and not local.is_dir():
         raise UsageError(f"{local}: not a directory")
@@ -90,7 +90,7 @@ def _out(where: Place, inside: Inside, local: Path, *, into: bool) -> None:
 
 
 def _in(where: Place, local: Path, inside: Inside) -> None:
-    from e2brun.sandbox.uploads import gather
+    from e2brun.jobs.uploads import gather
 
     if not os.path.lexists(local):
         raise UsageError(f"{local}: no such file or directory")

@@ -104,7 +104,7 @@ class Requirement(Kind):
         del directory
         if not isinstance(value, str):
             raise UsageError(f"{_shown(value)} is not {self.wanted}")
-        from e2brun.sandbox.requirements import parse_requirement
+        from e2brun.sandbox.requirement import parse_requirement
 
         parse_requirement(value)
         return value

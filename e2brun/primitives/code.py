@@ -195,7 +195,7 @@ def _requirements(install: object) -> list[str]:
     for text in cast("list[object]", install):
         if not isinstance(text, str):
             raise UsageError(f"input: {text!r} in install is not a requirement")
-        from e2brun.sandbox.requirements import parse_requirement
+        from e2brun.sandbox.requirement import parse_requirement
 
         parse_requirement(text, "input: install")
         found.append(text)

@@ -228,7 +228,7 @@ class _Order:
     def _packages(self) -> tuple[str, ...]:
         wanted = list(self._request.install)
         if self._step.auto_install_packages:
-            from e2brun.sandbox.requirements import missing_imports
+            from e2brun.jobs.imports import missing_imports
 
             names = (upload.path.rsplit("/", 1)[-1] for upload in self._request.files)
             wanted += missing_imports(

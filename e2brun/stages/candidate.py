@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 
 from e2brun.errors import UsageError
-from e2brun.sandbox.source import Kind, Source, kind_of
+from e2brun.jobs.source import Kind, Source, kind_of
 from e2brun.stages.work import Work
 
 MAIN = "main.py"

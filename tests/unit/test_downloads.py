@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from e2brun.errors import FileTransferFailed
-from e2brun.sandbox import downloads
+from e2brun.jobs import downloads
 from e2brun.sandbox.contract import FileEntry
 from e2brun.sandbox.local.sandbox import LocalSandbox
 

@@ -8,8 +8,8 @@ import nbformat
 import pytest
 
 from e2brun.errors import UsageError
+from e2brun.jobs.notebook import CellRun, executed_notebook, read_notebook
 from e2brun.sandbox.contract import CodeError, Execution, Outcome, Result
-from e2brun.sandbox.notebook import CellRun, executed_notebook, read_notebook
 
 Json = dict[str, Any]
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from e2brun.errors import UsageError
-from e2brun.sandbox.requirements import (
+from e2brun.jobs.imports import missing_imports
+from e2brun.jobs.requirements import (
     ScriptMetadata,
     check_requires_python,
     inline_metadata,
-    missing_imports,
-    parse_requirement,
     requirements_from_file,
 )
+from e2brun.sandbox.requirement import parse_requirement
 
 SCRIPT = """#!/usr/bin/env python3
 # /// script
@@ -47,7 +47,7 @@ def test_inline_metadata_is_read() -> None:
 def test_a_script_without_metadata_needs_nothing_and_imports_nothing() -> None:
     code = (
         "import sys\n"
-        "from e2brun.sandbox.requirements import inline_metadata\n"
+        "from e2brun.jobs.requirements import inline_metadata\n"
         "inline_metadata(b'print(1)')\n"
         "sys.exit(bool({'tomllib', 'packaging'} & set(sys.modules)))\n"
     )
@@ -262,7 +262,7 @@ def test_a_warning_about_the_source_is_not_ours_to_print() -> None:
 
 
 def test_every_known_package_name_is_a_requirement() -> None:
-    from e2brun.sandbox.distributions import DISTRIBUTIONS, REMOVED_MODULES
+    from e2brun.jobs.distributions import DISTRIBUTIONS, REMOVED_MODULES
 
     packages = [*DISTRIBUTIONS.values(), *(package for _, package in REMOVED_MODULES.values())]
     for package in filter(None, packages):

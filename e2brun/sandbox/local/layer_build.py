@@ -14,7 +14,7 @@ from e2brun.errors import InstallFailed, UsageError
 from e2brun.sandbox.local import wheels
 from e2brun.sandbox.local.jail import CELLS_DIRECTORY
 from e2brun.sandbox.local.layer_store import locked, make_directory, sweep
-from e2brun.sandbox.requirements import parse_requirement
+from e2brun.sandbox.requirement import parse_requirement
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from e2brun.errors import E2brunError, UsageError
+from e2brun.jobs.run import Job
+from e2brun.jobs.source import Kind, Source
 from e2brun.sandbox.contract import Limits, SandboxSpec, Upload
-from e2brun.sandbox.job import Job
-from e2brun.sandbox.source import Kind, Source
 from e2brun.stages import candidate
 from e2brun.stages.evidence import Probe
 from e2brun.stages.execute.settings import ExecuteSettings
@@ -23,7 +23,7 @@ from e2brun.stages.template import fill_fields
 from e2brun.stages.work import Work
 
 if TYPE_CHECKING:
-    from e2brun.sandbox.notebook import Notebook
+    from e2brun.jobs.notebook import Notebook
 
 _LIFETIME_MARGIN = 60.0  # for starting, files, packages; after that a forgotten sandbox ends
 
@@ -109,7 +109,7 @@ def _notebook(source: Source) -> Notebook | None:
         return None
     import tempfile
 
-    from e2brun.sandbox.notebook import read_notebook
+    from e2brun.jobs.notebook import read_notebook
 
     with tempfile.TemporaryDirectory(prefix="e2brun-") as place:
         path = Path(place, source.inside)
@@ -122,7 +122,7 @@ def _notebook(source: Source) -> Notebook | None:
 
 
 def _uploads(settings: ExecuteSettings, source: Source) -> tuple[Upload, ...]:
-    from e2brun.sandbox.uploads import parse
+    from e2brun.jobs.uploads import parse
 
     found: list[Upload] = []
     for word in settings.files:
@@ -146,15 +146,17 @@ def _own_requirements(
         return ()
     wanted: list[str] = []
     if b"# /// script" in source.content or settings.auto_install:
-        from e2brun.sandbox import requirements
+        from e2brun.jobs import requirements
 
         try:
             wanted += requirements.inline_metadata(source.content, source.name).dependencies
         except UsageError as error:
             raise CandidateUnfit(str(error), hint=error.hint) from error
         if settings.auto_install:
+            from e2brun.jobs.imports import missing_imports
+
             present = {upload.path.split("/")[0].removesuffix(".py") for upload in uploads}
-            wanted += requirements.missing_imports(
+            wanted += missing_imports(
                 source.content, python_version=_version(settings), present=present
             )
     return tuple(dict.fromkeys(wanted))
@@ -173,10 +175,11 @@ def _requirements(
 ) -> tuple[str, ...]:
     wanted = list(settings.install)
     if wanted or settings.requirements:
-        from e2brun.sandbox import requirements
+        from e2brun.jobs import requirements
+        from e2brun.sandbox.requirement import parse_requirement
 
         for text in wanted:
-            requirements.parse_requirement(text, "execute.install")
+            parse_requirement(text, "execute.install")
         for path in settings.requirements:
             wanted += requirements.requirements_from_file(settings.directory / path)
     wanted += own

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from e2brun.errors import FileTransferFailed, SandboxError, SandboxLost
+from e2brun.jobs import run as jobs
 from e2brun.primitives.base import Primitive
 from e2brun.primitives.code import output_of
 from e2brun.primitives.context import WorkflowContext
@@ -17,7 +18,6 @@ from e2brun.primitives.sandboxes import Stay
 from e2brun.primitives.threads import in_thread
 from e2brun.primitives.transcript import Transcript
 from e2brun.runs.record import ExecutionRecord
-from e2brun.sandbox import job as jobs
 from e2brun.sandbox.contract import Backend, Execution, Outcome, Program, Sandbox
 from e2brun.sandbox.diagnosis import EXIT_CODE, TAIL, explained
 from e2brun.stages.evidence import FILE_LIMIT, Collected, Probe, Probed
@@ -186,7 +186,7 @@ def _fetched(order: Order, sandbox: Sandbox) -> tuple[dict[str, str], tuple[str,
     files: dict[str, str] = {}
     refused: list[str] = []
     if order.get:
-        from e2brun.sandbox import downloads
+        from e2brun.jobs import downloads
 
         for remote, local in order.get:
             try:

@@ -17,13 +17,13 @@ from e2brun.errors import (
     SandboxUnavailable,
     UsageError,
 )
+from e2brun.jobs.source import Kind
 from e2brun.primitives.base import Primitive
 from e2brun.primitives.context import WorkflowContext
 from e2brun.primitives.events import Cached, Event
 from e2brun.primitives.threads import in_thread
 from e2brun.runs.record import Verdict
 from e2brun.sandbox.contract import Backend, Outcome
-from e2brun.sandbox.source import Kind
 from e2brun.stages.execute.order import CandidateUnfit, Order, prepare
 from e2brun.stages.execute.sandboxed import Sandboxed, SandboxRun
 from e2brun.stages.execute.settings import ExecuteSettings

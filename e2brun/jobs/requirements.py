@@ -13,20 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from e2brun.errors import UsageError
-from e2brun.sandbox.imports import missing_imports
+from e2brun.sandbox.requirement import parse_requirement
 
 if TYPE_CHECKING:
-    from packaging.requirements import Requirement
     from packaging.specifiers import SpecifierSet
-
-__all__ = [
-    "ScriptMetadata",
-    "check_requires_python",
-    "inline_metadata",
-    "missing_imports",
-    "parse_requirement",
-    "requirements_from_file",
-]
 
 _MARK = b"# /// script"
 # The reference expression of the specification, word for word.
@@ -104,29 +94,6 @@ def check_requires_python(spec: str, version: tuple[int, ...], file: str) -> Non
             f"{file} requires Python {spec}, and this is {running}",
             hint="Name a Python that suits it with --python, such as --python 3.13.",
         )
-
-
-def parse_requirement(text: str, where: str = "") -> Requirement:
-    """One PEP 508 requirement. Raises UsageError (after `where`, such as FILE:LINE)."""
-    from packaging.requirements import InvalidRequirement, Requirement
-
-    text, prefix = text.strip(), f"{where}: " if where else ""
-    shown = repr(re.sub(r"://[^/@\s]+@", "://", text))  # nobody's credentials in a message
-    if text.startswith("-"):
-        raise UsageError(
-            f"{prefix}{shown} is an option, not a requirement",
-            hint="Package indexes and the like are set in uv.toml or UV_* variables.",
-        )
-    if re.match(r"(\.|/|~|file:|[a-z+]+://)", text) or re.search(r"^[^@;]*[/\\]", text):
-        raise UsageError(
-            f"{prefix}{shown} is a path or URL, not a requirement",
-            hint="Name a package of the registry, such as numpy or 'numpy>=2'.",
-        )
-    try:
-        return Requirement(text)
-    except InvalidRequirement as error:
-        problem = str(error).splitlines()[0]
-        raise UsageError(f"{prefix}{shown} is not a requirement: {problem}") from None
 
 
 def _specifiers(spec: str, where: str) -> SpecifierSet:

@@ -69,7 +69,7 @@ def _imported(tree: ast.Module) -> Iterator[str]:
 
 def _distribution(name: str, version: tuple[int, ...]) -> str:
     """The package that has a module; "" for none."""
-    from e2brun.sandbox.distributions import ADDED_MODULES, DISTRIBUTIONS, REMOVED_MODULES
+    from e2brun.jobs.distributions import ADDED_MODULES, DISTRIBUTIONS, REMOVED_MODULES
 
     top = name.partition(".")[0]
     if top in REMOVED_MODULES:
@@ -93,7 +93,7 @@ def _own_name(top: str) -> str:
 
 
 def _namespace(parts: list[str]) -> str:
-    from e2brun.sandbox.distributions import NAMESPACES
+    from e2brun.jobs.distributions import NAMESPACES
 
     return next((n for n in NAMESPACES if f"{'.'.join(parts)}.".startswith(f"{n}.")), "")
 
@@ -103,7 +103,7 @@ def _in_namespace(parts: list[str]) -> str:
 
     A lower-case function at the end of a `from` import cannot be told from a module.
     """
-    from e2brun.sandbox.distributions import DOTTED
+    from e2brun.jobs.distributions import DOTTED
 
     root = _namespace(parts).split(".")
     inner = [part for part in parts[len(root) :] if part.islower()]

@@ -8,6 +8,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from e2brun.errors import E2brunError, FileTransferFailed, SandboxError
+from e2brun.jobs.source import Kind, Source
 from e2brun.sandbox.contract import (
     Execution,
     Outcome,
@@ -18,12 +19,11 @@ from e2brun.sandbox.contract import (
     Sink,
     Upload,
 )
-from e2brun.sandbox.source import Kind, Source
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from e2brun.sandbox.notebook import CellRun, Notebook
+    from e2brun.jobs.notebook import CellRun, Notebook
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ def _run_notebook(
     job: Job, notebook: Notebook, sandbox: Sandbox, outputs: Outputs, cells: list[CellRun]
 ) -> Execution:
     """Every code cell in order, until one does not end well; the time limit is for all."""
-    from e2brun.sandbox.notebook import CellRun
+    from e2brun.jobs.notebook import CellRun
 
     _prepare_cells(job, sandbox)
     end = monotonic() + job.timeout
@@ -153,7 +153,7 @@ def _run_notebook(
 
 def _fetch(downloads: Iterable[str], sandbox: Sandbox, ran: Ran) -> None:
     if downloads:
-        from e2brun.sandbox import downloads as downloading
+        from e2brun.jobs import downloads as downloading
 
         for argument in downloads:
             try:

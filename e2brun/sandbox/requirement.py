@@ -1,0 +1,34 @@
+"""One PEP 508 requirement, of whatever origin: a name of the registry, or one line of why not."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from e2brun.errors import UsageError
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
+
+def parse_requirement(text: str, where: str = "") -> Requirement:
+    """One PEP 508 requirement. Raises UsageError (after `where`, such as FILE:LINE)."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    text, prefix = text.strip(), f"{where}: " if where else ""
+    shown = repr(re.sub(r"://[^/@\s]+@", "://", text))  # nobody's credentials in a message
+    if text.startswith("-"):
+        raise UsageError(
+            f"{prefix}{shown} is an option, not a requirement",
+            hint="Package indexes and the like are set in uv.toml or UV_* variables.",
+        )
+    if re.match(r"(\.|/|~|file:|[a-z+]+://)", text) or re.search(r"^[^@;]*[/\\]", text):
+        raise UsageError(
+            f"{prefix}{shown} is a path or URL, not a requirement",
+            hint="Name a package of the registry, such as numpy or 'numpy>=2'.",
+        )
+    try:
+        return Requirement(text)
+    except InvalidRequirement as error:
+        problem = str(error).splitlines()[0]
+        raise UsageError(f"{prefix}{shown} is not a requirement: {problem}") from None
