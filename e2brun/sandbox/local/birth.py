@@ -69,7 +69,7 @@ def _live(main: Any, request: dict[str, Any], given: tuple[int, int, _socket.soc
             pass
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
         os.setsid()
-        _mount_own(mounts.Own(**request["own"]), request["shared"])
+        _mount_own(request["own"], request["shared"])
         syscalls.set_hostname(request["own"]["sandbox_id"])
         _raise_loopback()
         staging.limit_namespace(user_namespaces=0 if service else 1)
@@ -109,7 +109,7 @@ def _mount_own(own: mounts.Own, shared: list[tuple[str, str, bool]]) -> None:
     syscalls.mount(f"{proc}/sys", f"{proc}/sys", None, syscalls.MS_BIND | syscalls.MS_REC)
     for source, place in mounts.covers():
         mounts.bind_read_only(source, mounts.TOP + place)
-    syscalls.change_root(_own_root() if own.service else mounts.TOP)
+    syscalls.change_root(_own_root() if own["service"] else mounts.TOP)
 
 
 def _own_root() -> str:

@@ -12,7 +12,6 @@ import shutil
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, NoReturn
 
@@ -91,12 +90,20 @@ class Bubblewrap:
         return jailed
 
 
-def own(jail: Jail) -> Own:
+def own(jail: Jail, owner: int = -1) -> Own:
     """What this sandbox is to have for itself alone."""
     random = os.urandom(16).hex()
     boot_id = "-".join(random[start:end] for start, end in pairwise((0, 8, 12, 16, 20, 32)))
     limits = jail.limits
-    return Own(jail.sandbox_id, boot_id, limits.disk, limits.inodes, limits.memory, jail.service)
+    return {
+        "sandbox_id": jail.sandbox_id,
+        "boot_id": boot_id,
+        "disk": limits.disk,
+        "inodes": limits.inodes,
+        "memory": limits.memory,
+        "service": jail.service,
+        "owner": owner,
+    }
 
 
 def _arguments(jail: Jail) -> list[bytes]:
@@ -139,7 +146,7 @@ def _launch(
         shared = mounts.opened(staging.shares(jail))
         staging.lay_out(jail, [share for share, _ in shared])
         tree = os.open(staging.ROOT, os.O_PATH)
-        mounts.assemble(replace(own(jail), owner=owner if root else -1), tree, shared)
+        mounts.assemble(own(jail, owner if root else -1), tree, shared)
         if uplink is not None:
             uplink.plug_in(_UPLINK_FD, owner)
         staging.become(owner)

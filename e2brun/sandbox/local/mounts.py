@@ -13,7 +13,7 @@ refuses the overlay.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from typing import TypedDict
 
 from e2brun.sandbox.contract import HOME
 from e2brun.sandbox.local import staging, syscalls
@@ -31,9 +31,8 @@ _ACCESS_TIME_BITS = 1024 | 2048 | 4096
 _ACCESS_TIMES = {1024: 1024, 2048: 2048, 3072: 3072, 4096: 1 << 21}
 
 
-@dataclass(frozen=True, slots=True)
-class Own:
-    """What one sandbox alone has."""
+class Own(TypedDict):
+    """What one sandbox alone has. A dictionary, since it also travels to a zygote."""
 
     sandbox_id: str
     boot_id: str
@@ -41,7 +40,7 @@ class Own:
     inodes: int
     memory: int  # bytes, of /dev/shm
     service: bool
-    owner: int = -1  # a uid, and a gid, of everything that can be written; -1: our own
+    owner: int  # a uid, and a gid, of everything that can be written; -1: our own
 
 
 def opened(shared: list[Share]) -> list[tuple[Share, int]]:
@@ -53,14 +52,15 @@ def opened(shared: list[Share]) -> list[tuple[Share, int]]:
 def assemble(own: Own, root: int, shared: list[tuple[Share, int]]) -> None:
     """Put it together at `TOP`, all but /proc; `root` is where `staging.lay_out` has been, and
     descriptors are closed. Raises OSError naming the step."""
-    uid, gid = (own.owner, own.owner) if own.owner >= 0 else (os.geteuid(), os.getegid())
+    owner = own["owner"]
+    uid, gid = (owner, owner) if owner >= 0 else (os.geteuid(), os.getegid())
     owned = f"uid={uid},gid={gid}"
-    size = f"size={own.disk},nr_inodes={own.inodes},mode=755,{owned}"
+    size = f"size={own['disk']},nr_inodes={own['inodes']},mode=755,{owned}"
     syscalls.mount("e2brun", STAGE, "tmpfs", _NOTHING, size)
     for name in ("top", "empty"):
         os.mkdir(f"{STAGE}/{name}", 0o755)
     _overlay(root, TOP)
-    writable = staging.WRITABLE | (staging.WRITABLE_IN_SERVICE if own.service else {})
+    writable = staging.WRITABLE | (staging.WRITABLE_IN_SERVICE if own["service"] else {})
     for place, mode in writable.items():
         name = f"{STAGE}/{place[1:].replace('/', '-')}"
         os.mkdir(name)
@@ -73,8 +73,8 @@ def assemble(own: Own, root: int, shared: list[tuple[Share, int]]) -> None:
         staging.write(f"{STAGE}/{name}", text, os.O_CREAT)
     for name in staging.own_etc(""):
         bind_read_only(f"{STAGE}/{name}", f"{TOP}/etc/{name}")
-    if own.owner >= 0:
-        _give_away(own.owner)
+    if owner >= 0:
+        _give_away(owner)
     _devices(own, owned)
 
 
@@ -98,7 +98,7 @@ def add_flags(place: str, flags: int) -> None:
 
 
 def _files(own: Own) -> dict[str, str]:
-    return {**staging.own_etc(own.sandbox_id), "boot_id": f"{own.boot_id}\n", "blank": ""}
+    return {**staging.own_etc(own["sandbox_id"]), "boot_id": f"{own['boot_id']}\n", "blank": ""}
 
 
 def _show(share: Share, descriptor: int) -> None:
@@ -160,10 +160,10 @@ def _devices(own: Own, owned: str) -> None:
     for name in staging.DEVICES:
         syscalls.mount(f"/dev/{name}", f"{TOP}/dev/{name}", None, syscalls.MS_BIND)
         add_flags(f"{TOP}/dev/{name}", syscalls.MS_NOSUID)
-    shm = f"size={own.memory},nr_inodes=10000,mode=1777,{owned}"
+    shm = f"size={own['memory']},nr_inodes=10000,mode=1777,{owned}"
     syscalls.mount("e2brun-shm", f"{TOP}/dev/shm", "tmpfs", _NOTHING, shm)  # noqa: S108
     terminals = syscalls.MS_NOSUID | syscalls.MS_NOEXEC
     options = "newinstance,ptmxmode=0666,mode=620"
     syscalls.mount("devpts", f"{TOP}/dev/pts", "devpts", terminals, options)
-    if own.owner >= 0:
-        os.chown(f"{TOP}/dev/pts/ptmx", own.owner, own.owner)
+    if own["owner"] >= 0:
+        os.chown(f"{TOP}/dev/pts/ptmx", own["owner"], own["owner"])

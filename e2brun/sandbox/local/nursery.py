@@ -184,7 +184,7 @@ class _Zygote:
             raise SandboxUnavailable("the sandbox did not start: it did not answer")
         found = resource_limits(jail)
         request = {
-            "own": asdict(own(jail)),
+            "own": own(jail),
             "user_limits": {name: most for name, most in found.items() if name in _BY_USER},
             **self._filters[jail.service],
         }
