@@ -63,7 +63,20 @@ class Naming(LocalSandbox):
 @pytest.mark.parametrize("kind", ["file", "directory"])
 @pytest.mark.parametrize(
     "name",
-    ["..", ".", "", "../x", "a/b", "/x", "sub/../../x", "a\0b", "a\nb", "-rf", "a\x1b[2J", "\udc80"],
+    [
+        "..",
+        ".",
+        "",
+        "../x",
+        "a/b",
+        "/x",
+        "sub/../../x",
+        "a\0b",
+        "a\nb",
+        "-rf",
+        "a\x1b[2J",
+        "\udc80",
+    ],
 )
 def test_no_name_leads_out_of_the_directory_that_was_asked_for(
     tmp_path: Path, name: str, kind: str
