@@ -213,7 +213,7 @@ def _nested(depth: int) -> str:
 @pytest.mark.anyio
 async def test_a_path_into_deep_json_ends() -> None:
     began = time.perf_counter()
-    found = await problems(_nested(400), None, {"$..a..a..a..a": 1}, seconds=1.0)
+    found = await problems(_nested(90), None, {"$..a..a..a..a": 1}, seconds=1.0)
     assert found == ["checking it took longer than 1 s"]
     assert time.perf_counter() - began < 10
 
