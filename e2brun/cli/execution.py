@@ -35,6 +35,7 @@ class Request:
     auto_install: bool = False
     files: tuple[str, ...] = ()
     get: tuple[str, ...] = ()
+    max_get: str | None = None
     env: tuple[str, ...] = ()
     env_files: tuple[str, ...] = ()
     cwd: str | None = None

@@ -39,6 +39,7 @@ OPTIONS = (
         ("--file",), "files", "words", "File or directory in. Repeatable.", "LOCAL[:REMOTE]"
     ),
     Option(("--get",), "get", "words", "Fetch after the run. Repeatable.", "REMOTE[:LOCAL]"),
+    Option(("--max-get",), "max_get", "text", "Of all that is fetched. Default: --disk.", "SIZE"),
     Option(("--env",), "env", "words", "Variable. Repeatable.", "K=V"),
     Option(("--env-file",), "env_files", "words", "File of variables. Repeatable.", "PATH"),
     Option(("--cwd",), "cwd", "text", "Directory in the sandbox.", "DIR"),

@@ -12,6 +12,7 @@ from e2brun.jobs import source as sources
 from e2brun.jobs.run import Job
 from e2brun.sandbox.contract import Limits, SandboxSpec, Upload
 from e2brun.settings import Settings
+from e2brun.values import parse_size
 
 if TYPE_CHECKING:
     from e2brun.cli.execution import Request
@@ -57,9 +58,19 @@ def prepare(request: Request, settings: Settings, notice: Callable[[str], None])
         cwd=request.cwd,
         uploads=uploads,
         downloads=request.get,
+        max_get=_max_get(request, settings),
         notebook=notebook,
         keep=request.keep,
     )
+
+
+def _max_get(request: Request, settings: Settings) -> int:
+    if request.max_get is None:
+        return settings.disk
+    try:
+        return parse_size(request.max_get)
+    except UsageError as error:
+        raise UsageError(f"--max-get: {error}") from None
 
 
 def _metadata(request: Request) -> Mapping[str, str]:

@@ -126,12 +126,13 @@ def ls(
 def cp(
     source: Annotated[str, typer.Argument(metavar="SRC", help="A path here, or ID:PATH.")],
     target: Annotated[str, typer.Argument(metavar="DST", help="The other one.")],
+    max_get: Annotated[str, typer.Option(metavar="SIZE", help="Of all that comes out.")] = "16G",
     on: On = None,
 ) -> None:
     """Copy a file or a directory into a sandbox or out of it."""
     from e2brun.cli.sandbox_files import cp as run
 
-    raise typer.Exit(run(on, source, target))
+    raise typer.Exit(run(on, source, target, max_get))
 
 
 @sandboxes.command()

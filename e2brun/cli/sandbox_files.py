@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from e2brun.cli.sandbox_place import Place, notice, place
 from e2brun.errors import UsageError
+from e2brun.values import parse_size
 
 if TYPE_CHECKING:
     from e2brun.sandbox.e2b.sandbox import E2BSandbox
@@ -48,11 +49,12 @@ def ls(on: str | None, sandbox_id: str, path: str, *, as_json: bool) -> int:
     return 0
 
 
-def cp(on: str | None, source: str, target: str) -> int:
+def cp(on: str | None, source: str, target: str, max_get: str) -> int:
     """Copy a file or directory into a sandbox or out of it."""
+    most = _most(max_get)
     match parse(source), parse(target):
         case (Inside() as inside, Path() as local):
-            _out(place(on), inside, local, into=target.endswith("/"))
+            _out(place(on), inside, local, most, into=target.endswith("/"))
         case (Path() as local, Inside() as inside):
             _in(place(on), local, inside)
         case (Inside(), Inside()):
@@ -74,8 +76,15 @@ def parse(word: str) -> Inside | Path:
     return Path(word)
 
 
-def _out(where: Place, inside: Inside, local: Path, *, into: bool) -> None:
-    from e2brun.jobs.downloads import bring
+def _most(max_get: str) -> int:
+    try:
+        return parse_size(max_get)
+    except UsageError as error:
+        raise UsageError(f"--max-get: {error}") from None
+
+
+def _out(where: Place, inside: Inside, local: Path, most: int, *, into: bool) -> None:
+    from e2brun.jobs.downloads import Allowance, bring
 
     if into and not local.is_dir():
         raise UsageError(f"{local}: not a directory")
@@ -84,7 +93,7 @@ def _out(where: Place, inside: Inside, local: Path, *, into: bool) -> None:
     name = PurePosixPath(inside.path).name if not inside.path.endswith("/.") else ""
     if local.is_dir() and name not in {"", "..", "~"}:
         local /= name
-    path, left_out = bring(sandbox, inside.path or ".", str(local))
+    path, left_out = bring(sandbox, inside.path or ".", str(local), Allowance(most))
     if left_out:
         notice(f"left out of {path}: {left_out} links, FIFOs or devices")
 

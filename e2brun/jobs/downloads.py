@@ -2,6 +2,8 @@
 
 The local place is chosen by the user alone. Below a fetched directory names come from the
 sandbox: each is checked, created beside its final place and renamed, and no link is followed.
+How long a file is says the sandbox too, and a sparse one or one under many names is longer than
+what its disk limit bounds: an `Allowance` bounds all that comes.
 """
 
 from __future__ import annotations
@@ -15,22 +17,38 @@ from secrets import token_hex
 from e2brun.errors import FileTransferFailed
 from e2brun.sandbox.contract import Sandbox
 
-SIZE_LIMIT = 16 * 1024**3  # of one file, and of all files of a directory together
 _DEPTH_LIMIT = 32
 _FILES_LIMIT = 50_000
+_BLOCK = 64 * 1024
+_HOLE = bytes(_BLOCK)
 _NOFOLLOW_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def fetch(sandbox: Sandbox, argument: str) -> tuple[Path, int]:
+class Allowance:
+    """Bytes that may still be written here, of all files together; holes in them count."""
+
+    def __init__(self, most: int) -> None:
+        self._most = self._left = most
+
+    def take(self, size: int) -> None:
+        """Raises FileTransferFailed when it is used up."""
+        self._left -= size
+        if self._left < 0:
+            raise FileTransferFailed(f"more than {self._most} bytes in all (--max-get)")
+
+
+def fetch(sandbox: Sandbox, argument: str, allowance: Allowance) -> tuple[Path, int]:
     """What `REMOTE[:LOCAL]` names; see `bring`."""
-    return bring(sandbox, *_split(argument))
+    return bring(sandbox, *_split(argument), allowance)
 
 
-def bring(sandbox: Sandbox, remote: str, local: str | None) -> tuple[Path, int]:
+def bring(
+    sandbox: Sandbox, remote: str, local: str | None, allowance: Allowance
+) -> tuple[Path, int]:
     """Bring one file or directory here; where it is, and how many links, FIFOs and devices in
     it were left out. Raises FileTransferFailed."""
     target = Path(local or Path(remote).name or "download")
-    tree = _Tree(sandbox)
+    tree = _Tree(sandbox, allowance)
     try:
         if _is_directory(sandbox, remote):
             target.mkdir(parents=True, exist_ok=True)
@@ -41,7 +59,7 @@ def bring(sandbox: Sandbox, remote: str, local: str | None) -> tuple[Path, int]:
             target.parent.mkdir(parents=True, exist_ok=True)
             directory = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
-                _save(sandbox.read_file(remote), directory, target.name)
+                _save(sandbox.read_file(remote), directory, target.name, allowance)
             finally:
                 os.close(directory)
     except OSError as error:
@@ -65,10 +83,9 @@ def _is_directory(sandbox: Sandbox, remote: str) -> bool:
 class _Tree:
     """A directory on its way here; counts, so that an endless one ends."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
-        self._sandbox = sandbox
+    def __init__(self, sandbox: Sandbox, allowance: Allowance) -> None:
+        self._sandbox, self._allowance = sandbox, allowance
         self._files = 0
-        self._room = SIZE_LIMIT
         self.left_out = 0
 
     def fetch(self, remote: str, target: Path) -> None:
@@ -89,7 +106,7 @@ class _Tree:
             inside = f"{remote}/{entry.name}"
             if entry.kind == "file":
                 pieces = self._sandbox.read_file(inside)
-                self._room -= _save(pieces, directory, entry.name, self._room)
+                _save(pieces, directory, entry.name, self._allowance)
             elif entry.kind == "directory":
                 self._fetch_directory(inside, directory, entry.name, depth)
             else:
@@ -116,11 +133,8 @@ def _shown(name: str) -> str:
     return ascii(name if len(name) <= 80 else f"{name[:79]}…")
 
 
-def _save(pieces: Iterator[bytes], directory: int, name: str, room: int = SIZE_LIMIT) -> int:
-    """Write beside the final place and rename: no half file, no link followed, plain mode.
-
-    Returns its size. A sparse file has one that its disk limit does not bound: `room` does.
-    """
+def _save(pieces: Iterator[bytes], directory: int, name: str, allowance: Allowance) -> None:
+    """Write beside the final place and rename: no half file, no link followed, plain mode."""
     temporary = f".e2brun-{token_hex(8)}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     file = os.open(temporary, flags, 0o666, dir_fd=directory)
@@ -128,16 +142,34 @@ def _save(pieces: Iterator[bytes], directory: int, name: str, room: int = SIZE_L
         size = 0
         try:
             for piece in pieces:
+                allowance.take(len(piece))
+                _write(file, piece)
                 size += len(piece)
-                if size > room:
-                    raise FileTransferFailed(f"{_shown(name)}: more than {SIZE_LIMIT} bytes in all")
-                view = memoryview(piece)
-                while view:
-                    view = view[os.write(file, view) :]
+            os.truncate(file, size)  # it may end in a hole
         finally:
             os.close(file)
         os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
     except BaseException:
         os.unlink(temporary, dir_fd=directory)
         raise
-    return size
+
+
+def _write(file: int, piece: bytes) -> None:
+    """Write what comes next, but for blocks of nothing but zeros: they become holes."""
+    at = 0
+    with memoryview(piece) as view:
+        while at < len(piece):
+            block = min(_BLOCK, len(piece) - at)
+            if piece.startswith(_HOLE[:block], at):
+                os.lseek(file, block, os.SEEK_CUR)
+                at += block
+            else:
+                at += os.write(file, view[at : _end_of_data(piece, at)])
+
+
+def _end_of_data(piece: bytes, at: int) -> int:
+    """Where the next block of zeros begins after the block at `at`."""
+    end = at + _BLOCK
+    while end < len(piece) and not piece.startswith(_HOLE, end):
+        end += _BLOCK
+    return end

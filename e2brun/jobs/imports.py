@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import sys
-from collections.abc import Container, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Container
 
-if TYPE_CHECKING:
-    import ast
+from e2brun.sandbox.parsing import imported
+
+_DEEPEST = 8  # parts of a module's name; no package is known by more
 
 
 def missing_imports(
@@ -19,65 +18,25 @@ def missing_imports(
     Found in functions and `try` blocks as well, but not under `if TYPE_CHECKING:`. A source
     that cannot be parsed imports nothing.
     """
-    tree = _parse(source)
-    if tree is None:
-        return ()
     found = {
         name: _distribution(name, python_version)
-        for name in sorted(set(_imported(tree)))
+        for name in imported(source)
         if name.partition(".")[0] not in present
     }
     return tuple(sorted({package for package in found.values() if package}, key=str.lower))
-
-
-def _parse(source: str | bytes) -> ast.Module | None:
-    import ast
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about "\d": the program's own run will show it
-        try:
-            return ast.parse(source)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            if not isinstance(source, str):
-                return None
-        try:  # the magics and shell lines of a notebook
-            return ast.parse(re.sub(r"(?m)^([ \t]*)[%!].*$", r"\1pass", source))
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return None
-
-
-def _imported(tree: ast.Module) -> Iterator[str]:
-    """Dotted names as deep as the source gives them: `google.cloud.storage`."""
-    import ast
-
-    waiting: list[ast.AST] = [tree]  # not recursive: sources nest deeper than our stack
-    while waiting:
-        node = waiting.pop()
-        match node:
-            case ast.Import():
-                yield from (alias.name for alias in node.names)
-            case ast.ImportFrom(level=0, module=str(module)):
-                yield from (f"{module}.{alias.name}" for alias in node.names)
-            case ast.If(test=ast.Name(id="TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING")):
-                waiting.extend(node.orelse)
-                continue
-            case _:
-                pass
-        waiting.extend(ast.iter_child_nodes(node))
 
 
 def _distribution(name: str, version: tuple[int, ...]) -> str:
     """The package that has a module; "" for none."""
     from e2brun.jobs.distributions import ADDED_MODULES, DISTRIBUTIONS, REMOVED_MODULES
 
-    top = name.partition(".")[0]
+    parts = name.split(".", _DEEPEST)[:_DEEPEST]
+    top = parts[0]
     if top in REMOVED_MODULES:
         since, package = REMOVED_MODULES[top]
         return package if version[:2] >= since else ""
     if top in sys.stdlib_module_names or top in ADDED_MODULES or top == "__main__":
         return ""
-    parts = name.split(".")
     for length in range(len(parts), 0, -1):
         known = DISTRIBUTIONS.get(".".join(parts[:length]))
         if known is not None:

@@ -14,6 +14,7 @@ from typing import cast
 
 from e2brun.errors import UsageError
 from e2brun.sandbox.contract import Execution, Outcome, Result
+from e2brun.sandbox.parsing import is_cell
 
 Json = dict[str, object]
 
@@ -26,6 +27,7 @@ _PIP_FLAGS = re.compile(
     r"-q{1,3}|-U|-y|--(?:quiet|upgrade|user|no-cache-dir|no-input|pre|force-reinstall"
     r"|disable-pip-version-check|break-system-packages)"
 )
+_LONGEST_LINE = 8192  # characters
 _MIME = {
     "text": "text/plain",
     "html": "text/html",
@@ -134,7 +136,7 @@ def _without_magics(source: str, requirements: list[str], where: str) -> str:
     """Every line stays where it is. Other magics stay too: the context says what is wrong."""
     lines = source.split("\n")
     found = [n for n, line in enumerate(lines) if _IGNORED.match(line) or _PIP.match(line)]
-    if not found or _is_python(source):  # such a line may be part of a string
+    if not found or is_cell(source):  # such a line may be part of a string
         return source
     for number in found:
         line = lines[number]
@@ -145,22 +147,11 @@ def _without_magics(source: str, requirements: list[str], where: str) -> str:
     return "\n".join(lines)
 
 
-def _is_python(source: str) -> bool:
-    import ast
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            compile(source, "<cell>", "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return False
-    return True
-
-
 def _requirements(arguments: str, where: str) -> Iterator[str]:
     import shlex
 
+    if len(arguments) > _LONGEST_LINE:  # shlex takes time by the square of a word's length
+        raise UsageError(f"{where}: pip install: the line is too long")
     try:
         words = shlex.split(arguments, comments=True)
     except ValueError as error:

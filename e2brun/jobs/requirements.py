@@ -7,7 +7,7 @@ imported only for a source or a requirement that is really there.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
 
 _MARK = b"# /// script"
-# The reference expression of the specification, word for word.
-_BLOCK = r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$"
+_OPENING = re.compile(r"# /// [a-zA-Z0-9-]+")
+_LONGEST = 64 * 1024  # characters of metadata
+_MOST_STEPS = 1_000_000  # tomllib walks down every part of a table's name for each of its keys
 
 
 @dataclass(frozen=True)
@@ -37,17 +38,34 @@ def inline_metadata(source: str | bytes, file: str = "<script>") -> ScriptMetada
     if _MARK not in data:
         return ScriptMetadata()
     text = data.decode("utf-8-sig", "replace").replace("\r\n", "\n").replace("\r", "\n")
-    blocks = [match for match in re.finditer(_BLOCK, text) if match["type"] == "script"]
+    blocks = list(_script_blocks(text))
     if not blocks:
         return ScriptMetadata()
-    first = text.count("\n", 0, blocks[-1].start()) + 1
+    first, lines = blocks[-1]
     if len(blocks) > 1:
         raise UsageError(f"{file}:{first}: a script may have only one `# /// script` block")
-    content = "".join(
-        line[2:] if line.startswith("# ") else line[1:]
-        for line in blocks[0]["content"].splitlines(keepends=True)
-    )
+    content = "".join(f"{line[2:]}\n" for line in lines)
+    steps = max(line.count(".") for line in lines) * (len(lines) + 1000)
+    if len(content) > _LONGEST or steps > _MOST_STEPS:
+        raise UsageError(f"{file}:{first}: the script's metadata is too long")
     return _metadata(content, file, first)
+
+
+def _script_blocks(text: str) -> Iterator[tuple[int, list[str]]]:
+    """(number of the opening line, lines between it and the closing one), as the specification's
+    expression finds them; that takes time by the square of the marks."""
+    lines = [*text.split("\n"), ""]  # an end for a run of comments that has none
+    opening = closing = -1
+    for number, line in enumerate(lines):
+        if line == "#" or line.startswith("# "):
+            if opening < 0 and _OPENING.fullmatch(line):
+                opening = number
+            elif line == "# ///" and number > opening + 1:
+                closing = number
+            continue
+        if 0 <= opening < closing and lines[opening] == "# /// script":
+            yield opening + 1, lines[opening + 1 : closing]
+        opening = closing = -1
 
 
 def _metadata(content: str, file: str, first: int) -> ScriptMetadata:
@@ -56,7 +74,7 @@ def _metadata(content: str, file: str, first: int) -> ScriptMetadata:
 
     try:
         table = tomllib.loads(content)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # not all of tomllib's are its own
         message = str(error)
         where = re.search(r" \(at line (\d+), column \d+\)$", message)
         line = first + (int(where[1]) if where else content.count("\n"))
@@ -68,21 +86,28 @@ def _metadata(content: str, file: str, first: int) -> ScriptMetadata:
         offset = next((n for n, line in enumerate(lines, 1) if text in line), 0)
         return f"{file}:{first + offset}"
 
-    dependencies: object = table.get("dependencies", [])
-    if not isinstance(dependencies, list):
-        raise UsageError(f"{at('dependencies')}: dependencies is not a list of strings")
-    found: list[str] = []
-    for entry in cast("list[object]", dependencies):
-        if not isinstance(entry, str):
-            raise UsageError(f"{at('dependencies')}: dependencies is not a list of strings")
-        parse_requirement(entry, at(entry))
-        found.append(entry)
+    dependencies = _dependencies(table.get("dependencies", []), at)
     python: object = table.get("requires-python")
     if python is not None and not isinstance(python, str):
         raise UsageError(f"{at('requires-python')}: requires-python is not a string")
     if python is not None:
         _specifiers(python, at("requires-python"))
-    return ScriptMetadata(tuple(found), python)
+    return ScriptMetadata(dependencies, python)
+
+
+def _dependencies(given: object, at: Callable[[str], str]) -> tuple[str, ...]:
+    if not isinstance(given, list):
+        raise UsageError(f"{at('dependencies')}: dependencies is not a list of strings")
+    found: list[str] = []
+    for entry in cast("list[object]", given):
+        if not isinstance(entry, str):
+            raise UsageError(f"{at('dependencies')}: dependencies is not a list of strings")
+        try:
+            parse_requirement(entry)
+        except UsageError as error:  # only then, since looking its line up takes time
+            raise UsageError(f"{at(entry)}: {error}", hint=error.hint) from None
+        found.append(entry)
+    return tuple(found)
 
 
 def check_requires_python(spec: str, version: tuple[int, ...], file: str) -> None:
@@ -145,7 +170,7 @@ def _logical_lines(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
             continue
         # As pip does, a comment line ends a continuation, and a comment needs a blank before it.
         joined += "" if comment else line
-        text = re.sub(r"(^|\s+)#.*$", "", joined).strip()
+        text = re.sub(r"(?<!\s)(^|\s+)#.*$", "", joined).strip()
         if text:
             yield start, text
         joined, start = "", 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from e2brun.errors import E2brunError, FileTransferFailed, SandboxError
 from e2brun.jobs.source import Kind, Source
 from e2brun.sandbox.contract import (
     Execution,
+    Limits,
     Outcome,
     Program,
     Result,
@@ -39,6 +40,7 @@ class Job:
     cwd: str | None = None
     uploads: tuple[Upload, ...] = ()
     downloads: tuple[str, ...] = ()
+    max_get: int = Limits().disk  # bytes of all downloads together
     notebook: Notebook | None = None
     keep: bool = False
 
@@ -82,7 +84,7 @@ def run(job: Job, sandbox: Sandbox, outputs: Outputs) -> Ran:
             program(job), timeout=job.timeout, stdout=outputs.stdout, stderr=outputs.stderr
         )
     if ran.execution.outcome is not Outcome.LOST:
-        _fetch(job.downloads, sandbox, ran)
+        _fetch(job, sandbox, ran)
     if job.keep:
         sandbox.release()
     return ran
@@ -151,13 +153,14 @@ def _run_notebook(
     return whole
 
 
-def _fetch(downloads: Iterable[str], sandbox: Sandbox, ran: Ran) -> None:
-    if downloads:
-        from e2brun.jobs import downloads as downloading
+def _fetch(job: Job, sandbox: Sandbox, ran: Ran) -> None:
+    if job.downloads:
+        from e2brun.jobs import downloads
 
-        for argument in downloads:
+        allowance = downloads.Allowance(job.max_get)
+        for argument in job.downloads:
             try:
-                path, left_out = downloading.fetch(sandbox, argument)
+                path, left_out = downloads.fetch(sandbox, argument, allowance)
             except SandboxError as error:
                 ran.failures.append(FileTransferFailed(f"--get {argument}: {error}"))
                 continue

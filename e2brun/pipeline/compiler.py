@@ -145,6 +145,7 @@ def execute_settings(document: Document, around: Surroundings) -> ExecuteSetting
         python=_first(table, base, "python", user.python),
         get=table.get,
         get_to=around.directory.absolute() / (table.get_to or "output") if table.get else None,
+        max_get=table.max_get,
         max_output=_first(table, base, "max_output", user.max_output),
         repeat=table.repeat,
         retry=Retry(retry.max_retries, retry.initial_delay, retry.deadline) if retry else None,

@@ -150,6 +150,7 @@ class ExecuteTable(SandboxTable):
     stdin: str | None = None
     get: tuple[str, ...] = ()
     get_to: str | None = None
+    max_get: Size | None = None
     repeat: Count = 1
     retry: RetryTable | None = None
     cache: Duration | None = None

@@ -91,6 +91,13 @@ def check_traffic_token(request: Request, record: Record) -> None:
         raise ApiError(403, message, more={"sandboxId": record.id})
 
 
+def check_access_token(request: Request, record: Record) -> None:
+    """Raises ApiError 401 without the token that whoever made the sandbox was given."""
+    given = request.headers.get("x-access-token", "")
+    if not hmac.compare_digest(given.encode("latin-1"), record.envd_token.encode()):
+        raise ApiError(401, "unauthorized access, please provide a valid access token")
+
+
 def _host_name(host: str) -> str:
     """The name or address of `name:port`, `[::1]:port`, in lower case."""
     host = host.lower()

@@ -18,7 +18,7 @@ from typing import TypeVar, cast
 
 from e2brun.errors import UsageError
 
-_PLACE = r"\\?\{\{\s*([A-Za-z_][A-Za-z0-9_.-]*)\s*(!r)?\s*\}\}"
+_PLACE = r"\\?\{\{\s*([A-Za-z_][A-Za-z0-9_.-]*)\s*(?:(!r)\s*)?\}\}"
 
 T = TypeVar("T")
 

@@ -93,7 +93,8 @@ def test_a_malformed_cell_is_refused(wire: Wire, victim: Sandbox) -> None:
         for body in _MALFORMED:
             if path == "/contexts" and _may_be_empty(body):
                 continue  # a context with every default
-            answer = wire.inside(victim, INTERPRETER, "POST", path, body)
+            token = {"X-Access-Token": victim.token}
+            answer = wire.inside(victim, INTERPRETER, "POST", path, body, token)
             assert 400 <= answer.status < 500, (path, body[:80], answer)
     assert wire.is_healthy(victim)
 

@@ -49,6 +49,21 @@ def test_envd_needs_the_token_of_its_own_sandbox(
         assert has_error_shape(answer)
 
 
+@pytest.mark.parametrize("path", ["/execute", "/execute/", "//execute"])
+def test_code_runs_only_with_the_token_of_its_own_sandbox(
+    wire: Wire, victim: Sandbox, stranger: Sandbox, path: str
+) -> None:
+    code = {"code": "open('/tmp/ran', 'w')"}
+    for token in (None, "", stranger.token, victim.token[:-1], victim.token + "x", wire.key):
+        headers = {} if token is None else {"X-Access-Token": token}
+        answer = wire.inside(victim, INTERPRETER, "POST", path, code, headers)
+        assert answer.status == 401, (token, answer)
+        assert has_error_shape(answer)
+    assert wire.run(victim, "ls /tmp/ran 2>&1 | grep -c 'No such'") == b"1\n"
+    told = wire.inside(victim, INTERPRETER, "GET", "/contexts")  # as the SDKs ask
+    assert told.status == 200
+
+
 def test_files_need_the_token_or_the_signature_of_their_own_sandbox(
     wire: Wire, victim: Sandbox, stranger: Sandbox
 ) -> None:

@@ -7,12 +7,13 @@ import shutil
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import Run
+from tests.e2b.loopback import KEY, Loopback
 from tests.security.probing import Probe
 
 pytestmark = pytest.mark.skipif(
@@ -124,6 +125,41 @@ def test_a_fetched_directory_with_a_hostile_name_is_refused(
     assert "not safe to create" in ran.err
     assert "\x1b]" not in ran.err
     assert list(tmp_path.glob("d/*")) == []
+
+
+@pytest.fixture
+def cloud() -> Iterator[dict[str, str]]:
+    with Loopback() as server:
+        yield {"E2B_API_KEY": KEY, "E2B_API_URL": server.url, "E2B_SANDBOX_URL": server.url}
+
+
+_SPARSE = """
+import os
+os.mkdir("d")
+for number in range(10):
+    with open(f"d/{number}", "wb") as file:
+        file.write(b"x")
+        file.truncate(30 << 20)
+"""
+
+
+@pytest.mark.parametrize("where", ["local", "e2b"])
+def test_a_directory_of_sparse_files_is_no_more_than_the_sandbox_s_disk(
+    e2brun: Run, script: Write, tmp_path: Path, where: str, cloud: dict[str, str]
+) -> None:
+    path = script(_SPARSE)
+    options = ("exec", "--on", where, *(("--disk", "64M") if where == "local" else ()))
+    bound = 64 if where == "local" else 100
+    given = ("--max-get", "100M") if where == "e2b" else ()
+    ran = e2brun(*options, *given, "--get", "d", path, env=cloud)
+    assert ran.code == 125
+    assert f"--get d: more than {bound << 20} bytes in all (--max-get)" in ran.err
+    assert sum(file.stat().st_size for file in tmp_path.rglob("d/*")) <= bound << 20
+    asked = e2brun(*options, "--max-get", "1G", "--get", "d:all", path, env=cloud)
+    assert asked.code == 0, asked.err
+    files = [file.stat() for file in (tmp_path / "all").iterdir()]
+    assert sum(file.st_size for file in files) == 300 << 20
+    assert sum(file.st_blocks * 512 for file in files) < 4 << 20
 
 
 def test_a_fetched_directory_keeps_plain_files_only(

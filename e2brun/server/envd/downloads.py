@@ -17,7 +17,7 @@ from e2brun.server.envd.descriptors import pipe, read_all
 from e2brun.server.envd.fileclient import PATIENCE, FileTrouble, FileWorker
 from e2brun.server.http import ApiError, Response, Stream
 
-_RANGE = re.compile(r"bytes=\s*(\d*)\s*-\s*(\d*)\s*", re.ASCII)
+_RANGE = re.compile(r"bytes=\s*+(\d*+)\s*+-\s*+(\d*+)\s*+", re.ASCII)
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
 
 

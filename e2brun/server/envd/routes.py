@@ -3,9 +3,9 @@ services are."""
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Awaitable, Callable
 
+from e2brun.server.gate import check_access_token
 from e2brun.server.http import ApiError, Request, Response, Stream, json_response
 from e2brun.server.records import Record
 
@@ -24,7 +24,7 @@ async def handle(request: Request, record: Record) -> Response | Stream:
         from e2brun.server.envd import files
 
         return await files.handle(request, record)
-    _check_token(request, record)
+    check_access_token(request, record)
     return await _endpoint(path)(request, record)
 
 
@@ -41,12 +41,6 @@ def _endpoint(path: str) -> _Endpoint:
         return _SMALL[path]
     # E2B's orchestrator has paths of its own here (/init, /freeze, ...): not for the outside.
     raise ApiError(404, f"path '{path[:256]}' not found")
-
-
-def _check_token(request: Request, record: Record) -> None:
-    given = request.headers.get("x-access-token", "")
-    if not hmac.compare_digest(given.encode("latin-1"), record.envd_token.encode()):
-        raise ApiError(401, "unauthorized access, please provide a valid access token")
 
 
 async def _envs(request: Request, record: Record) -> Response:

@@ -1,4 +1,8 @@
-"""Port 49999 of a sandbox: E2B's code interpreter (E2B_PROTOCOL 6)."""
+"""Port 49999 of a sandbox: E2B's code interpreter (E2B_PROTOCOL 6).
+
+What runs code needs the sandbox's access token. The SDKs send it there and nowhere else on this
+port: what they ask about contexts shows and ends some, but runs nothing.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from typing import Any, cast
 
 from e2brun.sandbox.contract import HOME
 from e2brun.sandbox.local.frames import encode_cell
+from e2brun.server.gate import check_access_token
 from e2brun.server.http import ApiError, Request, Response, Stream, json_response
 from e2brun.server.interpreter import languages
 from e2brun.server.interpreter.contexts import Context, Contexts, NotStarted, UnknownLanguage
@@ -26,6 +31,8 @@ class _Refusal(Exception):
 
 async def handle(request: Request, record: Record) -> Response | Stream:
     """Answer one request. Raises ApiError."""
+    if request.raw_path.strip("/") == "execute":
+        check_access_token(request, record)
     contexts = record.live.part(Contexts)
     try:
         return await _answer(request, contexts)

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import ClassVar, cast
 
 from e2brun.errors import UsageError
@@ -53,7 +54,7 @@ class NumbersCheck(Judge):
         text = await text_at(work, self.stream, None)
         if isinstance(text, Judgement):
             return text
-        got = [float(n[0]) for n, _ in zip(re.finditer(_NUMBER, text[1]), range(_MOST))]  # noqa: B905 - the shorter one ends it
+        got = numbers_in(text[1])
         if self.last:
             got = got[-len(expected) :]
         if len(got) != len(expected):
@@ -75,6 +76,11 @@ class NumbersCheck(Judge):
         if math.isinf(expected) or math.isinf(got):
             return expected == got
         return abs(expected - got) <= max(self.absolute, self.relative * abs(expected))
+
+
+def numbers_in(text: str) -> list[float]:
+    """In their order, the first 100,000."""
+    return [float(match[0]) for match in islice(re.finditer(_NUMBER, text), _MOST)]
 
 
 def _expected(given: object) -> list[float]:

@@ -70,7 +70,8 @@ async def problems(
 ) -> list[str]:
     """What is wrong with a document, one line each."""
     questions = json.dumps([schema, dict(paths)], default=str)
-    if len(text) <= _SMALL and not any(word in questions for word in _WILD):
+    wild = any(word in questions for word in _WILD) or questions.count("..") > 1
+    if len(text) <= _SMALL and not wild:
         return find_problems(text, schema, paths)
     check_questions(schema, paths)
     job = json.dumps([text, schema, dict(paths)]).encode()
@@ -98,6 +99,8 @@ def find_problems(
         return [*_against_schema(document, schema), *_at_paths(document, paths)][:_MOST]
     except RecursionError:
         return ["it is nested too deeply"]
+    except OverflowError as error:  # a number that is too large to be divided
+        return [f"it cannot be checked: {error}"]
     except ValueError as error:
         return [f"it is not JSON: {error}"]
 

@@ -75,6 +75,7 @@ def prepare(work: Work, settings: ExecuteSettings, checks: Sequence[Judge]) -> O
         settings.args,
         cwd=settings.cwd,
         uploads=uploads,
+        max_get=settings.max_get or settings.disk,
         notebook=notebook,
     )
     return Order(

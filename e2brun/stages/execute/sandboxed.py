@@ -188,9 +188,11 @@ def _fetched(order: Order, sandbox: Sandbox) -> tuple[dict[str, str], tuple[str,
     if order.get:
         from e2brun.jobs import downloads
 
+        allowance = downloads.Allowance(order.job.max_get)
         for remote, local in order.get:
             try:
-                files[remote] = str(downloads.fetch(sandbox, f"{remote}:{local}")[0])
+                path, _ = downloads.fetch(sandbox, f"{remote}:{local}", allowance)
+                files[remote] = str(path)
             except FileTransferFailed as error:
                 if isinstance(error.__cause__, OSError):  # this machine's: no room, no permission
                     raise

@@ -59,6 +59,7 @@ class ExecuteSettings:
     python: str | None = None
     get: tuple[str, ...] = ()
     get_to: Path | None = None
+    max_get: int | None = None  # None: as much as `disk`
     max_output: int = 10 * MIB
     repeat: int = 1
     retry: Retry | None = None
@@ -73,6 +74,8 @@ class ExecuteSettings:
         for name in ("memory", "processes", "disk", "repeat"):
             if getattr(self, name) < 1:
                 raise UsageError(f"execute: {name} is 1 or more")
+        if self.max_get is not None and self.max_get < 1:
+            raise UsageError("execute: max_get is 1 or more")
         if self.max_output < 0:
             raise UsageError("execute: max_output is 0 (no limit) or more")
         self._check_together()

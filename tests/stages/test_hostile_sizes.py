@@ -1,0 +1,245 @@
+"""What this machine reads of a stranger's work takes time by its length, and not by its square.
+
+Each construct is tried at one size and at four times that. A moment is allowed for anything.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from e2brun.errors import E2brunError
+from e2brun.sandbox import requirements
+from e2brun.sandbox.notebook import read_notebook
+from e2brun.stages import template
+from e2brun.stages.check.difference import difference
+from e2brun.stages.check.junit import read_report
+from e2brun.stages.check.numbers import numbers_in
+from e2brun.stages.check.values import find_problems, problems
+from e2brun.stages.generate.fences import extract_code, fence_for
+from e2brun.stages.validate.compiling import is_simple, problem
+from e2brun.stages.validate.inspection import Policy, inspect
+
+_MOMENT = 1.0  # seconds; what was found here took 5 to 60
+_Read = Callable[[str], object]
+
+
+def _seconds(read: _Read, text: str) -> float:
+    began = time.perf_counter()
+    with suppress(E2brunError, ValueError):  # an answer as well
+        read(text)
+    return time.perf_counter() - began
+
+
+def _grows_with_its_length(read: _Read, make: Callable[[int], str], size: int) -> None:
+    once, longer = make(size), make(4 * size)
+    small = min(_seconds(read, once) for _ in range(2))
+    large = min(_seconds(read, longer) for _ in range(2))
+    assert large < max(_MOMENT, 6 * small), (small, large)
+
+
+def _metadata(lines: str) -> str:
+    commented = "".join(f"# {line}\n" for line in lines.split("\n"))
+    return f"# /// script\n{commented}# ///\n"
+
+
+_METADATA: dict[str, Callable[[int], str]] = {
+    "openings": lambda n: "# /// script\n" * n,
+    "openings and closings": lambda n: "# /// script\n# ///\n" * n,
+    "openings and comments": lambda n: "# /// script\n#\n" * n,
+    "runs of comments": lambda n: "# /// script\n# x\n\n" * n,
+    "dots in a key": lambda n: _metadata("a." * n + "b = 1"),
+    "keys of a deep table": lambda n: _metadata(f"[{'a.' * (n // 40)}b]\n" + "c = 1\n" * (n // 2)),
+    "requirements": lambda n: _metadata("dependencies = [\n" + '"a",\n' * n + "]"),
+    "wrong requirements": lambda n: _metadata("dependencies = [\n" + '"-a",\n' * n + "]"),
+    "brackets": lambda n: _metadata("x = " + "[" * n),
+    "digits": lambda n: _metadata("x = " + "9" * n),
+    "one long requirement": lambda n: _metadata(f'dependencies = ["{"a://" * n}"]'),
+}
+
+
+@pytest.mark.parametrize("construct", _METADATA)
+def test_metadata_is_read_in_linear_time(construct: str) -> None:
+    _grows_with_its_length(requirements.inline_metadata, _METADATA[construct], 4000)
+
+
+_IMPORTS: dict[str, Callable[[int], str]] = {
+    "many": lambda n: "\n".join(f"import a{i}" for i in range(n // 10)),
+    "one long name": lambda n: "import azure." + ".".join("a" * (n // 2)),
+    "braces in a string": lambda n: 'x = f"' + "{a}" * n + '"',
+    "brackets": lambda n: "(" * n,
+    "operators": lambda n: "-" * n + "1",
+    "magics": lambda n: " \n" * n + "%x\n!",
+    "blanks": lambda n: "!\n" + " " * n,
+}
+
+
+@pytest.mark.parametrize("construct", _IMPORTS)
+@pytest.mark.parametrize("size", [4000, 200_000])
+def test_imports_are_found_in_bounded_time(construct: str, size: int) -> None:
+    source = _IMPORTS[construct](size)
+    took = _seconds(lambda text: requirements.missing_imports(text, python_version=(3, 12)), source)
+    assert took < 12  # a process of its own is given 5 seconds of a processor
+
+
+def test_a_long_source_is_not_parsed_in_this_process() -> None:
+    names = "\n".join(f"import p{number}  # {'x' * 60}" for number in range(3000))
+    found = requirements.missing_imports(names, python_version=(3, 12))
+    assert len(found) == 3000
+    with_bytes = requirements.missing_imports(names.encode(), python_version=(3, 12))
+    assert with_bytes == found
+    # A hundred bytes of memory for each of the source: more than that process may have.
+    assert (
+        requirements.missing_imports("import a\n" + "[]," * 8_000_000, python_version=(3, 12)) == ()
+    )
+
+
+def _notebook(directory: Path) -> _Read:
+    def read(source: str) -> object:
+        path = directory / "n.ipynb"
+        cells = [{"cell_type": "code", "source": source}]
+        path.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 4, "cells": cells}))
+        return read_notebook(path)
+
+    return read
+
+
+_CELLS: dict[str, Callable[[int], str]] = {
+    "installations": lambda n: "%pip install a\n" * n,
+    "one word": lambda n: "%pip install " + "a" * n,
+    "quotes": lambda n: "%pip install " + "'a'" * n,
+    "flags": lambda n: "%pip install " + "-q " * n,
+    "blanks": lambda n: " " * n + "!pip",
+    "lines": lambda n: "%config x\n" + "\n" * n,
+    "a name": lambda n: "%config x\nimport " + ".".join("a" * n),
+}
+
+
+@pytest.mark.parametrize("construct", _CELLS)
+def test_notebooks_are_read_in_linear_time(construct: str, tmp_path: Path) -> None:
+    _grows_with_its_length(_notebook(tmp_path), _CELLS[construct], 10_000)
+
+
+_ANSWERS: dict[str, Callable[[int], str]] = {
+    "fences": lambda n: "```\n" * n,
+    "ticks": lambda n: "`" * n,
+    "ticks and tildes": lambda n: "```" + "~`" * n,
+    "indented ticks": lambda n: (" " * 12 + "``") * n,
+    "blanks": lambda n: "```\n" + " " * n,
+    "words": lambda n: "```" + "a " * n,
+    "open fence": lambda n: "```python\n" + "x\n" * n,
+}
+
+
+@pytest.mark.parametrize("construct", _ANSWERS)
+def test_code_is_found_in_an_answer_in_linear_time(construct: str) -> None:
+    for read in (extract_code, fence_for):
+        _grows_with_its_length(read, _ANSWERS[construct], 50_000)
+
+
+_SOURCES: dict[str, Callable[[int], str]] = {
+    "a chain of names": lambda n: "".join(f"a{i} = a{i + 1}\n" for i in range(n)),
+    "a chain backwards": lambda n: "import os\na0 = os\n" + "".join(
+        f"a{i + 1} = a{i} or a{i}.x\n" for i in range(n)
+    ),
+    "many meanings": lambda n: "import os\n" + "".join(f"a = os.p{i}\na\n" for i in range(n)),
+    "names of itself": lambda n: "import os\na = os\n" + "a = a.b\n" * n + "a.system\n" * n,
+    "formats": lambda n: "'{" + "_" * n + "'\n" + "'" + "{_" * n + "'\n",
+    "sums of texts": lambda n: ("getattr(a, " + "'b' + " * 80 + "'c')\n") * (n // 80),
+    "brackets": lambda n: "(" * n,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("construct", _SOURCES)
+def test_candidates_are_inspected_in_linear_time(construct: str) -> None:
+    def read(text: str) -> object:
+        source = text.encode()
+        if not is_simple(source):
+            return None  # a process of its own has limits
+        return problem(source, True), inspect(source, Policy(), "candidate.py")
+
+    _grows_with_its_length(read, _SOURCES[construct], 700)
+
+
+_REPORTS: dict[str, Callable[[int], str]] = {
+    "cases": lambda n: f"<a>{'<testcase/>' * (n // 10)}</a>",
+    "attributes": lambda n: "<a " + " ".join(f"a{i}=''" for i in range(n)) + "/>",
+    "failures": lambda n: f"<a>{'<testcase><failure/></testcase>' * (n // 10)}</a>",
+    "text in pieces": lambda n: f"<a><testcase><failure>{'x<b/>' * n}</failure></testcase></a>",
+    "entities": lambda n: f"<a><testcase><failure>{'&lt;' * n}</failure></testcase></a>",
+    "one message": lambda n: f'<a><testcase><failure message="{"x" * n}"/></testcase></a>',
+    "an open comment": lambda n: f"<a><!--{'x' * n}",
+    "instructions": lambda n: "<?a " * n,
+    "depth": lambda n: "<a>" * n,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("construct", _REPORTS)
+def test_reports_of_tests_are_read_in_linear_time(construct: str) -> None:
+    _grows_with_its_length(lambda text: read_report(text.encode()), _REPORTS[construct], 50_000)
+
+
+_OUTPUTS: dict[str, Callable[[int], str]] = {
+    "lines": lambda n: "a\n" * n,
+    "other lines": lambda n: "\n".join(map(str, range(n))),
+    "two kinds of lines": lambda n: "a\nb\n" * n + "x",
+    "one line": lambda n: "x" * n,
+    "digits": lambda n: "1" * n,
+    "numbers with dots": lambda n: "1." * n,
+    "long numbers": lambda n: f" {'1' * 400}.{'1' * 400}x" * (n // 800),
+    "signs": lambda n: "-" * n,
+}
+
+
+@pytest.mark.parametrize("construct", _OUTPUTS)
+def test_output_is_compared_in_linear_time(construct: str) -> None:
+    def read(text: str) -> object:
+        difference(text, text[::-1])
+        difference(text + "a", text + "b")
+        return numbers_in(text)
+
+    _grows_with_its_length(read, _OUTPUTS[construct], 100_000)
+
+
+def _nested(depth: int) -> str:
+    return '{"a":' * depth + "1" + "}" * depth
+
+
+@pytest.mark.anyio
+async def test_a_path_into_deep_json_ends() -> None:
+    began = time.perf_counter()
+    found = await problems(_nested(90), None, {"$..a..a..a..a": 1}, seconds=1.0)
+    assert found == ["checking it took longer than 1 s"]
+    assert time.perf_counter() - began < 10
+
+
+@pytest.mark.parametrize("number", ["1" + "0" * 400, "1e999", "-1e999", "1" + "0" * 4299])
+@pytest.mark.parametrize("schema", [{"multipleOf": 0.5}, {"multipleOf": 3}, {"maximum": 1.5}])
+def test_a_number_that_is_too_large_is_a_finding(number: str, schema: dict[str, object]) -> None:
+    assert find_problems(number, schema, {"$": 1.0})
+
+
+_PLACES: dict[str, Callable[[int], str]] = {
+    "blanks": lambda n: "{{a" + " " * n + "x",
+    "braces": lambda n: "{{" * n,
+    "a name": lambda n: "{{" + "a" * n,
+}
+
+
+@pytest.mark.parametrize("construct", _PLACES)
+def test_variables_are_found_in_linear_time(construct: str) -> None:
+    _grows_with_its_length(template.placeholders, _PLACES[construct], 20_000)
+
+
+def test_a_comment_in_a_requirements_file_is_found_in_linear_time(tmp_path: Path) -> None:
+    def read(text: str) -> object:
+        path = tmp_path / "requirements.txt"
+        path.write_text(text)
+        return requirements.requirements_from_file(path)
+
+    _grows_with_its_length(read, lambda n: "a" + " " * n + "b", 20_000)
