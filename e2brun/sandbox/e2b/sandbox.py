@@ -10,6 +10,7 @@ from itertools import chain
 from typing import TypeVar
 
 from e2brun.errors import FileTransferFailed, InstallFailed, SandboxError
+from e2brun.sandbox import endings
 from e2brun.sandbox.contract import (
     MIB,
     Execution,
@@ -198,7 +199,7 @@ class E2BSandbox:
             self._run = run
             killed = self._killed
         try:
-            yield Execution(Outcome.LOST, detail="the sandbox was killed") if killed else None
+            yield Execution(Outcome.LOST, detail=endings.KILLED) if killed else None
         finally:
             with self._lock:
                 self._run = None
