@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 
 from e2brun.sandbox.contract import MIB, Execution, Outcome
@@ -50,6 +52,16 @@ def not_in_place(reason: str) -> str:
     return f"a file could not be put in place: {reason}"
 
 
-def no_such_file(path: str) -> str:
+def not_there(path: str) -> str:
     """Nothing of that name is in the sandbox."""
-    return f"{path}: No such file or directory"
+    return f"{path}: {os.strerror(errno.ENOENT)}"
+
+
+def a_directory(path: str) -> str:
+    """A file was meant, and there is a directory of that name."""
+    return f"{path}: {os.strerror(errno.EISDIR)}"
+
+
+def not_regular(path: str) -> str:
+    """A link, a FIFO or a device cannot be read from outside."""
+    return f"{path}: not a regular file"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 import secrets
 import shlex
 import stat
@@ -137,7 +138,7 @@ def executable_list(files: Sequence[Upload]) -> str:
 
 def _enter(cwd: str) -> Sequence[str]:
     """One outside the home directory is made before, by whoever may do that."""
-    directory = shlex.quote(remote_path(cwd))
+    directory = _quoted(remote_path(cwd))
     return (
         f"cd -- {directory} 2>/dev/null || {{ e2brun_said=$(LC_ALL=C mkdir -p -- {directory} 2>&1)"
         f' && cd -- {directory}; }} || e2brun_gate p{directory}": ${{e2brun_said##*: }}"',
@@ -149,13 +150,22 @@ def _start(program: Program, mark: str, env: Mapping[str, str]) -> Sequence[str]
     lines = ["e2brun_python=$(type -P python3)"]
     if "PATH" in env:  # a login shell has just overwritten it
         lines.append(f"export PATH={shlex.quote(env['PATH'])}")
-    name, arguments = shlex.quote(program.argv[0]), shlex.join(program.argv)
+    unset = " ".join(name for name in ("OLDPWD", "PWD", "SHLVL") if name not in env)
+    name, arguments = _quoted(program.argv[0]), " ".join(map(_quoted, program.argv))
     lines += (
         '[ -z "$e2brun_python" ] || exec "$e2brun_python" -I -S -c'
-        f' {shlex.quote(_launcher())} "${{LC_CTYPE-}}" {name} {arguments} 9<<<{mark}',
+        f' {shlex.quote(_launcher())} "${{LC_CTYPE+set}}" "{unset}" {name} {arguments}'
+        f" 9<<<{mark}",
         f"exec -- {arguments}",  # E2B itself then tells how it ended
     )
     return lines
+
+
+def _quoted(word: str) -> str:
+    """For bash. What is no text travels as escapes, since E2B takes nothing else."""
+    if word.isascii() or not any("\udc80" <= char <= "\udcff" for char in word):
+        return shlex.quote(word)
+    return "$'" + "".join(f"\\x{byte:02x}" for byte in os.fsencode(word)) + "'"
 
 
 @cache

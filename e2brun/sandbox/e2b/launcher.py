@@ -9,13 +9,11 @@ import _signal
 import posix
 import sys
 
-locale, name, *argv = sys.argv[1:]
+locale, unset, name, *argv = sys.argv[1:]
 mark = posix.read(9, 64).strip()  # not an argument: those can be seen by the program
 posix.close(9)
-if locale:
-    posix.putenv("LC_CTYPE", locale)
-else:
-    posix.unsetenv("LC_CTYPE")  # Python has set it for itself
+for variable in [*unset.split(), *([] if locale else ["LC_CTYPE"])]:  # set by bash and Python
+    posix.unsetenv(variable)
 pid = posix.fork()
 if pid == 0:
     problem = FileNotFoundError(2, "No such file or directory")

@@ -20,6 +20,7 @@ from e2brun.sandbox.e2b.feed import Feed
 from e2brun.sandbox.e2b.launch import Launch, end_tree
 from e2brun.sandbox.e2b.sinks import Ending, Gate, Left, Sinks
 from e2brun.sandbox.e2b.translate import one_line, translate
+from e2brun.sandbox.e2b.troubles import reworded
 
 # E2B sends a sign of life every 50 seconds to whoever asks for it, as the SDK does.
 SILENCE = 150.0
@@ -215,9 +216,7 @@ class ProgramRun:
         ours = translate(error, *self.secrets, otherwise=FileTransferFailed)
         if ours is None:
             raise error
-        self._failure = (
-            ours if isinstance(ours, FileTransferFailed) else FileTransferFailed(str(ours))
-        )
+        self._failure = FileTransferFailed(endings.not_in_place(str(ours)))
         if self._pid is not None:
             self._kill()
             raise self._failure
@@ -261,7 +260,7 @@ class ProgramRun:
         if refusal is not None:
             said = one_line(refusal.decode(errors="replace"), *self.secrets)
             kind, words = _REFUSALS.get(said[:1], (FileTransferFailed, endings.not_in_place))
-            raise kind(words(said[1:]))
+            raise kind(words(reworded(said[1:])))
         if isinstance(end, Left):
             return told(end, self._elapsed())
         return ending(end, self._elapsed())
