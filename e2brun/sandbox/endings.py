@@ -60,8 +60,3 @@ def not_there(path: str) -> str:
 def a_directory(path: str) -> str:
     """A file was meant, and there is a directory of that name."""
     return f"{path}: {os.strerror(errno.EISDIR)}"
-
-
-def not_regular(path: str) -> str:
-    """A link, a FIFO or a device cannot be read from outside."""
-    return f"{path}: not a regular file"
