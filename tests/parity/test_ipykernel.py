@@ -38,7 +38,7 @@ _OTHERWISE = frozenset({
 
 def _alone(case: Case) -> bool:
     """Whether it can be one of many cells of a notebook: it has no option, and leaves nothing."""
-    return len(case.argv) == 2 and case.ends in {"ok", "error"} and "xit" not in case.name
+    return case.argv[0] == "-c" and case.ends in {"ok", "error"} and "xit" not in case.name
 
 
 TOGETHER = [case for case in CELLS if _alone(case) and case.name not in _OTHERWISE]
