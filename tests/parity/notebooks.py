@@ -56,7 +56,7 @@ RUNNABLE = [
     notebook("cleared outputs", _DISPLAY, "print('a'); clear_output(); print('b')",
              "for i in range(3):\n    clear_output(wait=True); print(i)", "display(1);"
              " clear_output(wait=True)", "print('p'); display(2); clear_output(); 3"),
-    notebook("magics", "%env A=1", "!echo $A", "%%bash\necho b", "x = !echo c\nx",
+    notebook("magics", "%env A=1", "%%bash\necho $A b", "x = !echo c\nx",
              "%%capture got\nprint('x')", "got.stdout"),
     notebook("a cell that may fail", ("1/0", "raises-exception"), "'on'",
              ("import sys; sys.stderr.write('e'); raise KeyError('k')", "raises-exception"), "_"),
@@ -66,9 +66,9 @@ RUNNABLE = [
     notebook("a picture drawn", "import matplotlib.pyplot as plt", "import numpy as np\n"
              "np.arange(3)", "len(plt.plot([1, 2]))", "import pandas as pd\n"
              "pd.DataFrame({'a': [1, 2]})"),
-    notebook("names?", "def f(x):\n    'Says it.'", "f?"),
 ]  # fmt: skip
 _ENDS = [
+    notebook("names?", "def f(x):\n    'Says it.'", "f?", "!echo x; echo y >&2"),
     notebook("a failure ends it", "print('a')", "def f():\n    raise ValueError('no')\nf()",
              "print('never')", ends="error"),
     notebook("--allow-errors", "1/0", "print('on')", options=("--allow-errors",)),
