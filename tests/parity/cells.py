@@ -226,7 +226,7 @@ _PLACE = [
 _PACKAGES = [
     cell("numpy", "import numpy as np\nnp.arange(6).reshape(2, 3)"),
     cell("an error in numpy", "import numpy as np\nnp.ones(2) @ np.ones(3)", ends="error"),
-    cell("a pandas DataFrame", "import pandas as pd\npd.DataFrame({'a': [1, 2], 'b': ['x', None]})"),
+    cell("a pandas DataFrame", "import pandas as pd\npd.DataFrame({'a': [1], 'b': [None]})"),
     cell("a pandas Series", "import pandas as pd\npd.Series([1.5, None], name='s')"),
     cell("a large DataFrame", "import pandas as pd\npd.DataFrame({'a': range(500)})"),
     cell("an error in pandas", "import pandas as pd\npd.DataFrame({'a': [1]})['b']", ends="error"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,8 @@ async def _execute(path: Path, turn: asyncio.Semaphore) -> None:
     document: Any = nbformat.read(path, as_version=4)
     async with turn:
         client = NotebookClient(document, timeout=60, kernel_name="python3")
-        try:
+        with suppress(CellExecutionError):  # it stands in the document, too
             await client.async_execute(cwd=str(path.parent))
-        except CellExecutionError:
-            pass  # it stands in the document, too
     nbformat.write(document, path)
 
 
