@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from e2brun.errors import E2brunError, FileTransferFailed, SandboxError
 from e2brun.jobs.source import Kind, Source
+from e2brun.sandbox import endings
 from e2brun.sandbox.contract import (
     Execution,
     Limits,
@@ -142,7 +143,7 @@ def _run_notebook(
         left = max(0.001, end - monotonic())
         execution = _run_cell(sandbox, cell.source, left, outputs)
         if execution.outcome is Outcome.TIMEOUT:
-            execution = replace(execution, detail=f"time limit {job.timeout:g} s")
+            execution = replace(execution, detail=endings.time_limit(job.timeout))
         stdout, stderr = outputs.since_last_cell()
         cells.append(CellRun(cell.index, execution, stdout, stderr, len(cells) + 1))
         results.extend(execution.results)

@@ -39,7 +39,7 @@ def test_a_sandbox_carries_who_owns_it_and_a_lifetime(
     assert 60 < box.end - time.monotonic() <= 62
     assert box.env == {"A": "b"}
     assert box.network is False
-    assert box.template == sandbox.template == "code-interpreter-v1"
+    assert (box.template, sandbox.template) == ("code-interpreter-v1", "python")
     assert sandbox.backend == backend.name == "e2b"
 
 

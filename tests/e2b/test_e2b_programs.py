@@ -145,15 +145,87 @@ def test_a_timeout_ends_the_whole_program_and_the_sandbox_lives_on(
     assert ran.execution.outcome is Outcome.TIMEOUT
     assert ran.execution.exit_code is None
     assert ran.out == b"before\n"
-    assert ran.execution.detail == "it took longer than 0.5 s"
+    assert ran.execution.detail == "time limit 0.5 s"
     assert server.boxes[sandbox.id].alive
     assert run("echo", "still").out == b"still\n"
     assert server.eventually(lambda: b"33" not in run("pgrep", "-f", "-x", "sleep 33").out)
 
 
-def test_a_directory_that_is_not_there_is_ours_to_tell(run: Run) -> None:
-    with pytest.raises(SandboxError, match=r"cannot enter .*nowhere"):
-        run("true", cwd="nowhere")
+def test_a_directory_that_is_not_there_is_made(run: Run) -> None:
+    assert run("pwd", cwd="no/where").out.endswith(b"/no/where\n")
+
+
+def test_a_directory_that_cannot_be_made_is_ours_to_tell(run: Run) -> None:
+    files = (Upload("taken", b"x"),)
+    with pytest.raises(SandboxError, match=r"could not be started: .*/taken: File exists"):
+        run("true", cwd="taken", files=files)
+
+
+def test_a_program_that_is_not_there_is_ours_to_tell(run: Run) -> None:
+    with pytest.raises(SandboxError, match="could not be started: nonesuch: No such file"):
+        run("nonesuch", "x")
+    with pytest.raises(SandboxError, match=r"could not be started: \./data: Permission denied"):
+        run("./data", files=(Upload("data", b"x"),))
+
+
+@pytest.mark.parametrize("code", [0, 3, 139, "-11", "-2"])
+def test_the_end_of_a_program_is_its_own_whoever_holds_its_output(
+    run: Run, code: int | str
+) -> None:
+    ends = f"kill {code} $$" if isinstance(code, str) else f"exit {code}"
+    start = time.monotonic()
+    ran = run("sh", "-c", f"echo out; echo err >&2; sleep 33 & {ends}")
+    assert time.monotonic() - start < 3
+    ended = ran.execution
+    assert (ran.out, ran.err) == (b"out\n", b"err\n")
+    if isinstance(code, str):
+        assert (ended.signal, ended.exit_code) == (-int(code), 128 - int(code))
+    else:
+        assert (ended.signal, ended.exit_code) == (None, code)
+
+
+def test_all_that_a_program_wrote_is_told_before_its_end(run: Run) -> None:
+    size = 3_000_000
+    code = f"import os; os.fork() or os._exit(os.system('sleep 33')); os.write(2, b'E2brun-'); \
+[os.write(1, b'E' * 1000) for _ in range({size // 1000})]".encode()
+    ran = run("python3", "x.py", files=(Upload("x.py", code),))
+    assert (len(ran.out), ran.err, ran.execution.exit_code) == (size, b"E2brun-", 0)
+
+
+def test_a_forged_end_is_just_output(run: Run) -> None:
+    code = (
+        b"import os, sys, time\n"
+        b"for said in (b'E2brun-', b'E2brun-0123456789abcdef=0 1;', b'E' * 3, b'E2brun-0'):\n"
+        b"    os.write(1, said); time.sleep(0.05)\n"
+        b"sys.exit(4)"
+    )
+    ran = run("python3", "x.py", files=(Upload("x.py", code),))
+    assert ran.out == b"E2brun-E2brun-0123456789abcdef=0 1;EEEE2brun-0"
+    assert ran.execution.exit_code == 4
+
+
+def test_the_largest_process_is_told(run: Run) -> None:
+    ended = run("python3", "x.py", files=(Upload("x.py", b"x = b'1' * 80_000_000"),)).execution
+    assert ended.peak_memory is not None
+    assert 80_000_000 < ended.peak_memory < 400_000_000
+
+
+def test_a_program_whose_time_is_up_has_half_a_second_for_its_last_words(run: Run) -> None:
+    code = (
+        b"import signal, sys, time\n"
+        b"signal.signal(signal.SIGTERM, lambda *_: (print('bye', flush=True), sys.exit(5)))\n"
+        b"time.sleep(30)"
+    )
+    ran = run("python3", "x.py", files=(Upload("x.py", code),), timeout=1)
+    assert (ran.execution.outcome, ran.out) == (Outcome.TIMEOUT, b"bye\n")
+
+
+def test_where_there_is_no_python_a_program_runs_all_the_same(run: Run, server: Loopback) -> None:
+    run("true")
+    (next(iter(server.boxes.values())).home / ".bash_profile").write_text("PATH=/nowhere")
+    ran = run("/bin/sh", "-c", "echo x; kill -11 $$")
+    assert (ran.out, ran.execution.signal) == (b"x\n", 11)
+    assert ran.execution.peak_memory is None
 
 
 def test_a_file_that_cannot_be_put_in_place_is_ours_to_tell(run: Run) -> None:

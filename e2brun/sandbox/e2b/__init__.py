@@ -3,7 +3,8 @@
 backend    creates and connects, owns what it created
 sandbox    one running sandbox
 program    a program run: from the start request to its end
-launch     the shell line that puts files in place and becomes the program
+launch     the shell line that puts files in place and starts the program
+launcher   runs in there: the program's parent, which tells of its end
 feed       a descriptor of ours, passed on to a program's stdin
 endings    exit codes and signals
 cell       a notebook cell run
@@ -14,6 +15,7 @@ sdk        the only module that touches what the official SDK does not publish
 channel    hands events from a reading thread to the waiting caller
 backoff    when to ask again, and when not to
 translate  the SDK's exceptions, as ours
+troubles   what it says of files, in the words of both backends
 guard      our end of the pipe to the guardian
 guardian   the process that outlives us and kills what we leave behind
 """

@@ -69,12 +69,10 @@ class E2BBackend:
     def create(self, spec: SandboxSpec) -> E2BSandbox:
         _check(spec)
         self._prepare()
-        template = spec.template
-        if template in {None, "", "python"}:
-            template = sdk.default_template()
+        template = spec.template or "python"
         token = secrets.token_hex(16)
         new = sdk.NewSandbox(
-            template=str(template),
+            template=sdk.default_template() if template == "python" else template,
             lifetime=max(1, math.ceil(spec.lifetime)),
             metadata={**spec.metadata, **self._marks(token)},
             env=spec.env,
@@ -82,7 +80,7 @@ class E2BBackend:
             idempotency_key=token,
         )
         native = self._create(new, token)
-        sandbox = E2BSandbox(native, self._ties(new.template, dict(spec.env), native))
+        sandbox = E2BSandbox(native, self._ties(template, dict(spec.env), native))
         with self._lock:
             # A long life makes many: those that were killed are the guardian's alone.
             self._owned = {i: owned for i, owned in self._owned.items() if not owned.killed}

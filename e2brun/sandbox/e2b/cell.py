@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from e2brun.errors import SandboxLost
+from e2brun.sandbox import endings
 from e2brun.sandbox.cell_end import INTERPRETER_GONE, cell_execution, interpreter_gone
 from e2brun.sandbox.contract import MIB, CodeError, Execution, Outcome, Result
 from e2brun.sandbox.e2b import sdk
@@ -87,7 +88,7 @@ class CellRun:
 
     def _obey(self, event: Event | None) -> Execution | None:
         if self._is_over_time() and not isinstance(event, Done):
-            return self._finish(Outcome.TIMEOUT, f"it took longer than {self.timeout:g} s")
+            return self._finish(Outcome.TIMEOUT, endings.time_limit(self.timeout))
         match event:
             case None:
                 return self._finish(Outcome.LOST, f"no sign of life for {SILENCE:.0f} s")
@@ -96,7 +97,7 @@ class CellRun:
             case Broken(error):
                 return self._broken(error)
             case Stopped():
-                return self._finish(Outcome.KILLED, "the sandbox was killed while it ran")
+                return self._finish(Outcome.KILLED, endings.KILLED)
             case _:
                 self._go_on(event)
                 return None

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
+from e2brun.sandbox import endings
 from e2brun.sandbox.contract import Execution, Outcome
 from e2brun.sandbox.e2b import sdk
+from e2brun.sandbox.e2b.sinks import Left
 
 # E2B names a signal as Go's syscall package does, after "signal: ".
 SIGNALS = {
@@ -36,26 +39,21 @@ SIGNALS = {
 
 
 def ending(end: sdk.Ended, elapsed: float) -> Execution:
+    """As E2B tells it: of a program that no launcher of ours was the parent of."""
     number = _signal(end.status)
-    if number is None and end.exit_code >= 0:
-        outcome = Outcome.OK if end.exit_code == 0 else Outcome.ERROR
-        return Execution(outcome, end.exit_code, execution_time=elapsed)
-    if number is None:
+    if number is None and end.exit_code < 0:
         return Execution(
             Outcome.INFRASTRUCTURE,
             execution_time=elapsed,
             detail="E2B did not say how the program ended",
         )
-    # Nobody but us sends SIGKILL on purpose, and then the run is not waited for any more: this
-    # is the kernel out of memory, or somebody else. E2B does not tell.
-    killed = number == signal.SIGKILL
-    return Execution(
-        Outcome.KILLED if killed else Outcome.ERROR,
-        128 + number,
-        number,
-        execution_time=elapsed,
-        detail="killed from outside, often for want of memory" if killed else "",
-    )
+    return endings.ended(end.exit_code, number or 0, elapsed=elapsed)
+
+
+def told(left: Left, elapsed: float) -> Execution:
+    """As the launcher tells it."""
+    code = os.waitstatus_to_exitcode(left.status)
+    return endings.ended(max(code, 0), max(-code, 0), elapsed=elapsed, peak=left.peak or None)
 
 
 def _signal(status: str) -> int | None:

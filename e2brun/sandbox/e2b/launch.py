@@ -1,4 +1,4 @@
-"""The shell line that puts a program's files in place and then becomes the program.
+"""The shell line that puts a program's files in place and then starts the program.
 
 Small files travel inside the start request itself, as an archive in an environment variable, so
 that they cost no round trip and their names never meet the shell. Large ones are uploaded at the
@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 import secrets
 import shlex
 import stat
 import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from posixpath import normpath
 
@@ -32,11 +34,12 @@ EXECUTABLES = "E2BRUN_EXECUTABLES"
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What to send. A line of stderr that begins with `gate` is ours: the program never ran."""
+    """What to send. Standard error that begins with `mark` and `!` is ours: the program never
+    ran. With `mark` and `=` each stream ends (see launcher.py)."""
 
     line: str
     env: Mapping[str, str]
-    gate: bytes
+    mark: bytes
     uploads: tuple[Upload, ...] = ()  # to be sent beside, the last one being the marker
     feeds_stdin: bool = False
 
@@ -65,13 +68,13 @@ def _from_home(path: str) -> str:
 def plan(program: Program, env: Mapping[str, str]) -> Launch:
     """How to start `program`; reads the small files it brings."""
     token = secrets.token_hex(8)
-    gate = f"e2brun-{token}:"
+    mark = f"E2brun-{token}"  # no other capital E: a beginning of it is found at once
     files = [*program.files]
     stdin = f"{HOME}/.e2brun-{token}.in"
     if isinstance(program.stdin, bytes):
         files.append(Upload(stdin, program.stdin))
     inline = archive(files)
-    lines = [f"e2brun_gate() {{ printf '%s%s' {gate} \"$1\" >&2; exit 97; }}"]
+    lines = [f"e2brun_gate() {{ printf '%s!%s' {mark} \"$1\" >&2; exit 97; }}"]
     sent = dict(env)
     uploads: tuple[Upload, ...] = ()
     if inline is not None:
@@ -86,15 +89,18 @@ def plan(program: Program, env: Mapping[str, str]) -> Launch:
         if executables:
             sent[EXECUTABLES] = executables
             lines.append(mark_executable("e2brun_gate"))
-    lines.extend(_become(program, stdin if isinstance(program.stdin, bytes) else None, env))
-    return Launch("\n".join(lines), sent, gate.encode(), uploads, isinstance(program.stdin, int))
+    if isinstance(program.stdin, bytes):
+        lines.append(f"exec < {stdin} && rm -f {stdin}")
+    lines.extend(_enter(program.cwd or HOME))
+    lines.extend(_start(program, mark, env))
+    return Launch("\n".join(lines), sent, mark.encode(), uploads, isinstance(program.stdin, int))
 
 
 def _unpack() -> str:
     # tar works relative to the home directory; -P keeps absolute names absolute.
     return (
         f'e2brun_said=$( (set -o pipefail; printf %s "${FILES}" | base64 -d |'
-        f' tar -xzPmf - -C {HOME}) 2>&1) || e2brun_gate "$e2brun_said"\n'
+        f' tar -xzPmf - -C {HOME}) 2>&1) || e2brun_gate "f$e2brun_said"\n'
         f"unset {FILES} e2brun_said"
     )
 
@@ -102,7 +108,7 @@ def _unpack() -> str:
 def _wait(marker: str) -> Sequence[str]:
     return (
         f"until [ -e {marker} ]; do",
-        f"  [ $SECONDS -lt {LONGEST_WAIT} ] || e2brun_gate 'files did not arrive'",
+        f"  [ $SECONDS -lt {LONGEST_WAIT} ] || e2brun_gate 'ffiles did not arrive'",
         "  sleep 0.02",
         "done",
         f"rm -f {marker}",
@@ -114,7 +120,7 @@ def mark_executable(on_failure: str) -> str:
     return (
         f'e2brun_said=$( (cd {HOME}; printf %s "${EXECUTABLES}" | base64 -d |'
         " xargs -0 chmod +x --) 2>&1)"
-        f' || {on_failure} "$e2brun_said"\n'
+        f' || {on_failure} "f$e2brun_said"\n'
         f"unset {EXECUTABLES} e2brun_said"
     )
 
@@ -130,17 +136,41 @@ def executable_list(files: Sequence[Upload]) -> str:
     return encoded
 
 
-def _become(program: Program, stdin: str | None, env: Mapping[str, str]) -> Sequence[str]:
-    lines: list[str] = []
-    if stdin is not None:
-        lines.append(f"exec < {stdin} && rm -f {stdin}")
-    directory = shlex.quote(remote_path(program.cwd or HOME))
-    lines.append(f"cd -- {directory} 2>/dev/null || e2brun_gate 'cannot enter '{directory}")
-    lines.append("unset -f e2brun_gate")
+def _enter(cwd: str) -> Sequence[str]:
+    """One outside the home directory is made before, by whoever may do that."""
+    directory = _quoted(remote_path(cwd))
+    return (
+        f"cd -- {directory} 2>/dev/null || {{ e2brun_said=$(LC_ALL=C mkdir -p -- {directory} 2>&1)"
+        f' && cd -- {directory}; }} || e2brun_gate p{directory}": ${{e2brun_said##*: }}"',
+        "unset -f e2brun_gate; unset e2brun_said",
+    )
+
+
+def _start(program: Program, mark: str, env: Mapping[str, str]) -> Sequence[str]:
+    lines = ["e2brun_python=$(type -P python3)"]
     if "PATH" in env:  # a login shell has just overwritten it
         lines.append(f"export PATH={shlex.quote(env['PATH'])}")
-    lines.append(f"exec -- {shlex.join(program.argv)}")
+    unset = " ".join(name for name in ("OLDPWD", "PWD", "SHLVL") if name not in env)
+    name, arguments = _quoted(program.argv[0]), " ".join(map(_quoted, program.argv))
+    lines += (
+        '[ -z "$e2brun_python" ] || exec "$e2brun_python" -I -S -c'
+        f' {shlex.quote(_launcher())} "${{LC_CTYPE+set}}" "{unset}" {name} {arguments}'
+        f" 9<<<{mark}",
+        f"exec -- {arguments}",  # E2B itself then tells how it ended
+    )
     return lines
+
+
+def _quoted(word: str) -> str:
+    """For bash. What is no text travels as escapes, since E2B takes nothing else."""
+    if word.isascii() or not any("\udc80" <= char <= "\udcff" for char in word):
+        return shlex.quote(word)
+    return "$'" + "".join(f"\\x{byte:02x}" for byte in os.fsencode(word)) + "'"
+
+
+@cache
+def _launcher() -> str:
+    return Path(__file__).with_name("launcher.py").read_text(encoding="ascii")
 
 
 def archive(files: Sequence[Upload]) -> str | None:
@@ -192,9 +222,15 @@ def read_small(source: bytes | Path) -> bytes:
         raise FileTransferFailed(message) from error
 
 
-def kill_tree(pid: int) -> str:
-    """A line that ends every descendant of `pid`: ending only it leaves them running."""
+def end_tree(pid: int, grace: float) -> str:
+    """A line that asks the program below `pid` to end, gives it `grace` seconds, and ends every
+    descendant of `pid`: ending only it leaves them running."""
     return (
         "k() { local c; for c in $(cat /proc/$1/task/*/children 2>/dev/null); do k $c; "
-        f"kill -KILL $c 2>/dev/null; done; }}; k {pid}; true"
+        "e2brun_all+=($c); done; }; "
+        f"k {pid}; set -- $(cat /proc/{pid}/task/*/children 2>/dev/null); "
+        f"kill -TERM ${{1:-{pid}}} 2>/dev/null; "
+        f"for ((i = 0; i < {round(grace * 50)}; i++)); do "
+        f"[ -d /proc/${{1:-{pid}}} ] || break; sleep 0.02; done; "
+        f'k {pid}; kill -KILL "${{e2brun_all[@]}}" 2>/dev/null; true'
     )

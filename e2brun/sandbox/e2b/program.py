@@ -11,19 +11,23 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from e2brun.errors import FileTransferFailed, SandboxError, SandboxLost
+from e2brun.sandbox import endings
 from e2brun.sandbox.contract import Execution, Outcome, Program
 from e2brun.sandbox.e2b import sdk
-from e2brun.sandbox.e2b.channel import CAPACITY, Channel, call, start_thread
-from e2brun.sandbox.e2b.endings import ending
+from e2brun.sandbox.e2b.channel import Channel, call, start_thread
+from e2brun.sandbox.e2b.endings import ending, told
 from e2brun.sandbox.e2b.feed import Feed
-from e2brun.sandbox.e2b.launch import Launch, kill_tree
-from e2brun.sandbox.e2b.sinks import Gate, Sinks
+from e2brun.sandbox.e2b.launch import Launch, end_tree
+from e2brun.sandbox.e2b.sinks import Ending, Gate, Left, Sinks
 from e2brun.sandbox.e2b.translate import one_line, translate
+from e2brun.sandbox.e2b.troubles import reworded
 
 # E2B sends a sign of life every 50 seconds to whoever asks for it, as the SDK does.
 SILENCE = 150.0
 MARGIN = 15.0  # seconds our own clock has to end a run before the SDK's does
 KILL_SECONDS = 8.0
+GRACE_SECONDS = 0.5  # between SIGTERM and SIGKILL
+LAST_WORDS_SECONDS = 0.3
 SLOWEST_UPLOAD = 64 * 1024  # bytes a second; whatever is slower has stalled
 UPLOAD_PATIENCE = 120.0
 
@@ -47,7 +51,43 @@ class Stopped:
     """Somebody killed the sandbox from another thread."""
 
 
-Event = sdk.CommandEvent | Uploaded | Broken | Stopped
+@dataclass(frozen=True, slots=True)
+class Killed:
+    """The program was ended by us, its time being up."""
+
+
+Event = sdk.CommandEvent | Uploaded | Broken | Stopped | Killed
+
+# By the letter after the mark: what failed before the program began.
+_REFUSALS: dict[str, tuple[type[SandboxError], Callable[[str], str]]] = {
+    "f": (FileTransferFailed, endings.not_in_place),
+    "p": (SandboxError, endings.not_started),
+}
+
+
+class Voices:
+    """Both streams of a program on their way to the sinks, and what is said in them to us."""
+
+    def __init__(self, mark: bytes, sinks: Sinks) -> None:
+        self._gate = Gate(mark, sinks.stderr)
+        self._stdout, self._stderr = (
+            Ending(mark, sinks.stdout.write),
+            Ending(mark, self._gate.write),
+        )
+
+    def hear(self, output: sdk.Output) -> None:
+        (self._stderr if output.is_stderr else self._stdout).write(output.data)
+
+    @property
+    def left(self) -> Left | None:
+        """How the program ended, once all that it said has been heard."""
+        return self._stdout.left and self._stderr.left
+
+    def flush(self) -> bytes | None:
+        """There is no more. Why the program never ran, where that was said."""
+        self._stdout.flush()
+        self._stderr.flush()
+        return self._gate.flush()
 
 
 @dataclass(slots=True)
@@ -65,6 +105,9 @@ class ProgramRun:
     _pid: int | None = None
     _start: float | None = None  # when the program's own time began
     _uploading_until: float | None = None
+    _end: sdk.Ended | Left | None = None
+    _ending_until: float | None = None  # its time is up: how long we wait for that
+    _killed: bool = False
     _failure: FileTransferFailed | None = None
     _feed: Feed | None = None
 
@@ -78,10 +121,10 @@ class ProgramRun:
             patience = UPLOAD_PATIENCE + upload_size / SLOWEST_UPLOAD
             self._uploading_until = time.monotonic() + patience
             start_thread(self._send, "upload")
-        gate = Gate(self.launch.gate, self.sinks.stderr)
+        voices = Voices(self.launch.mark, self.sinks)
         try:
             while True:
-                result = self._obey(self._next(), gate)
+                result = self._obey(self._next(), voices)
                 if result is not None:
                     return result
         finally:
@@ -95,7 +138,7 @@ class ProgramRun:
         command = sdk.Command(line.line, line.env, line.feeds_stdin, deadline)
         try:
             for event in sdk.run(self.native, command):
-                if not self._events.put(event):
+                if not self._events.put(event) or isinstance(event, sdk.Ended):
                     return
             self._events.put(Broken(None))
         except BaseException as error:  # noqa: BLE001 - judged by the thread that waits
@@ -113,35 +156,43 @@ class ProgramRun:
         deadlines = [time.monotonic() + SILENCE]
         if self._uploading_until is not None:
             deadlines.append(self._uploading_until)
-        if self._start is not None and self.timeout is not None:
+        if self._ending_until is not None:
+            deadlines.append(self._ending_until)
+        elif self._start is not None and self.timeout is not None:
             deadlines.append(self._start + self.timeout)
         return self._events.take(max(0.0, min(deadlines) - time.monotonic()))
 
-    def _obey(self, event: Event | None, gate: Gate) -> Execution | None:
-        if self._is_over_time() and not isinstance(event, sdk.Ended):
-            return self._timed_out(event, gate)
+    def _obey(self, event: Event | None, voices: Voices) -> Execution | None:
         match event:
-            case None:
-                return self._silent()
-            case sdk.Ended():
-                return self._ended(event, gate)
             case Broken(error):
-                gate.flush()
-                return self._broken(error)
+                return self._broken(error, voices)
             case Stopped():
-                return self._finish(Outcome.KILLED, "the sandbox was killed while it ran")
+                return self._finish(Outcome.KILLED, endings.KILLED)
+            case sdk.Ended():
+                self._end = event
+            case None:
+                if self._ending_until is None and not self._is_over_time():
+                    return self._silent()
             case _:
-                self._go_on(event, gate)
-                return None
+                self._go_on(event, voices)
+        self._end = voices.left or self._end
+        if self._ending_until is None and self._end is not None:
+            return self._ended(self._end, voices)
+        return self._keep_time(voices)
 
-    def _go_on(self, event: sdk.Started | sdk.Output | sdk.Alive | Uploaded, gate: Gate) -> None:
+    def _go_on(
+        self, event: sdk.Started | sdk.Output | sdk.Alive | Uploaded | Killed, voices: Voices
+    ) -> None:
         match event:
             case sdk.Started(pid):
                 self._started(pid)
-            case sdk.Output(data, is_stderr):
-                (gate.write if is_stderr else self.sinks.stdout.write)(data)
+            case sdk.Output():
+                voices.hear(event)
             case Uploaded(error):
                 self._uploaded(error)
+            case Killed():  # what it said until then is on its way
+                self._killed = True
+                self._ending_until = time.monotonic() + LAST_WORDS_SECONDS
             case sdk.Alive():
                 pass
 
@@ -165,9 +216,7 @@ class ProgramRun:
         ours = translate(error, *self.secrets, otherwise=FileTransferFailed)
         if ours is None:
             raise error
-        self._failure = (
-            ours if isinstance(ours, FileTransferFailed) else FileTransferFailed(str(ours))
-        )
+        self._failure = FileTransferFailed(endings.not_in_place(str(ours)))
         if self._pid is not None:
             self._kill()
             raise self._failure
@@ -177,15 +226,27 @@ class ProgramRun:
             return False
         return time.monotonic() >= self._start + self.timeout
 
-    def _timed_out(self, event: Event | None, gate: Gate) -> Execution:
-        self._kill()
-        for _ in range(CAPACITY):  # what it wrote in time
-            if not isinstance(event, sdk.Output):
-                break
-            (gate.write if event.is_stderr else self.sinks.stdout.write)(event.data)
-            event = self._events.take(0)
-        gate.flush()
-        return self._finish(Outcome.TIMEOUT, f"it took longer than {self.timeout:g} s")
+    def _keep_time(self, voices: Voices) -> Execution | None:
+        """Its time being up, ask it to end, then kill it; meanwhile its last words are heard."""
+        if self._ending_until is None:
+            if self._is_over_time():
+                self._ending_until = time.monotonic() + KILL_SECONDS
+                start_thread(self._expire, "ending")
+            return None
+        heard_all = self._killed and self._end is not None
+        if not heard_all and time.monotonic() < self._ending_until:
+            return None
+        voices.flush()
+        return self._timed_out()
+
+    def _timed_out(self) -> Execution:
+        return self._finish(Outcome.TIMEOUT, endings.time_limit(self.timeout))
+
+    def _expire(self) -> None:
+        try:
+            self._kill()
+        finally:
+            self._events.push_first(Killed())
 
     def _silent(self) -> Execution:
         if self._uploading_until is not None:
@@ -194,16 +255,20 @@ class ProgramRun:
             raise FileTransferFailed(message)
         return self._finish(Outcome.LOST, f"no sign of life from the sandbox for {SILENCE:.0f} s")
 
-    def _ended(self, end: sdk.Ended, gate: Gate) -> Execution:
-        refusal = gate.flush()
+    def _ended(self, end: sdk.Ended | Left, voices: Voices) -> Execution:
+        refusal = voices.flush()
         if refusal is not None:
             said = one_line(refusal.decode(errors="replace"), *self.secrets)
-            message = said or "its files could not be put in place"
-            kind = SandboxError if said.startswith("cannot enter") else FileTransferFailed
-            raise kind(message)
+            kind, words = _REFUSALS.get(said[:1], (FileTransferFailed, endings.not_in_place))
+            raise kind(words(reworded(said[1:])))
+        if isinstance(end, Left):
+            return told(end, self._elapsed())
         return ending(end, self._elapsed())
 
-    def _broken(self, error: BaseException | None) -> Execution:
+    def _broken(self, error: BaseException | None, voices: Voices) -> Execution:
+        voices.flush()
+        if self._ending_until is not None:
+            return self._timed_out()
         if error is None:
             return self._finish(Outcome.LOST, "the sandbox ended the stream without an exit code")
         ours = translate(error, *self.secrets)
@@ -222,9 +287,10 @@ class ProgramRun:
         pid = self._pid
         if pid is None:
             return
+        line = end_tree(pid, GRACE_SECONDS)
         try:
             call(
-                lambda: sdk.kill_command(self.native, pid, kill_tree(pid)),
+                lambda: sdk.kill_command(self.native, pid, line),
                 deadline=KILL_SECONDS,
                 name="ending a command",
             )

@@ -10,7 +10,9 @@ from itertools import chain
 from typing import TypeVar
 
 from e2brun.errors import FileTransferFailed, InstallFailed, SandboxError
+from e2brun.sandbox import endings
 from e2brun.sandbox.contract import (
+    HOME,
     MIB,
     Execution,
     FileEntry,
@@ -25,7 +27,7 @@ from e2brun.sandbox.e2b.backoff import Backoff
 from e2brun.sandbox.e2b.cell import CellRun
 from e2brun.sandbox.e2b.channel import call, iterate
 from e2brun.sandbox.e2b.guard import Guard
-from e2brun.sandbox.e2b.launch import plan
+from e2brun.sandbox.e2b.launch import plan, remote_path
 from e2brun.sandbox.e2b.program import SLOWEST_UPLOAD, UPLOAD_PATIENCE, ProgramRun
 from e2brun.sandbox.e2b.sinks import Sinks, tail
 from e2brun.sandbox.e2b.translate import one_line, translated_errors
@@ -80,6 +82,7 @@ class E2BSandbox:
     def run_program(
         self, program: Program, *, timeout: float | None, stdout: Sink, stderr: Sink
     ) -> Execution:
+        self._make_place(program.cwd)
         launch = plan(program, self._environment(program.env))
         run = ProgramRun(
             self._native,
@@ -97,6 +100,15 @@ class E2BSandbox:
                 if not self._ties.owned:
                     run.end()
                 raise
+
+    def _make_place(self, cwd: str | None) -> None:
+        """Outside the home directory only the file service may make one."""
+        if cwd is None or f"{remote_path(cwd)}/".startswith(f"{HOME}/"):
+            return
+        try:
+            self.make_directory(cwd)
+        except FileTransferFailed as error:
+            raise SandboxError(endings.not_started(str(error))) from error
 
     def run_cell(
         self,
@@ -125,8 +137,11 @@ class E2BSandbox:
             transfer.send(self._native, files)
             transfer.mark(self._native, files)
 
-        with self._translated(FileTransferFailed):
-            call(send, deadline=UPLOAD_PATIENCE + size / SLOWEST_UPLOAD, name="sending files")
+        try:
+            with self._translated(FileTransferFailed):
+                call(send, deadline=UPLOAD_PATIENCE + size / SLOWEST_UPLOAD, name="sending files")
+        except FileTransferFailed as error:
+            raise FileTransferFailed(endings.not_in_place(str(error))) from error
 
     def read_file(self, path: str) -> Iterator[bytes]:
         def begin() -> Iterator[bytes]:
@@ -198,7 +213,7 @@ class E2BSandbox:
             self._run = run
             killed = self._killed
         try:
-            yield Execution(Outcome.LOST, detail="the sandbox was killed") if killed else None
+            yield Execution(Outcome.LOST, detail=endings.KILLED) if killed else None
         finally:
             with self._lock:
                 self._run = None

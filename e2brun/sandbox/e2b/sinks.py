@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 from e2brun.sandbox.contract import Sink
 
 LONGEST_REFUSAL = 4096
+LONGEST_NUMBERS = 40
 
 
 class Tap:
@@ -36,11 +38,61 @@ class Sinks:
         return Sinks(Tap(stdout), Tap(stderr))
 
 
-class Gate:
-    """Passes stderr on unless it begins with `token`, which no program can know."""
+@dataclass(frozen=True, slots=True)
+class Left:
+    """How the program itself ended: its wait status, and the bytes of its largest process."""
 
-    def __init__(self, token: bytes, tap: Tap) -> None:
-        self._token = token
+    status: int
+    peak: int
+
+
+class Ending:
+    """Passes a stream on until the launcher's word that the program has ended; what its children
+    say after that is not the program's."""
+
+    def __init__(self, mark: bytes, sink: Sink) -> None:
+        self._mark, self._sink = mark + b"=", sink
+        self._held = b""
+        self.left: Left | None = None
+
+    def write(self, data: bytes) -> None:
+        if self.left is not None:
+            return
+        held = self._held + data
+        at = held.find(self._mark)
+        if at < 0:
+            at = _beginning(held, self._mark)
+        self._sink(held[:at])
+        self._held = held[at:]
+        said, complete, _ = self._held[len(self._mark) :].partition(b";")
+        if complete or len(said) > LONGEST_NUMBERS:
+            self._read(said)
+
+    def flush(self) -> None:
+        """There is no more: what looked like a beginning was none."""
+        held, self._held = self._held, b""
+        self._sink(held)
+
+    def _read(self, said: bytes) -> None:
+        status, _, kilobytes = said.partition(b" ")
+        numbers = status.isdigit() and kilobytes.isdigit() and len(said) <= LONGEST_NUMBERS
+        if numbers and (os.WIFEXITED(int(status)) or os.WIFSIGNALED(int(status))):
+            self.left, self._held = Left(int(status), int(kilobytes) * 1024), b""
+        else:  # the program has found out the mark, and plays with it
+            self.flush()
+
+
+def _beginning(held: bytes, mark: bytes) -> int:
+    """Where a beginning of `mark` stands at the very end of `held`; its length for nowhere."""
+    at = held.rfind(mark[:1], max(0, len(held) - len(mark)))
+    return at if at >= 0 and mark.startswith(held[at:]) else len(held)
+
+
+class Gate:
+    """Passes stderr on unless it begins with `mark` and `!`, which no program can know."""
+
+    def __init__(self, mark: bytes, tap: Tap) -> None:
+        self._token = mark + b"!"
         self._tap = tap
         self._held = b""
         self._open = False

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from e2brun.errors import FileTransferFailed
+from e2brun.sandbox import endings
 from e2brun.sandbox.contract import USER, FileEntry, Upload
 from e2brun.sandbox.e2b import sdk
 from e2brun.sandbox.e2b.launch import (
@@ -113,6 +114,8 @@ def mark(native: sdk.Native, files: Sequence[Upload]) -> None:
 
 
 def receive(native: sdk.Native, path: str) -> Iterator[bytes]:
+    if path.endswith("/"):
+        raise FileTransferFailed(endings.not_there(f"{remote_path(path)}/"))
     # No deadline for the whole: the SDK ends a download that stalls for 60 seconds.
     with native.files.read(remote_file(path), format="stream", user=USER) as stream:
         for piece in stream:

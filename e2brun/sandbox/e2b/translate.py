@@ -20,6 +20,7 @@ from e2brun.errors import (
     SandboxUnavailable,
     UsageError,
 )
+from e2brun.sandbox.e2b.troubles import reworded
 
 LONGEST_TEXT = 500
 
@@ -151,7 +152,8 @@ def translate(
     if ours is None:
         return None
     said = one_line(str(error), *secrets) or type(error).__name__
-    return (otherwise if ours is SandboxError else ours)(said)
+    kind = otherwise if ours is SandboxError else ours
+    return kind(reworded(said) if kind is FileTransferFailed else said)
 
 
 @contextmanager

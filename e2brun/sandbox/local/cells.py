@@ -88,8 +88,7 @@ class Context:
             inlet=Inlet(encode_cell(code), into=self._cells),
             end_sandbox=self._sandbox.end,
         )
-        # Politely first: an interrupted context keeps its state for the next cell.
-        following.ask_to_end = lambda: self._signal(SIGINT)
+        following.ask_to_end = self._interrupt
         following.finished = lambda: report.ended
         try:
             execution = self._sandbox.follow(following, timeout)
@@ -111,6 +110,15 @@ class Context:
             os.close(self._cells)
             for outlet in (self._stdout, self._stderr, self._frames):
                 outlet.close()
+
+    def _interrupt(self) -> None:
+        """Politely first: an interrupted context keeps its state for the next cell. E2B lets
+        nobody hear what a cell says to that."""
+        self._stdout.drain()
+        self._stderr.drain()
+        self._stdout.redirect(_nowhere)
+        self._stderr.redirect(_nowhere)
+        self._signal(SIGINT)
 
     def _signal(self, number: int) -> None:
         """A signal for all that the cell has started, too."""

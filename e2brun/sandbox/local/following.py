@@ -8,6 +8,7 @@ from signal import SIGTERM
 from time import monotonic
 
 from e2brun.errors import FileTransferFailed, SandboxError, SandboxLost
+from e2brun.sandbox import endings
 from e2brun.sandbox.contract import Outcome
 from e2brun.sandbox.local.control import Control, Exited, Failed, Report
 from e2brun.sandbox.local.memory import INTERVAL, MemoryWatch
@@ -98,9 +99,9 @@ class Following:
             case Exited(number=self._number):
                 self.exited = report
             case Failed(number=self._number, errno=0):  # the agent's refusal, not the kernel's
-                raise FileTransferFailed(f"a file could not be put in place: {report.text}")
+                raise FileTransferFailed(endings.not_in_place(report.text))
             case Failed(number=self._number):
-                raise SandboxError(f"the program could not be started: {report.text}")
+                raise SandboxError(endings.not_started(report.text))
             case _:
                 pass
 

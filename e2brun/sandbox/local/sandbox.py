@@ -12,6 +12,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from e2brun.errors import SandboxError, SandboxLost, Unsupported
+from e2brun.sandbox import endings
 from e2brun.sandbox.contract import (
     HOME,
     Execution,
@@ -225,11 +226,11 @@ class LocalSandbox:
     def _why(self, outcome: Outcome, timeout: float | None, error: SandboxError | None) -> str:
         match outcome:
             case Outcome.TIMEOUT:
-                return f"time limit {timeout:g} s"
+                return endings.time_limit(timeout)
             case Outcome.OOM:
-                return f"memory limit {self.jail.limits.memory // 1024**2} MiB"
+                return endings.memory_limit(self.jail.limits.memory)
             case Outcome.KILLED:
-                return "the sandbox was killed"
+                return endings.KILLED
             case _:
                 return str(error or "")
 
@@ -245,19 +246,7 @@ def _ended(following: Following, elapsed: float) -> Execution:
     exited = following.exited
     if exited is None:
         return Execution(Outcome.INFRASTRUCTURE, execution_time=elapsed)
-    peak = exited.peak or None
-    if exited.signal == 0:
-        outcome = Outcome.OK if exited.code == 0 else Outcome.ERROR
-        return Execution(outcome, exited.code, execution_time=elapsed, peak_memory=peak)
-    outcome, detail = Outcome.ERROR, f"died of signal {exited.signal}"
-    if exited.signal == signal.SIGKILL:
-        outcome = Outcome.KILLED
-    elif exited.signal == signal.SIGXCPU:
-        outcome, detail = Outcome.TIMEOUT, "CPU time limit"
-    number = exited.signal
-    return Execution(
-        outcome, 128 + number, number, execution_time=elapsed, detail=detail, peak_memory=peak
-    )
+    return endings.ended(exited.code, exited.signal, elapsed=elapsed, peak=exited.peak or None)
 
 
 def _cpu_seconds(timeout: float | None) -> int:

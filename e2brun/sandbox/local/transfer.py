@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 import select
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from e2brun.errors import FileTransferFailed, SandboxLost
+from e2brun.sandbox import endings
 from e2brun.sandbox.contract import FileEntry, Upload
 from e2brun.sandbox.local.control import INLINE_LIMIT, Done, Failed, Report
 from e2brun.sandbox.local.pipes import pipe
@@ -41,7 +42,7 @@ def send(sandbox: LocalSandbox, upload: Upload, *, acknowledge: bool) -> None:
             "write", path=path, data=upload.source, mode=mode, needed=not acknowledge
         )
         if acknowledge:
-            _expect_done(sandbox, number)
+            _expect_done(sandbox, number, endings.not_in_place)
         return
     read, write = pipe()
     try:
@@ -54,7 +55,7 @@ def send(sandbox: LocalSandbox, upload: Upload, *, acknowledge: bool) -> None:
             _pour(upload.source, write)
     finally:
         os.close(write)
-    _expect_done(sandbox, number)
+    _expect_done(sandbox, number, endings.not_in_place)
 
 
 def receive(sandbox: LocalSandbox, path: str) -> Iterator[bytes]:
@@ -139,13 +140,13 @@ def _until_ready(descriptor: int, events: int) -> None:
             raise SandboxLost(f"a file transfer stood still for {_SILENCE_SECONDS:g} s")
 
 
-def _expect_done(sandbox: LocalSandbox, number: int) -> None:
+def _expect_done(sandbox: LocalSandbox, number: int, words: Callable[[str], str] = str) -> None:
     sandbox.watch()
     report: Report = sandbox.control.wait_for(number, _SILENCE_SECONDS)
     match report:
         case Done():
             return
         case Failed(text=text):
-            raise FileTransferFailed(text)
+            raise FileTransferFailed(words(text))
         case _:
             raise SandboxLost("the sandbox answered a file request with something else")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from e2brun.errors import SandboxError, SandboxLost
+from e2brun.sandbox import endings
 
 
 class Turns:
@@ -32,7 +33,7 @@ class Turns:
         self._owner = get_ident()
         try:
             if self._over:
-                raise SandboxLost("the sandbox was killed")
+                raise SandboxLost(endings.KILLED)
             yield
         finally:
             self._owner = 0

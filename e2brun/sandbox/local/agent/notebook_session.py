@@ -19,7 +19,7 @@ from .jsontext import Fragment, NotJsonError, is_a
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     Told = tuple[str, str, str]
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 globals()["__builtins__"] = dict(vars(builtins))  # ours work on whatever a cell does to its own
 
 _environ = os.environ
+_DEPTH = 20
 
 
 class _CellNames:
@@ -41,6 +42,23 @@ _CELLS = _CellNames()
 
 def serve(shell: Any, cells_fd: int, frames_fd: int) -> None:
     """Run cells from one descriptor and tell what became of them on the other."""
+    frame: Any = vars(sys)["_getframe"]()
+    depth = 0
+    while frame is not None:
+        frame, depth = frame.f_back, depth + 1
+    _deeper(_DEPTH - depth, lambda: _serve(shell, cells_fd, frames_fd))
+
+
+def _deeper(frames: int, call: Callable[[], None]) -> None:
+    """Call with so many frames more: a forked sandbox has some below that another has not, and
+    a recursion without end is told with the number of its frames."""
+    if frames > 0:
+        _deeper(frames - 1, call)
+    else:
+        call()
+
+
+def _serve(shell: Any, cells_fd: int, frames_fd: int) -> None:
     interrupts = Interrupts()
     channel = Channel(cells_fd, frames_fd, interrupts)
     session = NotebookSession(shell, channel, interrupts)

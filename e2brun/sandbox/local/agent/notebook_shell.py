@@ -48,7 +48,8 @@ def new_shell() -> Any:
     config.InteractiveShell.colors = "nocolor"
     config.PlainTextFormatter.max_seq_length = 0  # E2B cuts no list short
     leaving = _derived(_module("IPython.core.autocall").ExitAutocall, "Exit", {"__call__": _leave})
-    kind = _derived(base, "Shell", {**_QUIET_START, **_BEHAVIOUR, "outlets": Outlets()})
+    own = {"outlets": Outlets(), "db": _derived(dict, "Store", {"keys": _matching})()}
+    kind = _derived(base, "Shell", {**_QUIET_START, **_BEHAVIOUR, **own})
     shell = kind.instance(
         config=config,
         exiter=leaving(),
@@ -88,6 +89,14 @@ def _system(self: Any, command: str) -> None:
 def _leave(_self: object, code: object = None) -> None:
     """`exit`, `quit()`, `exit(3)`: as anywhere else."""
     raise SystemExit if code is None else SystemExit(code)
+
+
+def _matching(self: Any, pattern: str = "*") -> Any:
+    """The keys of a pattern, as IPython's own store of `%cd`, `%bookmark` and `%store` has them;
+    that one is kept in a profile directory."""
+    import fnmatch
+
+    return fnmatch.filter(iter(self), pattern)
 
 
 def _enable_matplotlib(_self: object, gui: object = None) -> tuple[str, str]:
@@ -220,6 +229,7 @@ def rehearse(shell: Any) -> None:
     now, and in a fork what every cell writes to is copied now, before anyone waits for it."""
     shell.run_cell("1+1", store_history=True)
     shell.reset(new_session=True)
+    shell.user_ns.update(dict.fromkeys(("_", "__", "___"), ""))  # as in a new shell
 
 
 def warm_up(shell: Any) -> None:

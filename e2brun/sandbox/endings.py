@@ -1,0 +1,62 @@
+"""How a run ended and what is said of it, in the same words whatever the backend."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+
+from e2brun.sandbox.contract import MIB, Execution, Outcome
+
+KILLED = "the sandbox was killed"
+CPU_TIME_LIMIT = "CPU time limit"
+
+
+def ended(code: int, number: int, *, elapsed: float, peak: int | None = None) -> Execution:
+    """A program left with `code`, or died of signal `number` (0: it did not)."""
+    if number == 0:
+        outcome = Outcome.OK if code == 0 else Outcome.ERROR
+        return Execution(outcome, code, execution_time=elapsed, peak_memory=peak)
+    outcome, detail = Outcome.ERROR, died_of(number)
+    if number == signal.SIGKILL:  # not from us: then nobody waits for its end any more
+        outcome = Outcome.KILLED
+    elif number == signal.SIGXCPU:
+        outcome, detail = Outcome.TIMEOUT, CPU_TIME_LIMIT
+    return Execution(
+        outcome, 128 + number, number, execution_time=elapsed, detail=detail, peak_memory=peak
+    )
+
+
+def time_limit(seconds: float | None) -> str:
+    """The wall clock ended it."""
+    return f"time limit {seconds:g} s"
+
+
+def memory_limit(size: int) -> str:
+    """It wanted more than `size` bytes."""
+    return f"memory limit {size // MIB} MiB"
+
+
+def died_of(number: int) -> str:
+    """A signal ended it."""
+    return f"died of signal {number}"
+
+
+def not_started(reason: str) -> str:
+    """The program never ran: `reason` names it."""
+    return f"the program could not be started: {reason}"
+
+
+def not_in_place(reason: str) -> str:
+    """A file that the program was to find cannot be written: `reason` names it."""
+    return f"a file could not be put in place: {reason}"
+
+
+def not_there(path: str) -> str:
+    """Nothing of that name is in the sandbox."""
+    return f"{path}: {os.strerror(errno.ENOENT)}"
+
+
+def a_directory(path: str) -> str:
+    """A file was meant, and there is a directory of that name."""
+    return f"{path}: {os.strerror(errno.EISDIR)}"

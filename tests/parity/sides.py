@@ -1,0 +1,150 @@
+"""The two sides of a comparison: one command on each backend, and all that can be seen of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.conftest import clean_environment
+from tests.sdk.serving import Serving
+
+# Of a JSON document: what has to differ from run to run, and the name of the backend.
+OWN = ("sandbox_id", "run_id", "execution_time", "backend")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One command line, `e2brun exec --json ARGV...`, and how it must end on both sides."""
+
+    name: str
+    argv: tuple[str, ...]
+    files: Mapping[str, str | bytes] = field(default_factory=dict[str, "str | bytes"])
+    ends: str = "ok"  # the outcome; "usage" where nothing may run
+    stdin: bytes = b""
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
+    unavoidable: str = ""  # a key of the list of what E2B cannot tell
+
+
+@dataclass(frozen=True)
+class Seen:
+    """All that one command left behind."""
+
+    code: int
+    out: bytes
+    err: bytes
+    files: dict[str, tuple[int, bytes]]  # name -> mode, content
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """What --json printed, without what is this run's own."""
+        document: dict[str, Any] = json.loads(self.out)
+        for key in OWN:
+            document.pop(key)
+        return document
+
+    @property
+    def told(self) -> list[str]:
+        """What it said on stderr."""
+        return self.err.decode().splitlines()
+
+
+class Press:
+    """A process that forks a command at a time."""
+
+    def __init__(self, directory: Path, *options: str, env: Mapping[str, str]) -> None:
+        self._directory, self._options = directory, options
+        self._env = clean_environment({**env, "PYTHONHASHSEED": "0"})
+        self._count = 0
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.parity.press"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=self._env,
+            text=True,
+        )
+
+    def run(self, case: Case, *options: str) -> Seen:
+        """Run it in a directory of its own with the case's files."""
+        self._count += 1
+        place = self._directory / str(self._count)
+        work, ends = place / "work", [place / name for name in ("stdin", "stdout", "stderr")]
+        work.mkdir(parents=True)
+        for name, content in case.files.items():
+            file = work / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content if isinstance(content, bytes) else content.encode())
+            if file.suffix == "" or name.endswith("-x.sh"):
+                file.chmod(0o755)
+        ends[0].write_bytes(case.stdin)
+        before = _tree(work)
+        code = self._ask(
+            argv=["exec", *self._options, *options, *case.argv],
+            cwd=str(work),
+            env={**self._env, **case.env},
+            streams=[str(end) for end in ends],
+        )
+        after = {name: seen for name, seen in _tree(work).items() if before.get(name) != seen}
+        return Seen(code, ends[1].read_bytes(), ends[2].read_bytes(), after)
+
+    def _ask(self, **order: object) -> int:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
+
+    def close(self) -> None:
+        """It has no command under way."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.stdout.close()
+        self._process.wait(10)
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Both presses; a case runs on them side by side."""
+
+    local: Press
+    e2b: Press
+    service: Serving
+    _threads: ThreadPoolExecutor
+
+    def run(self, case: Case, *options: str) -> tuple[Seen, Seen]:
+        """(local, E2B)."""
+        running = [self._threads.submit(p.run, case, *options) for p in (self.local, self.e2b)]
+        return running[0].result(120), running[1].result(120)
+
+
+@contextmanager
+def both_sides(directory: Path, service: Serving) -> Iterator[Sides]:
+    """Ready for cases until the end of the block."""
+    local = Press(directory / "local", "--on", "local", env={})
+    e2b = Press(directory / "e2b", "--on", "e2b", env=service.environment)
+    with ThreadPoolExecutor(2) as threads:
+        try:
+            yield Sides(local, e2b, service, threads)
+        finally:
+            local.close()
+            e2b.close()
+
+
+def _tree(top: Path) -> dict[str, tuple[int, bytes]]:
+    found: dict[str, tuple[int, bytes]] = {}
+    for directory, subdirectories, names in os.walk(top):
+        for name in (*subdirectories, *names):
+            path = Path(directory, name)
+            mode = path.lstat().st_mode
+            content = path.read_bytes() if stat.S_ISREG(mode) else b""
+            found[path.relative_to(top).as_posix()] = (mode, content)
+    return found
