@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from tests.security.probing import Probe
+import sys
+from dataclasses import replace
+
+import pytest
+
+from tests.security.probing import NO_FILTER, Probe
 
 _SECRET = "sesame-7f3a91"
 
@@ -88,3 +93,30 @@ def test_the_memory_of_the_caller_does_not_get_in(probe: Probe) -> None:
     environment = {"E2B_API_KEY": _SECRET}
     assert probe(_MEMORY, environment=environment).answer == []
     assert "self" in probe.outside(_MEMORY, environment=environment)
+
+
+_NAMED = """
+import ctypes, os, sys
+number = {"x86_64": 250, "aarch64": 219}[os.uname().machine]
+ctypes.CDLL(None).syscall(number, 1, b"sesame" + b"-7f3a91")
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+_DESCRIBE = """
+import ctypes, json, os
+number = {"x86_64": 250, "aarch64": 219}[os.uname().machine]
+told = ctypes.create_string_buffer(1000)
+size = ctypes.CDLL(None).syscall(number, 6, ctypes.c_long(-3), told, 1000)
+print(json.dumps([size, told.value.decode()]))
+"""
+
+
+def test_the_caller_s_keys_do_not_get_in(probe: Probe) -> None:
+    named = replace(probe, prefix=(sys.executable, "-c", _NAMED, *probe.prefix))
+    size, told = named.outside(_DESCRIBE)
+    if size < 0:
+        pytest.skip("this kernel keeps no keys")
+    assert _SECRET in told
+    assert named(_DESCRIBE).answer == [-1, ""]  # keyctl is refused ...
+    size, told = named(_DESCRIBE, weak=NO_FILTER).answer  # ... and would say nothing
+    assert size > 0
+    assert _SECRET not in told

@@ -109,3 +109,15 @@ def test_a_lock_on_a_shared_file_holds_nobody_up(probe: Probe) -> None:
         assert time.monotonic() - started < 10
         weak = Weak(add=("--ro-bind", "/usr", "/usr"))
         assert probe(_LOCK.replace("WAIT", "0"), weak=weak, timeout=2).outcome == "timeout"
+
+
+def test_a_sandbox_leaves_its_user_what_inotify_is_counted_in(probe: Probe) -> None:
+    """128 instances are all that one user has on most hosts; root's sandboxes are users of their
+    own."""
+    code = """
+    import ctypes, json
+    libc = ctypes.CDLL(None)
+    print(json.dumps(sum(libc.inotify_init1(0) >= 0 for _ in range(200))))
+    """
+    got = probe(code).answer
+    assert got <= 64 or (probe.account, probe.driver) == ("root", "bubblewrap")
