@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -38,12 +38,11 @@ def both(request: pytest.FixtureRequest, probes: dict[str, Probe]) -> tuple[Prob
 
 def _flat(place: str, seen: Any) -> Iterator[tuple[str, str]]:
     """Each fact with where it was found."""
-    match seen:
-        case dict():
-            for name, value in seen.items():
-                yield from _flat(f"{place}/{name}", value)
-        case _:
-            yield place, json.dumps(seen)
+    if isinstance(seen, dict):
+        for name, value in cast("dict[str, Any]", seen).items():
+            yield from _flat(f"{place}/{name}", value)
+    else:
+        yield place, json.dumps(seen)
 
 
 def _facts(probe: Probe, *, cell: bool) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from tests.security.probing import Probe, Weak
@@ -61,7 +61,7 @@ while time.monotonic() < end:
 
 
 @contextmanager
-def _in_use_on_the_host(probe: Probe) -> Iterator[None]:
+def _in_use_on_the_host(probe: Probe) -> Generator[None]:
     process = subprocess.Popen([probe.python, "-c", _USE.replace("/opt/e2brun/agent", "/usr")])
     try:
         yield

@@ -52,8 +52,8 @@ def _tree(top: str) -> dict[str, Any]:
 
 
 def _status(pid: str) -> dict[str, str]:
-    lines = _text(f"/proc/{pid}/status").splitlines()
-    return dict(line.partition(":\t")[::2] for line in lines)
+    lines = [line.partition(":\t") for line in _text(f"/proc/{pid}/status").splitlines()]
+    return {name: value for name, _, value in lines}
 
 
 def _mounts() -> list[str]:

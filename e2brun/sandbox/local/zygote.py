@@ -7,6 +7,9 @@ is in its memory can be read by every sandbox it becomes.
 It lives in a `house` whose root is what a sandbox may read, put together once. For each sandbox
 it forks a child into new namespaces (`birth`), whose first process adds what can be written,
 gives up every right and becomes the agent.
+
+What is forked is alike: contexts have the zygote's hash seed and address layout. The seed cannot be
+changed once strings are hashed. A program is started, and so has its own.
 """
 
 from __future__ import annotations
