@@ -90,7 +90,7 @@ _FAILURES = [
          "    return 1 / (y - y)\nprint('in')\nf(3)", ends="error"),
     cell("in a lambda and a comprehension", "[(lambda x: 1 / x)(n) for n in (1, 0)]", ends="error"),
     cell("in the standard library", "import json\njson.loads('{')", ends="error"),
-    cell("in a method of a class", "class A:\n    def m(self):\n        raise KeyError('k')\nA().m()",
+    cell("in a method of a class", "class A:\n    def m(self):\n        raise KeyError(1)\nA().m()",
          ends="error"),
     cell("chained", "try:\n    1/0\nexcept ZeroDivisionError as e:\n"
          "    raise RuntimeError('then') from e", ends="error"),
