@@ -90,7 +90,7 @@ _FAILURES = [
          "    return 1 / (y - y)\nprint('in')\nf(3)", ends="error"),
     cell("in a lambda and a comprehension", "[(lambda x: 1 / x)(n) for n in (1, 0)]", ends="error"),
     cell("in the standard library", "import json\njson.loads('{')", ends="error"),
-    cell("in a method of a class", "class A:\n    def m(self): raise KeyError('k')\nA().m()",
+    cell("in a method of a class", "class A:\n    def m(self):\n        raise KeyError(1)\nA().m()",
          ends="error"),
     cell("chained", "try:\n    1/0\nexcept ZeroDivisionError as e:\n"
          "    raise RuntimeError('then') from e", ends="error"),
@@ -223,7 +223,7 @@ _PLACE = [
     Case("arguments of a cell", ("--cell", "c.py", "a"), {"c.py": "1"}, ends="usage"),
     Case("a shell script as a cell", ("--cell", "c.sh"), {"c.sh": "ls"}, ends="usage"),
 ]  # fmt: skip
-_PACKAGES = [
+PACKAGES = [
     cell("numpy", "import numpy as np\nnp.arange(6).reshape(2, 3)"),
     cell("an error in numpy", "import numpy as np\nnp.ones(2) @ np.ones(3)", ends="error"),
     cell("a pandas DataFrame", "import pandas as pd\npd.DataFrame({'a': [1], 'b': [None]})"),
@@ -240,4 +240,4 @@ _PACKAGES = [
     cell("tqdm", "from tqdm import tqdm\nsum(tqdm(range(3), disable=True))"),
     cell("pip is there", "import pip; pip.__name__"),
 ]  # fmt: skip
-CELLS = [*_VALUES, *_DISPLAYS, *_FAILURES, *_IPYTHON, *_PLACE, *_PACKAGES]
+CELLS = [*_VALUES, *_DISPLAYS, *_FAILURES, *_IPYTHON, *_PLACE, *PACKAGES]

@@ -26,8 +26,12 @@ def compare(sides: Sides, case: Case) -> tuple[Seen, Seen]:
 
 
 def whole(seen: Seen) -> dict[str, Any]:
-    """All that was seen of a command, by key."""
-    return {**seen.document, "~code": seen.code, "~stderr": seen.told, "~files": seen.files}
+    """All that was seen of a command, by key. Two streams are two pipes: what is written to both
+    at the same moment has no order."""
+    document = seen.document
+    if document["stdout"] and document["stderr"]:
+        document["logs"] = sorted(document["logs"])
+    return {**document, "~code": seen.code, "~stderr": seen.told, "~files": seen.files}
 
 
 def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:

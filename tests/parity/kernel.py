@@ -4,6 +4,7 @@ and writes each back."""
 from __future__ import annotations
 
 import asyncio
+import importlib
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -13,11 +14,11 @@ _AT_ONCE = 2
 
 
 async def _execute(path: Path, turn: asyncio.Semaphore) -> None:
-    import nbformat
+    nbformat: Any = importlib.import_module("nbformat")  # its functions have no types
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError
 
-    document: Any = nbformat.read(path, as_version=4)
+    document = nbformat.read(path, as_version=4)
     async with turn:
         client = NotebookClient(document, timeout=60, kernel_name="python3")
         with suppress(CellExecutionError):  # it stands in the document, too

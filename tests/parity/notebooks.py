@@ -63,11 +63,11 @@ RUNNABLE = [
     notebook("a cell that is left out", ("1/0", "skip-execution"), "print('ran')"),
     notebook("await and tasks", "import asyncio", "await asyncio.sleep(0.01, 'slept')",
              "async def f():\n    print('in f'); return 2\nawait f()"),
+]  # fmt: skip
+_ENDS = [
     notebook("a picture drawn", "import matplotlib.pyplot as plt", "import numpy as np\n"
              "np.arange(3)", "len(plt.plot([1, 2]))", "import pandas as pd\n"
              "pd.DataFrame({'a': [1, 2]})"),
-]  # fmt: skip
-_ENDS = [
     notebook("names?", "def f(x):\n    'Says it.'", "f?", "!echo x; echo y >&2"),
     notebook("a failure ends it", "print('a')", "def f():\n    raise ValueError('no')\nf()",
              "print('never')", ends="error"),

@@ -13,6 +13,11 @@ def program(name: str, code: str | bytes, *arguments: str, **how: object) -> Cas
     return Case(name, (*options, file, *arguments), files, **how)  # type: ignore[arg-type]
 
 
+TAKING_TURNS = program(
+    "one stream after the other",
+    "import sys, time\nfor i in range(3):\n    print(i, flush=True); time.sleep(0.2)\n"
+    "    print(i, file=sys.stderr, flush=True); time.sleep(0.2)",
+)
 _ARGV = "import sys; print(ascii(sys.argv))"
 _STREAMS = [
     program("nothing", ""),
@@ -36,9 +41,6 @@ _STREAMS = [
             options=("--max-output", "1K")),
     program("more on both streams", "import sys; print('x' * 3000, file=sys.stderr); print(1)",
             options=("--max-output", "1K")),
-    program("one stream after the other", "import sys, time\nfor i in range(3):\n"
-            "    print(i, flush=True); time.sleep(0.15)\n"
-            "    print(i, file=sys.stderr, flush=True); time.sleep(0.15)"),
     program("closes its stdout", "import os; os.write(1, b'a'); os.close(1); os._exit(3)",
             ends="error"),
     program("closes everything", "import os; os.closerange(0, 256); os._exit(0)"),

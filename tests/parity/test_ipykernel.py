@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import clean_environment
-from tests.parity.cells import CELLS
+from tests.parity.cells import CELLS, PACKAGES
 from tests.parity.notebooks import RUNNABLE, document
 from tests.parity.sides import Case, Sides
 
@@ -49,7 +49,8 @@ _OTHERWISE = {
         "asyncio.run in a cell", "a task left behind",
     ),
 }  # fmt: skip
-_NOT_ASKED = frozenset(name for names in _OTHERWISE.values() for name in names)
+_NOT_ASKED = {name for names in _OTHERWISE.values() for name in names}
+_NOT_ASKED |= {case.name for case in PACKAGES}  # which the tests' own Python has not
 
 
 def _alone(case: Case) -> bool:

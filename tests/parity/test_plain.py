@@ -12,7 +12,7 @@ from tests.parity.programs import PROGRAMS
 from tests.parity.sides import Case, Seen, Sides
 
 _CASES = [case for case in [*PROGRAMS, *FILES, *CELLS] if not case.unavoidable][::8]
-_OWN = re.compile(r" · i\w{19} · (local|e2b) · [\d.]+ s$|\bi\w{19}\b")
+_OWN = re.compile(r" · i\w{19} · (local|e2b) · [\d.]+ s|\bi\w{19}\b")
 
 
 @pytest.mark.parametrize("case", _CASES, ids=lambda case: case.name)

@@ -17,7 +17,7 @@ import pytest
 
 from tests.conftest import COMMAND, clean_environment
 
-_STARTING_SECONDS = 20
+_STARTING_SECONDS = 180  # the first start of all fetches the packages of its template
 _ENDING_SECONDS = 15
 
 

@@ -5,9 +5,19 @@ program's parent: it writes one line of ours to each stream when the program its
 after everything that the program wrote. Without `os` and `site`, to be quick.
 """
 
-import _signal
-import posix
 import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import os as posix
+    import signal as _signal
+
+    environ = posix.environb
+else:
+    import _signal
+    import posix
+
+    environ = posix.environ
 
 locale, unset, name, *argv = sys.argv[1:]
 mark = posix.read(9, 64).strip()  # not an argument: those can be seen by the program
@@ -16,16 +26,15 @@ for variable in [*unset.split(), *([] if locale else ["LC_CTYPE"])]:  # set by b
     posix.unsetenv(variable)
 pid = posix.fork()
 if pid == 0:
-    problem = FileNotFoundError(2, "No such file or directory")
+    problem: OSError = FileNotFoundError(2, "No such file or directory")
     try:
         posix.setsid()
         for ignored in (_signal.SIGPIPE, _signal.SIGXFSZ):  # by Python
             _signal.signal(ignored, _signal.SIG_DFL)
-        path = posix.environ.get(b"PATH", b"/usr/bin:/bin").split(b":")
+        path = environ.get(b"PATH", b"/usr/bin:/bin").split(b":")
+        named = name.encode("utf-8", "surrogateescape")
         for directory in [b""] if "/" in name else path:
-            file = (directory + b"/" if directory else b"") + name.encode(
-                "utf-8", "surrogateescape"
-            )
+            file = directory + b"/" + named if directory else named
             try:
                 posix.execv(file, argv)
             except (FileNotFoundError, NotADirectoryError):
