@@ -44,7 +44,7 @@ class Stock:
             current_interpreter(),
             Limits(memory=options.memory, disk=options.disk),
             layer,
-            connected and options.network,
+            network=connected and options.network,
             node_layer=self._node_layer if full else None,
             notebook=layer is not None,
             service=True,
