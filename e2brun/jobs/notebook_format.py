@@ -68,7 +68,7 @@ def new_code_cell(document: Json, source: str, tag: str) -> Json:
     cell: Json = {"cell_type": "code", "execution_count": None, "metadata": {"tags": [tag]}}
     if cast("int", document["nbformat_minor"]) >= 5:
         cell["id"] = _free(tag, {str(other.get("id")) for other in cells_of(document)})
-    return cell | {"outputs": [], "source": source}
+    return {**cell, "outputs": [], "source": source}
 
 
 def _completed(document: Json, where: str) -> Json:

@@ -57,7 +57,7 @@ class Connection:
 
     def replace(self, owner: Any, name: str, ours: Any) -> None:
         """Set a method of an instance or a class."""
-        self.undo.append((owner, name, vars(owner).get(name)))
+        self.undo.append((owner, name, owner.__dict__.get(name)))
         setattr(owner, name, ours)
 
     def forget(self, *_result: object) -> None:
@@ -163,8 +163,9 @@ def when_imported(name: str, action: Callable[[Any], None]) -> None:
 
 def noted(data: Any, metadata: Any, note: dict[str, Any]) -> Any:
     """The bundle with what is to be told beside it."""
-    if isinstance(before := data.get(MIME), dict):
-        note.update(before)
+    before: Any = data.get(MIME)
+    if isinstance(before, dict):
+        note = {**note, **before}
     text = data.get("text/plain")
     if isinstance(text, str) and text[:1] == text[-1:] and text[:1] in QUOTES:
         note["text"] = text  # E2B takes the quotes away
