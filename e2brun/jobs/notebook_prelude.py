@@ -48,7 +48,8 @@ class Connection:
 
     def end(self) -> None:
         """Leave the shell as it was: somebody else may go on with it."""
-        for owner, name, before in reversed(self.undo):
+        while self.undo:
+            owner, name, before = self.undo.pop()
             if before is None:
                 delattr(owner, name)
             else:

@@ -287,6 +287,22 @@ def test_hostile_results_leave_a_valid_notebook(execute: Run, book: Book, done: 
     assert shown(done()[0]) == [text("y")]
 
 
+def test_a_sandbox_that_lives_on_is_left_as_it_was(
+    e2brun: Run, book: Book, done: Done, service: Serving
+) -> None:
+    def run(*words: str | Path) -> Ran:
+        return e2brun("exec", "--on", "e2b", *words, env=service.environment)
+
+    path = book("'a'", "x = 5; x")
+    kept = run("--keep", path).err.split("kept: ")[1].split()[0]
+    assert run("--sandbox", kept, "--output", "done.ipynb", path).code == 0
+    assert shown(done()[0]) == [text("'a'")]
+    assert [cell["execution_count"] for cell in done()] == [1, 2]
+    document = json.loads(run("--sandbox", kept, "--json", "-c", "[x]").out)
+    shown_last = {"text": "[5]", "json": [5], "extra": {}, "is_main_result": True}
+    assert document["results"] == [shown_last]
+
+
 BROKEN = {
     "no JSON": (b"{", "not valid JSON"),
     "no cells": (b'{"nbformat": 4, "nbformat_minor": 5, "metadata": {}}', "it has no cells"),
