@@ -20,7 +20,8 @@ _LIMIT = 1024 * 1024
 _TAG, _INJECTED = "parameters", "injected-parameters"
 _NAME = re.compile(r"[^\W\d]\w*")
 _COMMENT = {"java": "//", "javascript": "//", "typescript": "//"}
-_ASSIGNED = r"^[ \t]*(?:[\w<>\[\], ]+[ \t]+)?\$?{}[ \t]*(?::[^=\n]*)?(?:=(?!=)|<-)"
+_ASSIGNED = r"(?<![\w.]){}[ \t]*(?::[^=\n]*)?(?:=(?!=)|<-)"
+_LONGEST = 8192  # characters of a line, or of a cell that is parsed: a stranger wrote it
 
 
 def given_parameters(
@@ -110,8 +111,9 @@ def _check_known(
         if names is not None:
             known = name in names
         else:
-            pattern = rf"\b{name}\b" if declared is None else _ASSIGNED.format(name)
-            known = re.search(pattern, source, re.MULTILINE) is not None
+            pattern = re.compile(rf"\b{name}\b" if declared is None else _ASSIGNED.format(name))
+            lines = (line[:_LONGEST] for line in source.splitlines())
+            known = any(pattern.search(line) for line in lines)
         if not known:
             raise UsageError(
                 f"{where}: the notebook has no parameter {name!r}{_instead(name, names)}"
@@ -126,8 +128,11 @@ def _instead(name: str, known: Iterable[str] | None) -> str:
 
 
 def _set_names(source: str) -> set[str] | None:
-    """What the code assigns; None where it is not plain Python (magics)."""
+    """What the code assigns; None where it is not plain Python (magics), or very long."""
     import warnings
+
+    if len(source) > _LONGEST:
+        return None
 
     try:
         with warnings.catch_warnings():

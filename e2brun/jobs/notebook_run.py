@@ -12,6 +12,7 @@ from e2brun.errors import SandboxError
 from e2brun.jobs.notebook_format import Json
 from e2brun.jobs.notebook_language import PYTHON
 from e2brun.jobs.notebook_outputs import CellRun, Recorder
+from e2brun.sandbox import endings
 from e2brun.sandbox.contract import CodeError, Execution, Outcome, Result, Sandbox, Sink
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class NotebookRun:
         if ended.outcome in {Outcome.OK, Outcome.ERROR}:  # without it, a little is lost
             return None
         if ended.outcome is Outcome.TIMEOUT:
-            return replace(ended, detail=f"time limit {timeout:g} s")
+            return replace(ended, detail=endings.time_limit(timeout))
         return ended
 
     def _hidden(self, code: str, timeout: float) -> Execution:
@@ -121,9 +122,9 @@ class NotebookRun:
                 raise
             return Execution(Outcome.LOST, detail=str(error))
         if execution.outcome is Outcome.TIMEOUT:
-            of_cell = f"{limit:g} s (cell {cell.index + 1})"
-            detail = of_cell if limit < left else f"{timeout:g} s"
-            return replace(execution, detail=f"time limit {detail}")
+            of_cell = f"{endings.time_limit(limit)} (cell {cell.index + 1})"
+            detail = of_cell if limit < left else endings.time_limit(timeout)
+            return replace(execution, detail=detail)
         return execution
 
     def _tee(self, name: str, sink: Sink) -> Sink:
