@@ -12,7 +12,7 @@ from e2brun.cli.guard import complain, say
 from e2brun.errors import E2brunError
 from e2brun.jobs.run import Outputs
 from e2brun.report.streams import FdWriter, LogLines, OutputStream, same_file, writer_for
-from e2brun.sandbox.contract import Execution, Outcome, Result, Sandbox
+from e2brun.sandbox.contract import CodeError, Execution, Outcome, Result, Sandbox
 from e2brun.sandbox.diagnosis import TAIL, explained
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ class Console:
         self._stdout = self._stderr = OutputStream(0, None, keep=False)
         self._logs: LogLines | None = None
         self._stderr_tail = b""
-        self._heard = [0, 0]  # how much of the kept text earlier cells had
         self._started: float | None = None
 
     def configure(self, settings: Settings) -> None:
@@ -45,16 +44,17 @@ class Console:
         self._limit = settings.max_output
         self._writers = _writers(github=settings.github_actions)
 
-    def outputs(self, *, keep: bool = False) -> Outputs:
+    def outputs(self) -> Outputs:
         """Where a run's output goes as it comes."""
         self._started = monotonic()
         forward = (None, None) if self._as_json else self._writers
         if self._as_json:
             self._logs = LogLines(self._limit)
-        keep = keep or self._as_json
-        self._stdout = OutputStream(self._limit, forward[0], keep=keep)
-        self._stderr = OutputStream(self._limit, forward[1], keep=keep)
-        return Outputs(self._take_stdout, self._take_stderr, self._show_result, self._since_last)
+        self._stdout = OutputStream(self._limit, forward[0], keep=self._as_json)
+        self._stderr = OutputStream(self._limit, forward[1], keep=self._as_json)
+        return Outputs(
+            self._take_stdout, self._take_stderr, self._show_result, self._show_raised, self._limit
+        )
 
     def created(self, sandbox: Sandbox) -> None:
         """Remember whose output this is."""
@@ -151,13 +151,6 @@ class Console:
             self._logs.feed("stderr", data)
         self._stderr(data)
 
-    def _since_last(self) -> tuple[str, str]:
-        """What both streams got since this was last asked: one cell's output."""
-        whole = (self._stdout.text(), self._stderr.text())
-        parts = (whole[0][self._heard[0] :], whole[1][self._heard[1] :])
-        self._heard = [len(whole[0]), len(whole[1])]
-        return parts
-
     def _show_result(self, result: Result) -> None:
         if self._as_json:
             return
@@ -169,8 +162,11 @@ class Console:
 
     def _show_error(self, execution: Execution) -> None:
         """The traceback of a cell, which (unlike a program's) is not in its stderr."""
-        error = execution.error
-        if error is None:
+        if execution.error is not None:
+            self._show_raised(execution.error)
+
+    def _show_raised(self, error: CodeError) -> None:
+        if self._as_json:
             return
         if error.traceback and error.traceback.encode() not in self._stderr_tail:
             with suppress(BrokenPipeError):

@@ -45,6 +45,11 @@ class Request:
     quiet: bool = False
     on_result: str | None = None
     output: str | None = None  # where the executed notebook goes
+    allow_errors: bool = False
+    parameters: tuple[str, ...] = ()  # of a notebook: NAME=VALUE
+    raw_parameters: tuple[str, ...] = ()  # whose values are text, whatever they look like
+    parameter_file: str | None = None
+    cell_timeout: str | None = None
     flags: Mapping[str, Flag] = field(default_factory=dict[str, Flag])
 
 
@@ -111,7 +116,7 @@ def _run(request: Request, voice: _Voice) -> int:
         sandbox = backend.create(job.spec)
         console = voice.console
         console.created(sandbox)
-        ran = jobs.run(job, sandbox, console.outputs(keep=job.notebook is not None))
+        ran = jobs.run(job, sandbox, console.outputs())
         return _report(request, job, console, ran)
     finally:
         backend.close()
@@ -131,7 +136,7 @@ def _run_in(
         console.backend = where.name
         if job.spec.install:
             sandbox.install(job.spec.install)
-        outputs = console.outputs(keep=job.notebook is not None)
+        outputs = console.outputs()
         return _report(request, job, console, jobs.run(job, sandbox, outputs))
     except SandboxError as error:
         if error.exit_code != SandboxError.exit_code:  # 1 is the program's own
@@ -164,9 +169,30 @@ def _write_notebook(request: Request, job: jobs.Job, _: Console, ran: jobs.Ran) 
     from e2brun.jobs.notebook import executed_notebook
 
     try:
-        Path(request.output).write_bytes(executed_notebook(job.notebook, ran.cells))
+        document = executed_notebook(job.notebook, ran.cells, ran.widgets)
+        _write_whole(Path(request.output), document)
     except OSError as error:
         raise E2brunError(f"--output {request.output}: {error.strerror}") from error
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """Beside it first: what was there stays until all of the new one is. Pipes and devices, and
+    files in a directory that is not ours to write, are written to as they are."""
+    target = path.resolve()
+    if target.exists() and not target.is_file():
+        path.write_bytes(content)
+        return
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        with temporary.open("xb") as file:
+            if target.exists():
+                os.fchmod(file.fileno(), target.stat().st_mode & 0o777)
+            file.write(content)
+        temporary.replace(target)
+    except PermissionError:
+        path.write_bytes(content)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _save_results(request: Request, _: jobs.Job, console: Console, ran: jobs.Ran) -> None:

@@ -64,6 +64,13 @@ OPTIONS = (
     Option(("-q", "--quiet"), "quiet", "switch", "Only the program's output."),
     Option(("--on-result",), "on_result", "text", "Save pictures and other results.", "DIR"),
     Option(("--output",), "output", "text", "Write the executed notebook.", "PATH"),
+    Option(("-p", "--param"), "parameters", "words", "Of a notebook. Repeatable.", "NAME=VALUE"),
+    Option(
+        ("-r", "--raw-param"), "raw_parameters", "words", "The same, as text.", "NAME=VALUE"
+    ),
+    Option(("--params",), "parameter_file", "text", "Parameters of a notebook.", "FILE.toml"),
+    Option(("--allow-errors",), "allow_errors", "switch", "A notebook goes on after them."),
+    Option(("--cell-timeout",), "cell_timeout", "text", "Of each cell of a notebook.", "TIME"),
     Option(
         ("--api-key",), "api_key", "text", "Better: E2B_API_KEY; `ps` shows arguments.", "KEY",
         setting=True,

@@ -17,6 +17,7 @@ from e2brun.values import parse_size
 if TYPE_CHECKING:
     from e2brun.cli.execution import Request
     from e2brun.jobs.notebook import Notebook
+    from e2brun.jobs.notebook_run import Rules
 
 _LIFETIME_MARGIN = 60.0  # for starting, files, packages; after that a forgotten sandbox ends
 _KEEP_LIFETIME = 3600.0
@@ -31,7 +32,8 @@ def prepare(request: Request, settings: Settings, notice: Callable[[str], None])
     as_cell = request.cell or request.code is not None
     if as_cell:
         source.text()
-    notebook = _notebook(source)
+    notebook = _notebook(request, source)
+    rules = None if notebook is None else _rules(request)
     uploads = _uploads(request, notice)
     python, requirements = _packages(request, settings, source, notebook, uploads)
     environment = _environment(request)
@@ -47,6 +49,7 @@ def prepare(request: Request, settings: Settings, notice: Callable[[str], None])
         limits=Limits(settings.memory, settings.processes, settings.disk),
         python=python,
         cells=as_cell or notebook is not None,
+        language=None if notebook is None else notebook.language,
     )
     return Job(
         source,
@@ -60,6 +63,7 @@ def prepare(request: Request, settings: Settings, notice: Callable[[str], None])
         downloads=request.get,
         max_get=_max_get(request, settings),
         notebook=notebook,
+        rules=rules,
         keep=request.keep,
     )
 
@@ -104,8 +108,8 @@ def _check_together(request: Request, source: sources.Source, settings: Settings
         raise UsageError("cells take no arguments; run the file as a program to pass some")
     if cells and source.kind not in {sources.Kind.PYTHON, sources.Kind.NOTEBOOK}:
         raise UsageError(f"{source.name}: only Python runs as a cell")
-    if request.output is not None and source.kind is not sources.Kind.NOTEBOOK:
-        raise UsageError("--output is where an executed notebook goes; this is no .ipynb file")
+    if source.kind is not sources.Kind.NOTEBOOK:
+        _check_no_notebook(request)
     if request.on_result is not None and not cells:
         raise UsageError("--on-result saves what cells display; add --cell")
     if request.sandbox is not None:
@@ -116,6 +120,20 @@ def _check_together(request: Request, source: sources.Source, settings: Settings
         raise UsageError(
             "--keep needs --on e2b: a local sandbox ends with the command that made it"
         )
+
+
+def _check_no_notebook(request: Request) -> None:
+    if request.output is not None:
+        raise UsageError("--output is where an executed notebook goes; this is no .ipynb file")
+    given = {
+        "-p": request.parameters,
+        "-r": request.raw_parameters,
+        "--params": request.parameter_file is not None,
+        "--allow-errors": request.allow_errors,
+        "--cell-timeout": request.cell_timeout is not None,
+    }
+    for option in (option for option, is_given in given.items() if is_given):
+        raise UsageError(f"{option} is for notebooks; this is no .ipynb file")
 
 
 def _check_existing(request: Request, settings: Settings) -> None:
@@ -148,12 +166,34 @@ def _check_places(request: Request) -> None:
             raise UsageError(f"--on-result {directory}: not a directory")
 
 
-def _notebook(source: sources.Source) -> Notebook | None:
-    if source.kind is not sources.Kind.NOTEBOOK or source.path is None:
+def _notebook(request: Request, source: sources.Source) -> Notebook | None:
+    if source.kind is not sources.Kind.NOTEBOOK:
         return None
     from e2brun.jobs.notebook import read_notebook
 
-    return read_notebook(source.path)
+    parameters: Mapping[str, object] = {}
+    if request.parameters or request.raw_parameters or request.parameter_file is not None:
+        from e2brun.jobs.notebook_parameters import given_parameters
+
+        parameters = given_parameters(
+            request.parameters, request.raw_parameters, request.parameter_file
+        )
+    return read_notebook(source.content, source.name, parameters)
+
+
+def _rules(request: Request) -> Rules:
+    from e2brun.jobs.notebook_run import Rules
+
+    limit = None
+    if request.cell_timeout is not None:
+        from e2brun.values import parse_duration
+
+        try:
+            limit = parse_duration(request.cell_timeout)
+        except UsageError as error:
+            raise UsageError(f"--cell-timeout: {error}") from error
+    lives_on = request.keep or request.sandbox is not None
+    return Rules(request.allow_errors, limit, lives_on)
 
 
 def _uploads(request: Request, notice: Callable[[str], None]) -> tuple[Upload, ...]:

@@ -1,6 +1,6 @@
 """Jupyter notebooks: their code cells in order, and the document with a run's outputs in it.
 
-nbformat 4 only. What is not replaced is written back as it was read.
+What is not replaced is written back as it was read.
 """
 
 from __future__ import annotations
@@ -9,37 +9,22 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import cast
 
 from e2brun.errors import UsageError
-from e2brun.sandbox.contract import Execution, Outcome, Result
+from e2brun.jobs.notebook_format import Json, cells_of, parse, table, tags_of, text
+from e2brun.jobs.notebook_language import PYTHON, language_of
+from e2brun.jobs.notebook_outputs import CellRun
 from e2brun.sandbox.parsing import is_cell
 
-Json = dict[str, object]
-
+_WIDGETS = "application/vnd.jupyter.widget-state+json"
 _PIP = re.compile(
     r"[ \t]*(?:[!%]pip3?|!(?:\{sys\.executable\}|python3?)[ \t]+-m[ \t]+pip)[ \t]+install\b(.*)"
 )
-# What these set up is set up already, or means nothing outside Jupyter.
-_IGNORED = re.compile(r"[ \t]*%(?:matplotlib|config|load_ext|reload_ext)\b")
 _PIP_FLAGS = re.compile(
     r"-q{1,3}|-U|-y|--(?:quiet|upgrade|user|no-cache-dir|no-input|pre|force-reinstall"
     r"|disable-pip-version-check|break-system-packages)"
 )
 _LONGEST_LINE = 8192  # characters
-_MIME = {
-    "text": "text/plain",
-    "html": "text/html",
-    "markdown": "text/markdown",
-    "svg": "image/svg+xml",
-    "png": "image/png",
-    "jpeg": "image/jpeg",
-    "pdf": "application/pdf",
-    "latex": "text/latex",
-    "json": "application/json",
-    "javascript": "application/javascript",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,94 +33,44 @@ class Cell:
 
     index: int
     source: str
+    may_raise: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Notebook:
-    """A notebook as read: its cells that hold code, and what they ask pip for."""
+    """A notebook as read: its cells that are to run, and what they ask pip for."""
 
     document: Json = field(repr=False)
     cells: tuple[Cell, ...]
     requirements: tuple[str, ...] = ()
+    language: str = PYTHON
 
 
-@dataclass(frozen=True, slots=True)
-class CellRun:
-    """How one cell ended, with its output; `count` is the number in its In[ ]."""
+def read_notebook(
+    content: bytes, where: str, parameters: Mapping[str, object] | None = None
+) -> Notebook:
+    """Read a notebook, with parameters set anew. Raises UsageError with one line of why not."""
+    document = parse(content, where)
+    language = language_of(table(document["metadata"]), where)
+    if parameters:
+        from e2brun.jobs.notebook_parameters import inject
 
-    index: int
-    execution: Execution
-    stdout: str
-    stderr: str
-    count: int
-
-
-def read_notebook(path: Path) -> Notebook:
-    """Read a notebook. Raises UsageError for what is not one in Python and nbformat 4."""
-    document = _parsed(path)
-    version, minor = document.get("nbformat"), document.get("nbformat_minor")
-    if version != 4:
-        raise UsageError(
-            f"{path}: a notebook of nbformat {version!r}.{minor!r}, only 4 is read; "
-            "convert it: jupyter nbconvert --to notebook"
-        )
-    cells = document.get("cells")
-    if not isinstance(cells, list):
-        raise UsageError(f"{path}: not a notebook: it has no cells")
-    _check_language(document, path)
+        document = inject(document, parameters, language, where)
     found: list[Cell] = []
     requirements: list[str] = []
-    for index, cell in enumerate(cast("list[object]", cells)):
-        fields = _mapping(cell)
-        source = _text(fields.get("source"))
-        if _is_code(fields) and source.strip():
-            where = f"{path}: cell {index + 1}"
-            found.append(Cell(index, _without_magics(source, requirements, where)))
-    return Notebook(document, tuple(found), tuple(dict.fromkeys(requirements)))
-
-
-def _parsed(path: Path) -> Json:
-    try:
-        document: object = json.loads(path.read_bytes().decode("utf-8-sig"), parse_constant=_refuse)
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path}: not a notebook: not valid JSON ({error})") from error
-    if not isinstance(document, dict):
-        raise UsageError(f"{path}: not a notebook: not a JSON object")
-    return cast("Json", document)
-
-
-def _refuse(constant: str) -> object:
-    raise ValueError(f"{constant} is no JSON number")
-
-
-def _check_language(document: Json, path: Path) -> None:
-    metadata = _mapping(document.get("metadata"))
-    languages = (
-        _mapping(metadata.get("kernelspec")).get("language"),
-        _mapping(metadata.get("language_info")).get("name"),
-    )
-    for language in languages:
-        if isinstance(language, str) and language.lower() not in {"python", "ipython", ""}:
-            raise UsageError(f"{path}: a notebook in {language[:40]!r}; only Python ones can run")
-
-
-def _mapping(value: object) -> Mapping[str, object]:
-    return cast("Json", value) if isinstance(value, dict) else {}
-
-
-def _text(value: object) -> str:
-    """nbformat's multiline string: one string, or a list of pieces to join as they are."""
-    if isinstance(value, list):
-        return "".join(str(piece) for piece in cast("list[object]", value))
-    return value if isinstance(value, str) else ""
+    for index, cell in enumerate(cells_of(document)):
+        source = text(cell["source"])
+        if _is_code(cell) and not _is_skipped(cell) and source.strip():
+            if language == PYTHON:
+                source = _without_magics(source, requirements, f"{where}: cell {index + 1}")
+            found.append(Cell(index, source, "raises-exception" in tags_of(cell)))
+    return Notebook(document, tuple(found), tuple(dict.fromkeys(requirements)), language)
 
 
 def _without_magics(source: str, requirements: list[str], where: str) -> str:
-    """Every line stays where it is. Other magics stay too: the context says what is wrong."""
+    """Every line stays where it is, and all other magics are IPython's."""
     lines = source.split("\n")
-    found = [n for n, line in enumerate(lines) if _IGNORED.match(line) or _PIP.match(line)]
+    found = [n for n, line in enumerate(lines) if _PIP.match(line)]
     if not found or is_cell(source):  # such a line may be part of a string
         return source
     for number in found:
@@ -166,79 +101,42 @@ def _requirements(arguments: str, where: str) -> Iterator[str]:
             yield word
 
 
-def executed_notebook(notebook: Notebook, cell_runs: Sequence[CellRun]) -> bytes:
-    """The document with the outputs of this run; cells that did not run have none."""
+def executed_notebook(
+    notebook: Notebook, cell_runs: Sequence[CellRun], widgets: Json | None = None
+) -> bytes:
+    """The document with the outputs of this run; cells that did not run have none, those that
+    were skipped by their tag keep what they had."""
     runs = {run.index: run for run in cell_runs}
-    document = dict(notebook.document)
-    document.setdefault("metadata", {})
-    document.setdefault("nbformat_minor", 4)
-    cells: list[object] = []
-    for index, cell in enumerate(cast("list[object]", document["cells"])):
-        fields = _mapping(cell)
-        cells.append(_executed(fields, runs.get(index)) if _is_code(fields) else cell)
-    document["cells"] = cells
+    cells = [
+        _executed(cell, runs.get(index)) if _is_code(cell) else cell
+        for index, cell in enumerate(cells_of(notebook.document))
+    ]
+    document: Json = {**notebook.document, "cells": cells}
+    if widgets:
+        state = {"state": widgets, "version_major": 2, "version_minor": 0}
+        document["metadata"] = {**table(document["metadata"]), "widgets": {_WIDGETS: state}}
     text = json.dumps(document, ensure_ascii=False, indent=1)
     # Half a surrogate pair has no UTF-8; as \ud83d, which this makes of it, JSON can hold it.
     return text.encode("utf-8", "backslashreplace") + b"\n"
 
 
 def _is_code(cell: Mapping[str, object]) -> bool:
-    return cell.get("cell_type") == "code"
+    return cell["cell_type"] == "code"
 
 
-def _executed(cell: Mapping[str, object], run: CellRun | None) -> Json:
+def _is_skipped(cell: Mapping[str, object]) -> bool:
+    return "skip-execution" in tags_of(cell)
+
+
+def _executed(cell: Json, run: CellRun | None) -> Json:
     executed = dict(cell)
-    executed.setdefault("metadata", {})
+    if _is_skipped(cell):
+        executed.setdefault("execution_count", None)
+        executed.setdefault("outputs", [])
+        return executed
+    metadata = table(cell["metadata"])
+    if "execution" in metadata:  # when an earlier run did what
+        executed["metadata"] = {k: v for k, v in metadata.items() if k != "execution"}
     executed["execution_count"] = run.count if run else None
-    executed["outputs"] = _outputs(run) if run else []
+    executed["outputs"] = run.outputs if run else []
     return executed
-
-
-def _outputs(run: CellRun) -> list[Json]:
-    outputs: list[Json] = [
-        {"output_type": "stream", "name": name, "text": text.splitlines(keepends=True)}
-        for name, text in (("stdout", run.stdout), ("stderr", run.stderr))
-        if text
-    ]
-    for result in run.execution.results:
-        if not (data := _bundle(result)):
-            continue
-        output: Json = {"output_type": "display_data", "data": data, "metadata": {}}
-        if result.get("is_main_result"):
-            output |= {"output_type": "execute_result", "execution_count": run.count}
-        outputs.append(output)
-    if error := _error_output(run.execution):
-        outputs.append(error)
-    return outputs
-
-
-def _error_output(execution: Execution) -> Json | None:
-    """What was raised; for an end that raised nothing, such as a timeout, that end."""
-    error = execution.error
-    if error is None and execution.outcome is Outcome.OK:
-        return None
-    name = error.name if error else execution.outcome.value
-    value = error.value if error else execution.detail
-    lines = error.traceback.splitlines() if error else [f"{name}: {value}" if value else name]
-    return {"output_type": "error", "ename": name, "evalue": value, "traceback": lines}
-
-
-def _bundle(result: Result) -> Json:
-    """Mime type to content. What strict JSON cannot say is left out, as is E2B's own."""
-    found: Json = {}
-    for mime, value in _mapping(result.get("extra")).items():
-        if "/" in mime and (isinstance(value, str) or mime.endswith("json")):
-            found[mime] = value
-    for key, mime in _MIME.items():
-        value = result.get(key)
-        if value is not None and (key == "json" or isinstance(value, str)):
-            found[mime] = value
-    return {mime: value for mime, value in found.items() if _is_json(value)}
-
-
-def _is_json(value: object) -> bool:
-    try:
-        json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError, RecursionError):
-        return False
-    return True

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from time import monotonic
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from e2brun.errors import E2brunError, FileTransferFailed, SandboxError
+from e2brun.errors import E2brunError, FileTransferFailed, SandboxError, UsageError
 from e2brun.jobs.source import Kind, Source
-from e2brun.sandbox import endings
 from e2brun.sandbox.contract import (
+    CodeError,
     Execution,
     Limits,
     Outcome,
@@ -25,7 +24,9 @@ from e2brun.sandbox.contract import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from e2brun.jobs.notebook import CellRun, Notebook
+    from e2brun.jobs.notebook import Notebook
+    from e2brun.jobs.notebook_outputs import CellRun
+    from e2brun.jobs.notebook_run import Rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class Job:
     downloads: tuple[str, ...] = ()
     max_get: int = Limits().disk  # bytes of all downloads together
     notebook: Notebook | None = None
+    rules: Rules | None = None  # of the notebook
     keep: bool = False
 
 
@@ -53,7 +55,8 @@ class Outputs:
     stdout: Sink
     stderr: Sink
     on_result: Callable[[Result], None] = lambda _: None
-    since_last_cell: Callable[[], tuple[str, str]] = lambda: ("", "")  # stdout and stderr
+    on_error: Callable[[CodeError], None] = lambda _: None  # of a cell, and the run goes on
+    limit: int = 0  # bytes of each stream that an executed notebook keeps; 0: all
 
 
 @dataclass(slots=True)
@@ -67,6 +70,7 @@ class Ran:
     left_out: list[str] = field(default_factory=list[str])  # of what was fetched, and why
     failures: list[E2brunError] = field(default_factory=list[E2brunError])
     cells: list[CellRun] = field(default_factory=list["CellRun"])
+    widgets: dict[str, object] = field(default_factory=dict[str, object])  # of a notebook
 
 
 def run(job: Job, sandbox: Sandbox, outputs: Outputs) -> Ran:
@@ -76,7 +80,7 @@ def run(job: Job, sandbox: Sandbox, outputs: Outputs) -> Ran:
     """
     ran = Ran(Execution(Outcome.INFRASTRUCTURE), sandbox.id, sandbox.template)
     if job.notebook is not None:
-        ran.execution = _run_notebook(job, job.notebook, sandbox, outputs, ran.cells)
+        ran.execution = _run_notebook(job, job.notebook, sandbox, outputs, ran)
     elif job.as_cell:
         _prepare_cells(job, sandbox)
         ran.execution = _run_cell(sandbox, job.source.text(), job.timeout, outputs)
@@ -112,10 +116,21 @@ def _prepare_cells(job: Job, sandbox: Sandbox) -> None:
     if job.uploads:
         sandbox.write_files(job.uploads)
     if job.cwd is not None:
-        silent = Outputs(lambda _: None, lambda _: None)
-        code = f"__import__('os').chdir(__import__('os').path.expanduser({job.cwd!r}))"
-        if _run_cell(sandbox, code, job.timeout, silent).outcome is not Outcome.OK:
+        from e2brun.jobs.notebook_language import PYTHON, enter_directory
+
+        language = PYTHON if job.notebook is None else job.notebook.language
+        code = enter_directory(language, job.cwd)
+        if code is None:
+            raise UsageError(f"--cwd: a {language} kernel cannot leave its directory")
+        entered = sandbox.run_cell(
+            code, timeout=job.timeout, stdout=_drop, stderr=_drop, language=language
+        )
+        if entered.outcome is not Outcome.OK:
             raise FileTransferFailed(f"{job.cwd}: no such directory in the sandbox")
+
+
+def _drop(_: bytes) -> None:
+    """Of a cell that is not the user's."""
 
 
 def _run_cell(sandbox: Sandbox, code: str, timeout: float, outputs: Outputs) -> Execution:
@@ -129,29 +144,18 @@ def _run_cell(sandbox: Sandbox, code: str, timeout: float, outputs: Outputs) -> 
 
 
 def _run_notebook(
-    job: Job, notebook: Notebook, sandbox: Sandbox, outputs: Outputs, cells: list[CellRun]
+    job: Job, notebook: Notebook, sandbox: Sandbox, outputs: Outputs, ran: Ran
 ) -> Execution:
-    """Every code cell in order, until one does not end well; the time limit is for all."""
-    from e2brun.jobs.notebook import CellRun
+    from e2brun.jobs.notebook_run import Listeners, NotebookRun, Rules
 
     _prepare_cells(job, sandbox)
-    end = monotonic() + job.timeout
-    whole = Execution(Outcome.OK, 0)
-    results: list[Result] = []
-    elapsed = 0.0
-    for cell in notebook.cells:
-        left = max(0.001, end - monotonic())
-        execution = _run_cell(sandbox, cell.source, left, outputs)
-        if execution.outcome is Outcome.TIMEOUT:
-            execution = replace(execution, detail=endings.time_limit(job.timeout))
-        stdout, stderr = outputs.since_last_cell()
-        cells.append(CellRun(cell.index, execution, stdout, stderr, len(cells) + 1))
-        results.extend(execution.results)
-        elapsed += execution.execution_time
-        whole = replace(execution, results=tuple(results), execution_time=elapsed)
-        if execution.outcome is not Outcome.OK:
-            break
-    return whole
+    listeners = Listeners(
+        outputs.stdout, outputs.stderr, outputs.on_result, outputs.on_error, outputs.limit
+    )
+    running = NotebookRun(notebook, sandbox, job.rules or Rules(), listeners, ran.cells)
+    execution = running.run(job.timeout)
+    ran.widgets = running.widgets
+    return execution
 
 
 def _fetch(job: Job, sandbox: Sandbox, ran: Ran) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from e2brun.sandbox.contract import CodeError, Execution, Outcome, Result
 
 INTERPRETER_GONE = "ContextRestarting"  # E2B's name for it, told without a traceback
@@ -15,13 +17,15 @@ def cell_execution(
 ) -> Execution:
     """The end of a cell that ran to it, `error` being what it raised: leaving by SystemExit ends
     it as it would end a program."""
-    code = 0 if error is None else 1
-    if error is not None and error.name == "SystemExit":
-        code = exit_code(error.value)
+    if error is not None and not error.name:
+        error = replace(error, name="Error")  # bash has no name for a command that failed
+    left = error if error is not None and error.name == "SystemExit" else None
+    code = exit_code(left.value) if left is not None else int(error is not None)
     return Execution(
         Outcome.OK if code == 0 else Outcome.ERROR,
         code,
         error=None if code == 0 else error,
+        left=left,
         results=results,
         execution_time=execution_time,
         detail=detail,

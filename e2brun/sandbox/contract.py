@@ -67,6 +67,7 @@ class SandboxSpec:
     limits: Limits = Limits()
     python: str | None = None  # local only: another interpreter, path or name
     cells: bool = True  # cells may run in it: an embedded sandbox then has IPython
+    language: str | None = None  # of the cells, where it is not Python
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,7 @@ class Execution:
     exit_code: int | None = None  # None: it had no chance to have one
     signal: int | None = None
     error: CodeError | None = None
+    left: CodeError | None = None  # SystemExit of a cell, also of one that left with 0
     results: tuple[Result, ...] = ()
     execution_time: float = 0.0  # seconds, from start to end of the code itself
     detail: str = ""  # one line: which limit ended it, or what was lost
@@ -160,8 +162,10 @@ class Sandbox(Protocol):
         stdout: Sink,
         stderr: Sink,
         on_result: Callable[[Result], None] | None = None,
+        language: str | None = None,
     ) -> Execution:
-        """Run code in the default Python context, whose state lasts from cell to cell."""
+        """Run code in the default context of a language (E2B's name of it; None: Python), whose
+        state lasts from cell to cell."""
         ...
 
     def write_files(self, files: Sequence[Upload]) -> None:

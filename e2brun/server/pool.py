@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from e2brun.errors import SandboxError
 from e2brun.sandbox.local.backend import new_id
 from e2brun.sandbox.local.jail import Driver, Jail
+from e2brun.sandbox.local.languages import PYTHON
 from e2brun.server.interpreter.contexts import Contexts, NotStarted
-from e2brun.server.interpreter.languages import PYTHON
 from e2brun.server.live import LiveSandbox
 
 if TYPE_CHECKING:

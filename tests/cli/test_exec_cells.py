@@ -210,7 +210,7 @@ def test_the_time_limit_is_for_the_whole_notebook(
 def test_a_notebook_may_overwrite_itself(local: Run, notebook: Callable[..., Path]) -> None:
     book = notebook("'value'")
     assert local("--output", book, book).code == 0
-    assert nbformat.read(book, as_version=4).cells[1].outputs[0].data["text/plain"] == "value"
+    assert nbformat.read(book, as_version=4).cells[1].outputs[0].data["text/plain"] == "'value'"
 
 
 @pytest.mark.parametrize("output", ["no/where.ipynb", ".", ""])
@@ -241,7 +241,7 @@ def test_an_output_that_cannot_be_written_fails_a_run_that_went_well(
     [
         ("{", "not a notebook: not valid JSON"),
         ("[]", "not a notebook: not a JSON object"),
-        ('{"nbformat": 3, "worksheets": []}', "nbconvert"),
+        ('{"nbformat": 2, "worksheets": []}', "nbconvert"),
     ],
 )
 def test_what_is_no_notebook_is_said_in_one_line(

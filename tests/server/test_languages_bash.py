@@ -103,7 +103,7 @@ def test_programs_of_a_cell_inherit_no_descriptor_of_ours(bash: RunningKernel) -
 
 def test_what_is_displayed_is_a_result(bash: RunningKernel) -> None:
     (result,) = bash.run('echo "<b>hi</b>" | displayHTML').outcome.results
-    assert result == {"html": "<b>hi</b>\n", "is_main_result": False}
+    assert result == {"html": "<b>hi</b>\n", "extra": {}, "is_main_result": False}
 
 
 def test_it_leaves_when_the_host_hangs_up(bash: RunningKernel) -> None:

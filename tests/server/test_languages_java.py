@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import fcntl
 import os
 import shutil
@@ -11,16 +10,22 @@ from pathlib import Path
 
 import pytest
 
-from e2brun.server.interpreter import java, languages
+from e2brun.sandbox.local import java, languages
 from tests.server.kernels import RunningKernel
 
 needs_java = pytest.mark.skipif(shutil.which("javac") is None, reason="no JDK is installed")
 
 
+def opened(*path: str) -> int:
+    classes = java.Classes(*path)
+    classes.make()
+    return classes.open()
+
+
 @pytest.fixture(scope="session")
 def jar(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("java") / "kernel.jar"
-    with open(asyncio.run(java.Classes().opened()), "rb") as file:
+    with open(opened(), "rb") as file:
         path.write_bytes(file.read())
     return path
 
@@ -154,7 +159,7 @@ def test_it_leaves_when_the_host_hangs_up(jar: Path, tmp_path: Path) -> None:
 
 @needs_java
 def test_nobody_can_change_the_classes() -> None:
-    descriptor = asyncio.run(java.Classes().opened())
+    descriptor = opened()
     try:
         writable = os.open(f"/proc/self/fd/{descriptor}", os.O_RDWR)
         with pytest.raises(PermissionError):
@@ -170,7 +175,7 @@ def test_nobody_can_change_the_classes() -> None:
 
 def test_without_java_it_says_what_to_install(tmp_path: Path) -> None:
     with pytest.raises(java.JavaMissing, match="apt-get install default-jdk-headless"):
-        asyncio.run(java.Classes(str(tmp_path)).opened())
+        opened(str(tmp_path))
 
 
 def test_a_java_that_is_not_enough_is_named(tmp_path: Path) -> None:
@@ -178,4 +183,4 @@ def test_a_java_that_is_not_enough_is_named(tmp_path: Path) -> None:
     bad.write_text("#!/bin/sh\necho Error: Module jdk.compiler not found; exit 1\n")
     bad.chmod(0o755)
     with pytest.raises(java.JavaMissing, match=r"jdk-headless \(.*jdk\.compiler not found\)"):
-        asyncio.run(java.Classes(str(tmp_path)).opened())
+        opened(str(tmp_path))

@@ -146,10 +146,10 @@ def test_broken_built_ins_stop_neither_the_cell_nor_the_next(node: RunningKernel
 def test_what_is_displayed_is_a_result(node: RunningKernel) -> None:
     shown = "{ [Symbol.for('Jupyter.display')]: () => ({ 'text/html': '<b>', 'text/plain': 'b' }) }"
     (result,) = node.run(shown).outcome.results
-    assert result == {"html": "<b>", "text": "b", "is_main_result": True}
+    assert result == {"html": "<b>", "text": "b", "extra": {}, "is_main_result": True}
     first, second = node.run("$$.html('<i>'); display({ a: 1 })").outcome.results
-    assert first == {"html": "<i>", "is_main_result": True}
-    assert second == {"text": "{ a: 1 }", "is_main_result": False}
+    assert first == {"html": "<i>", "extra": {}, "is_main_result": True}
+    assert second == {"text": "{ a: 1 }", "extra": {}, "is_main_result": False}
 
 
 def test_a_result_too_large_becomes_a_note(node: RunningKernel) -> None:

@@ -12,10 +12,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from e2brun.jobs.notebook import read_notebook
 
 from e2brun.errors import E2brunError
 from e2brun.jobs import requirements
+from e2brun.jobs.notebook import read_notebook
 from e2brun.stages import template
 from e2brun.stages.check.difference import difference
 from e2brun.stages.check.junit import read_report
@@ -104,7 +104,7 @@ def _notebook(directory: Path) -> _Read:
         path = directory / "n.ipynb"
         cells = [{"cell_type": "code", "source": source}]
         path.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 4, "cells": cells}))
-        return read_notebook(path)
+        return read_notebook(path.read_bytes(), path.name)
 
     return read
 

@@ -1,4 +1,4 @@
-"""One cell in the default Python context of an E2B sandbox."""
+"""One cell in the default context of a language in an E2B sandbox."""
 
 from __future__ import annotations
 
@@ -42,6 +42,7 @@ class CellRun:
 
     native: sdk.Native
     code: str
+    language: str | None
     timeout: float | None
     sinks: Sinks
     on_result: Callable[[Result], None]
@@ -73,7 +74,7 @@ class CellRun:
         # The SDK's deadline drops the connection, upon which the server interrupts the cell.
         deadline = None if self.timeout is None else self.timeout + 0.05
         try:
-            for line in _lines(sdk.run_cell(self.native, self.code, deadline)):
+            for line in _lines(sdk.run_cell(self.native, self.code, self.language, deadline)):
                 if not self._events.put(cell_event(line) or Broken(SandboxLost(_GIBBERISH))):
                     return
             self._events.put(Broken(None))

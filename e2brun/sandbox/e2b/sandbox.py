@@ -118,10 +118,12 @@ class E2BSandbox:
         stdout: Sink,
         stderr: Sink,
         on_result: Callable[[Result], None] | None = None,
+        language: str | None = None,
     ) -> Execution:
         run = CellRun(
             self._native,
             code,
+            language,
             timeout,
             Sinks.of(stdout, stderr),
             on_result or (lambda result: None),

@@ -361,7 +361,9 @@ def is_running(native: Native) -> bool:
     return bool(native.is_running(request_timeout=QUICK_SECONDS))
 
 
-def run_cell(native: Native, code: str, deadline: float | None) -> Iterator[bytes]:
+def run_cell(
+    native: Native, code: str, language: str | None, deadline: float | None
+) -> Iterator[bytes]:
     """The bytes of the answer: a JSON document a line. Dropping it interrupts the cell."""
     import httpx
     from e2b_code_interpreter.models import (  # type: ignore[import-untyped]
@@ -378,7 +380,7 @@ def run_cell(native: Native, code: str, deadline: float | None) -> Iterator[byte
     request = native._client.stream(
         "POST",
         f"{native._jupyter_url}/execute",
-        json={"code": code, "context_id": None, "language": None, "env_vars": None},
+        json={"code": code, "context_id": None, "language": language, "env_vars": None},
         headers={name: value for name, value in headers.items() if value},
         # The SDK's transport adds up `read` and `write` to one deadline for the whole answer.
         timeout=httpx.Timeout(REQUEST_SECONDS, read=deadline, write=0.0),

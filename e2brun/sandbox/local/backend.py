@@ -101,8 +101,20 @@ class LocalBackend:
             layer or cells,
             cells if layer else None,
             network=bool(spec.network),
+            node_layer=self._node_layer(spec),
             notebook=spec.cells,
         )
+
+    def _node_layer(self, spec: SandboxSpec) -> str | None:
+        """What TypeScript needs; without it, its cells say so."""
+        if spec.language != "typescript":
+            return None
+        from pathlib import Path
+
+        from e2brun.sandbox.local.npm_layer import typescript_layer
+
+        layer = typescript_layer(Path(self._cache_directory), self._environment)
+        return None if layer is None else str(layer)
 
     def _cells_layer(self, python: Interpreter) -> str:
         """Where IPython is: apart from what is installed, whose index need not know it."""

@@ -1,4 +1,4 @@
-"""The default Python context of an embedded sandbox: one IPython that cells share."""
+"""The default context of a language in an embedded sandbox: one interpreter that cells share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from signal import SIGINT, SIGKILL
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from e2brun.errors import SandboxLost
+from e2brun.errors import SandboxError, SandboxLost, Unsupported
 from e2brun.sandbox.cell_end import cell_execution, interpreter_gone
 from e2brun.sandbox.contract import HOME, CodeError, Execution, Outcome, Result, Sink
 from e2brun.sandbox.local.following import Following
@@ -21,7 +21,8 @@ from e2brun.sandbox.local.frames import (
     Started,
     encode_cell,
 )
-from e2brun.sandbox.local.pipes import Inlet, Outlet, pipe
+from e2brun.sandbox.local.languages import Language, command
+from e2brun.sandbox.local.pipes import Inlet, Outlet, of_packets, pipe
 
 if TYPE_CHECKING:
     from e2brun.sandbox.local.sandbox import LocalSandbox
@@ -36,23 +37,40 @@ def _nowhere(_: bytes) -> None:
 class Context:
     """A running context and its pipes. It ends with the sandbox, or when a cell kills it."""
 
-    def __init__(self, sandbox: LocalSandbox) -> None:
-        self._sandbox = sandbox
+    def __init__(self, sandbox: LocalSandbox, language: Language) -> None:
+        self._sandbox, self._language = sandbox, language
         self._stdout, self._stderr, self._frames = (Outlet(_nowhere) for _ in range(3))
+        # The agent goes on only when a frame was read: so much was printed before it, no more.
+        self._frames.first = (self._stdout, self._stderr)
         cells_read, self._cells = pipe()
         os.set_blocking(self._cells, False)
         null = Inlet(None)
-        given = (null.read, self._stdout.write, self._stderr.write, cells_read, self._frames.write)
-        self.number = sandbox.control.request(
+        given = [null.read, self._stdout.write, self._stderr.write, cells_read, self._frames.write]
+        self.alive = True
+        try:
+            if language.attached is not None:
+                language.attached.make()
+                given.append(language.attached.open())
+            if language.apart:
+                given += [of_packets(self._stdout.write), of_packets(self._stderr.write)]
+            self.number = self._start(given)
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            for descriptor in given:
+                os.close(descriptor)
+
+    def _start(self, given: list[int]) -> int:
+        jail = self._sandbox.jail
+        return self._sandbox.control.request(
             "context",
             given,
+            argv=command(self._language, jail),
             cwd=HOME,
-            env=sandbox.environment({}),
-            executable=sandbox.jail.interpreter.executable,
+            env=self._sandbox.environment({}),
+            executable=jail.interpreter.executable,
         )
-        for descriptor in given:
-            os.close(descriptor)
-        self.alive = True
 
     def run(
         self,
@@ -60,8 +78,9 @@ class Context:
         timeout: float | None,
         streams: tuple[Sink, Sink],
         on_result: Callable[[Result], None] | None,
+        language: str,
     ) -> Execution:
-        """Run one cell to its end."""
+        """Run one cell, in a language that its kernel knows, to its end."""
         reader, report = FrameReader(), CellReport()
         began = 0.0
 
@@ -72,8 +91,6 @@ class Context:
                 if isinstance(frame, Started):
                     began = monotonic()
                     continue
-                self._stdout.drain()  # what was printed before is told before
-                self._stderr.drain()
                 if on_result is not None and isinstance(frame, ResultFrame):
                     on_result(frame.result)
 
@@ -85,13 +102,13 @@ class Context:
             self._sandbox.control,
             self.number,
             outlets=outlets,
-            inlet=Inlet(encode_cell(code), into=self._cells),
+            inlet=Inlet(encode_cell(code, language=language), into=self._cells),
             end_sandbox=self._sandbox.end,
         )
         following.ask_to_end = self._interrupt
         following.finished = lambda: report.ended
         try:
-            execution = self._sandbox.follow(following, timeout)
+            execution = self._follow(following, timeout)
         except ForgedFrames as error:
             return self._forged(error, report, following)
         finally:
@@ -119,6 +136,19 @@ class Context:
         self._stdout.redirect(_nowhere)
         self._stderr.redirect(_nowhere)
         self._signal(SIGINT)
+
+    def _follow(self, following: Following, timeout: float | None) -> Execution:
+        try:
+            return self._sandbox.follow(following, timeout)
+        except SandboxError as error:
+            self.close()
+            raise self._not_started(error) from error
+
+    def _not_started(self, error: SandboxError) -> SandboxError:
+        language = self._language
+        if not language.argv or isinstance(error, SandboxLost):
+            return error
+        return Unsupported(f"no {language.name} kernel: {language.install or error}")
 
     def _signal(self, number: int) -> None:
         """A signal for all that the cell has started, too."""

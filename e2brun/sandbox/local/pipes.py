@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import struct
+from collections.abc import Sequence
 from contextlib import suppress
 
 from e2brun.sandbox.contract import Sink
@@ -22,6 +23,19 @@ def pipe() -> tuple[int, int]:
     return read, write
 
 
+def in_pipe(descriptor: int) -> int:
+    """How many bytes are in a pipe now."""
+    found: int = struct.unpack("i", fcntl.ioctl(descriptor, _FIONREAD, b"\0" * 4))[0]
+    return found
+
+
+def of_packets(write: int) -> int:
+    """Another descriptor of a pipe: what is written to it at once is read as one piece."""
+    packets = os.open(f"/proc/self/fd/{write}", os.O_WRONLY | os.O_CLOEXEC)
+    fcntl.fcntl(packets, fcntl.F_SETFL, os.O_WRONLY | os.O_DIRECT)
+    return packets
+
+
 class Outlet:
     """The reading end of a program's stdout or stderr, and where its bytes go."""
 
@@ -29,12 +43,18 @@ class Outlet:
         self.read, self.write = pipe()
         os.set_blocking(self.read, False)
         self.open = True
+        self.first: Sequence[Outlet] = ()  # what they hold was written before what this one does
         self._sink = sink
 
     def pump(self) -> int:
         """Pass on one piece; the bytes it had, 0 when there is nothing now or ever."""
+        piece_size = _PIECE
+        if self.first:
+            piece_size = min(in_pipe(self.read), _PIECE) or _PIECE
+            for other in self.first:
+                other.drain()
         try:
-            piece = os.read(self.read, _PIECE)
+            piece = os.read(self.read, piece_size)
         except BlockingIOError:
             return 0
         if not piece:
@@ -50,7 +70,7 @@ class Outlet:
         """Pass on what is in the pipe now, and no more: a survivor may write for ever."""
         if not self.open:
             return
-        waiting = struct.unpack("i", fcntl.ioctl(self.read, _FIONREAD, b"\0" * 4))[0]
+        waiting = in_pipe(self.read)
         while self.open and waiting > 0:
             passed = self.pump()
             if not passed:

@@ -62,7 +62,7 @@ class LocalSandbox:
         self._spec, self._jailed, self._layer = spec, jailed, layer
         self._watch: MemoryWatch | None = None
         self._agent = -1  # pidfd
-        self._context: Context | None = None
+        self._contexts: dict[str, Context] = {}
         self._killed = False
         self._first_kill = allocate_lock()
         self._turns = Turns(self._tidy)
@@ -136,14 +136,21 @@ class LocalSandbox:
         stdout: Sink,
         stderr: Sink,
         on_result: Callable[[Result], None] | None = None,
+        language: str | None = None,
     ) -> Execution:
-        """Run a cell in the default context; see the contract."""
+        """Run a cell in the default context of its language; see the contract."""
+        from e2brun.sandbox.local import languages
         from e2brun.sandbox.local.cells import Context
 
+        name = languages.normalised(language)
         with self._turns.turn():
-            if self._context is None or not self._context.alive:
-                self._context = Context(self)
-            return self._context.run(code, timeout, (stdout, stderr), on_result)
+            kernel = languages.find(languages.default_context(name))
+            if kernel is None:
+                raise Unsupported(f"no kernel for {name[:40]!r}")
+            context = self._contexts.get(kernel.name)
+            if context is None or not context.alive:
+                context = self._contexts[kernel.name] = Context(self, kernel)
+            return context.run(code, timeout, (stdout, stderr), on_result, name)
 
     def write_files(self, files: Sequence[Upload]) -> None:
         """Write files; see the contract."""
@@ -203,8 +210,8 @@ class LocalSandbox:
         self.forget(self.id)
 
     def _tidy(self) -> None:
-        if self._context is not None:
-            self._context.close()
+        for context in self._contexts.values():
+            context.close()
         if self._agent >= 0:
             os.close(self._agent)
         self.control.close()

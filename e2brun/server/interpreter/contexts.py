@@ -9,9 +9,9 @@ from uuid import uuid4
 
 from e2brun.errors import SandboxLost
 from e2brun.sandbox.contract import HOME, USER
-from e2brun.server.interpreter.java import JavaMissing
+from e2brun.sandbox.local.java import JavaMissing
+from e2brun.sandbox.local.languages import JAVASCRIPT, PYTHON, Language, command, find
 from e2brun.server.interpreter.kernel import Kernel
-from e2brun.server.interpreter.languages import JAVASCRIPT, PYTHON, Language, command, find
 from e2brun.server.link import Refused
 from e2brun.server.live import LiveSandbox
 

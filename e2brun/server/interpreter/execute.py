@@ -22,7 +22,7 @@ from e2brun.sandbox.local.frames import (
 )
 from e2brun.server.interpreter import events
 from e2brun.server.interpreter.contexts import Context, Contexts, NotStarted
-from e2brun.server.interpreter.kernel import Kernel
+from e2brun.server.interpreter.kernel import PIECE, Kernel
 from e2brun.server.link import Refused
 
 _KEEPALIVE_SECONDS = 5.0
@@ -126,7 +126,12 @@ class Run:
             self.kernel.resume(name)
 
     def _read_frames(self) -> None:
-        data = self.kernel.read("frames")
+        # What was printed before these frames is told before, and no more: a Python goes on only
+        # when it sees its result read.
+        size = min(self.kernel.waiting("frames"), PIECE) or PIECE
+        for name in _STREAMS:
+            self._drain(name)
+        data = self.kernel.read("frames", size)
         if data is None:
             self.kernel.pause("frames")
             # Its end shows here first; why it ended comes from the agent.
@@ -138,9 +143,9 @@ class Run:
             self._broken(str(error))
             return
         for frame in frames:
-            # What was printed before a result, or the end, is told before it.
-            for name in () if isinstance(frame, Started) else _STREAMS:
-                self._drain(name, last=self._reader.ended)
+            if isinstance(frame, End):  # with the rest of a character that never came
+                for name in _STREAMS:
+                    self._drain(name, last=True)
             self._take(frame)
         if len(self._lines) > _FULL and not self.over.is_set():
             self.kernel.pause("frames")

@@ -7,18 +7,17 @@ thread or a server of the user's prints then is dropped, slowly (a full pipe wou
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 from typing import Protocol
 
 from e2brun.errors import SandboxLost
 from e2brun.sandbox.contract import USER
 from e2brun.sandbox.local.control import Exited, Started
-from e2brun.sandbox.local.pipes import pipe
-from e2brun.server.interpreter.languages import Language
+from e2brun.sandbox.local.languages import Language
+from e2brun.sandbox.local.pipes import in_pipe, of_packets, pipe
 from e2brun.server.live import LiveSandbox
 
-_PIECE = 256 * 1024
+PIECE = 256 * 1024
 _IDLE_PAUSE = 0.05  # seconds between looks at what nobody listens to
 
 
@@ -64,9 +63,10 @@ class Kernel:
             theirs.insert(3, cells)
             os.set_blocking(self._cells, False)
             if language.attached is not None:
-                theirs.append(await language.attached())
+                await asyncio.to_thread(language.attached.make)
+                theirs.append(language.attached.open())
             if self.apart:
-                theirs += [_of_packets(theirs[1]), _of_packets(theirs[2])]
+                theirs += [of_packets(theirs[1]), of_packets(theirs[2])]
             await self._ask_for(theirs, language.name, argv, cwd)
         except BaseException:
             self.close()
@@ -121,13 +121,18 @@ class Kernel:
         if self.read(name) is not None:
             self._loop.call_later(_IDLE_PAUSE, self.resume, name)
 
-    def read(self, name: str) -> bytes | None:
+    def waiting(self, name: str) -> int:
+        """How many bytes are in a pipe now."""
+        descriptor = self.outlets.get(name)
+        return 0 if descriptor is None else in_pipe(descriptor)
+
+    def read(self, name: str, most: int = PIECE) -> bytes | None:
         """What is in a pipe; b"" for nothing, None for its end."""
         descriptor = self.outlets.get(name)
         if descriptor is None:
             return None
         try:
-            return os.read(descriptor, _PIECE) or None
+            return os.read(descriptor, most) or None
         except BlockingIOError:
             return b""
 
@@ -179,10 +184,3 @@ class Kernel:
             self._loop.remove_writer(self._cells)
             os.close(self._cells)
             self._cells = -1
-
-
-def _of_packets(write: int) -> int:
-    """Another descriptor of a pipe: what is written to it at once is read as one piece."""
-    packets = os.open(f"/proc/self/fd/{write}", os.O_WRONLY | os.O_CLOEXEC)
-    fcntl.fcntl(packets, fcntl.F_SETFL, os.O_WRONLY | os.O_DIRECT)
-    return packets

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from e2brun.sandbox.contract import HOME
+from e2brun.sandbox.local import languages
 from e2brun.sandbox.local.frames import encode_cell
 from e2brun.server.gate import check_access_token
 from e2brun.server.http import ApiError, Request, Response, Stream, json_response
-from e2brun.server.interpreter import languages
 from e2brun.server.interpreter.contexts import Context, Contexts, NotStarted, UnknownLanguage
 from e2brun.server.interpreter.execute import execute
 from e2brun.server.records import Record

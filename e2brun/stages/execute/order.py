@@ -66,6 +66,7 @@ def prepare(work: Work, settings: ExecuteSettings, checks: Sequence[Judge]) -> O
         limits=Limits(settings.memory, settings.processes, settings.disk),
         python=settings.python,
         cells=settings.cell or notebook is not None,
+        language=None if notebook is None else notebook.language,
     )
     job = Job(
         source,
@@ -108,18 +109,12 @@ def _source(work: Work, settings: ExecuteSettings) -> Source:
 def _notebook(source: Source) -> Notebook | None:
     if source.kind is not Kind.NOTEBOOK:
         return None
-    import tempfile
-
     from e2brun.jobs.notebook import read_notebook
 
-    with tempfile.TemporaryDirectory(prefix="e2brun-") as place:
-        path = Path(place, source.inside)
-        path.write_bytes(source.content)
-        try:
-            return read_notebook(path)
-        except UsageError as error:
-            message = str(error).replace(str(path), source.name)
-            raise CandidateUnfit(message, hint=error.hint) from error
+    try:
+        return read_notebook(source.content, source.name)
+    except UsageError as error:
+        raise CandidateUnfit(str(error), hint=error.hint) from error
 
 
 def _uploads(settings: ExecuteSettings, source: Source) -> tuple[Upload, ...]:

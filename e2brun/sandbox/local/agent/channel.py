@@ -7,7 +7,9 @@ import builtins
 import os
 import sys
 from _thread import allocate_lock
+from fcntl import ioctl
 from os import close, getpid, read, write
+from time import sleep
 
 from .jsontext import Fragment, parse, quote
 
@@ -27,6 +29,8 @@ MAX_RESULT = 32 * MIB
 MAX_CELL = 224 * MIB
 MAX_CELL_VALUES = 800_000
 MAX_RESULTS = 1000
+_FIONREAD = 0x541B
+_ROUNDS, _ROUND_SECONDS = 5000, 0.00005  # half a second, for a host that has much to do
 
 
 class Channel:
@@ -120,7 +124,19 @@ class Channel:
         finally:
             if held:
                 self._interrupts.arm()
+        self._wait_until_read()
         return True
+
+    def _wait_until_read(self) -> None:
+        """What is printed from now on must not be read before this frame: a pipe each, and a
+        notebook's output may be cleared by it."""
+        for _ in range(_ROUNDS):
+            try:
+                if not any(ioctl(self._frames_fd, _FIONREAD, b"\0\0\0\0")):
+                    return
+            except OSError:  # the user closed it
+                return
+            sleep(_ROUND_SECONDS)
 
     def _within(self, fields: Mapping[str, str | Fragment]) -> Mapping[str, Field]:
         """The fields as they fit what is left for this cell, or a note that they do not."""

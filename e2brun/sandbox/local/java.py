@@ -1,4 +1,4 @@
-"""The classes of the Java kernel: compiled once in the life of a service, by the Java of this
+"""The classes of the Java kernel: compiled once in the life of a process, by the Java of this
 machine that sandboxes see as well, and handed to each kernel as a file that nobody can change.
 
 A kernel that compiled its own source would start in twice the time.
@@ -6,7 +6,6 @@ A kernel that compiled its own source would start in twice the time.
 
 from __future__ import annotations
 
-import asyncio
 import fcntl
 import io
 import os
@@ -40,16 +39,15 @@ class Classes:
         self._jar = -1
         self._making = threading.Lock()
 
-    async def opened(self) -> int:
-        """A descriptor of the jar to read it from, for the caller to close. Raises JavaMissing."""
-        if self._jar < 0:
-            await asyncio.to_thread(self._make_once)  # goes on when nobody waits any more
-        return os.open(f"/proc/self/fd/{self._jar}", os.O_RDONLY | os.O_CLOEXEC)
-
-    def _make_once(self) -> None:
+    def make(self) -> None:
+        """Compile them, once; others who ask wait for it. Raises JavaMissing."""
         with self._making:
             if self._jar < 0:
                 self._jar = self._make()
+
+    def open(self) -> int:
+        """A descriptor of the jar to read it from, for the caller to close."""
+        return os.open(f"/proc/self/fd/{self._jar}", os.O_RDONLY | os.O_CLOEXEC)
 
     def _make(self) -> int:
         java = shutil.which("java", path=self._path)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Protocol
 
+from e2brun.sandbox.local import java
 from e2brun.sandbox.local.jail import AGENT_DIRECTORY, Jail
-from e2brun.server.interpreter import java
 
 PYTHON, JAVASCRIPT, TYPESCRIPT = "python", "javascript", "typescript"
 _ALIASES = {
@@ -21,6 +21,18 @@ _ALIASES = {
 }
 
 
+class Attachment(Protocol):
+    """A file that a kernel is given as a descriptor."""
+
+    def make(self) -> None:
+        """Make it, once: this may take seconds. Raises JavaMissing."""
+        ...
+
+    def open(self) -> int:
+        """A descriptor to read it from, for the caller to close."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Language:
     """One language. No `argv`: the sandbox's own Python, forked instead of started."""
@@ -28,7 +40,7 @@ class Language:
     name: str
     argv: tuple[str, ...] = ()
     install: str = ""  # what to do where its interpreter is missing
-    attached: Callable[[], Awaitable[int]] | None = None  # opens what its process gets as 5
+    attached: Attachment | None = None  # its process gets this as 5
     apart: bool = (
         False  # it gets its stdout and stderr as 6 and 7, too, for pieces to be told apart
     )
@@ -62,9 +74,7 @@ _LANGUAGES = {
         Language(JAVASCRIPT, (*_NODE, *_PIPES), _NEEDS_NODE),
         Language(TYPESCRIPT, (*_NODE, TYPESCRIPT, *_PIPES), _NEEDS_NODE),
         Language("bash", ("{python}", "-I", "-S", f"{AGENT_DIRECTORY}/kernel_bash.py", *_PIPES)),
-        Language(
-            "java", (*_JAVA, *_PIPES, "6", "7"), java.INSTALL, java.Classes().opened, apart=True
-        ),
+        Language("java", (*_JAVA, *_PIPES, "6", "7"), java.INSTALL, java.Classes(), apart=True),
         Language("r", (*_R, *_PIPES), _NEEDS_R),
     )
 }

@@ -1,0 +1,171 @@
+"""A notebook's JSON, checked and brought to the shape of nbformat 4."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import cast
+
+from e2brun.errors import UsageError
+
+Json = dict[str, object]
+
+_KINDS = frozenset({"code", "markdown", "raw"})
+_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+
+
+def parse(content: bytes, where: str) -> Json:
+    """A document of nbformat 4, from 3 or 4. Raises UsageError with one line of what is wrong."""
+    try:
+        document: object = json.loads(content.decode("utf-8-sig"), parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{where}: not a notebook: not valid JSON ({error})") from error
+    if not isinstance(document, dict):
+        raise UsageError(f"{where}: not a notebook: not a JSON object")
+    fields = cast("Json", document)
+    version = fields.get("nbformat")
+    if version == 3:
+        fields = _from_version_3(fields)
+    elif version != 4:
+        raise UsageError(
+            f"{where}: a notebook of nbformat {str(version)[:40]}, only 3 and 4 are read; "
+            "convert it: jupyter nbconvert --to notebook"
+        )
+    return _completed(fields, where)
+
+
+def _refuse(constant: str) -> object:
+    raise ValueError(f"{constant} is no JSON number")
+
+
+def table(value: object) -> Mapping[str, object]:
+    """A JSON object, or an empty one for what is none."""
+    return cast("Json", value) if isinstance(value, dict) else {}
+
+
+def text(value: object) -> str:
+    """nbformat's multiline string: one string, or a list of pieces to join as they are."""
+    if isinstance(value, list):
+        return "".join(str(piece) for piece in cast("list[object]", value))
+    return value if isinstance(value, str) else ""
+
+
+def cells_of(document: Json) -> list[Json]:
+    """The cells of a document that `parse` gave."""
+    return cast("list[Json]", document["cells"])
+
+
+def tags_of(cell: Mapping[str, object]) -> frozenset[str]:
+    """The tags of a cell."""
+    tags = table(cell.get("metadata")).get("tags")
+    found = cast("list[object]", tags) if isinstance(tags, list) else []
+    return frozenset(tag for tag in found if isinstance(tag, str))
+
+
+def new_code_cell(document: Json, source: str, tag: str) -> Json:
+    """A cell for a document, with an id where its cells have one."""
+    cell: Json = {"cell_type": "code", "execution_count": None, "metadata": {"tags": [tag]}}
+    if cast("int", document["nbformat_minor"]) >= 5:
+        cell["id"] = _free(tag, {str(other.get("id")) for other in cells_of(document)})
+    return {**cell, "outputs": [], "source": source}
+
+
+def _completed(document: Json, where: str) -> Json:
+    """Every field that nbformat demands is there; everything else is as it was."""
+    cells = document.get("cells")
+    if not isinstance(cells, list) or not cells:
+        raise UsageError(f"{where}: not a notebook: it has no cells")
+    found = cast("list[Json]", cells)
+    for number, cell in enumerate(found, 1):
+        kind = table(cell).get("cell_type")
+        if not isinstance(kind, str) or kind not in _KINDS:
+            shown = f"of unknown kind {str(kind)[:40]!r}" if kind is not None else "no cell at all"
+            raise UsageError(f"{where}: cell {number} is {shown}")
+    whole: Json = {**document, "cells": [_with_fields(cell) for cell in found]}
+    whole["metadata"] = _metadata(document.get("metadata"))
+    minor = whole["nbformat_minor"] = _minor(document, cells_of(whole))
+    if minor >= 5:
+        _give_ids(cells_of(whole))
+    return whole
+
+
+def _with_fields(cell: Json) -> Json:
+    whole: Json = {**cell, "source": cell.get("source", "")}
+    if not isinstance(cell.get("metadata"), dict):
+        whole["metadata"] = {}
+    if not isinstance(whole["source"], (str, list)):
+        whole["source"] = ""
+    return whole
+
+
+def _metadata(given: object) -> Json:
+    metadata = dict(table(given))
+    kernel = metadata.get("kernelspec")
+    if isinstance(kernel, dict):
+        named = cast("Json", kernel)
+        name = named.get("name") or named.get("language") or "python3"
+        metadata["kernelspec"] = {"display_name": name, **named, "name": name}
+    elif kernel is not None:
+        del metadata["kernelspec"]
+    return metadata
+
+
+def _minor(document: Json, cells: list[Json]) -> int:
+    minor = document.get("nbformat_minor")
+    known = minor if isinstance(minor, int) and minor >= 0 else 4
+    return max(known, 5) if any("id" in cell for cell in cells) else known
+
+
+def _give_ids(cells: list[Json]) -> None:
+    taken: set[str] = set()
+    for number, cell in enumerate(cells, 1):
+        identity = cell.get("id")
+        valid = isinstance(identity, str) and _ID.fullmatch(identity) and identity not in taken
+        cell["id"] = identity if valid else _free(f"cell-{number}", taken)
+        taken.add(str(cell["id"]))
+
+
+def _free(wanted: str, taken: set[str]) -> str:
+    number = 1
+    name = wanted
+    while name in taken:
+        number += 1
+        name = f"{wanted}-{number}"
+    return name
+
+
+def _from_version_3(document: Json) -> Json:
+    """As nbformat converts it; outputs are left behind, every run makes new ones."""
+    sheets = document.get("worksheets")
+    cells: list[object] = []
+    languages: set[str] = set()
+    for sheet in cast("list[object]", sheets) if isinstance(sheets, list) else []:
+        found = table(sheet).get("cells")
+        for cell in cast("list[object]", found) if isinstance(found, list) else []:
+            fields = table(cell)
+            cells.append(_cell_from_version_3(fields))
+            if isinstance(language := fields.get("language"), str):
+                languages.add(language)
+    metadata = {key: v for key, v in table(document.get("metadata")).items() if key != "name"}
+    if "kernelspec" not in metadata and languages - {"python"}:
+        name = min(languages - {"python"})
+        metadata["kernelspec"] = {"name": name, "display_name": name, "language": name}
+    return {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 4}
+
+
+def _cell_from_version_3(cell: Mapping[str, object]) -> Json:
+    kind = cell.get("cell_type")
+    source = text(cell.get("source"))
+    metadata = dict(table(cell.get("metadata")))
+    if kind == "code":
+        if isinstance(cell.get("collapsed"), bool):
+            metadata["collapsed"] = cell["collapsed"]
+        return {"cell_type": "code", "metadata": metadata, "source": text(cell.get("input"))}
+    if kind == "heading":
+        level = cell.get("level")
+        marks = "#" * (level if isinstance(level, int) and 0 < level <= 6 else 1)
+        title = " ".join(source.splitlines())
+        return {"cell_type": "markdown", "metadata": metadata, "source": f"{marks} {title}"}
+    kind = "markdown" if kind == "html" else kind
+    return {"cell_type": kind, "metadata": metadata, "source": source}
