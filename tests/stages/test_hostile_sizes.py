@@ -12,10 +12,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from e2brun.jobs.notebook import read_notebook
 
 from e2brun.errors import E2brunError
 from e2brun.jobs import requirements
+from e2brun.jobs.notebook import read_notebook
 from e2brun.stages import template
 from e2brun.stages.check.difference import difference
 from e2brun.stages.check.junit import read_report
