@@ -13,7 +13,8 @@ directory and may have come with a stranger's repository, so what they say is bo
   `Settings.notices`, which the command line prints: code and files never go to a stranger's
   account, nor a sandbox online, without a word.
 - `python` must be a bare name there: the host starts it to learn its version, so a path could
-  start any file. `cache_dir` and `state_dir`, shared by all projects, are not read there at all.
+  start any file. `cache_dir`, `cache_size` and `state_dir`, shared by all projects, are not read
+  there at all.
 - pyproject.toml is meant to be committed: keys and endpoints in it are refused.
 """
 
@@ -36,30 +37,24 @@ _MIB = 1024 * 1024
 _DOTENV_SIZE = _MIB
 _KEY_NAMES = ("E2B_API_KEY", "E2B_KEY")  # the first one wins
 
+_OURS = (
+    "on", "timeout", "template", "memory", "processes", "disk", "max_output", "network", "python",
+    "install_timeout", "install_size", "cache_size", "cache_dir", "state_dir",
+)  # fmt: skip
 _VARIABLES = {
     "api_url": "E2B_API_URL",
     "sandbox_url": "E2B_SANDBOX_URL",
     "domain": "E2B_DOMAIN",
-    "on": "E2BRUN_ON",
-    "timeout": "E2BRUN_TIMEOUT",
-    "template": "E2BRUN_TEMPLATE",
-    "memory": "E2BRUN_MEMORY",
-    "processes": "E2BRUN_PROCESSES",
-    "disk": "E2BRUN_DISK",
-    "max_output": "E2BRUN_MAX_OUTPUT",
-    "network": "E2BRUN_NETWORK",
-    "python": "E2BRUN_PYTHON",
-    "cache_dir": "E2BRUN_CACHE_DIR",
-    "state_dir": "E2BRUN_STATE_DIR",
+    **{name: f"E2BRUN_{name.upper()}" for name in _OURS},
 }
 _PLACES = {
     "cache_dir": ("XDG_CACHE_HOME", ".cache"),
     "state_dir": ("XDG_STATE_HOME", ".local/state"),
 }
+_WIDENING = ("memory", "processes", "disk", "max_output", "install_timeout", "install_size")
 _ENDPOINTS = ("api_url", "sandbox_url", "domain")
-_PYPROJECT_KEYS = (
-    "on", "timeout", "template", "memory", "processes", "disk", "max-output", "network", "python",
-)  # fmt: skip
+_SHARED = ("cache_size", "cache_dir", "state_dir")  # by all projects: no file of one decides
+_PYPROJECT_KEYS = tuple(name.replace("_", "-") for name in _OURS if name not in _SHARED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +75,9 @@ class Settings:
     max_output: int = 10 * _MIB  # of each stream; 0: no limit
     network: bool | None = None  # None: the backend's default
     python: str | None = None
+    install_timeout: float = 300.0
+    install_size: int = 8 * 1024 * _MIB  # of the packages of one sandbox
+    cache_size: int = 20 * 1024 * _MIB  # of all packages that are kept
     cache_dir: Path = field(default_factory=lambda: Path.home() / ".cache" / "e2brun")
     state_dir: Path = Path()  # where the records of runs are kept
     step_summary: Path = Path()  # GITHUB_STEP_SUMMARY; the empty path: there is none
@@ -162,11 +160,10 @@ def _from_environment(environ: Mapping[str, str]) -> _Layer:
 
 def _from_dotenv(path: Path) -> _Layer:
     written = _read_dotenv(path)
-    for name in ("E2BRUN_CACHE_DIR", "E2BRUN_STATE_DIR"):
+    for name in (_VARIABLES[shared] for shared in _SHARED):
         if name in written:
-            raise UsageError(
-                f"{written[name].where}: {name} is read from the environment only, not from files"
-            )
+            where = written[name].where
+            raise UsageError(f"{where}: {name} is read from the environment only, not from files")
     found = {name: written[var] for name, var in _VARIABLES.items() if var in written}
     for variable in reversed(_KEY_NAMES):
         if variable in written:
@@ -375,6 +372,9 @@ _READERS: dict[str, Callable[[_Given], object]] = {
     "max_output": _parsed(lambda text: parse_size(text, zero=True), literal=(int,)),
     "network": _parsed(parse_switch, literal=(bool,)),
     "python": _read_python,
+    "install_timeout": _parsed(parse_duration, literal=(int, float)),
+    "install_size": _parsed(parse_size, literal=(int,)),
+    "cache_size": _parsed(parse_size, literal=(int,)),
     "cache_dir": _read_path,
     "state_dir": _read_path,
 }
@@ -393,8 +393,8 @@ def _notices(merged: _Layer, values: Mapping[str, object]) -> list[str]:
             lines.append(f"{given.where}: using the E2B endpoint {value}")
         elif name == "network" and value is True:
             lines.append(f"{given.where}: network access is on")
-        elif name in {"memory", "processes", "disk", "max_output"}:
-            usual = cast("int", getattr(Settings(), name))
-            if cast("int", value) > usual or value == 0:
+        elif name in _WIDENING:
+            usual = cast("float", getattr(Settings(), name))
+            if cast("float", value) > usual or value == 0:
                 lines.append(f"{given.where}: {label} raised to {given.value}")
     return lines

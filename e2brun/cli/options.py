@@ -36,6 +36,13 @@ OPTIONS = (
     Option(("--requirements",), "requirements", "words", "requirements.txt. Repeatable.", "PATH"),
     Option(("--auto-install",), "auto_install", "switch", "Install what FILE imports."),
     Option(
+        ("--install-timeout",), "install_timeout", "text", "Default 5m.", "TIME", setting=True
+    ),
+    Option(
+        ("--install-size",), "install_size", "text", "Of the packages (local). Default 8G.",
+        "SIZE", setting=True,
+    ),
+    Option(
         ("--file",), "files", "words", "File or directory in. Repeatable.", "LOCAL[:REMOTE]"
     ),
     Option(("--get",), "get", "words", "Fetch after the run. Repeatable.", "REMOTE[:LOCAL]"),

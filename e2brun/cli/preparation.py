@@ -46,6 +46,7 @@ def prepare(request: Request, settings: Settings, notice: Callable[[str], None])
         metadata=_metadata(request),
         network=settings.network,
         install=requirements,
+        install_timeout=settings.install_timeout,
         limits=Limits(settings.memory, settings.processes, settings.disk),
         python=python,
         cells=as_cell or notebook is not None,

@@ -95,12 +95,16 @@ def _options(
     listener: socket,
     templates: Iterable[Template],
 ) -> ServiceOptions:
+    from e2brun.sandbox.contract import Room
     from e2brun.server.listening import new_key, port_of
     from e2brun.server.preloading import preload
     from e2brun.server.service import ServiceOptions
 
     environment = package_environment()
-    complete = preload(templates, settings.cache_dir, environment, _notice)
+    room, patience = Room(settings.install_size, settings.cache_size), settings.install_timeout
+    complete = preload(
+        templates, settings.cache_dir, environment, _notice, room=room, timeout=patience
+    )
     return ServiceOptions(
         key=key or new_key(),
         host=request.host,
@@ -114,6 +118,8 @@ def _options(
         allowed_hosts=frozenset(name.lower() for name in request.names),
         lean=not complete,
         environment=environment,
+        install_timeout=patience,
+        room=room,
     )
 
 

@@ -130,6 +130,7 @@ def execute_settings(document: Document, around: Surroundings) -> ExecuteSetting
         install=tuple(dict.fromkeys((*base.install, *table.install))),
         requirements=tuple(dict.fromkeys((*base.requirements, *table.requirements))),
         auto_install=_first(table, base, "auto_install", False),
+        install_timeout=_first(table, base, "install_timeout", user.install_timeout),
         files=table.files,
         inline_files=table.inline_files,
         directory=around.directory,

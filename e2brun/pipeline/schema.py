@@ -39,6 +39,7 @@ class SandboxTable:
     install: tuple[Package, ...] = ()
     requirements: tuple[ExistingFile, ...] = ()
     auto_install: bool | None = None
+    install_timeout: Duration | None = None
     env: Mapping[str, str] = field(default_factory=dict[str, str])
     template: str | None = None
     memory: Size | None = None

@@ -118,4 +118,4 @@ def _plain_spec(document: Document, settings: Settings) -> SandboxSpec | None:
 
 def _essence(spec: SandboxSpec) -> SandboxSpec:
     """Without what makes no difference to a local sandbox: it ends with its owner."""
-    return replace(spec, lifetime=0.0, metadata={}, env=dict(spec.env))
+    return replace(spec, lifetime=0.0, install_timeout=0.0, metadata={}, env=dict(spec.env))

@@ -167,6 +167,7 @@ class _Order:
             },
             network=settings.network if step.network is None else step.network,
             install=self._packages(),
+            install_timeout=settings.install_timeout,
             limits=Limits(settings.memory, settings.processes, settings.disk),
             python=settings.python,
             cells=not step.as_program,

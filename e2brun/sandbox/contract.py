@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 MIB = 1024 * 1024
 HOME = "/home/user"
@@ -54,6 +54,17 @@ class Limits:
     open_files: int = 256
 
 
+class Room(NamedTuple):
+    """What packages may take on this machine, in bytes: those of one layer, and the cache."""
+
+    layer: int = 8 * 1024 * MIB  # one of its archives half of it, the download a quarter
+    cache: int = 20 * 1024 * MIB
+
+
+USUAL_ROOM = Room()
+INSTALL_SECONDS = 300.0
+
+
 @dataclass(frozen=True, slots=True)
 class SandboxSpec:
     """What a new sandbox is to be like."""
@@ -64,6 +75,7 @@ class SandboxSpec:
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
     network: bool | None = None  # None: the backend's default (local: no network)
     install: tuple[str, ...] = ()  # PEP 508 requirements, there before the first run
+    install_timeout: float = INSTALL_SECONDS  # seconds, before the run and not part of its time
     limits: Limits = Limits()
     python: str | None = None  # local only: another interpreter, path or name
     cells: bool = True  # cells may run in it: an embedded sandbox then has IPython

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from e2brun.errors import AuthenticationFailed
-from e2brun.sandbox.contract import Backend
+from e2brun.sandbox.contract import Backend, Room
 
 if TYPE_CHECKING:
     from e2brun.settings import Settings
@@ -40,6 +40,7 @@ def choose(
     return LocalBackend(
         cache_directory=str(settings.cache_dir),
         environment=package_environment(),
+        room=Room(settings.install_size, settings.cache_size),
         notice=notice,
         many=many,
     )

@@ -16,6 +16,7 @@ from time import monotonic
 from typing import NoReturn
 
 from e2brun.errors import E2brunError
+from e2brun.sandbox.contract import Room
 from e2brun.server.background import READY, STATE
 from e2brun.server.listening import bind, new_key, port_of, url_of
 from e2brun.server.preloading import DEFAULT, preload, templates
@@ -48,7 +49,10 @@ async def _serve(directory: Path) -> None:
     # Of the environment only: the settings of whatever project started it are not for all others.
     settings = load_settings(Path("/"))
     environment = package_environment()
-    complete = preload(templates(DEFAULT), settings.cache_dir, environment, _say)
+    room, patience = Room(settings.install_size, settings.cache_size), settings.install_timeout
+    complete = preload(
+        templates(DEFAULT), settings.cache_dir, environment, _say, room=room, timeout=patience
+    )
     with bind("127.0.0.1", 0) as listener:
         options = ServiceOptions(
             key=new_key(),
@@ -59,6 +63,8 @@ async def _serve(directory: Path) -> None:
             cache_directory=settings.cache_dir,
             lean=not complete,
             environment=environment,
+            install_timeout=patience,
+            room=room,
         )
         served = _Served(Service(options), directory / STATE, url_of(listener))
         loop = asyncio.get_running_loop()

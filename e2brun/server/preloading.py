@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from e2brun.errors import SandboxError, UsageError
+from e2brun.sandbox.contract import Room
 from e2brun.sandbox.local.interpreter import current_interpreter
 from e2brun.sandbox.local.layers import Layers
 from e2brun.sandbox.local.npm_layer import typescript_layer
@@ -31,9 +32,12 @@ def preload(
     cache_directory: Path,
     environment: Mapping[str, str],
     notice: Callable[[str], None],
+    *,
+    room: Room,
+    timeout: float,
 ) -> bool:
     """Build what is not there yet, which takes a while, once. Whether all of it is there now."""
-    layers = Layers(cache_directory, environment or None)
+    layers = Layers(cache_directory, environment or None, timeout=timeout, room=room)
     interpreter = current_interpreter()
     complete = True
     for template in wanted:

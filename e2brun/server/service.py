@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from e2brun.sandbox.contract import MIB
+from e2brun.sandbox.contract import INSTALL_SECONDS, MIB, USUAL_ROOM, Room
 from e2brun.server.app import App
 from e2brun.server.registry import Registry
 from e2brun.server.scratch import Scratch
@@ -27,6 +27,8 @@ class ServiceOptions:
     allowed_hosts: frozenset[str] = frozenset()  # names, besides loopback's, in the Host header
     lean: bool = False  # without the packages of their templates, which cannot be had
     environment: Mapping[str, str] = field(default_factory=dict[str, str])  # package indexes
+    install_timeout: float = INSTALL_SECONDS  # seconds for the packages of one template
+    room: Room = USUAL_ROOM
 
 
 class Service:

@@ -28,7 +28,12 @@ class Stock:
 
     def __init__(self, options: ServiceOptions) -> None:
         self._options = options
-        self._packages = Layers(options.cache_directory, options.environment or None)
+        self._packages = Layers(
+            options.cache_directory,
+            options.environment or None,
+            timeout=options.install_timeout,
+            room=options.room,
+        )
         self._layers: dict[tuple[str, ...], str | None] = {}
         node_layer = cached(options.cache_directory)
         self._node_layer = str(node_layer) if node_layer and not options.lean else None

@@ -5,13 +5,20 @@ from __future__ import annotations
 import hashlib
 import http.server
 import io
+import json
 import os
+import subprocess
 import sys
 import tarfile
 import threading
+import time
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+
+from e2brun.sandbox.contract import USUAL_ROOM, Room
+
+_PIECE = 256 * 1024
 
 
 def fill(directory: Path) -> None:
@@ -32,8 +39,14 @@ def fill(directory: Path) -> None:
 
 
 def wheel(
-    directory: Path, name: str, files: Mapping[str, str], *, tag: str = "py3-none-any"
-) -> None:
+    directory: Path,
+    name: str,
+    files: Mapping[str, str | bytes],
+    *,
+    tag: str = "py3-none-any",
+    compression: int = zipfile.ZIP_STORED,
+) -> Path:
+    """One that may hold anything; its path, to add members that no mapping can hold."""
     info = f"{name}-1.0.dist-info"
     contents = dict(files)
     contents[f"{info}/METADATA"] = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"
@@ -42,9 +55,11 @@ def wheel(
     )
     record = "".join(f"{path},,\n" for path in contents)
     contents[f"{info}/RECORD"] = f"{record}{info}/RECORD,,\n"
-    with zipfile.ZipFile(directory / f"{name}-1.0-{tag}.whl", "w") as archive:
-        for path, text in contents.items():
-            archive.writestr(path, text)
+    path = directory / f"{name}-1.0-{tag}.whl"
+    with zipfile.ZipFile(path, "w", compression, compresslevel=1) as archive:
+        for member, content in contents.items():
+            archive.writestr(member, content)
+    return path
 
 
 def source_distribution(directory: Path, name: str, trace: Path) -> None:
@@ -63,6 +78,26 @@ def source_distribution(directory: Path, name: str, trace: Path) -> None:
             archive.addfile(member, io.BytesIO(text.encode()))
 
 
+_BUILDER = """
+import json, pathlib, sys
+from e2brun.sandbox.contract import Room
+from e2brun.sandbox.local.interpreter import current_interpreter
+from e2brun.sandbox.local.layers import Layers
+cache, environment, room, *names = sys.argv[1:]
+layers = Layers(pathlib.Path(cache), json.loads(environment), room=Room(*json.loads(room)))
+for name in names:
+    layers.layer([name], current_interpreter())
+"""
+
+
+def build_elsewhere(
+    cache: Path, environment: Mapping[str, str], *names: str, room: Room = USUAL_ROOM
+) -> None:
+    """A layer for each, by a process that has ended since and uses none of them any more."""
+    arguments = [str(cache), json.dumps(dict(environment)), json.dumps(room), *names]
+    subprocess.run([sys.executable, "-c", _BUILDER, *arguments], check=True)
+
+
 class Registry:
     """A package index on loopback that can be slow and can go away."""
 
@@ -70,6 +105,7 @@ class Registry:
         self.asked = threading.Event()
         self.hold = threading.Event()
         self.hold.set()
+        self.pause = 0.0  # seconds after every 256 KiB
         registry = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -92,8 +128,9 @@ class Registry:
                 self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                if self.command != "HEAD":
-                    self.wfile.write(body)
+                for start in range(0, len(body), _PIECE) if self.command != "HEAD" else ():
+                    self.wfile.write(body[start : start + _PIECE])
+                    time.sleep(registry.pause)
 
             do_HEAD = do_GET  # noqa: N815 - the name http.server looks for
 

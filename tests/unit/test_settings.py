@@ -65,6 +65,9 @@ def test_every_variable_of_the_example_is_read_and_every_one_read_is_in_it(tmp_p
         "E2BRUN_MAX_OUTPUT": "0",
         "E2BRUN_NETWORK": "yes",
         "E2BRUN_PYTHON": "/usr/bin/python3",
+        "E2BRUN_INSTALL_TIMEOUT": "2m",
+        "E2BRUN_INSTALL_SIZE": "16G",
+        "E2BRUN_CACHE_SIZE": "40G",
         "E2BRUN_CACHE_DIR": "/var/cache/e",
         "E2BRUN_STATE_DIR": "/var/lib/e",
         "NO_COLOR": "1",
@@ -77,6 +80,8 @@ def test_every_variable_of_the_example_is_read_and_every_one_read_is_in_it(tmp_p
     assert (settings.template, settings.memory, settings.processes) == ("mine", 1024**3, 7)
     assert (settings.disk, settings.max_output, settings.network) == (64 * 1024**2, 0, True)
     assert (settings.python, settings.cache_dir) == ("/usr/bin/python3", Path("/var/cache/e"))
+    assert (settings.install_timeout, settings.install_size) == (120.0, 16 * 1024**3)
+    assert settings.cache_size == 40 * 1024**3
     assert settings.state_dir == Path("/var/lib/e")
     assert settings.no_color
     assert settings.notices == ()  # the user's own environment needs no comment

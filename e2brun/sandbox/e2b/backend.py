@@ -9,6 +9,7 @@ import secrets
 import socket
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from e2brun import __version__
 from e2brun.errors import (
@@ -80,7 +81,8 @@ class E2BBackend:
             idempotency_key=token,
         )
         native = self._create(new, token)
-        sandbox = E2BSandbox(native, self._ties(template, dict(spec.env), native))
+        ties = self._ties(template, dict(spec.env), native)
+        sandbox = E2BSandbox(native, replace(ties, install_timeout=spec.install_timeout))
         with self._lock:
             # A long life makes many: those that were killed are the guardian's alone.
             self._owned = {i: owned for i, owned in self._owned.items() if not owned.killed}

@@ -13,6 +13,7 @@ from e2brun.errors import FileTransferFailed, InstallFailed, SandboxError
 from e2brun.sandbox import endings
 from e2brun.sandbox.contract import (
     HOME,
+    INSTALL_SECONDS,
     MIB,
     Execution,
     FileEntry,
@@ -34,7 +35,6 @@ from e2brun.sandbox.e2b.translate import one_line, translated_errors
 
 T = TypeVar("T")
 
-INSTALL_SECONDS = 900.0
 PIP = (
     *("python3", "-m", "pip", "install", "--quiet", "--no-input"),
     *("--disable-pip-version-check", "--no-color"),
@@ -53,6 +53,7 @@ class Ties:
     template: str
     env: Mapping[str, str] = field(default_factory=dict[str, str])
     owned: bool = True  # False: it lives on, so what we leave running in it would, too
+    install_timeout: float = INSTALL_SECONDS
 
 
 class E2BSandbox:
@@ -183,7 +184,7 @@ class E2BSandbox:
         said = bytearray()
         sink = tail(said, MIB)
         pip = Program((*PIP, "--", *requirements), env=PIP_ENV)
-        ended = self.run_program(pip, timeout=INSTALL_SECONDS, stdout=sink, stderr=sink)
+        ended = self.run_program(pip, timeout=self._ties.install_timeout, stdout=sink, stderr=sink)
         if ended.outcome is not Outcome.OK:
             raise InstallFailed(_reason(said.decode(errors="replace")) or ended.detail or "pip")
 

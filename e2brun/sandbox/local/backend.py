@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from e2brun.sandbox.contract import SandboxSpec
+from e2brun.sandbox.contract import USUAL_ROOM, Room, SandboxSpec
 from e2brun.sandbox.local.bubblewrap import Bubblewrap
 from e2brun.sandbox.local.control import Control
 from e2brun.sandbox.local.jail import Driver, Jail
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from e2brun.sandbox.local.interpreter import Interpreter
     from e2brun.sandbox.local.nursery import Nursery
+    from e2brun.sandbox.local.sandbox import Packages
 
 CELLS = "ipython>=8,<10"  # what cells need, in any Python
 _ID_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -33,33 +34,26 @@ class LocalBackend:
         cache_directory: str,
         driver: Driver | None = None,
         environment: Mapping[str, str] | None = None,
+        room: Room = USUAL_ROOM,
         notice: Callable[[str], None] = lambda _: None,
         many: bool = False,
     ) -> None:
-        """`environment` is where package indexes may be named; `notice` takes lines to show;
-        `many`: more than one sandbox will be wanted."""
+        """`environment` is where package indexes may be named, `room` what packages may take;
+        `notice` takes lines to show; `many`: more than one sandbox will be wanted."""
         self._driver: Driver = driver or Bubblewrap()
         self._may_breed, self._many = driver is None, many
         self._nursery: Nursery | None = None
         self._created = 0
         self._cache_directory = cache_directory
         self._environment = environment
+        self._room = room
         self._notice = notice
         self._sandboxes: dict[str, LocalSandbox] = {}
 
     def create(self, spec: SandboxSpec) -> LocalSandbox:
         """Start a sandbox; see the contract."""
         jail = self._jail(spec)
-        control = Control()
-        jailed = self._driver_for(jail).start(jail, control.agent_end())
-        control.attach(jailed)
-        try:
-            sandbox = LocalSandbox(jail, spec, control, jailed, self._layer)
-        except BaseException:
-            jailed.end()
-            control.close()
-            jailed.reap()
-            raise
+        sandbox = start(self._driver_for(jail), jail, spec, self._layer)
         self._sandboxes[sandbox.id] = sandbox
         sandbox.forget = lambda id_: self._sandboxes.pop(id_, None)
         return sandbox
@@ -92,8 +86,9 @@ class LocalBackend:
             if spec.python
             else interpreter.current_interpreter()
         )
-        layer = str(self._layer(spec.install, python)) if spec.install else None
-        cells = self._cells_layer(python) if spec.cells else None
+        patience = spec.install_timeout
+        layer = str(self._layer(spec.install, python, patience)) if spec.install else None
+        cells = self._cells_layer(python, patience) if spec.cells else None
         return Jail(
             new_id(),
             python,
@@ -116,26 +111,46 @@ class LocalBackend:
         layer = typescript_layer(Path(self._cache_directory), self._environment)
         return None if layer is None else str(layer)
 
-    def _cells_layer(self, python: Interpreter) -> str:
+    def _cells_layer(self, python: Interpreter, timeout: float) -> str:
         """Where IPython is: apart from what is installed, whose index need not know it."""
         from pathlib import Path
 
         from e2brun.sandbox.local.installed_layer import installed_layer
 
         found = installed_layer(Path(self._cache_directory), python)
-        return str(found or self._layer((CELLS,), python))
+        return str(found or self._layer((CELLS,), python, timeout))
 
-    def _layer(self, requirements: Sequence[str], python: Interpreter) -> Path:
+    def _layer(self, requirements: Sequence[str], python: Interpreter, timeout: float) -> Path:
         from pathlib import Path
 
         from e2brun.sandbox.local.layers import Layers
 
-        layers = Layers(Path(self._cache_directory), self._environment)
+        layers = Layers(
+            Path(self._cache_directory), self._environment, timeout=timeout, room=self._room
+        )
         found = layers.cached(requirements, python)
         if found is not None:
             return found
         self._notice(f"installing {', '.join(requirements)}")
         return layers.layer(requirements, python)
+
+
+def start(driver: Driver, jail: Jail, spec: SandboxSpec, layer: Packages) -> LocalSandbox:
+    """One sandbox, which its caller kills. Raises SandboxError."""
+    control = Control()
+    try:
+        jailed = driver.start(jail, control.agent_end())
+    except BaseException:
+        control.close()
+        raise
+    control.attach(jailed)
+    try:
+        return LocalSandbox(jail, spec, control, jailed, layer)
+    except BaseException:
+        jailed.end()
+        control.close()
+        jailed.reap()
+        raise
 
 
 def new_id() -> str:

@@ -109,6 +109,7 @@ class Control:
         """Hang up; an agent still alive then ends the sandbox."""
         self._starting = None
         self._socket.close()
+        self._theirs.close()  # where nobody took it
 
     def request(self, do: str, descriptors: Sequence[int] = (), **fields: object) -> int:
         """Send one request; its number is in every report about it. Raises SandboxLost, and

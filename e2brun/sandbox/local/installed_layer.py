@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from e2brun.errors import InstallFailed
+from e2brun.sandbox.local.layer_use import PACKAGES, take
 from e2brun.sandbox.local.layers import sha256
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from e2brun.sandbox.local.interpreter import Interpreter
 
 NAMES = ("ipython", "pip")  # the second only where it is installed: not every environment has it
-_FORMAT = "1"  # raise it when what is copied changes
+_FORMAT = "2"  # raise it when what is copied changes
 _LANDMARK = "IPython/core/release.py"  # rewritten with every version
 _WAIT_SECONDS = 60.0
 
@@ -36,8 +37,7 @@ def installed_layer(cache_dir: Path, interpreter: Interpreter) -> Path | None:
     key = _key(interpreter)
     if key is None:
         return None
-    layer = cache_dir / "layers" / key
-    return layer if os.path.isdir(layer) else _make(cache_dir, key)
+    return take(cache_dir, key) or _make(cache_dir, key)
 
 
 def _key(interpreter: Interpreter) -> str | None:
@@ -55,20 +55,21 @@ def _key(interpreter: Interpreter) -> str | None:
 
 
 def _make(cache_dir: Path, key: str) -> Path:
-    from e2brun.sandbox.local.layer_store import locked, make_directory
+    from e2brun.sandbox.local.layer_store import locked, make_directory, publish
 
-    layer = cache_dir / "layers" / key
     try:
-        make_directory(layer.parent)
+        make_directory(cache_dir / "layers")
         make_directory(cache_dir / "building")
         with locked(cache_dir, key, time.monotonic() + _WAIT_SECONDS):
-            if layer.is_dir():
-                return layer
+            if found := take(cache_dir, key):
+                return found
             building = Path(tempfile.mkdtemp(prefix=f"{key}.", dir=cache_dir / "building"))
             try:
-                _copy(building / "layer")
-                _compile(building / "layer")
-                os.rename(building / "layer", layer)
+                packages = building / "layer" / PACKAGES
+                make_directory(packages)
+                _copy(packages)
+                _compile(packages)
+                publish(cache_dir, key, building / "layer")
             finally:
                 shutil.rmtree(building, ignore_errors=True)
     except OSError as error:
@@ -77,12 +78,16 @@ def _make(cache_dir: Path, key: str) -> Path:
             f"IPython cannot be kept in {where}: {error.strerror or error}",
             hint="Name a directory that can be written to in E2BRUN_CACHE_DIR.",
         ) from error
-    return layer
+    found = take(cache_dir, key)
+    if found is None:
+        raise InstallFailed(
+            f"IPython is not kept in {cache_dir}: others can write to it",
+            hint="Name a directory of your own in E2BRUN_CACHE_DIR.",
+        )
+    return found
 
 
 def _copy(target: Path) -> None:
-    target.mkdir()
-    target.chmod(0o755)
     for distribution in _distributions():
         for name in distribution.files or ():
             parts = name.parts

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
+import fcntl
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -11,9 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from e2brun.errors import InstallFailed, UsageError
-from e2brun.sandbox.local import wheels
+from e2brun.sandbox.contract import Room
+from e2brun.sandbox.local import bytecode, wheels
+from e2brun.sandbox.local.interpreter import Interpreter
 from e2brun.sandbox.local.jail import CELLS_DIRECTORY
-from e2brun.sandbox.local.layer_store import locked, make_directory, sweep
+from e2brun.sandbox.local.layer_pruning import note_written
+from e2brun.sandbox.local.layer_store import locked, make_directory, publish, sweep
+from e2brun.sandbox.local.layer_tree import check, remove
+from e2brun.sandbox.local.layer_use import PACKAGES, complete, ours
+from e2brun.sandbox.local.uv_watch import Bounds, shown, spare, too_large
 from e2brun.sandbox.requirement import parse_requirement
 
 
@@ -25,19 +30,26 @@ class LayerBuild:
     key: str
     environment: Mapping[str, str] | None
     timeout: float
+    room: Room
 
-    def run(self, requirements: Sequence[str], executable: str) -> Path:
-        """The finished layer, ours or that of whoever built it while we waited."""
+    def run(self, requirements: Sequence[str], interpreter: Interpreter) -> None:
+        """See to it that the layer is there, made by us or by whoever did while we waited."""
         check_requirements(requirements)
         deadline = time.monotonic() + self.timeout
         try:
-            make_directory(self.cache_dir / "layers")
-            make_directory(self.cache_dir / "building")
+            for name in ("layers", "building", "uv"):
+                make_directory(self.cache_dir / name)
+            if not ours(str(self.cache_dir / "layers")):
+                raise InstallFailed(
+                    f"packages are not kept in {self.cache_dir}: others can write to it",
+                    hint="Name a directory of your own in E2BRUN_CACHE_DIR.",
+                )
             with locked(self.cache_dir, self.key, deadline) as lock:
-                return self._build(requirements, executable, lock, deadline)
+                self._build(requirements, interpreter, lock, deadline)
         except TimeoutError:
             raise InstallFailed(
-                f"packages could not be installed within {self.timeout:g} s"
+                f"packages could not be installed within {self.timeout:g} s",
+                hint="Allow more with --install-timeout or E2BRUN_INSTALL_TIMEOUT.",
             ) from None
         except OSError as error:
             where = error.filename or self.cache_dir
@@ -47,33 +59,52 @@ class LayerBuild:
             ) from error
 
     def _build(
-        self, requirements: Sequence[str], executable: str, lock: int, deadline: float
-    ) -> Path:
-        layer = self.cache_dir / "layers" / self.key
+        self, requirements: Sequence[str], interpreter: Interpreter, lock: int, deadline: float
+    ) -> None:
         sweep(self.cache_dir, held=self.key)
-        if layer.is_dir():
-            return layer
+        if complete(f"{self.cache_dir}/layers/{self.key}"):
+            return
+        spare(self.cache_dir)
         directory = Path(
             tempfile.mkdtemp(prefix=f"{self.key}.", dir=(self.cache_dir / "building").absolute())
         )
+        layer = directory / "layer"
+        make_directory(layer / PACKAGES)
+        cache = self.cache_dir.absolute() / "uv"
+        job = wheels.Job(
+            requirements,
+            interpreter.executable,
+            layer / PACKAGES,
+            cache,
+            lock,
+            Bounds(self.room.layer),
+        )
         try:
-            target = directory / "layer"
-            target.mkdir()
             if requirements:
-                job = wheels.Job(
-                    requirements, executable, target, self.cache_dir.absolute() / "uv", lock
-                )
-                wheels.install(job, self.environment, deadline)
-            # For a sandbox that has IPython beside this; site(7) passes over what is not there.
-            beside = target / "e2brun-cells.pth"
-            beside.write_text(f"{CELLS_DIRECTORY}\n")
-            beside.chmod(0o644)
-            (target / ".lock").unlink(missing_ok=True)  # uv's, writable for everybody
-            target.chmod(0o755)
-            os.rename(target, layer)
+                with locked(self.cache_dir, "uv", deadline, how=fcntl.LOCK_SH):
+                    wheels.install(job, self.environment, deadline)
+            job.written += self._finish(layer, interpreter, deadline)
+            publish(self.cache_dir, self.key, layer)
         finally:
-            shutil.rmtree(directory, ignore_errors=True)
-        return layer
+            remove(directory)
+            note_written(self.cache_dir, job.written, self.room.cache)
+
+    def _finish(self, layer: Path, interpreter: Interpreter, deadline: float) -> int:
+        """Check what came out of the archives, and compile it; the bytes of it all."""
+        packages = layer / PACKAGES
+        (packages / ".lock").unlink(missing_ok=True)  # uv's, writable for everybody
+        size = check(packages)
+        if size.bytes > self.room.layer:
+            raise too_large(f"more than {shown(self.room.layer)}")
+        # For a sandbox that has IPython beside this; site(7) passes over what is not there. A file
+        # of that name would be a link to uv's.
+        beside = packages / "e2brun-cells.pth"
+        beside.unlink(missing_ok=True)
+        beside.write_text(f"{CELLS_DIRECTORY}\n")
+        beside.chmod(0o644)
+        room = min(self.room.layer - size.bytes, spare(self.cache_dir))
+        compiled = bytecode.compile_layer(packages, interpreter, room, deadline)
+        return size.bytes + compiled
 
 
 def check_requirements(requirements: Sequence[str]) -> None:

@@ -1,20 +1,25 @@
-"""The directories of the layer cache: locks, what dead builds left, size, and pruning.
+"""The directories of the layer cache: who builds, who uses, what dead builds left.
 
-    CACHE/layers/KEY     a finished layer       CACHE/locks/KEY   flock while KEY is being built
-    CACHE/building/KEY.* one build's own files  CACHE/uv          uv's cache, hard links to layers
+    CACHE/layers/KEY/packages  what a sandbox mounts    CACHE/locks/KEY       flock: being built
+    CACHE/layers/KEY/manifest  written last             CACHE/locks/KEY.used  flock: in use
+    CACHE/building/KEY.*       one build's own files    CACHE/locks/uv        flock: uv is at work
+    CACHE/uv                   uv's, hard links to layers
 
-Lock files stay: removing one would let two builders hold "the" lock on different files.
+Lock files stay: removing one would let two builders hold "the" lock on different files. None of
+them is in a layer, where a sandbox could hold it as well.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+
+from e2brun.sandbox.local.layer_tree import remove
+from e2brun.sandbox.local.layer_use import MANIFEST
 
 _POLL = 0.05
 
@@ -29,7 +34,9 @@ def make_directory(path: Path) -> None:
 
 
 @contextmanager
-def locked(cache_dir: Path, key: str, deadline: float) -> Generator[int]:
+def locked(
+    cache_dir: Path, key: str, deadline: float, *, how: int = fcntl.LOCK_EX
+) -> Generator[int]:
     """Hold the lock of a layer (its descriptor is given); TimeoutError past the deadline.
 
     A process that inherits the descriptor holds the lock as well.
@@ -38,7 +45,7 @@ def locked(cache_dir: Path, key: str, deadline: float) -> Generator[int]:
     descriptor = os.open(cache_dir / "locks" / key, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         # flock alone waits for ever, and a signal handler cannot be counted on to end it.
-        while not _try_lock(descriptor):
+        while not _try_lock(descriptor, how):
             if time.monotonic() >= deadline:
                 raise TimeoutError
             time.sleep(_POLL)
@@ -47,12 +54,22 @@ def locked(cache_dir: Path, key: str, deadline: float) -> Generator[int]:
         os.close(descriptor)
 
 
-def _try_lock(descriptor: int) -> bool:
+def _try_lock(descriptor: int, how: int) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
+
+
+def publish(cache_dir: Path, key: str, layer: Path) -> None:
+    """Put a finished layer in its place; its lock is held. Nothing of it is seen before."""
+    place = cache_dir / "layers" / key
+    (layer / MANIFEST).write_text(f"{key}\n", "ascii")
+    (cache_dir / "locks" / f"{key}.used").touch()
+    if os.path.lexists(place):  # it is not complete, or others could have changed it
+        place.rename(layer.with_name("replaced"))
+    layer.rename(place)
 
 
 def sweep(cache_dir: Path, held: str = "") -> None:
@@ -61,46 +78,10 @@ def sweep(cache_dir: Path, held: str = "") -> None:
     for left in list(building.iterdir()) if building.is_dir() else []:
         key = left.name.partition(".")[0]
         if key == held:
-            shutil.rmtree(left, ignore_errors=True)
+            remove(left)
             continue
         try:
             with locked(cache_dir, key, 0.0):
-                shutil.rmtree(left, ignore_errors=True)
+                remove(left)
         except OSError:  # TimeoutError too: it is alive; or it is not ours to remove
             continue
-
-
-def prune(cache_dir: Path, unused_days: float) -> int:
-    """Remove layers that nobody asked for in so many days; how many there were."""
-    sweep(cache_dir)
-    layers, before, removed = cache_dir / "layers", time.time() - unused_days * 86400, 0
-    for layer in list(layers.iterdir()) if layers.is_dir() else []:
-        try:
-            with locked(cache_dir, layer.name, 0.0):
-                if layer.stat().st_mtime > before:
-                    continue
-                # Renamed first: a half-removed directory is never taken for a layer.
-                make_directory(cache_dir / "building")
-                grave = cache_dir / "building" / f"{layer.name}.removed-{os.getpid()}"
-                layer.rename(grave)
-                shutil.rmtree(grave, ignore_errors=True)
-                removed += 1
-        except OSError:
-            continue
-    return removed
-
-
-def disk_usage(directory: Path) -> int:
-    """Bytes that its files take on disk, hard links counted once."""
-    seen: set[tuple[int, int]] = set()
-    total = 0
-    for parent, _, names in os.walk(directory):
-        for name in names:
-            try:
-                status = os.lstat(os.path.join(parent, name))
-            except OSError:  # gone since
-                continue
-            if (status.st_dev, status.st_ino) not in seen:
-                seen.add((status.st_dev, status.st_ino))
-                total += status.st_blocks * 512
-    return total

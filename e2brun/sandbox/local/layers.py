@@ -2,19 +2,22 @@
 
 A layer that exists is complete and never changes: it is built beside its place and renamed
 into it. Finding one again starts no process and imports next to nothing; building one
-(`layer_build`) resolves and fetches wheels with uv, and runs no code out of a package.
+(`layer_build`) resolves and fetches wheels with uv, within limits. Nothing out of a package is
+compiled or run on the host: the compiler works in a sandbox.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from e2brun.errors import InstallFailed
+from e2brun.sandbox.contract import INSTALL_SECONDS, USUAL_ROOM, Room
 from e2brun.sandbox.local.interpreter import Interpreter
+from e2brun.sandbox.local.layer_use import take
 
-_FORMAT = 2  # raise it when what is inside a layer changes, so that old ones are not used
+_FORMAT = 3  # raise it when what is inside a layer changes, so that old ones are not used
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 
 
@@ -30,23 +33,20 @@ class Layers:
         cache_dir: Path,
         environment: Mapping[str, str] | None = None,
         *,
-        timeout: float = 600.0,
+        timeout: float = INSTALL_SECONDS,
+        room: Room = USUAL_ROOM,
     ) -> None:
         self._cache_dir = cache_dir
         self._environment = environment
         self._timeout = timeout  # seconds for one build, waiting for another's included
+        self._room = room
 
     def cached(self, requirements: Sequence[str], interpreter: Interpreter) -> Path | None:
-        """The layer if it is there already: `layer` would build nothing."""
-        path = f"{self._cache_dir}/layers/{layer_key(requirements, interpreter)}"
-        try:
-            os.utime(path)  # asks whether it exists, and tells `prune` that it is in use
-        except FileNotFoundError:
-            return None
-        except OSError:  # somebody else's, or on a read-only disk
-            if not os.path.isdir(path):
-                return None
-        return Path(path)
+        """The layer if it is there already: `layer` would build nothing.
+
+        What it returns is complete, and is not removed while this process lives.
+        """
+        return take(self._cache_dir, layer_key(requirements, interpreter))
 
     def layer(self, requirements: Sequence[str], interpreter: Interpreter) -> Path:
         """A directory with these packages, as `uv pip install --target` lays them out.
@@ -58,21 +58,30 @@ class Layers:
             return found
         from e2brun.sandbox.local.layer_build import LayerBuild
 
-        key = layer_key(requirements, interpreter)
-        build = LayerBuild(self._cache_dir, key, self._environment, self._timeout)
-        return build.run(tuple(dict.fromkeys(requirements)), interpreter.executable)
+        LayerBuild(
+            self._cache_dir,
+            layer_key(requirements, interpreter),
+            self._environment,
+            self._timeout,
+            self._room,
+        ).run(tuple(dict.fromkeys(requirements)), interpreter)
+        found = self.cached(requirements, interpreter)
+        if found is None:  # removed, or changed, in this very moment
+            raise InstallFailed(f"the packages in {self._cache_dir} went away as they were made")
+        return found
 
     def cache_size(self) -> int:
         """Bytes on disk of all layers and uv's cache; a file in both is counted once."""
-        from e2brun.sandbox.local.layer_store import disk_usage
+        from e2brun.sandbox.local.layer_pruning import disk_usage
 
         return disk_usage(self._cache_dir)
 
     def prune(self, *, unused_days: float = 30.0) -> int:
-        """Remove layers nobody asked for in that time, and what dead builds left; how many."""
-        from e2brun.sandbox.local.layer_store import prune
+        """Remove layers nobody asked for in that time, what dead builds left, and what is too
+        much; how many layers. Building a layer does the latter by itself."""
+        from e2brun.sandbox.local.layer_pruning import prune
 
-        return prune(self._cache_dir, unused_days)
+        return prune(self._cache_dir, self._room.cache, unused_days)
 
 
 def layer_key(requirements: Sequence[str], interpreter: Interpreter) -> str:

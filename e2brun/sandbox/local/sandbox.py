@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from e2brun.sandbox.local.cells import Context
     from e2brun.sandbox.local.interpreter import Interpreter
 
+    # Where packages come from: requirements, for which Python, seconds it may take.
+    Packages = Callable[[Sequence[str], Interpreter, float], Path]
+
 _END_SECONDS = 2.0
 _AGENT_PATIENCE = 1.0  # after the time limit, which is the host's to keep
 
@@ -53,7 +56,7 @@ class LocalSandbox:
         spec: SandboxSpec,
         control: Control,
         jailed: Jailed,
-        layer: Callable[[Sequence[str], Interpreter], Path],
+        layer: Packages,
     ) -> None:
         self.id = jail.sandbox_id
         self.template = spec.template or "python"
@@ -178,7 +181,9 @@ class LocalSandbox:
         """Copy a layer into the user's own site-packages; see the contract."""
         from e2brun.sandbox.local.installing import copy_layer
 
-        copy_layer(self, self._layer(requirements, self.jail.interpreter))
+        copy_layer(
+            self, self._layer(requirements, self.jail.interpreter, self._spec.install_timeout)
+        )
 
     def environment(self, more: Mapping[str, str]) -> dict[str, str]:
         """What a program in here finds in its environment."""

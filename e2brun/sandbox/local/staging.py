@@ -94,7 +94,7 @@ def shares(jail: Jail) -> list[Share]:
         found |= {part: part for part in parts}
     found |= dict.fromkeys(python.site_packages, "")
     if jail.layer:
-        found[python.purelib or user_site(jail)] = jail.layer
+        found[layer_place(jail)] = jail.layer
     if jail.cells_layer:
         found[CELLS_DIRECTORY] = jail.cells_layer
     found[AGENT_DIRECTORY] = os.path.join(os.path.dirname(os.path.abspath(__file__)), "agent")
@@ -134,6 +134,11 @@ def _language_settings() -> list[str]:
     return []
 
 
+def layer_place(jail: Jail) -> str:
+    """Where the packages of a layer are, inside."""
+    return jail.interpreter.purelib or user_site(jail)
+
+
 def user_site(jail: Jail) -> str:
     """Where Python looks for the packages of one user, inside."""
     major, minor, _ = jail.interpreter.version
@@ -158,6 +163,7 @@ def users_base(count: int) -> int:
 
 def enter_namespaces() -> None:
     """Leave the host's mounts (and, as an ordinary user, its user namespace) behind."""
+    os.umask(0o022)  # whatever our caller's is: the sandbox's user has to get into what we make
     uid = os.geteuid()
     if uid == 0:
         syscalls.unshare(syscalls.CLONE_NEWNS)

@@ -19,6 +19,7 @@ _KEYCTL_JOIN_SESSION_KEYRING = 1
 _CAPABILITY_VERSION_3 = 0x20080522  # linux/capability.h
 _LAST_CAPABILITY = 63
 CAP_SETGID, CAP_SETUID = 6, 7
+_PIDFD_GETFD = 438  # on every architecture
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -94,6 +95,13 @@ def change_root(directory: str) -> None:
 def unmount(target: str) -> None:
     """umount2(2) with MNT_DETACH. Raises OSError."""
     _checked(_libc.umount2(target.encode(), _MNT_DETACH), f"umount {target}")
+
+
+def pidfd_getfd(pidfd: int, descriptor: int) -> int:
+    """A copy of another process's descriptor, close-on-exec. Raises OSError."""
+    copy = int(_libc.syscall(_PIDFD_GETFD, pidfd, descriptor, 0))
+    _checked(0 if copy >= 0 else copy, "pidfd_getfd")
+    return copy
 
 
 def set_hostname(name: str) -> None:

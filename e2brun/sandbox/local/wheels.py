@@ -1,7 +1,6 @@
 """Wheels into a directory, by uv: resolved, fetched and unpacked, never built, none of it run.
 
-uv starts the interpreter to ask it for its version and to compile what it unpacked. Pre-compiled,
-`import pandas` takes 0.3 s in place of 1.1 s, since a sandbox cannot write its own __pycache__.
+uv starts the interpreter, isolated, to ask it for its version; nothing of a package is on its path.
 """
 
 from __future__ import annotations
@@ -11,22 +10,26 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from e2brun.errors import InstallFailed
 from e2brun.sandbox.local import uv_report
+from e2brun.sandbox.local.layer_tree import remove
 from e2brun.sandbox.local.package_index import uv_arguments, uv_environment
+from e2brun.sandbox.local.uv_watch import ADDRESS_SPACE, Bounds, Watch
 
 _GRACE = 2.0
+_SAID = 64 * 1024
 
 # Runs before uv, in its process: dies with us even if we are killed with SIGKILL, which a
 # preexec_fn could do only at the risk of a deadlock in a process that has threads.
 # UV_CONFIG_FILE beats --no-config, and a `no-binary` in there beats --only-binary.
 _LEASH = """
-import os, sys
+import os, resource, signal, sys
 try:
     import ctypes
     ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG, SIGKILL
@@ -34,50 +37,82 @@ except Exception:
     pass
 if os.getppid() != int(sys.argv[1]):
     sys.exit(1)
+signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # Python ignores it, and so would uv
+for name, limit in ("AS", sys.argv[2]), ("FSIZE", sys.argv[3]), ("CORE", 1):
+    kind = getattr(resource, "RLIMIT_" + name)
+    hard = resource.getrlimit(kind)[1]
+    limit = int(limit) if hard < 0 else min(int(limit), hard)
+    resource.setrlimit(kind, (limit, limit))
 for name in ("UV_CONFIG_FILE", "UV_NO_BINARY", "UV_NO_BINARY_PACKAGE", "UV_NO_BUILD_ISOLATION",
              "UV_EXTRA_BUILD_VARIABLES", "UV_PYTHON_DOWNLOADS", "PYC_INVALIDATION_MODE"):
     os.unsetenv(name)
 if not os.getenv("UV_HTTP_RETRIES"):
     os.putenv("UV_HTTP_RETRIES", "2")  # 4 s in place of 10 s before an offline attempt
-os.execv(sys.argv[2], sys.argv[2:])
+os.execv(sys.argv[4], sys.argv[4:])
 """
 
 
-@dataclass(frozen=True)
+@dataclass
 class Job:
-    """What to install for which Python, and where. `lock` stays held while uv lives."""
+    """What to install for which Python, and where. `lock` stays held while uv lives.
+
+    `cache` is uv's, shared by all builds; `written` counts what uv wrote.
+    """
 
     requirements: Sequence[str]
     executable: str
     target: Path
     cache: Path
     lock: int
+    bounds: Bounds
+    written: int = 0
 
 
 def install(job: Job, environment: Mapping[str, str] | None, deadline: float) -> None:
     """Install, from uv's cache alone where the registry cannot be reached.
 
-    Raises InstallFailed with uv's reason, TimeoutError past `deadline` (monotonic).
+    Raises InstallFailed with uv's reason or the limit that was met, TimeoutError past `deadline`
+    (monotonic).
     """
     uv = find_uv()
+    own = job.target.parent / "uv"
     command = [uv, *_ARGUMENTS, "--python", job.executable]
-    command += ["--cache-dir", str(job.cache), "--target", str(job.target)]
+    command += ["--cache-dir", str(own), "--target", str(job.target)]
     command += uv_arguments(environment or {})
     words = ["--", *job.requirements]
-    failure = _run([*command, "--compile-bytecode", *words], job, environment, deadline)
-    if failure and "bytecode" in failure.lower():
-        # A file that the compiler chokes on must not cost the packages: they run without.
+    with _own_cache(own, job.cache):
         failure = _run([*command, *words], job, environment, deadline)
-    if not failure:
-        return
-    if not uv_report.is_network_failure(failure):
-        raise InstallFailed(uv_report.reason(failure), hint=uv_report.hint(failure))
-    offline = [*command, "--offline", "--compile-bytecode", *words]
-    if _run(offline, job, environment, deadline):
-        raise InstallFailed(
-            f"the package registry cannot be reached: {uv_report.reason(failure)}",
-            hint="Check the network and the proxy; what was installed before works without.",
-        )
+        if not failure:
+            return
+        if not uv_report.is_network_failure(failure):
+            raise InstallFailed(uv_report.reason(failure), hint=uv_report.hint(failure))
+        if _run([*command, "--offline", *words], job, environment, deadline):
+            raise InstallFailed(
+                f"the package registry cannot be reached: {uv_report.reason(failure)}",
+                hint="Check the network and the proxy; what was installed before works without.",
+            )
+
+
+@contextmanager
+def _own_cache(own: Path, shared: Path) -> Generator[None]:
+    """A cache for uv at `own` that shares all but its top directory with everybody's.
+
+    uv unpacks archives right below that, and moves them when they are complete: what lies there
+    is this build's, to be watched, and to be removed if uv does not come to its end.
+    """
+    own.mkdir()
+    for bucket in shared.iterdir():
+        if bucket.is_dir():
+            (own / bucket.name).symlink_to(bucket)
+    try:
+        yield
+    finally:
+        for bucket in own.iterdir():
+            if bucket.is_symlink() or not bucket.is_dir() or bucket.name.startswith("."):
+                continue
+            with suppress(OSError):  # another first build was faster
+                bucket.rename(shared / bucket.name)
+        remove(own)
 
 
 _ARGUMENTS = (
@@ -104,30 +139,35 @@ def _run(
     command: list[str], job: Job, environment: Mapping[str, str] | None, deadline: float
 ) -> str:
     """What uv said as it failed; nothing if it did not."""
-    leash = [sys.executable, "-I", "-S", "-c", _LEASH, str(os.getpid())]
-    with subprocess.Popen(
-        [*leash, *command],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        # An empty place: a uv.toml, or a directory named like a package, next to the user
-        # may be as untrusted as the code that is to run.
-        cwd=job.target.parent,
-        env=None if environment is None else uv_environment(environment),
-        umask=0o022,
-        process_group=0,
-        pass_fds=(job.lock,),
-    ) as process:
+    limits = [str(ADDRESS_SPACE), str(job.bounds.archive)]
+    leash = [sys.executable, "-I", "-S", "-c", _LEASH, str(os.getpid()), *limits]
+    with (
+        TemporaryFile(dir=job.target.parent) as said,
+        subprocess.Popen(
+            [*leash, *command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+            # An empty place: a uv.toml, or a directory named like a package, next to the user
+            # may be as untrusted as the code that is to run.
+            cwd=job.target.parent,
+            env=None if environment is None else uv_environment(environment),
+            umask=0o022,
+            process_group=0,
+            pass_fds=(job.lock,),
+        ) as process,
+    ):
+        watch = Watch(process, job.target.parent / "uv", job.bounds)
         try:
-            _, stderr = process.communicate(timeout=max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            raise TimeoutError from None
+            code = watch.wait(deadline)
         finally:
             _end(process)
-    if process.returncode == 0:
-        return ""
-    said = stderr.decode("utf-8", "replace")
-    return said if said.strip() else f"error: uv ended with code {process.returncode}"
+            job.written += watch.written
+        if code == 0:
+            return ""
+        said.seek(0)
+        text = said.read(_SAID).decode("utf-8", "replace")
+    return text if text.strip() else f"error: uv ended with code {code}"
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from e2brun.errors import UsageError
-from e2brun.sandbox.contract import MIB
+from e2brun.sandbox.contract import INSTALL_SECONDS, MIB
 from e2brun.stages.candidate import MAIN
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class ExecuteSettings:
     install: tuple[str, ...] = ()
     requirements: tuple[Path, ...] = ()
     auto_install: bool = False
+    install_timeout: float = INSTALL_SECONDS
     files: tuple[str, ...] = ()
     inline_files: Mapping[str, str | bytes] = field(default_factory=dict[str, "str | bytes"])
     directory: Path = Path()
@@ -68,7 +69,8 @@ class ExecuteSettings:
     file: str = MAIN
 
     def __post_init__(self) -> None:
-        for name, value in (("timeout", self.timeout), ("cache_ttl", self.cache_ttl)):
+        for name in ("timeout", "install_timeout", "cache_ttl"):
+            value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
                 raise UsageError(f"execute: {name} is a number of seconds above 0, not {value:g}")
         for name in ("memory", "processes", "disk", "repeat"):
