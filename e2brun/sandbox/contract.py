@@ -67,6 +67,7 @@ class SandboxSpec:
     limits: Limits = Limits()
     python: str | None = None  # local only: another interpreter, path or name
     cells: bool = True  # cells may run in it: an embedded sandbox then has IPython
+    directories: tuple[str, ...] = ()  # absolute, there before the first run, the user's own
 
 
 @dataclass(frozen=True, slots=True)

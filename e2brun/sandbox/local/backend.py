@@ -102,6 +102,7 @@ class LocalBackend:
             cells if layer else None,
             network=bool(spec.network),
             notebook=spec.cells,
+            directories=spec.directories,
         )
 
     def _cells_layer(self, python: Interpreter) -> str:
