@@ -38,6 +38,7 @@ OPTIONS = (
     Option(
         ("--file",), "files", "words", "File or directory in. Repeatable.", "LOCAL[:REMOTE]"
     ),
+    Option(("--with-imports",), "with_imports", "switch", "Send the local modules FILE imports."),
     Option(("--get",), "get", "words", "Fetch after the run. Repeatable.", "REMOTE[:LOCAL]"),
     Option(("--max-get",), "max_get", "text", "Of all that is fetched. Default: --disk.", "SIZE"),
     Option(("--env",), "env", "words", "Variable. Repeatable.", "K=V"),
@@ -62,6 +63,7 @@ OPTIONS = (
     Option(("--sandbox",), "sandbox", "text", "Run in this one, which lives on.", "ID"),
     Option(("--json",), "as_json", "switch", "One JSON document on stdout."),
     Option(("-q", "--quiet"), "quiet", "switch", "Only the program's output."),
+    Option(("-v", "--verbose"), "verbose", "switch", "Say what --with-imports sends."),
     Option(("--on-result",), "on_result", "text", "Save pictures and other results.", "DIR"),
     Option(("--output",), "output", "text", "Write the executed notebook.", "PATH"),
     Option(

@@ -9,7 +9,6 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import cast
 
 from e2brun.errors import UsageError
@@ -70,39 +69,37 @@ class CellRun:
     count: int
 
 
-def read_notebook(path: Path) -> Notebook:
-    """Read a notebook. Raises UsageError for what is not one in Python and nbformat 4."""
-    document = _parsed(path)
+def read_notebook(content: bytes, name: str) -> Notebook:
+    """Read a notebook called `name`. Raises UsageError: not one in Python and nbformat 4."""
+    document = _parsed(content, name)
     version, minor = document.get("nbformat"), document.get("nbformat_minor")
     if version != 4:
         raise UsageError(
-            f"{path}: a notebook of nbformat {version!r}.{minor!r}, only 4 is read; "
+            f"{name}: a notebook of nbformat {version!r}.{minor!r}, only 4 is read; "
             "convert it: jupyter nbconvert --to notebook"
         )
     cells = document.get("cells")
     if not isinstance(cells, list):
-        raise UsageError(f"{path}: not a notebook: it has no cells")
-    _check_language(document, path)
+        raise UsageError(f"{name}: not a notebook: it has no cells")
+    _check_language(document, name)
     found: list[Cell] = []
     requirements: list[str] = []
     for index, cell in enumerate(cast("list[object]", cells)):
         fields = _mapping(cell)
         source = _text(fields.get("source"))
         if _is_code(fields) and source.strip():
-            where = f"{path}: cell {index + 1}"
+            where = f"{name}: cell {index + 1}"
             found.append(Cell(index, _without_magics(source, requirements, where)))
     return Notebook(document, tuple(found), tuple(dict.fromkeys(requirements)))
 
 
-def _parsed(path: Path) -> Json:
+def _parsed(content: bytes, name: str) -> Json:
     try:
-        document: object = json.loads(path.read_bytes().decode("utf-8-sig"), parse_constant=_refuse)
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from error
+        document: object = json.loads(content.decode("utf-8-sig"), parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path}: not a notebook: not valid JSON ({error})") from error
+        raise UsageError(f"{name}: not a notebook: not valid JSON ({error})") from error
     if not isinstance(document, dict):
-        raise UsageError(f"{path}: not a notebook: not a JSON object")
+        raise UsageError(f"{name}: not a notebook: not a JSON object")
     return cast("Json", document)
 
 
@@ -110,7 +107,7 @@ def _refuse(constant: str) -> object:
     raise ValueError(f"{constant} is no JSON number")
 
 
-def _check_language(document: Json, path: Path) -> None:
+def _check_language(document: Json, name: str) -> None:
     metadata = _mapping(document.get("metadata"))
     languages = (
         _mapping(metadata.get("kernelspec")).get("language"),
@@ -118,7 +115,7 @@ def _check_language(document: Json, path: Path) -> None:
     )
     for language in languages:
         if isinstance(language, str) and language.lower() not in {"python", "ipython", ""}:
-            raise UsageError(f"{path}: a notebook in {language[:40]!r}; only Python ones can run")
+            raise UsageError(f"{name}: a notebook in {language[:40]!r}; only Python ones can run")
 
 
 def _mapping(value: object) -> Mapping[str, object]:

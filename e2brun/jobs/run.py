@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from time import monotonic
@@ -11,6 +12,7 @@ from e2brun.errors import E2brunError, FileTransferFailed, SandboxError
 from e2brun.jobs.source import Kind, Source
 from e2brun.sandbox import endings
 from e2brun.sandbox.contract import (
+    CodeError,
     Execution,
     Limits,
     Outcome,
@@ -21,11 +23,31 @@ from e2brun.sandbox.contract import (
     Sink,
     Upload,
 )
+from e2brun.sandbox.diagnosis import TAIL, explained
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from e2brun.jobs.notebook import CellRun, Notebook
+
+_NO_MODULE = re.compile(r"No module named '([\w.]+)'")
+# What enters the working directory is no cell of the user's: it is neither counted nor kept.
+_ENTER = """
+import contextlib, os
+os.chdir(os.path.expanduser(directory))
+with contextlib.suppress(ImportError, AttributeError):
+    from IPython import get_ipython
+    shell = get_ipython()
+    def forget(*_):
+        shell.events.unregister("post_run_cell", forget)
+        if shell.execution_count == 2:
+            shell.history_manager.reset(new_session=True)
+            shell.history_manager._i00 = shell.history_manager._i = ""
+            shell.user_ns.update(_i="", _ii="", _iii="")
+            shell.user_ns.pop("_i1", None)
+            shell.execution_count = 1
+    shell.events.register("post_run_cell", forget)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +58,17 @@ class Job:
     spec: SandboxSpec = SandboxSpec()
     timeout: float = 30.0
     as_cell: bool = False
+    setup: str = ""  # a cell before the code
     arguments: tuple[str, ...] = ()
-    stdin: int | None = None
+    stdin: bytes | int | None = None
     cwd: str | None = None
     uploads: tuple[Upload, ...] = ()
     downloads: tuple[str, ...] = ()
     max_get: int = Limits().disk  # bytes of all downloads together
     notebook: Notebook | None = None
     keep: bool = False
+    own: tuple[str, ...] = ()  # the requirements that the source itself has
+    unreadable: CodeError | None = None  # why there is no code to run as a cell
 
 
 @dataclass(slots=True)
@@ -69,26 +94,66 @@ class Ran:
     cells: list[CellRun] = field(default_factory=list["CellRun"])
 
 
+class _Tail:
+    """A sink that remembers the end of what it passes on."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self.kept = b""
+
+    def __call__(self, data: bytes) -> None:
+        self.kept = (self.kept + data[-TAIL:])[-TAIL:]
+        self._sink(data)
+
+
 def run(job: Job, sandbox: Sandbox, outputs: Outputs) -> Ran:
-    """Run and fetch; whoever created the sandbox ends it.
+    """Run and fetch; whoever created the sandbox ends it. How it ended is explained.
 
     Raises SandboxError when the code never ran.
     """
     ran = Ran(Execution(Outcome.INFRASTRUCTURE), sandbox.id, sandbox.template)
-    if job.notebook is not None:
-        ran.execution = _run_notebook(job, job.notebook, sandbox, outputs, ran.cells)
-    elif job.as_cell:
-        _prepare_cells(job, sandbox)
-        ran.execution = _run_cell(sandbox, job.source.text(), job.timeout, outputs)
-    else:
-        ran.execution = sandbox.run_program(
-            program(job), timeout=job.timeout, stdout=outputs.stdout, stderr=outputs.stderr
-        )
-    if ran.execution.outcome is not Outcome.LOST:
+    stderr = _Tail(outputs.stderr)
+    execution = _executed(job, sandbox, replace(outputs, stderr=stderr), ran)
+    ran.execution = _explained(job, execution, stderr.kept)
+    if execution.outcome is not Outcome.LOST:
         _fetch(job, sandbox, ran)
     if job.keep:
         sandbox.release()
     return ran
+
+
+def _executed(job: Job, sandbox: Sandbox, outputs: Outputs, ran: Ran) -> Execution:
+    if job.unreadable is not None:
+        return Execution(Outcome.ERROR, 1, error=job.unreadable)
+    if job.notebook is not None:
+        return _run_notebook(job, job.notebook, sandbox, outputs, ran.cells)
+    if not job.as_cell:
+        return sandbox.run_program(
+            program(job), timeout=job.timeout, stdout=outputs.stdout, stderr=outputs.stderr
+        )
+    _prepare_cells(job, sandbox)
+    execution = Execution(Outcome.OK, 0)
+    for code in filter(None, (job.setup, job.source.text())):
+        execution = _run_cell(sandbox, code, job.timeout, outputs)
+        if execution.outcome is not Outcome.OK:
+            break
+    return execution
+
+
+def _explained(job: Job, execution: Execution, stderr: bytes) -> Execution:
+    """With what to do about a module that lies beside the source, and was not sent."""
+    execution = explained(execution, stderr)
+    error, directory = execution.error, job.source.directory
+    if error is None or directory is None or job.source.kind not in {Kind.PYTHON, Kind.NOTEBOOK}:
+        return execution
+    found = _NO_MODULE.search(error.value) or _NO_MODULE.search(stderr[-2000:].decode("replace"))
+    if found is None:
+        return execution
+    from e2brun.jobs.local_modules import Beside
+
+    cells = job.as_cell or job.notebook is not None
+    hint = Beside(directory).hint(found[1], job.cwd if cells else None)
+    return replace(execution, error=replace(error, hint=hint or error.hint))
 
 
 def program(job: Job) -> Program:
@@ -113,7 +178,7 @@ def _prepare_cells(job: Job, sandbox: Sandbox) -> None:
         sandbox.write_files(job.uploads)
     if job.cwd is not None:
         silent = Outputs(lambda _: None, lambda _: None)
-        code = f"__import__('os').chdir(__import__('os').path.expanduser({job.cwd!r}))"
+        code = f"exec({_ENTER!r}, {{'directory': {job.cwd!r}}})"
         if _run_cell(sandbox, code, job.timeout, silent).outcome is not Outcome.OK:
             raise FileTransferFailed(f"{job.cwd}: no such directory in the sandbox")
 

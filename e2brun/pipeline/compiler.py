@@ -131,6 +131,7 @@ def execute_settings(document: Document, around: Surroundings) -> ExecuteSetting
         requirements=tuple(dict.fromkeys((*base.requirements, *table.requirements))),
         auto_install=_first(table, base, "auto_install", False),
         files=table.files,
+        with_imports=table.with_imports,
         inline_files=table.inline_files,
         directory=around.directory,
         env={**base.env, **table.env},

@@ -8,10 +8,15 @@ import nbformat
 import pytest
 
 from e2brun.errors import UsageError
-from e2brun.jobs.notebook import CellRun, executed_notebook, read_notebook
+from e2brun.jobs import notebook as notebooks
+from e2brun.jobs.notebook import CellRun, Notebook, executed_notebook
 from e2brun.sandbox.contract import CodeError, Execution, Outcome, Result
 
 Json = dict[str, Any]
+
+
+def read_notebook(path: Path) -> Notebook:
+    return notebooks.read_notebook(path.read_bytes(), str(path))
 
 
 def code(source: str | list[str], **more: object) -> Json:

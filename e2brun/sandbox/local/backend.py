@@ -123,7 +123,9 @@ class LocalBackend:
         found = layers.cached(requirements, python)
         if found is not None:
             return found
-        self._notice(f"installing {', '.join(requirements)}")
+        from e2brun.sandbox.requirement import divided
+
+        self._notice(f"installing {', '.join(divided(requirements)[0])}")
         return layers.layer(requirements, python)
 
 

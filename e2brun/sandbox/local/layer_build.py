@@ -14,7 +14,7 @@ from e2brun.errors import InstallFailed, UsageError
 from e2brun.sandbox.local import wheels
 from e2brun.sandbox.local.jail import CELLS_DIRECTORY
 from e2brun.sandbox.local.layer_store import locked, make_directory, sweep
-from e2brun.sandbox.requirement import parse_requirement
+from e2brun.sandbox.requirement import divided, parse_requirement
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class LayerBuild:
 
 def check_requirements(requirements: Sequence[str]) -> None:
     """Let names with versions through, and nothing that could make uv build or read a path."""
-    for text in requirements:
+    for text in divided(requirements)[0]:
         requirement = parse_requirement(text)
         if requirement.url is not None:
             raise UsageError(

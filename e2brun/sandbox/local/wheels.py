@@ -12,13 +12,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from e2brun.errors import InstallFailed
 from e2brun.sandbox.local import uv_report
 from e2brun.sandbox.local.package_index import uv_arguments, uv_environment
+from e2brun.sandbox.requirement import CONSTRAINT, OVERRIDE, divided
 
 _GRACE = 2.0
 
@@ -63,7 +64,9 @@ def install(job: Job, environment: Mapping[str, str] | None, deadline: float) ->
     command = [uv, *_ARGUMENTS, "--python", job.executable]
     command += ["--cache-dir", str(job.cache), "--target", str(job.target)]
     command += uv_arguments(environment or {})
-    words = ["--", *job.requirements]
+    plain, rules = divided(job.requirements)
+    command += _rule_arguments(rules, job.target.parent)
+    words = ["--", *plain]
     failure = _run([*command, "--compile-bytecode", *words], job, environment, deadline)
     if failure and "bytecode" in failure.lower():
         # A file that the compiler chokes on must not cost the packages: they run without.
@@ -85,6 +88,17 @@ _ARGUMENTS = (
     # A symlink into uv's cache would point nowhere inside a sandbox.
     *("--link-mode", "hardlink", "--no-progress", "--color", "never"),
 )
+
+
+def _rule_arguments(rules: Mapping[str, Sequence[str]], directory: Path) -> Iterator[str]:
+    """uv's options for rules; it reads constraints and overrides from files."""
+    for option, values in rules.items():
+        if option in {CONSTRAINT, OVERRIDE}:
+            file = directory / f"{option[2:]}.txt"
+            file.write_text("".join(f"{value}\n" for value in values), "utf-8")
+            yield from (option, str(file))
+        else:
+            yield from (f"{option}={value}" for value in values)
 
 
 def find_uv() -> str:

@@ -45,6 +45,7 @@ class ExecuteSettings:
     requirements: tuple[Path, ...] = ()
     auto_install: bool = False
     files: tuple[str, ...] = ()
+    with_imports: bool = False
     inline_files: Mapping[str, str | bytes] = field(default_factory=dict[str, "str | bytes"])
     directory: Path = Path()
     env: Mapping[str, str] = field(default_factory=dict[str, str])
