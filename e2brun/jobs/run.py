@@ -146,7 +146,7 @@ def _explained(job: Job, execution: Execution, stderr: bytes) -> Execution:
     error, directory = execution.error, job.source.directory
     if error is None or directory is None or job.source.kind not in {Kind.PYTHON, Kind.NOTEBOOK}:
         return execution
-    found = _NO_MODULE.search(error.value) or _NO_MODULE.search(stderr[-2000:].decode("replace"))
+    found = _NO_MODULE.search(error.value) or _NO_MODULE.search(stderr[-2000:].decode(errors="replace"))
     if found is None:
         return execution
     from e2brun.jobs.local_modules import Beside
