@@ -116,6 +116,37 @@ def read_quickly(words: list[str]) -> Request | None:
     return request_from(values, tuple(reversed(rest))) if rest or "code" in values else None
 
 
+def notebook_last(words: list[str]) -> list[str]:
+    """The same command line with the options after a notebook's name before it: a notebook has
+    no arguments that they could be. What is no option stays behind it."""
+    known = {name: option for option in OPTIONS for name in option.names}
+    given, rest = _options(words, known)
+    if not rest or not rest[0].lower().endswith(".ipynb"):
+        return words
+    behind: list[str] = []
+    after = rest[1:]
+    while after:
+        more, after = _options(after, known)
+        given += more
+        if after[:1] == ["--"]:
+            behind += after
+            break
+        behind += after[:1]
+        after = after[1:]
+    return [*given, rest[0], *behind]
+
+
+def _options(words: list[str], known: Mapping[str, Option]) -> tuple[list[str], list[str]]:
+    """The options that `words` begin with, with their values, and the rest."""
+    at = 0
+    while at < len(words) and words[at].startswith("-") and words[at] not in {"-", "--"}:
+        name, equals, _ = words[at].partition("=")
+        option = known.get(name)
+        takes = option is not None and option.kind in {"text", "words"} and not equals
+        at += 2 if takes else 1
+    return words[:at], words[at:]
+
+
 def keep(option: Option, value: str, values: dict[str, object]) -> None:
     """The last of an option counts; of a repeatable one, all do."""
     earlier = values.get(option.field)

@@ -33,7 +33,8 @@ class Beside:
     def find(self, name: str) -> Path | None:
         """The file, or the directory of the package, that has to be there to import `name`."""
         place, parts = self.directory, name.split(".")
-        if parts[0] in sys.builtin_module_names:  # nothing in a directory hides those
+        # Nothing in a directory hides what is built in.
+        if "" in parts or parts[0] in sys.builtin_module_names:
             return None
         for part in parts:
             package, module = place / part, place / f"{part}.py"

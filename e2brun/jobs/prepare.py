@@ -125,6 +125,8 @@ def _check_together(plan: Plan, *, cells: bool) -> None:
     source = plan.source
     if cells and source.kind not in {Kind.PYTHON, Kind.NOTEBOOK}:
         raise UsageError(f"{source.name}: only Python runs as a cell")
+    if source.kind is Kind.NOTEBOOK and plan.arguments:
+        raise UsageError(f"a notebook has no arguments: {plan.arguments[0]}")
     if cells and plan.arguments:
         raise UsageError("cells take no arguments; run the file as a program to pass some")
     if cells and plan.stdin is not None:

@@ -31,10 +31,13 @@ if TYPE_CHECKING:
     from e2brun.jobs.notebook import CellRun, Notebook
 
 _NO_MODULE = re.compile(r"No module named '([\w.]+)'")
-# What enters the working directory is no cell of the user's: it is neither counted nor kept.
+# What makes a context ready is no cell of the user's: it is neither counted nor kept. Its
+# interpreter has started before it knew of a PYTHONPATH.
 _ENTER = """
-import contextlib, os
-os.chdir(os.path.expanduser(directory))
+import contextlib, os, sys
+if directory is not None:
+    os.chdir(os.path.expanduser(directory))
+sys.path[sys.path[:1] == [""]:0] = [path for path in paths if path not in sys.path]
 with contextlib.suppress(ImportError, AttributeError):
     from IPython import get_ipython
     shell = get_ipython()
@@ -146,7 +149,9 @@ def _explained(job: Job, execution: Execution, stderr: bytes) -> Execution:
     error, directory = execution.error, job.source.directory
     if error is None or directory is None or job.source.kind not in {Kind.PYTHON, Kind.NOTEBOOK}:
         return execution
-    found = _NO_MODULE.search(error.value) or _NO_MODULE.search(stderr[-2000:].decode(errors="replace"))
+    found = _NO_MODULE.search(error.value) or _NO_MODULE.search(
+        stderr[-2000:].decode(errors="replace")
+    )
     if found is None:
         return execution
     from e2brun.jobs.local_modules import Beside
@@ -176,11 +181,13 @@ def program(job: Job) -> Program:
 def _prepare_cells(job: Job, sandbox: Sandbox) -> None:
     if job.uploads:
         sandbox.write_files(job.uploads)
-    if job.cwd is not None:
-        silent = Outputs(lambda _: None, lambda _: None)
-        code = f"exec({_ENTER!r}, {{'directory': {job.cwd!r}}})"
-        if _run_cell(sandbox, code, job.timeout, silent).outcome is not Outcome.OK:
-            raise FileTransferFailed(f"{job.cwd}: no such directory in the sandbox")
+    paths = [path for path in job.spec.env.get("PYTHONPATH", "").split(":") if path]
+    if job.cwd is None and not paths:
+        return
+    silent = Outputs(lambda _: None, lambda _: None)
+    code = f"exec({_ENTER!r}, {{'directory': {job.cwd!r}, 'paths': {paths!r}}})"
+    if _run_cell(sandbox, code, job.timeout, silent).outcome is not Outcome.OK:
+        raise FileTransferFailed(f"{job.cwd}: no such directory in the sandbox")
 
 
 def _run_cell(sandbox: Sandbox, code: str, timeout: float, outputs: Outputs) -> Execution:

@@ -134,12 +134,11 @@ class NotebookSession:
 
     def _execute(self, code: str) -> object:
         self._figures.forget()
-        count = self._shell.execution_count
         try:
+            if not code or code.isspace():  # counted here as well
+                self._shell.execution_count += 1
             return self._shell.run_cell(code, store_history=True)
         finally:
-            if self._shell.execution_count == count:  # an empty cell is counted here as well
-                self._shell.execution_count += 1
             self._figures.show_open()
 
     def _result(self, bundle: Mapping[str, Any], main: bool) -> None:
