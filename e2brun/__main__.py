@@ -21,8 +21,9 @@ def main() -> NoReturn:
     if words[:1] == ["exec"]:
         # Not importing Typer halves the time to the program's first line.
         from e2brun.cli.execution import execute
-        from e2brun.cli.options import read_quickly
+        from e2brun.cli.options import notebook_last, read_quickly
 
+        words[1:] = sys.argv[2:] = notebook_last(words[1:])
         request = read_quickly(words[1:])
         if request is not None:
             _leave(guarded(lambda: execute(request)))

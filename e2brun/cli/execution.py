@@ -34,6 +34,7 @@ class Request:
     requirements: tuple[str, ...] = ()
     auto_install: bool = False
     files: tuple[str, ...] = ()
+    with_imports: bool = False
     get: tuple[str, ...] = ()
     max_get: str | None = None
     env: tuple[str, ...] = ()
@@ -43,6 +44,7 @@ class Request:
     sandbox: str | None = None  # the id of one that lives on
     as_json: bool = False
     quiet: bool = False
+    verbose: bool = False
     on_result: str | None = None
     output: str | None = None  # where the executed notebook goes
     allow_errors: bool = False
@@ -101,12 +103,12 @@ class _Voice:
 
 
 def _run(request: Request, voice: _Voice) -> int:
-    from e2brun.cli.preparation import prepare
+    from e2brun.cli.preparation import job_from
 
     settings = voice.settings = load_settings(None, None, **request.flags)
     for line in settings.notices:
         voice.notice(line)
-    job = prepare(request, settings, voice.notice)
+    job = job_from(request, settings, voice.notice)
     if request.sandbox is not None:
         return _run_in(request.sandbox, request, job, voice.console, settings)
     backend = choose(settings, run_id=voice.run_id, notice=voice.notice)
@@ -134,6 +136,8 @@ def _run_in(
         _, sandbox = where.about(sandbox_id).attach(sandbox_id, job.spec.env)
         console.created(sandbox)
         console.backend = where.name
+        for directory in job.spec.directories:
+            sandbox.make_directory(directory)
         if job.spec.install:
             sandbox.install(job.spec.install)
         outputs = console.outputs()

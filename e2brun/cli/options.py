@@ -45,6 +45,7 @@ OPTIONS = (
     Option(
         ("--file",), "files", "words", "File or directory in. Repeatable.", "LOCAL[:REMOTE]"
     ),
+    Option(("--with-imports",), "with_imports", "switch", "Send the local modules FILE imports."),
     Option(("--get",), "get", "words", "Fetch after the run. Repeatable.", "REMOTE[:LOCAL]"),
     Option(("--max-get",), "max_get", "text", "Of all that is fetched. Default: --disk.", "SIZE"),
     Option(("--env",), "env", "words", "Variable. Repeatable.", "K=V"),
@@ -69,6 +70,7 @@ OPTIONS = (
     Option(("--sandbox",), "sandbox", "text", "Run in this one, which lives on.", "ID"),
     Option(("--json",), "as_json", "switch", "One JSON document on stdout."),
     Option(("-q", "--quiet"), "quiet", "switch", "Only the program's output."),
+    Option(("-v", "--verbose"), "verbose", "switch", "Say what --with-imports sends."),
     Option(("--on-result",), "on_result", "text", "Save pictures and other results.", "DIR"),
     Option(("--output",), "output", "text", "Write the executed notebook.", "PATH"),
     Option(("-p", "--param"), "parameters", "words", "Of a notebook. Repeatable.", "NAME=VALUE"),
@@ -126,6 +128,37 @@ def read_quickly(words: list[str]) -> Request | None:
         else:
             return None
     return request_from(values, tuple(reversed(rest))) if rest or "code" in values else None
+
+
+def notebook_last(words: list[str]) -> list[str]:
+    """The same command line with the options after a notebook's name before it: a notebook has
+    no arguments that they could be. What is no option stays behind it."""
+    known = {name: option for option in OPTIONS for name in option.names}
+    given, rest = _options(words, known)
+    if not rest or not rest[0].lower().endswith(".ipynb"):
+        return words
+    behind: list[str] = []
+    after = rest[1:]
+    while after:
+        more, after = _options(after, known)
+        given += more
+        if after[:1] == ["--"]:
+            behind += after
+            break
+        behind += after[:1]
+        after = after[1:]
+    return [*given, rest[0], *behind]
+
+
+def _options(words: list[str], known: Mapping[str, Option]) -> tuple[list[str], list[str]]:
+    """The options that `words` begin with, with their values, and the rest."""
+    at = 0
+    while at < len(words) and words[at].startswith("-") and words[at] not in {"-", "--"}:
+        name, equals, _ = words[at].partition("=")
+        option = known.get(name)
+        takes = option is not None and option.kind in {"text", "words"} and not equals
+        at += 2 if takes else 1
+    return words[:at], words[at:]
 
 
 def keep(option: Option, value: str, values: dict[str, object]) -> None:

@@ -1,4 +1,4 @@
-"""From what was asked to a `Job`: everything is read and checked before a sandbox is started."""
+"""From the command line to a `Job`; options that contradict each other are refused."""
 
 from __future__ import annotations
 
@@ -9,64 +9,59 @@ from typing import TYPE_CHECKING
 
 from e2brun.errors import UsageError
 from e2brun.jobs import source as sources
+from e2brun.jobs.needs import Wanted
+from e2brun.jobs.prepare import Plan, prepare
 from e2brun.jobs.run import Job
 from e2brun.sandbox.contract import Limits, SandboxSpec, Upload
+from e2brun.sandbox.select import is_cloud
 from e2brun.settings import Settings
 from e2brun.values import parse_size
 
 if TYPE_CHECKING:
     from e2brun.cli.execution import Request
-    from e2brun.jobs.notebook import Notebook
     from e2brun.jobs.notebook_run import Rules
 
-_LIFETIME_MARGIN = 60.0  # for starting, files, packages; after that a forgotten sandbox ends
-_KEEP_LIFETIME = 3600.0
-_START_LIMIT = 128 * 1024
 
-
-def prepare(request: Request, settings: Settings, notice: Callable[[str], None]) -> Job:
+def job_from(request: Request, settings: Settings, notice: Callable[[str], None]) -> Job:
     """Read and check it all. Raises UsageError."""
     source = _source(request)
     _check_together(request, source, settings)
     _check_places(request)
-    as_cell = request.cell or request.code is not None
-    if as_cell:
-        source.text()
-    notebook = _notebook(request, source)
-    rules = None if notebook is None else _rules(request)
-    uploads = _uploads(request, notice)
-    python, requirements = _packages(request, settings, source, notebook, uploads)
-    environment = _environment(request)
-    _check_size(request, environment)
-    lifetime = settings.timeout + _LIFETIME_MARGIN
     spec = SandboxSpec(
         template=settings.template,
-        lifetime=max(lifetime, _KEEP_LIFETIME) if request.keep else lifetime,
-        env=environment,
+        env=_environment(request),
         metadata=_metadata(request),
         network=settings.network,
-        install=requirements,
         install_timeout=settings.install_timeout,
         limits=Limits(settings.memory, settings.processes, settings.disk),
-        python=python,
-        cells=as_cell or notebook is not None,
-        language=None if notebook is None else notebook.language,
     )
-    return Job(
-        source,
-        spec,
+    wanted = Wanted(
+        install=request.install,
+        files=tuple(map(Path, request.requirements)),
+        auto=request.auto_install,
+        python=settings.python,
+        cloud=is_cloud(settings),
+    )
+    plan = Plan(
+        source=source,
+        spec=spec,
+        wanted=wanted,
         timeout=settings.timeout,
-        as_cell=as_cell,
+        as_cell=request.cell or request.code is not None,
         arguments=request.arguments,
         stdin=0 if request.stdin else None,
         cwd=request.cwd,
-        uploads=uploads,
+        uploads=_uploads(request, notice),
         downloads=request.get,
         max_get=_max_get(request, settings),
-        notebook=notebook,
-        rules=rules,
+        parameters=_parameters(request),
+        rules=_rules(request) if source.kind is sources.Kind.NOTEBOOK else None,
+        with_imports=request.with_imports,
         keep=request.keep,
+        notice=notice,
+        details=notice if request.verbose else lambda _: None,
     )
+    return prepare(plan)
 
 
 def _max_get(request: Request, settings: Settings) -> int:
@@ -105,10 +100,6 @@ def _check_together(request: Request, source: sources.Source, settings: Settings
     cells = request.cell or request.code is not None or source.kind is sources.Kind.NOTEBOOK
     if request.stdin and (cells or source.name == "-"):
         raise UsageError("-i cannot be used here: stdin is the program, or cells have none")
-    if cells and request.arguments:
-        raise UsageError("cells take no arguments; run the file as a program to pass some")
-    if cells and source.kind not in {sources.Kind.PYTHON, sources.Kind.NOTEBOOK}:
-        raise UsageError(f"{source.name}: only Python runs as a cell")
     if source.kind is not sources.Kind.NOTEBOOK:
         _check_no_notebook(request)
     if request.on_result is not None and not cells:
@@ -116,8 +107,7 @@ def _check_together(request: Request, source: sources.Source, settings: Settings
     if request.sandbox is not None:
         _check_existing(request, settings)
         return
-    local = settings.on == "local" or (settings.on == "auto" and not settings.api_key)
-    if request.keep and local:
+    if request.keep and not is_cloud(settings):
         raise UsageError(
             "--keep needs --on e2b: a local sandbox ends with the command that made it"
         )
@@ -167,19 +157,12 @@ def _check_places(request: Request) -> None:
             raise UsageError(f"--on-result {directory}: not a directory")
 
 
-def _notebook(request: Request, source: sources.Source) -> Notebook | None:
-    if source.kind is not sources.Kind.NOTEBOOK:
-        return None
-    from e2brun.jobs.notebook import read_notebook
+def _parameters(request: Request) -> Mapping[str, object]:
+    if not (request.parameters or request.raw_parameters or request.parameter_file):
+        return {}
+    from e2brun.jobs.notebook_parameters import given_parameters
 
-    parameters: Mapping[str, object] = {}
-    if request.parameters or request.raw_parameters or request.parameter_file is not None:
-        from e2brun.jobs.notebook_parameters import given_parameters
-
-        parameters = given_parameters(
-            request.parameters, request.raw_parameters, request.parameter_file
-        )
-    return read_notebook(source.content, source.name, parameters)
+    return given_parameters(request.parameters, request.raw_parameters, request.parameter_file)
 
 
 def _rules(request: Request) -> Rules:
@@ -218,88 +201,3 @@ def _environment(request: Request) -> Mapping[str, str]:
     except UsageError as error:
         raise UsageError(f"--env: {error}") from error
     return environment
-
-
-def _check_size(request: Request, environment: Mapping[str, str]) -> None:
-    """What a program is started with has to fit one message to the sandbox."""
-    words = (*request.arguments, *environment, *environment.values())
-    size = sum(len(word.encode("utf-8", "surrogatepass")) + 5 for word in words)
-    if size > _START_LIMIT:
-        raise UsageError(
-            f"the arguments and variables are too long: {size} bytes, at most {_START_LIMIT}",
-            hint="Write them to a file and give the program that: --file, or stdin with -i.",
-        )
-
-
-def _packages(
-    request: Request,
-    settings: Settings,
-    source: sources.Source,
-    notebook: Notebook | None,
-    uploads: tuple[Upload, ...],
-) -> tuple[str | None, tuple[str, ...]]:
-    """(interpreter to use, requirements): options, files, and what the source itself says."""
-    python, wanted = settings.python, list(request.install)
-    if notebook is not None:
-        wanted += notebook.requirements
-    inline = b"# /// script" in source.content and source.kind is sources.Kind.PYTHON
-    if not (inline or wanted or request.requirements or request.auto_install):
-        return python, ()
-    from e2brun.jobs import requirements
-    from e2brun.sandbox.requirement import parse_requirement
-
-    if inline:
-        metadata = requirements.inline_metadata(source.content, source.name)
-        wanted += metadata.dependencies
-        if metadata.requires_python:
-            python = _suitable_python(metadata.requires_python, settings, source.name)
-    for name in request.requirements:
-        wanted += requirements.requirements_from_file(Path(name))
-    if request.auto_install:
-        wanted += _imports(source, notebook, uploads, python)
-    for text in wanted:
-        parse_requirement(text)
-    return python, tuple(dict.fromkeys(wanted))
-
-
-def _imports(
-    source: sources.Source,
-    notebook: Notebook | None,
-    uploads: tuple[Upload, ...],
-    python: str | None,
-) -> tuple[str, ...]:
-    from e2brun.jobs.imports import missing_imports
-    from e2brun.sandbox.local.interpreter import current_interpreter, find_interpreter
-
-    code: str | bytes = source.content
-    if notebook is not None:
-        code = "\n".join(cell.source for cell in notebook.cells)
-    elif source.kind is not sources.Kind.PYTHON:
-        return ()
-    present = {upload.path.split("/")[0].removesuffix(".py") for upload in uploads}
-    version = (find_interpreter(python) if python else current_interpreter()).version
-    return missing_imports(code, python_version=version[:2], present=present)
-
-
-def _suitable_python(wanted: str, settings: Settings, name: str) -> str | None:
-    """The interpreter for a script's `requires-python`: ours, the one asked for, or one found."""
-    from e2brun.jobs.requirements import check_requires_python
-    from e2brun.sandbox.local.interpreter import current_interpreter, find_interpreter
-
-    if settings.on == "e2b" or (settings.on == "auto" and settings.api_key):
-        return settings.python  # the template's Python is not known here
-    if settings.python is not None:
-        check_requires_python(wanted, find_interpreter(settings.python).version, name)
-        return settings.python
-    try:
-        check_requires_python(wanted, current_interpreter().version, name)
-    except UsageError:
-        for minor in range(20, 7, -1):
-            try:
-                found = find_interpreter(f"3.{minor}")
-                check_requires_python(wanted, found.version, name)
-            except UsageError:
-                continue
-            return found.executable
-        raise
-    return None

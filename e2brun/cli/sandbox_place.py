@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from e2brun.cli.guard import say
 from e2brun.errors import AuthenticationFailed, SandboxUnavailable
+from e2brun.sandbox.select import is_cloud
 from e2brun.settings import Flag, Settings, load_settings, package_environment
 
 if TYPE_CHECKING:
@@ -33,8 +34,7 @@ class Place:
     @property
     def local(self) -> bool:
         """Whether it is this machine."""
-        settings = self.settings
-        return settings.on == "local" or (settings.on == "auto" and not settings.api_key)
+        return not is_cloud(self.settings)
 
     @property
     def name(self) -> str:

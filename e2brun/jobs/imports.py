@@ -21,7 +21,9 @@ def missing_imports(
     found = {
         name: _distribution(name, python_version)
         for name in imported(source)
-        if name.partition(".")[0] not in present
+        if not name.startswith(".")
+        and name not in present
+        and name.partition(".")[0] not in present
     }
     return tuple(sorted({package for package in found.values() if package}, key=str.lower))
 

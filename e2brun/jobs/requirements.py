@@ -7,12 +7,13 @@ imported only for a source or a requirement that is really there.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from e2brun.errors import UsageError
+from e2brun.jobs.source import SourceUnfit
 from e2brun.sandbox.requirement import parse_requirement
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class ScriptMetadata:
 
     dependencies: tuple[str, ...] = ()
     requires_python: str | None = None
+    rules: tuple[str, ...] = ()  # of `[tool.uv]`: see `sandbox.requirement`
 
 
 def inline_metadata(source: str | bytes, file: str = "<script>") -> ScriptMetadata:
@@ -92,7 +94,7 @@ def _metadata(content: str, file: str, first: int) -> ScriptMetadata:
         raise UsageError(f"{at('requires-python')}: requires-python is not a string")
     if python is not None:
         _specifiers(python, at("requires-python"))
-    return ScriptMetadata(dependencies, python)
+    return ScriptMetadata(dependencies, python, _rules(table, at))
 
 
 def _dependencies(given: object, at: Callable[[str], str]) -> tuple[str, ...]:
@@ -110,12 +112,24 @@ def _dependencies(given: object, at: Callable[[str], str]) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _rules(table: Mapping[str, object], at: Callable[[str], str]) -> tuple[str, ...]:
+    tools = table.get("tool")
+    uv: object = cast("Mapping[str, object]", tools).get("uv") if isinstance(tools, dict) else None
+    if uv is None:
+        return ()
+    if not isinstance(uv, dict):
+        raise UsageError(f"{at('uv')}: [tool.uv] is not a table")
+    from e2brun.jobs.uv_table import rules_of
+
+    return rules_of(cast("Mapping[str, object]", uv), at)
+
+
 def check_requires_python(spec: str, version: tuple[int, ...], file: str) -> None:
-    """UsageError, with the remedy, unless this Python version satisfies the specifier."""
+    """SourceUnfit, with the remedy, unless this Python version satisfies the specifier."""
     specifiers = _specifiers(spec, file)
     running = ".".join(map(str, version))
     if not specifiers.contains(running, prereleases=True):
-        raise UsageError(
+        raise SourceUnfit(
             f"{file} requires Python {spec}, and this is {running}",
             hint="Name a Python that suits it with --python, such as --python 3.13.",
         )

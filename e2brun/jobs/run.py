@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from e2brun.errors import E2brunError, FileTransferFailed, SandboxError, UsageError
@@ -20,6 +21,7 @@ from e2brun.sandbox.contract import (
     Sink,
     Upload,
 )
+from e2brun.sandbox.diagnosis import TAIL, explained
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +29,28 @@ if TYPE_CHECKING:
     from e2brun.jobs.notebook import Notebook
     from e2brun.jobs.notebook_outputs import CellRun
     from e2brun.jobs.notebook_run import Rules
+
+_NO_MODULE = re.compile(r"No module named '([\w.]+)'")
+# What makes a context ready is no cell of the user's: it is neither counted nor kept. Its
+# interpreter has started before it knew of a PYTHONPATH.
+_ENTER = """
+import contextlib, os, sys
+if directory is not None:
+    os.chdir(os.path.expanduser(directory))
+sys.path[sys.path[:1] == [""]:0] = [path for path in paths if path not in sys.path]
+with contextlib.suppress(ImportError, AttributeError):
+    from IPython import get_ipython
+    shell = get_ipython()
+    def forget(*_):
+        shell.events.unregister("post_run_cell", forget)
+        if shell.execution_count == 2:
+            shell.history_manager.reset(new_session=True)
+            shell.history_manager._i00 = shell.history_manager._i = ""
+            shell.user_ns.update(_i="", _ii="", _iii="")
+            shell.user_ns.pop("_i1", None)
+            shell.execution_count = 1
+    shell.events.register("post_run_cell", forget)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +61,9 @@ class Job:
     spec: SandboxSpec = SandboxSpec()
     timeout: float = 30.0
     as_cell: bool = False
+    setup: str = ""  # a cell before the code
     arguments: tuple[str, ...] = ()
-    stdin: int | None = None
+    stdin: bytes | int | None = None
     cwd: str | None = None
     uploads: tuple[Upload, ...] = ()
     downloads: tuple[str, ...] = ()
@@ -46,6 +71,8 @@ class Job:
     notebook: Notebook | None = None
     rules: Rules | None = None  # of the notebook
     keep: bool = False
+    own: tuple[str, ...] = ()  # the requirements that the source itself has
+    unreadable: CodeError | None = None  # why there is no code to run as a cell
 
 
 @dataclass(slots=True)
@@ -73,26 +100,68 @@ class Ran:
     widgets: dict[str, object] = field(default_factory=dict[str, object])  # of a notebook
 
 
+class _Tail:
+    """A sink that remembers the end of what it passes on."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self.kept = b""
+
+    def __call__(self, data: bytes) -> None:
+        self.kept = (self.kept + data[-TAIL:])[-TAIL:]
+        self._sink(data)
+
+
 def run(job: Job, sandbox: Sandbox, outputs: Outputs) -> Ran:
-    """Run and fetch; whoever created the sandbox ends it.
+    """Run and fetch; whoever created the sandbox ends it. How it ended is explained.
 
     Raises SandboxError when the code never ran.
     """
     ran = Ran(Execution(Outcome.INFRASTRUCTURE), sandbox.id, sandbox.template)
-    if job.notebook is not None:
-        ran.execution = _run_notebook(job, job.notebook, sandbox, outputs, ran)
-    elif job.as_cell:
-        _prepare_cells(job, sandbox)
-        ran.execution = _run_cell(sandbox, job.source.text(), job.timeout, outputs)
-    else:
-        ran.execution = sandbox.run_program(
-            program(job), timeout=job.timeout, stdout=outputs.stdout, stderr=outputs.stderr
-        )
-    if ran.execution.outcome is not Outcome.LOST:
+    stderr = _Tail(outputs.stderr)
+    execution = _executed(job, sandbox, replace(outputs, stderr=stderr), ran)
+    ran.execution = _explained(job, execution, stderr.kept)
+    if execution.outcome is not Outcome.LOST:
         _fetch(job, sandbox, ran)
     if job.keep:
         sandbox.release()
     return ran
+
+
+def _executed(job: Job, sandbox: Sandbox, outputs: Outputs, ran: Ran) -> Execution:
+    if job.unreadable is not None:
+        return Execution(Outcome.ERROR, 1, error=job.unreadable)
+    if job.notebook is not None:
+        return _run_notebook(job, job.notebook, sandbox, outputs, ran)
+    if not job.as_cell:
+        return sandbox.run_program(
+            program(job), timeout=job.timeout, stdout=outputs.stdout, stderr=outputs.stderr
+        )
+    _prepare_cells(job, sandbox)
+    execution = Execution(Outcome.OK, 0)
+    for code in filter(None, (job.setup, job.source.text())):
+        execution = _run_cell(sandbox, code, job.timeout, outputs)
+        if execution.outcome is not Outcome.OK:
+            break
+    return execution
+
+
+def _explained(job: Job, execution: Execution, stderr: bytes) -> Execution:
+    """With what to do about a module that lies beside the source, and was not sent."""
+    execution = explained(execution, stderr)
+    error, directory = execution.error, job.source.directory
+    if error is None or directory is None or job.source.kind not in {Kind.PYTHON, Kind.NOTEBOOK}:
+        return execution
+    found = _NO_MODULE.search(error.value) or _NO_MODULE.search(
+        stderr[-2000:].decode(errors="replace")
+    )
+    if found is None:
+        return execution
+    from e2brun.jobs.local_modules import Beside
+
+    cells = job.as_cell or job.notebook is not None
+    hint = Beside(directory).hint(found[1], job.cwd if cells else None)
+    return replace(execution, error=replace(error, hint=hint or error.hint))
 
 
 def program(job: Job) -> Program:
@@ -113,20 +182,37 @@ def program(job: Job) -> Program:
 
 
 def _prepare_cells(job: Job, sandbox: Sandbox) -> None:
+    from e2brun.jobs.notebook_language import PYTHON
+
     if job.uploads:
         sandbox.write_files(job.uploads)
-    if job.cwd is not None:
-        from e2brun.jobs.notebook_language import PYTHON, enter_directory
+    language = PYTHON if job.notebook is None else job.notebook.language
+    if language != PYTHON:
+        _enter(job, sandbox, language)
+        return
+    paths = [path for path in job.spec.env.get("PYTHONPATH", "").split(":") if path]
+    if job.cwd is None and not paths:
+        return
+    silent = Outputs(_drop, _drop)
+    code = f"exec({_ENTER!r}, {{'directory': {job.cwd!r}, 'paths': {paths!r}}})"
+    if _run_cell(sandbox, code, job.timeout, silent).outcome is not Outcome.OK:
+        raise FileTransferFailed(f"{job.cwd}: no such directory in the sandbox")
 
-        language = PYTHON if job.notebook is None else job.notebook.language
-        code = enter_directory(language, job.cwd)
-        if code is None:
-            raise UsageError(f"--cwd: a {language} kernel cannot leave its directory")
-        entered = sandbox.run_cell(
-            code, timeout=job.timeout, stdout=_drop, stderr=_drop, language=language
-        )
-        if entered.outcome is not Outcome.OK:
-            raise FileTransferFailed(f"{job.cwd}: no such directory in the sandbox")
+
+def _enter(job: Job, sandbox: Sandbox, language: str) -> None:
+    """The working directory of a kernel that is not Python's."""
+    from e2brun.jobs.notebook_language import enter_directory
+
+    if job.cwd is None:
+        return
+    code = enter_directory(language, job.cwd)
+    if code is None:
+        raise UsageError(f"--cwd: a {language} kernel cannot leave its directory")
+    entered = sandbox.run_cell(
+        code, timeout=job.timeout, stdout=_drop, stderr=_drop, language=language
+    )
+    if entered.outcome is not Outcome.OK:
+        raise FileTransferFailed(f"{job.cwd}: no such directory in the sandbox")
 
 
 def _drop(_: bytes) -> None:

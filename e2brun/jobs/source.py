@@ -15,6 +15,10 @@ _STDIN = 0
 _NAME_LIMIT = 200  # file systems stop at 255 bytes
 
 
+class SourceUnfit(UsageError):
+    """What is to be run makes it impossible to run it."""
+
+
 class Kind(StrEnum):
     """How a source is run."""
 
@@ -49,6 +53,7 @@ class Source:
     content: bytes
     kind: Kind
     path: Path | None = None
+    directory: Path | None = None  # on this machine, where it would find its modules
 
     @property
     def inside(self) -> str:
@@ -76,7 +81,7 @@ class Source:
     def text(self) -> str:
         """The code as Python reads it: UTF-8, or what its coding line says; no byte order mark.
 
-        Raises UsageError when it is neither.
+        Raises SyntaxError when it is neither.
         """
         try:
             if self.path is None or b"coding" not in self.content[:4096]:
@@ -84,8 +89,8 @@ class Source:
             from importlib.util import decode_source
 
             return decode_source(self.content)
-        except (SyntaxError, UnicodeError) as error:
-            raise UsageError(f"{self.name}: it cannot be read as text: {error}") from error
+        except UnicodeError as error:
+            raise SyntaxError(f"(unicode error) {error}") from error
 
 
 def from_file(name: str) -> Source:
@@ -102,20 +107,21 @@ def from_file(name: str) -> Source:
         raise UsageError(f"{name}: {error.strerror}") from error
     if len(os.fsencode(path.name)) > _NAME_LIMIT:
         raise UsageError(f"{name[:60]}…: the file name is too long")
-    return Source(name, content, kind_of(path, content), path)
+    return Source(name, content, kind_of(path, content), path, path.parent)
 
 
 def from_stdin() -> Source:
     """Read a Python program from standard input to its end."""
     try:
-        return Source("-", _read(_STDIN, "standard input"), Kind.PYTHON)
+        return Source("-", _read(_STDIN, "standard input"), Kind.PYTHON, directory=Path())
     except OSError as error:
         raise UsageError(f"standard input: {error.strerror}") from error
 
 
 def from_code(code: str) -> Source:
     """Python code given on the command line."""
-    return Source("-c", code.encode("utf-8", "surrogateescape"), Kind.PYTHON)
+    content = code.encode("utf-8", "surrogateescape")
+    return Source("-c", content, Kind.PYTHON, directory=Path())
 
 
 def _read(descriptor: int, name: str) -> bytes:
@@ -130,7 +136,7 @@ def _read(descriptor: int, name: str) -> bytes:
 
 
 def kind_of(path: Path, content: bytes) -> Kind:
-    """How a file is run, by its name or first line. Raises UsageError: nobody knows."""
+    """How a file is run, by its name or first line. Raises SourceUnfit: nobody knows."""
     kind = _SUFFIXES.get(path.suffix.lower())
     if kind is None and content.startswith(b"#!"):
         words = content.split(b"\n", 1)[0][2:].split()
@@ -138,7 +144,7 @@ def kind_of(path: Path, content: bytes) -> Kind:
             kind = kind or _INTERPRETERS.get(word.rstrip(b"0123456789."))
     if kind is None:
         known = " ".join(_SUFFIXES)
-        raise UsageError(
+        raise SourceUnfit(
             f"{path}: unknown type of file",
             hint=f"Known are {known}, and scripts whose first line names python, bash or node.",
         )

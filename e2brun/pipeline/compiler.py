@@ -132,6 +132,7 @@ def execute_settings(document: Document, around: Surroundings) -> ExecuteSetting
         auto_install=_first(table, base, "auto_install", False),
         install_timeout=_first(table, base, "install_timeout", user.install_timeout),
         files=table.files,
+        with_imports=table.with_imports,
         inline_files=table.inline_files,
         directory=around.directory,
         env={**base.env, **table.env},

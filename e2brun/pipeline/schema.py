@@ -145,6 +145,7 @@ class ExecuteTable(SandboxTable):
 
     cell: bool = False
     files: tuple[str, ...] = ()  # LOCAL[:REMOTE]
+    with_imports: bool = False  # and what lies beside the candidate
     inline_files: Mapping[str, str] = field(default_factory=dict[str, str])
     cwd: str | None = None
     args: tuple[str, ...] = ()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from e2brun.errors import E2brunError
 from e2brun.sandbox.contract import Backend, Limits, Sandbox, SandboxSpec
-from e2brun.sandbox.select import choose
+from e2brun.sandbox.select import choose, is_cloud
 
 if TYPE_CHECKING:
     from e2brun.pipeline.schema import Document
@@ -28,8 +28,7 @@ class Supply:
     """
 
     def __init__(self, settings: Settings, run_id: str) -> None:
-        cloud = settings.on == "e2b" or (settings.on == "auto" and settings.api_key is not None)
-        self.name = "e2b" if cloud else "local"
+        self.name = "e2b" if is_cloud(settings) else "local"
         self._settings, self._run_id = settings, run_id
         self._lock = threading.Lock()
         self._opened: Backend | None = None

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Required, TypedDict, cast
 
 from e2brun.errors import UsageError
-from e2brun.primitives.naming import did_you_mean
+from e2brun.jobs.prepare import absolute
+from e2brun.primitives.naming import nearest
 from e2brun.primitives.transcript import Transcript
-from e2brun.sandbox.contract import HOME, CodeError, Execution, Outcome, Result, Sandbox, Upload
+from e2brun.sandbox.contract import CodeError, Execution, Outcome, Result, Sandbox, Upload
 
 _KEYS = ("code", "timeout", "files", "install")
 
@@ -63,21 +64,19 @@ class Request:
     timeout: float
     files: tuple[Upload, ...]
     install: tuple[str, ...]
+    notices: tuple[str, ...] = ()  # keys that nobody reads and that look like ours
 
 
 def read_input(data: object, *, timeout: float, directory: str) -> Request:
-    """Check what was given. Raises UsageError for a key or a value that cannot be.
+    """Check what was given. Raises UsageError for a value that cannot be.
 
-    A relative path is one in `directory`.
+    A relative path is one in `directory`. Keys of other steps are passed over.
     """
     if not isinstance(data, Mapping):
         raise UsageError(
             f"the input of an execution is a dict with the key 'code', not {_kind(data)}"
         )
     given = cast("Mapping[object, object]", data)
-    for key in given:
-        if key not in _KEYS:
-            raise UsageError(f"input has an unknown key {key!r}; {did_you_mean(str(key), _KEYS)}")
     code = given.get("code")
     if not isinstance(code, str):
         raise UsageError(f"input: code is text, not {_kind(code)}" if code else "input has no code")
@@ -87,7 +86,15 @@ def read_input(data: object, *, timeout: float, directory: str) -> Request:
         seconds(given.get("timeout", timeout)),
         tuple(_upload(path, content, directory) for path, content in _files(given.get("files"))),
         tuple(_requirements(given.get("install"))),
+        tuple(_mistyped(given)),
     )
+
+
+def _mistyped(given: Mapping[object, object]) -> Iterator[str]:
+    """What was probably meant to be one of our keys, unless that is there as well."""
+    for key in given:
+        if key not in _KEYS and (meant := nearest(str(key), _KEYS)) and meant not in given:
+            yield f"input has a key {key!r}, which nobody reads; did you mean {meant!r}?"
 
 
 def seconds(value: object) -> float:
@@ -97,13 +104,6 @@ def seconds(value: object) -> float:
         if math.isfinite(limit) and limit > 0:
             return limit
     raise UsageError(f"input: timeout is a number of seconds above 0, not {value!r}")
-
-
-def absolute(path: str, directory: str = HOME) -> str:
-    """A path in the sandbox: relative ones in `directory`, `~/` in the home directory."""
-    if path == "~" or path.startswith("~/"):
-        return HOME + path[1:]
-    return path if path.startswith("/") else f"{directory}/{path}"
 
 
 def output_of(execution: Execution, transcript: Transcript, sandbox: Sandbox) -> CodeOutput:

@@ -3,40 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from e2brun.errors import SandboxError, SandboxLost, UsageError
+from e2brun.jobs.needs import Wanted
+from e2brun.jobs.prepare import Plan, absolute, prepare
+from e2brun.jobs.run import Job, Outputs, run
+from e2brun.jobs.source import Kind, Source
 from e2brun.primitives.base import Primitive
-from e2brun.primitives.code import CodeOutput, Request, absolute, output_of, read_input, seconds
+from e2brun.primitives.code import CodeOutput, Request, output_of, read_input, seconds
 from e2brun.primitives.context import WorkflowContext
 from e2brun.primitives.events import Event, Executed, Executing, Noticed, SandboxReady
 from e2brun.primitives.sandboxes import Stay, shared_backend
 from e2brun.primitives.threads import in_thread
 from e2brun.primitives.transcript import Transcript
-from e2brun.sandbox.contract import (
-    HOME,
-    Backend,
-    Execution,
-    Limits,
-    Outcome,
-    Program,
-    Sandbox,
-    SandboxSpec,
-    Upload,
-)
+from e2brun.sandbox.contract import HOME, Backend, Limits, Outcome, Sandbox, SandboxSpec
+from e2brun.sandbox.select import is_cloud
 from e2brun.settings import On, Settings, load_settings
 
 if TYPE_CHECKING:
     from e2brun.primitives.fingerprint import Identity
 
 _DEFAULT_TEMPLATE = "python"
-_LIFETIME_MARGIN = 60.0  # seconds for files and packages; then a forgotten sandbox ends
 _MAIN = "main.py"
-_ENTER = "import os as _os; _os.makedirs({0!r}, exist_ok=True); _os.chdir({0!r}); del _os"
 
 
 @dataclass(frozen=True)
@@ -79,6 +72,8 @@ class CodeExecutionPrimitive(Primitive[Mapping[str, object], CodeOutput]):
         """Run it; cancellation ends the sandbox."""
         request = read_input(data, timeout=self.timeout, directory=self._directory)
         span, loop = context.span, asyncio.get_running_loop()
+        for line in request.notices:
+            context.emit(Noticed(span, line))
 
         def tell(event: Event) -> None:
             with suppress(RuntimeError):  # the loop is closed: nobody listens any more
@@ -146,8 +141,8 @@ class _Order:
         tell: Callable[[Event], None],
     ) -> None:
         self._step, self._request, self._context, self._tell = step, request, context, tell
-        self._directory = absolute(step.working_directory) if step.working_directory else None
         self._settings: Settings | None = None
+        self._job: Job | None = None
 
     def backend(self) -> Backend:
         """Where the sandbox comes from."""
@@ -155,89 +150,57 @@ class _Order:
 
     def spec(self) -> SandboxSpec:
         """What the sandbox is to be like."""
-        step, settings = self._step, self._effective()
+        self._job = prepare(self._plan())
+        return self._job.spec
+
+    def _plan(self) -> Plan:
+        step, request, settings = self._step, self._request, self._effective()
         named = step.template not in {"", _DEFAULT_TEMPLATE}
-        return SandboxSpec(
+        spec = SandboxSpec(
             template=step.template if named else settings.template,
-            lifetime=self._request.timeout + _LIFETIME_MARGIN,
             env=dict(step.environment_vars),
             metadata={
                 "correlation_id": self._context.correlation_id,
                 "workflow_id": self._context.workflow_id,
             },
             network=settings.network if step.network is None else step.network,
-            install=self._packages(),
             install_timeout=settings.install_timeout,
             limits=Limits(settings.memory, settings.processes, settings.disk),
+        )
+        backend = step.backend
+        wanted = Wanted(
+            install=request.install,
+            auto=step.auto_install_packages,
             python=settings.python,
-            cells=not step.as_program,
+            cloud=is_cloud(settings) if backend is None else backend.name == "e2b",
+        )
+        path = Path(_MAIN) if step.as_program else None
+        return Plan(
+            source=Source("the code", request.code.encode(), Kind.PYTHON, path),
+            spec=spec,
+            wanted=wanted,
+            timeout=request.timeout,
+            as_cell=not step.as_program,
+            setup=step.setup,
+            arguments=tuple(step.arguments),
+            stdin=step.stdin,
+            cwd=absolute(step.working_directory) if step.working_directory else None,
+            uploads=request.files,
         )
 
     def run(self, sandbox: Sandbox) -> CodeOutput:
         """Run the code. Raises SandboxError: it did not run, or nobody can tell how it ended."""
-        from e2brun.sandbox.diagnosis import TAIL, explained
-
+        if self._job is None:
+            raise AssertionError("there is no sandbox before its spec")
         self._tell(SandboxReady(self._context.span, sandbox.id, sandbox.backend, sandbox.template))
         transcript = Transcript(self._effective().max_output)
-        run = self._run_program if self._step.as_program else self._run_cells
-        execution = run(sandbox, transcript)
+        outputs = Outputs(transcript.stdout, transcript.stderr)
+        execution = run(self._job, sandbox, outputs).execution
         if execution.outcome is Outcome.LOST:
             raise SandboxLost(execution.detail or "the sandbox went away")
         if execution.outcome is Outcome.INFRASTRUCTURE:
             raise SandboxError(execution.detail or "nobody can tell how the code ended")
-        execution = explained(execution, transcript.tail("stderr", TAIL))
         return output_of(execution, transcript, sandbox)
-
-    def _run_cells(self, sandbox: Sandbox, transcript: Transcript) -> Execution:
-        """The last cell's end, or that of the first that did not end well."""
-        request, directory = self._request, self._directory
-        if request.files:
-            sandbox.write_files(request.files)
-        before = [_ENTER.format(directory)] if directory else []
-        before += [self._step.setup] if self._step.setup else []
-        execution = Execution(Outcome.INFRASTRUCTURE)
-        for code in (*before, request.code):
-            execution = sandbox.run_cell(
-                code,
-                timeout=request.timeout,
-                stdout=transcript.stdout,
-                stderr=transcript.stderr,
-            )
-            if execution.outcome is not Outcome.OK:
-                break
-        return execution
-
-    def _run_program(self, sandbox: Sandbox, transcript: Transcript) -> Execution:
-        request, step, main = self._request, self._step, f"{HOME}/{_MAIN}"
-        sinks = {"stdout": transcript.stdout, "stderr": transcript.stderr}
-        if any(upload.path == main for upload in request.files):
-            raise UsageError(f"input: the code itself is {main}; give that file another name")
-        if self._directory:
-            made = sandbox.run_program(
-                Program(("mkdir", "-p", "--", self._directory)), timeout=request.timeout, **sinks
-            )
-            if made.outcome is not Outcome.OK:
-                return made
-        program = Program(
-            ("python3", main, *step.arguments),
-            (*request.files, Upload(main, request.code.encode())),
-            cwd=self._directory,
-            stdin=step.stdin,
-        )
-        return sandbox.run_program(program, timeout=request.timeout, **sinks)
-
-    def _packages(self) -> tuple[str, ...]:
-        wanted = list(self._request.install)
-        if self._step.auto_install_packages:
-            from e2brun.jobs.imports import missing_imports
-
-            names = (upload.path.rsplit("/", 1)[-1] for upload in self._request.files)
-            wanted += missing_imports(
-                self._request.code,
-                python_version=sys.version_info[:2],
-                present={name.removesuffix(".py") for name in names},
-            )
-        return tuple(dict.fromkeys(wanted))
 
     def _effective(self) -> Settings:
         if self._settings is None:

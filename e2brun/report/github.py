@@ -7,10 +7,13 @@ another; and it accepts ten annotations of a kind per step, so the worst come fi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 
 from e2brun.report.safe import visible
 from e2brun.runs.record import CaseRecord, Finding, RunRecord, Severity, StepRecord, Verdict
+from e2brun.sandbox.contract import HOME
 
 _KINDS = {Severity.LOW: "notice", Severity.MEDIUM: "warning", Severity.HIGH: "error"}
 _MESSAGE_LIMIT = 2000
@@ -29,15 +32,24 @@ def _of_case(case: CaseRecord) -> Iterator[tuple[str, str]]:
             for finding in step.findings:
                 yield _command(_kind(step, finding), case.file or finding.file, finding, case)
         elif step.verdict in {Verdict.FAILED, Verdict.INFRASTRUCTURE}:
-            whole = Finding(
-                case.file, 0, 0, f"{step.stage}.{step.step}", Severity.HIGH, _text(step)
-            )
+            rule, line = f"{step.stage}.{step.step}", _line(step, case.file)
+            whole = Finding(case.file, line, 0, rule, Severity.HIGH, _text(step))
             yield _command("error", case.file, whole, case)
 
 
 def _kind(step: StepRecord, finding: Finding) -> str:
     """A finding that failed the case is an error, whatever its severity is called."""
     return "error" if step.verdict is Verdict.FAILED else _KINDS[finding.severity]
+
+
+def _line(step: StepRecord, file: str) -> int:
+    """The last line of the candidate that the traceback names; 0 for none."""
+    if step.execution is None or file.endswith(".ipynb"):  # lines of a cell are no file's
+        return 0
+    name = re.escape(PurePosixPath(file).name)
+    pattern = rf'File "(?:{HOME}/)?{name}", line (\d{{1,7}})\b|Cell In\[\d+\], line (\d{{1,7}})\b'
+    found = re.findall(pattern, step.execution.traceback)
+    return int("".join(found[-1])) if found else 0
 
 
 def _text(step: StepRecord) -> str:

@@ -80,6 +80,7 @@ class SandboxSpec:
     python: str | None = None  # local only: another interpreter, path or name
     cells: bool = True  # cells may run in it: an embedded sandbox then has IPython
     language: str | None = None  # of the cells, where it is not Python
+    directories: tuple[str, ...] = ()  # absolute, there before the first run, the user's own
 
 
 @dataclass(frozen=True, slots=True)

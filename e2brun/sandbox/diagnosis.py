@@ -68,7 +68,7 @@ def _raised(text: str) -> CodeError | None:
         start = _syntax_error_start(lines)
     if start is None:
         return None
-    for index in range(start + 1, len(lines)):
+    for index in range(start, len(lines)):
         if not lines[index].startswith(" ") and (match := _LAST_LINE.match(lines[index])):
             value = "\n".join([match[2] or "", *lines[index + 1 :]]).rstrip()
             return CodeError(match[1], value, "\n".join(lines[start:]))
@@ -76,9 +76,9 @@ def _raised(text: str) -> CodeError | None:
 
 
 def _syntax_error_start(lines: list[str]) -> int | None:
-    """A syntax error in the program itself comes without the header."""
+    """A syntax error in the program itself comes without the header, and where its text cannot
+    even be decoded, as one line."""
     if lines and re.match(r"(Syntax|Indentation|Tab)Error: ", lines[-1]):
-        for index in range(len(lines) - 1, -1, -1):
-            if lines[index].startswith("  File "):
-                return index
+        found = [index for index, line in enumerate(lines) if line.startswith("  File ")]
+        return found[-1] if found else len(lines) - 1
     return None

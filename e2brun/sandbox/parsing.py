@@ -24,7 +24,8 @@ _START = (
 
 
 def imported(source: str | bytes) -> list[str]:
-    """Dotted names as deep as the source gives them: `google.cloud.storage`."""
+    """Dotted names as deep as the source gives them: `google.cloud.storage`; relative ones begin
+    with their dots."""
     if len(source) <= _SHORT:
         return _names(source)
     found = _apart("imported", source)
@@ -120,8 +121,9 @@ def _imports(tree: ast.Module) -> Iterator[str]:
         match node:
             case ast.Import():
                 yield from (alias.name for alias in node.names)
-            case ast.ImportFrom(level=0, module=str(module)):
-                yield from (f"{module}.{alias.name}" for alias in node.names)
+            case ast.ImportFrom(level=level, module=module):
+                around = "." * level + (f"{module}." if module else "")
+                yield from (f"{around}{alias.name}" for alias in node.names)
             case ast.If(test=ast.Name(id="TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING")):
                 waiting.extend(node.orelse)
                 continue

@@ -1,8 +1,13 @@
-"""One PEP 508 requirement, of whatever origin: a name of the registry, or one line of why not."""
+"""One PEP 508 requirement, of whatever origin: a name of the registry, or one line of why not.
+
+Among the requirements of a sandbox may stand rules, which choose among versions and ask for no
+package: an option of uv's and its value, as in a requirements file.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from e2brun.errors import UsageError
@@ -32,3 +37,26 @@ def parse_requirement(text: str, where: str = "") -> Requirement:
     except InvalidRequirement as error:
         problem = str(error).splitlines()[0]
         raise UsageError(f"{prefix}{shown} is not a requirement: {problem}") from None
+
+
+CONSTRAINT, OVERRIDE = "--constraint", "--override"
+EXCLUDE_NEWER, EXCLUDE_NEWER_PACKAGE = "--exclude-newer", "--exclude-newer-package"
+_RULES = (CONSTRAINT, OVERRIDE, EXCLUDE_NEWER, EXCLUDE_NEWER_PACKAGE)
+
+
+def rule(option: str, value: str) -> str:
+    """A rule as it stands among requirements."""
+    return f"{option} {value}"
+
+
+def divided(requirements: Iterable[str]) -> tuple[list[str], dict[str, list[str]]]:
+    """The requirements proper, and the rules: values by option."""
+    plain: list[str] = []
+    rules: dict[str, list[str]] = {}
+    for text in requirements:
+        option, _, value = text.partition(" ")
+        if option in _RULES:
+            rules.setdefault(option, []).append(value)
+        else:
+            plain.append(text)
+    return plain, rules

@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from e2brun.settings import Settings
 
 
+def is_cloud(settings: Settings) -> bool:
+    """Whether sandboxes will be E2B's, and not on this machine."""
+    return settings.on == "e2b" or (settings.on == "auto" and bool(settings.api_key))
+
+
 def choose(
     settings: Settings, *, run_id: str, notice: Callable[[str], None], many: bool = False
 ) -> Backend:
@@ -19,7 +24,7 @@ def choose(
 
     Raises AuthenticationFailed: e2b without a key.
     """
-    if settings.on == "e2b" or (settings.on == "auto" and settings.api_key):
+    if is_cloud(settings):
         if not settings.api_key:
             raise AuthenticationFailed("there is no E2B key")
         from e2brun.sandbox.e2b.backend import E2BBackend

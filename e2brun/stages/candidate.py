@@ -21,11 +21,12 @@ def content(work: Work) -> bytes:
 def source(work: Work, name: str = MAIN) -> Source:
     """The candidate as something to run; code that is in no file is called `name`.
 
-    Raises UsageError for a file of no known kind.
+    Raises SourceUnfit for a file of no known kind.
     """
     data = content(work)
     path = Path(PurePosixPath(work.file).name or name)
-    return Source(work.file or name, data, kind_of(path, data), path)
+    directory = None if work.case.file is None else work.case.file.parent
+    return Source(work.file or name, data, kind_of(path, data), path, directory)
 
 
 def is_python(work: Work) -> bool:

@@ -44,18 +44,19 @@ def wheel(
     files: Mapping[str, str | bytes],
     *,
     tag: str = "py3-none-any",
+    version: str = "1.0",
     compression: int = zipfile.ZIP_STORED,
 ) -> Path:
     """One that may hold anything; its path, to add members that no mapping can hold."""
-    info = f"{name}-1.0.dist-info"
+    info = f"{name}-{version}.dist-info"
     contents = dict(files)
-    contents[f"{info}/METADATA"] = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"
+    contents[f"{info}/METADATA"] = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
     contents[f"{info}/WHEEL"] = (
         f"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: {tag}\n"
     )
     record = "".join(f"{path},,\n" for path in contents)
     contents[f"{info}/RECORD"] = f"{record}{info}/RECORD,,\n"
-    path = directory / f"{name}-1.0-{tag}.whl"
+    path = directory / f"{name}-{version}-{tag}.whl"
     with zipfile.ZipFile(path, "w", compression, compresslevel=1) as archive:
         for member, content in contents.items():
             archive.writestr(member, content)

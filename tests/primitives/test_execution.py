@@ -226,3 +226,58 @@ async def test_a_sandbox_that_goes_away_is_lost_with_its_id_in_a_note(tmp_path: 
         with pytest.raises(SandboxLost) as raised:
             await asyncio.wait_for(task, 5)
     assert raised.value.__notes__ == [f"sandbox {sandbox.id}"]
+
+
+@pytest.mark.parametrize("as_program", [False, True])
+async def test_a_working_directory_and_a_python_path_outside_the_home(*, as_program: bool) -> None:
+    result = await run(
+        "import mod, os; print(mod.X, os.getcwd()); open('made', 'w')",
+        {"files": {"src/mod.py": "X = 7"}},
+        as_program=as_program,
+        working_directory="/workspace",
+        environment_vars={"PYTHONPATH": "/workspace/src"},
+    )
+    assert result["stdout"] == "7 /workspace\n", result["error"]
+
+
+async def test_entering_the_working_directory_is_no_cell_of_its_own() -> None:
+    result = await run("1/0", working_directory="/workspace")
+    assert result["error"] is not None
+    assert "Cell In[1]" in result["error"]
+    result = await run("In, _", working_directory="w")
+    assert result["results"]["text"] == "(['', 'In, _'], '')"
+
+
+async def test_a_file_that_is_a_module_is_taken_for_no_package() -> None:
+    result = await run(
+        "import tqdm; print(tqdm.MINE)",
+        {"files": {"tqdm/__init__.py": "MINE = 1"}},
+        auto_install_packages=True,
+    )
+    assert result["stdout"] == "1\n", result["error"]
+
+
+async def test_what_the_code_says_of_itself_counts_as_it_does_in_exec() -> None:
+    with pytest.raises(UsageError, match="requires Python >=3.99"):
+        await run("# /// script\n# requires-python = '>=3.99'\n# ///\n")
+    with pytest.raises(UsageError, match="not a requirement"):
+        await run("# /// script\n# dependencies = ['./x']\n# ///\n")
+
+
+async def test_what_is_too_long_to_start_with_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="arguments and variables are too long"):
+        await run("1", as_program=True, arguments=["x" * 200_000])
+
+
+async def test_a_key_that_is_nearly_known_is_a_notice() -> None:
+    told: list[str] = []
+
+    def listen(event: object) -> None:
+        if isinstance(event, Noticed):
+            told.append(event.line)
+
+    context = create_test_context().child(subscribers=(listen,))
+    step = CodeExecutionPrimitive(on="local")
+    await step.execute({"code": "1", "timout": 5, "syntax_valid": True}, context)
+    assert [line for line in told if "timout" in line]
+    assert not [line for line in told if "syntax_valid" in line]

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from e2brun.errors import E2brunError
-from e2brun.jobs import requirements
+from e2brun.jobs import imports, requirements
 from e2brun.jobs.notebook import read_notebook
 from e2brun.stages import template
 from e2brun.stages.check.difference import difference
@@ -83,20 +83,18 @@ _IMPORTS: dict[str, Callable[[int], str]] = {
 @pytest.mark.parametrize("size", [4000, 200_000])
 def test_imports_are_found_in_bounded_time(construct: str, size: int) -> None:
     source = _IMPORTS[construct](size)
-    took = _seconds(lambda text: requirements.missing_imports(text, python_version=(3, 12)), source)
+    took = _seconds(lambda text: imports.missing_imports(text, python_version=(3, 12)), source)
     assert took < 12  # a process of its own is given 5 seconds of a processor
 
 
 def test_a_long_source_is_not_parsed_in_this_process() -> None:
     names = "\n".join(f"import p{number}  # {'x' * 60}" for number in range(3000))
-    found = requirements.missing_imports(names, python_version=(3, 12))
+    found = imports.missing_imports(names, python_version=(3, 12))
     assert len(found) == 3000
-    with_bytes = requirements.missing_imports(names.encode(), python_version=(3, 12))
+    with_bytes = imports.missing_imports(names.encode(), python_version=(3, 12))
     assert with_bytes == found
     # A hundred bytes of memory for each of the source: more than that process may have.
-    assert (
-        requirements.missing_imports("import a\n" + "[]," * 8_000_000, python_version=(3, 12)) == ()
-    )
+    assert imports.missing_imports("import a\n" + "[]," * 8_000_000, python_version=(3, 12)) == ()
 
 
 def _notebook(directory: Path) -> _Read:

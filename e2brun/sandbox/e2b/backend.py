@@ -87,8 +87,7 @@ class E2BBackend:
             # A long life makes many: those that were killed are the guardian's alone.
             self._owned = {i: owned for i, owned in self._owned.items() if not owned.killed}
             self._owned[sandbox.id] = sandbox
-        if spec.install:
-            self._install(sandbox, spec)
+        self._furnish(sandbox, spec)
         return sandbox
 
     def connect(self, sandbox_id: str, env: Mapping[str, str] | None = None) -> E2BSandbox:
@@ -178,8 +177,10 @@ class E2BBackend:
         hidden = (self._credentials.api_key, *sdk.tokens(native))
         return Ties(self._guard, self._backoff, hidden, template, env, owned)
 
-    def _install(self, sandbox: E2BSandbox, spec: SandboxSpec) -> None:
+    def _furnish(self, sandbox: E2BSandbox, spec: SandboxSpec) -> None:
         try:
+            for directory in spec.directories:
+                sandbox.make_directory(directory)
             sandbox.install(spec.install)
         except BaseException:
             sandbox.kill()

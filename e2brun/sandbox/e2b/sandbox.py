@@ -32,6 +32,7 @@ from e2brun.sandbox.e2b.launch import plan, remote_path
 from e2brun.sandbox.e2b.program import SLOWEST_UPLOAD, UPLOAD_PATIENCE, ProgramRun
 from e2brun.sandbox.e2b.sinks import Sinks, tail
 from e2brun.sandbox.e2b.translate import one_line, translated_errors
+from e2brun.sandbox.requirement import CONSTRAINT, divided
 
 T = TypeVar("T")
 
@@ -39,6 +40,7 @@ PIP = (
     *("python3", "-m", "pip", "install", "--quiet", "--no-input"),
     *("--disable-pip-version-check", "--no-color"),
 )
+CONSTRAINTS = "/tmp/e2brun-constraints.txt"  # noqa: S108 - inside
 # The sandbox is the environment: nobody's system is broken by it.
 PIP_ENV = {"PIP_BREAK_SYSTEM_PACKAGES": "1", "PIP_ROOT_USER_ACTION": "ignore"}
 
@@ -175,15 +177,20 @@ class E2BSandbox:
         self._ask(lambda: transfer.make_directory(self._native, path), "making", FileTransferFailed)
 
     def install(self, requirements: Sequence[str]) -> None:
-        odd = [one for one in requirements if not one.strip() or one.lstrip().startswith("-")]
+        plain, rules = divided(requirements)
+        constraints = rules.pop(CONSTRAINT, [])
+        odd = [*rules, *(one for one in plain if not one.strip() or one.lstrip().startswith("-"))]
         if odd:
             message = f"not a requirement: {one_line(odd[0])!r}"
             raise InstallFailed(message)
-        if not requirements:
+        if not plain:
             return
         said = bytearray()
         sink = tail(said, MIB)
-        pip = Program((*PIP, "--", *requirements), env=PIP_ENV)
+        text = "".join(f"{one}\n" for one in constraints)
+        files = (Upload(CONSTRAINTS, text.encode()),) if text else ()
+        options = (CONSTRAINT, CONSTRAINTS) if text else ()
+        pip = Program((*PIP, *options, "--", *plain), files, env=PIP_ENV)
         ended = self.run_program(pip, timeout=self._ties.install_timeout, stdout=sink, stderr=sink)
         if ended.outcome is not Outcome.OK:
             raise InstallFailed(_reason(said.decode(errors="replace")) or ended.detail or "pip")

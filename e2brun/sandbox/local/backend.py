@@ -98,6 +98,7 @@ class LocalBackend:
             network=bool(spec.network),
             node_layer=self._node_layer(spec),
             notebook=spec.cells,
+            directories=spec.directories,
         )
 
     def _node_layer(self, spec: SandboxSpec) -> str | None:
@@ -131,7 +132,9 @@ class LocalBackend:
         found = layers.cached(requirements, python)
         if found is not None:
             return found
-        self._notice(f"installing {', '.join(requirements)}")
+        from e2brun.sandbox.requirement import divided
+
+        self._notice(f"installing {', '.join(divided(requirements)[0])}")
         return layers.layer(requirements, python)
 
 

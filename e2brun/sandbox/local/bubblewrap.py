@@ -102,6 +102,7 @@ def own(jail: Jail, owner: int = -1) -> Own:
         "inodes": limits.inodes,
         "memory": limits.memory,
         "service": jail.service,
+        "directories": jail.directories,
         "owner": owner,
     }
 

@@ -31,6 +31,7 @@ class Jail:
     network: bool = False
     node_layer: str | None = None  # host directory whose node_modules Node.js finds
     notebook: bool = False  # it has IPython, to be imported before the sandbox is made
+    directories: tuple[str, ...] = ()  # the user's own, also outside the home
     service: bool = False  # /root and /code can be written as well, as in E2B's templates
 
 

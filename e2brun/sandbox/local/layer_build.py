@@ -19,7 +19,7 @@ from e2brun.sandbox.local.layer_store import locked, make_directory, publish, sw
 from e2brun.sandbox.local.layer_tree import check, remove
 from e2brun.sandbox.local.layer_use import PACKAGES, complete, ours
 from e2brun.sandbox.local.uv_watch import Bounds, shown, spare, too_large
-from e2brun.sandbox.requirement import parse_requirement
+from e2brun.sandbox.requirement import divided, parse_requirement
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class LayerBuild:
 
 def check_requirements(requirements: Sequence[str]) -> None:
     """Let names with versions through, and nothing that could make uv build or read a path."""
-    for text in requirements:
+    for text in divided(requirements)[0]:
         requirement = parse_requirement(text)
         if requirement.url is not None:
             raise UsageError(

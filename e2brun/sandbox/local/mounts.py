@@ -13,6 +13,7 @@ refuses the overlay.
 from __future__ import annotations
 
 import os
+import stat
 from typing import TypedDict
 
 from e2brun.sandbox.contract import HOME
@@ -40,6 +41,7 @@ class Own(TypedDict):
     inodes: int
     memory: int  # bytes, of /dev/shm
     service: bool
+    directories: tuple[str, ...]  # absolute; see `_places`
     owner: int  # a uid, and a gid, of everything that can be written; -1: our own
 
 
@@ -57,16 +59,10 @@ def assemble(own: Own, root: int, shared: list[tuple[Share, int]]) -> None:
     owned = f"uid={uid},gid={gid}"
     size = f"size={own['disk']},nr_inodes={own['inodes']},mode=755,{owned}"
     syscalls.mount("e2brun", STAGE, "tmpfs", _NOTHING, size)
-    for name in ("top", "empty"):
+    for name in ("top", "empty", "places"):
         os.mkdir(f"{STAGE}/{name}", 0o755)
-    _overlay(root, TOP)
-    writable = staging.WRITABLE | (staging.WRITABLE_IN_SERVICE if own["service"] else {})
-    for place, mode in writable.items():
-        name = f"{STAGE}/{place[1:].replace('/', '-')}"
-        os.mkdir(name)
-        os.chmod(name, mode)
-        syscalls.mount(name, TOP + place, None, syscalls.MS_BIND)
-    _make_way([share.target for share, _ in shared], list(writable))
+    writable = _writable(own, root, [share.target for share, _ in shared])
+    _make_way([share.target for share, _ in shared], writable)
     for share, descriptor in shared:
         _show(share, descriptor)
     for name, text in _files(own).items():
@@ -76,6 +72,46 @@ def assemble(own: Own, root: int, shared: list[tuple[Share, int]]) -> None:
     if owner >= 0:
         _give_away(owner)
     _devices(own, owned)
+
+
+def _writable(own: Own, root: int, others: list[str]) -> list[str]:
+    """Mount the root at `TOP`, and on it what can be written; `others` will be mounted as well.
+    Where all of it can be written."""
+    usual = staging.WRITABLE | (staging.WRITABLE_IN_SERVICE if own["service"] else {})
+    places = _places(own["directories"], root, [*usual, *others])
+    for place in places:
+        os.makedirs(f"{STAGE}/places{place}", 0o755)
+    _overlay(root, TOP, "places")
+    writable = {**usual, **dict.fromkeys(places, 0o755)}
+    for number, (place, mode) in enumerate(writable.items()):
+        name = f"{STAGE}/own-{number}"
+        os.mkdir(name)
+        os.chmod(name, mode)
+        syscalls.mount(name, TOP + place, None, syscalls.MS_BIND)
+    for directory in own["directories"]:
+        if any(directory.startswith(f"{place}/") for place in writable):
+            os.makedirs(TOP + directory, 0o755, exist_ok=True)
+    return list(writable)
+
+
+def _places(directories: tuple[str, ...], root: int, others: list[str]) -> list[str]:
+    """Where the root needs a place for what is wanted outside of `others`, the mounts there are:
+    the first directory on the way that it does not have. One below a file or link has none."""
+    found: set[str] = set()
+    for directory in directories:
+        if any(f"{directory}/".startswith(f"{other}/") for other in others):
+            continue
+        parts = directory[1:].split("/")
+        for length in range(1, len(parts) + 1):
+            place = "/".join(parts[:length])
+            try:
+                mode = os.stat(place, dir_fd=root, follow_symlinks=False).st_mode
+            except FileNotFoundError:
+                found.add(f"/{place}")
+                break
+            if not stat.S_ISDIR(mode):
+                break
+    return sorted(found)
 
 
 def covers() -> list[tuple[str, str]]:
@@ -114,11 +150,11 @@ def _show(share: Share, descriptor: int) -> None:
         _bind(descriptor, place)
 
 
-def _overlay(descriptor: int, place: str) -> None:
+def _overlay(descriptor: int, place: str, second: str = "empty") -> None:
     """An overlay needs a second layer, or one that can be written. The first is named by the
     working directory: what it is called outside would be seen inside."""
     os.fchdir(descriptor)
-    syscalls.mount("e2brun", place, "overlay", _READ_ONLY, f"lowerdir=.:{STAGE}/empty")
+    syscalls.mount("e2brun", place, "overlay", _READ_ONLY, f"lowerdir=.:{STAGE}/{second}")
     os.close(descriptor)
 
 

@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from e2brun.sandbox.local import uv_report
 from e2brun.sandbox.local.layer_tree import remove
 from e2brun.sandbox.local.package_index import uv_arguments, uv_environment
 from e2brun.sandbox.local.uv_watch import ADDRESS_SPACE, Bounds, Watch
+from e2brun.sandbox.requirement import CONSTRAINT, OVERRIDE, divided
 
 _GRACE = 2.0
 _SAID = 64 * 1024
@@ -79,7 +80,9 @@ def install(job: Job, environment: Mapping[str, str] | None, deadline: float) ->
     command = [uv, *_ARGUMENTS, "--python", job.executable]
     command += ["--cache-dir", str(own), "--target", str(job.target)]
     command += uv_arguments(environment or {})
-    words = ["--", *job.requirements]
+    plain, rules = divided(job.requirements)
+    command += _rule_arguments(rules, job.target.parent)
+    words = ["--", *plain]
     with _own_cache(own, job.cache):
         failure = _run([*command, *words], job, environment, deadline)
         if not failure:
@@ -120,6 +123,17 @@ _ARGUMENTS = (
     # A symlink into uv's cache would point nowhere inside a sandbox.
     *("--link-mode", "hardlink", "--no-progress", "--color", "never"),
 )
+
+
+def _rule_arguments(rules: Mapping[str, Sequence[str]], directory: Path) -> Iterator[str]:
+    """uv's options for rules; it reads constraints and overrides from files."""
+    for option, values in rules.items():
+        if option in {CONSTRAINT, OVERRIDE}:
+            file = directory / f"{option[2:]}.txt"
+            file.write_text("".join(f"{value}\n" for value in values), "utf-8")
+            yield from (option, str(file))
+        else:
+            yield from (f"{option}={value}" for value in values)
 
 
 def find_uv() -> str:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
-from e2brun.errors import E2brunError, UsageError
+from e2brun.jobs.needs import Wanted
+from e2brun.jobs.prepare import Plan, prepare
 from e2brun.jobs.run import Job
-from e2brun.jobs.source import Kind, Source
 from e2brun.sandbox.contract import Limits, SandboxSpec, Upload
 from e2brun.stages import candidate
 from e2brun.stages.evidence import Probe
@@ -22,69 +20,30 @@ from e2brun.stages.step import Judge
 from e2brun.stages.template import fill_fields
 from e2brun.stages.work import Work
 
-if TYPE_CHECKING:
-    from e2brun.jobs.notebook import Notebook
-
-_LIFETIME_MARGIN = 60.0  # for starting, files, packages; after that a forgotten sandbox ends
-
-
-class CandidateUnfit(E2brunError):
-    """The candidate itself makes it impossible to run it."""
-
 
 @dataclass(frozen=True, slots=True)
 class Order:
     """All that one execution needs."""
 
     job: Job
-    stdin: bytes | None
     max_output: int
-    own_requirements: tuple[str, ...]  # what the candidate asks for, not the author
     collect: tuple[str, ...] = ()
     probes: tuple[Probe, ...] = ()
     get: tuple[tuple[str, Path], ...] = ()
     any_exit: bool = False  # a check judges the exit code
 
 
-def prepare(work: Work, settings: ExecuteSettings, checks: Sequence[Judge]) -> Order:
-    """Raises UsageError for settings, CandidateUnfit for a candidate that cannot be run."""
+def order_for(
+    work: Work, settings: ExecuteSettings, checks: Sequence[Judge], *, cloud: bool = False
+) -> Order:
+    """Raises UsageError for settings, SourceUnfit for a candidate that cannot be run."""
     variables = work.case.variables
     settings = fill_fields(settings, variables)
     checks = [check.rendered(variables) for check in checks]
-    source = _source(work, settings)
-    uploads = _uploads(settings, source)
     probes = tuple(probe for check in checks if (probe := check.probe(work)) is not None)
-    notebook = _notebook(source)
-    own = _own_requirements(source, settings, uploads)
-    own = own if notebook is None else notebook.requirements
-    spec = SandboxSpec(
-        template=settings.template,
-        lifetime=settings.timeout + _LIFETIME_MARGIN + sum(probe.timeout for probe in probes),
-        env=settings.env,
-        network=settings.network,
-        install=_requirements(settings, own, probes),
-        install_timeout=settings.install_timeout,
-        limits=Limits(settings.memory, settings.processes, settings.disk),
-        python=settings.python,
-        cells=settings.cell or notebook is not None,
-        language=None if notebook is None else notebook.language,
-    )
-    job = Job(
-        source,
-        spec,
-        settings.timeout,
-        settings.cell,
-        settings.args,
-        cwd=settings.cwd,
-        uploads=uploads,
-        max_get=settings.max_get or settings.disk,
-        notebook=notebook,
-    )
     return Order(
-        job,
-        None if settings.stdin is None else settings.stdin.encode("utf-8", "surrogateescape"),
+        prepare(_plan(work, settings, probes, cloud=cloud)),
         settings.max_output,
-        own,
         tuple(dict.fromkeys(path for check in checks for path in check.collects)),
         probes,
         tuple((remote, _place(remote, settings, work)) for remote in settings.get),
@@ -92,33 +51,39 @@ def prepare(work: Work, settings: ExecuteSettings, checks: Sequence[Judge]) -> O
     )
 
 
-def _source(work: Work, settings: ExecuteSettings) -> Source:
-    data = candidate.content(work)
-    try:
-        source = candidate.source(work, settings.file)
-        if settings.cell:
-            source.text()
-    except UsageError as error:
-        raise CandidateUnfit(str(error), hint=error.hint) from error
-    if settings.cell and source.kind not in {Kind.PYTHON, Kind.NOTEBOOK}:
-        raise UsageError(f"{source.name}: only Python runs as a cell")
-    if source.kind is Kind.NOTEBOOK and (settings.args or settings.stdin is not None):
-        raise UsageError(f"{source.name}: a notebook has no arguments and no stdin")
-    return replace(source, content=data)
+def _plan(work: Work, settings: ExecuteSettings, probes: Sequence[Probe], *, cloud: bool) -> Plan:
+    stdin = settings.stdin
+    wanted = Wanted(
+        install=(*settings.install, *(text for probe in probes for text in probe.install)),
+        files=tuple(settings.directory / path for path in settings.requirements),
+        auto=settings.auto_install,
+        python=settings.python,
+        cloud=cloud,
+    )
+    spec = SandboxSpec(
+        template=settings.template,
+        env=settings.env,
+        network=settings.network,
+        install_timeout=settings.install_timeout,
+        limits=Limits(settings.memory, settings.processes, settings.disk),
+    )
+    return Plan(
+        source=candidate.source(work, settings.file),
+        spec=spec,
+        wanted=wanted,
+        timeout=settings.timeout,
+        as_cell=settings.cell,
+        arguments=settings.args,
+        stdin=None if stdin is None else stdin.encode("utf-8", "surrogateescape"),
+        cwd=settings.cwd,
+        uploads=_uploads(settings),
+        max_get=settings.max_get or settings.disk,
+        with_imports=settings.with_imports,
+        longer=sum(probe.timeout for probe in probes),
+    )
 
 
-def _notebook(source: Source) -> Notebook | None:
-    if source.kind is not Kind.NOTEBOOK:
-        return None
-    from e2brun.jobs.notebook import read_notebook
-
-    try:
-        return read_notebook(source.content, source.name)
-    except UsageError as error:
-        raise CandidateUnfit(str(error), hint=error.hint) from error
-
-
-def _uploads(settings: ExecuteSettings, source: Source) -> tuple[Upload, ...]:
+def _uploads(settings: ExecuteSettings) -> tuple[Upload, ...]:
     from e2brun.jobs.uploads import parse
 
     found: list[Upload] = []
@@ -128,61 +93,7 @@ def _uploads(settings: ExecuteSettings, source: Source) -> tuple[Upload, ...]:
     for path, content in settings.inline_files.items():
         data = content if isinstance(content, bytes) else content.encode()
         found.append(Upload(path, data))
-    if any(upload.path == source.inside for upload in found):
-        raise UsageError(
-            f"execute: {source.inside} is the candidate itself; give that file another name"
-        )
     return tuple(found)
-
-
-def _own_requirements(
-    source: Source, settings: ExecuteSettings, uploads: Sequence[Upload]
-) -> tuple[str, ...]:
-    """What the candidate says it needs: its PEP 723 block, and with auto_install its imports."""
-    if source.kind is not Kind.PYTHON:
-        return ()
-    wanted: list[str] = []
-    if b"# /// script" in source.content or settings.auto_install:
-        from e2brun.jobs import requirements
-
-        try:
-            wanted += requirements.inline_metadata(source.content, source.name).dependencies
-        except UsageError as error:
-            raise CandidateUnfit(str(error), hint=error.hint) from error
-        if settings.auto_install:
-            from e2brun.jobs.imports import missing_imports
-
-            present = {upload.path.split("/")[0].removesuffix(".py") for upload in uploads}
-            wanted += missing_imports(
-                source.content, python_version=_version(settings), present=present
-            )
-    return tuple(dict.fromkeys(wanted))
-
-
-def _version(settings: ExecuteSettings) -> tuple[int, ...]:
-    if settings.python is None:
-        return sys.version_info[:2]
-    from e2brun.sandbox.local.interpreter import find_interpreter
-
-    return find_interpreter(settings.python).version[:2]
-
-
-def _requirements(
-    settings: ExecuteSettings, own: tuple[str, ...], probes: Sequence[Probe]
-) -> tuple[str, ...]:
-    wanted = list(settings.install)
-    if wanted or settings.requirements:
-        from e2brun.jobs import requirements
-        from e2brun.sandbox.requirement import parse_requirement
-
-        for text in wanted:
-            parse_requirement(text, "execute.install")
-        for path in settings.requirements:
-            wanted += requirements.requirements_from_file(settings.directory / path)
-    wanted += own
-    for probe in probes:
-        wanted += probe.install
-    return tuple(dict.fromkeys(wanted))
 
 
 def safe_name(case: str) -> str:
@@ -208,7 +119,7 @@ def key_of(order: Order, backend: str) -> str:
         hashlib.sha256(job.source.content).hexdigest(),
         asdict(replace(job.spec, metadata={}, lifetime=0.0, install_timeout=0.0)),
         [job.timeout, job.as_cell, job.arguments, job.cwd],
-        None if order.stdin is None else hashlib.sha256(order.stdin).hexdigest(),
+        None if job.stdin is None else _digest(job.stdin),
         [order.max_output, order.collect, order.any_exit],
         [_uploaded(upload) for upload in job.uploads],
         [[p.key, p.argv, p.timeout, [_uploaded(file) for file in p.files]] for p in order.probes],
@@ -220,3 +131,9 @@ def key_of(order: Order, backend: str) -> str:
 def _uploaded(upload: Upload) -> list[str | bool]:
     data = upload.source if isinstance(upload.source, bytes) else upload.source.read_bytes()
     return [upload.path, hashlib.sha256(data).hexdigest(), upload.executable]
+
+
+def _digest(stdin: bytes | int) -> str:
+    if isinstance(stdin, int):
+        raise TypeError("what is read from a descriptor has no key")
+    return hashlib.sha256(stdin).hexdigest()

@@ -19,7 +19,7 @@ from e2brun.primitives.threads import in_thread
 from e2brun.primitives.transcript import Transcript
 from e2brun.runs.record import ExecutionRecord
 from e2brun.sandbox.contract import Backend, Execution, Outcome, Program, Sandbox
-from e2brun.sandbox.diagnosis import EXIT_CODE, TAIL, explained
+from e2brun.sandbox.diagnosis import EXIT_CODE
 from e2brun.stages.evidence import FILE_LIMIT, Collected, Probe, Probed
 from e2brun.stages.execute.order import Order
 
@@ -76,7 +76,8 @@ class Sandboxed(Primitive[Order, SandboxRun]):
 def _run(order: Order, sandbox: Sandbox, span: Span, tell: Callable[[Event], None]) -> SandboxRun:
     tell(SandboxReady(span, sandbox.id, sandbox.backend, sandbox.template))
     transcript = Transcript(order.max_output)
-    execution = explained(_executed(order, sandbox, transcript), transcript.tail("stderr", TAIL))
+    outputs = jobs.Outputs(transcript.stdout, transcript.stderr)
+    execution = jobs.run(order.job, sandbox, outputs).execution
     tell(Executed(span, output_of(execution, transcript, sandbox)))
     if execution.outcome is Outcome.LOST:
         raise SandboxLost(execution.detail or "the sandbox went away")
@@ -90,18 +91,6 @@ def _run(order: Order, sandbox: Sandbox, span: Span, tell: Callable[[Event], Non
     files, refused = _fetched(order, sandbox)
     record = _record(execution, transcript, sandbox)
     return SandboxRun(replace(record, files=files), collected, probed, refused)
-
-
-def _executed(order: Order, sandbox: Sandbox, transcript: Transcript) -> Execution:
-    outputs = jobs.Outputs(transcript.stdout, transcript.stderr)
-    if order.stdin is None:
-        return jobs.run(order.job, sandbox, outputs).execution
-    import tempfile
-
-    with tempfile.TemporaryFile() as given:
-        given.write(order.stdin)
-        given.seek(0)
-        return jobs.run(replace(order.job, stdin=given.fileno()), sandbox, outputs).execution
 
 
 def _record(execution: Execution, transcript: Transcript, sandbox: Sandbox) -> ExecutionRecord:

@@ -46,6 +46,7 @@ class ExecuteSettings:
     auto_install: bool = False
     install_timeout: float = INSTALL_SECONDS
     files: tuple[str, ...] = ()
+    with_imports: bool = False
     inline_files: Mapping[str, str | bytes] = field(default_factory=dict[str, "str | bytes"])
     directory: Path = Path()
     env: Mapping[str, str] = field(default_factory=dict[str, str])

@@ -17,14 +17,14 @@ from e2brun.errors import (
     SandboxUnavailable,
     UsageError,
 )
-from e2brun.jobs.source import Kind
+from e2brun.jobs.source import Kind, SourceUnfit
 from e2brun.primitives.base import Primitive
 from e2brun.primitives.context import WorkflowContext
 from e2brun.primitives.events import Cached, Event
 from e2brun.primitives.threads import in_thread
 from e2brun.runs.record import Verdict
 from e2brun.sandbox.contract import Backend, Outcome
-from e2brun.stages.execute.order import CandidateUnfit, Order, prepare
+from e2brun.stages.execute.order import Order, order_for
 from e2brun.stages.execute.sandboxed import Sandboxed, SandboxRun
 from e2brun.stages.execute.settings import ExecuteSettings
 from e2brun.stages.step import Judge, Judgement, Step, Together, failed
@@ -89,16 +89,20 @@ class ExecuteStage(Step):
         started = monotonic()
         own: tuple[str, ...] = ()
         try:
-            order = await in_thread(lambda: prepare(work, self.settings, self.checks))
-            own = order.own_requirements
+            order = await in_thread(lambda: self._order(work))
+            own = order.job.own
             work, judgement = await self._repeated(order, work, context)
+        except SourceUnfit as error:
+            judgement = failed(str(error), error.hint)
         except UsageError:
             raise
-        except CandidateUnfit as error:
-            judgement = failed(str(error), error.hint)
         except E2brunError as error:
             judgement = _blamed(error, own)
         return work.with_step(self.record(judgement, started, work.execution))
+
+    def _order(self, work: Work) -> Order:
+        cloud = self.backend().name == "e2b"
+        return order_for(work, self.settings, self.checks, cloud=cloud)
 
     async def _repeated(
         self, order: Order, work: Work, context: WorkflowContext

@@ -1,0 +1,141 @@
+"""What a job needs of Python: which one, and which packages, from options and from the source."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from e2brun.errors import UsageError
+from e2brun.jobs.source import Kind, Source, SourceUnfit
+from e2brun.sandbox.contract import HOME, Upload
+
+if TYPE_CHECKING:
+    from e2brun.jobs.requirements import ScriptMetadata
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What was asked for beside the source."""
+
+    install: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()  # requirements.txt
+    auto: bool = False  # what the code imports as well
+    python: str | None = None
+    cloud: bool = False  # it will not run on this machine
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """The interpreter (None: the usual one), and the requirements with their rules."""
+
+    python: str | None
+    install: tuple[str, ...]
+    own: tuple[str, ...]  # those of `install` that the source itself asks for
+
+
+@dataclass(frozen=True, slots=True)
+class _Present:
+    """Modules that no registry is asked for."""
+
+    sent: set[str]
+    beside: Container[str]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.sent or name in self.beside
+
+
+def needs_of(
+    source: Source, codes: Sequence[str | bytes], wanted: Wanted, uploads: Sequence[Upload]
+) -> Needs:
+    """`codes`: all Python there is to look at. Raises UsageError, SourceUnfit."""
+    python, own, rules = wanted.python, list[str](), tuple[str, ...]()
+    if b"# /// script" in source.content and source.kind is Kind.PYTHON:
+        metadata = _metadata(source, cloud=wanted.cloud)
+        own += metadata.dependencies
+        rules = metadata.rules
+        if metadata.requires_python and not wanted.cloud:  # its Python is not known here
+            python = _suitable_python(metadata.requires_python, python, source.name)
+    if wanted.auto:
+        own += _imported(source, codes, python, uploads)
+    if not (own or wanted.install or wanted.files):
+        return Needs(python, (), ())
+    from e2brun.jobs.requirements import requirements_from_file
+    from e2brun.sandbox.requirement import parse_requirement
+
+    asked = list(wanted.install)
+    for file in wanted.files:
+        asked += requirements_from_file(file)
+    for text in (*asked, *own):
+        parse_requirement(text)
+    return Needs(python, tuple(dict.fromkeys((*asked, *own, *rules))), tuple(dict.fromkeys(own)))
+
+
+def _metadata(source: Source, *, cloud: bool) -> ScriptMetadata:
+    from e2brun.jobs.requirements import inline_metadata
+    from e2brun.sandbox.requirement import CONSTRAINT, divided
+
+    try:
+        found = inline_metadata(source.content, source.name)
+    except UsageError as error:
+        raise SourceUnfit(str(error), hint=error.hint) from error
+    unkept = set(divided(found.rules)[1]) - {CONSTRAINT}
+    if cloud and unkept:
+        raise SourceUnfit(
+            f"{source.name}: [tool.uv] {', '.join(sorted(unkept))[2:]} is not kept to at E2B",
+            hint="Write exact versions in dependencies, or run with --on local.",
+        )
+    return found
+
+
+def _imported(
+    source: Source, codes: Iterable[str | bytes], python: str | None, uploads: Iterable[Upload]
+) -> Iterable[str]:
+    from e2brun.jobs.imports import missing_imports
+    from e2brun.jobs.local_modules import Beside
+    from e2brun.sandbox.local.interpreter import current_interpreter, find_interpreter
+
+    version = (find_interpreter(python) if python else current_interpreter()).version[:2]
+    # A module that lies beside the source is not somebody's package of that name.
+    beside = () if source.directory is None else Beside(source.directory)
+    present = _Present(modules_of(uploads), beside)
+    found: dict[str, None] = {}
+    for code in codes:
+        found |= dict.fromkeys(missing_imports(code, python_version=version, present=present))
+    return found
+
+
+def modules_of(uploads: Iterable[Upload]) -> set[str]:
+    """The modules that uploaded files may be, wherever they are put."""
+    found: set[str] = set()
+    for upload in uploads:
+        path = PurePosixPath(upload.path.removeprefix(f"{HOME}/"))
+        parts = [part for part in path.parts if part not in {"/", ".", ".."}]
+        if path.suffix == ".py":
+            found.update(parts[:-1], (path.stem,))
+        else:
+            found.update(part.removesuffix(".py") for part in parts[:1])
+    return found
+
+
+def _suitable_python(wanted: str, asked: str | None, name: str) -> str | None:
+    """The interpreter for a script's `requires-python`: ours, the one asked for, or one found."""
+    from e2brun.jobs.requirements import check_requires_python
+    from e2brun.sandbox.local.interpreter import current_interpreter, find_interpreter
+
+    if asked is not None:
+        check_requires_python(wanted, find_interpreter(asked).version, name)
+        return asked
+    try:
+        check_requires_python(wanted, current_interpreter().version, name)
+    except SourceUnfit:
+        for minor in range(20, 7, -1):
+            try:
+                found = find_interpreter(f"3.{minor}")
+                check_requires_python(wanted, found.version, name)
+            except UsageError:
+                continue
+            return found.executable
+        raise
+    return None

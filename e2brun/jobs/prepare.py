@@ -1,0 +1,225 @@
+"""From what was asked to a `Job`, for the command, a pipeline and a primitive alike.
+
+Everything is read and checked before a sandbox is started.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from posixpath import normpath
+from typing import TYPE_CHECKING
+
+from e2brun.errors import UsageError
+from e2brun.jobs.needs import Wanted, needs_of
+from e2brun.jobs.run import Job
+from e2brun.jobs.source import Kind, Source, SourceUnfit
+from e2brun.sandbox.contract import HOME, CodeError, Limits, SandboxSpec, Upload
+
+if TYPE_CHECKING:
+    from e2brun.jobs.notebook import Notebook
+    from e2brun.jobs.notebook_run import Rules
+
+_LIFETIME_MARGIN = 60.0  # for starting, files, packages; after that a forgotten sandbox ends
+_KEEP_LIFETIME = 3600.0
+_START_LIMIT = 128 * 1024
+_MOST_DIRECTORIES = 64
+_SHALLOW = frozenset({"opt", "mnt", "root", "srv", "var", "run", "etc", "usr", "home", "code"})
+
+
+def _nobody(_: str) -> None:
+    """Nobody is listening."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What was asked, as whoever asked has read it. Of `spec`, what the source has a say in
+    (packages, Python, lifetime) is filled in here."""
+
+    source: Source
+    spec: SandboxSpec
+    wanted: Wanted = Wanted()
+    timeout: float = 30.0
+    as_cell: bool = False
+    setup: str = ""  # a cell before the code
+    arguments: tuple[str, ...] = ()
+    stdin: bytes | int | None = None
+    cwd: str | None = None
+    uploads: tuple[Upload, ...] = ()
+    downloads: tuple[str, ...] = ()
+    max_get: int = Limits().disk  # bytes of all downloads together
+    parameters: Mapping[str, object] = field(default_factory=dict[str, object])  # of a notebook
+    rules: Rules | None = None  # of a notebook
+    with_imports: bool = False
+    keep: bool = False
+    longer: float = 0.0  # seconds that the sandbox is used for after the run
+    notice: Callable[[str], None] = field(default=_nobody)
+    details: Callable[[str], None] = field(default=_nobody)  # for who wants to know more
+
+
+def prepare(plan: Plan) -> Job:
+    """Read and check it all. Raises UsageError; SourceUnfit where the source itself is why."""
+    source = plan.source
+    notebook = _notebook(source, plan.parameters)
+    cells = plan.as_cell or notebook is not None
+    _check_together(plan, cells=cells)
+    _check_size(plan.arguments, plan.spec.env)
+    code, unreadable = _code(source, notebook, cells=cells)
+    uploads = plan.uploads
+    if plan.with_imports and source.directory is not None:
+        uploads += _imported(plan, source.directory, code, cells=cells)
+    _check_names(source, uploads, cells=cells)
+    codes = [code, *_code_of(uploads[len(plan.uploads) :])] if code else []
+    needs = needs_of(source, codes, plan.wanted, uploads)
+    own = needs.own if notebook is None else (*notebook.requirements, *needs.own)
+    lifetime = plan.timeout + _LIFETIME_MARGIN + plan.longer
+    spec = replace(
+        plan.spec,
+        lifetime=max(lifetime, _KEEP_LIFETIME) if plan.keep else lifetime,
+        install=tuple(dict.fromkeys((*own, *needs.install))),
+        python=needs.python,
+        cells=cells,
+        language=None if notebook is None else notebook.language,
+        directories=_directories(plan.cwd, uploads),
+    )
+    return Job(
+        source,
+        spec,
+        plan.timeout,
+        plan.as_cell,
+        plan.setup,
+        plan.arguments,
+        plan.stdin,
+        plan.cwd,
+        uploads,
+        plan.downloads,
+        plan.max_get,
+        notebook,
+        plan.rules,
+        plan.keep,
+        own,
+        unreadable,
+    )
+
+
+def is_home(path: str) -> bool:
+    """Whether it is the home directory, or in it."""
+    return f"{path}/".startswith(f"{HOME}/")
+
+
+def absolute(path: str, directory: str = HOME) -> str:
+    """A path in the sandbox: relative ones in `directory`, `~/` in the home directory."""
+    if path == "~" or path.startswith("~/"):
+        return HOME + path[1:]
+    return path if path.startswith("/") else f"{directory}/{path}"
+
+
+def _notebook(source: Source, parameters: Mapping[str, object]) -> Notebook | None:
+    if source.kind is not Kind.NOTEBOOK:
+        return None
+    from e2brun.jobs.notebook import read_notebook
+
+    try:
+        return read_notebook(source.content, source.name, parameters)
+    except UsageError as error:
+        raise SourceUnfit(str(error), hint=error.hint) from error
+
+
+def _check_together(plan: Plan, *, cells: bool) -> None:
+    source = plan.source
+    if cells and source.kind not in {Kind.PYTHON, Kind.NOTEBOOK}:
+        raise UsageError(f"{source.name}: only Python runs as a cell")
+    if source.kind is Kind.NOTEBOOK and plan.arguments:
+        raise UsageError(f"a notebook has no arguments: {plan.arguments[0]}")
+    if cells and plan.arguments:
+        raise UsageError("cells take no arguments; run the file as a program to pass some")
+    if cells and plan.stdin is not None:
+        raise UsageError("cells have no stdin; run the file as a program to give it some")
+    if plan.cwd is not None and (not plan.cwd or "\0" in plan.cwd):
+        raise UsageError(f"{plan.cwd!r} is no directory")
+
+
+def _check_size(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+    """What a program is started with has to fit one message to the sandbox."""
+    words = (*arguments, *environment, *environment.values())
+    size = sum(len(word.encode("utf-8", "surrogatepass")) + 5 for word in words)
+    if size > _START_LIMIT:
+        raise UsageError(
+            f"the arguments and variables are too long: {size} bytes, at most {_START_LIMIT}",
+            hint="Write them to a file and give the program that, or its standard input.",
+        )
+
+
+def _code(
+    source: Source, notebook: Notebook | None, *, cells: bool
+) -> tuple[str | bytes, CodeError | None]:
+    """The Python in it, or why it cannot be read: which is how a cell of it ends."""
+    if notebook is not None:
+        return "\n".join(cell.source for cell in notebook.cells), None
+    if source.kind is not Kind.PYTHON:
+        return "", None
+    if not cells:
+        return source.content, None
+    try:
+        return source.text(), None
+    except SyntaxError as error:
+        trace = f'  File "{source.name}"\nSyntaxError: {error}'
+        return "", CodeError("SyntaxError", str(error), trace)
+
+
+def _imported(plan: Plan, directory: Path, code: str | bytes, *, cells: bool) -> tuple[Upload, ...]:
+    from e2brun.jobs.local_modules import imported
+
+    into = absolute(plan.cwd) if cells and plan.cwd is not None else None
+    found = imported([code], directory, into, plan.notice)
+    given = {absolute(upload.path) for upload in plan.uploads}
+    if not cells:
+        given.add(f"{HOME}/{plan.source.inside}")
+    sent = tuple(upload for upload in found if absolute(upload.path) not in given)
+    for upload in sent:
+        plan.details(f"with imports: {upload.source!s}")
+    return sent
+
+
+def _code_of(uploads: Sequence[Upload]) -> Iterator[bytes]:
+    for upload in uploads:
+        if isinstance(upload.source, Path) and upload.path.endswith(".py"):
+            yield upload.source.read_bytes()
+
+
+def _check_names(source: Source, uploads: Sequence[Upload], *, cells: bool) -> None:
+    """Two files of one name: the program would be the other one, or not find it."""
+    if cells or source.path is None:
+        return
+    place = f"{HOME}/{source.inside}"
+    for upload in uploads:
+        if normpath(absolute(upload.path)) == place and not _is(upload, source.content):
+            raise UsageError(
+                f"{source.inside} is the program itself: give that other file another name"
+            )
+
+
+def _is(upload: Upload, content: bytes) -> bool:
+    match upload.source:
+        case bytes() as data:
+            return data == content
+        case path:
+            return path.stat().st_size == len(content) and path.read_bytes() == content
+
+
+def _directories(cwd: str | None, uploads: Sequence[Upload]) -> tuple[str, ...]:
+    """Those that have to be made before the first run: the working directory, and where files
+    go outside of the home, in which everything else is made as it is needed."""
+    found = [] if cwd is None else [normpath(absolute(cwd))]
+    for upload in uploads:
+        path = normpath(upload.path) if upload.path.startswith("/") else HOME
+        first, _, rest = path[1:].partition("/")
+        if first == "tmp" or is_home(path) or not rest:
+            continue
+        deep = first in _SHALLOW and "/" in rest
+        found.append(f"/{first}/{rest.partition('/')[0]}" if deep else f"/{first}")
+    found = [place for place in dict.fromkeys(found) if place not in {HOME, "/", "/tmp"}]  # noqa: S108
+    if len(found) > _MOST_DIRECTORIES:
+        raise UsageError(f"files for more than {_MOST_DIRECTORIES} directories outside of {HOME}")
+    return tuple(found)
