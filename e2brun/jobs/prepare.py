@@ -147,7 +147,7 @@ def _check_size(arguments: Sequence[str], environment: Mapping[str, str]) -> Non
     if size > _START_LIMIT:
         raise UsageError(
             f"the arguments and variables are too long: {size} bytes, at most {_START_LIMIT}",
-            hint="Write them to a file and give the program that, or its standard input.",
+            hint="Write them to a file and give the program that: --file, or stdin with -i.",
         )
 
 

@@ -22,7 +22,7 @@ from e2brun.primitives.sandboxes import Stay, shared_backend
 from e2brun.primitives.threads import in_thread
 from e2brun.primitives.transcript import Transcript
 from e2brun.sandbox.contract import HOME, Backend, Limits, Outcome, Sandbox, SandboxSpec
-from e2brun.sandbox.select import is_cloud
+from e2brun.sandbox.select import is_cloud, is_cloud_backend
 from e2brun.settings import On, Settings, load_settings
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ class _Order:
             install=request.install,
             auto=step.auto_install_packages,
             python=settings.python,
-            cloud=is_cloud(settings) if backend is None else backend.name == "e2b",
+            cloud=is_cloud(settings) if backend is None else is_cloud_backend(backend),
         )
         path = Path(_MAIN) if step.as_program else None
         return Plan(

@@ -17,6 +17,11 @@ def is_cloud(settings: Settings) -> bool:
     return settings.on == "e2b" or (settings.on == "auto" and bool(settings.api_key))
 
 
+def is_cloud_backend(backend: Backend) -> bool:
+    """Whether its sandboxes are E2B's."""
+    return backend.name == "e2b"
+
+
 def choose(
     settings: Settings, *, run_id: str, notice: Callable[[str], None], many: bool = False
 ) -> Backend:

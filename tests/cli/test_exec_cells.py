@@ -115,7 +115,6 @@ def test_an_error_that_the_sandbox_caused_has_a_hint(local: Run, code: str, hint
         (("--output", "o.ipynb", "prog.py"), "--output is where an executed notebook goes"),
         (("--keep", "prog.py"), "--keep needs --on e2b"),
         ((), "nothing to run"),
-        (("-c", "print('\udcff')"), "-c: it cannot be read as text"),
     ],
 )
 def test_what_does_not_go_together_is_refused(

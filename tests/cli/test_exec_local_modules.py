@@ -27,7 +27,8 @@ def beside(tmp_path: Path) -> Path:
     (tmp_path / "src/not_needed.py").write_text("")
     (tmp_path / "prog.py").write_text(
         "import helper, pkg.sub, os\nfrom src.mod import P\n"
-        "print(helper.X, pkg.sub.Z, P, open('pkg/table.txt').read(), sorted(os.listdir('src'))[-2:])\n"
+        "print(helper.X, pkg.sub.Z, P, open('pkg/table.txt').read(),"
+        " sorted(os.listdir('src'))[-2:])\n"
     )
     return tmp_path
 

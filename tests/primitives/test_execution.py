@@ -114,7 +114,7 @@ async def test_a_programs_traceback_is_its_error() -> None:
 
 
 async def test_a_file_in_the_place_of_the_program_is_refused() -> None:
-    with pytest.raises(UsageError, match="give that file another name"):
+    with pytest.raises(UsageError, match="give that other file another name"):
         await run("1", {"files": {"main.py": "2"}}, as_program=True)
 
 
@@ -258,7 +258,7 @@ async def test_a_file_that_is_a_module_is_taken_for_no_package() -> None:
 
 
 async def test_what_the_code_says_of_itself_counts_as_it_does_in_exec() -> None:
-    with pytest.raises(UsageError, match="requires Python >=3.99"):
+    with pytest.raises(UsageError, match=r"requires Python >=3\.99"):
         await run("# /// script\n# requires-python = '>=3.99'\n# ///\n")
     with pytest.raises(UsageError, match="not a requirement"):
         await run("# /// script\n# dependencies = ['./x']\n# ///\n")
