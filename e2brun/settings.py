@@ -33,7 +33,6 @@ On = Literal["e2b", "local", "auto"]
 Flag = str | int | float | Path | None
 
 _MIB = 1024 * 1024
-_DOTENV_SIZE = _MIB
 _KEY_NAMES = ("E2B_API_KEY", "E2B_KEY")  # the first one wins
 
 _VARIABLES = {
@@ -48,6 +47,7 @@ _VARIABLES = {
     "disk": "E2BRUN_DISK",
     "max_output": "E2BRUN_MAX_OUTPUT",
     "network": "E2BRUN_NETWORK",
+    "fetch": "E2BRUN_FETCH",
     "python": "E2BRUN_PYTHON",
     "cache_dir": "E2BRUN_CACHE_DIR",
     "state_dir": "E2BRUN_STATE_DIR",
@@ -58,7 +58,8 @@ _PLACES = {
 }
 _ENDPOINTS = ("api_url", "sandbox_url", "domain")
 _PYPROJECT_KEYS = (
-    "on", "timeout", "template", "memory", "processes", "disk", "max-output", "network", "python",
+    "on", "timeout", "template", "memory", "processes", "disk", "max-output", "network", "fetch",
+    "python",
 )  # fmt: skip
 
 
@@ -79,6 +80,7 @@ class Settings:
     disk: int = 512 * _MIB
     max_output: int = 10 * _MIB  # of each stream; 0: no limit
     network: bool | None = None  # None: the backend's default
+    fetch: bool = True  # the default template's packages, when code first uses them
     python: str | None = None
     cache_dir: Path = field(default_factory=lambda: Path.home() / ".cache" / "e2brun")
     state_dir: Path = Path()  # where the records of runs are kept
@@ -168,16 +170,14 @@ def _from_dotenv(path: Path) -> _Layer:
                 f"{written[name].where}: {name} is read from the environment only, not from files"
             )
     found = {name: written[var] for name, var in _VARIABLES.items() if var in written}
-    for variable in reversed(_KEY_NAMES):
-        if variable in written:
-            found["api_key"] = written[variable]
-    return found
+    keys = [("api_key", written[name]) for name in _KEY_NAMES if name in written]
+    return found | dict(keys[:1])
 
 
 def _read_dotenv(path: Path) -> _Layer:
     """By variable. The file may be another tool's: only lines that begin with E2B must be right."""
     try:
-        if not path.is_file() or path.stat().st_size > _DOTENV_SIZE:
+        if not path.is_file() or path.stat().st_size > _MIB:
             return {}  # `.env` is also a name people give to a virtual environment
         text = path.read_bytes().decode("utf-8-sig", "replace")
     except OSError:
@@ -272,10 +272,9 @@ def _why_not(key: str) -> str:
 def _line_of(text: str, key: str) -> int:
     """tomllib tells no lines; the table is small enough to look the key up."""
     header = re.search(r"^\s*\[tool\.e2brun", text, re.MULTILINE)
-    start = header.start() if header else 0
-    name = re.escape(key)
-    pattern = rf"^\s*(?:[\"']?{name}[\"']?\s*[=.]|\[+tool\.e2brun\.[\"']?{name}[\"']?\s*[\].])"
-    match = re.compile(pattern, re.MULTILINE).search(text, start)
+    name = rf"[\"']?{re.escape(key)}[\"']?\s*"
+    pattern = rf"^\s*(?:{name}[=.]|\[+tool\.e2brun\.{name}[\].])"
+    match = re.compile(pattern, re.MULTILINE).search(text, header.start() if header else 0)
     at = match.end() if match else (header.end() if header else 0)
     return text.count("\n", 0, at) + 1
 
@@ -374,6 +373,7 @@ _READERS: dict[str, Callable[[_Given], object]] = {
     "disk": _parsed(parse_size, literal=(int,)),
     "max_output": _parsed(lambda text: parse_size(text, zero=True), literal=(int,)),
     "network": _parsed(parse_switch, literal=(bool,)),
+    "fetch": _parsed(parse_switch, literal=(bool,)),
     "python": _read_python,
     "cache_dir": _read_path,
     "state_dir": _read_path,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from e2brun.errors import UsageError
 from e2brun.jobs import source as sources
 from e2brun.jobs.run import Job
+from e2brun.jobs.wanted import auto_installed, wants_of
 from e2brun.sandbox.contract import Limits, SandboxSpec, Upload
 from e2brun.settings import Settings
 from e2brun.values import parse_size
@@ -33,7 +34,14 @@ def prepare(request: Request, settings: Settings, notice: Callable[[str], None])
         source.text()
     notebook = _notebook(source)
     uploads = _uploads(request, notice)
-    python, requirements = _packages(request, settings, source, notebook, uploads)
+    cells = as_cell or notebook is not None
+    texts = _texts(source, notebook, cells=cells)
+    python, requirements = _packages(request, settings, source, notebook, texts, uploads)
+    if cells and not request.auto_install and not settings.network and _is_local(settings):
+        from e2brun.jobs.pip_lines import advice
+
+        if line := advice(map(str, texts), requirements):
+            notice(line)
     environment = _environment(request)
     _check_size(request, environment)
     lifetime = settings.timeout + _LIFETIME_MARGIN
@@ -46,7 +54,15 @@ def prepare(request: Request, settings: Settings, notice: Callable[[str], None])
         install=requirements,
         limits=Limits(settings.memory, settings.processes, settings.disk),
         python=python,
-        cells=as_cell or notebook is not None,
+        wants=wants_of(
+            texts,
+            uploads,
+            template=settings.template,
+            cells=cells,
+            present=(source.inside.removesuffix(".py"),),
+        ),
+        fetch=settings.fetch,
+        cells=cells,
     )
     return Job(
         source,
@@ -111,11 +127,14 @@ def _check_together(request: Request, source: sources.Source, settings: Settings
     if request.sandbox is not None:
         _check_existing(request, settings)
         return
-    local = settings.on == "local" or (settings.on == "auto" and not settings.api_key)
-    if request.keep and local:
+    if request.keep and _is_local(settings):
         raise UsageError(
             "--keep needs --on e2b: a local sandbox ends with the command that made it"
         )
+
+
+def _is_local(settings: Settings) -> bool:
+    return settings.on == "local" or (settings.on == "auto" and not settings.api_key)
 
 
 def _check_existing(request: Request, settings: Settings) -> None:
@@ -154,6 +173,18 @@ def _notebook(source: sources.Source) -> Notebook | None:
     from e2brun.jobs.notebook import read_notebook
 
     return read_notebook(source.path)
+
+
+def _texts(
+    source: sources.Source, notebook: Notebook | None, *, cells: bool
+) -> tuple[str | bytes, ...]:
+    """The code in which Python is looked for; of cells, text."""
+    if notebook is not None:
+        return tuple(cell.source for cell in notebook.cells)
+    if cells:
+        return (source.text(),)
+    known = source.kind in {sources.Kind.PYTHON, sources.Kind.SHELL}
+    return (source.content,) if known else ()
 
 
 def _uploads(request: Request, notice: Callable[[str], None]) -> tuple[Upload, ...]:
@@ -195,12 +226,11 @@ def _packages(
     settings: Settings,
     source: sources.Source,
     notebook: Notebook | None,
+    texts: tuple[str | bytes, ...],
     uploads: tuple[Upload, ...],
 ) -> tuple[str | None, tuple[str, ...]]:
     """(interpreter to use, requirements): options, files, and what the source itself says."""
     python, wanted = settings.python, list(request.install)
-    if notebook is not None:
-        wanted += notebook.requirements
     inline = b"# /// script" in source.content and source.kind is sources.Kind.PYTHON
     if not (inline or wanted or request.requirements or request.auto_install):
         return python, ()
@@ -215,29 +245,23 @@ def _packages(
     for name in request.requirements:
         wanted += requirements.requirements_from_file(Path(name))
     if request.auto_install:
-        wanted += _imports(source, notebook, uploads, python)
+        wanted += auto_installed(
+            texts,
+            uploads,
+            python_version=_version(python),
+            cells=notebook is not None or request.cell or request.code is not None,
+            template=settings.template,
+            fetch=settings.fetch,
+        )
     for text in wanted:
         parse_requirement(text)
     return python, tuple(dict.fromkeys(wanted))
 
 
-def _imports(
-    source: sources.Source,
-    notebook: Notebook | None,
-    uploads: tuple[Upload, ...],
-    python: str | None,
-) -> tuple[str, ...]:
-    from e2brun.jobs.imports import missing_imports
+def _version(python: str | None) -> tuple[int, ...]:
     from e2brun.sandbox.local.interpreter import current_interpreter, find_interpreter
 
-    code: str | bytes = source.content
-    if notebook is not None:
-        code = "\n".join(cell.source for cell in notebook.cells)
-    elif source.kind is not sources.Kind.PYTHON:
-        return ()
-    present = {upload.path.split("/")[0].removesuffix(".py") for upload in uploads}
-    version = (find_interpreter(python) if python else current_interpreter()).version
-    return missing_imports(code, python_version=version[:2], present=present)
+    return (find_interpreter(python) if python else current_interpreter()).version[:2]
 
 
 def _suitable_python(wanted: str, settings: Settings, name: str) -> str | None:
@@ -245,7 +269,7 @@ def _suitable_python(wanted: str, settings: Settings, name: str) -> str | None:
     from e2brun.jobs.requirements import check_requires_python
     from e2brun.sandbox.local.interpreter import current_interpreter, find_interpreter
 
-    if settings.on == "e2b" or (settings.on == "auto" and settings.api_key):
+    if not _is_local(settings):
         return settings.python  # the template's Python is not known here
     if settings.python is not None:
         check_requires_python(wanted, find_interpreter(settings.python).version, name)

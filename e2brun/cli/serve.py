@@ -43,6 +43,8 @@ class ServeRequest:
     disk: str | None = None
     network: bool | None = None
     templates: tuple[str, ...] = ()
+    install: tuple[str, ...] = ()
+    requirements: tuple[str, ...] = ()  # files of them
     env_file: str | None = None
     as_json: bool = False
     quiet: bool = False
@@ -100,7 +102,8 @@ def _options(
     from e2brun.server.service import ServiceOptions
 
     environment = package_environment()
-    complete = preload(templates, settings.cache_dir, environment, _notice)
+    install = _install(request)
+    complete = preload(templates, settings.cache_dir, environment, _notice, install)
     return ServiceOptions(
         key=key or new_key(),
         host=request.host,
@@ -112,9 +115,23 @@ def _options(
         network=bool(settings.network),
         cache_directory=settings.cache_dir,
         allowed_hosts=frozenset(name.lower() for name in request.names),
+        install=install,
+        fetch=settings.fetch,
         lean=not complete,
         environment=environment,
     )
+
+
+def _install(request: ServeRequest) -> tuple[str, ...]:
+    if not request.install and not request.requirements:
+        return ()
+    from e2brun.jobs.requirements import requirements_from_file
+    from e2brun.sandbox.requirement import parse_requirement
+
+    for text in request.install:
+        parse_requirement(text, "--install")
+    files = (text for name in request.requirements for text in requirements_from_file(Path(name)))
+    return tuple(dict.fromkeys((*request.install, *files)))
 
 
 def _notice(line: str) -> None:

@@ -6,28 +6,16 @@ nbformat 4 only. What is not replaced is written back as it was read.
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
 from e2brun.errors import UsageError
 from e2brun.sandbox.contract import Execution, Outcome, Result
-from e2brun.sandbox.parsing import is_cell
 
 Json = dict[str, object]
 
-_PIP = re.compile(
-    r"[ \t]*(?:[!%]pip3?|!(?:\{sys\.executable\}|python3?)[ \t]+-m[ \t]+pip)[ \t]+install\b(.*)"
-)
-# What these set up is set up already, or means nothing outside Jupyter.
-_IGNORED = re.compile(r"[ \t]*%(?:matplotlib|config|load_ext|reload_ext)\b")
-_PIP_FLAGS = re.compile(
-    r"-q{1,3}|-U|-y|--(?:quiet|upgrade|user|no-cache-dir|no-input|pre|force-reinstall"
-    r"|disable-pip-version-check|break-system-packages)"
-)
-_LONGEST_LINE = 8192  # characters
 _MIME = {
     "text": "text/plain",
     "html": "text/html",
@@ -52,11 +40,10 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Notebook:
-    """A notebook as read: its cells that hold code, and what they ask pip for."""
+    """A notebook as read, and its cells that hold code."""
 
     document: Json = field(repr=False)
     cells: tuple[Cell, ...]
-    requirements: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +71,12 @@ def read_notebook(path: Path) -> Notebook:
         raise UsageError(f"{path}: not a notebook: it has no cells")
     _check_language(document, path)
     found: list[Cell] = []
-    requirements: list[str] = []
     for index, cell in enumerate(cast("list[object]", cells)):
         fields = _mapping(cell)
         source = _text(fields.get("source"))
         if _is_code(fields) and source.strip():
-            where = f"{path}: cell {index + 1}"
-            found.append(Cell(index, _without_magics(source, requirements, where)))
-    return Notebook(document, tuple(found), tuple(dict.fromkeys(requirements)))
+            found.append(Cell(index, source))
+    return Notebook(document, tuple(found))
 
 
 def _parsed(path: Path) -> Json:
@@ -130,40 +115,6 @@ def _text(value: object) -> str:
     if isinstance(value, list):
         return "".join(str(piece) for piece in cast("list[object]", value))
     return value if isinstance(value, str) else ""
-
-
-def _without_magics(source: str, requirements: list[str], where: str) -> str:
-    """Every line stays where it is. Other magics stay too: the context says what is wrong."""
-    lines = source.split("\n")
-    found = [n for n, line in enumerate(lines) if _IGNORED.match(line) or _PIP.match(line)]
-    if not found or is_cell(source):  # such a line may be part of a string
-        return source
-    for number in found:
-        line = lines[number]
-        if match := _PIP.match(line):
-            requirements += _requirements(match[1], f"{where}, line {number + 1}")
-        # `pass`, not nothing: it may be all that an `if` holds.
-        lines[number] = f"{line[: len(line) - len(line.lstrip())]}pass"
-    return "\n".join(lines)
-
-
-def _requirements(arguments: str, where: str) -> Iterator[str]:
-    import shlex
-
-    if len(arguments) > _LONGEST_LINE:  # shlex takes time by the square of a word's length
-        raise UsageError(f"{where}: pip install: the line is too long")
-    try:
-        words = shlex.split(arguments, comments=True)
-    except ValueError as error:
-        raise UsageError(f"{where}: pip install: {error}") from error
-    for word in words:
-        if word.startswith("-") and not _PIP_FLAGS.fullmatch(word):
-            raise UsageError(
-                f"{where}: pip install {word[:40]} is not supported; "
-                "take the line out and use --install or --requirements"
-            )
-        if not word.startswith("-"):
-            yield word
 
 
 def executed_notebook(notebook: Notebook, cell_runs: Sequence[CellRun]) -> bytes:

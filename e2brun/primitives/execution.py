@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from e2brun.errors import SandboxError, SandboxLost, UsageError
+from e2brun.jobs.wanted import auto_installed, wants_of
 from e2brun.primitives.base import Primitive
 from e2brun.primitives.code import CodeOutput, Request, absolute, output_of, read_input, seconds
 from e2brun.primitives.context import WorkflowContext
@@ -156,9 +157,8 @@ class _Order:
     def spec(self) -> SandboxSpec:
         """What the sandbox is to be like."""
         step, settings = self._step, self._effective()
-        named = step.template not in {"", _DEFAULT_TEMPLATE}
         return SandboxSpec(
-            template=step.template if named else settings.template,
+            template=self._template,
             lifetime=self._request.timeout + _LIFETIME_MARGIN,
             env=dict(step.environment_vars),
             metadata={
@@ -169,6 +169,13 @@ class _Order:
             install=self._packages(),
             limits=Limits(settings.memory, settings.processes, settings.disk),
             python=settings.python,
+            wants=wants_of(
+                (step.setup, self._request.code),
+                self._request.files,
+                template=self._template,
+                cells=not step.as_program,
+            ),
+            fetch=settings.fetch,
             cells=not step.as_program,
         )
 
@@ -228,15 +235,21 @@ class _Order:
     def _packages(self) -> tuple[str, ...]:
         wanted = list(self._request.install)
         if self._step.auto_install_packages:
-            from e2brun.jobs.imports import missing_imports
-
-            names = (upload.path.rsplit("/", 1)[-1] for upload in self._request.files)
-            wanted += missing_imports(
-                self._request.code,
+            settings = self._effective()
+            wanted += auto_installed(
+                (self._step.setup, self._request.code),
+                self._request.files,
                 python_version=sys.version_info[:2],
-                present={name.removesuffix(".py") for name in names},
+                cells=not self._step.as_program,
+                template=self._template,
+                fetch=settings.fetch,
             )
         return tuple(dict.fromkeys(wanted))
+
+    @property
+    def _template(self) -> str | None:
+        named = self._step.template not in {"", _DEFAULT_TEMPLATE}
+        return self._step.template if named else self._effective().template
 
     def _effective(self) -> Settings:
         if self._settings is None:

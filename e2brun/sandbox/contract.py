@@ -66,6 +66,8 @@ class SandboxSpec:
     install: tuple[str, ...] = ()  # PEP 508 requirements, there before the first run
     limits: Limits = Limits()
     python: str | None = None  # local only: another interpreter, path or name
+    wants: tuple[str, ...] = ()  # of the default template's packages: E2B has them anyway
+    fetch: bool = True  # local only: `wants` that are not here may be fetched
     cells: bool = True  # cells may run in it: an embedded sandbox then has IPython
 
 

@@ -32,3 +32,9 @@ def parse_requirement(text: str, where: str = "") -> Requirement:
     except InvalidRequirement as error:
         problem = str(error).splitlines()[0]
         raise UsageError(f"{prefix}{shown} is not a requirement: {problem}") from None
+
+
+def name_of(requirement: str) -> str:
+    """`Foo.Bar[x]>=1` is foo-bar."""
+    match = re.match(r"\s*([A-Za-z0-9._-]+)", requirement)
+    return re.sub(r"[-_.]+", "-", match[1]).lower() if match else ""

@@ -32,17 +32,22 @@ def fill(directory: Path) -> None:
 
 
 def wheel(
-    directory: Path, name: str, files: Mapping[str, str], *, tag: str = "py3-none-any"
+    directory: Path,
+    name: str,
+    files: Mapping[str, str],
+    *,
+    tag: str = "py3-none-any",
+    version: str = "1.0",
 ) -> None:
-    info = f"{name}-1.0.dist-info"
+    info = f"{name}-{version}.dist-info"
     contents = dict(files)
-    contents[f"{info}/METADATA"] = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"
+    contents[f"{info}/METADATA"] = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
     contents[f"{info}/WHEEL"] = (
         f"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: {tag}\n"
     )
     record = "".join(f"{path},,\n" for path in contents)
     contents[f"{info}/RECORD"] = f"{record}{info}/RECORD,,\n"
-    with zipfile.ZipFile(directory / f"{name}-1.0-{tag}.whl", "w") as archive:
+    with zipfile.ZipFile(directory / f"{name}-{version}-{tag}.whl", "w") as archive:
         for path, text in contents.items():
             archive.writestr(path, text)
 

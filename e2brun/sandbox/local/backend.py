@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from e2brun.sandbox.contract import SandboxSpec
 from e2brun.sandbox.local.bubblewrap import Bubblewrap
 from e2brun.sandbox.local.control import Control
 from e2brun.sandbox.local.jail import Driver, Jail
+from e2brun.sandbox.local.packages import Packages, ahead
 from e2brun.sandbox.local.sandbox import LocalSandbox
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from e2brun.sandbox.local.interpreter import Interpreter
     from e2brun.sandbox.local.nursery import Nursery
 
-CELLS = "ipython>=8,<10"  # what cells need, in any Python
 _ID_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
@@ -42,9 +40,7 @@ class LocalBackend:
         self._may_breed, self._many = driver is None, many
         self._nursery: Nursery | None = None
         self._created = 0
-        self._cache_directory = cache_directory
-        self._environment = environment
-        self._notice = notice
+        self._packages = Packages(Path(cache_directory), environment, notice)
         self._sandboxes: dict[str, LocalSandbox] = {}
 
     def create(self, spec: SandboxSpec) -> LocalSandbox:
@@ -54,7 +50,7 @@ class LocalBackend:
         jailed = self._driver_for(jail).start(jail, control.agent_end())
         control.attach(jailed)
         try:
-            sandbox = LocalSandbox(jail, spec, control, jailed, self._layer)
+            sandbox = LocalSandbox(jail, spec, control, jailed, self._packages.layer)
         except BaseException:
             jailed.end()
             control.close()
@@ -92,8 +88,8 @@ class LocalBackend:
             if spec.python
             else interpreter.current_interpreter()
         )
-        layer = str(self._layer(spec.install, python)) if spec.install else None
-        cells = self._cells_layer(python) if spec.cells else None
+        layer = self._packages.of(spec, python)
+        cells = self._packages.for_cells(python) if spec.cells else None
         return Jail(
             new_id(),
             python,
@@ -102,28 +98,8 @@ class LocalBackend:
             cells if layer else None,
             network=bool(spec.network),
             notebook=spec.cells,
+            ahead=ahead(layer, spec.wants) if layer and spec.cells else (),
         )
-
-    def _cells_layer(self, python: Interpreter) -> str:
-        """Where IPython is: apart from what is installed, whose index need not know it."""
-        from pathlib import Path
-
-        from e2brun.sandbox.local.installed_layer import installed_layer
-
-        found = installed_layer(Path(self._cache_directory), python)
-        return str(found or self._layer((CELLS,), python))
-
-    def _layer(self, requirements: Sequence[str], python: Interpreter) -> Path:
-        from pathlib import Path
-
-        from e2brun.sandbox.local.layers import Layers
-
-        layers = Layers(Path(self._cache_directory), self._environment)
-        found = layers.cached(requirements, python)
-        if found is not None:
-            return found
-        self._notice(f"installing {', '.join(requirements)}")
-        return layers.layer(requirements, python)
 
 
 def new_id() -> str:

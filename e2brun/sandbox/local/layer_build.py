@@ -13,7 +13,7 @@ from pathlib import Path
 from e2brun.errors import InstallFailed, UsageError
 from e2brun.sandbox.local import wheels
 from e2brun.sandbox.local.jail import CELLS_DIRECTORY
-from e2brun.sandbox.local.layer_store import locked, make_directory, sweep
+from e2brun.sandbox.local.layer_store import link_tree, locked, make_directory, sweep
 from e2brun.sandbox.requirement import parse_requirement
 
 
@@ -25,13 +25,15 @@ class LayerBuild:
     key: str
     environment: Mapping[str, str] | None
     timeout: float
+    store: str = "layers"
+    start: Path | None = None  # a layer whose files are in this one as well
 
     def run(self, requirements: Sequence[str], executable: str) -> Path:
         """The finished layer, ours or that of whoever built it while we waited."""
         check_requirements(requirements)
         deadline = time.monotonic() + self.timeout
         try:
-            make_directory(self.cache_dir / "layers")
+            make_directory(self.cache_dir / self.store)
             make_directory(self.cache_dir / "building")
             with locked(self.cache_dir, self.key, deadline) as lock:
                 return self._build(requirements, executable, lock, deadline)
@@ -49,7 +51,7 @@ class LayerBuild:
     def _build(
         self, requirements: Sequence[str], executable: str, lock: int, deadline: float
     ) -> Path:
-        layer = self.cache_dir / "layers" / self.key
+        layer = self.cache_dir / self.store / self.key
         sweep(self.cache_dir, held=self.key)
         if layer.is_dir():
             return layer
@@ -59,6 +61,8 @@ class LayerBuild:
         try:
             target = directory / "layer"
             target.mkdir()
+            if self.start is not None:
+                link_tree(self.start, target)
             if requirements:
                 job = wheels.Job(
                     requirements, executable, target, self.cache_dir.absolute() / "uv", lock
@@ -66,8 +70,9 @@ class LayerBuild:
                 wheels.install(job, self.environment, deadline)
             # For a sandbox that has IPython beside this; site(7) passes over what is not there.
             beside = target / "e2brun-cells.pth"
-            beside.write_text(f"{CELLS_DIRECTORY}\n")
-            beside.chmod(0o644)
+            if not beside.exists():  # that of `start`, which others read meanwhile
+                beside.write_text(f"{CELLS_DIRECTORY}\n")
+                beside.chmod(0o644)
             (target / ".lock").unlink(missing_ok=True)  # uv's, writable for everybody
             target.chmod(0o755)
             os.rename(target, layer)

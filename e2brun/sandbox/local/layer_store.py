@@ -1,6 +1,7 @@
 """The directories of the layer cache: locks, what dead builds left, size, and pruning.
 
     CACHE/layers/KEY     a finished layer       CACHE/locks/KEY   flock while KEY is being built
+    CACHE/template/KEY   one of the template's packages alone, which nobody's secret is
     CACHE/building/KEY.* one build's own files  CACHE/uv          uv's cache, hard links to layers
 
 Lock files stay: removing one would let two builders hold "the" lock on different files.
@@ -73,8 +74,9 @@ def sweep(cache_dir: Path, held: str = "") -> None:
 def prune(cache_dir: Path, unused_days: float) -> int:
     """Remove layers that nobody asked for in so many days; how many there were."""
     sweep(cache_dir)
-    layers, before, removed = cache_dir / "layers", time.time() - unused_days * 86400, 0
-    for layer in list(layers.iterdir()) if layers.is_dir() else []:
+    before, removed = time.time() - unused_days * 86400, 0
+    stores = [cache_dir / name for name in ("layers", "template")]
+    for layer in [path for store in stores for path in store.glob("*/")]:
         try:
             with locked(cache_dir, layer.name, 0.0):
                 if layer.stat().st_mtime > before:
@@ -88,6 +90,18 @@ def prune(cache_dir: Path, unused_days: float) -> int:
         except OSError:
             continue
     return removed
+
+
+def link_tree(source: Path, target: Path) -> None:
+    """The files of `source` in `target` as well: no copies where the file system lets us."""
+    for directory, _, names in os.walk(source):
+        place = target / os.path.relpath(directory, source)
+        place.mkdir(exist_ok=True)
+        for name in names:
+            try:
+                os.link(f"{directory}/{name}", place / name)
+            except OSError:  # somebody else's (fs.protected_hardlinks), or linked too often
+                shutil.copy2(f"{directory}/{name}", place / name)
 
 
 def disk_usage(directory: Path) -> int:

@@ -31,14 +31,17 @@ class Layers:
         environment: Mapping[str, str] | None = None,
         *,
         timeout: float = 600.0,
+        store: str = "layers",
     ) -> None:
+        """`store` is their directory in the cache; uv's own is for all of them."""
         self._cache_dir = cache_dir
         self._environment = environment
+        self._store = store
         self._timeout = timeout  # seconds for one build, waiting for another's included
 
     def cached(self, requirements: Sequence[str], interpreter: Interpreter) -> Path | None:
         """The layer if it is there already: `layer` would build nothing."""
-        path = f"{self._cache_dir}/layers/{layer_key(requirements, interpreter)}"
+        path = f"{self._cache_dir}/{self._store}/{layer_key(requirements, interpreter)}"
         try:
             os.utime(path)  # asks whether it exists, and tells `prune` that it is in use
         except FileNotFoundError:
@@ -48,8 +51,15 @@ class Layers:
                 return None
         return Path(path)
 
-    def layer(self, requirements: Sequence[str], interpreter: Interpreter) -> Path:
-        """A directory with these packages, as `uv pip install --target` lays them out.
+    def layer(
+        self,
+        requirements: Sequence[str],
+        interpreter: Interpreter,
+        *,
+        start: Path | None = None,
+    ) -> Path:
+        """A directory with these packages, as `uv pip install --target` lays them out, and with
+        all that is in the layer `start`.
 
         Raises UsageError for what is no plain requirement, InstallFailed with uv's reason.
         """
@@ -59,7 +69,9 @@ class Layers:
         from e2brun.sandbox.local.layer_build import LayerBuild
 
         key = layer_key(requirements, interpreter)
-        build = LayerBuild(self._cache_dir, key, self._environment, self._timeout)
+        build = LayerBuild(
+            self._cache_dir, key, self._environment, self._timeout, self._store, start
+        )
         return build.run(tuple(dict.fromkeys(requirements)), interpreter.executable)
 
     def cache_size(self) -> int:

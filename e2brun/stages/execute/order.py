@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from e2brun.errors import E2brunError, UsageError
 from e2brun.jobs.run import Job
 from e2brun.jobs.source import Kind, Source
+from e2brun.jobs.wanted import auto_installed, wants_of
 from e2brun.sandbox.contract import Limits, SandboxSpec, Upload
 from e2brun.stages import candidate
 from e2brun.stages.evidence import Probe
@@ -55,8 +56,9 @@ def prepare(work: Work, settings: ExecuteSettings, checks: Sequence[Judge]) -> O
     uploads = _uploads(settings, source)
     probes = tuple(probe for check in checks if (probe := check.probe(work)) is not None)
     notebook = _notebook(source)
-    own = _own_requirements(source, settings, uploads)
-    own = own if notebook is None else notebook.requirements
+    cells = settings.cell or notebook is not None
+    texts = _texts(source, notebook, cells=cells)
+    own = _own_requirements(source, settings, texts, uploads)
     spec = SandboxSpec(
         template=settings.template,
         lifetime=settings.timeout + _LIFETIME_MARGIN + sum(probe.timeout for probe in probes),
@@ -65,7 +67,15 @@ def prepare(work: Work, settings: ExecuteSettings, checks: Sequence[Judge]) -> O
         install=_requirements(settings, own, probes),
         limits=Limits(settings.memory, settings.processes, settings.disk),
         python=settings.python,
-        cells=settings.cell or notebook is not None,
+        wants=wants_of(
+            texts,
+            uploads,
+            template=settings.template,
+            cells=cells,
+            present=(source.inside.removesuffix(".py"),),
+        ),
+        fetch=settings.fetch,
+        cells=cells,
     )
     job = Job(
         source,
@@ -139,27 +149,39 @@ def _uploads(settings: ExecuteSettings, source: Source) -> tuple[Upload, ...]:
     return tuple(found)
 
 
+def _texts(source: Source, notebook: Notebook | None, *, cells: bool) -> tuple[str | bytes, ...]:
+    """The code in which Python is looked for; of cells, text."""
+    if notebook is not None:
+        return tuple(cell.source for cell in notebook.cells)
+    if cells:
+        return (source.text(),)
+    return (source.content,) if source.kind in {Kind.PYTHON, Kind.SHELL} else ()
+
+
 def _own_requirements(
-    source: Source, settings: ExecuteSettings, uploads: Sequence[Upload]
+    source: Source,
+    settings: ExecuteSettings,
+    texts: tuple[str | bytes, ...],
+    uploads: Sequence[Upload],
 ) -> tuple[str, ...]:
     """What the candidate says it needs: its PEP 723 block, and with auto_install its imports."""
-    if source.kind is not Kind.PYTHON:
-        return ()
     wanted: list[str] = []
-    if b"# /// script" in source.content or settings.auto_install:
+    if b"# /// script" in source.content and source.kind is Kind.PYTHON:
         from e2brun.jobs import requirements
 
         try:
             wanted += requirements.inline_metadata(source.content, source.name).dependencies
         except UsageError as error:
             raise CandidateUnfit(str(error), hint=error.hint) from error
-        if settings.auto_install:
-            from e2brun.jobs.imports import missing_imports
-
-            present = {upload.path.split("/")[0].removesuffix(".py") for upload in uploads}
-            wanted += missing_imports(
-                source.content, python_version=_version(settings), present=present
-            )
+    if settings.auto_install:
+        wanted += auto_installed(
+            texts,
+            uploads,
+            python_version=_version(settings),
+            cells=settings.cell or source.kind is Kind.NOTEBOOK,
+            template=settings.template,
+            fetch=settings.fetch,
+        )
     return tuple(dict.fromkeys(wanted))
 
 
