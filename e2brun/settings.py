@@ -34,12 +34,11 @@ On = Literal["e2b", "local", "auto"]
 Flag = str | int | float | Path | None
 
 _MIB = 1024 * 1024
-_DOTENV_SIZE = _MIB
 _KEY_NAMES = ("E2B_API_KEY", "E2B_KEY")  # the first one wins
 
 _OURS = (
-    "on", "timeout", "template", "memory", "processes", "disk", "max_output", "network", "python",
-    "install_timeout", "install_size", "cache_size", "cache_dir", "state_dir",
+    "on", "timeout", "template", "memory", "processes", "disk", "max_output", "network", "fetch",
+    "python", "install_timeout", "install_size", "cache_size", "cache_dir", "state_dir",
 )  # fmt: skip
 _VARIABLES = {
     "api_url": "E2B_API_URL",
@@ -74,6 +73,7 @@ class Settings:
     disk: int = 512 * _MIB
     max_output: int = 10 * _MIB  # of each stream; 0: no limit
     network: bool | None = None  # None: the backend's default
+    fetch: bool = True  # the default template's packages, when code first uses them
     python: str | None = None
     install_timeout: float = 300.0
     install_size: int = 8 * 1024 * _MIB  # of the packages of one sandbox
@@ -165,16 +165,14 @@ def _from_dotenv(path: Path) -> _Layer:
             where = written[name].where
             raise UsageError(f"{where}: {name} is read from the environment only, not from files")
     found = {name: written[var] for name, var in _VARIABLES.items() if var in written}
-    for variable in reversed(_KEY_NAMES):
-        if variable in written:
-            found["api_key"] = written[variable]
-    return found
+    keys = [("api_key", written[name]) for name in _KEY_NAMES if name in written]
+    return found | dict(keys[:1])
 
 
 def _read_dotenv(path: Path) -> _Layer:
     """By variable. The file may be another tool's: only lines that begin with E2B must be right."""
     try:
-        if not path.is_file() or path.stat().st_size > _DOTENV_SIZE:
+        if not path.is_file() or path.stat().st_size > _MIB:
             return {}  # `.env` is also a name people give to a virtual environment
         text = path.read_bytes().decode("utf-8-sig", "replace")
     except OSError:
@@ -269,10 +267,9 @@ def _why_not(key: str) -> str:
 def _line_of(text: str, key: str) -> int:
     """tomllib tells no lines; the table is small enough to look the key up."""
     header = re.search(r"^\s*\[tool\.e2brun", text, re.MULTILINE)
-    start = header.start() if header else 0
-    name = re.escape(key)
-    pattern = rf"^\s*(?:[\"']?{name}[\"']?\s*[=.]|\[+tool\.e2brun\.[\"']?{name}[\"']?\s*[\].])"
-    match = re.compile(pattern, re.MULTILINE).search(text, start)
+    name = rf"[\"']?{re.escape(key)}[\"']?\s*"
+    pattern = rf"^\s*(?:{name}[=.]|\[+tool\.e2brun\.{name}[\].])"
+    match = re.compile(pattern, re.MULTILINE).search(text, header.start() if header else 0)
     at = match.end() if match else (header.end() if header else 0)
     return text.count("\n", 0, at) + 1
 
@@ -371,6 +368,7 @@ _READERS: dict[str, Callable[[_Given], object]] = {
     "disk": _parsed(parse_size, literal=(int,)),
     "max_output": _parsed(lambda text: parse_size(text, zero=True), literal=(int,)),
     "network": _parsed(parse_switch, literal=(bool,)),
+    "fetch": _parsed(parse_switch, literal=(bool,)),
     "python": _read_python,
     "install_timeout": _parsed(parse_duration, literal=(int, float)),
     "install_size": _parsed(parse_size, literal=(int,)),

@@ -66,6 +66,10 @@ OPTIONS = (
         ("--network", "--no-network"), "network", "choice", "Internet. Default: local none.",
         setting=True,
     ),
+    Option(
+        ("--fetch", "--no-fetch"), "fetch", "choice", "Fetch what E2B's template has (default).",
+        setting=True,
+    ),
     Option(("--keep",), "keep", "switch", "Leave it running (E2B)."),
     Option(("--sandbox",), "sandbox", "text", "Run in this one, which lives on.", "ID"),
     Option(("--json",), "as_json", "switch", "One JSON document on stdout."),

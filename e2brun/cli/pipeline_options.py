@@ -28,6 +28,7 @@ class RunRequest:
     reports: tuple[str, ...] = ()
     record: str | None = None
     replay: str | None = None
+    no_fetch: bool = False
     as_json: bool = False
     quiet: bool = False
 
@@ -50,6 +51,7 @@ RUN_OPTIONS = (
     ),
     Option(("--record",), "record", "text", "Keep what generators answer.", "FILE"),
     Option(("--replay",), "replay", "text", "Answer from such a file.", "FILE"),
+    Option(("--no-fetch",), "no_fetch", "switch", "Fetch nothing that E2B's template has."),
     Option(("--json",), "as_json", "switch", "One JSON document on stdout."),
     Option(("-q", "--quiet"), "quiet", "switch", "Only the result lines."),
 )  # fmt: skip

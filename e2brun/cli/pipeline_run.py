@@ -106,7 +106,8 @@ def _plan(request: RunRequest, settings: Settings, supply: Supply) -> _Plan:
         if not report.file.absolute().parent.is_dir() or report.file.is_dir():
             raise UsageError(f"--report {report.file}: no such place for a file")
     pass_rate = _share(request.pass_rate)
-    pipeline = load(Path(request.file), request.settings, request.variables, supply.prepare)
+    given = (*request.settings, "sandbox.fetch=false") if request.no_fetch else request.settings
+    pipeline = load(Path(request.file), given, request.variables, supply.prepare)
 
     from e2brun.pipeline.runner import chosen
 

@@ -33,6 +33,7 @@ def job_from(request: Request, settings: Settings, notice: Callable[[str], None]
         metadata=_metadata(request),
         network=settings.network,
         install_timeout=settings.install_timeout,
+        fetch=settings.fetch,
         limits=Limits(settings.memory, settings.processes, settings.disk),
     )
     wanted = Wanted(

@@ -43,6 +43,8 @@ class ServeRequest:
     disk: str | None = None
     network: bool | None = None
     templates: tuple[str, ...] = ()
+    install: tuple[str, ...] = ()
+    requirements: tuple[str, ...] = ()  # files of them
     env_file: str | None = None
     as_json: bool = False
     quiet: bool = False
@@ -97,14 +99,14 @@ def _options(
 ) -> ServiceOptions:
     from e2brun.sandbox.contract import Room
     from e2brun.server.listening import new_key, port_of
-    from e2brun.server.preloading import preload
+    from e2brun.server.preloading import PackageCache, preload
     from e2brun.server.service import ServiceOptions
 
     environment = package_environment()
     room, patience = Room(settings.install_size, settings.cache_size), settings.install_timeout
-    complete = preload(
-        templates, settings.cache_dir, environment, _notice, room=room, timeout=patience
-    )
+    install = _install(request)
+    cache = PackageCache(settings.cache_dir, environment or None, patience, room)
+    complete = preload(templates, cache, _notice, install)
     return ServiceOptions(
         key=key or new_key(),
         host=request.host,
@@ -116,11 +118,25 @@ def _options(
         network=bool(settings.network),
         cache_directory=settings.cache_dir,
         allowed_hosts=frozenset(name.lower() for name in request.names),
+        install=install,
+        fetch=settings.fetch,
         lean=not complete,
         environment=environment,
         install_timeout=patience,
         room=room,
     )
+
+
+def _install(request: ServeRequest) -> tuple[str, ...]:
+    if not request.install and not request.requirements:
+        return ()
+    from e2brun.jobs.requirements import requirements_from_file
+    from e2brun.sandbox.requirement import parse_requirement
+
+    for text in request.install:
+        parse_requirement(text, "--install")
+    files = (text for name in request.requirements for text in requirements_from_file(Path(name)))
+    return tuple(dict.fromkeys((*request.install, *files)))
 
 
 def _notice(line: str) -> None:

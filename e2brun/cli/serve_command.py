@@ -36,6 +36,12 @@ def serve(  # noqa: PLR0913, PLR0917 - Typer reads the options from the signatur
     template: Annotated[
         _Words, typer.Option(metavar="NAME", help="Have it ready from the start. Repeatable.")
     ] = None,
+    install: Annotated[
+        _Words, typer.Option(metavar="REQ", help="Add to the default template. Repeatable.")
+    ] = None,
+    requirements: Annotated[
+        _Words, typer.Option(metavar="FILE", help="Add what it lists. Repeatable.")
+    ] = None,
     env_file: Annotated[
         str | None, typer.Option(metavar="FILE", help="Write the variables there, mode 0600.")
     ] = None,
@@ -55,6 +61,7 @@ def serve(  # noqa: PLR0913, PLR0917 - Typer reads the options from the signatur
 
     request = ServeRequest(
         tuple(command or ()), host, port, key, tuple(name or ()), max_sandboxes, memory, disk,
-        network, tuple(template or ()), env_file, as_json, quiet,
+        network, tuple(template or ()), tuple(install or ()), tuple(requirements or ()),
+        env_file, as_json, quiet,
     )  # fmt: skip
     raise typer.Exit(run(request))

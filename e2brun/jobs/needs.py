@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,15 @@ class Wanted:
     auto: bool = False  # what the code imports as well
     python: str | None = None
     cloud: bool = False  # it will not run on this machine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetched:
+    """What comes with the sandbox: the packages of the default template that may be fetched."""
+
+    template: str | None = field(kw_only=False)
+    cells: bool
+    fetch: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +56,11 @@ class _Present:
 
 
 def needs_of(
-    source: Source, codes: Sequence[str | bytes], wanted: Wanted, uploads: Sequence[Upload]
+    source: Source,
+    codes: Sequence[str | bytes],
+    wanted: Wanted,
+    uploads: Sequence[Upload],
+    fetched: Fetched,
 ) -> Needs:
     """`codes`: all Python there is to look at. Raises UsageError, SourceUnfit."""
     python, own, rules = wanted.python, list[str](), tuple[str, ...]()
@@ -58,7 +71,7 @@ def needs_of(
         if metadata.requires_python and not wanted.cloud:  # its Python is not known here
             python = _suitable_python(metadata.requires_python, python, source.name)
     if wanted.auto:
-        own += _imported(source, codes, python, uploads)
+        own += _of_others(_imported(source, codes, python, uploads), codes, wanted, fetched)
     if not (own or wanted.install or wanted.files):
         return Needs(python, (), ())
     from e2brun.jobs.requirements import requirements_from_file
@@ -103,6 +116,24 @@ def _imported(
     found: dict[str, None] = {}
     for code in codes:
         found |= dict.fromkeys(missing_imports(code, python_version=version, present=present))
+    return found
+
+
+def _of_others(
+    imported: Iterable[str], codes: Iterable[str | bytes], wanted: Wanted, fetched: Fetched
+) -> list[str]:
+    """What is imported or, in cells, what pip is asked for; but not the packages of the default
+    template, which are to have its versions."""
+    from e2brun.jobs.pip_lines import requirements_of
+    from e2brun.sandbox.local.templates import is_default, member
+    from e2brun.sandbox.requirement import name_of
+
+    asked = [code for code in codes if isinstance(code, str)] if fetched.cells else []
+    found = list(requirements_of(asked))
+    names = {name_of(text) for text in found}
+    found += (name for name in imported if name_of(name) not in names)
+    if fetched.fetch and not wanted.cloud and is_default(fetched.template):
+        found = [text for text in found if member(text) is None]
     return found
 
 

@@ -12,7 +12,7 @@ from posixpath import normpath
 from typing import TYPE_CHECKING
 
 from e2brun.errors import UsageError
-from e2brun.jobs.needs import Wanted, needs_of
+from e2brun.jobs.needs import Fetched, Wanted, needs_of
 from e2brun.jobs.run import Job
 from e2brun.jobs.source import Kind, Source, SourceUnfit
 from e2brun.sandbox.contract import HOME, CodeError, Limits, SandboxSpec, Upload
@@ -71,14 +71,21 @@ def prepare(plan: Plan) -> Job:
         uploads += _imported(plan, source.directory, code, cells=cells)
     _check_names(source, uploads, cells=cells)
     codes = [code, *_code_of(uploads[len(plan.uploads) :])] if code else []
-    needs = needs_of(source, codes, plan.wanted, uploads)
-    own = needs.own if notebook is None else (*notebook.requirements, *needs.own)
+    texts = (plan.setup, *_texts(source, notebook, code))
+    fetched = Fetched(plan.spec.template, cells=cells, fetch=plan.spec.fetch)
+    needs = needs_of(source, codes, plan.wanted, uploads, fetched)
+    if cells and not (plan.wanted.auto or plan.wanted.cloud or plan.spec.network):
+        from e2brun.jobs.pip_lines import advice
+
+        if line := advice(map(str, texts), needs.install):
+            plan.notice(line)
     lifetime = plan.timeout + _LIFETIME_MARGIN + plan.longer
     spec = replace(
         plan.spec,
         lifetime=max(lifetime, _KEEP_LIFETIME) if plan.keep else lifetime,
-        install=tuple(dict.fromkeys((*own, *needs.install))),
+        install=needs.install,
         python=needs.python,
+        wants=() if plan.wanted.cloud else _wants(plan, texts, uploads, cells=cells),
         cells=cells,
         language=None if notebook is None else notebook.language,
         directories=_directories(plan.cwd, uploads),
@@ -98,7 +105,7 @@ def prepare(plan: Plan) -> Job:
         notebook,
         plan.rules,
         plan.keep,
-        own,
+        needs.own,
         unreadable,
     )
 
@@ -166,6 +173,22 @@ def _code(
     except SyntaxError as error:
         trace = f'  File "{source.name}"\nSyntaxError: {error}'
         return "", CodeError("SyntaxError", str(error), trace)
+
+
+def _texts(source: Source, notebook: Notebook | None, code: str | bytes) -> tuple[str | bytes, ...]:
+    """The code in which the default template's packages are looked for; of cells, each."""
+    if notebook is not None:
+        return tuple(cell.source for cell in notebook.cells)
+    return (source.content,) if source.kind is Kind.SHELL else (code,)
+
+
+def _wants(
+    plan: Plan, texts: Sequence[str | bytes], uploads: Sequence[Upload], *, cells: bool
+) -> tuple[str, ...]:
+    from e2brun.jobs.wanted import wants_of
+
+    own = (plan.source.inside.removesuffix(".py"),)
+    return wants_of(texts, uploads, template=plan.spec.template, cells=cells, present=own)
 
 
 def _imported(plan: Plan, directory: Path, code: str | bytes, *, cells: bool) -> tuple[Upload, ...]:

@@ -144,6 +144,7 @@ def execute_settings(document: Document, around: Surroundings) -> ExecuteSetting
         processes=_first(table, base, "processes", user.processes),
         disk=_first(table, base, "disk", user.disk),
         network=_first(table, base, "network", user.network),
+        fetch=_first(table, base, "fetch", user.fetch),
         python=_first(table, base, "python", user.python),
         get=table.get,
         get_to=around.directory.absolute() / (table.get_to or "output") if table.get else None,

@@ -46,6 +46,7 @@ class SandboxTable:
     processes: Count | None = None
     disk: Size | None = None
     network: bool | None = None
+    fetch: bool | None = None
     python: str | None = None
     max_output: Size | None = None
 

@@ -165,6 +165,7 @@ class _Order:
             },
             network=settings.network if step.network is None else step.network,
             install_timeout=settings.install_timeout,
+            fetch=settings.fetch,
             limits=Limits(settings.memory, settings.processes, settings.disk),
         )
         backend = step.backend

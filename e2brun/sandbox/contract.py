@@ -78,6 +78,8 @@ class SandboxSpec:
     install_timeout: float = INSTALL_SECONDS  # seconds, before the run and not part of its time
     limits: Limits = Limits()
     python: str | None = None  # local only: another interpreter, path or name
+    wants: tuple[str, ...] = ()  # of the default template's packages: E2B has them anyway
+    fetch: bool = True  # local only: `wants` that are not here may be fetched
     cells: bool = True  # cells may run in it: an embedded sandbox then has IPython
     language: str | None = None  # of the cells, where it is not Python
     directories: tuple[str, ...] = ()  # absolute, there before the first run, the user's own

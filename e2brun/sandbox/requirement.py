@@ -60,3 +60,9 @@ def divided(requirements: Iterable[str]) -> tuple[list[str], dict[str, list[str]
         else:
             plain.append(text)
     return plain, rules
+
+
+def name_of(requirement: str) -> str:
+    """`Foo.Bar[x]>=1` is foo-bar."""
+    match = re.match(r"\s*([A-Za-z0-9._-]+)", requirement)
+    return re.sub(r"[-_.]+", "-", match[1]).lower() if match else ""

@@ -19,7 +19,7 @@ from e2brun.errors import E2brunError
 from e2brun.sandbox.contract import Room
 from e2brun.server.background import READY, STATE
 from e2brun.server.listening import bind, new_key, port_of, url_of
-from e2brun.server.preloading import DEFAULT, preload, templates
+from e2brun.server.preloading import DEFAULT, PackageCache, preload, templates
 from e2brun.server.running import loop_factory, run
 from e2brun.server.service import Service, ServiceOptions
 from e2brun.settings import load_settings, package_environment
@@ -50,9 +50,8 @@ async def _serve(directory: Path) -> None:
     settings = load_settings(Path("/"))
     environment = package_environment()
     room, patience = Room(settings.install_size, settings.cache_size), settings.install_timeout
-    complete = preload(
-        templates(DEFAULT), settings.cache_dir, environment, _say, room=room, timeout=patience
-    )
+    cache = PackageCache(settings.cache_dir, environment or None, patience, room)
+    complete = preload(templates(DEFAULT), cache, _say)
     with bind("127.0.0.1", 0) as listener:
         options = ServiceOptions(
             key=new_key(),

@@ -48,7 +48,7 @@ class Origin:
     network: Mapping[str, Any] | None = None  # as the client sent it, without secrets
     internet: bool | None = None
     connected: bool = False  # whether it was given a way out
-    requirements: tuple[str, ...] = ()  # of its template: which packages its layer has
+    packages: tuple[str, ...] = ()  # of its template, there from the start
 
 
 @dataclass(slots=True, eq=False)

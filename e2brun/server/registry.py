@@ -73,10 +73,10 @@ class Registry:
 
     async def _warm(self) -> None:
         """Have sandboxes of the usual template ready, unless its packages are still to come."""
-        if self._stock.ready(CODE_INTERPRETER.requirements):
+        if self._stock.ready(CODE_INTERPRETER.packages):
             await self._stock.find_node_packages()
             jail = await self._stock.jail(
-                CODE_INTERPRETER.name, CODE_INTERPRETER.requirements, connected=False
+                CODE_INTERPRETER.name, CODE_INTERPRETER.packages, connected=False
             )
             self._pool.warm(jail, CODE_INTERPRETER.name)
 
@@ -159,9 +159,7 @@ class Registry:
         live = None
         try:
             origin = record.origin
-            jail = await self._stock.jail(
-                origin.base, origin.requirements, connected=origin.connected
-            )
+            jail = await self._stock.jail(origin.base, origin.packages, connected=origin.connected)
             if fresh:
                 live = await self._pool.take(jail, origin.base)
                 record.id = live.id
@@ -188,6 +186,7 @@ class Registry:
             live.kill()
             self.chore(live.buried())
             raise _killed(record)
+        live.shelf = self._stock.shelf if live.jail.shelf is not None else None
         live.environment["E2B_TEMPLATE_ID"] = record.origin.template_id
         live.environment.update(record.origin.environment)
         return live

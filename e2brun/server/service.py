@@ -25,6 +25,8 @@ class ServiceOptions:
     network: bool = False  # whether sandboxes may reach the internet
     cache_directory: Path = field(default_factory=lambda: Path.home() / ".cache" / "e2brun")
     allowed_hosts: frozenset[str] = frozenset()  # names, besides loopback's, in the Host header
+    install: tuple[str, ...] = ()  # beside the packages of a template that has any
+    fetch: bool = True  # packages of the template, when a cell first imports them
     lean: bool = False  # without the packages of their templates, which cannot be had
     environment: Mapping[str, str] = field(default_factory=dict[str, str])  # package indexes
     install_timeout: float = INSTALL_SECONDS  # seconds for the packages of one template

@@ -13,8 +13,11 @@ from e2brun.sandbox.local.interpreter import current_interpreter
 from e2brun.sandbox.local.jail import Jail
 from e2brun.sandbox.local.layers import Layers
 from e2brun.sandbox.local.npm_layer import cached, typescript_layer
-from e2brun.sandbox.local.templates import find
+from e2brun.sandbox.local.template_layers import TemplateLayers
+from e2brun.sandbox.local.templates import find, is_default
 from e2brun.server.http import PERMANENT, ApiError
+from e2brun.server.preloading import with_install
+from e2brun.server.shelf import Shelf
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,21 +31,20 @@ class Stock:
 
     def __init__(self, options: ServiceOptions) -> None:
         self._options = options
-        self._packages = Layers(
-            options.cache_directory,
-            options.environment or None,
-            timeout=options.install_timeout,
-            room=options.room,
-        )
+        directory, environment = options.cache_directory, options.environment or None
+        timeout, room = options.install_timeout, options.room
+        self._exact = Layers(directory, environment, timeout=timeout, room=room)
+        self._template = TemplateLayers(directory, environment, timeout=timeout, room=room)
+        self.shelf = Shelf(self._template, fetch=options.fetch)
         self._layers: dict[tuple[str, ...], str | None] = {}
         node_layer = cached(options.cache_directory)
         self._node_layer = str(node_layer) if node_layer and not options.lean else None
         self._building = asyncio.Lock()
 
-    async def jail(self, base: str, requirements: Sequence[str], *, connected: bool) -> Jail:
+    async def jail(self, base: str, packages: Sequence[str], *, connected: bool) -> Jail:
         """A sandbox of a built-in template, without an id. Raises ApiError."""
         options, template = self._options, find(base)
-        layer = await self.layer(requirements)
+        layer = await self.layer(packages)
         full = template is not None and template.notebook and not options.lean
         return Jail(
             "",
@@ -52,6 +54,7 @@ class Stock:
             network=connected and options.network,
             node_layer=self._node_layer if full else None,
             notebook=layer is not None,
+            shelf=str(self.shelf.directory) if is_default(base) else None,
             service=True,
         )
 
@@ -64,21 +67,21 @@ class Stock:
         )
         self._node_layer = str(found) if found else None
 
-    def ready(self, requirements: Sequence[str]) -> bool:
+    def ready(self, packages: Sequence[str]) -> bool:
         """Whether a template's packages are there already."""
-        if self._options.lean or not requirements:
+        if self._options.lean or not packages:
             return True
-        return self._packages.cached(requirements, current_interpreter()) is not None
+        return self._cached(packages, current_interpreter()) is not None
 
-    async def layer(self, requirements: Sequence[str]) -> str | None:
+    async def layer(self, packages: Sequence[str]) -> str | None:
         """The directory of a template's packages, built the first time; where it has none, that
         of IPython, which cells need. Raises ApiError."""
-        key = () if self._options.lean else tuple(requirements)
+        key = () if self._options.lean else tuple(packages)
         async with self._building:
             if key not in self._layers:
                 python = current_interpreter()
                 try:
-                    found = self._packages.cached(key, python) if key else None
+                    found = self._cached(key, python) if key else None
                     found = found or await asyncio.to_thread(self._built, key, python)
                 except E2brunError as error:
                     message = f"the template's packages could not be installed: {error}"
@@ -86,7 +89,14 @@ class Stock:
                 self._layers[key] = None if found is None else str(found)
             return self._layers[key]
 
-    def _built(self, key: tuple[str, ...], python: Interpreter) -> Path | None:
-        if key:
-            return self._packages.layer(key, python)
-        return installed_layer(self._options.cache_directory, python)
+    def _cached(self, packages: Sequence[str], python: Interpreter) -> Path | None:
+        if install := self._options.install:
+            return self._exact.cached(with_install(packages, install), python)
+        return self._template.cached(packages, python)
+
+    def _built(self, packages: tuple[str, ...], python: Interpreter) -> Path | None:
+        if not packages:
+            return installed_layer(self._options.cache_directory, python)
+        if install := self._options.install:
+            return self._exact.layer(with_install(packages, install), python)
+        return self._template.layer(packages, python)

@@ -11,12 +11,11 @@ import pytest
 
 from e2brun.sandbox.local.backend import new_id
 from e2brun.sandbox.local.bubblewrap import Bubblewrap
-from e2brun.sandbox.local.frames import encode_cell
 from e2brun.sandbox.local.installed_layer import installed_layer
 from e2brun.sandbox.local.interpreter import current_interpreter
 from e2brun.sandbox.local.jail import Jail
 from e2brun.server.interpreter.contexts import Context, Contexts, NotStarted
-from e2brun.server.interpreter.execute import execute
+from e2brun.server.interpreter.execute import Cell, execute
 from e2brun.server.live import LiveSandbox
 from e2brun.settings import load_settings
 
@@ -35,7 +34,7 @@ class Trial:
         self, code: str, env: dict[str, str] | None = None, context: Context | None = None
     ) -> Events:
         """All events of one cell."""
-        cell = encode_cell(code, env)
+        cell = Cell(code, env or {})
         pieces = [piece async for piece in execute(self.contexts, context or self.python, cell)]
         lines = b"".join(pieces)
         assert lines.isascii()
@@ -43,7 +42,7 @@ class Trial:
 
     async def leave(self, code: str, after: str) -> None:
         """Start a cell, and hang up when it has printed `after`."""
-        lines = execute(self.contexts, self.python, encode_cell(code))
+        lines = execute(self.contexts, self.python, Cell(code, {}))
         async for piece in lines:
             if after.encode() in piece:
                 break
@@ -178,7 +177,7 @@ def test_a_slow_client_makes_the_cell_wait(in_sandbox: Try) -> None:
     async def body(trial: Trial) -> None:
         code = "for i in range(64): print('x' * 1_000_000)"
         got, most = 0, 0
-        async for piece in execute(trial.contexts, trial.python, encode_cell(code)):
+        async for piece in execute(trial.contexts, trial.python, Cell(code, {})):
             await asyncio.sleep(0.005)
             most = max(most, len(piece))
             got += sum(len(event.get("text", "")) for event in map(json.loads, piece.splitlines()))

@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from e2brun.errors import E2brunError
-from e2brun.jobs import imports, requirements
+from e2brun.jobs import requirements
+from e2brun.jobs.imports import missing_imports
 from e2brun.jobs.notebook import read_notebook
+from e2brun.jobs.wanted import wanted
 from e2brun.stages import template
 from e2brun.stages.check.difference import difference
 from e2brun.stages.check.junit import read_report
@@ -83,18 +85,18 @@ _IMPORTS: dict[str, Callable[[int], str]] = {
 @pytest.mark.parametrize("size", [4000, 200_000])
 def test_imports_are_found_in_bounded_time(construct: str, size: int) -> None:
     source = _IMPORTS[construct](size)
-    took = _seconds(lambda text: imports.missing_imports(text, python_version=(3, 12)), source)
+    took = _seconds(lambda text: missing_imports(text, python_version=(3, 12)), source)
     assert took < 12  # a process of its own is given 5 seconds of a processor
 
 
 def test_a_long_source_is_not_parsed_in_this_process() -> None:
     names = "\n".join(f"import p{number}  # {'x' * 60}" for number in range(3000))
-    found = imports.missing_imports(names, python_version=(3, 12))
+    found = missing_imports(names, python_version=(3, 12))
     assert len(found) == 3000
-    with_bytes = imports.missing_imports(names.encode(), python_version=(3, 12))
+    with_bytes = missing_imports(names.encode(), python_version=(3, 12))
     assert with_bytes == found
     # A hundred bytes of memory for each of the source: more than that process may have.
-    assert imports.missing_imports("import a\n" + "[]," * 8_000_000, python_version=(3, 12)) == ()
+    assert missing_imports("import a\n" + "[]," * 8_000_000, python_version=(3, 12)) == ()
 
 
 def _notebook(directory: Path) -> _Read:
@@ -117,10 +119,25 @@ _CELLS: dict[str, Callable[[int], str]] = {
     "a name": lambda n: "%config x\nimport " + ".".join("a" * n),
 }
 
+_WANTS: dict[str, Callable[[int], str]] = {
+    "commands": lambda n: "-m " * n + "pip",
+    "an open command": lambda n: "-m" + " " * n,
+    "programs": lambda n: "!" + "a/" * n + "python -m pip install x",
+    "imports": lambda n: "import numpy, " + "import " * n,
+    "calls": lambda n: "__import__(" * n,
+    "shells": lambda n: "%%bash\n" + "pip install x\n" * n,
+}
+
 
 @pytest.mark.parametrize("construct", _CELLS)
 def test_notebooks_are_read_in_linear_time(construct: str, tmp_path: Path) -> None:
     _grows_with_its_length(_notebook(tmp_path), _CELLS[construct], 10_000)
+
+
+@pytest.mark.parametrize("construct", [*_CELLS, *_WANTS])
+def test_what_a_cell_wants_of_the_template_is_read_in_linear_time(construct: str) -> None:
+    source = (_CELLS | _WANTS)[construct]
+    _grows_with_its_length(lambda text: wanted([text], cells=True), source, 10_000)
 
 
 _ANSWERS: dict[str, Callable[[int], str]] = {

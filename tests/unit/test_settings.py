@@ -64,6 +64,7 @@ def test_every_variable_of_the_example_is_read_and_every_one_read_is_in_it(tmp_p
         "E2BRUN_DISK": "64M",
         "E2BRUN_MAX_OUTPUT": "0",
         "E2BRUN_NETWORK": "yes",
+        "E2BRUN_FETCH": "no",
         "E2BRUN_PYTHON": "/usr/bin/python3",
         "E2BRUN_INSTALL_TIMEOUT": "2m",
         "E2BRUN_INSTALL_SIZE": "16G",
@@ -79,6 +80,7 @@ def test_every_variable_of_the_example_is_read_and_every_one_read_is_in_it(tmp_p
     assert (settings.domain, settings.on, settings.timeout) == ("e2b.example", "local", 300.0)
     assert (settings.template, settings.memory, settings.processes) == ("mine", 1024**3, 7)
     assert (settings.disk, settings.max_output, settings.network) == (64 * 1024**2, 0, True)
+    assert settings.fetch is False
     assert (settings.python, settings.cache_dir) == ("/usr/bin/python3", Path("/var/cache/e"))
     assert (settings.install_timeout, settings.install_size) == (120.0, 16 * 1024**3)
     assert settings.cache_size == 40 * 1024**3

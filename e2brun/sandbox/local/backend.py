@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from e2brun.sandbox.contract import USUAL_ROOM, Room, SandboxSpec
 from e2brun.sandbox.local.bubblewrap import Bubblewrap
 from e2brun.sandbox.local.control import Control
 from e2brun.sandbox.local.jail import Driver, Jail
+from e2brun.sandbox.local.packages import Packages, ahead
 from e2brun.sandbox.local.sandbox import LocalSandbox
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from e2brun.sandbox.local.interpreter import Interpreter
     from e2brun.sandbox.local.nursery import Nursery
-    from e2brun.sandbox.local.sandbox import Packages
+    from e2brun.sandbox.local.sandbox import Layer
 
-CELLS = "ipython>=8,<10"  # what cells need, in any Python
 _ID_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
@@ -44,16 +42,14 @@ class LocalBackend:
         self._may_breed, self._many = driver is None, many
         self._nursery: Nursery | None = None
         self._created = 0
-        self._cache_directory = cache_directory
-        self._environment = environment
-        self._room = room
-        self._notice = notice
+        self._cache_directory, self._environment = Path(cache_directory), environment
+        self._packages = Packages(Path(cache_directory), environment, notice, room)
         self._sandboxes: dict[str, LocalSandbox] = {}
 
     def create(self, spec: SandboxSpec) -> LocalSandbox:
         """Start a sandbox; see the contract."""
         jail = self._jail(spec)
-        sandbox = start(self._driver_for(jail), jail, spec, self._layer)
+        sandbox = start(self._driver_for(jail), jail, spec, self._packages.layer)
         self._sandboxes[sandbox.id] = sandbox
         sandbox.forget = lambda id_: self._sandboxes.pop(id_, None)
         return sandbox
@@ -86,9 +82,8 @@ class LocalBackend:
             if spec.python
             else interpreter.current_interpreter()
         )
-        patience = spec.install_timeout
-        layer = str(self._layer(spec.install, python, patience)) if spec.install else None
-        cells = self._cells_layer(python, patience) if spec.cells else None
+        layer = self._packages.of(spec, python)
+        cells = self._packages.for_cells(python, spec.install_timeout) if spec.cells else None
         return Jail(
             new_id(),
             python,
@@ -99,46 +94,20 @@ class LocalBackend:
             node_layer=self._node_layer(spec),
             notebook=spec.cells,
             directories=spec.directories,
+            ahead=ahead(layer, spec.wants) if layer and spec.cells else (),
         )
 
     def _node_layer(self, spec: SandboxSpec) -> str | None:
         """What TypeScript needs; without it, its cells say so."""
         if spec.language != "typescript":
             return None
-        from pathlib import Path
-
         from e2brun.sandbox.local.npm_layer import typescript_layer
 
-        layer = typescript_layer(Path(self._cache_directory), self._environment)
+        layer = typescript_layer(self._cache_directory, self._environment)
         return None if layer is None else str(layer)
 
-    def _cells_layer(self, python: Interpreter, timeout: float) -> str:
-        """Where IPython is: apart from what is installed, whose index need not know it."""
-        from pathlib import Path
 
-        from e2brun.sandbox.local.installed_layer import installed_layer
-
-        found = installed_layer(Path(self._cache_directory), python)
-        return str(found or self._layer((CELLS,), python, timeout))
-
-    def _layer(self, requirements: Sequence[str], python: Interpreter, timeout: float) -> Path:
-        from pathlib import Path
-
-        from e2brun.sandbox.local.layers import Layers
-
-        layers = Layers(
-            Path(self._cache_directory), self._environment, timeout=timeout, room=self._room
-        )
-        found = layers.cached(requirements, python)
-        if found is not None:
-            return found
-        from e2brun.sandbox.requirement import divided
-
-        self._notice(f"installing {', '.join(divided(requirements)[0])}")
-        return layers.layer(requirements, python)
-
-
-def start(driver: Driver, jail: Jail, spec: SandboxSpec, layer: Packages) -> LocalSandbox:
+def start(driver: Driver, jail: Jail, spec: SandboxSpec, layer: Layer) -> LocalSandbox:
     """One sandbox, which its caller kills. Raises SandboxError."""
     control = Control()
     try:

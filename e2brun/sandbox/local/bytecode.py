@@ -34,10 +34,15 @@ def compile_layer(packages: Path, python: Interpreter, room: int, deadline: floa
     bytes in all; how many bytes. Raises SandboxError when no sandbox starts."""
     from e2brun.sandbox.local import backend
 
-    sources = sorted(path for path, _ in entries(str(packages)) if path.endswith(".py"))
+    suffix = _suffix(python)
+    sources = sorted(
+        path
+        for path, _ in entries(str(packages))
+        if path.endswith(".py") and not os.path.exists(_compiled(path, suffix))
+    )
     if not sources:
         return 0
-    receiver = Receiver(sources, _suffix(python), room)
+    receiver = Receiver(sources, suffix, room)
     jail = Jail(backend.new_id(), python, _LIMITS, str(packages))
     names = b"\0".join(os.fsencode(os.path.relpath(path, packages)) for path in sources)
     arguments = (f"{AGENT_DIRECTORY}/bytecode.py", layer_place(jail), str(_LIMITS.memory))
@@ -60,6 +65,11 @@ def _no_packages(requirements: Sequence[str], python: Interpreter, timeout: floa
 
 def _suffix(python: Interpreter) -> str:
     return f".cpython-{python.version[0]}{python.version[1]}.pyc"
+
+
+def _compiled(source: str, suffix: str) -> str:
+    directory, name = os.path.split(source)
+    return f"{directory}/__pycache__/{name[:-3]}{suffix}"
 
 
 class Receiver:

@@ -10,7 +10,7 @@ import json
 import math
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn, assert_never, cast
 
@@ -72,13 +72,18 @@ Frame = Started | ResultFrame | ErrorFrame | End
 
 
 def encode_cell(
-    code: str, env: Mapping[str, str] | None = None, language: str | None = None
+    code: str,
+    env: Mapping[str, str] | None = None,
+    language: str | None = None,
+    paths: Sequence[str] = (),
 ) -> bytes:
     """What the context reads: a 4-byte big-endian length and a JSON object in ASCII. `language`
-    is for kernels that know more than one."""
+    is for kernels that know more than one; from `paths`, too, a Python may import from now on."""
     cell: dict[str, object] = {"code": code, "env": None if env is None else dict(env)}
     if language is not None:
         cell["language"] = language
+    if paths:
+        cell["paths"] = list(paths)
     body = json.dumps(cell, separators=(",", ":")).encode("ascii")
     return len(body).to_bytes(4, "big") + body
 

@@ -16,6 +16,7 @@ from e2brun.sandbox.local.interpreter import Interpreter
 AGENT_DIRECTORY = "/opt/e2brun/agent"
 NODE_DIRECTORY = "/opt/e2brun/node"  # where a node_modules of ours is mounted
 CELLS_DIRECTORY = "/opt/e2brun/ipython"  # where IPython is mounted beside other packages
+SHELF_DIRECTORY = "/opt/e2brun/template"  # where all layers of the template's packages are mounted
 CONTROL_FD = 3  # the agent's end of the control socket, inside the sandbox
 
 
@@ -32,6 +33,8 @@ class Jail:
     node_layer: str | None = None  # host directory whose node_modules Node.js finds
     notebook: bool = False  # it has IPython, to be imported before the sandbox is made
     directories: tuple[str, ...] = ()  # the user's own, also outside the home
+    ahead: tuple[str, ...] = ()  # modules of public packages that a zygote may import beforehand
+    shelf: str | None = None  # host directory with the layers of the template's packages
     service: bool = False  # /root and /code can be written as well, as in E2B's templates
 
 

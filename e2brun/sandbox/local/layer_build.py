@@ -15,7 +15,7 @@ from e2brun.sandbox.local import bytecode, wheels
 from e2brun.sandbox.local.interpreter import Interpreter
 from e2brun.sandbox.local.jail import CELLS_DIRECTORY
 from e2brun.sandbox.local.layer_pruning import note_written
-from e2brun.sandbox.local.layer_store import locked, make_directory, publish, sweep
+from e2brun.sandbox.local.layer_store import link_tree, locked, make_directory, publish, sweep
 from e2brun.sandbox.local.layer_tree import check, remove
 from e2brun.sandbox.local.layer_use import PACKAGES, complete, ours
 from e2brun.sandbox.local.uv_watch import Bounds, shown, spare, too_large
@@ -31,6 +31,7 @@ class LayerBuild:
     environment: Mapping[str, str] | None
     timeout: float
     room: Room
+    start: Path | None = None  # a layer whose files are in this one as well
 
     def run(self, requirements: Sequence[str], interpreter: Interpreter) -> None:
         """See to it that the layer is there, made by us or by whoever did while we waited."""
@@ -80,6 +81,8 @@ class LayerBuild:
             Bounds(self.room.layer),
         )
         try:
+            if self.start is not None:
+                link_tree(self.start, layer / PACKAGES)
             if requirements:
                 with locked(self.cache_dir, "uv", deadline, how=fcntl.LOCK_SH):
                     wheels.install(job, self.environment, deadline)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -85,3 +86,15 @@ def sweep(cache_dir: Path, held: str = "") -> None:
                 remove(left)
         except OSError:  # TimeoutError too: it is alive; or it is not ours to remove
             continue
+
+
+def link_tree(source: Path, target: Path) -> None:
+    """The files of `source` in `target` as well: no copies where the file system lets us."""
+    for directory, _, names in os.walk(source):
+        place = target / os.path.relpath(directory, source)
+        place.mkdir(exist_ok=True)
+        for name in names:
+            try:
+                os.link(f"{directory}/{name}", place / name)
+            except OSError:  # somebody else's (fs.protected_hardlinks), or linked too often
+                shutil.copy2(f"{directory}/{name}", place / name)

@@ -48,8 +48,15 @@ class Layers:
         """
         return take(self._cache_dir, layer_key(requirements, interpreter))
 
-    def layer(self, requirements: Sequence[str], interpreter: Interpreter) -> Path:
-        """A directory with these packages, as `uv pip install --target` lays them out.
+    def layer(
+        self,
+        requirements: Sequence[str],
+        interpreter: Interpreter,
+        *,
+        start: Path | None = None,
+    ) -> Path:
+        """A directory with these packages, as `uv pip install --target` lays them out, and with
+        all that is in the layer `start`.
 
         Raises UsageError for what is no plain requirement, InstallFailed with uv's reason.
         """
@@ -64,6 +71,7 @@ class Layers:
             self._environment,
             self._timeout,
             self._room,
+            start,
         ).run(tuple(dict.fromkeys(requirements)), interpreter)
         found = self.cached(requirements, interpreter)
         if found is None:  # removed, or changed, in this very moment

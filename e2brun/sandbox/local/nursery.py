@@ -43,12 +43,8 @@ _ZYGOTE = (
     b"where, *what = marshal.loads(host.recv(65536)); sys.path.insert(0, where); "
     b"from e2brun.sandbox.local import zygote; zygote.serve(host, *what)"
 )
-_SHARED = (
-    "layer",
-    "cells_layer",
-    "node_layer",
-    "notebook",
-)  # fields of a Jail; its interpreter too
+# Fields of a Jail; its interpreter too. What is imported ahead is a help only: the first one's.
+_SHARED = ("layer", "cells_layer", "node_layer", "shelf", "notebook")
 _Template = tuple[object, ...]
 
 
@@ -169,7 +165,8 @@ class _Zygote:
         here = os.path.dirname(os.path.abspath(__file__))
         parent = os.path.dirname(os.path.dirname(os.path.dirname(here)))
         # Not as arguments: those can be read in every sandbox, as /proc/1/cmdline.
-        what = [asdict(jail.interpreter), {name: getattr(jail, name) for name in _SHARED}]
+        fields = {name: getattr(jail, name) for name in (*_SHARED, "ahead")}
+        what = [asdict(jail.interpreter), fields]
         self._socket.send(marshal.dumps([parent, *what]))
         self.pid = in_lasting_thread(fork)
         self._jailed = Jailed(self.pid, complaints)

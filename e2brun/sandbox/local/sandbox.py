@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from e2brun.sandbox.local.interpreter import Interpreter
 
     # Where packages come from: requirements, for which Python, seconds it may take.
-    Packages = Callable[[Sequence[str], Interpreter, float], Path]
+    Layer = Callable[[Sequence[str], Interpreter, float], Path]
 
 _END_SECONDS = 2.0
 _AGENT_PATIENCE = 1.0  # after the time limit, which is the host's to keep
@@ -56,7 +56,7 @@ class LocalSandbox:
         spec: SandboxSpec,
         control: Control,
         jailed: Jailed,
-        layer: Packages,
+        layer: Layer,
     ) -> None:
         self.id = jail.sandbox_id
         self.template = spec.template or "python"

@@ -14,7 +14,13 @@ from dataclasses import dataclass
 
 from e2brun.sandbox.contract import HOME, USER
 from e2brun.sandbox.local import syscalls
-from e2brun.sandbox.local.jail import AGENT_DIRECTORY, CELLS_DIRECTORY, NODE_DIRECTORY, Jail
+from e2brun.sandbox.local.jail import (
+    AGENT_DIRECTORY,
+    CELLS_DIRECTORY,
+    NODE_DIRECTORY,
+    SHELF_DIRECTORY,
+    Jail,
+)
 
 # Any directory will do that surely exists: the mount is seen by the sandbox alone, and every
 # path bound from below it has been opened before. bubblewrap itself needs /tmp as well.
@@ -40,6 +46,11 @@ _IF_MISSING = (("setfattr", "fattr", "set_attribute"), ("getfattr", "fattr", "ge
 _HOSTS = "127.0.0.1 localhost {name}\n::1 localhost ip6-localhost\n"
 _NSSWITCH = "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n"
 _RESOLV = "nameserver 10.0.2.3\n"  # slirp4netns answers there
+# A Debian Python refuses pip, as it would change the system's packages: here nothing can. Without a
+# network pip is to say so at once, and still sees what is there already.
+_PIP_PROGRAM = '#!/bin/sh\nexec /opt/e2brun/bin/python3 -m pip "$@"\n'
+_PIP = "[global]\nbreak-system-packages = true\ndisable-pip-version-check = true\n"
+_PIP_ALONE = "no-index = true\nretries = 0\n"
 # Enough for `openssl req`, which does nothing without; the host's may name its keys.
 _OPENSSL = """[req]
 distinguished_name = name
@@ -100,6 +111,8 @@ def shares(jail: Jail) -> list[Share]:
     found[AGENT_DIRECTORY] = os.path.join(os.path.dirname(os.path.abspath(__file__)), "agent")
     if jail.node_layer:
         found[NODE_DIRECTORY] = jail.node_layer
+    if jail.shelf:
+        found[SHELF_DIRECTORY] = jail.shelf
     directories = [*_ETC_DIRECTORIES, *_language_settings()]
     found |= {f"/etc/{name}": f"/etc/{name}" for name in directories}
     places = mount_points()
@@ -220,9 +233,10 @@ def _directories(jail: Jail) -> None:
     for name in ("python", "python3"):
         os.symlink(jail.interpreter.executable, f"{ROOT}/opt/e2brun/bin/{name}")
     missing = [program for program in _IF_MISSING if not os.path.exists(f"/usr/bin/{program[0]}")]
-    for name, *function in (_SUDO, *missing):
+    programs = {name: _PROGRAM.format(*function) for name, *function in (_SUDO, *missing)}
+    for name, text in (programs | dict.fromkeys(("pip", "pip3"), _PIP_PROGRAM)).items():
         with open(f"{ROOT}/opt/e2brun/bin/{name}", "w", encoding="ascii") as file:
-            file.write(_PROGRAM.format(*function))
+            file.write(text)
             os.fchmod(file.fileno(), 0o755)
     os.symlink("/proc/self/mounts", f"{ROOT}/etc/mtab")
     with open(f"{ROOT}/run/e2b/.E2B_SANDBOX", "w", encoding="ascii") as file:
@@ -248,6 +262,7 @@ def _etc(jail: Jail, host_files: dict[str, bytes]) -> None:
         "group": _GROUP.encode(),
         **dict.fromkeys(own_etc(""), b"\n"),  # places
         "nsswitch.conf": _NSSWITCH.encode(),
+        "pip.conf": (_PIP if jail.network else _PIP + _PIP_ALONE).encode(),
         "ssl/openssl.cnf": _OPENSSL.encode(),
         "pki/tls/openssl.cnf": _OPENSSL.encode(),
         **host_files,

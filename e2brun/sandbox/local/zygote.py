@@ -24,6 +24,7 @@ import sys
 from contextlib import suppress
 from typing import Any, NoReturn
 
+from e2brun.sandbox.contract import HOME
 from e2brun.sandbox.local import birth, house, syscalls
 from e2brun.sandbox.local.interpreter import Interpreter
 from e2brun.sandbox.local.jail import AGENT_DIRECTORY, CELLS_DIRECTORY, Jail
@@ -62,21 +63,24 @@ def _prepare(jail: Jail) -> Any:
     for name in _AGENT_MODULES:
         __import__(name)
     if jail.notebook and jail.interpreter.purelib:
-        _prepare_notebook([jail.interpreter.purelib, CELLS_DIRECTORY])
+        _prepare_notebook([jail.interpreter.purelib, CELLS_DIRECTORY], jail.ahead)
     compile("0", "<warm>", "eval")
     gc.collect()
     gc.freeze()  # collections in the children leave these pages shared
     return sys.modules["main"]
 
 
-def _prepare_notebook(packages: list[str]) -> None:
-    """Contexts are forked from what we become: let them find their shell made."""
+def _prepare_notebook(packages: list[str], ahead: tuple[str, ...]) -> None:
+    """Contexts are forked from what we become: let them find their shell made, and imported what
+    their code is known to import."""
     notebook: Any = __import__("notebook")
     contexts: Any = __import__("contexts")
     contexts.prepare()
     sys.path += packages
     with suppress(ImportError):  # a layer without IPython
         notebook.prepare()
+    if ahead:
+        __import__("ahead").import_ahead(ahead, HOME)
     del sys.path[-len(packages) :]  # each context looks for its packages itself
 
 

@@ -83,7 +83,7 @@ def _from_template(name: str, origin: Origin, registry: Registry) -> tuple[Origi
             template_id=snapshot.id,
             base=source.base,
             environment={**source.environment, **origin.environment},
-            requirements=source.requirements,
+            packages=source.packages,
         )
         return made, snapshot.tree
     # The SDKs' template for `mcp`: they start the gateway themselves, and say that it is missing.
@@ -99,7 +99,7 @@ def _from_template(name: str, origin: Origin, registry: Registry) -> tuple[Origi
         template_id=template.template_id,
         alias=template.name,
         base=template.name,
-        requirements=template.requirements,
+        packages=template.packages,
     )
     return made, None
 

@@ -97,7 +97,7 @@ class Contexts:
         self._live = live
         self._all: dict[str, Context] = {}
         self._defaults: dict[str, str] = {}
-        self.chores: set[asyncio.Task[None]] = set()  # what goes on when a client has left
+        self.chores: set[asyncio.Task[object]] = set()  # what goes on when a client has left
         for name in (PYTHON, JAVASCRIPT):  # listed from the start, as E2B's are
             self.default(name)
 

@@ -6,8 +6,9 @@ from __future__ import annotations
 import asyncio
 import codecs
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 
 from e2brun.errors import SandboxLost
 from e2brun.sandbox.local.control import Exited
@@ -19,7 +20,9 @@ from e2brun.sandbox.local.frames import (
     FrameReader,
     ResultFrame,
     Started,
+    encode_cell,
 )
+from e2brun.sandbox.local.languages import PYTHON
 from e2brun.server.interpreter import events
 from e2brun.server.interpreter.contexts import Context, Contexts, NotStarted
 from e2brun.server.interpreter.kernel import PIECE, Kernel
@@ -35,6 +38,20 @@ _APART_PIECES = 256  # and of those that were written apart
 _INTERRUPT_ROUNDS, _ROUND_SECONDS = 3, 1.0
 _STREAMS = ("stdout", "stderr")
 _RESTARTING = "ContextRestarting"
+
+
+def _fetching(contexts: Contexts, context: Context, cell: Cell) -> asyncio.Task[str | None] | None:
+    """Finds where that is which the cell uses of the template, and its sandbox has not."""
+    shelf = context.live.shelf
+    if shelf is None or context.language.name != PYTHON:
+        return None
+    missing = shelf.missing(cell.code, context.live.jail)
+    if not missing:
+        return None
+    task = asyncio.get_running_loop().create_task(shelf.place(missing))
+    contexts.chores.add(task)
+    task.add_done_callback(contexts.chores.discard)
+    return task
 
 
 class Run:
@@ -228,25 +245,45 @@ class Run:
             wake.set_result(None)
 
 
-async def execute(contexts: Contexts, context: Context, cell: bytes) -> AsyncIterator[bytes]:
-    """The lines of one execution of a cell (`encode_cell`). Closed before its end, the cell is
-    interrupted."""
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What is to be run: `env` for this cell alone; `spoken`: a kernel may know more languages."""
+
+    code: str
+    env: Mapping[str, str]
+    spoken: str | None = None
+
+
+async def _turn(context: Context) -> AsyncIterator[bytes]:
+    """Ours at its end."""
     while context.turn.locked():
         try:
             async with asyncio.timeout(_KEEPALIVE_SECONDS):
                 await context.turn.acquire()
-            break
+            return
         except TimeoutError:
             yield events.KEEPALIVE
-    else:
-        await context.turn.acquire()
+    await context.turn.acquire()
+
+
+async def execute(contexts: Contexts, context: Context, cell: Cell) -> AsyncIterator[bytes]:
+    """The lines of one execution of a cell. Closed before its end, the cell is interrupted."""
+    async for line in _turn(context):
+        yield line
     run: Run | None = None
     began = asyncio.get_running_loop().time()
     try:
+        paths: tuple[str, ...] = ()
+        if fetching := _fetching(contexts, context, cell):
+            while not (await asyncio.wait((fetching,), timeout=_KEEPALIVE_SECONDS))[0]:
+                yield events.KEEPALIVE
+            place = fetching.result()
+            paths = () if place is None else (place,)
+        message = encode_cell(cell.code, cell.env, cell.spoken, paths)
         kernel = await context.started()
         run = Run(kernel)
         kernel.listen(run)
-        sending = asyncio.ensure_future(kernel.send(cell))
+        sending = asyncio.ensure_future(kernel.send(message))
         contexts.chores.add(sending)
         sending.add_done_callback(contexts.chores.discard)
         while not run.over.is_set():

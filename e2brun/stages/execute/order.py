@@ -65,6 +65,7 @@ def _plan(work: Work, settings: ExecuteSettings, probes: Sequence[Probe], *, clo
         env=settings.env,
         network=settings.network,
         install_timeout=settings.install_timeout,
+        fetch=settings.fetch,
         limits=Limits(settings.memory, settings.processes, settings.disk),
     )
     return Plan(

@@ -58,6 +58,7 @@ class ExecuteSettings:
     processes: int = 64
     disk: int = 512 * MIB
     network: bool | None = None
+    fetch: bool = True
     python: str | None = None
     get: tuple[str, ...] = ()
     get_to: Path | None = None

@@ -63,15 +63,16 @@ class Channel:
         """This process is a fork that the user made, not the one the host talks to."""
         return getpid() != self._pid
 
-    def read_cell(self) -> tuple[str, dict[str, str]] | None:
-        """The next cell's code and environment; None when the host has hung up."""
+    def read_cell(self) -> tuple[str, dict[str, str], list[str]] | None:
+        """The next cell's code, environment and further places of packages; None when the host
+        has hung up."""
         header = self._read(4)
         self._interrupts.forget()
         body = None if header is None else self._read(int.from_bytes(header, "big"))
         if body is None:
             return None
         cell = parse(body.decode("ascii"))
-        return cell["code"], cell.get("env") or {}
+        return cell["code"], cell.get("env") or {}, cell.get("paths") or []
 
     def _read(self, count: int) -> bytes | None:
         data = bytearray()

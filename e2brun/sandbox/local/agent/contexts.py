@@ -65,6 +65,8 @@ def _become(request: dict[str, Any], descriptors: list[int], confinement: bytes)
         _place(descriptors)
         _agent().confine(confinement)
         _be_ordinary(request)
+        if numpy_random := sys.modules.get("numpy.random"):  # imported ahead, for all sandboxes
+            numpy_random.seed()
         import notebook  # type: ignore[import-not-found] # pyright: ignore[reportMissingImports]
 
         serve = notebook.server()  # the last that is imported of ours

@@ -12,14 +12,14 @@ from .channel import Channel, complain, flush
 from .display import KEYS, add_bundle, attempt, columns_of, is_frame
 from .failure import MAX_TRACEBACK, clipped, describe, exit_code
 from .figures import Figures
-from .imports import when_imported
+from .imports import reach, when_imported
 from .interrupts import Interrupts
 from .jsontext import Fragment, NotJsonError, is_a
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
     Told = tuple[str, str, str]
@@ -101,8 +101,11 @@ class NotebookSession:
         """Until the next cell comes, let run what earlier ones left on the event loop."""
         self._loop.run_until_readable(cells_fd)
 
-    def run(self, code: str, env: dict[str, str]) -> None:
+    def run(self, code: str, env: dict[str, str], paths: Sequence[str] = ()) -> None:
         """Run one cell and send its frames; in a child that the cell forked, leave at its end."""
+        for path in paths:
+            if path not in sys.path:
+                reach(path)
         self._told = None
         self._channel.start(self._shell.execution_count)
         error = self._outcome(code, env)

@@ -1,0 +1,84 @@
+"""What a zygote imports for all its sandboxes: only public packages, and no randomness shared."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from e2brun.sandbox.contract import Execution, Outcome, SandboxSpec
+from e2brun.sandbox.local.backend import LocalBackend
+from e2brun.sandbox.local.installed_layer import installed_layer
+from e2brun.sandbox.local.interpreter import current_interpreter
+from e2brun.settings import load_settings
+from tests.contract.wheelhouse import wheel
+
+PYTHON = current_interpreter()
+_RANDOM = """
+import os
+state = os.urandom(8).hex()
+def seed():
+    global state
+    state = os.urandom(8).hex()
+"""
+_CODE = """
+import sys, threading
+ahead = "numpy" in sys.modules
+import numpy
+print(ahead, numpy.random.state, threading.active_count())
+"""
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    files = {"numpy/__init__.py": "import numpy.random\n", "numpy/random.py": _RANDOM}
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    wheel(wheels, "numpy", files, version="2.3.1")
+    return {
+        "PATH": os.defpath,
+        "HOME": str(tmp_path),
+        "UV_FIND_LINKS": str(wheels),
+        "PIP_NO_INDEX": "1",
+    }
+
+
+def printed(backend: LocalBackend, spec: SandboxSpec, code: str) -> list[str]:
+    sandbox = backend.create(spec)
+    said: list[bytes] = []
+    execution: Execution = sandbox.run_cell(
+        code, timeout=20, stdout=said.append, stderr=said.append
+    )
+    sandbox.kill()
+    assert execution.outcome is Outcome.OK, (execution, said)
+    return b"".join(said).decode().split()
+
+
+@pytest.fixture
+def backend(tmp_path: Path, environment: dict[str, str]) -> LocalBackend:
+    cache, ipython = tmp_path / "cache", installed_layer(load_settings().cache_dir, PYTHON)
+    assert ipython is not None
+    (cache / "layers").mkdir(parents=True)
+    (cache / "layers" / ipython.name).symlink_to(ipython)  # made once for all tests
+    return LocalBackend(cache_directory=str(cache), environment=environment, many=True)
+
+
+def test_what_the_code_wants_is_imported_once_and_seeded_for_each(backend: LocalBackend) -> None:
+    spec = SandboxSpec(wants=("numpy",))
+    try:
+        found = [printed(backend, spec, _CODE) for _ in range(3)]
+    finally:
+        backend.close()
+    assert [words[0] for words in found] == ["True"] * 3
+    assert len({words[1] for words in found}) == 3
+    assert {words[2] for words in found} == {"1"}
+
+
+def test_what_somebody_named_is_never_imported_for_others(backend: LocalBackend) -> None:
+    spec = SandboxSpec(install=("numpy",), wants=("numpy",))
+    try:
+        found = [printed(backend, spec, _CODE) for _ in range(2)]
+    finally:
+        backend.close()
+    assert [words[0] for words in found] == ["False"] * 2

@@ -1,0 +1,138 @@
+"""Packages of the template that a sandbox of the service does not start with."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from e2brun.errors import UsageError
+from e2brun.sandbox.local.backend import new_id
+from e2brun.sandbox.local.bubblewrap import Bubblewrap
+from e2brun.sandbox.local.installed_layer import installed_layer
+from e2brun.sandbox.local.interpreter import current_interpreter
+from e2brun.sandbox.local.jail import Driver, Jail
+from e2brun.sandbox.local.nursery import Nursery
+from e2brun.sandbox.local.template_layers import TemplateLayers
+from e2brun.server.interpreter.contexts import Contexts
+from e2brun.server.interpreter.execute import Cell, execute
+from e2brun.server.live import LiveSandbox
+from e2brun.server.preloading import with_install
+from e2brun.server.shelf import Shelf
+from e2brun.settings import load_settings
+from tests.conftest import Run
+from tests.contract.wheelhouse import wheel
+
+Ask = Callable[..., list[str]]
+
+
+@pytest.fixture(params=["bubblewrap", "nursery"])
+def driver(request: pytest.FixtureRequest) -> Iterator[Driver]:
+    if request.param == "bubblewrap":
+        yield Bubblewrap()
+        return
+    nursery = Nursery()
+    yield nursery
+    nursery.close()
+
+
+@pytest.fixture
+def layers(tmp_path: Path) -> TemplateLayers:
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    for name in ("tabulate", "xlrd"):
+        wheel(wheels, name, {f"{name}.py": f"NAME = {name!r}\n"})
+    environment = {
+        "PATH": os.defpath,
+        "HOME": str(tmp_path),
+        "UV_FIND_LINKS": str(wheels),
+        "PIP_NO_INDEX": "1",
+    }
+    return TemplateLayers(tmp_path / "cache", environment)
+
+
+@pytest.fixture
+def ask(driver: Driver, layers: TemplateLayers) -> Ask:
+    """What cells of one sandbox print, or the names of the errors they end with."""
+
+    async def run(codes: tuple[str, ...], *, fetch: bool) -> list[str]:
+        shelf, python = Shelf(layers, fetch=fetch), current_interpreter()
+        ipython = str(installed_layer(load_settings().cache_dir, python))
+        jail = Jail(
+            new_id(), python, layer=ipython, notebook=True, shelf=str(shelf.directory), service=True
+        )
+        live = LiveSandbox(driver, jail, "code-interpreter-v1")
+        live.shelf = shelf
+        try:
+            await live.ready()
+            async with asyncio.timeout(60):
+                contexts = live.part(Contexts)
+                return [await _said(contexts, code) for code in codes]
+        finally:
+            live.kill()
+            await live.buried()
+
+    def asked(*codes: str, fetch: bool = True) -> list[str]:
+        return asyncio.run(run(codes, fetch=fetch))
+
+    return asked
+
+
+async def _said(contexts: Contexts, code: str) -> str:
+    lines = execute(contexts, contexts.default("python"), Cell(code, {}))
+    events = [json.loads(line) for line in b"".join([p async for p in lines]).splitlines()]
+    return "".join(e.get("text", e.get("name", "")) for e in events if e["type"] in _SHOWN)
+
+
+_SHOWN = ("stdout", "stderr", "error")
+_STARTED = "import subprocess, sys; subprocess.run([sys.executable, '-c', {!r}])"
+
+
+def test_a_cell_that_imports_one_gets_it_and_so_does_what_it_starts(ask: Ask) -> None:
+    outside = "import tabulate, xlrd; print(xlrd.NAME)"
+    assert ask(
+        "1",
+        "import tabulate; print(tabulate.NAME)",
+        "import xlrd; print(xlrd.NAME)",
+        f"{_STARTED.format(outside)}.returncode",
+        "import sys; sys.path[0]; import outsider",
+    ) == ["", "tabulate\n", "xlrd\n", "xlrd\n", "ModuleNotFoundError"]
+
+
+def test_one_that_cannot_be_had_is_missing_and_the_services_log_says_why(
+    ask: Ask, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, "e2brun.server"):
+        assert ask("import bokeh", "import bokeh") == ["ModuleNotFoundError"] * 2
+    assert sum("bokeh cannot be had" in line for line in caplog.messages) == 1
+
+
+def test_without_fetching_only_what_is_there_is_found(ask: Ask, layers: TemplateLayers) -> None:
+    layers.layer(["tabulate"], current_interpreter())
+    codes = ("import tabulate; print(tabulate.NAME)", "import xlrd")
+    assert ask(*codes, fetch=False) == ["tabulate\n", "ModuleNotFoundError"]
+
+
+def test_what_the_service_is_told_to_install_replaces_the_templates_version() -> None:
+    assert with_install(("numpy", "tqdm"), ("NumPy==2.4", "mine")) == ("tqdm", "NumPy==2.4", "mine")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--install", "x y"), "--install: 'x y' is not a requirement"),
+        (("--requirements", "nowhere.txt"), "nowhere.txt: this requirements file cannot be read"),
+    ],
+)
+def test_what_is_no_requirement_is_refused_in_one_line(
+    words: tuple[str, ...], message: str, e2brun: Run
+) -> None:
+    ran = e2brun("serve", *words)
+    assert ran.code == UsageError.exit_code
+    assert message in ran.err
+    assert "Traceback" not in ran.err
