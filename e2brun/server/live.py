@@ -23,6 +23,7 @@ from e2brun.sandbox.local.memory import MemoryWatch
 from e2brun.sandbox.local.surroundings import resource_limits, surroundings
 from e2brun.sandbox.local.templates import find
 from e2brun.server.link import Link
+from e2brun.server.outflow import Outflow, OutputBounds
 from e2brun.server.tally import Tally
 
 ROOT_HOME = "/root"
@@ -58,6 +59,7 @@ class LiveSandbox:
         self.gone = asyncio.Event()
         self.frozen = False
         self.tally = Tally()  # the service's, once it is one of its sandboxes
+        self.outflow = Outflow(OutputBounds())  # as the service was told, likewise
         self.watch: MemoryWatch | None = None
         self._pidfd = -1
         self._parts: dict[type, Part] = {}
