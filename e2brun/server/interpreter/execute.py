@@ -169,8 +169,11 @@ class Run:
                 for name in _STREAMS:
                     self._drain(name, last=True)
             self._take(frame)
-        if self.over.is_set():
-            return
+        if not self.over.is_set():
+            self._hold_frames()
+
+    def _hold_frames(self) -> None:
+        """Read no more of them for now, where the client or a bound on the rate says so."""
         if len(self._lines) > _FULL:
             self.kernel.pause("frames")
         elif self._wait > 0:
