@@ -15,6 +15,7 @@ from e2brun.cli.guard import complain, say
 from e2brun.errors import E2brunError, UsageError
 from e2brun.report.safe import ascii_json
 from e2brun.settings import Flag, Settings, load_settings, package_environment
+from e2brun.values import parse_size
 
 if TYPE_CHECKING:
     from socket import socket
@@ -41,6 +42,8 @@ class ServeRequest:
     max_sandboxes: int = 1200
     memory: str | None = None
     disk: str | None = None
+    max_output: str | None = None
+    output_rate: str | None = None
     network: bool | None = None
     templates: tuple[str, ...] = ()
     install: tuple[str, ...] = ()
@@ -99,6 +102,7 @@ def _options(
 ) -> ServiceOptions:
     from e2brun.sandbox.contract import Room
     from e2brun.server.listening import new_key, port_of
+    from e2brun.server.outflow import OutputBounds
     from e2brun.server.preloading import PackageCache, preload
     from e2brun.server.service import ServiceOptions
 
@@ -115,6 +119,10 @@ def _options(
         memory=settings.memory,
         # Files of people who build on E2B are larger than those of one script.
         disk=settings.disk if request.disk is not None else max(settings.disk, _DISK),
+        output=OutputBounds(
+            rate=_bound("--output-rate", request.output_rate),
+            total=_bound("--max-output", request.max_output),
+        ),
         network=bool(settings.network),
         cache_directory=settings.cache_dir,
         allowed_hosts=frozenset(name.lower() for name in request.names),
@@ -137,6 +145,13 @@ def _install(request: ServeRequest) -> tuple[str, ...]:
         parse_requirement(text, "--install")
     files = (text for name in request.requirements for text in requirements_from_file(Path(name)))
     return tuple(dict.fromkeys((*request.install, *files)))
+
+
+def _bound(name: str, given: str | None) -> int:
+    try:
+        return 0 if given is None else parse_size(given, zero=True)
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from None
 
 
 def _notice(line: str) -> None:

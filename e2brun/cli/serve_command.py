@@ -30,6 +30,12 @@ def serve(  # noqa: PLR0913, PLR0917 - Typer reads the options from the signatur
     disk: Annotated[
         str | None, typer.Option(metavar="SIZE", help="Of a sandbox. Default 2G.")
     ] = None,
+    max_output: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Of a program's stream. Default: no limit.")
+    ] = None,
+    output_rate: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="A second, of a sandbox. Default: no limit.")
+    ] = None,
     network: Annotated[
         bool | None, typer.Option("--network/--no-network", help="Internet. Default: none.")
     ] = None,
@@ -61,7 +67,7 @@ def serve(  # noqa: PLR0913, PLR0917 - Typer reads the options from the signatur
 
     request = ServeRequest(
         tuple(command or ()), host, port, key, tuple(name or ()), max_sandboxes, memory, disk,
-        network, tuple(template or ()), tuple(install or ()), tuple(requirements or ()),
-        env_file, as_json, quiet,
+        max_output, output_rate, network, tuple(template or ()), tuple(install or ()),
+        tuple(requirements or ()), env_file, as_json, quiet,
     )  # fmt: skip
     raise typer.Exit(run(request))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 from e2brun.errors import SandboxLost
@@ -13,9 +12,9 @@ from e2brun.sandbox.local.control import (
     Control,
     Exited,
     Failed,
-    Handed,
     Hello,
     Report,
+    let_go,
 )
 
 _TURNS = 64  # reports taken before others have their turn
@@ -82,7 +81,7 @@ class Link:
             raise SandboxLost(f"the sandbox did not answer for {patience:g} s") from None
         except asyncio.CancelledError:
             if future.done() and not future.cancelled() and future.exception() is None:
-                _let_go(future.result())  # it came, but nobody takes it any more
+                let_go(future.result())  # it came, but nobody takes it any more
             raise
         finally:
             self._waiting.pop(number, None)
@@ -144,6 +143,8 @@ class Link:
         if isinstance(report, Hello):
             if not self.hello.done():
                 self.hello.set_result(report)
+            else:
+                let_go(report)
             return
         if isinstance(report, Exited):
             if (callback := self._exits.pop(report.number, None)) is not None:
@@ -153,16 +154,9 @@ class Link:
         if future is not None and not future.done():
             future.set_result(report)
         else:
-            _let_go(report)
+            let_go(report)
 
     def _lose(self) -> None:
         if not self.closed:
             self.close()
             self._on_lost()
-
-
-def _let_go(report: Report) -> None:
-    if isinstance(report, Handed):
-        for descriptor in report.descriptors:
-            with suppress(OSError):
-                os.close(descriptor)

@@ -23,6 +23,7 @@ from e2brun.sandbox.local.memory import MemoryWatch
 from e2brun.sandbox.local.surroundings import resource_limits, surroundings
 from e2brun.sandbox.local.templates import find
 from e2brun.server.link import Link
+from e2brun.server.outflow import Outflow, OutputBounds
 from e2brun.server.shelf import Shelf
 from e2brun.server.tally import Tally
 
@@ -60,6 +61,7 @@ class LiveSandbox:
         self.frozen = False
         self.tally = Tally()  # the service's, once it is one of its sandboxes
         self.shelf: Shelf | None = None  # where its cells find more packages
+        self.outflow = Outflow(OutputBounds())  # as the service was told, likewise
         self.watch: MemoryWatch | None = None
         self._pidfd = -1
         self._parts: dict[type, Part] = {}

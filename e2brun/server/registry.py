@@ -22,6 +22,7 @@ from e2brun.server.guard import MemoryGuard, available_memory
 from e2brun.server.http import PERMANENT, ApiError
 from e2brun.server.live import LiveSandbox
 from e2brun.server.metering import Journal, Meter, Sampler
+from e2brun.server.outflow import Outflow
 from e2brun.server.pool import Pool
 from e2brun.server.records import Origin, Record, State
 from e2brun.server.stock import Stock
@@ -147,6 +148,7 @@ class Registry:
         """`live` is what `record` is from now on."""
         record.running, record.state = live, State.RUNNING
         live.tally = self.tally
+        live.outflow = Outflow(self.options.output)
         live.on_gone(lambda: self._died(record, live))
 
     async def launch(

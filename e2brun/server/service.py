@@ -8,6 +8,7 @@ from pathlib import Path
 
 from e2brun.sandbox.contract import INSTALL_SECONDS, MIB, USUAL_ROOM, Room
 from e2brun.server.app import App
+from e2brun.server.outflow import OutputBounds
 from e2brun.server.registry import Registry
 from e2brun.server.scratch import Scratch
 
@@ -22,6 +23,7 @@ class ServiceOptions:
     max_sandboxes: int = 1200
     memory: int = 512 * MIB
     disk: int = 512 * MIB
+    output: OutputBounds = OutputBounds()
     network: bool = False  # whether sandboxes may reach the internet
     cache_directory: Path = field(default_factory=lambda: Path.home() / ".cache" / "e2brun")
     allowed_hosts: frozenset[str] = frozenset()  # names, besides loopback's, in the Host header

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import array
+import asyncio
+import marshal
 import os
 import socket
 import threading
@@ -10,12 +12,19 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import cast
 
 import pytest
 
-from e2brun.errors import SandboxLost
+from e2brun.errors import FileTransferFailed, SandboxLost
+from e2brun.sandbox.contract import FileEntry
+from e2brun.sandbox.local import transfer
 from e2brun.sandbox.local.control import Control, Done, Exited, Failed, Hello
 from e2brun.sandbox.local.jail import Jailed
+from e2brun.sandbox.local.memory import MemoryWatch
+from e2brun.sandbox.local.sandbox import LocalSandbox
+from e2brun.server.envd.channels import received_terminal
+from e2brun.server.link import Link
 
 
 @dataclass
@@ -97,6 +106,99 @@ def test_descriptors_that_nobody_asked_for_are_closed(peer: Peer) -> None:
     assert _descriptors() == before
     os.close(read)
     os.close(write)
+
+
+@pytest.mark.parametrize("message", [b"hello", b"handed\x0077", b"handed\0" + b"7" * 5000])
+def test_descriptors_of_reports_that_nobody_waits_for_are_closed(
+    peer: Peer, message: bytes
+) -> None:
+    before = _descriptors()
+    with open(os.devnull) as null:
+        three = array.array("i", [null.fileno()] * 3)
+        for _ in range(20):
+            peer.agent.sendmsg([message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, three)])
+        for _ in range(20):
+            with suppress(SandboxLost):
+                peer.control.wait_for(1, 0.02)
+    assert _descriptors() == before
+
+
+@pytest.mark.parametrize("message", [b"hello", b"handed\x0077", b"handed\0" + b"7" * 5000])
+@pytest.mark.anyio
+async def test_the_service_closes_what_comes_unasked(peer: Peer, message: bytes) -> None:
+    link = Link(peer.control, lambda: None)
+    peer.agent.send(b"hello")
+    await link.hello
+    before = _descriptors()
+    three = array.array("i", [peer.agent.fileno()] * 3)
+    for _ in range(20):
+        peer.agent.sendmsg([message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, three)])
+    await asyncio.sleep(0.05)
+    assert _descriptors() <= before
+    link.close()
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_what_is_no_terminal_is_not_taken_for_one(count: int) -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs, open(os.devnull) as null:
+        rights = array.array("i", [null.fileno()] * count)
+        theirs.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)] if count else [])
+        before = _descriptors()
+        with pytest.raises(SandboxLost):
+            received_terminal(ours)
+        assert _descriptors() == before
+
+
+@pytest.mark.parametrize(
+    "listing",
+    [
+        b"file " + b"9" * 5000 + b" x\0",
+        b"file -1 x\0",
+        b"file 1 \0",
+        b"link 1 x\0",
+        b"\0",
+        b"file\0",
+    ],
+)
+def test_a_malformed_listing_is_refused(peer: Peer, listing: bytes) -> None:
+    with pytest.raises(FileTransferFailed, match="malformed directory listing"):
+        _listed(peer, listing)
+
+
+def test_a_listing_in_single_bytes_is_read_in_linear_time(peer: Peer) -> None:
+    began = time.monotonic()
+    assert len(_listed(peer, b"file 1 x\0" * 30_000, pieces=1)) == 30_000
+    assert time.monotonic() - began < 10
+
+
+class _Watched(LocalSandbox):
+    def __init__(self, control: Control) -> None:
+        self.control = control
+
+    def watch(self) -> MemoryWatch:
+        """Nobody looks at what comes of it."""
+        return cast("MemoryWatch", None)
+
+
+def _listed(peer: Peer, listing: bytes, pieces: int = 4096) -> list[FileEntry]:
+    """What the host makes of a listing in hostile words."""
+
+    def answer() -> None:
+        message, ancillary, _, _ = peer.agent.recvmsg(4096, socket.CMSG_SPACE(16))
+        (_, _, rights), number = ancillary[0], marshal.loads(message)["id"]
+        (pipe,) = array.array("i", rights)
+        for start in range(0, len(listing), pieces):
+            os.write(pipe, listing[start : start + pieces])
+        os.close(pipe)
+        peer.says(b"done\0%d" % number)
+
+    agent = threading.Thread(target=answer)
+    agent.start()
+    try:
+        return transfer.entries(_Watched(peer.control), "/")
+    finally:
+        agent.join()
 
 
 def test_a_flood_of_reports_does_not_outlast_the_deadline(peer: Peer) -> None:

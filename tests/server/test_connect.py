@@ -108,6 +108,24 @@ def test_compressed_messages_are_read() -> None:
     assert streamed(body, headers=headers) == [(0, {"number": 0}), (2, {})]
 
 
+_BOMB = gzip.compress(b" " * (connect.MESSAGE_LIMIT + 1000), 1)  # a thousandth of that
+
+
+def test_a_bomb_of_gzip_is_refused_in_a_stream() -> None:
+    headers = {"connect-content-encoding": "gzip"}
+    [(_, end)] = streamed(envelope(_BOMB, flags=1), headers=headers)
+    assert end["error"] == {"code": "resource_exhausted", "message": "the message is too long"}
+
+
+def test_a_bomb_of_gzip_is_refused_in_a_call() -> None:
+    async def answer(message: dict[str, Any]) -> dict[str, Any]:
+        return message
+
+    header = {"content-encoding": "gzip"}
+    call = connect.unary(request(_BOMB, streaming=False, headers=header), answer)
+    assert asyncio.run(call).status == 429
+
+
 def test_the_deadline_is_told_before_what_it_ends_is_ended() -> None:
     order: list[str] = []
 

@@ -14,6 +14,7 @@ import os
 import select
 import struct
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
 
@@ -165,7 +166,20 @@ class Control:
         while (left := end - monotonic()) > 0 and (report := self.receive(left)) is not None:
             if not isinstance(report, Hello | Started) and report.number == number:
                 return report
+            let_go(report)
         raise SandboxLost(f"the sandbox did not answer for {timeout:g} s")
+
+
+def let_go(report: Report) -> None:
+    """Close what came with a report that nobody waits for."""
+    came: tuple[int, ...] = ()
+    if isinstance(report, Handed):
+        came = report.descriptors
+    elif isinstance(report, Hello):
+        came = report.views
+    for descriptor in came:
+        with suppress(OSError):
+            os.close(descriptor)
 
 
 def _report(message: bytes, ancillary: Sequence[tuple[int, int, bytes]]) -> Report:
@@ -173,7 +187,7 @@ def _report(message: bytes, ancillary: Sequence[tuple[int, int, bytes]]) -> Repo
     name, *fields = message.split(b"\0")
     if message == b"hello" and len(descriptors) in {0, 3}:
         return Hello(pid, descriptors)
-    if name == b"handed" and len(fields) == 1 and fields[0].isdigit():
+    if name == b"handed" and len(fields) == 1 and fields[0].isdigit() and len(fields[0]) < 20:
         return Handed(int(fields[0]), descriptors)
     for descriptor in descriptors:  # nobody asked for them
         os.close(descriptor)

@@ -10,7 +10,7 @@ from time import monotonic
 from e2brun.errors import FileTransferFailed, SandboxError, SandboxLost
 from e2brun.sandbox import endings
 from e2brun.sandbox.contract import Outcome
-from e2brun.sandbox.local.control import Control, Exited, Failed, Report
+from e2brun.sandbox.local.control import Control, Exited, Failed, Report, let_go
 from e2brun.sandbox.local.memory import INTERVAL, MemoryWatch
 from e2brun.sandbox.local.pipes import Inlet, Outlet
 
@@ -102,8 +102,10 @@ class Following:
                 raise FileTransferFailed(endings.not_in_place(report.text))
             case Failed(number=self._number):
                 raise SandboxError(endings.not_started(report.text))
-            case _:
+            case None:
                 pass
+            case _:
+                let_go(report)
 
     def _expire(self) -> None:
         """The time is up: ask it to end, ..."""

@@ -6,6 +6,7 @@ The host opens no path that the sandbox could have touched, and stops at a size.
 from __future__ import annotations
 
 import os
+import re
 import select
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, suppress
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _PIECE = 1024 * 1024
 _SILENCE_SECONDS = 30.0  # a pipe on which nothing moves for so long is dead
 _NAMES_LIMIT = 16 * 1024 * 1024
+_SIZE = re.compile(rb"[0-9]{1,19}")  # Python refuses to read numbers of thousands of digits
 _KINDS = frozenset({"file", "directory", "symlink", "other"})
 
 
@@ -65,13 +67,15 @@ def receive(sandbox: LocalSandbox, path: str) -> Iterator[bytes]:
 
 def entries(sandbox: LocalSandbox, path: str) -> list[FileEntry]:
     """The entries of a directory, sorted by name. Raises FileTransferFailed."""
-    text = b""
+    text = bytearray()  # pieces may be of one byte each, and bytes would be copied for every one
     with closing(_poured(sandbox, "list", path)) as pieces:
         for piece in pieces:
             text += piece
             if len(text) > _NAMES_LIMIT:
                 raise FileTransferFailed(f"{path}: the directory has too many names")
-    return sorted((_entry(record) for record in text.split(b"\0")[:-1]), key=lambda e: e.name)
+    return sorted(
+        (_entry(record) for record in bytes(text).split(b"\0")[:-1]), key=lambda e: e.name
+    )
 
 
 def _poured(sandbox: LocalSandbox, do: str, path: str) -> Generator[bytes]:
@@ -96,7 +100,7 @@ def _poured(sandbox: LocalSandbox, do: str, path: str) -> Generator[bytes]:
 
 def _entry(record: bytes) -> FileEntry:
     kind, size, name = [*record.split(b" ", 2), b"", b""][:3]
-    if kind.decode(errors="replace") not in _KINDS or not size.isdigit() or not name:
+    if kind.decode(errors="replace") not in _KINDS or not _SIZE.fullmatch(size) or not name:
         raise FileTransferFailed("the sandbox sent a malformed directory listing")
     return FileEntry(os.fsdecode(name), kind.decode(), int(size))
 

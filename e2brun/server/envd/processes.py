@@ -49,7 +49,7 @@ class Processes:
             self._move(process)
             on_over(process)
 
-        process = Process(order, over)
+        process = Process(order, self._live.outflow, over)
         return process
 
     async def start(self, process: Process, until: float | None = None) -> None:

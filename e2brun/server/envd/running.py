@@ -16,6 +16,7 @@ from typing import Any
 from e2brun.sandbox.local.control import Exited, Started
 from e2brun.server.envd.channels import Reader, Writer
 from e2brun.server.envd.subscriptions import Event, Subscription
+from e2brun.server.outflow import Allowance, Outflow
 
 _LINE_LIMIT = 500  # characters of a command in the sandbox's log
 KEEPALIVE: Event = {"event": {"keepalive": {}}}
@@ -50,8 +51,10 @@ class Process:
     """Reads what a program says, for all who follow it; over when it has ended and all it said
     has been read. A child of it that holds its output open keeps it running."""
 
-    def __init__(self, order: Order, on_over: Callable[[], None]) -> None:
-        self.order, self._on_over = order, on_over
+    def __init__(self, order: Order, outflow: Outflow, on_over: Callable[[], None]) -> None:
+        self.order, self._outflow, self._on_over = order, outflow, on_over
+        self._allowances: dict[str, Allowance] = {}
+        self._resting: asyncio.TimerHandle | None = None  # nothing is read until it rings
         self.pid, self.number = 0, 0
         self.stdin: Writer | None = None
         self.terminal = -1
@@ -74,6 +77,7 @@ class Process:
         if stdin is not None:
             self.stdin = Writer(stdin)
         for name, descriptor in outputs.items():
+            self._allowances[name] = self._outflow.allowance()
             reader = Reader(descriptor, partial(self._said, name), self._check_over)
             self._readers.append(reader)
 
@@ -140,18 +144,35 @@ class Process:
             follower.lose()
 
     def _said(self, name: str, data: bytes) -> None:
-        if not self._followers:
-            return  # read all the same, or the program would stop
+        size, data = len(data), self._allowances[name].cut(data)
+        # Read all the same when nobody follows, or the program would stop.
+        heard = bool(data and self._followers)
+        if (wait := self._outflow.passed(size, heard=heard)) > 0:
+            self._rest(wait)
+        if not heard:
+            return
         encoded = base64.b64encode(data).decode("ascii")
         event: Event = {"event": {"data": {name: encoded}}}
         for follower in self._followers:
             follower.put(event, len(encoded))
         if any(follower.full for follower in self._followers):
-            for reader in self._readers:
-                reader.pause()
+            self._pause()
+
+    def _rest(self, seconds: float) -> None:
+        self._pause()
+        if self._resting is None and not self.over.is_set():
+            self._resting = asyncio.get_running_loop().call_later(seconds, self._rested)
+
+    def _rested(self) -> None:
+        self._resting = None
+        self._resume()
+
+    def _pause(self) -> None:
+        for reader in self._readers:
+            reader.pause()
 
     def _resume(self) -> None:
-        if not any(follower.full for follower in self._followers):
+        if self._resting is None and not any(follower.full for follower in self._followers):
             for reader in self._readers:
                 reader.resume()
 
@@ -176,8 +197,9 @@ class Process:
         self._on_over()
 
     def _let_go(self) -> None:
-        if self._alarm is not None:
-            self._alarm.cancel()
+        for timer in (self._alarm, self._resting):
+            if timer is not None:
+                timer.cancel()
         if self.stdin is not None:
             self.stdin.close()
         if self.terminal >= 0:

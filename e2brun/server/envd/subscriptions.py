@@ -12,6 +12,7 @@ from e2brun.errors import SandboxLost
 Event = dict[str, Any]
 
 _FULL, _ROOM = 1024 * 1024, 256 * 1024  # bytes
+_EVENT = 1024  # of memory that an event takes beside its data, which may be a single byte
 
 
 class Subscription:
@@ -28,8 +29,8 @@ class Subscription:
 
     def put(self, event: Event, size: int = 0) -> None:
         """Add an event of so many bytes. The caller looks at `full` and stops reading then."""
-        self._events.append((event, size))
-        self._size += size
+        self._events.append((event, size + _EVENT))
+        self._size += size + _EVENT
         self.full = self._size >= _FULL
         self._wake()
 

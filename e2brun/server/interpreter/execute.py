@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import codecs
 import signal
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -27,6 +27,7 @@ from e2brun.server.interpreter import events
 from e2brun.server.interpreter.contexts import Context, Contexts, NotStarted
 from e2brun.server.interpreter.kernel import PIECE, Kernel
 from e2brun.server.link import Refused
+from e2brun.server.outflow import Outflow
 
 _KEEPALIVE_SECONDS = 5.0
 _GATHER_SECONDS = 0.02  # prints in a row are one piece of output, as a notebook's are
@@ -57,7 +58,7 @@ def _fetching(contexts: Contexts, context: Context, cell: Cell) -> asyncio.Task[
 class Run:
     """What a kernel says of one cell, as lines for the client."""
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: Kernel, outflow: Outflow) -> None:
         self.kernel = kernel
         self.over = asyncio.Event()
         self.deserted = False  # nobody takes the lines any more
@@ -67,8 +68,11 @@ class Run:
         self._decoders = {
             name: codecs.getincrementaldecoder("utf-8")("replace") for name in _STREAMS
         }
+        self._outflow = outflow
+        self._allowances = {name: outflow.allowance() for name in (*_STREAMS, "frames")}
         self._lines = bytearray()
         self._failed = ""
+        self._wait = 0.0  # seconds that the pipes are to be left alone: see Outflow
         self._gathering: dict[str, asyncio.TimerHandle] = {}
         self._wake: asyncio.Future[None] | None = None
 
@@ -110,12 +114,28 @@ class Run:
         if name == "frames":
             self._read_frames()
         else:
-            self.kernel.pause(name)
-            self._gathering[name] = self._loop.call_later(_GATHER_SECONDS, self._gathered, name)
+            self._later(name, _GATHER_SECONDS, self._gathered)
+
+    def _later(self, name: str, seconds: float, then: Callable[[str], None]) -> None:
+        """Leave a pipe alone for a while."""
+        self.kernel.pause(name)
+        self._gathering[name] = self._loop.call_later(seconds, self._rung, name, then)
+
+    def _rung(self, name: str, then: Callable[[str], None]) -> None:
+        self._gathering.pop(name, None)
+        if not self.over.is_set():
+            then(name)
 
     def _gathered(self, name: str) -> None:
-        self._gathering.pop(name, None)
-        if not self.over.is_set() and self._drain(name):
+        if self._drain(name):
+            self._watch_after(name)
+
+    def _watch_after(self, name: str) -> None:
+        """Watch it again, when what came of it may have come."""
+        wait, self._wait = self._wait, 0.0
+        if wait > 0:
+            self._later(name, wait, self._watch)
+        else:
             self._watch(name)
 
     def _drain(self, name: str, *, last: bool = False) -> bool:
@@ -126,7 +146,8 @@ class Run:
             piece = self.kernel.read(name)
             if not piece:
                 break
-            pieces.append(piece)
+            self._wait = max(self._wait, self._outflow.passed(len(piece)))
+            pieces.append(self._allowances[name].cut(piece))
         told = pieces[:-1] if self.kernel.apart else []
         for one in told:
             self._say(name, one)
@@ -159,13 +180,22 @@ class Run:
         except ForgedFrames as error:
             self._broken(str(error))
             return
+        self._wait = max(self._wait, self._outflow.passed(len(data)))
         for frame in frames:
             if isinstance(frame, End):  # with the rest of a character that never came
                 for name in _STREAMS:
                     self._drain(name, last=True)
             self._take(frame)
-        if len(self._lines) > _FULL and not self.over.is_set():
+        if not self.over.is_set():
+            self._hold_frames()
+
+    def _hold_frames(self) -> None:
+        """Read no more of them for now, where the client or a bound on the rate says so."""
+        if len(self._lines) > _FULL:
             self.kernel.pause("frames")
+        elif self._wait > 0:
+            self._later("frames", self._wait, self._watch)
+            self._wait = 0.0
 
     def _take(self, frame: Frame) -> None:
         match frame:
@@ -175,11 +205,19 @@ class Run:
                 # A short cell ends before that: one piece for the client instead of three.
                 self._loop.call_later(_SHORT_CELL_SECONDS, self._push)
             case ResultFrame():
-                self._tell(events.result(frame.result))
+                self._show(events.result(frame.result))
             case ErrorFrame():
                 self._fail(frame.name, frame.value, frame.traceback)
             case End():
                 self._finish()
+
+    def _show(self, line: bytes) -> None:
+        """A result; half of one is none."""
+        allowance = self._allowances["frames"]
+        if allowance.fits(len(line)):
+            self._tell(line)
+        else:
+            self._say("stderr", allowance.notice())
 
     def _broken(self, reason: str) -> None:
         """Nothing more it says counts; whoever follows this run kills it."""
@@ -281,7 +319,7 @@ async def execute(contexts: Contexts, context: Context, cell: Cell) -> AsyncIter
             paths = () if place is None else (place,)
         message = encode_cell(cell.code, cell.env, cell.spoken, paths)
         kernel = await context.started()
-        run = Run(kernel)
+        run = Run(kernel, context.live.outflow)
         kernel.listen(run)
         sending = asyncio.ensure_future(kernel.send(message))
         contexts.chores.add(sending)
