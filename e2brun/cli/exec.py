@@ -13,8 +13,6 @@ from e2brun.cli.options import OPTIONS, Option, request_from
 
 _HELP = """Run FILE in a fresh sandbox and exit with its exit code.
 
-Options stand before FILE; what follows it belongs to the program.
-
 \b
 e2brun exec hello.py one two          e2brun exec --timeout 5m --json job.py
 e2brun exec -c '1 + 1'                cat job.py | e2brun exec -
@@ -38,7 +36,7 @@ def exec_command() -> Callable[..., None]:
         )
 
     file = typer.Argument(metavar="[FILE]", help=".py .sh .js .ipynb, or - for stdin")
-    rest = typer.Argument(metavar="[ARGS]...", help="The program's own arguments.")
+    rest = typer.Argument(metavar="[ARGS]...", help="The program's own, options and all.")
     parameters = [
         _parameter("target", Annotated[str | None, file], None),
         _parameter("arguments", Annotated[list[str] | None, rest], None),

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import stat
 import struct
+import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +16,7 @@ import pytest
 
 from e2brun.errors import InstallFailed, SandboxUnavailable
 from e2brun.sandbox.contract import MIB, Program, SandboxSpec
+from e2brun.sandbox.local import bytecode
 from e2brun.sandbox.local.backend import LocalBackend
 from e2brun.sandbox.local.bubblewrap import Bubblewrap
 from e2brun.sandbox.local.bytecode import Receiver
@@ -224,6 +228,31 @@ def test_a_file_that_overworks_the_compiler_costs_nobody_but_itself(
     compiled = {path.name.partition(".")[0] for path in layer.rglob("*.pyc")}
     assert compiled >= {f"m{number}" for number in range(20)}
     assert "long" not in compiled
+
+
+def test_a_compiler_that_dies_over_a_file_goes_on_behind_it(tmp_path: Path) -> None:
+    names = [f"m{number}.py" for number in range(12)]
+    for name in names[1:]:
+        (tmp_path / name).write_text("VALUE = 1\n")
+    os.mkfifo(tmp_path / names[0])  # whoever reads it waits, and is to die of it
+    agent = Path(bytecode.__file__).parent / "agent/bytecode.py"
+    with subprocess.Popen(
+        [sys.executable, "-I", "-S", agent, tmp_path, str(1024 * MIB)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=tmp_path,
+    ) as compiler:  # fmt: skip
+        assert compiler.stdin
+        compiler.stdin.write("\0".join(names).encode())
+        compiler.stdin.close()
+        with (tmp_path / names[0]).open("wb"):  # it has opened it, and waits for us
+            children = Path(f"/proc/{compiler.pid}/task/{compiler.pid}/children").read_text()
+            os.kill(int(children.split()[0]), signal.SIGKILL)  # the first has the first file
+            assert compiler.stdout
+            said, numbers = compiler.stdout.read(), set[int]()
+    while said:
+        number, size = struct.unpack_from(">II", said)
+        numbers.add(number)
+        said = said[8 + size :]
+    assert numbers == set(range(1, 12))
 
 
 def test_without_a_sandbox_nothing_is_compiled(

@@ -32,7 +32,7 @@ def copy_layer(sandbox: LocalSandbox, layer: Path) -> None:
 
 def _files(layer: Path, site: str) -> Iterator[Upload]:
     for directory, subdirectories, names in os.walk(layer):
-        # Compiled files carry the time of a source that is written anew.
+        # They would count as files of the sandbox, which can compile for itself here.
         subdirectories[:] = [name for name in subdirectories if name != "__pycache__"]
         for name in names:
             path = Path(directory, name)

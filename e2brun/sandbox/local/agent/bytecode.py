@@ -32,45 +32,44 @@ def main() -> None:
     names = sys.stdin.buffer.read().split(b"\0")
     paths = [os.fsencode(directory) + b"/" + name for name in names]
     count = min(_MOST_WORKERS, len(os.sched_getaffinity(0)), len(paths))
-    turn = os.open("/tmp/turn", os.O_RDWR | os.O_CREAT, 0o600)  # noqa: S108
-    os.close(turn)
+    turn = os.open(".", os.O_RDWR | os.O_TMPFILE)
     positions = memoryview(mmap.mmap(-1, 4 * count)).cast("I")
+    limit = memory // (count + 1)
     alive: dict[int, int] = {}
     for worker in range(count):
         positions[worker] = worker
-        alive[_fork(worker, paths, positions, memory // (count + 1))] = worker
+        alive[_fork(worker, paths, positions, turn, limit)] = worker
     while alive:
         pid, status = os.wait()
         worker = alive.pop(pid)
         positions[worker] += count  # what it died of
         if status != 0 and positions[worker] < len(paths):
-            alive[_fork(worker, paths, positions, memory // (count + 1))] = worker
+            alive[_fork(worker, paths, positions, turn, limit)] = worker
 
 
-def _fork(worker: int, paths: list[bytes], positions: memoryview, memory: int) -> int:
+def _fork(worker: int, paths: list[bytes], positions: memoryview, turn: int, memory: int) -> int:
     pid = os.fork()
     if pid == 0:
         status = 1
         try:
             resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-            _work(worker, paths, positions)
+            _work(worker, paths, positions, turn)
             status = 0
         finally:
             os._exit(status)
     return pid
 
 
-def _work(worker: int, paths: list[bytes], positions: memoryview) -> None:
-    turn = os.open("/tmp/turn", os.O_RDWR | os.O_CLOEXEC)  # noqa: S108
+def _work(worker: int, paths: list[bytes], positions: memoryview, turn: int) -> None:
     while positions[worker] < len(paths):
         number = positions[worker]
         signal.setitimer(signal.ITIMER_PROF, _SECONDS)
         compiled = _compiled(paths[number])
         signal.setitimer(signal.ITIMER_PROF, 0.0)
         if compiled:
-            fcntl.flock(turn, fcntl.LOCK_EX)
+            fcntl.lockf(turn, fcntl.LOCK_EX)  # each process has its own, of one descriptor
             _print(_HEADER.pack(number, len(compiled)) + compiled)
-            fcntl.flock(turn, fcntl.LOCK_UN)
+            fcntl.lockf(turn, fcntl.LOCK_UN)
         positions[worker] += len(positions)
 
 
