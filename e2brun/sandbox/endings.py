@@ -32,9 +32,10 @@ def time_limit(seconds: float | None) -> str:
     return f"time limit {seconds:g} s"
 
 
-def memory_limit(size: int) -> str:
-    """It wanted more than `size` bytes."""
-    return f"memory limit {size // MIB} MiB"
+def memory_limit(size: int, *, hidden: bool = False) -> str:
+    """It wanted more than `size` bytes; `hidden`: where they are in no process's count."""
+    where = ", most of it where no process shows it" if hidden else ""
+    return f"memory limit {size // MIB} MiB{where}"
 
 
 def died_of(number: int) -> str:

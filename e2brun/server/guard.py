@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 from e2brun.errors import SandboxError
 from e2brun.sandbox.contract import MIB
 from e2brun.sandbox.local.memory import INTERVAL
+from e2brun.sandbox.local.procfs import contents, kilobytes
+from e2brun.sandbox.local.unaccounted import set_aside
 from e2brun.server.link import Refused
 
 if TYPE_CHECKING:
@@ -48,7 +50,8 @@ class MemoryGuard:
             now = available_memory()
             if available - now > _NOTICEABLE or loop.time() - rounds > _ROUND_SECONDS:
                 available, rounds = now, loop.time()
-                await self._round()
+                if await self._round():
+                    rounds = 0.0  # another at the next look
             available = max(available, now)
             with suppress(TimeoutError):
                 async with asyncio.timeout(INTERVAL):
@@ -56,11 +59,16 @@ class MemoryGuard:
         if self._punished:
             await asyncio.wait(tuple(self._punished))
 
-    async def _round(self) -> None:
+    async def _round(self) -> bool:
+        """Look at each; whether one of them is to be looked at again soon."""
+        doubtful = False
         for record in tuple(self._records.values()):
             if await _exceeds(record):
                 self._punish(record)
+            live = record.running
+            doubtful |= live is not None and live.watch is not None and live.watch.doubtful
             await asyncio.sleep(0)  # requests come first
+        return doubtful
 
     def _punish(self, record: Record) -> None:
         task = asyncio.get_running_loop().create_task(self._end_programs(record))
@@ -105,7 +113,5 @@ def _look(watch: MemoryWatch) -> bool:
 
 def available_memory() -> int:
     """Bytes that the host could still give to programs."""
-    with open("/proc/meminfo", "rb") as file:  # noqa: PTH123  # the kernel's, and read at once
-        text = file.read()
-    _, _, rest = text.partition(b"MemAvailable:")
-    return int(rest.split(None, 1)[0]) * 1024 if rest else 1 << 62
+    available = kilobytes(contents("/proc/meminfo"), b"MemAvailable:")
+    return available + set_aside()  # or what a processor had at hand would go unnoticed

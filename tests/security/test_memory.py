@@ -145,7 +145,8 @@ held = [bytearray(16 << 20) for _ in range(40)]
 def test_memory_ends_at_its_limit(probe: Probe, way: str) -> None:
     """All but the plain ones got away at first: seen before MemoryWatch counted what they hide."""
     report = probe.within(_GIB, _WAYS[way])
-    assert (report.outcome, report.detail) == ("oom", "memory limit 512 MiB"), report
+    assert report.outcome == "oom", report
+    assert report.detail.startswith("memory limit 512 MiB"), report
     assert report.elapsed < 12
     assert report.survivors == 0
 

@@ -88,6 +88,37 @@ with tempfile.NamedTemporaryFile() as a, tempfile.TemporaryDirectory() as b:
     os.rename(b + "/hard", b + "/soft")
 os.makedirs(os.path.expanduser("~/.cache/x"))
 """,
+    "copies of files, without sendfile": """
+import asyncio, os, shutil, socket, sys
+shutil.copy(os.__file__, "a"); shutil.copyfile("a", "b")
+shutil.copytree("/usr/share/zoneinfo", "c")
+assert open("a").read() == open("b").read() == open(os.__file__).read()
+ends = socket.socketpair()
+with open("a", "rb") as file:
+    assert ends[0].sendfile(file, count=1000) == 1000
+assert ends[1].recv(2000) == open("a", "rb").read(1000)
+async def main():
+    async def serve(reader, writer):
+        with open("a", "rb") as file:
+            await asyncio.get_running_loop().sendfile(writer.transport, file)
+        writer.close()
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    assert await reader.read() == open("a", "rb").read()
+    writer.close()
+asyncio.run(main())
+""",
+    "locks": """
+import fcntl
+with open("l", "w") as a, open("l") as b:
+    fcntl.flock(a, fcntl.LOCK_EX)
+    try:
+        fcntl.flock(b, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        raise SystemExit("two locks")
+    except BlockingIOError:
+        pass
+    fcntl.flock(a, fcntl.LOCK_UN); fcntl.lockf(a, fcntl.LOCK_EX)
+""",
     "sqlite": """
 import sqlite3
 db = sqlite3.connect("x.db"); db.execute("pragma journal_mode=wal")
@@ -187,12 +218,29 @@ git init -q r && cd r && git config user.email a@b.c && git config user.name n
 echo hi > f && git add f && git commit -qm "first" && git log --oneline | grep first
 git clone -q . ../copy && test -f ../copy/f
 """,
+    "cp": """
+set -e
+cp -r /usr/share/zoneinfo a && cp -a a b && diff -r a b && cp --sparse=always /bin/bash c
+cat c > d && cmp /bin/bash d && tee e < d > f && cmp e f && dd if=d of=g bs=64k && cmp d g
+""",
+    "tar": """
+set -e
+mkdir t && cp /bin/bash t && tar czf t.tar.gz t && mkdir u && tar xzf t.tar.gz -C u
+cmp t/bash u/t/bash
+""",
     "gcc": """
 set -e
 printf '#include <stdio.h>\\n#include <pthread.h>\\nint main(){puts("hi");return 0;}' > a.c
 gcc -O1 -pthread a.c -o a && ./a | grep hi
 """,
-    "node": "node -e \"require('fs').writeFileSync('x', '1'); console.log('hi', 1 + 1)\" | grep 2",
+    "node": """
+node -e "
+const fs = require('fs'); fs.writeFileSync('x', '1'); console.log('hi', 1 + 1);
+fs.copyFileSync('/bin/bash', 'y'); fs.copyFileSync('y', 'z'); fs.cpSync('z', 'w');
+require('assert')(fs.readFileSync('w').equals(fs.readFileSync('/bin/bash')));
+fs.createReadStream('w').pipe(fs.createWriteStream('v')).on('finish', () => console.log('done'));
+" | grep done
+""",
     "perl": 'perl -e \'print join(",", sort map { $_ * 2 } 1..3), "\\n"\' | grep 2,4,6',
     "bash": """
 set -e

@@ -6,7 +6,6 @@ import _socket
 import fcntl
 import os
 import signal
-import struct
 import sys
 from typing import Any, NoReturn
 
@@ -22,7 +21,6 @@ SHELF = "/mnt"  # in the zygote's root: what sandboxes share, each thing with no
 ROOT_ON_SHELF = "/root"
 _VIEWS = ("/proc", HOME, "/dev/shm")  # noqa: S108
 _NOTHING = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
-_SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
 
 
 def give_birth(main: Any, request: dict[str, Any], given: tuple[int, int, int]) -> NoReturn:
@@ -71,7 +69,7 @@ def _live(main: Any, request: dict[str, Any], given: tuple[int, int, _socket.soc
         os.setsid()
         _mount_own(request["own"], request["shared"])
         syscalls.set_hostname(request["own"]["sandbox_id"])
-        _raise_loopback()
+        staging.prepare_network()
         staging.limit_namespace(user_namespaces=0 if service else 1)
         mounts.add_flags("/proc/sys", syscalls.MS_RDONLY)
         if not service:  # as bwrap has it: the limits are those of the namespace around ours
@@ -128,14 +126,6 @@ def _own_root() -> str:
         os.mkdir(new, 0o755)
         syscalls.mount(old, new, None, syscalls.MS_BIND | syscalls.MS_REC)
     return root
-
-
-def _raise_loopback() -> None:
-    probe = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM)
-    request = struct.pack("16sH14x", b"lo", 0)
-    flags = struct.unpack("16sH14x", fcntl.ioctl(probe, _SIOCGIFFLAGS, request))[1]
-    fcntl.ioctl(probe, _SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", flags | _IFF_UP))
-    probe.close()
 
 
 def _keep_only(control: int, root_namespace: int) -> None:

@@ -109,7 +109,7 @@ def own(jail: Jail, owner: int = -1) -> Own:
 
 def _arguments(jail: Jail) -> list[bytes]:
     words = ["--unshare-all", "--unshare-user", "--uid", "1000", "--gid", "1000"]
-    words += ["--share-net"] if jail.network else []
+    words += ["--share-net"]  # with the launcher, whose network is a new one
     words += ["--disable-userns", "--die-with-parent", "--new-session", "--as-pid-1"]
     words += ["--cap-drop", "ALL", "--clearenv", "--hostname", jail.sandbox_id]
     words += ["--dev-bind", mounts.TOP, "/", "--proc", "/proc"]
@@ -150,6 +150,9 @@ def _launch(
         mounts.assemble(own(jail, owner if root else -1), tree, shared)
         if uplink is not None:
             uplink.plug_in(_UPLINK_FD, owner)
+        else:
+            syscalls.unshare(syscalls.CLONE_NEWNET)
+            staging.prepare_network()
         staging.become(owner)
         command = [bwrap, "--args", str(_ARGS_FD), "--", jail.interpreter.executable]
         os.execve(bwrap, [*command, *FIRST_WORDS], {})  # noqa: S606

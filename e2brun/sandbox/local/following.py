@@ -15,6 +15,7 @@ from e2brun.sandbox.local.memory import INTERVAL, MemoryWatch
 from e2brun.sandbox.local.pipes import Inlet, Outlet
 
 _GRACE_SECONDS = 0.5  # between SIGTERM and SIGKILL
+_RELIEF_SECONDS = 0.1  # after which memory is to be free again, or the sandbox goes
 _HALT_SECONDS = 1.0  # for the agent to kill everything, before we kill the agent
 _HANG_UP = select.POLLHUP | select.POLLERR | select.POLLNVAL
 
@@ -37,7 +38,7 @@ class Following:
         self._end_sandbox = end_sandbox
         self._waiting_for: tuple[int, bool] | None = None
         self._next_step = self._expire
-        self._deadline = float("inf")
+        self._deadline = self._out_of_memory_at = float("inf")
         self._poll = select.poll()
         self._poll.register(control.descriptor, select.POLLIN)
         for descriptor in self._outlets:
@@ -60,10 +61,11 @@ class Following:
             if now >= self._deadline:
                 self._next_step()
             elif now >= look:
-                if self.verdict is None and watch.exceeded():
-                    self._out_of_memory()
+                self._look_at_memory(watch, now)
                 look = monotonic() + INTERVAL
             self._turn(min(self._deadline, look) - monotonic())
+        if self.verdict is None and watch.killed():
+            self.verdict = Outcome.OOM
         for outlet in tuple(self._outlets.values()):
             outlet.drain()
 
@@ -113,9 +115,13 @@ class Following:
         self.ask_to_end()
         self._then(self._halt, _GRACE_SECONDS)
 
-    def _out_of_memory(self) -> None:
-        self.verdict = Outcome.OOM
-        self._halt()
+    def _look_at_memory(self, watch: MemoryWatch, now: float) -> None:
+        if self.verdict is None and watch.exceeded():
+            self.verdict, self._out_of_memory_at = Outcome.OOM, now
+            self._halt()
+        elif now - self._out_of_memory_at > _RELIEF_SECONDS and watch.exceeded():
+            self._out_of_memory_at = float("inf")
+            self._give_up()
 
     def _halt(self) -> None:
         """... have everything in the sandbox killed, ..."""

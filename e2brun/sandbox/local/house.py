@@ -117,7 +117,7 @@ def _settle(root: bool, ready: int, mapped: int) -> None:
     syscalls.unmount("/proc")
     syscalls.mount(_ASIDE, "/proc", None, syscalls.MS_MOVE)
     if root:
-        for limit in (resource.RLIMIT_NPROC, resource.RLIMIT_SIGPENDING, resource.RLIMIT_MSGQUEUE):
+        for limit in (resource.RLIMIT_NPROC, resource.RLIMIT_SIGPENDING):
             with suppress(ValueError, OSError):  # of all sandboxes together: each has its own
                 resource.setrlimit(limit, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         # What a user namespace holds is counted for who made it: not for the host's root.

@@ -1,29 +1,44 @@
 """How much memory a whole sandbox uses, seen from the host, where no cgroup can tell.
 
 Counted: private pages and page tables of every process, swapped or not, /dev/shm, shared
-anonymous memory, the buffers of sockets, and files beyond three quarters of the disk limit (they
-live in RAM as well, so that memory and disk together stay well below their sum). Read through
-the sandbox's own /proc, which lists exactly its processes and which it cannot change. memfd and
-System V memory do not exist inside.
+anonymous memory, what sockets, pipes, other descriptors and the names of files may hold in the
+kernel, and files beyond three quarters of the disk limit (they live in RAM as well, so that
+memory and disk together stay well below their sum). Read through the sandbox's own /proc, which
+lists exactly its processes and which it cannot change. memfd and System V memory do not exist
+inside. What is in no count is for `unaccounted`. With a cgroup all this is the kernel's to say.
 """
 
 from __future__ import annotations
 
 import os
 from contextlib import suppress
+from time import monotonic
 
 from e2brun.errors import SandboxLost
 from e2brun.sandbox.contract import HOME, MIB, Limits
+from e2brun.sandbox.local import epoll
+from e2brun.sandbox.local.cgroup import Cgroup
+from e2brun.sandbox.local.procfs import contents, kilobytes, word
+from e2brun.sandbox.local.staging import SOCKET_BUFFER
+from e2brun.sandbox.local.unaccounted import Unaccounted
 
 INTERVAL = 0.03  # seconds between looks: at 3 GB/s a process gains 90 MB between two
-_PAGE_KB = 1024
 _NOISE = 64 * MIB  # what the host's own shared memory may gain meanwhile
 _MAPS_LIMIT = MIB  # of text, 12 000 mappings: honest programs have hundreds
-# A socket holds its send buffer (whose size the filter keeps at the default) and one more write.
-_SOCKET_BYTES = 2 * 212_992
+# A socket holds its send buffer (whose size the filter keeps at the default) and one more write;
+# `prepare_network` keeps TCP to as much.
+_SOCKET_BYTES = 2 * SOCKET_BUFFER
 _FREE_SOCKETS = 64
-_TCP_SOCKET_BYTES = 16 * MIB
-_MANY_FILES = 2000  # open at once, in all processes
+# A pipe holds 64 KiB; once a user's hold 64 MiB (pipe(7)), the next are given 8 KiB.
+_DESCRIPTOR_BYTES = 10 * 1024
+_FREE_DESCRIPTORS = 512
+_HOARD = 4 * MIB  # 20 000 items of epoll
+# Of pages that nobody has, no more can be theirs: a whole page for each byte in a socket's 17 MiB
+# (measured, by splice), a megabyte for a pipe.
+_SOCKET_PAGES, _DESCRIPTOR_PAGES = 20 * MIB, MIB
+_INODE_BYTES = 1280  # with its name; extended attributes are counted as inodes (tmpfs(5))
+_PATIENCE = 0.05  # seconds for a close look at a sandbox that has hidden something
+_ALL_TIME, _IN_KERNEL = (11, 12, 13, 14), (12, 14)  # after the name: utime stime cutime cstime
 _PRIVATE = (b"RssAnon:", b"VmPTE:", b"VmSwap:", b"HugetlbPages:")
 
 
@@ -36,6 +51,7 @@ class MemoryWatch:
         root = f"/proc/{agent_pid}/root"
         self._open: list[int] = list(views)
         self._twins_seen: set[str] = set()
+        self._group: Cgroup | None = None
         try:
             if not views:
                 self._keep(f"{root}/proc", os.O_RDONLY | os.O_DIRECTORY)
@@ -45,8 +61,11 @@ class MemoryWatch:
             self.close()
             raise SandboxLost(f"the sandbox cannot be watched: {error.strerror}") from error
         self._proc, self._disk, self._shm = self._open
-        self._shared_before, self._kernel_before = _host_memory()
-        self._tcp_before = self._tcp_memory()[1]
+        self._shared_before = kilobytes(contents("/proc/meminfo"), b"Shmem:")
+        self._unaccounted = Unaccounted(_NOISE + limits.memory // 10)
+        self._hoard_seen = 0
+        self._group = Cgroup.of(agent_pid, limits)
+        self.unexplained = False  # what made `exceeded` say so
 
     def _keep(self, path: str, flags: int) -> None:
         self._open.append(os.open(path, flags | os.O_CLOEXEC))
@@ -55,6 +74,8 @@ class MemoryWatch:
         """Close what is open."""
         while self._open:
             os.close(self._open.pop())
+        if self._group is not None:
+            self._group.remove()
 
     def usage(self) -> tuple[int, int, int]:
         """Roughly: bytes of memory and of disk in use, and ticks of processor time spent."""
@@ -62,10 +83,7 @@ class MemoryWatch:
         memory = sum(_private(status) for status in statuses)
         shm, disk = os.fstatvfs(self._shm), os.fstatvfs(self._disk)
         memory += (shm.f_blocks - shm.f_bfree) * shm.f_frsize
-        ticks = sum(
-            _ticks(self._read(f"{name}/stat")) for name in os.listdir(self._proc) if name.isdigit()
-        )
-        return memory, (disk.f_blocks - disk.f_bfree) * disk.f_frsize, ticks
+        return memory, (disk.f_blocks - disk.f_bfree) * disk.f_frsize, self._ticks(_ALL_TIME)
 
     def apart(self) -> MemoryWatch:
         """One with descriptors of its own, for a look in another thread; to be closed."""
@@ -73,6 +91,7 @@ class MemoryWatch:
 
         other = copy(self)  # what it has seen is still the same
         other._open = []
+        other._group = None if self._group is None else self._group.borrowed()
         for descriptor in self._open:
             other._open.append(os.dup(descriptor))
         other._proc, other._disk, other._shm = other._open
@@ -80,36 +99,68 @@ class MemoryWatch:
 
     def suspicious(self) -> bool:
         """Whether `exceeded` is worth asking, which may take a second where somebody makes it."""
+        if self._group is not None:
+            return True
         statuses = self._statuses()
-        shared, kernel = _host_memory()
-        unexplained = shared - self._shared_before, kernel - self._kernel_before
-        elsewhere = sum(size for size in unexplained if size > _NOISE) + self._sockets()
-        mapped = sum(_kilobytes(status, b"RssShmem:") for status in statuses.values())
+        meminfo = contents("/proc/meminfo")
+        shared = kilobytes(meminfo, b"Shmem:") - self._shared_before
+        elsewhere = max(self._kernel(statuses, meminfo))
+        if self._unaccounted.suspected > _HOARD:
+            return True
+        elsewhere += shared if shared > _NOISE else 0
+        mapped = sum(kilobytes(status, b"RssShmem:") for status in statuses.values())
         private = sum(_private(status) for status in statuses.values())
         return elsewhere + private + max(self._files(), mapped) > self._limits.memory
 
     def exceeded(self) -> bool:
         """Whether the sandbox uses more than its limit now."""
         limit = self._limits.memory
+        if self._group is not None:
+            return self.killed() or self._group.used() - self._free_of_charge() > limit
         statuses = self._statuses()
-        shared, kernel = _host_memory()
-        elsewhere = self._sockets() + self._kernel_objects(statuses, kernel)
-        files = self._files() + self._hidden_shared(statuses, shared)
+        meminfo = contents("/proc/meminfo")
+        counted, charged = self._kernel(statuses, meminfo)
+        if self._hoards(statuses):
+            self.unexplained = True
+            return True
+        elsewhere = max(counted, charged)
+        files = self._files()
+        files += self._hidden_shared(statuses, kilobytes(meminfo, b"Shmem:"))
         private = sum(_private(status) for status in statuses.values())
-        mapped_shared = sum(_kilobytes(status, b"RssShmem:") for status in statuses.values())
+        mapped_shared = sum(kilobytes(status, b"RssShmem:") for status in statuses.values())
         if elsewhere + private + max(files, mapped_shared) <= limit:
             return False
+        if sum(kilobytes(status, b"VmPTE:") for status in statuses.values()) > limit // 4:
+            return True  # a close look would walk through all of it, for seconds
         for twin in self._twins(statuses):
             del statuses[twin]
         # Pages shared by forked processes were counted once for each: look closely.
-        private, mapped_shared = self._proportional(statuses)
-        return elsewhere + private + max(files, mapped_shared) > limit
+        patience = _PATIENCE if charged else float("inf")
+        private, mapped_shared = self._proportional(statuses, monotonic() + patience)
+        total = private + max(files, mapped_shared)
+        self.unexplained = total + counted <= limit
+        return total + elsewhere > limit
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether `exceeded` will say so if what it has seen lasts."""
+        return self._unaccounted.doubtful
+
+    def killed(self) -> bool:
+        """Whether the kernel has ended something in it for its memory."""
+        return self._group is not None and self._group.killed()
 
     def _files(self) -> int:
         disk, shm = os.fstatvfs(self._disk), os.fstatvfs(self._shm)
         on_disk = (disk.f_blocks - disk.f_bfree) * disk.f_frsize
-        free_of_charge = self._limits.disk * 3 // 4
-        return (shm.f_blocks - shm.f_bfree) * shm.f_frsize + max(0, on_disk - free_of_charge)
+        names = sum(fs.f_files - fs.f_ffree for fs in (disk, shm)) * _INODE_BYTES
+        on_shm = (shm.f_blocks - shm.f_bfree) * shm.f_frsize
+        return on_shm + names + max(0, on_disk - self._limits.disk * 3 // 4)
+
+    def _free_of_charge(self) -> int:
+        disk = os.fstatvfs(self._disk)
+        on_disk = (disk.f_blocks - disk.f_bfree) * disk.f_frsize
+        return min(on_disk, self._limits.disk * 3 // 4)
 
     def _statuses(self) -> dict[str, bytes]:
         """Place below /proc -> status, of every process but the agent, which is 1."""
@@ -137,8 +188,8 @@ class MemoryWatch:
         twins = [
             name
             for name, status in statuses.items()
-            if (parent := statuses.get(_word(status, b"PPid:").decode())) is not None
-            and _word(status, b"VmSize:") == _word(parent, b"VmSize:")
+            if (parent := statuses.get(word(status, b"PPid:").decode())) is not None
+            and word(status, b"VmSize:") == word(parent, b"VmSize:")
             and abs(_private(status) - _private(parent)) < MIB
         ]
         fresh = [name for name in twins if name not in self._twins_seen]
@@ -146,19 +197,24 @@ class MemoryWatch:
         self._twins_seen.update(twins)
         return fresh
 
-    def _proportional(self, statuses: dict[str, bytes]) -> tuple[int, int]:
-        """Private and shared bytes with every shared page counted once (Pss, proc(5))."""
+    def _proportional(self, statuses: dict[str, bytes], until: float) -> tuple[int, int]:
+        """Private and shared bytes with every shared page counted once (Pss, proc(5)); for each
+        process, where time runs out, since somebody makes it take long."""
         private = shared = 0
         for place, status in statuses.items():
+            if monotonic() > until:
+                private += _private(status)
+                shared += kilobytes(status, b"RssShmem:")
+                continue
             rollup = self._read(f"{place}/smaps_rollup")
             if not rollup and not self._lives(place):
                 continue
             private += _private(status)
             # None for who runs a program that may not be read, of which a user is told less.
             if rollup:
-                private += _kilobytes(rollup, b"Pss_Anon:") - _kilobytes(status, b"RssAnon:")
-                private += _kilobytes(rollup, b"SwapPss:") - _kilobytes(status, b"VmSwap:")
-            shared += _kilobytes(rollup, b"Pss_Shmem:")
+                private += kilobytes(rollup, b"Pss_Anon:") - kilobytes(status, b"RssAnon:")
+                private += kilobytes(rollup, b"SwapPss:") - kilobytes(status, b"VmSwap:")
+            shared += kilobytes(rollup, b"Pss_Shmem:")
         return private, shared
 
     def _hidden_shared(self, statuses: dict[str, bytes], shared_now: int) -> int:
@@ -180,33 +236,42 @@ class MemoryWatch:
                 sizes[inode] = max(size, sizes.get(inode, 0))
         return min(unexplained, sum(sizes.values()))
 
-    def _kernel_objects(self, statuses: dict[str, bytes], kernel_now: int) -> int:
-        """What the host's kernel gained for its own objects, if something in here has far more
-        of them than programs need: mappings (60 000 a process cost 13 MiB), locks, files."""
-        grown = kernel_now - self._kernel_before
-        if grown <= 2 * _NOISE:
-            return 0
-        hoards = (
-            len(self._read("locks", _MAPS_LIMIT)) >= _MAPS_LIMIT // 4
-            or any(len(self._maps(place)) >= _MAPS_LIMIT for place in statuses)
-            or sum(len(self._names(f"{place}/fd")) for place in statuses) > _MANY_FILES
-        )
-        return grown if hoards else 0
+    def _kernel(self, statuses: dict[str, bytes], meminfo: bytes) -> tuple[int, int]:
+        """The most that what we can count holds in the kernel, beyond what every program has;
+        and what is charged to the sandbox because nobody else has it."""
+        if not statuses:
+            self._unaccounted.forget()
+            return 0, 0
+        sockets = int(word(self._read("1/net/sockstat"), b"sockets: used") or 0)
+        descriptors = sum(map(self._descriptors, statuses, statuses.values()))
+        counted = max(0, sockets - _FREE_SOCKETS) * _SOCKET_BYTES
+        counted += max(0, descriptors - _FREE_DESCRIPTORS) * _DESCRIPTOR_BYTES
+        pages = sockets * _SOCKET_PAGES + descriptors * _DESCRIPTOR_PAGES
+        charged = self._unaccounted.charge(meminfo, pages, lambda: self._ticks(_IN_KERNEL))
+        return counted, charged
 
-    def _sockets(self) -> int:
-        """The most that the sandbox's sockets may hold, beyond what every program has."""
-        in_use, tcp_now = self._tcp_memory()
-        sockets = _word(self._read("1/net/sockstat"), b"sockets: used")
-        count = int(sockets) if sockets.isdigit() else 0
-        tcp = min(max(0, tcp_now - self._tcp_before), in_use * _TCP_SOCKET_BYTES)
-        return max(0, count - _FREE_SOCKETS) * _SOCKET_BYTES + tcp
+    def _hoards(self, statuses: dict[str, bytes]) -> bool:
+        """Whether it has far more of what is counted for its user, on the host too, than a program
+        can make use of: asked again when more memory is suspected to be gone."""
+        suspected = self._unaccounted.suspected
+        if suspected < self._hoard_seen + _HOARD:
+            self._hoard_seen = min(self._hoard_seen, suspected)
+            return False
+        self._hoard_seen = suspected
+        descriptors = self._limits.processes * self._limits.open_files
+        return epoll.items(self._proc, statuses, descriptors) > descriptors
 
-    def _tcp_memory(self) -> tuple[int, int]:
-        """TCP sockets in the sandbox, and what those of the whole host hold, which is counted
-        for all together."""
-        line = self._read("1/net/sockstat").partition(b"TCP: ")[2].partition(b"\n")[0].split()
-        facts = dict(zip(line[::2], line[1::2], strict=False))
-        return int(facts.get(b"alloc", 0)), int(facts.get(b"mem", 0)) * os.sysconf("SC_PAGE_SIZE")
+    def _descriptors(self, place: str, status: bytes) -> int:
+        with suppress(OSError):  # the process is gone
+            found = os.stat(f"{place}/fd", dir_fd=self._proc).st_size
+            return found or int(word(status, b"FDSize:") or 0)  # 0: before Linux 6.2
+        return 0
+
+    def _ticks(self, kinds: tuple[int, ...]) -> int:
+        """Processor time of every process and of its dead children, of these kinds."""
+        names = [name for name in os.listdir(self._proc) if name.isdigit()]
+        stats = (self._read(f"{name}/stat").rpartition(b")")[2].split() for name in names)
+        return sum(int(words[kind]) for words in stats if words for kind in kinds)
 
     def _lives(self, place: str) -> bool:
         return b"\nVmRSS:" in self._read(f"{place}/status")
@@ -241,34 +306,7 @@ class MemoryWatch:
 
 def _private(status: bytes) -> int:
     """What one process alone has: pages, page tables, what of it is swapped out or huge."""
-    return sum(_kilobytes(status, name) for name in _PRIVATE)
-
-
-def _ticks(stat: bytes) -> int:
-    """Processor time of one process and of its dead children, of a /proc/PID/stat line."""
-    words = stat.rpartition(b")")[2].split()[11:15]  # utime stime cutime cstime
-    return sum(int(word) for word in words)
-
-
-def _word(text: bytes, field: bytes) -> bytes:
-    """The first word of the line that begins with `field`; b'' when there is none."""
-    # A line's beginning, since a process may call itself "RssAnon: 0 kB".
-    at = (b"\n" + text).find(b"\n" + field)
-    words = text[at + len(field) : at + len(field) + 40].split(None, 1) if at >= 0 else []
-    return words[0] if words else b""
-
-
-def _kilobytes(text: bytes, field: bytes) -> int:
-    """The bytes of a `Field:   123 kB` line; 0 when there is none."""
-    word = _word(text, field)
-    return int(word) * _PAGE_KB if word.isdigit() else 0
-
-
-def _host_memory() -> tuple[int, int]:
-    """Shared memory, and memory of the kernel's own objects, of the whole host."""
-    with open("/proc/meminfo", "rb") as file:
-        text = file.read()
-    return _kilobytes(text, b"Shmem:"), _kilobytes(text, b"SUnreclaim:")
+    return sum(kilobytes(status, name) for name in _PRIVATE)
 
 
 def _shared_mappings(maps: bytes) -> dict[bytes, int]:

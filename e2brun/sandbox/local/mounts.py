@@ -199,7 +199,8 @@ def _devices(own: Own, owned: str) -> None:
     shm = f"size={own['memory']},nr_inodes=10000,mode=1777,{owned}"
     syscalls.mount("e2brun-shm", f"{TOP}/dev/shm", "tmpfs", _NOTHING, shm)  # noqa: S108
     terminals = syscalls.MS_NOSUID | syscalls.MS_NOEXEC
-    options = "newinstance,ptmxmode=0666,mode=620"
+    # Of 4096 that there are for the host and all sandboxes together (devpts, max=).
+    options = "newinstance,ptmxmode=0666,mode=620,max=64"
     syscalls.mount("devpts", f"{TOP}/dev/pts", "devpts", terminals, options)
     if own["owner"] >= 0:
         os.chown(f"{TOP}/dev/pts/ptmx", own["owner"], own["owner"])

@@ -1,7 +1,7 @@
-"""The four things said to the kernel about a network namespace, in raw rtnetlink messages.
+"""The things said to the kernel about a network namespace, in raw rtnetlink messages.
 
-Which addresses are the host's own, `lo` up, routes that lead nowhere; no `ip` program is
-needed. Layouts: linux/netlink.h, linux/rtnetlink.h, linux/if.h.
+Which addresses are the host's own, routes that lead nowhere; no `ip` program is needed.
+Layouts: linux/netlink.h, linux/rtnetlink.h.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from typing import NamedTuple
 
-_NEWLINK, _NEWROUTE, _GETROUTE = 16, 24, 26
+_NEWROUTE, _GETROUTE = 24, 26
 _ERROR, _DONE = 2, 3
 _REQUEST, _ACK, _DUMP, _CREATE = 0x001, 0x004, 0x300, 0x400
-_LOOPBACK_INDEX, _IFF_UP = 1, 1
 _TABLE_MAIN, _TABLE_LOCAL = 254, 255
 _PROTOCOL_STATIC = 4
 _UNICAST, _UNREACHABLE = 1, 7
@@ -60,12 +59,6 @@ def local_networks() -> list[Network]:
             if kind == _NEWROUTE and (network := _own(content)) is not None:
                 found.append(network)
     raise AssertionError("a dump ends with NLMSG_DONE")
-
-
-def raise_loopback() -> None:
-    """Bring up `lo`; the kernel gives it 127.0.0.1 and ::1 itself."""
-    body = struct.pack("=BxHiII", 0, 0, _LOOPBACK_INDEX, _IFF_UP, _IFF_UP)
-    _ask([(_NEWLINK, body)])
 
 
 def make_unreachable(networks: Iterable[Network]) -> None:

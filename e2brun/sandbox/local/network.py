@@ -137,7 +137,7 @@ def _enter_network() -> tuple[int, int]:
     user = os.open("/proc/self/ns/user", os.O_RDONLY | os.O_CLOEXEC)
     staging.enter_user_namespace(staging.SANDBOX_UID, syscalls.CLONE_NEWNET)
     network = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    netlink.raise_loopback()
+    staging.prepare_network()
     netlink.make_unreachable(forbidden)
     if os.path.isdir("/proc/sys/net/ipv6"):
         netlink.make_unreachable([_NO_IPV6])

@@ -37,7 +37,7 @@ from e2brun.sandbox.local.surroundings import resource_limits
 _START_SECONDS = 30.0
 _SO_SNDTIMEO = 21
 # Counted for all processes of a user together, and in each user namespace (getrlimit(2)).
-_BY_USER = ("RLIMIT_NPROC", "RLIMIT_SIGPENDING", "RLIMIT_MSGQUEUE")
+_BY_USER = ("RLIMIT_NPROC", "RLIMIT_SIGPENDING")
 _ZYGOTE = (
     b"import _socket, marshal, sys; host = _socket.socket(fileno=3); "
     b"where, *what = marshal.loads(host.recv(65536)); sys.path.insert(0, where); "

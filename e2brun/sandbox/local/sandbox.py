@@ -240,7 +240,8 @@ class LocalSandbox:
             case Outcome.TIMEOUT:
                 return endings.time_limit(timeout)
             case Outcome.OOM:
-                return endings.memory_limit(self.jail.limits.memory)
+                hidden = self._watch is not None and self._watch.unexplained
+                return endings.memory_limit(self.jail.limits.memory, hidden=hidden)
             case Outcome.KILLED:
                 return endings.KILLED
             case _:

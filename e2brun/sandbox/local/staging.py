@@ -8,7 +8,10 @@ namespace, so nothing is left when the last process in it dies, however it dies.
 
 from __future__ import annotations
 
+import _socket
+import fcntl
 import os
+import struct
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -27,6 +30,8 @@ from e2brun.sandbox.local.jail import (
 STAGE = "/tmp"  # noqa: S108
 ROOT = f"{STAGE}/root"
 SANDBOX_UID = 1000
+SOCKET_BUFFER = 212_992  # bytes, in one direction: the kernel's default
+_SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
 
 _PASSWD = f"""root:x:0:0:root:/root:/bin/bash
 {USER}:x:{SANDBOX_UID}:{SANDBOX_UID}:{USER}:{HOME}:/bin/bash
@@ -191,6 +196,18 @@ def limit_namespace(*, user_namespaces: int) -> None:
     processes of a user, on the host too (user_namespaces(7), inotify(7)). Raises OSError."""
     for name, most in (*_MOST.items(), ("max_user_namespaces", user_namespaces)):
         write(f"/proc/sys/user/{name}", str(most))
+
+
+def prepare_network() -> None:
+    """In a new network namespace: its loopback, and no more memory for a TCP connection than
+    the kernel gives to other sockets (tcp(7)); it would let some have 32 MiB. Raises OSError."""
+    for name, initially in (("rmem", 131_072), ("wmem", 16_384)):
+        write(f"/proc/sys/net/ipv4/tcp_{name}", f"4096 {initially} {SOCKET_BUFFER}")
+    probe = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM)
+    request = struct.pack("16sH14x", b"lo", 0)
+    flags = struct.unpack("16sH14x", fcntl.ioctl(probe, _SIOCGIFFLAGS, request))[1]
+    fcntl.ioctl(probe, _SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", flags | _IFF_UP))
+    probe.close()
 
 
 def enter_user_namespace(inside: int, others: int = 0) -> None:

@@ -48,5 +48,4 @@ def resource_limits(jail: Jail) -> dict[str, int]:
         "RLIMIT_MEMLOCK": 8 * 1024**2,
         # Kernel objects, and where sandboxes have one owner counted for all of them together.
         "RLIMIT_SIGPENDING": 2048,
-        "RLIMIT_MSGQUEUE": 256 * 1024,
     }

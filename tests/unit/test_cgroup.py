@@ -1,0 +1,94 @@
+"""A memory cgroup of its own, where part of the tree was handed to us: in a tree of files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from e2brun.sandbox.contract import MIB, Limits
+from e2brun.sandbox.local.cgroup import Cgroup
+
+_LIMITS = Limits(memory=512 * MIB, disk=512 * MIB)
+_SESSION = "user.slice/user-1000.slice/user@1000.service"
+# Of a sandbox with 100 MiB of its own and 40 MiB of files it has read.
+_STAT = f"""anon {90 * MIB}
+file {45 * MIB}
+shmem {5 * MIB}
+inactive_anon {95 * MIB}
+active_anon 0
+inactive_file {30 * MIB}
+active_file {10 * MIB}
+slab_reclaimable {2 * MIB}
+slab_unreclaimable {MIB}
+"""
+
+
+def _tree(directory: Path, controllers: str = "cpu memory pids") -> tuple[str, str]:
+    """A user's own systemd, as systemd 252 makes it; and the file that says where we are."""
+    tree = directory / "tree"
+    scope = tree / _SESSION / "app.slice" / "terminal.scope"
+    scope.mkdir(parents=True)
+    for place in (tree / "user.slice", tree / _SESSION, scope.parent, scope):
+        (place / "cgroup.procs").write_text("")
+        (place / "cgroup.subtree_control").write_text("")
+    (tree / _SESSION / "cgroup.subtree_control").write_text(f"{controllers}\n")
+    ours = directory / "cgroup"
+    ours.write_text(f"0::/{_SESSION}/app.slice/terminal.scope\n")
+    return str(tree), str(ours)
+
+
+@pytest.fixture
+def delegated(tmp_path: Path) -> tuple[str, str]:
+    tree, ours = _tree(tmp_path)
+    if os.geteuid() == 0:
+        try:
+            os.setxattr(f"{tree}/{_SESSION}", "user.delegate", b"1")
+        except OSError:
+            pytest.skip("no extended attributes here")
+    return tree, ours
+
+
+def test_a_sandbox_is_moved_into_a_group_with_its_limit(delegated: tuple[str, str]) -> None:
+    group = Cgroup.of(4711, _LIMITS, *delegated)
+    assert group is not None
+    place = Path(delegated[0], _SESSION, f"e2brun-{os.getpid()}-4711")
+    assert (place / "cgroup.procs").read_text() == "4711"
+    # The limit and a tenth, what of its files is free of charge, and time for the watch.
+    assert int((place / "memory.max").read_text()) == (512 + 51 + 384 + 64) * MIB + 209_715
+    assert (place / "memory.swap.max").read_text() == "0"
+
+
+def test_files_that_the_kernel_would_give_back_do_not_count(delegated: tuple[str, str]) -> None:
+    group = Cgroup.of(4712, _LIMITS, *delegated)
+    assert group is not None
+    place = Path(delegated[0], _SESSION, f"e2brun-{os.getpid()}-4712")
+    (place / "memory.stat").write_text(_STAT)
+    (place / "memory.current").write_text(f"{142 * MIB}\n")
+    assert group.used() == 100 * MIB
+    events = "low 0\nhigh 0\nmax 12\noom 1\noom_kill {}\noom_group_kill 0\n"
+    (place / "memory.events").write_text(events.format(0))
+    assert not group.killed()
+    (place / "memory.events").write_text(events.format(1))
+    assert group.killed()
+
+
+def test_nothing_is_made_where_the_memory_is_not_ours_to_divide(tmp_path: Path) -> None:
+    tree, ours = _tree(tmp_path, controllers="cpu pids")
+    assert Cgroup.of(4713, _LIMITS, tree, ours) is None
+    assert Cgroup.of(4713, _LIMITS, str(tmp_path / "none"), ours) is None
+    (tmp_path / "old").write_text("4:memory:/user\n1:name=systemd:/\n")
+    assert Cgroup.of(4713, _LIMITS, tree, str(tmp_path / "old")) is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root can write everywhere")
+def test_root_takes_only_what_was_handed_to_it(tmp_path: Path) -> None:
+    assert Cgroup.of(4714, _LIMITS, *_tree(tmp_path)) is None
+
+
+def test_what_a_killed_command_has_left_is_removed(delegated: tuple[str, str]) -> None:
+    left = Path(delegated[0], _SESSION, "e2brun-999999999-5")
+    left.mkdir()
+    assert Cgroup.of(4715, _LIMITS, *delegated) is not None
+    assert not left.exists()
