@@ -195,9 +195,7 @@ def _check_names(source: Source, uploads: Sequence[Upload], *, cells: bool) -> N
     place = f"{HOME}/{source.inside}"
     for upload in uploads:
         if normpath(absolute(upload.path)) == place and not _is(upload, source.content):
-            raise UsageError(
-                f"{source.inside} is the program itself: give that other file another name"
-            )
+            raise UsageError(f"{source.inside} is the program itself: give that file another name")
 
 
 def _is(upload: Upload, content: bytes) -> bool:
