@@ -136,10 +136,7 @@ def _run_in(
         _, sandbox = where.about(sandbox_id).attach(sandbox_id, job.spec.env)
         console.created(sandbox)
         console.backend = where.name
-        for directory in job.spec.directories:
-            sandbox.make_directory(directory)
-        if job.spec.install:
-            sandbox.install(job.spec.install)
+        sandbox.furnish(job.spec)
         outputs = console.outputs()
         return _report(request, job, console, jobs.run(job, sandbox, outputs))
     except SandboxError as error:

@@ -69,7 +69,7 @@ def prepare(plan: Plan) -> Job:
     uploads = plan.uploads
     if plan.with_imports and source.directory is not None:
         uploads += _imported(plan, source.directory, code, cells=cells)
-    _check_names(source, uploads, cells=cells)
+    _check_names(source, plan.cwd, uploads, cells=cells)
     codes = [code, *_code_of(uploads[len(plan.uploads) :])] if code else []
     texts = (plan.setup, *_texts(source, notebook, code))
     fetched = Fetched(plan.spec.template, cells=cells, fetch=plan.spec.fetch)
@@ -211,16 +211,20 @@ def _code_of(uploads: Sequence[Upload]) -> Iterator[bytes]:
             yield upload.source.read_bytes()
 
 
-def _check_names(source: Source, uploads: Sequence[Upload], *, cells: bool) -> None:
-    """Two files of one name: the program would be the other one, or not find it."""
-    if cells or source.path is None:
-        return
-    place = f"{HOME}/{source.inside}"
+def _check_names(
+    source: Source, cwd: str | None, uploads: Sequence[Upload], *, cells: bool
+) -> None:
+    """Two things of one name: the program would be another file, or not find one."""
+    program = None if cells or source.path is None else f"{HOME}/{source.inside}"
+    directory = None if cwd is None else normpath(absolute(cwd))
+    if directory is not None and directory == program:
+        raise UsageError(f"{cwd} is the program itself, and no directory")
     for upload in uploads:
-        if normpath(absolute(upload.path)) == place and not _is(upload, source.content):
-            raise UsageError(
-                f"{source.inside} is the program itself: give that other file another name"
-            )
+        place = normpath(absolute(upload.path))
+        if place == directory:
+            raise UsageError(f"{cwd} is a file that is sent, and no directory")
+        if place == program and not _is(upload, source.content):
+            raise UsageError(f"{source.inside} is the program itself: give that file another name")
 
 
 def _is(upload: Upload, content: bytes) -> bool:

@@ -259,3 +259,30 @@ def test_half_a_surrogate_pair_in_a_notebook_is_its_own_error(local: Run, script
     ran = local("--output", "done.ipynb", file)
     assert ran.code in {0, 1}
     assert "e2brun/" not in ran.err
+
+
+def test_a_source_that_cannot_be_decoded_is_a_syntax_error(local: Run, tmp_path: Path) -> None:
+    (tmp_path / "bad.py").write_bytes(b"print('\xe4')\n")
+    (tmp_path / "odd.py").write_bytes(b"# coding: nope\n1\n")
+    for words in (("bad.py",), ("--cell", "bad.py"), ("--cell", "odd.py"), ("-c", "'\udcff'")):
+        ran = local("--json", *words)
+        found = json.loads(ran.out)
+        assert (ran.code, found["outcome"], found["exit_code"]) == (1, "error", 1), words
+        assert found["error"]["name"] == "SyntaxError"
+        assert any(word in found["error"]["value"] for word in ("utf-8", "Non-UTF-8", "nope"))
+
+
+def test_options_after_a_notebooks_name_are_options(local: Run, tmp_path: Path) -> None:
+    cell = {"cell_type": "code", "source": "1 + 1", "metadata": {}, "outputs": []}
+    book = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [cell]}
+    (tmp_path / "b.ipynb").write_text(json.dumps(book))
+    ran = local("-q", "b.ipynb", "--output", "out.ipynb", "--json", "--timeout=9s")
+    assert json.loads(ran.out)["outcome"] == "ok"
+    assert (tmp_path / "out.ipynb").exists()
+    for words, said in (
+        (("word",), "a notebook has no arguments: word"),
+        (("--nope",), "No such option: --nope"),
+    ):
+        ran = local("b.ipynb", *words)
+        assert ran.code == 2
+        assert said in ran.err

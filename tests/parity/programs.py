@@ -130,7 +130,19 @@ _SURROUNDINGS = [
     program("--cwd outside the home directory", "import os; print(os.getcwd(),"
             " os.stat('.').st_uid == os.getuid()); open('x', 'w')", options=("--cwd", "/data/x y")),
     program("--cwd in /tmp", "import os; print(os.getcwd())", options=("--cwd", "/tmp")),
-    program("--cwd in the way", "print('never')", ends="infrastructure",
+    program("a module beside it that was not sent", "import helper", ends="error",
+            files={"helper.py": ""}),
+    program("a package beside it that was not sent", "import pkg.sub", ends="error",
+            files={"pkg/__init__.py": "", "pkg/sub.py": ""}),
+    program("--with-imports", "import helper, pkg.sub; print(helper.x, pkg.sub.y)",
+            options=("--with-imports", "-v"), files={
+                "helper.py": "from pkg.sub import y as x", "pkg/__init__.py": "",
+                "pkg/sub.py": "y = 2",
+            }),
+    program("text in another encoding that it does not name", b"print('\xe4')", ends="error"),
+    program("a file outside the home directory", "import os; print(os.listdir('/data/in'))",
+            options=("--file", "d.txt:/data/in/d.txt"), files={"d.txt": "x"}),
+    program("--cwd in the way", "print('never')", ends="usage",
             options=("--file", "d.txt", "--cwd", "d.txt"), files={"d.txt": "x"}),
     program("who it is", "import os, pwd; print(os.getuid(), os.getgid(),"
             " pwd.getpwuid(os.getuid()).pw_name, os.path.expanduser('~'))"),

@@ -179,9 +179,7 @@ class E2BBackend:
 
     def _furnish(self, sandbox: E2BSandbox, spec: SandboxSpec) -> None:
         try:
-            for directory in spec.directories:
-                sandbox.make_directory(directory)
-            sandbox.install(spec.install)
+            sandbox.furnish(spec)
         except BaseException:
             sandbox.kill()
             raise

@@ -20,6 +20,7 @@ from e2brun.sandbox.contract import (
     Outcome,
     Program,
     Result,
+    SandboxSpec,
     Sink,
     Upload,
 )
@@ -68,6 +69,7 @@ class E2BSandbox:
         self._lock = threading.Lock()
         self._run: ProgramRun | CellRun | None = None
         self._killed = False
+        self._made: set[str] = set()
         self.released = False
 
     @property
@@ -106,7 +108,7 @@ class E2BSandbox:
 
     def _make_place(self, cwd: str | None) -> None:
         """Outside the home directory only the file service may make one."""
-        if cwd is None or f"{remote_path(cwd)}/".startswith(f"{HOME}/"):
+        if cwd is None or remote_path(cwd) in self._made or _is_home(cwd):
             return
         try:
             self.make_directory(cwd)
@@ -175,6 +177,14 @@ class E2BSandbox:
     def make_directory(self, path: str) -> None:
         """Make it and those above it, unless it is there. Raises FileTransferFailed."""
         self._ask(lambda: transfer.make_directory(self._native, path), "making", FileTransferFailed)
+        self._made.add(remote_path(path))
+
+    def furnish(self, spec: SandboxSpec) -> None:
+        """Make the directories that no program's start would, and install."""
+        for directory in spec.directories:
+            if spec.cells or not _is_home(directory):
+                self.make_directory(directory)
+        self.install(spec.install)
 
     def install(self, requirements: Sequence[str]) -> None:
         plain, rules = divided(requirements)
@@ -242,6 +252,10 @@ class E2BSandbox:
 
     def _translated(self, otherwise: type[SandboxError]) -> AbstractContextManager[None]:
         return translated_errors(*self._ties.secrets, otherwise=otherwise)
+
+
+def _is_home(path: str) -> bool:
+    return f"{remote_path(path)}/".startswith(f"{HOME}/")
 
 
 def _reason(said: str) -> str:
