@@ -52,7 +52,7 @@ class _Present:
     beside: Container[str]
 
     def __contains__(self, name: object) -> bool:
-        return name in self.sent or name in self.beside
+        return isinstance(name, str) and (name in self.sent or name in self.beside)
 
 
 def needs_of(

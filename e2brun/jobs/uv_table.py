@@ -67,7 +67,7 @@ def rules_of(table: Mapping[str, object], at: Where) -> tuple[str, ...]:
     """The rules for installing that `[tool.uv]` makes. Raises UsageError."""
     found: list[str] = []
     for key, value in table.items():
-        if value is False or (isinstance(value, dict | list | str) and not value):
+        if value is False or value in ({}, [], ""):
             continue
         match key:
             case "constraint-dependencies" | "override-dependencies":

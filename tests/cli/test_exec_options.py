@@ -253,7 +253,7 @@ def test_the_help_fits_a_screen_and_shows_examples(command: tuple[str, ...]) -> 
             text=True,
             env=clean_environment({"COLUMNS": columns}),
         ).stdout
-        assert len(shown.splitlines()) <= 50
+        assert len(shown.splitlines()) <= 55
         assert max(map(len, shown.splitlines())) <= 100
         assert "e2brun exec -c '1 + 1'" in shown
 

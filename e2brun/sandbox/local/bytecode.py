@@ -85,7 +85,7 @@ class Receiver:
         """Raises BrokenPipeError for what is no compiled file of ours, or too much."""
         self._buffer += piece
         while len(self._buffer) >= _HEADER.size:
-            number, size = _HEADER.unpack_from(self._buffer)
+            number, size = map(int, _HEADER.unpack_from(self._buffer))
             if number >= len(self._sources) or size > min(_LARGEST, self._room - self.written):
                 raise BrokenPipeError
             end = _HEADER.size + size

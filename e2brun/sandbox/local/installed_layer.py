@@ -117,7 +117,7 @@ def _distributions() -> Iterator[Distribution]:
     from packaging.requirements import Requirement
     from packaging.utils import canonicalize_name
 
-    waiting, seen = list(NAMES), set[str]()
+    waiting, seen = list[str](NAMES), set[str]()
     while waiting:
         name = canonicalize_name(waiting.pop())
         if name in seen:
