@@ -80,6 +80,7 @@ def test_sarif_has_what_code_scanning_needs(reported: Place) -> None:
 def test_annotations_stand_at_the_users_file_and_line(reported: Place) -> None:
     lines = _read(reported, "r.txt").splitlines()
     assert any("file=c/bad.py,line=3" in line.split("::")[1] for line in lines)
+    assert any("file=c/raises.py,line=2" in line.split("::")[1] for line in lines)
     assert all(line.startswith(("::error ", "::warning ", "::notice ")) for line in lines)
 
 

@@ -1,0 +1,60 @@
+"""A pipeline prepares its runs as `exec` does, and says so in the same words."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.pipeline.conftest import Place
+
+TEXT = '[pipeline]\nname = "p"\n[generate]\nfiles = ["c/prog.py"]\n[execute]\n'
+
+
+@pytest.mark.parametrize(
+    ("code", "why"),
+    [
+        ("# /// script\n# requires-python = '>=3.99'\n# ///\n", "requires Python >=3.99"),
+        (
+            "# /// script\n# dependencies = ['a']\n# [tool.uv.sources]\n# a = { path = 'x' }\n"
+            "# ///\n",
+            "takes a from a path",
+        ),
+    ],
+)
+def test_what_a_candidate_says_of_itself_fails_it(place: Place, code: str, why: str) -> None:
+    place.write(code, "c/prog.py")
+    place.write(TEXT)
+    (case,) = place.document("p.toml")["cases"]
+    assert case["verdict"] == "failed"
+    assert why in case["attempts"][-1]["steps"][-1]["message"]
+
+
+def test_arguments_that_are_too_long_are_a_mistake_of_the_pipeline(place: Place) -> None:
+    place.write("print(1)", "c/prog.py")
+    place.write(f'{TEXT}args = ["{"x" * 200_000}"]\n')
+    ran = place.pipeline("run", "p.toml")
+    assert ran.code == 125
+    assert "UsageError: the arguments and variables are too long" in ran.text
+
+
+def test_modules_beside_a_candidate_are_sent_where_that_is_asked_for(place: Place) -> None:
+    place.write("import helper; print(helper.X)", "c/prog.py")
+    place.write("X = 1", "c/helper.py")
+    place.write(TEXT)
+    (case,) = place.document("p.toml")["cases"]
+    assert case["verdict"] == "failed"
+    (ran,) = [step["execution"] for step in case["attempts"][-1]["steps"] if step["execution"]]
+    assert "c/helper.py, or --with-imports." in ran["hint"]
+    place.write(f"{TEXT}with_imports = true\n")
+    (case,) = place.document("p.toml")["cases"]
+    assert case["verdict"] == "passed"
+
+
+def test_five_equal_cases_have_the_working_directory_they_asked_for(place: Place) -> None:
+    place.write("import os; print(os.getcwd()); open('x', 'x')", "c/prog.py")
+    cases = "".join(f'[[case]]\nid = "{number}"\n' for number in range(5))
+    text = TEXT.replace(
+        'files = ["c/prog.py"]', f'code = "{"import os; open(chr(120), chr(120))"}"'
+    )
+    place.write(f'{text}cwd = "/workspace/{{{{w}}}}"\n[vars]\nw = "y"\n{cases}')
+    document = place.document("p.toml")
+    assert [case["verdict"] for case in document["cases"]] == ["passed"] * 5
