@@ -53,4 +53,6 @@ def run_in(driver: Driver, directories: tuple[str, ...], line: str) -> str:
         assert ran.outcome is Outcome.OK, out
     finally:
         backend.close()
+        if isinstance(driver, Nursery):
+            driver.close()
     return out.decode()
