@@ -114,7 +114,7 @@ async def test_a_programs_traceback_is_its_error() -> None:
 
 
 async def test_a_file_in_the_place_of_the_program_is_refused() -> None:
-    with pytest.raises(UsageError, match="give that other file another name"):
+    with pytest.raises(UsageError, match="give that file another name"):
         await run("1", {"files": {"main.py": "2"}}, as_program=True)
 
 
