@@ -148,12 +148,14 @@ def _launch(
         staging.lay_out(jail, [share for share, _ in shared])
         tree = os.open(staging.ROOT, os.O_PATH)
         mounts.assemble(own(jail, owner if root else -1), tree, shared)
-        if uplink is not None:
-            uplink.plug_in(_UPLINK_FD, owner)
-        else:
-            syscalls.unshare(syscalls.CLONE_NEWNET)
-            staging.prepare_network()
         staging.become(owner)
+        syscalls.show_in_proc()  # who gave up root may not even see its own files there
+        if uplink is not None:
+            uplink.plug_in(_UPLINK_FD)
+        else:
+            # As in a forked sandbox, whose network is not the host's root's either.
+            staging.enter_user_namespace(staging.SANDBOX_UID, syscalls.CLONE_NEWNET)
+            staging.prepare_network()
         command = [bwrap, "--args", str(_ARGS_FD), "--", jail.interpreter.executable]
         os.execve(bwrap, [*command, *FIRST_WORDS], {})  # noqa: S606
     except BaseException as error:  # noqa: BLE001  # a forked child must not return into its parent

@@ -90,13 +90,10 @@ class Uplink:
         self._ours, self._theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
         self.far_end = self._theirs.fileno()
 
-    def plug_in(self, far_end: int, owner: int) -> None:
-        """In the launcher: become `owner`, enter the network, wait for it. Raises OSError."""
+    def plug_in(self, far_end: int) -> None:
+        """In the launcher: enter the network, and wait for it. Raises OSError."""
         link = _socket.socket(fileno=far_end)
         link.settimeout(_START_SECONDS)
-        if os.geteuid() == 0:
-            staging.become(owner)
-            syscalls.show_in_proc()  # who gave up root may not even see its own files there
         link.sendmsg([b"?"], [_rights(_enter_network())])
         if not link.recv(1):
             raise OSError("the network did not come up")
