@@ -53,7 +53,7 @@ class Stock:
             layer,
             network=connected and options.network,
             node_layer=self._node_layer if full else None,
-            notebook=layer is not None,
+            notebook=template is not None and template.notebook and layer is not None,
             shelf=str(self.shelf.directory) if is_default(base) else None,
             service=True,
         )

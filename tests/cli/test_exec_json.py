@@ -103,7 +103,7 @@ def test_a_cell_that_raises(local: Run) -> None:
         (("--timeout", "x", "-c", "1"), 2, "infrastructure", {}),
         (("--env-file", "no", "-c", "1"), 2, "infrastructure", {}),
         (("--file", "no", "-c", "1"), 2, "infrastructure", {}),
-        (("--cwd", "/no", "-c", "1"), 125, "infrastructure", {"backend": "local"}),
+        (("--cwd", "/no", "-c", "1"), 0, "ok", {"backend": "local", "error": None}),
         (("--get", "no", "-c", "1"), 125, "ok", {"exit_code": 0}),
         (("--on", "e2b", "-c", "1"), 125, "infrastructure", {}),
     ],
@@ -114,7 +114,7 @@ def test_every_end_is_one_document(
     ran = local("--json", *words)
     found = document(ran.out)
     assert (ran.code, found["outcome"]) == (code, outcome)
-    assert found["error"]["value"]
+    assert found["error"] is None if code == 0 else found["error"]["value"]
     assert {key: found[key] for key in expected} == expected
     assert "Traceback" not in ran.err
 

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 from e2brun.errors import InstallFailed
 
 if TYPE_CHECKING:
+    from tempfile import TemporaryDirectory
+
     from e2brun.sandbox.contract import Room, SandboxSpec
     from e2brun.sandbox.local.interpreter import Interpreter
     from e2brun.sandbox.local.layers import Layers
@@ -50,6 +52,7 @@ class Packages:
     ) -> None:
         self._cache_dir, self._environment, self._notice = cache_dir, environment, notice
         self._room = room
+        self._own: TemporaryDirectory[str] | None = None  # goes with this process
         self._fetching = allocate_lock()  # one at a time: the next may want the same
         self._failed: set[tuple[str, ...]] = set()
 
@@ -63,7 +66,12 @@ class Packages:
 
     def for_cells(self, python: Interpreter, timeout: float) -> str:
         """Where IPython is: apart from what is installed, whose index need not know it."""
-        return str(self._installed(python) or self.layer((CELLS,), python, timeout))
+        try:
+            found = self._installed(python)
+        except InstallFailed as error:
+            self._notice(f"{error}; it is copied anew each time")
+            found = self._copied(python)
+        return str(found or self.layer((CELLS,), python, timeout))
 
     def layer(self, requirements: Sequence[str], python: Interpreter, timeout: float) -> Path:
         """Exactly these. Raises InstallFailed, UsageError."""
@@ -85,6 +93,16 @@ class Packages:
         from e2brun.sandbox.local.installed_layer import installed_layer
 
         return installed_layer(self._cache_dir, python)
+
+    def _copied(self, python: Interpreter) -> Path | None:
+        """A copy for this process alone, of a user who has nowhere to keep one."""
+        from tempfile import TemporaryDirectory
+
+        from e2brun.sandbox.local.installed_layer import installed_layer
+
+        if self._own is None:
+            self._own = TemporaryDirectory(prefix="e2brun-")
+        return installed_layer(Path(self._own.name), python)
 
     def _wants(self, spec: SandboxSpec, python: Interpreter) -> tuple[str, ...]:
         """What the code uses, and neither IPython brings nor anybody has named."""
