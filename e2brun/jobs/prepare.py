@@ -178,7 +178,8 @@ def _code(
 def _texts(source: Source, notebook: Notebook | None, code: str | bytes) -> tuple[str | bytes, ...]:
     """The code in which the default template's packages are looked for; of cells, each."""
     if notebook is not None:
-        return tuple(cell.source for cell in notebook.cells)
+        python = notebook.language == "python"
+        return tuple(cell.source for cell in notebook.cells) if python else ()
     return (source.content,) if source.kind is Kind.SHELL else (code,)
 
 

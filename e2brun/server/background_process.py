@@ -60,6 +60,7 @@ async def _serve(directory: Path) -> None:
             disk=settings.disk,
             network=bool(settings.network),
             cache_directory=settings.cache_dir,
+            fetch=settings.fetch,
             lean=not complete,
             environment=environment,
             install_timeout=patience,

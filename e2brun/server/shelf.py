@@ -55,7 +55,7 @@ class Shelf:
                 if found is None and monotonic() > self._failed.get(wants, 0.0):
                     found = await asyncio.to_thread(self._fetched, wants)
         found = found or self._layers.nearest(wants, python)
-        return f"{SHELF_DIRECTORY}/{found.name}" if found is not None else None
+        return f"{SHELF_DIRECTORY}/{found.parent.name}/{found.name}" if found is not None else None
 
     def _fetched(self, wants: frozenset[str]) -> Path | None:
         names = sorted(wants)

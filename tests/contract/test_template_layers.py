@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -87,10 +89,23 @@ def test_an_index_that_is_lost_or_broken_costs_no_packages(
         assert layers.layer(["tabulate"], python) == layer
 
 
-def test_a_layer_that_was_removed_is_made_again(
-    layers: TemplateLayers, python: Interpreter, tmp_path: Path
+_MAKE = """
+import sys
+from pathlib import Path
+from e2brun.sandbox.local.interpreter import current_interpreter
+from e2brun.sandbox.local.template_layers import TemplateLayers
+environment = dict(word.split("=", 1) for word in sys.argv[2:])
+TemplateLayers(Path(sys.argv[1]), environment).layer(["tabulate"], current_interpreter())
+"""
+
+
+def test_one_that_nobody_uses_is_pruned_and_made_again(
+    layers: TemplateLayers, python: Interpreter, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    layer = layers.layer(["tabulate"], python)
+    words = [f"{name}={value}" for name, value in environment.items()]
+    command = [sys.executable, "-c", _MAKE, str(tmp_path / "cache"), *words]
+    subprocess.run(command, check=True)  # a process keeps what it has used
+    (layer,) = (path for path in layers.directory.iterdir() if path.is_dir())
     os.utime(layer, (1, 1))
     assert Layers(tmp_path / "cache").prune(unused_days=1) == 1
     assert layers.cached(["tabulate"], python) is None

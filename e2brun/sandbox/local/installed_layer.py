@@ -69,7 +69,7 @@ def _make(cache_dir: Path, key: str) -> Path:
                 make_directory(packages)
                 _copy(packages)
                 _compile(packages)
-                publish(cache_dir, key, building / "layer")
+                publish(cache_dir / "layers" / key, building / "layer")
             finally:
                 shutil.rmtree(building, ignore_errors=True)
     except OSError as error:

@@ -17,7 +17,7 @@ from e2brun.sandbox.local.jail import CELLS_DIRECTORY
 from e2brun.sandbox.local.layer_pruning import note_written
 from e2brun.sandbox.local.layer_store import link_tree, locked, make_directory, publish, sweep
 from e2brun.sandbox.local.layer_tree import check, remove
-from e2brun.sandbox.local.layer_use import PACKAGES, complete, ours
+from e2brun.sandbox.local.layer_use import LAYERS, PACKAGES, complete, ours
 from e2brun.sandbox.local.uv_watch import Bounds, shown, spare, too_large
 from e2brun.sandbox.requirement import divided, parse_requirement
 
@@ -31,16 +31,17 @@ class LayerBuild:
     environment: Mapping[str, str] | None
     timeout: float
     room: Room
-    start: Path | None = None  # a layer whose files are in this one as well
+    store: str = LAYERS
+    start: Path | None = None  # packages of a layer that are in this one as well
 
     def run(self, requirements: Sequence[str], interpreter: Interpreter) -> None:
         """See to it that the layer is there, made by us or by whoever did while we waited."""
         check_requirements(requirements)
         deadline = time.monotonic() + self.timeout
         try:
-            for name in ("layers", "building", "uv"):
+            for name in (self.store, "building", "uv"):
                 make_directory(self.cache_dir / name)
-            if not ours(str(self.cache_dir / "layers")):
+            if not ours(str(self.cache_dir / self.store)):
                 raise InstallFailed(
                     f"packages are not kept in {self.cache_dir}: others can write to it",
                     hint="Name a directory of your own in E2BRUN_CACHE_DIR.",
@@ -63,7 +64,7 @@ class LayerBuild:
         self, requirements: Sequence[str], interpreter: Interpreter, lock: int, deadline: float
     ) -> None:
         sweep(self.cache_dir, held=self.key)
-        if complete(f"{self.cache_dir}/layers/{self.key}"):
+        if complete(f"{self.cache_dir}/{self.store}/{self.key}"):
             return
         spare(self.cache_dir)
         directory = Path(
@@ -87,7 +88,7 @@ class LayerBuild:
                 with locked(self.cache_dir, "uv", deadline, how=fcntl.LOCK_SH):
                     wheels.install(job, self.environment, deadline)
             job.written += self._finish(layer, interpreter, deadline)
-            publish(self.cache_dir, self.key, layer)
+            publish(self.cache_dir / self.store / self.key, layer)
         finally:
             remove(directory)
             note_written(self.cache_dir, job.written, self.room.cache)

@@ -15,7 +15,9 @@ from pathlib import Path
 
 from e2brun.sandbox.local.layer_store import locked, make_directory, sweep
 from e2brun.sandbox.local.layer_tree import entries, remove
+from e2brun.sandbox.local.layer_use import LAYERS
 
+_STORES = (LAYERS, "template")
 _DAY = 86400
 _SLACK = 20  # a twentieth of the limit may be written before anybody counts again
 
@@ -73,7 +75,8 @@ class _Cache:
 
     def __init__(self, cache_dir: Path) -> None:
         self._cache_dir = cache_dir
-        self._units = [_unit(path, is_layer=True) for path in _below(cache_dir / "layers")]
+        stores = (cache_dir / name for name in _STORES)
+        self._units = [_unit(p, is_layer=True) for store in stores for p in _below(store)]
         for bucket in _below(cache_dir / "uv"):
             within = _below(bucket) if bucket.name.startswith("archive-") else [bucket]
             self._units += [_unit(path, is_layer=False) for path in within]

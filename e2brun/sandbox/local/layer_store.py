@@ -3,6 +3,7 @@
     CACHE/layers/KEY/packages  what a sandbox mounts    CACHE/locks/KEY       flock: being built
     CACHE/layers/KEY/manifest  written last             CACHE/locks/KEY.used  flock: in use
     CACHE/building/KEY.*       one build's own files    CACHE/locks/uv        flock: uv is at work
+    CACHE/template             as layers, of nothing but the default template's packages
     CACHE/uv                   uv's, hard links to layers
 
 Lock files stay: removing one would let two builders hold "the" lock on different files. None of
@@ -63,11 +64,10 @@ def _try_lock(descriptor: int, how: int) -> bool:
     return True
 
 
-def publish(cache_dir: Path, key: str, layer: Path) -> None:
+def publish(place: Path, layer: Path) -> None:
     """Put a finished layer in its place; its lock is held. Nothing of it is seen before."""
-    place = cache_dir / "layers" / key
-    (layer / MANIFEST).write_text(f"{key}\n", "ascii")
-    (cache_dir / "locks" / f"{key}.used").touch()
+    (layer / MANIFEST).write_text(f"{place.name}\n", "ascii")
+    (place.parents[1] / "locks" / f"{place.name}.used").touch()
     if os.path.lexists(place):  # it is not complete, or others could have changed it
         place.rename(layer.with_name("replaced"))
     layer.rename(place)
@@ -92,7 +92,7 @@ def link_tree(source: Path, target: Path) -> None:
     """The files of `source` in `target` as well: no copies where the file system lets us."""
     for directory, _, names in os.walk(source):
         place = target / os.path.relpath(directory, source)
-        place.mkdir(exist_ok=True)
+        make_directory(place)
         for name in names:
             try:
                 os.link(f"{directory}/{name}", place / name)

@@ -11,14 +11,15 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+LAYERS = "layers"  # a directory of the cache
 PACKAGES, MANIFEST = "packages", "manifest"
 _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _used: dict[str, int] = {}  # lock file -> descriptor that holds it until this process ends
 
 
-def take(cache_dir: Path, key: str) -> Path | None:
+def take(cache_dir: Path, key: str, store: str = LAYERS) -> Path | None:
     """The packages of a finished layer, which stays while this process lives; None: make it."""
-    layer = f"{cache_dir}/layers/{key}"
+    layer = f"{cache_dir}/{store}/{key}"
     if not complete(layer) or not _hold(f"{cache_dir}/locks/{key}.used"):
         return None
     with suppress(OSError):  # its disk may be read-only, or the layer root's

@@ -15,7 +15,7 @@ from pathlib import Path
 from e2brun.errors import InstallFailed
 from e2brun.sandbox.contract import INSTALL_SECONDS, USUAL_ROOM, Room
 from e2brun.sandbox.local.interpreter import Interpreter
-from e2brun.sandbox.local.layer_use import take
+from e2brun.sandbox.local.layer_use import LAYERS, take
 
 _FORMAT = 3  # raise it when what is inside a layer changes, so that old ones are not used
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
@@ -35,18 +35,21 @@ class Layers:
         *,
         timeout: float = INSTALL_SECONDS,
         room: Room = USUAL_ROOM,
+        store: str = LAYERS,
     ) -> None:
+        """`store` is their directory in the cache, in which uv's own is for all of them."""
         self._cache_dir = cache_dir
         self._environment = environment
         self._timeout = timeout  # seconds for one build, waiting for another's included
         self._room = room
+        self._store = store
 
     def cached(self, requirements: Sequence[str], interpreter: Interpreter) -> Path | None:
         """The layer if it is there already: `layer` would build nothing.
 
         What it returns is complete, and is not removed while this process lives.
         """
-        return take(self._cache_dir, layer_key(requirements, interpreter))
+        return take(self._cache_dir, layer_key(requirements, interpreter), self._store)
 
     def layer(
         self,
@@ -71,6 +74,7 @@ class Layers:
             self._environment,
             self._timeout,
             self._room,
+            self._store,
             start,
         ).run(tuple(dict.fromkeys(requirements)), interpreter)
         found = self.cached(requirements, interpreter)

@@ -35,7 +35,7 @@ _AHEAD = (
 def ahead(layer: str, wants: Sequence[str]) -> tuple[str, ...]:
     """What to import once for all sandboxes that have this layer: only out of the template's, which
     are public and not of anybody's choice."""
-    if "/template/layers/" not in layer:
+    if Path(layer).parts[-3:-2] != ("template",):
         return ()
     return tuple(module for module, users in _AHEAD if not users.isdisjoint(wants))
 

@@ -1,8 +1,8 @@
 """Layers of the default template's packages, which grow: what has more than is needed serves.
 
-CACHE/template is a cache of its own, in which nothing but public packages is, and its file index
-says what each layer holds, a line each: for which Python, its KEY, the packages it was made for, a
-bar, all that are in it. A new one has what the newest has, so that a machine comes to few.
+CACHE/template/KEY/packages is such a layer, and CACHE/template/index says what each holds, a line
+each: for which Python, its KEY, the packages it was made for, a bar, all that are in it. A new one
+has what the newest has, so that a machine comes to few.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ class TemplateLayers:
         room: Room = USUAL_ROOM,
     ) -> None:
         """As for `Layers`."""
-        self._root = cache_dir / STORE
-        self._layers = Layers(self._root, environment, timeout=timeout, room=room)
+        self._cache_dir = cache_dir
+        self._layers = Layers(cache_dir, environment, timeout=timeout, room=room, store=STORE)
 
     @property
     def directory(self) -> Path:
         """Where they are: nothing but public packages is in there."""
-        return self._root / "layers"
+        return self._cache_dir / STORE
 
     def cached(self, names: Collection[str], interpreter: Interpreter) -> Path | None:
         """The newest layer that has all of these."""
@@ -90,11 +90,11 @@ class TemplateLayers:
         return [name for name in names if not entries or name not in entries[-1].held]
 
     def _there(self, entry: _Entry) -> Path | None:
-        return take(self._root, entry.key)
+        return take(self._cache_dir, entry.key, STORE)
 
     def _entries(self, interpreter: Interpreter) -> list[_Entry]:
         try:
-            with open(f"{self._root}/index", encoding="ascii") as file:
+            with open(f"{self._cache_dir}/{STORE}/index", encoding="ascii") as file:
                 lines = file.read().splitlines()
         except (OSError, UnicodeDecodeError):
             return []
@@ -114,7 +114,7 @@ class TemplateLayers:
         line = " ".join(parts) + "\n"
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         with suppress(OSError):  # it is found anew the next time, and costs no network then
-            descriptor = os.open(self._root / "index", flags, 0o644)
+            descriptor = os.open(self.directory / "index", flags, 0o644)
             try:
                 os.write(descriptor, line.encode("ascii"))  # at once: others may do the same
             finally:
