@@ -26,7 +26,7 @@ _CELL_FILE = re.compile(r"<ipython-input-[^>]*>|\d+\.py")
 _OTHERWISE = {
     "as E2B has it, not Jupyter": (
         "floats that JSON has not", "a long list", "a magic that there is not",
-        "a cell magic that there is not", "a repr_html that raises",
+        "a cell magic that there is not", "a repr_html that raises", "a group",
     ),
     "a cell's place and names": (
         "underscore and In", "a namespace of its own", "a module beside it", "%pwd and %cd",
