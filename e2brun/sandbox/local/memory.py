@@ -13,14 +13,16 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from e2brun.errors import SandboxLost
 from e2brun.sandbox.contract import HOME, MIB, Limits
-from e2brun.sandbox.local import epoll
-from e2brun.sandbox.local.cgroup import Cgroup
 from e2brun.sandbox.local.procfs import contents, kilobytes, word
 from e2brun.sandbox.local.staging import SOCKET_BUFFER
-from e2brun.sandbox.local.unaccounted import Unaccounted
+
+if TYPE_CHECKING:
+    from e2brun.sandbox.local.cgroup import Cgroup
+    from e2brun.sandbox.local.unaccounted import Unaccounted
 
 INTERVAL = 0.03  # seconds between looks: at 3 GB/s a process gains 90 MB between two
 _NOISE = 64 * MIB  # what the host's own shared memory may gain meanwhile
@@ -38,6 +40,7 @@ _HOARD = 4 * MIB  # 20 000 items of epoll
 _SOCKET_PAGES, _DESCRIPTOR_PAGES = 20 * MIB, MIB
 _INODE_BYTES = 1280  # with its name; extended attributes are counted as inodes (tmpfs(5))
 _PATIENCE = 0.05  # seconds for a close look at a sandbox that has hidden something
+_CGROUPS = "/sys/fs/cgroup/cgroup.controllers"  # of version 2
 _ALL_TIME, _IN_KERNEL = (11, 12, 13, 14), (12, 14)  # after the name: utime stime cutime cstime
 _PRIVATE = (b"RssAnon:", b"VmPTE:", b"VmSwap:", b"HugetlbPages:")
 
@@ -62,9 +65,12 @@ class MemoryWatch:
             raise SandboxLost(f"the sandbox cannot be watched: {error.strerror}") from error
         self._proc, self._disk, self._shm = self._open
         self._shared_before = kilobytes(contents("/proc/meminfo"), b"Shmem:")
-        self._unaccounted = Unaccounted(_NOISE + limits.memory // 10)
+        self._unaccounted: Unaccounted | None = None  # until there is something to be seen
         self._hoard_seen = 0
-        self._group = Cgroup.of(agent_pid, limits)
+        if os.path.exists(_CGROUPS):
+            from e2brun.sandbox.local.cgroup import Cgroup
+
+            self._group = Cgroup.of(agent_pid, limits)
         self.unexplained = False  # what made `exceeded` say so
 
     def _keep(self, path: str, flags: int) -> None:
@@ -105,7 +111,7 @@ class MemoryWatch:
         meminfo = contents("/proc/meminfo")
         shared = kilobytes(meminfo, b"Shmem:") - self._shared_before
         elsewhere = max(self._kernel(statuses, meminfo))
-        if self._unaccounted.suspected > _HOARD:
+        if self._suspected() > _HOARD:
             return True
         elsewhere += shared if shared > _NOISE else 0
         mapped = sum(kilobytes(status, b"RssShmem:") for status in statuses.values())
@@ -144,7 +150,7 @@ class MemoryWatch:
     @property
     def doubtful(self) -> bool:
         """Whether `exceeded` will say so if what it has seen lasts."""
-        return self._unaccounted.doubtful
+        return self._unaccounted is not None and self._unaccounted.doubtful
 
     def killed(self) -> bool:
         """Whether the kernel has ended something in it for its memory."""
@@ -239,6 +245,10 @@ class MemoryWatch:
     def _kernel(self, statuses: dict[str, bytes], meminfo: bytes) -> tuple[int, int]:
         """The most that what we can count holds in the kernel, beyond what every program has;
         and what is charged to the sandbox because nobody else has it."""
+        if self._unaccounted is None:
+            from e2brun.sandbox.local.unaccounted import Unaccounted
+
+            self._unaccounted = Unaccounted(_NOISE + self._limits.memory // 10)
         if not statuses:
             self._unaccounted.forget()
             return 0, 0
@@ -253,13 +263,18 @@ class MemoryWatch:
     def _hoards(self, statuses: dict[str, bytes]) -> bool:
         """Whether it has far more of what is counted for its user, on the host too, than a program
         can make use of: asked again when more memory is suspected to be gone."""
-        suspected = self._unaccounted.suspected
+        suspected = self._suspected()
         if suspected < self._hoard_seen + _HOARD:
             self._hoard_seen = min(self._hoard_seen, suspected)
             return False
         self._hoard_seen = suspected
+        from e2brun.sandbox.local import epoll
+
         descriptors = self._limits.processes * self._limits.open_files
         return epoll.items(self._proc, statuses, descriptors) > descriptors
+
+    def _suspected(self) -> int:
+        return 0 if self._unaccounted is None else self._unaccounted.suspected
 
     def _descriptors(self, place: str, status: bytes) -> int:
         with suppress(OSError):  # the process is gone
