@@ -37,6 +37,7 @@ _LEFT_TO_OTHERS = (
     ("gradient", "pandas", "matplotlib"),
     ("lxml", "beautifulsoup4", "lxml"),
     ("write_image", "plotly", "kaleido"),
+    ("tqdm.notebook", "tqdm", "ipywidgets"),
     ("to_image", "plotly", "kaleido"),
     ("plotly.express", "plotly", "pandas"),
     ("plotly import express", "plotly", "pandas"),

@@ -197,6 +197,8 @@ class LocalSandbox:
                 self._agent = os.pidfd_open(hello.pid)
             except OSError as error:
                 raise SandboxLost("the sandbox went away as it started") from error
+            if self._killed:  # before there was anybody to kill: a forked one has no other end
+                self.end()
             self._watch = MemoryWatch(hello.pid, self.jail.limits, hello.views)
         return self._watch
 

@@ -22,6 +22,7 @@ NAMED = {
     "imageio": "",
     "ipykernel": "<7",
     "ipython": ">=9,<10",
+    "ipywidgets": "",  # not E2B's: without, tqdm in a notebook ends in an ImportError
     "joblib": "",
     "jupyter-server": "<3",
     "kaleido": "",
