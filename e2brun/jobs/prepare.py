@@ -15,7 +15,7 @@ from e2brun.errors import UsageError
 from e2brun.jobs.needs import Fetched, Wanted, needs_of
 from e2brun.jobs.run import Job
 from e2brun.jobs.source import Kind, Source, SourceUnfit
-from e2brun.sandbox.contract import HOME, CodeError, Limits, SandboxSpec, Upload
+from e2brun.sandbox.contract import HOME, CodeError, Limits, SandboxSpec, Upload, absolute
 
 if TYPE_CHECKING:
     from e2brun.jobs.notebook import Notebook
@@ -113,13 +113,6 @@ def prepare(plan: Plan) -> Job:
 def is_home(path: str) -> bool:
     """Whether it is the home directory, or in it."""
     return f"{path}/".startswith(f"{HOME}/")
-
-
-def absolute(path: str, directory: str = HOME) -> str:
-    """A path in the sandbox: relative ones in `directory`, `~/` in the home directory."""
-    if path == "~" or path.startswith("~/"):
-        return HOME + path[1:]
-    return path if path.startswith("/") else f"{directory}/{path}"
 
 
 def _notebook(source: Source, parameters: Mapping[str, object]) -> Notebook | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from e2brun.errors import SandboxError, SandboxLost, UsageError
 from e2brun.jobs.needs import Wanted
-from e2brun.jobs.prepare import Plan, absolute, prepare
+from e2brun.jobs.prepare import Plan, prepare
 from e2brun.jobs.run import Job, Outputs, run
 from e2brun.jobs.source import Kind, Source
 from e2brun.primitives.base import Primitive
@@ -21,7 +21,7 @@ from e2brun.primitives.events import Event, Executed, Executing, Noticed, Sandbo
 from e2brun.primitives.sandboxes import Stay, shared_backend
 from e2brun.primitives.threads import in_thread
 from e2brun.primitives.transcript import Transcript
-from e2brun.sandbox.contract import HOME, Backend, Limits, Outcome, Sandbox, SandboxSpec
+from e2brun.sandbox.contract import HOME, Backend, Limits, Outcome, Sandbox, SandboxSpec, absolute
 from e2brun.sandbox.select import is_cloud, is_cloud_backend
 from e2brun.settings import On, Settings, load_settings
 

@@ -31,6 +31,13 @@ TEXT_RESULT_KEYS = frozenset(
 JSON_RESULT_KEYS = frozenset({"json", "data", "chart", "extra"})
 
 
+def absolute(path: str, directory: str = HOME) -> str:
+    """A path in the sandbox: relative ones in `directory`, `~/` in the home directory."""
+    if path == "~" or path.startswith("~/"):
+        return HOME + path[1:]
+    return path if path.startswith("/") else f"{directory}/{path}"
+
+
 class Outcome(StrEnum):
     """How a run ended. An end nobody can vouch for is never `OK`."""
 

@@ -23,6 +23,7 @@ from e2brun.sandbox.contract import (
     SandboxSpec,
     Sink,
     Upload,
+    absolute,
 )
 from e2brun.sandbox.local.control import Control
 from e2brun.sandbox.local.following import Following
@@ -248,13 +249,6 @@ class LocalSandbox:
                 return endings.KILLED
             case _:
                 return str(error or "")
-
-
-def absolute(path: str) -> str:
-    """A sandbox path with `~/` and relative forms resolved against the home directory."""
-    if path == "~" or path.startswith("~/"):
-        path = HOME + path[1:]
-    return path if path.startswith("/") else f"{HOME}/{path}"
 
 
 def _ended(following: Following, elapsed: float) -> Execution:

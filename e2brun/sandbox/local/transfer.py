@@ -35,7 +35,7 @@ def send(sandbox: LocalSandbox, upload: Upload, *, acknowledge: bool) -> None:
 
     Raises FileTransferFailed.
     """
-    from e2brun.sandbox.local.sandbox import absolute
+    from e2brun.sandbox.contract import absolute
 
     mode = 0o755 if upload.executable else 0o644
     path = absolute(upload.path)
@@ -80,7 +80,7 @@ def entries(sandbox: LocalSandbox, path: str) -> list[FileEntry]:
 
 def _poured(sandbox: LocalSandbox, do: str, path: str) -> Generator[bytes]:
     """What the agent pours into a pipe at the request `do`, and then its word that it is all."""
-    from e2brun.sandbox.local.sandbox import absolute
+    from e2brun.sandbox.contract import absolute
 
     sandbox.watch()
     read, write = pipe()
