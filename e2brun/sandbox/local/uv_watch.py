@@ -133,10 +133,10 @@ class Watch:
         for archive in self.cache.glob(".tmp*"):
             size = measure(archive)
             self._archives[archive.name] = size.bytes
+            if size.files > self.bounds.files:  # first: many small ones take blocks, too
+                raise too_large(f"an archive holds more than {self.bounds.files:,} files")
             if size.bytes > self.bounds.archive:
                 raise self._archive_too_large()
-            if size.files > self.bounds.files:
-                raise too_large(f"an archive holds more than {self.bounds.files:,} files")
 
     def _archive_too_large(self) -> InstallFailed:
         return too_large(f"an archive unpacks to more than {shown(self.bounds.archive)}")
