@@ -9,9 +9,8 @@ directory and may have come with a stranger's repository, so what they say is bo
 
 - An endpoint in .env is used only with the key from the same .env. Otherwise a checked-out file
   could have the user's own key sent to a host of its choice.
-- A key from .env, and every limit or network access that a project file widens, is named in
-  `Settings.notices`, which the command line prints: code and files never go to a stranger's
-  account, nor a sandbox online, without a word.
+- A key from .env, and whatever else a project file loosens, is named in `Settings.notices`,
+  which the command line prints; see `loosened`.
 - `python` must be a bare name there: the host starts it to learn its version, so a path could
   start any file. `cache_dir`, `cache_size` and `state_dir`, shared by all projects, are not read
   there at all.
@@ -50,7 +49,7 @@ _PLACES = {
     "cache_dir": ("XDG_CACHE_HOME", ".cache"),
     "state_dir": ("XDG_STATE_HOME", ".local/state"),
 }
-_WIDENING = ("memory", "processes", "disk", "max_output", "install_timeout", "install_size")
+_CI = ("GITHUB_ACTIONS", "TF_BUILD", "TEAMCITY_VERSION", "GITLAB_CI")
 _ENDPOINTS = ("api_url", "sandbox_url", "domain")
 _SHARED = ("cache_size", "cache_dir", "state_dir")  # by all projects: no file of one decides
 _PYPROJECT_KEYS = tuple(name.replace("_", "-") for name in _OURS if name not in _SHARED)
@@ -82,6 +81,7 @@ class Settings:
     state_dir: Path = Path()  # where the records of runs are kept
     step_summary: Path = Path()  # GITHUB_STEP_SUMMARY; the empty path: there is none
     github_actions: bool = False
+    in_ci: bool = False  # what reads our pipes may obey commands in them
     no_color: bool = False
     dumb_terminal: bool = False
     notices: tuple[str, ...] = ()  # one line each, for the user to see before anything runs
@@ -126,10 +126,11 @@ def load_settings(
         api_key_from=merged["api_key"].where if "api_key" in merged else "",
         **values,  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] # by _READERS
         github_actions=environ.get("GITHUB_ACTIONS") == "true",
+        in_ci=any(environ.get(name) for name in _CI),
         step_summary=Path(environ.get("GITHUB_STEP_SUMMARY", "")),
         no_color=bool(environ.get("NO_COLOR")),
         dumb_terminal=environ.get("TERM", "") in {"", "dumb", "unknown"},
-        notices=tuple(_notices(merged, values)),
+        notices=_notices(merged, values),
     )
 
 
@@ -378,21 +379,15 @@ _READERS: dict[str, Callable[[_Given], object]] = {
 }
 
 
-def _notices(merged: _Layer, values: Mapping[str, object]) -> list[str]:
-    """What a file of the project decided that its reader may not have meant to allow."""
-    lines: list[str] = []
-    for name, given in merged.items():
-        if not given.by_project:
-            continue
-        value, label = values[name], name.replace("_", "-")
-        if name == "api_key":
-            lines.append(f"{given.where}: using the E2B key from this file")
-        elif name in _ENDPOINTS:
-            lines.append(f"{given.where}: using the E2B endpoint {value}")
-        elif name == "network" and value is True:
-            lines.append(f"{given.where}: network access is on")
-        elif name in _WIDENING:
-            usual = cast("float", getattr(Settings(), name))
-            if cast("float", value) > usual or value == 0:
-                lines.append(f"{given.where}: {label} raised to {given.value}")
-    return lines
+def _notices(merged: _Layer, values: Mapping[str, object]) -> tuple[str, ...]:
+    by_project = {name: given for name, given in merged.items() if given.by_project}
+    if not by_project:  # as good as always
+        return ()
+    from e2brun.loosened import Decided, notices
+
+    usual = Settings()
+    decided = (
+        Decided(name, given.where, given.value, values[name], getattr(usual, name))
+        for name, given in by_project.items()
+    )
+    return tuple(notices(decided, has_key="api_key" in merged))

@@ -21,6 +21,7 @@ LAYERS = (
     ("jobs",),
     ("sandbox",),
     ("settings", "values"),
+    ("loosened",),
     ("errors",),
 )
 # pipeline > stages > primitives: report draws what all of them record, so it stands beside them.

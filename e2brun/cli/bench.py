@@ -56,8 +56,11 @@ async def _compared(request: BenchRequest, settings: Settings) -> Comparison:
     from e2brun.primitives.execution import CodeExecutionPrimitive
     from e2brun.primitives.sandboxes import close_backends
 
+    told: set[str] = set()  # every run has the same to tell
+
     def hear(event: Event) -> None:
-        if isinstance(event, Noticed):
+        if isinstance(event, Noticed) and event.line not in told:
+            told.add(event.line)
             say(f"e2brun: {event.line}")
 
     primitive = CodeExecutionPrimitive(settings=settings, timeout=settings.timeout, as_program=True)

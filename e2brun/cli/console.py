@@ -25,14 +25,15 @@ _DEFAULT_LIMIT = 10 * 1024 * 1024
 class Console:
     """One run's outputs. With `as_json` nothing but one document goes to stdout."""
 
-    def __init__(self, *, as_json: bool, quiet: bool, run_id: str) -> None:
+    def __init__(self, *, as_json: bool, quiet: bool, run_id: str, raw: bool = False) -> None:
+        """`raw`: also what reads a CI job's log gets the program's bytes as they are."""
         self.backend = ""
-        self._as_json, self._quiet = as_json, quiet
+        self._as_json, self._quiet, self._raw = as_json, quiet, raw
         self._sandbox_id = self._template = ""
         self._run_id = run_id
         self._color = True
         self._limit = _DEFAULT_LIMIT
-        self._writers = _writers(github=False)
+        self._writers = _writers(in_log=False)
         self._stdout = self._stderr = OutputStream(0, None, keep=False)
         self._logs: LogLines | None = None
         self._stderr_tail = b""
@@ -42,7 +43,7 @@ class Console:
         """Take over how to speak; until then nobody has said otherwise."""
         self._color = not (settings.no_color or settings.dumb_terminal)
         self._limit = settings.max_output
-        self._writers = _writers(github=settings.github_actions)
+        self._writers = _writers(in_log=settings.in_ci and not self._raw)
 
     def outputs(self) -> Outputs:
         """Where a run's output goes as it comes."""
@@ -195,8 +196,8 @@ class Console:
             FdWriter(descriptor)(data)
 
 
-def _writers(*, github: bool) -> tuple[FdWriter, FdWriter]:
+def _writers(*, in_log: bool) -> tuple[FdWriter, FdWriter]:
     """Where stdout and stderr of a program go: through what makes them safe to look at."""
-    out = writer_for(1, is_terminal=os.isatty(1), github=github)
+    out = writer_for(1, is_terminal=os.isatty(1), in_log=in_log)
     # Both may end in one log (2>&1), where half a command from each would make a whole one.
-    return out, writer_for(2, is_terminal=os.isatty(2), github=github, beside=out)
+    return out, writer_for(2, is_terminal=os.isatty(2), in_log=in_log, beside=out)

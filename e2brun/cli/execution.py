@@ -43,6 +43,7 @@ class Request:
     keep: bool = False
     sandbox: str | None = None  # the id of one that lives on
     as_json: bool = False
+    raw: bool = False
     quiet: bool = False
     verbose: bool = False
     on_result: str | None = None
@@ -86,7 +87,10 @@ class _Voice:
 
             request = self._request
             self._console = Console(
-                as_json=request.as_json, quiet=request.quiet, run_id=self.run_id
+                as_json=request.as_json,
+                quiet=request.quiet,
+                run_id=self.run_id,
+                raw=request.raw,
             )
             if self.settings is not None:
                 self._console.configure(self.settings)

@@ -73,6 +73,7 @@ OPTIONS = (
     Option(("--keep",), "keep", "switch", "Leave it running (E2B)."),
     Option(("--sandbox",), "sandbox", "text", "Run in this one, which lives on.", "ID"),
     Option(("--json",), "as_json", "switch", "One JSON document on stdout."),
+    Option(("--raw",), "raw", "switch", "The program's bytes in a CI job's log, too."),
     Option(("-q", "--quiet"), "quiet", "switch", "Only the program's output."),
     Option(("-v", "--verbose"), "verbose", "switch", "Say what --with-imports sends."),
     Option(("--on-result",), "on_result", "text", "Save pictures and other results.", "DIR"),

@@ -87,6 +87,9 @@ def exec_command(  # noqa: PLR0913, PLR0917 - Typer reads the options from the s
     max_output: Annotated[str | None, typer.Option(metavar="SIZE", help="Default 10M.")] = None,
     on: On = None,
     as_json: Json = False,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="The command's bytes in a CI job's log, too.")
+    ] = False,
 ) -> None:
     """Run a command in a sandbox and exit with its exit code.
 
@@ -95,7 +98,7 @@ def exec_command(  # noqa: PLR0913, PLR0917 - Typer reads the options from the s
     from e2brun.cli.sandbox_exec import Order, execute
 
     order = Order(
-        sandbox, tuple(command), on, timeout, cwd, tuple(env or ()), stdin, max_output, as_json
+        sandbox, tuple(command), on, timeout, cwd, tuple(env or ()), stdin, max_output, as_json, raw
     )
     raise typer.Exit(execute(order))
 

@@ -30,13 +30,14 @@ class Order:
     stdin: bool = False
     max_output: str | None = None
     as_json: bool = False
+    raw: bool = False
 
 
 def execute(order: Order) -> int:
     """Run it, its output on ours. Returns its exit code, 125 where it never ran."""
     from e2brun.cli.console import Console
 
-    console = Console(as_json=order.as_json, quiet=True, run_id=os.urandom(8).hex())
+    console = Console(as_json=order.as_json, quiet=True, run_id=os.urandom(8).hex(), raw=order.raw)
     try:
         return _execute(order, console)
     except E2brunError as error:

@@ -7,6 +7,7 @@ followed: what it points at was not what the user named.
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -63,6 +64,19 @@ class Beside:
             return found.resolve().is_relative_to(self.directory.resolve())
         except (OSError, RuntimeError):  # into what is not ours to read, or in a circle
             return False
+
+
+def hidden_by(program: str, code: bytes, said: str) -> str | None:
+    """What to do where `program`, a file, was imported in place of the package or module that
+    the code meant; `said`: the error, which then names that module."""
+    name = program.removesuffix(".py")
+    if re.search(rf"(?:\b(?:module|from|named)|;) '{re.escape(name)}['.]", said) is None:
+        return None
+    if name in sys.stdlib_module_names:
+        return f"{program} hides Python's own module {name}: give the file another name."
+    if any(imported.partition(".")[0] == name for imported in imported_names(code)):
+        return f"{program} hides the package {name} that it imports: give the file another name."
+    return None
 
 
 @dataclass

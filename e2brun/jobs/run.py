@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from e2brun.jobs.notebook_run import Rules
 
 _NO_MODULE = re.compile(r"No module named '([\w.]+)'")
+_OF_IMPORTS = frozenset({"AttributeError", "ImportError", "ModuleNotFoundError"})
 # What makes a context ready is no cell of the user's: it is neither counted nor kept. Its
 # interpreter has started before it knew of a PYTHONPATH.
 _ENTER = """
@@ -147,21 +148,35 @@ def _executed(job: Job, sandbox: Sandbox, outputs: Outputs, ran: Ran) -> Executi
 
 
 def _explained(job: Job, execution: Execution, stderr: bytes) -> Execution:
-    """With what to do about a module that lies beside the source, and was not sent."""
+    """With what to do about a module that lies beside the source and was not sent, or that is
+    hidden by the source."""
     execution = explained(execution, stderr)
-    error, directory = execution.error, job.source.directory
-    if error is None or directory is None or job.source.kind not in {Kind.PYTHON, Kind.NOTEBOOK}:
+    error = execution.error
+    if error is None or job.source.kind not in {Kind.PYTHON, Kind.NOTEBOOK}:
         return execution
-    found = _NO_MODULE.search(error.value) or _NO_MODULE.search(
-        stderr[-2000:].decode(errors="replace")
-    )
-    if found is None:
-        return execution
+    said = f"{error.value}\n{stderr[-2000:].decode(errors='replace')}"
+    hint = _hidden(job, error, said) or _beside(job, said)
+    return replace(execution, error=replace(error, hint=hint or error.hint))
+
+
+def _hidden(job: Job, error: CodeError, said: str) -> str | None:
+    source = job.source
+    is_program = source.path is not None and not job.as_cell and source.kind is Kind.PYTHON
+    if not is_program or error.name not in _OF_IMPORTS:
+        return None
+    from e2brun.jobs.local_modules import hidden_by
+
+    return hidden_by(source.inside, source.content, said)
+
+
+def _beside(job: Job, said: str) -> str | None:
+    directory, found = job.source.directory, _NO_MODULE.search(said)
+    if directory is None or found is None:
+        return None
     from e2brun.jobs.local_modules import Beside
 
     cells = job.as_cell or job.notebook is not None
-    hint = Beside(directory).hint(found[1], job.cwd if cells else None)
-    return replace(execution, error=replace(error, hint=hint or error.hint))
+    return Beside(directory).hint(found[1], job.cwd if cells else None)
 
 
 def program(job: Job) -> Program:

@@ -1,8 +1,8 @@
 """Make what a sandbox says harmless to whoever displays it, and lose nothing that is visible.
 
 A terminal obeys escape sequences, a reader obeys what bidirectional controls make of a line, and
-GitHub's runner obeys workflow commands. The filters are incremental: any chunking of the same
-bytes comes out the same.
+what reads the log of a CI job obeys commands in it. The filters are incremental: any chunking of
+the same bytes comes out the same.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import cache
 from typing import cast
 
 INERT = "\u200b"
-"""Zero width space: put inside a workflow command, the runner no longer knows it."""
+"""Zero width space: put inside a command, no reader of a log knows it any longer."""
 
 _MARK = INERT.encode()
 _CLEAN = bytes([*b"\t\n\r", *range(0x20, 0x7F)])
@@ -79,9 +79,23 @@ _SPACE = (
 )
 
 
+# What stands anywhere in a line, each with the byte that makes it a command.
+_OPENINGS = (b"##[", b"##vso[", b"##teamcity[", b"section_start:0", b"section_end:0")
+_LONGEST = max(map(len, _OPENINGS))
+
+
 @cache
 def _command() -> re.Pattern[bytes]:
-    return re.compile(rb"[\r\n]" + _SPACE + rb":(?=:)|##(?=\[)")
+    anywhere = rb"##(?i:vso|teamcity)?(?=\[)|section_(?:start|end):(?=[0-9])"
+    return re.compile(rb"[\r\n]" + _SPACE + rb":(?=:)|" + anywhere)
+
+
+@cache
+def _begun() -> re.Pattern[bytes]:
+    """The first bytes of an opening at the end of a text."""
+    begun = {opening[:size] for opening in _OPENINGS for size in range(1, len(opening))}
+    longest_first = sorted(begun, key=len, reverse=True)
+    return re.compile(rb"(?i:" + b"|".join(map(re.escape, longest_first)) + rb")\Z")
 
 
 @cache
@@ -90,12 +104,14 @@ def _open_head() -> re.Pattern[bytes]:
     return re.compile(_SPACE + rb"(:|\xc2|\xe1[\x9a\xa0]?|\xe2[\x80\x81]?|\xe3\x80?|\xef\xbb?)?\Z")
 
 
-class GithubFilter:
-    """Output in which GitHub's runner finds no workflow command; nothing is held back.
+class LogFilter:
+    """Output in which no reader of a CI job's log finds a command; nothing is held back.
 
-    The runner obeys `::name::` as the first thing of a line but white space, and `##[name]`
-    anywhere (actions/runner, ActionCommand.cs). A zero width space goes between the colons and
-    before the bracket; whatever the runner makes of it, what follows is no command's name.
+    GitHub's runner obeys `::name::` as the first thing of a line but white space, and `##[name]`
+    anywhere (actions/runner, ActionCommand.cs); Azure's agent `##vso[area.event]` and
+    `##[name]`, TeamCity `##teamcity[name]`, GitLab `section_start:TIME:name`. A zero width space
+    goes between the colons, before the bracket or the time; whatever the reader makes of it
+    (.NET may compare as if it were not there), what follows is no command's name.
     """
 
     def __init__(self) -> None:
@@ -110,7 +126,7 @@ class GithubFilter:
         carry = self._carry or b"\n"
         text = carry + data
         self._carry = self._rest(text)
-        if b"::" in text or b"##[" in text:
+        if b"::" in text or b"##" in text or b"section_" in text:
             text = _command().sub(rb"\g<0>" + _MARK, text)
         return start + text[len(carry) :]
 
@@ -120,8 +136,13 @@ class GithubFilter:
         head = _open_head().match(text, line)
         if head is not None and line:
             return b"\n" + (head[1] or b"")
-        hashes = 2 if text.endswith(b"##") else int(text.endswith(b"#"))
-        return b"x" + b"#" * hashes
+        begun = _begun().search(text, max(len(text) - _LONGEST, 0))
+        return b"x" + (begun[0] if begun is not None else b"")
+
+
+def inert(text: str) -> str:
+    """The text with nothing in it that a reader of a CI job's log would obey."""
+    return LogFilter().feed(text.encode()).decode()
 
 
 def one_line(text: str, limit: int = 300) -> str:
@@ -130,15 +151,17 @@ def one_line(text: str, limit: int = 300) -> str:
     shown = visible(flat.encode("utf-8", "backslashreplace").decode())
     if len(shown) > limit or len(text) > limit * 4:
         shown = f"{shown[: limit - 1]}…"
-    return GithubFilter().feed(shown.encode()).decode()
+    return inert(shown)
 
 
 def ascii_json(document: object) -> str:
-    """One line of strict ASCII JSON that no workflow command can hide in."""
+    """One line of strict ASCII JSON that no command to a CI system can hide in."""
     import json
 
     line = json.dumps(json_safe(document), ensure_ascii=True, allow_nan=False)
-    return line.replace("##[", r"##\u005b")  # "#" only occurs in strings: the same value
+    if "##" in line:  # which only occurs in strings: the value stays the same
+        line = re.sub(r"(##(?i:vso|teamcity)?)\[", r"\1\\u005b", line)
+    return line
 
 
 def json_safe(value: object, depth: int = 0) -> object:

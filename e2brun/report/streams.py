@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 from e2brun.errors import E2brunError
-from e2brun.report.safe import GithubFilter, TerminalFilter
+from e2brun.report.safe import LogFilter, TerminalFilter
 from e2brun.sandbox.contract import Sink
 
 
@@ -132,11 +132,11 @@ class FdWriter:
         self,
         fd: int,
         terminal: TerminalFilter | None = None,
-        github: GithubFilter | None = None,
+        log: LogFilter | None = None,
         lock: AbstractContextManager[object] | None = None,
     ) -> None:
         self.fd = fd
-        self.github = github
+        self.log = log
         self.lock = lock or nullcontext()
         self._terminal = terminal
 
@@ -153,8 +153,8 @@ class FdWriter:
 
     def _send(self, data: bytes) -> None:
         with self.lock:
-            if self.github is not None:
-                data = self.github.feed(data)
+            if self.log is not None:
+                data = self.log.feed(data)
             self._write(data)
 
     def _write(self, data: bytes) -> None:
@@ -186,23 +186,23 @@ class FdWriter:
 
 
 def writer_for(
-    fd: int, *, is_terminal: bool, github: bool, beside: FdWriter | None = None
+    fd: int, *, is_terminal: bool, in_log: bool, beside: FdWriter | None = None
 ) -> FdWriter:
-    """What program output goes through on its way to `fd`: nothing at all for a plain pipe, nor
-    for a regular file under GitHub Actions, which is no log: it gets the program's bytes.
+    """What program output goes through on its way to `fd`: nothing at all for a pipe, unless it
+    ends `in_log`, in that of a CI job. A regular file is no log: it gets the program's bytes.
 
     `beside` is the writer of the other stream. Where both lead to the same file (`2>&1`), they
-    share one GitHub filter: else half a command on each would make a whole one behind us.
+    share one log filter: else half a command on each would make a whole one behind us.
     """
     terminal = TerminalFilter() if is_terminal else None
-    if not github or _is_regular(fd):
+    if not in_log or _is_regular(fd):
         return FdWriter(fd, terminal)
-    if beside is None or beside.github is None or not same_file(fd, beside.fd):
-        return FdWriter(fd, terminal, GithubFilter())
+    if beside is None or beside.log is None or not same_file(fd, beside.fd):
+        return FdWriter(fd, terminal, LogFilter())
     from threading import Lock
 
     beside.lock = Lock()  # a backend may pump the two streams from two threads
-    return FdWriter(fd, terminal, beside.github, beside.lock)
+    return FdWriter(fd, terminal, beside.log, beside.lock)
 
 
 def _is_regular(fd: int) -> bool:

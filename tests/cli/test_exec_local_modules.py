@@ -105,6 +105,38 @@ def test_a_module_beside_the_program_is_nobody_elses_package(local: Run, beside:
     assert "Add --file helper.py, or --with-imports." in ran.err
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import polars\nprint(polars.DataFrame)",
+        "import polars.io",
+        "from polars import DataFrame",
+        "def f():\n    import polars\n    polars.DataFrame()\nif __name__ == '__main__':\n    f()",
+    ],
+)
+def test_a_program_that_hides_the_package_it_imports_is_told_so(
+    local: Run, tmp_path: Path, code: str
+) -> None:
+    (tmp_path / "polars.py").write_text(code)
+    for words in ((), ("--auto-install",)):
+        ran = local(*words, "polars.py")
+        assert ran.code == 1
+        line = "polars.py hides the package polars that it imports: give the file another name."
+        assert f"e2brun: {line}" in ran.err.splitlines(), ran.err
+        assert "Add --" not in ran.err
+    (tmp_path / "plain.py").write_text("import polars.io")
+    (tmp_path / "polars.py").unlink()
+    assert "Add --install polars, or --auto-install." in local("plain.py").err
+
+
+def test_a_program_that_hides_a_module_of_pythons_is_told_so(local: Run, tmp_path: Path) -> None:
+    (tmp_path / "random.py").write_text("import random\nprint(random.randint(1, 6))")
+    assert "random.py hides Python's own module random: give" in local("random.py").err
+    (tmp_path / "own.py").write_text("import helper\nx = 1")  # not a package: its own affair
+    (tmp_path / "helper.py").write_text("from own import y")
+    assert "hides" not in local("--with-imports", "own.py").err
+
+
 def test_another_file_of_the_programs_name_is_refused(local: Run, beside: Path) -> None:
     (beside / "src/prog.py").write_text("other")
     ran = local("--file", "src/prog.py", "prog.py")

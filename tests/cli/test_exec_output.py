@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import time
@@ -135,6 +136,48 @@ def test_workflow_commands_are_made_inert_in_ci(e2brun: Run, script: Script) -> 
     ran = e2brun("exec", "--on", "local", "prog.py", env={"GITHUB_ACTIONS": "true"})
     assert ran.text == "a ##\u200b[error]x\n :\u200b:stop::y\n"
     assert ran.err.startswith(":\u200b:set-env::\n")
+
+
+_OTHERS = {
+    "TF_BUILD": (b"x ##vs", b"o[task.setvariable variable=A]b\n"),
+    "GITHUB_ACTIONS": (b"##vso", b"[task.complete]\n"),
+    "TEAMCITY_VERSION": (b"x ##team", b"city[buildStop comment='x']\n"),
+    "GITLAB_CI": (b"\x1b[0Ksection_start:", b"1560896352:a\r\x1b[0Kheading\n"),
+}
+
+
+@pytest.mark.parametrize("variable", _OTHERS)
+def test_no_ci_system_finds_its_commands_in_a_log_though_they_come_in_two_pieces(
+    shell: Shell, script: Script, variable: str, tmp_path: Path
+) -> None:
+    first, second = _OTHERS[variable]
+    script(
+        "import sys, time\nout, err = sys.stdout.buffer, sys.stderr.buffer\n"
+        f"for stream in (out, err):\n    stream.write({first!r}); stream.flush(); time.sleep(0.2)\n"
+        f"    stream.write({second!r}); stream.flush()\n"
+    )
+    whole = first + second
+    for words in ("$E -q prog.py | cat", "$E -q prog.py 2>&1 >/dev/null | cat"):
+        got = shell(f"{variable}=True {words}")[1]
+        assert whole not in got
+        assert got.replace("\u200b".encode(), b"") == whole
+        assert shell(f"{variable}=True {words.replace('-q', '-q --raw')}")[1] == whole
+        assert shell(words)[1] == whole  # no CI: no log
+    shell(f"{variable}=True $E -q prog.py > out 2> err")
+    assert (tmp_path / "out").read_bytes() == (tmp_path / "err").read_bytes() == whole
+
+
+@pytest.mark.parametrize("name", ["##vso[a.b]x.py", "##teamcity[x]x.py", "section_end:1:x.py"])
+def test_no_line_of_ours_holds_a_command_of_the_programs(
+    local: Run, tmp_path: Path, name: str
+) -> None:
+    opening = name[: name.index("[") + 1] if "[" in name else "section_end:1"
+    (tmp_path / name).write_text(f"import sys; sys.exit({name!r})")
+    assert opening not in local("missing-" + name).err
+    found = json.loads((said := local("--json", name)).out)
+    assert found["stderr"] == f"{name}\n"
+    if "[" in name:  # of GitLab's, the end is the escape sequence, which JSON writes out
+        assert opening.encode() not in said.out
 
 
 def test_names_in_our_own_lines_are_made_inert(local: Run, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def test_listing_without_a_service_starts_none(sandbox: Sandbox, runtime: Path) 
     assert service_pid(runtime) is None
 
 
-def test_a_sandbox_lives_from_create_to_kill(sandbox: Sandbox, runtime: Path) -> None:
+def test_a_sandbox_lives_from_create_to_kill(sandbox: Sandbox, e2brun: Run, runtime: Path) -> None:
     made = sandbox("create", "--metadata", "a=b", "--env", "X=5", "--timeout", "10m")
     sandbox_id = made.text.strip()
     assert (made.code, made.text) == (0, f"{sandbox_id}\n")
@@ -45,6 +45,10 @@ def test_a_sandbox_lives_from_create_to_kill(sandbox: Sandbox, runtime: Path) ->
     ran = sandbox("exec", sandbox_id, "--", "sh", "-c", "echo $X; echo bad >&2; exit 3")
     assert (ran.code, ran.text, ran.err) == (3, "5\n", "bad\n")
     assert sandbox("exec", sandbox_id, "--", "cat", stdin=b"a\xff\x00").out == b"a\xff\x00"
+    in_ci = {"XDG_RUNTIME_DIR": str(runtime), "TF_BUILD": "True"}
+    for words, said in (((), "##vso\u200b[x]\n"), (("--raw",), "##vso[x]\n")):
+        ran = e2brun("sandbox", "exec", *words, sandbox_id, "--", "echo", "##vso[x]", env=in_ci)
+        assert ran.text == said
     late = sandbox("exec", "--timeout", "500ms", sandbox_id, "--", "sleep", "20")
     assert (late.code, "timeout" in late.err) == (124, True)
     assert sandbox("exec", sandbox_id, "--", "sh", "-c", "kill -9 $$").code == 137

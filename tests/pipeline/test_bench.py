@@ -23,6 +23,16 @@ def test_two_programs_are_compared_in_a_table_with_bars(place: Place) -> None:
     assert slow["ratio"] > 1.5
 
 
+def test_what_a_project_file_loosens_is_said_once(place: Place) -> None:
+    place.write("print(1)", "a.py")
+    place.write('[tool.e2brun]\nmemory = "1G"\n', "pyproject.toml")
+    said = [
+        line for line in place.run("bench", *WORDS, "a.py").err.splitlines() if "raised" in line
+    ]
+    assert len(said) == 1
+    assert said[0].endswith("pyproject.toml:2: memory raised to 1G")
+
+
 def test_the_cases_of_a_pipeline_are_compared_and_a_failure_is_1(place: Place) -> None:
     place.write(
         '[pipeline]\nname = "b"\n[generate]\ncode = "print(1 / {{n}})"\n'

@@ -1,4 +1,4 @@
-"""Nothing a sandbox prints is obeyed: not by a terminal, not by GitHub's runner."""
+"""Nothing a sandbox prints is obeyed: not by a terminal, not by what reads a CI job's log."""
 
 import json
 import re
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from e2brun.report.safe import GithubFilter, TerminalFilter, ascii_json, json_safe, one_line
+from e2brun.report.safe import LogFilter, TerminalFilter, ascii_json, json_safe, one_line
 
 MARK = "\u200b".encode()
 # What .NET's TrimStart removes; a byte order mark and the separators of ASCII for good measure.
@@ -24,6 +24,9 @@ pieces = st.lists(
         st.binary(max_size=6),
         st.sampled_from(
             [b":", b"::", b"#", b"##[", b"[", b"\n", b"\r", b" ", b"\x1b]0;x\x07", b"\x9b"]
+        ),
+        st.sampled_from(
+            [b"##v", b"so", b"##teamcity", b"##vso[", b"section_", b"start:", b"end:1"]
         ),
         st.sampled_from(DOTNET_SPACE).map(str.encode),
         st.sampled_from("\u202e\u2066é漢😀\u200d\u200b\x9b\x85").map(str.encode),
@@ -42,21 +45,26 @@ def through_terminal(chunks: list[bytes]) -> bytes:
     return b"".join(map(terminal.feed, chunks)) + terminal.finish()
 
 
-def through_github(chunks: list[bytes]) -> bytes:
-    return b"".join(map(GithubFilter().feed, chunks))
+def through_log(chunks: list[bytes]) -> bytes:
+    return b"".join(map(LogFilter().feed, chunks))
 
 
 def commands(data: bytes) -> list[str]:
-    """What GitHub's runner would look at twice."""
+    """What a reader of a CI job's log would look at twice."""
     lines = re.split(r"[\r\n]", data.decode("utf-8", "replace"))
-    return [line for line in lines if line.lstrip(DOTNET_SPACE).startswith("::") or "##[" in line]
+    anywhere = re.compile(r"##(vso|teamcity)?\[|section_(start|end):[0-9]", re.IGNORECASE)
+    return [
+        line
+        for line in lines
+        if line.lstrip(DOTNET_SPACE).startswith("::") or anywhere.search(line)
+    ]
 
 
 @given(pieces, st.lists(st.integers(min_value=0, max_value=500), max_size=30))
 def test_any_chunking_gives_the_same_output(parts: list[bytes], cuts: list[int]) -> None:
     data = b"".join(parts)
     assert through_terminal(split(data, cuts)) == through_terminal([data])
-    assert through_github(split(data, cuts)) == through_github([data])
+    assert through_log(split(data, cuts)) == through_log([data])
 
 
 @given(pieces)
@@ -67,13 +75,13 @@ def test_a_terminal_gets_nothing_it_would_obey(parts: list[bytes]) -> None:
 
 @given(pieces)
 def test_the_runner_finds_no_command_whatever_the_chunks(parts: list[bytes]) -> None:
-    assert commands(through_github(parts)) == []
-    assert commands(through_github([b"".join(parts)])) == []
+    assert commands(through_log(parts)) == []
+    assert commands(through_log([b"".join(parts)])) == []
 
 
 @given(pieces)
 def test_only_marks_are_added(parts: list[bytes]) -> None:
-    assert through_github(parts).replace(MARK, b"") == b"".join(parts).replace(MARK, b"")
+    assert through_log(parts).replace(MARK, b"") == b"".join(parts).replace(MARK, b"")
 
 
 @pytest.mark.parametrize(
@@ -116,6 +124,13 @@ def test_a_terminal_line_is_not_held_back() -> None:
         b"\v\f\x1c\x1f::warning::x",
         b"text ##[error]x",
         b"#####[group]x",
+        b"a ##vso[task.setvariable variable=X]y",
+        b"###vso[task.complete result=Succeeded;]",
+        b"##v##vso[task.prependpath]/tmp",
+        b"x ##teamcity[buildStatus text='fine' status='SUCCESS']",
+        b"##team##teamcity[buildStop comment='x']",
+        b"\x1b[0Ksection_start:1560896352:my[collapsed=true]\r\x1b[0Kheading",
+        b"section_section_end:1:x\r\x1b[0K",
         b":::error::x",
         b"\n\n::\n::",
     ],
@@ -123,19 +138,30 @@ def test_a_terminal_line_is_not_held_back() -> None:
 def test_a_workflow_command_is_made_inert_even_byte_by_byte(data: bytes) -> None:
     assert commands(data)
     for chunks in ([data], [data[i : i + 1] for i in range(len(data))]):
-        made = through_github(chunks)
+        made = through_log(chunks)
         assert commands(made) == []
         assert made.replace(MARK, b"") == data.replace(MARK, b"")
 
 
-@pytest.mark.parametrize("data", [b"a::b ::c", b"http://[::1]/", b"# [x] #[y]\n#", b": :\n x::\n"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"a::b ::c",
+        b"http://[::1]/",
+        b"# [x] #[y]\n#",
+        b": :\n x::\n",
+        b"## vso[x] ##vso x",
+        b"section_start: x section_ends:1",
+        b"##teamcity (x)",
+    ],
+)
 def test_what_is_no_command_passes_unchanged(data: bytes) -> None:
-    assert through_github([data]) == data
+    assert through_log([data]) == data
 
 
 def test_a_byte_is_passed_on_at_once_even_if_it_may_begin_a_command() -> None:
-    github = GithubFilter()
-    assert [github.feed(bytes([byte])) for byte in b" ::##["] == [
+    log = LogFilter()
+    assert [log.feed(bytes([byte])) for byte in b" ::##["] == [
         b" ",
         b":",
         MARK + b":",
@@ -147,11 +173,11 @@ def test_a_byte_is_passed_on_at_once_even_if_it_may_begin_a_command() -> None:
 
 @pytest.mark.parametrize("order", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
 def test_a_byte_order_mark_cannot_make_the_runner_read_another_encoding(order: str) -> None:
-    made = through_github([b"", "\ufeff::error::x".encode(order)])
+    made = through_log([b"", "\ufeff::error::x".encode(order)])
     assert made.startswith(MARK)
 
 
-@pytest.mark.parametrize("through", [through_terminal, through_github])
+@pytest.mark.parametrize("through", [through_terminal, through_log])
 def test_white_space_and_colons_without_end_take_no_longer_than_text(
     through: Callable[[list[bytes]], bytes],
 ) -> None:
@@ -163,7 +189,7 @@ def test_white_space_and_colons_without_end_take_no_longer_than_text(
 
 def test_clean_output_is_fast() -> None:
     chunk = b"0123456789abcdef" * 4095 + b"\n"
-    for each in (TerminalFilter(), GithubFilter()):
+    for each in (TerminalFilter(), LogFilter()):
         started = time.process_time()
         for _ in range(400):
             assert len(each.feed(chunk)) == len(chunk)
@@ -180,10 +206,22 @@ def test_a_line_of_ours_stays_one_line_and_inert() -> None:
     assert commands(one_line("\n ::error::x ##[error]y").encode()) == []
 
 
-@pytest.mark.parametrize("text", ["a##[error]b", "###[", "\\##[", '"##["', "::error::"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a##[error]b",
+        "###[",
+        "\\##[",
+        '"##["',
+        "::error::",
+        "##vso[a.b]",
+        "##TEAMCITY[x",
+        "##vso\\[",
+    ],
+)
 def test_json_of_ours_holds_no_command_and_the_same_value(text: str) -> None:
     line = ascii_json({text: [text]})
-    assert "##[" not in line
+    assert commands(line.encode()) == []
     assert line.isascii()
     assert json.loads(line) == {text: [text]}
 

@@ -10,7 +10,7 @@ import pytest
 from e2brun.cli.serve import KEY_VARIABLE
 from e2brun.errors import UsageError
 from e2brun.sandbox.contract import Limits
-from e2brun.settings import load_settings
+from e2brun.settings import _PYPROJECT_KEYS, load_settings
 
 KEY = "e2b_0123456789abcdef"
 
@@ -217,6 +217,47 @@ def test_what_a_project_file_widens_is_said(tmp_path: Path) -> None:
     assert load_settings(tmp_path, {"E2BRUN_NETWORK": "0"}).network is False
 
 
+# What a line may loosen, and what it says then; a setting that is in neither list is a new one.
+_LOOSE = {
+    "timeout": ("1h", "timeout raised to 1h"),
+    "memory": ("1G", "memory raised to 1G"),
+    "processes": ("65", "processes raised to 65"),
+    "disk": ("513M", "disk raised to 513M"),
+    "max-output": ("11M", "max-output raised to 11M"),
+    "network": ("true", "network access is on"),
+    "install-timeout": ("6m", "install-timeout raised to 6m"),
+    "install-size": ("16G", "install-size raised to 16G"),
+}
+_TIGHT = {
+    "on": "local", "template": "base", "fetch": "true", "python": "python3.12", "timeout": "1s",
+    "memory": "100M", "processes": "8", "disk": "1M", "max-output": "1M", "network": "false",
+    "install-timeout": "1m", "install-size": "1G",
+}  # fmt: skip
+
+
+def test_every_setting_that_a_project_file_loosens_is_said_with_its_place(tmp_path: Path) -> None:
+    assert set(_PYPROJECT_KEYS) == {*_LOOSE, *_TIGHT}
+    for name, (value, said) in _LOOSE.items():
+        variable = f"E2BRUN_{name.upper().replace('-', '_')}"
+        pyproject(tmp_path, f'{name} = "{value}"\n')
+        assert load_settings(tmp_path, {}).notices == (f"{tmp_path}/pyproject.toml:5: {said}",)
+        own = load_settings(tmp_path, {variable: _TIGHT[name]})
+        assert own.notices == ()  # the user's own word is what counts
+        dotenv(tmp_path, f"{variable}={value}\n")
+        assert load_settings(tmp_path, {}).notices == (f".env:1: {said}",)
+        (tmp_path / ".env").unlink()
+    for name, value in _TIGHT.items():
+        pyproject(tmp_path, f'{name} = "{value}"\n')
+        assert load_settings(tmp_path, {}).notices == ()
+
+
+def test_a_project_file_that_keeps_code_from_e2b_is_said(tmp_path: Path) -> None:
+    pyproject(tmp_path, 'on = "local"\n')
+    (said,) = load_settings(tmp_path, {"E2B_API_KEY": "e2b_x"}).notices
+    assert said.endswith("pyproject.toml:5: running on this machine, though there is an E2B key")
+    assert load_settings(tmp_path, {"E2B_API_KEY": "e2b_x"}, on="local").notices == ()
+
+
 def test_the_nearest_pyproject_with_our_table_counts(tmp_path: Path) -> None:
     pyproject(tmp_path, 'template = "outer"\n')
     inner = tmp_path / "a" / "b"
@@ -298,6 +339,9 @@ def test_github_and_the_kind_of_terminal_are_known(tmp_path: Path) -> None:
         False,
     )
     assert not load_settings(tmp_path, {"GITHUB_ACTIONS": "1"}).github_actions
+    for variable in ("GITHUB_ACTIONS", "TF_BUILD", "TEAMCITY_VERSION", "GITLAB_CI"):
+        assert load_settings(tmp_path, {variable: "True"}).in_ci
+    assert not load_settings(tmp_path, {"GITLAB_CI": ""}).in_ci
     assert load_settings(tmp_path, {"TERM": "dumb"}).dumb_terminal
     assert load_settings(tmp_path, {}).dumb_terminal
 

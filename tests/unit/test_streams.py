@@ -149,14 +149,14 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 def test_a_pipe_gets_every_byte_as_it_is(pipe: tuple[int, int]) -> None:
     data = bytes(range(256)) + b"\n::error::x ##[x]"
-    writer = writer_for(pipe[1], is_terminal=False, github=False)
+    writer = writer_for(pipe[1], is_terminal=False, in_log=False)
     writer(data)
     writer.finish()
     assert os.read(pipe[0], 1000) == data
 
 
-def test_a_terminal_and_github_get_what_is_safe_for_both(pipe: tuple[int, int]) -> None:
-    writer = writer_for(pipe[1], is_terminal=True, github=True)
+def test_a_terminal_and_a_log_get_what_is_safe_for_both(pipe: tuple[int, int]) -> None:
+    writer = writer_for(pipe[1], is_terminal=True, in_log=True)
     writer(b"::a::\x1b[0m \xc3")
     assert os.read(pipe[0], 1000).decode() == ":\u200b:a::␛[0m "
     writer.finish()
@@ -171,8 +171,8 @@ def test_half_a_command_on_each_stream_makes_no_whole_one(
 ) -> None:
     other = os.dup(pipe[1])  # as after 2>&1
     try:
-        stdout = writer_for(pipe[1], is_terminal=False, github=True)
-        stderr = writer_for(other, is_terminal=False, github=True, beside=stdout)
+        stdout = writer_for(pipe[1], is_terminal=False, in_log=True)
+        stderr = writer_for(other, is_terminal=False, in_log=True, beside=stdout)
         for number, part in enumerate(parts):
             (stdout, stderr)[number % 2](part)
     finally:
@@ -186,15 +186,15 @@ def test_half_a_command_on_each_stream_makes_no_whole_one(
 def test_streams_to_different_places_keep_their_own_lines(pipe: tuple[int, int]) -> None:
     elsewhere = os.open(os.devnull, os.O_WRONLY)
     try:
-        stdout = writer_for(pipe[1], is_terminal=False, github=True)
-        stderr = writer_for(elsewhere, is_terminal=False, github=True, beside=stdout)
+        stdout = writer_for(pipe[1], is_terminal=False, in_log=True)
+        stderr = writer_for(elsewhere, is_terminal=False, in_log=True, beside=stdout)
         stdout(b"a ")
         stderr(b"\n")
         stdout(b"::b\n")
     finally:
         os.close(elsewhere)
     assert os.read(pipe[0], 1000) == b"a ::b\n"
-    assert writer_for(-1, is_terminal=False, github=True, beside=stdout).github is not None
+    assert writer_for(-1, is_terminal=False, in_log=True, beside=stdout).log is not None
 
 
 def test_a_non_blocking_pipe_that_is_full_is_waited_for(pipe: tuple[int, int]) -> None:
@@ -208,7 +208,7 @@ def test_a_non_blocking_pipe_that_is_full_is_waited_for(pipe: tuple[int, int]) -
 
     thread = threading.Thread(target=read)
     thread.start()
-    writer_for(pipe[1], is_terminal=False, github=False)(data)
+    writer_for(pipe[1], is_terminal=False, in_log=False)(data)
     thread.join()
     assert got == data
 
@@ -216,13 +216,13 @@ def test_a_non_blocking_pipe_that_is_full_is_waited_for(pipe: tuple[int, int]) -
 def test_a_closed_pipe_is_a_broken_pipe(pipe: tuple[int, int]) -> None:
     os.close(pipe[0])
     with pytest.raises(BrokenPipeError):
-        writer_for(pipe[1], is_terminal=False, github=False)(b"x")
+        writer_for(pipe[1], is_terminal=False, in_log=False)(b"x")
 
 
 def test_a_full_disk_is_our_failure_in_one_line() -> None:
     fd = os.open("/dev/full", os.O_WRONLY)
     try:
         with pytest.raises(E2brunError, match=r"cannot write to descriptor \d+: No space left"):
-            writer_for(fd, is_terminal=False, github=False)(b"x")
+            writer_for(fd, is_terminal=False, in_log=False)(b"x")
     finally:
         os.close(fd)
