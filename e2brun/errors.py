@@ -2,6 +2,7 @@
 
 E2brunError              125
 ├── UsageError             2   the command line, a setting or an input file is wrong
+├── StoreUnusable        125   the record of runs cannot be read or written
 └── SandboxError         125   the sandbox or its provider failed us
     ├── SandboxUnavailable     no sandbox could be started; the code never ran
     ├── AuthenticationFailed   the key is missing or rejected
@@ -29,6 +30,12 @@ class UsageError(E2brunError):
     """The command line, a setting or an input file is wrong; nothing was run."""
 
     exit_code = 2
+
+
+class StoreUnusable(E2brunError):
+    """The record of runs cannot be read or written; a run itself goes on without it."""
+
+    hint = "Set E2BRUN_STATE_DIR to another directory, or move the file away."
 
 
 class SandboxError(E2brunError):

@@ -108,14 +108,14 @@ def print_schema() -> int:
 
 def list_pipelines(directory: Path) -> int:
     """Those in `directory` and in `pipelines/` below it."""
-    from e2brun.runs.store import Store, looked_up
+    from e2brun.runs.store import looked_up
     from e2brun.settings import load_settings
 
     if not directory.is_dir():
         raise UsageError(f"{directory}: no such directory")
     settings = load_settings()
-    runs = looked_up(settings.state_dir / "runs.sqlite", Store.runs) or []
-    last = {run.file: counts for run, counts in reversed(runs)}
+    runs = looked_up(settings.state_dir / "runs.sqlite", lambda store: store.runs("pipeline")) or []
+    last = {run.record.file: run.counts for run in reversed(runs)}
     count = 0
     for file in (*sorted(directory.glob("*.toml")), *sorted(directory.glob("pipelines/*.toml"))):
         described = _described(file)

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Coroutine, Generator, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from e2brun.cli.pipeline_options import RunRequest
 from e2brun.errors import E2brunError, UsageError
 from e2brun.runs import events
 from e2brun.runs.record import RunRecord
-from e2brun.settings import Settings, load_settings
+from e2brun.settings import Settings, load_settings, package_environment
 from e2brun.values import parse_count
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from e2brun.pipeline.runner import Choices, Run
     from e2brun.pipeline.supply import Supply
     from e2brun.report.files import Report
+    from e2brun.runs.recording import Recording
     from e2brun.stages.generate.tape import Tape
 
 _BROKEN = 125
@@ -163,7 +164,6 @@ def _tape(request: RunRequest) -> Tape | None:
 def _new_run(request: RunRequest, plan: _Plan, voice: _Voice, run_id: str) -> Run:
     from e2brun.pipeline.compiler import Surroundings
     from e2brun.pipeline.runner import Run
-    from e2brun.runs.store import Store
 
     settings, pipeline = plan.settings, plan.pipeline
     name = pipeline.document.pipeline.name
@@ -175,9 +175,31 @@ def _new_run(request: RunRequest, plan: _Plan, voice: _Voice, run_id: str) -> Ru
         voice.notice(line)
     if pipeline.document.execute is not None:
         plan.supply.backend()  # a missing key is told once, not for every case
-    store = Store(settings.state_dir / "runs.sqlite")
-    file = pipeline.file.absolute()
-    return Run(pipeline, around, plan.choices, record, file, store, (voice.hear,))
+    recording = _recording(plan, record, voice)
+    return Run(pipeline, around, plan.choices, record, recording, (voice.hear,))
+
+
+def _recording(plan: _Plan, record: RunRecord, voice: _Voice) -> Recording:
+    from hashlib import sha256
+
+    from e2brun.runs.origin import Origin
+    from e2brun.runs.recording import Recording
+    from e2brun.sandbox.masking import Mask, secrets_in, secrets_of_others
+
+    pipeline, settings = plan.pipeline, plan.settings
+    given = [pipeline.document.sandbox.env]
+    if pipeline.document.execute is not None:
+        given.append(pipeline.document.execute.env)
+    secrets = [settings.api_key or "", *(value for env in given for value in secrets_in(env))]
+    return Recording(
+        settings.state_dir / "runs.sqlite",
+        replace(record, file=str(pipeline.file.absolute())),
+        Origin("pipeline", tuple(sys.argv[1:]), str(Path.cwd()),
+               sha256(pipeline.file.read_bytes()).hexdigest()),
+        mask=Mask([*secrets, *secrets_of_others(package_environment())]),
+        notice=voice.notice,
+        needed=plan.choices.resume,
+    )  # fmt: skip
 
 
 def _run(request: RunRequest, plan: _Plan, voice: _Voice, run: Run) -> int:
@@ -188,10 +210,10 @@ def _run(request: RunRequest, plan: _Plan, voice: _Voice, run: Run) -> int:
             signalled = _drive(run.execute())
     finally:
         plan.supply.close()
-        if run.store is not None:
-            run.store.close()
     code = 128 + signalled if signalled else exit_code(run.record, plan.pass_rate)
     code = _tell(request, plan, voice, run.record, code)
+    run.recording.finish(code, run.record.notes)
+    run.recording.close()
     if signalled:
         raise Interrupted(signalled)
     return code

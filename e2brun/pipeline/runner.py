@@ -20,7 +20,7 @@ from e2brun.primitives.events import Event, Noticed, SandboxReady, Started
 from e2brun.primitives.parallel import together
 from e2brun.runs import events
 from e2brun.runs.record import CaseRecord, RunRecord, Verdict
-from e2brun.runs.store import Store
+from e2brun.runs.recording import Recording
 from e2brun.stages.step import Step
 from e2brun.stages.work import Case
 
@@ -43,8 +43,7 @@ class Run:
     around: Surroundings
     choices: Choices
     record: RunRecord
-    file: Path  # absolute: what earlier runs of the same pipeline are found by
-    store: Store | None = None
+    recording: Recording
     subscribers: Sequence[events.RunSubscriber] = ()
     _done: dict[str, CaseRecord] = field(default_factory=dict[str, CaseRecord])
     _order: list[Case] = field(default_factory=list[Case])
@@ -64,23 +63,20 @@ class Run:
             # Not a task for each case: there may be very many.
             await together([self._work(refine, waiting) for _ in range(workers)])
             self.record = replace(self.record, finished=time.time())
-            if self.store is not None:
-                self.store.finish(self.record.id)
         finally:
             self.record = replace(self.record, cases=self._cases())
         return self.record
 
     def _waiting(self) -> list[Case]:
         """The cases that are to run; those that need not are in the record already."""
-        if self.store is None:
-            return list(self._order)
-        self.store.begin(replace(self.record, file=str(self.file)))
-        if not self.choices.resume:
+        self.recording.begin()
+        store = self.recording.store
+        if not self.choices.resume or store is None:
             return list(self._order)
         prints = {case.id: self.pipeline.fingerprint(case) for case in self._order}
-        for case_id, before in self.store.passed(str(self.file), prints).items():
+        for case_id, before in store.passed(self.recording.run.file, prints).items():
             self._done[case_id] = before
-            self.store.keep(self.record.id, prints[case_id], before)
+            self.recording.keep(before, prints[case_id])
         if self._done:
             line = f"{len(self._done)} of {len(self._order)} cases passed before: not run again"
             self.record = replace(self.record, notes=(*self.record.notes, line))
@@ -94,8 +90,7 @@ class Run:
             fingerprint = self.pipeline.fingerprint(case)
             record = await self._case(refine, case)
             self._done[case.id] = record
-            if self.store is not None:
-                self.store.keep(self.record.id, fingerprint, record)
+            self.recording.keep(record, fingerprint)
             self._tell(events.CaseFinished(record))
 
     async def _case(self, refine: RefinePrimitive, case: Case) -> CaseRecord:
@@ -125,8 +120,10 @@ class Run:
                 case Started() if event.step in self._steps:
                     self._tell(events.StepStarted(case.id, event.step))
                 case SandboxReady():
+                    self.recording.tell("sandbox", event.sandbox_id, case.id)
                     self._tell(events.SandboxStarted(case.id, event.sandbox_id))
                 case Noticed():
+                    self.recording.tell("notice", event.line, case.id)
                     self._tell(events.Told(event.line))
                 case _:
                     pass

@@ -1,4 +1,4 @@
-"""What happened in a pipeline run, as data: reports draw it, the store keeps it, resume reads it.
+"""What happened in a run, as data: reports draw it, the store keeps it, resume reads it.
 
 Everything is immutable and made of plain values, so that it goes through JSON unchanged.
 Times are seconds; `started` is seconds since the epoch.
@@ -59,6 +59,7 @@ class ExecutionRecord:
     files: Mapping[str, str] = field(default_factory=dict[str, str])  # remote -> local
     cached: bool = False
     peak_memory: int | None = None  # bytes; None: the backend does not tell
+    completed: bool | None = None  # the code ran to its own end; None: nobody can tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +110,11 @@ class CaseRecord:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """One run of a pipeline. `finished` is None while it runs, or when it was killed."""
+    """One run. `finished` is None while it runs, or when it was killed."""
 
     id: str
-    pipeline: str  # its name
-    file: str  # its TOML
+    pipeline: str  # its name; of other runs what a reader knows them by
+    file: str  # its TOML, or what else it was made from
     backend: str
     started: float
     finished: float | None = None

@@ -1,7 +1,9 @@
 """Where runs are kept: one SQLite file, each case written as it finishes.
 
 What was written stays, whoever kills us: the file is in WAL mode and a case is one transaction.
-Of each pipeline the newest runs are kept.
+Any number of processes write at a time; each waits for the others. Long texts lie in files beside
+it (`texts`), and no secret that `mask` knows gets in. A Store is used by one thread; every method
+raises StoreUnusable where the file cannot be used.
 """
 
 from __future__ import annotations
@@ -9,125 +11,299 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from e2brun.errors import E2brunError
+from e2brun import __version__
+from e2brun.errors import StoreUnusable
+from e2brun.runs.origin import Kind, Origin, StoredRun
 from e2brun.runs.plain import case_from, plain
 from e2brun.runs.record import CaseRecord, RunRecord, Verdict
+from e2brun.runs.rows import (
+    CASE,
+    RUN,
+    CaseRow,
+    StoredEvent,
+    case_row,
+    case_values,
+    stored_run,
+    text,
+)
+from e2brun.runs.schema import prepare
+from e2brun.runs.texts import Cut, LongTexts
+from e2brun.sandbox.masking import HIDDEN, Mask, is_secret_name, secrets_in
+from e2brun.sandbox.remote_owner import owner_mark
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
 T = TypeVar("T")
 
-_BUSY_SECONDS = 10.0
-_KEPT_RUNS = 20
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS runs (
-    id TEXT PRIMARY KEY, file TEXT NOT NULL, pipeline TEXT NOT NULL, backend TEXT NOT NULL,
-    started REAL NOT NULL, finished REAL
-);
-CREATE INDEX IF NOT EXISTS runs_by_file ON runs (file, started);
-CREATE TABLE IF NOT EXISTS cases (
-    run TEXT NOT NULL REFERENCES runs ON DELETE CASCADE, id TEXT NOT NULL,
-    fingerprint TEXT NOT NULL, verdict TEXT NOT NULL, record TEXT NOT NULL,
-    PRIMARY KEY (run, id)
-) WITHOUT ROWID;
-"""
+_BUSY_SECONDS = 30.0
 
 
 class Store:
-    """The runs in `path`, which is made where it is not there. One thread uses it."""
+    """The runs in `path`, which is made where it is not there."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, mask: Mask | None = None) -> None:
+        self.path = path
+        self._mask = mask or Mask()
+        self._events: list[tuple[str, StoredEvent]] = []
         with self._explained():
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            path.touch(mode=0o600)
             # Autocommit: every statement below that must not be halved is a transaction.
             self._database = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
-            self._database.executescript(
-                "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
-                f"PRAGMA foreign_keys = ON; {_SCHEMA}"
-            )
+            try:
+                self._database.execute("PRAGMA journal_mode = WAL")
+                self._database.execute("PRAGMA synchronous = NORMAL")
+                self._database.execute("PRAGMA foreign_keys = ON")
+                prepare(self._database, self._insert_case)
+            except BaseException:
+                self._database.close()
+                raise
 
-    def begin(self, run: RunRecord) -> None:
-        """A run starts; of older ones of the same file only the newest stay."""
+    def begin(self, run: RunRecord, origin: Origin) -> None:
+        """A run starts, of this process. `run.file` is absolute, or empty: it is what `passed`
+        finds earlier runs of the same by."""
         with self._explained():
-            self._database.execute(
-                "INSERT INTO runs VALUES (?, ?, ?, ?, ?, NULL)",
-                (run.id, run.file, run.pipeline, run.backend, run.started),
-            )
-            self._database.execute(
-                "DELETE FROM runs WHERE file = ?1 AND id NOT IN"
-                " (SELECT id FROM runs WHERE file = ?1 ORDER BY started DESC LIMIT ?2)",
-                (run.file, _KEPT_RUNS),
-            )
+            self._insert_run(run, origin, __version__, owner_mark())
 
-    def keep(self, run_id: str, fingerprint: str, case: CaseRecord) -> None:
-        """A case is over."""
-        record = json.dumps(plain(case), default=str)
-        with self._explained():
-            self._database.execute(
-                "INSERT OR REPLACE INTO cases VALUES (?, ?, ?, ?, ?)",
-                (run_id, case.id, fingerprint, case.verdict.value, record),
-            )
+    def keep(self, run_id: str, case: CaseRecord, fingerprint: str = "") -> None:
+        """A case is over; a second record of the same id takes the place of the first.
 
-    def finish(self, run_id: str) -> None:
-        """The run came to its end."""
-        with self._explained():
+        `fingerprint` is of all that decides how it goes: one with another has changed.
+        """
+        with self._explained(), self._transaction():
+            self._insert_case(run_id, fingerprint, case)
+            self._insert_events()
+
+    def tell(self, run_id: str, event: StoredEvent) -> None:
+        """Something happened; written with the next case, or at the end."""
+        self._events.append((run_id, event))
+
+    def finish(self, run_id: str, exit_code: int | None, notes: Sequence[str] = ()) -> None:
+        """The run came to its end, with the exit code of its command."""
+        with self._explained(), self._transaction():
+            self._insert_events()
+            counts = json.dumps(self._count(run_id))
+            said = json.dumps([self._mask(note) for note in notes])
             self._database.execute(
-                "UPDATE runs SET finished = ? WHERE id = ?", (time.time(), run_id)
+                "UPDATE runs SET finished = ?, exit_code = ?, counts = ?, notes = ? WHERE id = ?",
+                (time.time(), exit_code, counts, said, run_id),
             )
 
     def passed(self, file: str, fingerprints: Mapping[str, str]) -> dict[str, CaseRecord]:
-        """Cases whose newest record passed, with the same fingerprint as now; by id."""
-        newest: dict[str, tuple[str, str, str]] = {}
+        """Cases whose newest record passed, with the same fingerprint as now; by id, whole."""
+        newest: dict[str, tuple[str, str, int]] = {}
         with self._explained():
             rows = self._database.execute(
-                "SELECT cases.id, fingerprint, verdict, record FROM cases JOIN runs"
-                " ON runs.id = cases.run WHERE runs.file = ? ORDER BY runs.started",
-                (file,),
+                "SELECT cases.id, fingerprint, verdict, number FROM cases JOIN runs"
+                " ON runs.id = cases.run WHERE runs.file = ? AND kind = 'pipeline'"
+                " ORDER BY runs.started",
+                (text(file),),
             )
-            for case_id, fingerprint, verdict, record in rows:
-                newest[case_id] = (fingerprint, verdict, record)
-        found: dict[str, CaseRecord] = {}
-        for case_id, (fingerprint, verdict, record) in newest.items():
-            same = fingerprints.get(case_id) == fingerprint
-            if same and verdict == Verdict.PASSED and (case := _read(record)) is not None:
-                found[case_id] = case
+            for case_id, fingerprint, verdict, number in rows:
+                newest[case_id] = (fingerprint, verdict, number)
+            found: dict[str, CaseRecord] = {}
+            for case_id, now in fingerprints.items():
+                fingerprint, verdict, number = newest.get(text(case_id), ("", "", 0))
+                if fingerprint == now and verdict == Verdict.PASSED:
+                    case = self._case(number, whole=True)
+                    if case is not None:
+                        found[case_id] = case
         return found
 
-    def runs(self) -> list[tuple[RunRecord, dict[str, int]]]:
-        """Every run, newest first, without its cases but with how many were judged how."""
+    def runs(self, kind: Kind | None = None, limit: int = -1) -> list[StoredRun]:
+        """The newest first."""
         with self._explained():
             rows = self._database.execute(
-                "SELECT id, pipeline, file, backend, started, finished FROM runs"
-                " ORDER BY started DESC"
+                f"SELECT {RUN} FROM runs WHERE ?1 IS NULL OR kind = ?1"  # noqa: S608 - a constant
+                " ORDER BY started DESC, id LIMIT ?2",
+                (kind, limit),
             ).fetchall()
-            counts: dict[str, dict[str, int]] = {}
-            for run, verdict, count in self._database.execute(
-                "SELECT run, verdict, count(*) FROM cases GROUP BY run, verdict"
-            ):
-                counts.setdefault(run, {})[verdict] = count
-        return [(RunRecord(*row), counts.get(row[0], {})) for row in rows]
+            return [self._stored(row) for row in rows]
+
+    def run(self, run_id: str) -> StoredRun | None:
+        """The one with exactly this id."""
+        with self._explained():
+            row = self._database.execute(
+                f"SELECT {RUN} FROM runs WHERE id = ?",  # noqa: S608 - a constant
+                (text(run_id),),
+            ).fetchone()
+            return None if row is None else self._stored(row)
+
+    def ids(self, prefix: str, limit: int) -> list[str]:
+        """Of the runs that begin so, the newest first."""
+        with self._explained():
+            rows = self._database.execute(
+                "SELECT id FROM runs WHERE substr(id, 1, length(?1)) = ?1"
+                " ORDER BY started DESC, id LIMIT ?2",
+                (text(prefix), limit),
+            )
+            return [row[0] for row in rows]
+
+    def rows(self, run_id: str) -> Iterator[CaseRow]:
+        """Of every case, in the order in which they finished; quick, and none is held."""
+        for number in self._numbers(run_id):
+            with self._explained():
+                row = self._database.execute(
+                    f"SELECT {CASE} FROM cases WHERE number = ?",  # noqa: S608 - a constant
+                    (number,),
+                ).fetchone()
+            if row is not None:
+                yield case_row(row)
+
+    def cases(self, run_id: str, *, whole: bool = False) -> Iterator[CaseRecord]:
+        """Every case, in the order in which they finished, one at a time. Long texts end after
+        their beginning with a word of how much there is more, or are `whole`."""
+        for number in self._numbers(run_id):
+            with self._explained():
+                case = self._case(number, whole=whole)
+            if case is not None:
+                yield case
+
+    def case(self, run_id: str, case_id: str, *, whole: bool = True) -> CaseRecord | None:
+        """One of them."""
+        with self._explained():
+            row = self._database.execute(
+                "SELECT number FROM cases WHERE run = ? AND id = ?",
+                (text(run_id), text(case_id)),
+            ).fetchone()
+            return None if row is None else self._case(row[0], whole=whole)
+
+    def events(self, run_id: str) -> list[StoredEvent]:
+        """In their order."""
+        with self._explained():
+            rows = self._database.execute(
+                "SELECT at, kind, case_id, text FROM events WHERE run = ? ORDER BY at, rowid",
+                (text(run_id),),
+            )
+            return [StoredEvent(*row) for row in rows]
+
+    def remove(self, run_id: str) -> None:
+        """A run, with all that is kept of it."""
+        with self._explained():
+            self._database.execute("DELETE FROM runs WHERE id = ?", (text(run_id),))
+            self.texts(run_id).remove()
+
+    def texts(self, run_id: str) -> LongTexts:
+        """The files of a run."""
+        return LongTexts(files_of(self.path) / Path(run_id).name)
 
     def close(self) -> None:
         """Nothing more is kept."""
         with self._explained():
+            if self._events:
+                with self._transaction():
+                    self._insert_events()
             self._database.close()
+
+    def _insert_run(self, run: RunRecord, origin: Origin, version: str, owner: str) -> None:
+        command = json.dumps(self._mask.words(origin.command))
+        values = (
+            *(run.id, origin.kind, self._mask(run.pipeline), run.file, run.backend, command),
+            *(origin.directory, origin.code_hash, version, owner),
+        )
+        self._database.execute(
+            f"INSERT OR IGNORE INTO runs ({RUN}) VALUES"  # noqa: S608 - a constant
+            " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, '[]')",
+            (*map(text, values), run.started, run.finished),
+        )
+
+    def _insert_case(self, run_id: str, fingerprint: str, case: CaseRecord) -> None:
+        values: Any = plain(case)
+        mask = self._hide_parameters(values["parameters"])
+        cuts = self.texts(run_id).cut(values, case.id, mask)
+        *columns, error = case_values(case, fingerprint)
+        self._database.execute(
+            f"INSERT OR REPLACE INTO cases (run, {CASE}, cuts, record)"  # noqa: S608 - a constant
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                *(text(run_id), *columns, mask(str(error))),
+                *(json.dumps(cuts), json.dumps(values, default=str)),
+            ),
+        )
+
+    def _hide_parameters(self, parameters: dict[str, object]) -> Callable[[str], str]:
+        """By name; and what they were, wherever else in the case it stands."""
+        found = list(secrets_in(parameters))
+        if not found:
+            return self._mask
+        for name, value in parameters.items():
+            if isinstance(value, str) and is_secret_name(name):
+                parameters[name] = HIDDEN
+        more = Mask(found)
+        return lambda text: more(self._mask(text))
+
+    def _insert_events(self) -> None:
+        events, self._events = self._events, []
+        self._database.executemany(
+            "INSERT INTO events SELECT ?, ?, ?, ?, ?"
+            " WHERE EXISTS (SELECT 1 FROM runs WHERE id = ?1)",  # it may be gone by now
+            [
+                (text(run), event.at, event.kind, text(event.case), text(self._mask(event.text)))
+                for run, event in events
+            ],
+        )
+
+    def _numbers(self, run_id: str) -> list[int]:
+        with self._explained():
+            rows = self._database.execute(
+                "SELECT number FROM cases WHERE run = ? ORDER BY number", (text(run_id),)
+            )
+            return [row[0] for row in rows]
+
+    def _case(self, number: int, *, whole: bool) -> CaseRecord | None:
+        row = self._database.execute(
+            "SELECT run, cuts, record FROM cases WHERE number = ?", (number,)
+        ).fetchone()
+        if row is None:
+            return None
+        try:
+            values = json.loads(row[2])
+            cuts = [Cut(tuple(path), size, file) for path, size, file in json.loads(row[1])]
+            self.texts(row[0]).put_back(values, cuts, whole=whole)
+            return case_from(values)
+        except (LookupError, TypeError, ValueError):  # of another version: as if not there
+            return None
+
+    def _stored(self, row: tuple[Any, ...]) -> StoredRun:
+        counts = row[-2]
+        return stored_run(row, json.loads(counts) if counts else self._count(row[0]))
+
+    def _count(self, run_id: str) -> dict[str, int]:
+        rows = self._database.execute(
+            "SELECT verdict, count(*) FROM cases WHERE run = ? GROUP BY verdict", (run_id,)
+        )
+        return dict(rows.fetchall())
+
+    @contextmanager
+    def _transaction(self) -> Generator[None, None, None]:
+        # IMMEDIATE: one that begins by reading cannot wait for a writer, it fails at once.
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._database.execute("ROLLBACK")
+            raise
+        self._database.execute("COMMIT")
 
     @contextmanager
     def _explained(self) -> Generator[None, None, None]:
         try:
             yield
-        except (sqlite3.Error, OSError) as error:
-            raise E2brunError(
-                f"{self._path}: the record of runs cannot be used: {error}",
-                hint="Set E2BRUN_STATE_DIR to another directory, or delete the file.",
+        except (sqlite3.Error, OSError, StoreUnusable) as error:
+            raise StoreUnusable(
+                f"{self.path}: the record of runs cannot be used: {error}"
             ) from error
+
+
+def files_of(path: Path) -> Path:
+    """The directory beside a store that has the long texts of its runs."""
+    return path.with_name(f"{path.name}.files")
 
 
 def looked_up(path: Path, use: Callable[[Store], T]) -> T | None:
@@ -136,10 +312,3 @@ def looked_up(path: Path, use: Callable[[Store], T]) -> T | None:
         return None
     with closing(Store(path)) as store:
         return use(store)
-
-
-def _read(record: str) -> CaseRecord | None:
-    try:
-        return case_from(json.loads(record))
-    except (KeyError, TypeError, ValueError):  # written by another version: as if not there
-        return None

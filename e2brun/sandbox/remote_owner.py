@@ -22,14 +22,18 @@ def owner_mark() -> str:
 
 def is_left_behind(metadata: Mapping[str, str]) -> bool:
     """Whether a run of ours on this machine made it, did not mean to leave it, and is dead."""
-    mark = metadata.get(OWNER, "")
-    if not mark or KEPT in metadata or "e2brun_run" not in metadata:
+    if KEPT in metadata or "e2brun_run" not in metadata:
         return False
+    return is_dead(metadata.get(OWNER, "")) is True
+
+
+def is_dead(mark: str) -> bool | None:
+    """Whether the process that had this mark is gone; None: nobody here can tell."""
     machine, _, process = mark.rpartition("/")
-    if machine != _machine():
-        return False  # another machine, or another container: nobody here can tell
     pid = process.partition(".")[0]
-    return pid.isascii() and pid.isdecimal() and not _hidden(int(pid)) and _mark(int(pid)) != mark
+    if machine != _machine() or not (pid.isascii() and pid.isdecimal()) or _hidden(int(pid)):
+        return None  # another machine, or another container
+    return _mark(int(pid)) != mark
 
 
 def _hidden(pid: int) -> bool:

@@ -166,10 +166,19 @@ def test_a_reader_that_goes_away_does_not_end_the_run(place: Place) -> None:
     process.stderr.close()
 
 
-def test_a_state_that_cannot_be_kept_is_told_before_anything_runs(place: Place) -> None:
+def test_a_run_that_cannot_be_recorded_goes_on_and_one_line_says_so(place: Place) -> None:
     place.write(SLOW.replace("t = 47", "t = 0"))
     (place.directory / "file").write_text("")
     ran = place.pipeline("run", "p.toml", env={"E2BRUN_STATE_DIR": "file"})
+    assert ran.code == 0
+    assert ran.out.count(b"PASS") == 4
+    assert ran.err.count("not recorded") == 1
+
+
+def test_going_on_without_a_record_to_go_on_from_is_refused(place: Place) -> None:
+    place.write(SLOW)
+    (place.directory / "file").write_text("")
+    ran = place.pipeline("run", "p.toml", "--failed", env={"E2BRUN_STATE_DIR": "file"})
     assert (ran.code, ran.out) == (125, b"")
     assert "E2BRUN_STATE_DIR" in ran.err
     assert os.path.isfile(place.directory / "file")

@@ -1,0 +1,90 @@
+"""One run on its way into the store. Where the store fails, that is said once and the run goes on.
+
+Commands that run code record through this; the store itself is for who reads or resumes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from e2brun.errors import StoreUnusable
+from e2brun.runs.origin import Origin
+from e2brun.runs.record import CaseRecord, RunRecord
+from e2brun.runs.rows import StoredEvent
+from e2brun.runs.store import Store
+from e2brun.sandbox.masking import Mask
+
+
+class Recording:
+    """Records `run`; `begin` comes first, `finish` and `close` last.
+
+    `path` None (`--no-store`) records nothing, and every method does nothing. `notice` is given the
+    one line. With `needed` a store that cannot be used is raised instead: the run is about what
+    is in it (`--resume`, `--failed`).
+    """
+
+    def __init__(
+        self,
+        path: Path | None,
+        run: RunRecord,
+        origin: Origin,
+        *,
+        mask: Mask,
+        notice: Callable[[str], None],
+        needed: bool = False,
+    ) -> None:
+        self.run = run
+        self._path, self._origin = path, origin
+        self._mask, self._notice, self._needed = mask, notice, needed
+        self._store: Store | None = None
+
+    @property
+    def store(self) -> Store | None:
+        """Open; None where nothing is recorded (any more)."""
+        return self._store
+
+    def begin(self) -> None:
+        """The run starts. Where `needed`: raises StoreUnusable, as nothing ran yet."""
+        if self._path is None:
+            return
+        try:
+            self._store = Store(self._path, self._mask)
+            self._store.begin(self.run, self._origin)
+        except StoreUnusable as error:
+            if self._needed:
+                raise
+            self._give_up(error)
+
+    def keep(self, case: CaseRecord, fingerprint: str = "") -> bool:
+        """A case is over. Whether it is in the store now."""
+        return self._try(lambda store: store.keep(self.run.id, case, fingerprint))
+
+    def tell(self, kind: str, text: str, case: str = "") -> None:
+        """Something happened: kind `sandbox` with its id, `notice` with the line."""
+        event = StoredEvent(time.time(), kind, case, text)
+        self._try(lambda store: store.tell(self.run.id, event))
+
+    def finish(self, exit_code: int | None, notes: Sequence[str] = ()) -> None:
+        """The run is over, and how its command ends."""
+        self._try(lambda store: store.finish(self.run.id, exit_code, notes))
+
+    def close(self) -> None:
+        """May be called twice. A run that is closed and not finished was broken off."""
+        if self._try(lambda store: store.close()):
+            self._store = None
+
+    def _try(self, use: Callable[[Store], None]) -> bool:
+        if self._store is None:
+            return False
+        try:
+            use(self._store)
+        except StoreUnusable as error:
+            self._give_up(error)
+            return False
+        return True
+
+    def _give_up(self, error: StoreUnusable) -> None:
+        self._store = None
+        self._notice(f"{error}; the run goes on and is not recorded")

@@ -1,0 +1,110 @@
+"""Rows of the store as values, and cases as rows."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from e2brun.runs.origin import Origin, State, StoredRun
+from e2brun.runs.record import CaseRecord, RunRecord, Verdict
+from e2brun.sandbox.remote_owner import is_dead
+
+RUN = (
+    "id, kind, name, file, backend, command, directory, code_hash, version, owner, started,"
+    " finished, exit_code, counts, notes"
+)
+CASE = "id, fingerprint, verdict, outcome, completed, exit_code, seconds, started, sandboxes, error"
+_LONGEST_ERROR = 500
+
+
+@dataclass(frozen=True, slots=True)
+class CaseRow:
+    """What is quickly known of a case: no code, no output."""
+
+    id: str
+    fingerprint: str
+    verdict: Verdict
+    outcome: str  # of its last execution; "" where nothing was executed
+    completed: bool | None
+    exit_code: int | None
+    seconds: float
+    started: float
+    sandboxes: tuple[str, ...]
+    error: str  # one line: why it did not pass
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """Something that happened in a run, or (`case`) to one of its cases."""
+
+    at: float
+    kind: str  # sandbox: its id; notice: the line
+    case: str
+    text: str
+
+
+def text(value: str) -> str:
+    """As SQLite takes it: a name with bytes that are no UTF-8 keeps them spelled out."""
+    return value.encode("utf-8", "backslashreplace").decode()
+
+
+def case_values(case: CaseRecord, fingerprint: str) -> tuple[object, ...]:
+    """The columns of CASE, their texts not masked yet."""
+    executions = [step.execution for a in case.attempts for step in a.steps if step.execution]
+    last = executions[-1] if executions else None
+    completed = None if last is None or last.completed is None else int(last.completed)
+    return (
+        *(text(case.id), fingerprint, case.verdict.value, last.outcome if last else ""),
+        *(completed, last.exit_code if last else None, case.seconds, case.started),
+        json.dumps(list(dict.fromkeys(e.sandbox_id for e in executions if e.sandbox_id))),
+        text(_error(case)),
+    )
+
+
+def case_row(row: tuple[Any, ...]) -> CaseRow:
+    """Of the columns of CASE."""
+    case_id, fingerprint, verdict, outcome, completed, exit_code, *rest = row
+    seconds, started, sandboxes, error = rest
+    return CaseRow(
+        case_id,
+        fingerprint,
+        Verdict(verdict),
+        outcome,
+        None if completed is None else bool(completed),
+        exit_code,
+        seconds,
+        started,
+        tuple(json.loads(sandboxes)),
+        error,
+    )
+
+
+def stored_run(row: tuple[Any, ...], counts: dict[str, int]) -> StoredRun:
+    """Of the columns of RUN."""
+    run_id, kind, name, file, backend, command, directory, code_hash, *rest = row
+    version, owner, started, finished, exit_code, _, notes = rest
+    return StoredRun(
+        RunRecord(run_id, name, file, backend, started, finished, notes=tuple(json.loads(notes))),
+        Origin(kind, tuple(json.loads(command)), directory, code_hash),
+        _state(finished, owner),
+        version,
+        exit_code,
+        counts,
+    )
+
+
+def _error(case: CaseRecord) -> str:
+    wrong = (Verdict.FAILED, Verdict.INFRASTRUCTURE)
+    steps = case.attempts[-1].steps if case.attempts else ()
+    said = next((step for step in steps if step.verdict in wrong), None)
+    return "" if said is None else f"{said.stage} {said.step}: {said.message}"[:_LONGEST_ERROR]
+
+
+def _state(finished: float | None, owner: str) -> State:
+    if finished is not None:
+        return State.FINISHED
+    dead = is_dead(owner)
+    if dead is None:
+        return State.UNKNOWN
+    return State.KILLED if dead else State.RUNNING

@@ -1,0 +1,99 @@
+"""Long texts of a record: their beginning stays in the database, all of them goes into files.
+
+A run's files lie in a directory of its own. They are UTF-8, compressed by gzip (`zcat`), and named
+after the case and what they hold. What is longer than MAX_FILE is cut there, too, and says so.
+"""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+LONGEST = 4096  # characters of one text in the database
+MAX_FILE = 16 * 1024 * 1024  # characters
+
+
+class Cut(NamedTuple):
+    """A text that was cut. Kept beside the record, not in it: no program can forge one."""
+
+    path: tuple[str | int, ...]  # keys and indexes that lead to it
+    characters: int  # of all of it
+    file: str
+
+
+class LongTexts:
+    """The files of one run."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def cut(self, record: object, case_id: str, mask: Callable[[str], str]) -> list[Cut]:
+        """Mask every text in `record` (dicts and lists) and cut what is long, in place."""
+        stem = sha256(case_id.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        cuts: list[Cut] = []
+
+        def looked_at(value: object, path: tuple[str | int, ...]) -> object:
+            if isinstance(value, str):
+                text = mask(value)
+                if len(text) <= LONGEST:
+                    return text
+                name = f"{stem}-{len(cuts) + 1}-{_last_name(path)}.txt.gz"
+                self._write(name, text)
+                cuts.append(Cut(path, len(text), name))
+                return text[:LONGEST]
+            for key, item in _items(value):
+                cast("Any", value)[key] = looked_at(item, (*path, key))
+            return value
+
+        looked_at(record, ())
+        return cuts
+
+    def put_back(self, record: object, cuts: Sequence[Cut], *, whole: bool) -> None:
+        """What was cut, from its files; or, as where one is gone, only how much there is more."""
+        for cut in cuts:
+            *above, last = cut.path
+            holder: Any = record
+            for key in above:
+                holder = holder[key]
+            holder[last] = (self._read(cut) if whole else None) or _shortened(holder[last], cut)
+
+    def remove(self) -> None:
+        """All of them."""
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _write(self, name: str, text: str) -> None:
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        rest = len(text) - MAX_FILE
+        content = text if rest <= 0 else f"{text[:MAX_FILE]}\n… {rest} more characters"
+        # Level 1: a program that prints without end must not cost the host a core.
+        packed = gzip.compress(content.encode("utf-8", "surrogatepass"), 1, mtime=0)
+        path = self.directory / name
+        path.write_bytes(packed)
+        path.chmod(0o600)
+
+    def _read(self, cut: Cut) -> str | None:
+        try:
+            content = gzip.decompress((self.directory / Path(cut.file).name).read_bytes())
+            return content.decode("utf-8", "surrogatepass")
+        except (OSError, EOFError, ValueError):
+            return None
+
+
+def _items(value: object) -> list[tuple[str | int, object]]:
+    if isinstance(value, dict):
+        return list(cast("dict[str | int, object]", value).items())
+    return list(enumerate(cast("list[object]", value))) if isinstance(value, list) else []
+
+
+def _last_name(path: tuple[str | int, ...]) -> str:
+    """The last key that is a word; the program may have chosen it."""
+    word = next((part for part in reversed(path) if isinstance(part, str)), "text")
+    return "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "_" for c in word)[:40]
+
+
+def _shortened(text: str, cut: Cut) -> str:
+    return f"{text}\n… {cut.characters - len(text)} more characters"

@@ -1,0 +1,228 @@
+"""What is kept of runs, and how it is found again."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from e2brun.errors import StoreUnusable, UsageError
+from e2brun.runs.finding import find
+from e2brun.runs.origin import State
+from e2brun.runs.plain import plain
+from e2brun.runs.record import Verdict
+from e2brun.runs.recording import Recording
+from e2brun.runs.rows import StoredEvent
+from e2brun.runs.store import Store, files_of
+from e2brun.sandbox.masking import Mask
+from tests.runs.records import ORIGIN, case, execution, run
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with closing(Store(tmp_path / "deep" / "runs.sqlite")) as opened:
+        yield opened
+
+
+def test_a_case_comes_back_as_it_was(store: Store) -> None:
+    kept = case(parameters={"n": 1, "of": [1, {"a": None}]}, ran=execution(completed=True))
+    store.begin(run(), ORIGIN)
+    store.keep("r1", kept, "print")
+    assert store.case("r1", "one") == kept
+    assert list(store.cases("r1")) == [kept]
+    row = next(store.rows("r1"))
+    assert (row.id, row.verdict, row.outcome, row.completed) == ("one", "passed", "ok", True)
+    assert (row.exit_code, row.sandboxes, row.fingerprint) == (0, ("i1",), "print")
+
+
+def test_long_output_is_cut_in_the_database_and_whole_beside_it(store: Store) -> None:
+    long = "".join(f"line {number}\n" for number in range(2000))
+    kept = case(ran=execution(stdout=long))
+    store.begin(run(), ORIGIN)
+    store.keep("r1", kept)
+    assert store.case("r1", "one", whole=True) == kept
+    shown = next(store.cases("r1")).attempts[0].steps[1].execution
+    assert shown is not None
+    assert shown.stdout.startswith("line 0\nline 1\n")
+    assert shown.stdout.endswith("more characters")
+    assert len(shown.stdout) < 5000
+    (file,) = store.texts("r1").directory.iterdir()
+    assert file.stat().st_mode & 0o777 == 0o600
+    file.unlink()
+    gone = store.case("r1", "one", whole=True)
+    assert gone == next(store.cases("r1"))
+
+
+def test_no_output_can_claim_to_be_cut_and_have_a_file_of_the_host_read(store: Store) -> None:
+    forged = {"json": {"cut": "x", "characters": 9, "file": "/etc/passwd"}}
+    kept = case(ran=execution(results=(forged,)))
+    store.begin(run(), ORIGIN)
+    store.keep("r1", kept)
+    assert store.case("r1", "one") == kept
+
+
+def test_a_second_record_of_a_case_takes_the_place_of_the_first(store: Store) -> None:
+    store.begin(run(), ORIGIN)
+    store.keep("r1", case("one", Verdict.FAILED))
+    store.keep("r1", case("two"))
+    store.keep("r1", case("one"))
+    assert [row.id for row in store.rows("r1")] == ["two", "one"]
+    assert store.runs()[0].counts == {"passed": 2}
+
+
+def test_a_run_is_running_then_finished(store: Store) -> None:
+    store.begin(run(), ORIGIN)
+    before = store.runs()[0]
+    assert (before.state, before.exit_code, before.origin) == (State.RUNNING, None, ORIGIN)
+    store.keep("r1", case("bad", Verdict.FAILED))
+    store.finish("r1", 1, ["a note"])
+    after = store.run("r1")
+    assert after is not None
+    assert (after.state, after.exit_code, after.counts) == (State.FINISHED, 1, {"failed": 1})
+    assert after.record.notes == ("a note",)
+
+
+def test_events_are_there_with_the_next_case_or_at_the_end(store: Store) -> None:
+    store.begin(run(), ORIGIN)
+    events = [StoredEvent(1.0, "sandbox", "one", "i1"), StoredEvent(2.0, "notice", "", "hear")]
+    store.tell("r1", events[0])
+    store.keep("r1", case())
+    store.tell("r1", events[1])
+    store.finish("r1", 0)
+    assert store.events("r1") == events
+
+
+def test_names_that_are_no_text_are_kept_spelled_out(store: Store) -> None:
+    kept = case("a\udcff.py", code="x = '\udcff'")
+    store.begin(run(), ORIGIN)
+    store.keep("r1", kept)
+    assert store.case("r1", "a\udcff.py") == kept
+
+
+def test_a_run_is_found_by_the_beginning_of_its_id_and_as_the_last(store: Store) -> None:
+    for number, run_id in enumerate(("abc1", "abc2", "b1")):
+        store.begin(run(run_id, started=1000.0 + number), ORIGIN)
+    assert find(store, "b").record.id == "b1"
+    assert find(store, "abc1").record.id == "abc1"
+    assert find(store, "@last").record.id == "b1"
+    assert find(store, "@last~2").record.id == "abc1"
+    with pytest.raises(UsageError, match="abc may be any of abc2, abc1: write more of it"):
+        find(store, "abc")
+    for wrong in ("x", "", "%", "@last~3", "@last~x", "@latest", "@last~-1"):
+        with pytest.raises(UsageError):
+            find(store, wrong)
+
+
+def test_an_id_that_begins_another_is_found(store: Store) -> None:
+    store.begin(run("ab"), ORIGIN)
+    store.begin(run("abc"), ORIGIN)
+    assert find(store, "ab").record.id == "ab"
+
+
+def test_what_was_removed_is_gone_with_its_files(store: Store) -> None:
+    store.begin(run(), ORIGIN)
+    store.keep("r1", case(ran=execution(stdout="x" * 9000)))
+    store.remove("r1")
+    assert store.runs() == []
+    assert list(store.cases("r1")) == []
+    assert list(files_of(store.path).iterdir()) == []
+
+
+def test_secrets_are_in_no_row_and_in_no_file(tmp_path: Path) -> None:
+    path = tmp_path / "runs.sqlite"
+    secret, other = "s3cret/value!", "tok-0123456789"
+    mask = Mask([secret])
+    with closing(Store(path, mask)) as store:
+        command = ("batch", "--env", f"A_TOKEN={other}", "--api-key", other, f"x={secret}")
+        store.begin(run(), type(ORIGIN)("batch", command))
+        ran = execution(stdout=f"{secret}\n{other}\n" * 900, traceback=secret)
+        store.keep("r1", case(ran=ran, parameters={"api_key": other, "q": secret}, code=secret))
+        store.tell("r1", StoredEvent(1.0, "notice", "", f"it is {secret}"))
+        store.finish("r1", 0, [secret])
+        whole = json.dumps(plain(store.case("r1", "one")))
+        assert "***" in whole
+        assert secret not in whole
+        assert other not in whole
+    found = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+    for value in (secret, other):
+        assert value.encode() not in found
+
+
+OLD = """
+PRAGMA journal_mode = WAL;
+CREATE TABLE runs (
+    id TEXT PRIMARY KEY, file TEXT NOT NULL, pipeline TEXT NOT NULL, backend TEXT NOT NULL,
+    started REAL NOT NULL, finished REAL
+);
+CREATE INDEX runs_by_file ON runs (file, started);
+CREATE TABLE cases (
+    run TEXT NOT NULL REFERENCES runs ON DELETE CASCADE, id TEXT NOT NULL,
+    fingerprint TEXT NOT NULL, verdict TEXT NOT NULL, record TEXT NOT NULL,
+    PRIMARY KEY (run, id)
+) WITHOUT ROWID;
+"""
+
+
+def _old_file(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript(OLD)
+        kept = plain(case(ran=execution(stdout="y" * 9000)))
+        row = ("r1", "/work/p.toml", "p", "local", 1.0, 2.0)
+        database.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?)", row)
+        for case_id, record in (("one", json.dumps(kept)), ("unreadable", "{")):
+            row2 = ("r1", case_id, "print", "passed", record)
+            database.execute("INSERT INTO cases VALUES (?, ?, ?, ?, ?)", row2)
+        database.commit()
+
+
+def test_the_file_of_an_older_version_is_made_over(tmp_path: Path) -> None:
+    _old_file(tmp_path / "runs.sqlite")
+    for _ in range(2):
+        with closing(Store(tmp_path / "runs.sqlite")) as store:
+            (found,) = store.runs()
+            assert (found.origin.kind, found.record.pipeline) == ("pipeline", "p")
+            assert (found.record.finished, found.counts) == (2.0, {"passed": 1})
+            passed = store.passed("/work/p.toml", {"one": "print"})
+            assert passed == {"one": case(ran=execution(stdout="y" * 9000))}
+
+
+def test_a_file_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "runs.sqlite"
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA user_version = 99")
+    with pytest.raises(StoreUnusable, match="newer e2brun"):
+        Store(path)
+
+
+@pytest.mark.parametrize(
+    "content", [b"no database at all" * 100, b"SQLite format 3\0" + b"\xff" * 5000]
+)
+def test_where_the_store_is_broken_one_line_says_so_and_the_run_goes_on(
+    tmp_path: Path, content: bytes
+) -> None:
+    path = tmp_path / "runs.sqlite"
+    path.write_bytes(content)
+    said: list[str] = []
+    recording = Recording(path, run(), ORIGIN, mask=Mask(), notice=said.append)
+    recording.begin()
+    assert not recording.keep(case())
+    recording.finish(0)
+    recording.close()
+    assert len(said) == 1
+    assert "the run goes on and is not recorded" in said[0]
+    with pytest.raises(StoreUnusable):
+        Recording(path, run(), ORIGIN, mask=Mask(), notice=said.append, needed=True).begin()
+    assert path.read_bytes() == content
+
+
+def test_a_run_that_is_not_to_be_recorded_leaves_no_file(tmp_path: Path) -> None:
+    recording = Recording(None, run(), ORIGIN, mask=Mask(), notice=pytest.fail)
+    recording.begin()
+    assert not recording.keep(case())
+    recording.finish(0)
+    recording.close()
+    assert list(tmp_path.iterdir()) == []
