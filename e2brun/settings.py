@@ -22,11 +22,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple, cast
 
 from e2brun.errors import UsageError
+from e2brun.frozen import Frozen
 from e2brun.values import env_entries, parse_count, parse_duration, parse_size, parse_switch
 
 On = Literal["e2b", "local", "auto"]
@@ -55,12 +55,11 @@ _SHARED = ("cache_size", "cache_dir", "state_dir")  # by all projects: no file o
 _PYPROJECT_KEYS = tuple(name.replace("_", "-") for name in _OURS if name not in _SHARED)
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Frozen):
     """Every setting, checked. Sizes in bytes, times in seconds."""
 
     on: On = "auto"
-    api_key: str | None = field(default=None, repr=False)
+    api_key: str | None = None
     api_key_from: str = ""  # `E2B_API_KEY`, `.env:3`
     api_url: str | None = None
     sandbox_url: str | None = None
@@ -77,7 +76,7 @@ class Settings:
     install_timeout: float = 300.0
     install_size: int = 8 * 1024 * _MIB  # of the packages of one sandbox
     cache_size: int = 20 * 1024 * _MIB  # of all packages that are kept
-    cache_dir: Path = field(default_factory=lambda: Path.home() / ".cache" / "e2brun")
+    cache_dir: Path = Path(os.path.expanduser("~/.cache/e2brun"))  # noqa: PTH111 - raises nothing
     state_dir: Path = Path()  # where the records of runs are kept
     step_summary: Path = Path()  # GITHUB_STEP_SUMMARY; the empty path: there is none
     github_actions: bool = False
@@ -85,6 +84,9 @@ class Settings:
     no_color: bool = False
     dumb_terminal: bool = False
     notices: tuple[str, ...] = ()  # one line each, for the user to see before anything runs
+
+    def __repr__(self) -> str:
+        return f"Settings({vars(self) | {'api_key': '...'}})"
 
 
 class _Given(NamedTuple):

@@ -23,6 +23,7 @@ LAYERS = (
     ("settings", "values"),
     ("loosened",),
     ("errors",),
+    ("frozen",),
 )
 # pipeline > stages > primitives: report draws what all of them record, so it stands beside them.
 EXCEPTIONS = {("settings", "values")}

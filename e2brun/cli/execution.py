@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from e2brun.cli.guard import Interrupted
 from e2brun.errors import E2brunError, SandboxError, SandboxLost
+from e2brun.frozen import Frozen
 from e2brun.jobs import run as jobs
 from e2brun.sandbox.contract import CodeError, Execution, Outcome
 from e2brun.sandbox.select import choose
@@ -17,12 +17,13 @@ from e2brun.settings import Flag, Settings, load_settings
 
 if TYPE_CHECKING:
     from e2brun.cli.console import Console
+    from e2brun.jobs.job import Job
 
 _BROKEN = 125
+_NO_FLAGS: Mapping[str, Flag] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Frozen):
     """What was asked on the command line."""
 
     target: str | None = None  # a file, `-`, or None with `code`
@@ -53,7 +54,7 @@ class Request:
     raw_parameters: tuple[str, ...] = ()  # whose values are text, whatever they look like
     parameter_file: str | None = None
     cell_timeout: str | None = None
-    flags: Mapping[str, Flag] = field(default_factory=dict[str, Flag])
+    flags: Mapping[str, Flag] = _NO_FLAGS
 
 
 def execute(request: Request) -> int:
@@ -129,7 +130,7 @@ def _run(request: Request, voice: _Voice) -> int:
 
 
 def _run_in(
-    sandbox_id: str, request: Request, job: jobs.Job, console: Console, settings: Settings
+    sandbox_id: str, request: Request, job: Job, console: Console, settings: Settings
 ) -> int:
     """Run it in a sandbox that was there before, and that lives on."""
     from e2brun.cli.sandbox_place import Place
@@ -149,7 +150,7 @@ def _run_in(
         raise
 
 
-def _report(request: Request, job: jobs.Job, console: Console, ran: jobs.Ran) -> int:
+def _report(request: Request, job: Job, console: Console, ran: jobs.Ran) -> int:
     """Everything the user is told, before the sandbox is ended: ending it costs no time here."""
     _hint_about_arguments(request, ran.execution, console.notice)
     for write in (_write_notebook, _save_results):
@@ -168,7 +169,7 @@ def _report(request: Request, job: jobs.Job, console: Console, ran: jobs.Ran) ->
     return _BROKEN if code == 0 and ran.failures else code
 
 
-def _write_notebook(request: Request, job: jobs.Job, _: Console, ran: jobs.Ran) -> None:
+def _write_notebook(request: Request, job: Job, _: Console, ran: jobs.Ran) -> None:
     if request.output is None or job.notebook is None:
         return
     from e2brun.jobs.notebook import executed_notebook
@@ -200,7 +201,7 @@ def _write_whole(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _save_results(request: Request, _: jobs.Job, console: Console, ran: jobs.Ran) -> None:
+def _save_results(request: Request, _: Job, console: Console, ran: jobs.Ran) -> None:
     if request.on_result is not None:
         console.save_results(ran.execution, Path(request.on_result))
 
@@ -210,7 +211,7 @@ def _with_failure(ran: jobs.Ran) -> Execution:
     if not ran.failures or ran.execution.outcome is not Outcome.OK:
         return ran.execution
     failure = ran.failures[0]
-    return replace(ran.execution, error=CodeError(type(failure).__name__, str(failure), ""))
+    return ran.execution.but(error=CodeError(type(failure).__name__, str(failure), ""))
 
 
 def exit_code(execution: Execution) -> int:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from e2brun.errors import UsageError
 from e2brun.jobs import source as sources
+from e2brun.jobs.job import Job, Plan
 from e2brun.jobs.needs import Wanted
-from e2brun.jobs.prepare import Plan, prepare
-from e2brun.jobs.run import Job
+from e2brun.jobs.prepare import prepare
 from e2brun.sandbox.contract import Limits, SandboxSpec, Upload
 from e2brun.sandbox.select import is_cloud
 from e2brun.settings import Settings

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from e2brun.errors import UsageError
+from e2brun.frozen import Frozen
 from e2brun.jobs.source import Kind, Source, SourceUnfit
 from e2brun.sandbox.contract import HOME, Upload
 
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from e2brun.jobs.requirements import ScriptMetadata
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Wanted(Frozen):
     """What was asked for beside the source."""
 
     install: tuple[str, ...] = ()
@@ -26,17 +25,15 @@ class Wanted:
     cloud: bool = False  # it will not run on this machine
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fetched:
+class Fetched(Frozen):
     """What comes with the sandbox: the packages of the default template that may be fetched."""
 
-    template: str | None = field(kw_only=False)
+    template: str | None
     cells: bool
     fetch: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Needs:
+class Needs(Frozen):
     """The interpreter (None: the usual one), and the requirements with their rules."""
 
     python: str | None
@@ -44,8 +41,7 @@ class Needs:
     own: tuple[str, ...]  # those of `install` that the source itself asks for
 
 
-@dataclass(frozen=True, slots=True)
-class _Present:
+class _Present(Frozen):
     """Modules that no registry is asked for."""
 
     sent: set[str]

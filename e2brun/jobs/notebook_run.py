@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -83,7 +83,7 @@ class NotebookRun:
                 self._hidden(_TELL_WIDGETS, max(1.0, end - monotonic()))
             if self.rules.lives_on and self.notebook.language == PYTHON:
                 self._hidden(_END, 5.0)
-        return replace(whole, results=tuple(results), execution_time=elapsed)
+        return whole.but(results=tuple(results), execution_time=elapsed)
 
     def _prepare(self, end: float, timeout: float) -> Execution | None:
         """Connect what tells more of a notebook than results; how it ended if that was the end."""
@@ -93,7 +93,7 @@ class NotebookRun:
         if ended.outcome in {Outcome.OK, Outcome.ERROR}:  # without it, a little is lost
             return None
         if ended.outcome is Outcome.TIMEOUT:
-            return replace(ended, detail=endings.time_limit(timeout))
+            return ended.but(detail=endings.time_limit(timeout))
         return ended
 
     def _hidden(self, code: str, timeout: float) -> Execution:
@@ -124,7 +124,7 @@ class NotebookRun:
         if execution.outcome is Outcome.TIMEOUT:
             of_cell = f"{endings.time_limit(limit)} (cell {cell.index + 1})"
             detail = of_cell if limit < left else endings.time_limit(timeout)
-            return replace(execution, detail=detail)
+            return execution.but(detail=detail)
         return execution
 
     def _tee(self, name: str, sink: Sink) -> Sink:

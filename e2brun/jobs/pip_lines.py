@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
+from e2brun.frozen import Frozen
 from e2brun.sandbox.parsing import is_cell
 from e2brun.sandbox.requirement import name_of
 
@@ -24,8 +24,7 @@ _END_OF_COMMAND = re.compile(r"[;|&]|\d?>|&>")
 _REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?:\[[\w., -]*\])?(?:[ ]*[=<>!~;].*)?")
 
 
-@dataclass(frozen=True, slots=True)
-class PipLine:
+class PipLine(Frozen):
     """One such line: the packages it names, and what else it says that only pip can do."""
 
     requirements: tuple[str, ...]

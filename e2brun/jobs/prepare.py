@@ -5,57 +5,25 @@ Everything is read and checked before a sandbox is started.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from posixpath import normpath
 from typing import TYPE_CHECKING
 
 from e2brun.errors import UsageError
-from e2brun.jobs.needs import Fetched, Wanted, needs_of
-from e2brun.jobs.run import Job
+from e2brun.jobs.job import Job, Plan
+from e2brun.jobs.needs import Fetched, needs_of
 from e2brun.jobs.source import Kind, Source, SourceUnfit
-from e2brun.sandbox.contract import HOME, CodeError, Limits, SandboxSpec, Upload, absolute
+from e2brun.sandbox.contract import HOME, CodeError, Upload, absolute
 
 if TYPE_CHECKING:
     from e2brun.jobs.notebook import Notebook
-    from e2brun.jobs.notebook_run import Rules
 
 _LIFETIME_MARGIN = 60.0  # for starting, files, packages; after that a forgotten sandbox ends
 _KEEP_LIFETIME = 3600.0
 _START_LIMIT = 128 * 1024
 _MOST_DIRECTORIES = 64
 _SHALLOW = frozenset({"opt", "mnt", "root", "srv", "var", "run", "etc", "usr", "home", "code"})
-
-
-def _nobody(_: str) -> None:
-    """Nobody is listening."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What was asked, as whoever asked has read it. Of `spec`, what the source has a say in
-    (packages, Python, lifetime) is filled in here."""
-
-    source: Source
-    spec: SandboxSpec
-    wanted: Wanted = Wanted()
-    timeout: float = 30.0
-    as_cell: bool = False
-    setup: str = ""  # a cell before the code
-    arguments: tuple[str, ...] = ()
-    stdin: bytes | int | None = None
-    cwd: str | None = None
-    uploads: tuple[Upload, ...] = ()
-    downloads: tuple[str, ...] = ()
-    max_get: int = Limits().disk  # bytes of all downloads together
-    parameters: Mapping[str, object] = field(default_factory=dict[str, object])  # of a notebook
-    rules: Rules | None = None  # of a notebook
-    with_imports: bool = False
-    keep: bool = False
-    longer: float = 0.0  # seconds that the sandbox is used for after the run
-    notice: Callable[[str], None] = field(default=_nobody)
-    details: Callable[[str], None] = field(default=_nobody)  # for who wants to know more
 
 
 def prepare(plan: Plan) -> Job:
@@ -80,8 +48,7 @@ def prepare(plan: Plan) -> Job:
         if line := advice(map(str, texts), needs.install):
             plan.notice(line)
     lifetime = plan.timeout + _LIFETIME_MARGIN + plan.longer
-    spec = replace(
-        plan.spec,
+    spec = plan.spec.but(
         lifetime=max(lifetime, _KEEP_LIFETIME) if plan.keep else lifetime,
         install=needs.install,
         python=needs.python,
@@ -90,24 +57,8 @@ def prepare(plan: Plan) -> Job:
         language=None if notebook is None else notebook.language,
         directories=_directories(plan.cwd, uploads),
     )
-    return Job(
-        source,
-        spec,
-        plan.timeout,
-        plan.as_cell,
-        plan.setup,
-        plan.arguments,
-        plan.stdin,
-        plan.cwd,
-        uploads,
-        plan.downloads,
-        plan.max_get,
-        notebook,
-        plan.rules,
-        plan.keep,
-        needs.own,
-        unreadable,
-    )
+    whole = vars(plan.but(spec=spec, uploads=uploads))
+    return Job(**whole, notebook=notebook, own=needs.own, unreadable=unreadable)
 
 
 def is_home(path: str) -> bool:

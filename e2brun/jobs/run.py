@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from e2brun.errors import E2brunError, FileTransferFailed, SandboxError, UsageError
-from e2brun.jobs.source import Kind, Source
+from e2brun.frozen import Frozen
+from e2brun.jobs.source import Kind
 from e2brun.sandbox.contract import (
     CodeError,
     Execution,
-    Limits,
     Outcome,
     Program,
     Result,
     Sandbox,
-    SandboxSpec,
     Sink,
     Upload,
 )
@@ -26,9 +24,9 @@ from e2brun.sandbox.diagnosis import TAIL, explained
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from e2brun.jobs.job import Job
     from e2brun.jobs.notebook import Notebook
     from e2brun.jobs.notebook_outputs import CellRun
-    from e2brun.jobs.notebook_run import Rules
 
 _NO_MODULE = re.compile(r"No module named '([\w.]+)'")
 _OF_IMPORTS = frozenset({"AttributeError", "ImportError", "ModuleNotFoundError"})
@@ -54,30 +52,7 @@ with contextlib.suppress(ImportError, AttributeError):
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """Everything one run needs, read and checked: from here on only a sandbox can fail."""
-
-    source: Source
-    spec: SandboxSpec = SandboxSpec()
-    timeout: float = 30.0
-    as_cell: bool = False
-    setup: str = ""  # a cell before the code
-    arguments: tuple[str, ...] = ()
-    stdin: bytes | int | None = None
-    cwd: str | None = None
-    uploads: tuple[Upload, ...] = ()
-    downloads: tuple[str, ...] = ()
-    max_get: int = Limits().disk  # bytes of all downloads together
-    notebook: Notebook | None = None
-    rules: Rules | None = None  # of the notebook
-    keep: bool = False
-    own: tuple[str, ...] = ()  # the requirements that the source itself has
-    unreadable: CodeError | None = None  # why there is no code to run as a cell
-
-
-@dataclass(slots=True)
-class Outputs:
+class Outputs(Frozen):
     """Where what comes out goes while it runs."""
 
     stdout: Sink
@@ -87,18 +62,16 @@ class Outputs:
     limit: int = 0  # bytes of each stream that an executed notebook keeps; 0: all
 
 
-@dataclass(slots=True)
 class Ran:
     """How a job went, and what is left of it."""
 
-    execution: Execution
-    sandbox_id: str
-    template: str
-    fetched: list[Path] = field(default_factory=list["Path"])
-    left_out: list[str] = field(default_factory=list[str])  # of what was fetched, and why
-    failures: list[E2brunError] = field(default_factory=list[E2brunError])
-    cells: list[CellRun] = field(default_factory=list["CellRun"])
-    widgets: dict[str, object] = field(default_factory=dict[str, object])  # of a notebook
+    def __init__(self, execution: Execution, sandbox_id: str, template: str) -> None:
+        self.execution, self.sandbox_id, self.template = execution, sandbox_id, template
+        self.fetched: list[Path] = []
+        self.left_out: list[str] = []  # of what was fetched, and why
+        self.failures: list[E2brunError] = []
+        self.cells: list[CellRun] = []
+        self.widgets: dict[str, object] = {}  # of a notebook
 
 
 class _Tail:
@@ -120,7 +93,7 @@ def run(job: Job, sandbox: Sandbox, outputs: Outputs) -> Ran:
     """
     ran = Ran(Execution(Outcome.INFRASTRUCTURE), sandbox.id, sandbox.template)
     stderr = _Tail(outputs.stderr)
-    execution = _executed(job, sandbox, replace(outputs, stderr=stderr), ran)
+    execution = _executed(job, sandbox, outputs.but(stderr=stderr), ran)
     ran.execution = _explained(job, execution, stderr.kept)
     if execution.outcome is not Outcome.LOST:
         _fetch(job, sandbox, ran)
@@ -156,7 +129,7 @@ def _explained(job: Job, execution: Execution, stderr: bytes) -> Execution:
         return execution
     said = f"{error.value}\n{stderr[-2000:].decode(errors='replace')}"
     hint = _hidden(job, error, said) or _beside(job, said)
-    return replace(execution, error=replace(error, hint=hint or error.hint))
+    return execution.but(error=error.but(hint=hint or error.hint))
 
 
 def _hidden(job: Job, error: CodeError, said: str) -> str | None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from e2brun.errors import UsageError
+from e2brun.frozen import Frozen
 from e2brun.sandbox.contract import HOME
 
 _LIMIT = 64 * 1024 * 1024
@@ -45,8 +45,7 @@ _INTERPRETERS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Frozen):
     """Code and where it came from. `path` is None for code that is in no file."""
 
     name: str  # as the user named it: in messages, and (its last part) inside the sandbox

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from e2brun.errors import E2brunError
@@ -117,4 +116,4 @@ def _plain_spec(document: Document, settings: Settings) -> SandboxSpec | None:
 
 def _essence(spec: SandboxSpec) -> SandboxSpec:
     """Without what makes no difference to a local sandbox: it ends with its owner."""
-    return replace(spec, lifetime=0.0, install_timeout=0.0, metadata={}, env=dict(spec.env))
+    return spec.but(lifetime=0.0, install_timeout=0.0, metadata={}, env=dict(spec.env))

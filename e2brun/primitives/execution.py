@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from e2brun.errors import SandboxError, SandboxLost, UsageError
+from e2brun.jobs.job import Job, Plan
 from e2brun.jobs.needs import Wanted
-from e2brun.jobs.prepare import Plan, prepare
-from e2brun.jobs.run import Job, Outputs, run
+from e2brun.jobs.prepare import prepare
+from e2brun.jobs.run import Outputs, run
 from e2brun.jobs.source import Kind, Source
 from e2brun.primitives.base import Primitive
 from e2brun.primitives.code import CodeOutput, Request, output_of, read_input, seconds
@@ -100,9 +101,7 @@ class CodeExecutionPrimitive(Primitive[Mapping[str, object], CodeOutput]):
         settings = self.settings
         if settings is None:
             return load_settings(None, None, on=self.on, api_key=self.api_key)
-        return replace(
-            settings, on=self.on or settings.on, api_key=self.api_key or settings.api_key
-        )
+        return settings.but(on=self.on or settings.on, api_key=self.api_key or settings.api_key)
 
     def identity(self) -> Identity:
         """What beside the input decides the output: for the key of a cache."""

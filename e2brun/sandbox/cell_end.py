@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from e2brun.sandbox.contract import CodeError, Execution, Outcome, Result
 
 INTERPRETER_GONE = "ContextRestarting"  # E2B's name for it, told without a traceback
@@ -18,7 +16,7 @@ def cell_execution(
     """The end of a cell that ran to it, `error` being what it raised: leaving by SystemExit ends
     it as it would end a program."""
     if error is not None and not error.name:
-        error = replace(error, name="Error")  # bash has no name for a command that failed
+        error = error.but(name="Error")  # bash has no name for a command that failed
     left = error if error is not None and error.name == "SystemExit" else None
     code = exit_code(left.value) if left is not None else int(error is not None)
     return Execution(

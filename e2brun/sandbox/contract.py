@@ -8,14 +8,16 @@ Paths inside a sandbox are POSIX; a relative one is relative to the home directo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from e2brun.frozen import Frozen
+
 MIB = 1024 * 1024
 HOME = "/home/user"
 USER = "user"
+NO_NAMES: Mapping[str, str] = {}
 
 Sink = Callable[[bytes], None]
 """Takes output as it comes. One that raises BrokenPipeError is given no more of that stream."""
@@ -50,8 +52,7 @@ class Outcome(StrEnum):
     INFRASTRUCTURE = "infrastructure"  # never ran, or nobody can tell
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Frozen):
     """What one embedded sandbox may use; bytes and counts. E2B's are fixed by the template."""
 
     memory: int = 512 * MIB
@@ -72,14 +73,13 @@ USUAL_ROOM = Room()
 INSTALL_SECONDS = 300.0
 
 
-@dataclass(frozen=True, slots=True)
-class SandboxSpec:
+class SandboxSpec(Frozen):
     """What a new sandbox is to be like."""
 
     template: str | None = None  # None: the backend's default code-interpreter template
     lifetime: float = 300.0  # seconds; after that the backend ends it, whoever is left to ask
-    env: Mapping[str, str] = field(default_factory=dict[str, str])
-    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
+    env: Mapping[str, str] = NO_NAMES
+    metadata: Mapping[str, str] = NO_NAMES
     network: bool | None = None  # None: the backend's default (local: no network)
     install: tuple[str, ...] = ()  # PEP 508 requirements, there before the first run
     install_timeout: float = INSTALL_SECONDS  # seconds, before the run and not part of its time
@@ -92,8 +92,7 @@ class SandboxSpec:
     directories: tuple[str, ...] = ()  # absolute, there before the first run, the user's own
 
 
-@dataclass(frozen=True, slots=True)
-class Upload:
+class Upload(Frozen):
     """One file for the sandbox: `source` is its bytes, or the local file to stream them from."""
 
     path: str
@@ -101,8 +100,7 @@ class Upload:
     executable: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Program:
+class Program(Frozen):
     """A program to run: `files` are put in place just before it starts, at no round trip of
     their own where the backend can; `stdin` is nothing (/dev/null), bytes, or a descriptor of
     ours to read until its end."""
@@ -110,12 +108,11 @@ class Program:
     argv: tuple[str, ...]
     files: tuple[Upload, ...] = ()
     cwd: str | None = None  # None: the home directory
-    env: Mapping[str, str] = field(default_factory=dict[str, str])
+    env: Mapping[str, str] = NO_NAMES
     stdin: bytes | int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CodeError:
+class CodeError(Frozen):
     """What the user's code raised. `traceback` has no frame of ours."""
 
     name: str
@@ -124,8 +121,7 @@ class CodeError:
     hint: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Execution:
+class Execution(Frozen):
     """How one run ended. A program that died of signal N has exit_code 128 + N and signal N."""
 
     outcome: Outcome
@@ -139,8 +135,7 @@ class Execution:
     peak_memory: int | None = None  # bytes, of its largest process; None: nobody can tell
 
 
-@dataclass(frozen=True, slots=True)
-class FileEntry:
+class FileEntry(Frozen):
     """One name in a sandbox directory. `kind` is file, directory, symlink or other."""
 
     name: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 from e2brun.sandbox.contract import CodeError, Execution, Outcome
 
@@ -41,15 +40,15 @@ def explained(execution: Execution, stderr_tail: bytes) -> Execution:
         return execution
     if execution.error is not None:
         error = execution.error
-        return replace(execution, error=replace(error, hint=error.hint or hint_for(str(error))))
+        return execution.but(error=error.but(hint=error.hint or hint_for(str(error))))
     if execution.outcome is not Outcome.ERROR:
         name, hint = _OUTCOMES[execution.outcome]
-        return replace(execution, error=CodeError(name, execution.detail, "", hint))
+        return execution.but(error=CodeError(name, execution.detail, "", hint))
     text = stderr_tail.decode(errors="replace")
     error = _raised(text) or CodeError(
         EXIT_CODE, execution.detail or f"exit code {execution.exit_code}", ""
     )
-    return replace(execution, error=replace(error, hint=hint_for(text[-2000:])))
+    return execution.but(error=error.but(hint=hint_for(text[-2000:])))
 
 
 def hint_for(text: str) -> str | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from e2brun.errors import SandboxError
@@ -46,7 +45,7 @@ class Pool:
         self._forget_old()
         found = self._usable(waiting)
         if found is None:
-            found = LiveSandbox(self._driver, replace(kind, sandbox_id=new_id()), template)
+            found = LiveSandbox(self._driver, kind.but(sandbox_id=new_id()), template)
             await found.ready()
         self._refill(kind, template)
         return found
@@ -92,7 +91,7 @@ class Pool:
                     return
                 live = None
                 try:
-                    live = LiveSandbox(self._driver, replace(kind, sandbox_id=new_id()), template)
+                    live = LiveSandbox(self._driver, kind.but(sandbox_id=new_id()), template)
                     await live.ready()
                     await _set_up(live)
                 except (SandboxError, NotStarted):  # whoever wants one will be told

@@ -9,7 +9,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Coroutine
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -166,7 +165,7 @@ class Registry:
                 live = await self._pool.take(jail, origin.base)
                 record.id = live.id
             else:
-                live = LiveSandbox(self._driver, replace(jail, sandbox_id=record.id), origin.base)
+                live = LiveSandbox(self._driver, jail.but(sandbox_id=record.id), origin.base)
                 await live.ready()
             if tree is not None:
                 from e2brun.server.envd import trees

@@ -3,7 +3,6 @@
 import io
 import json
 import math
-from dataclasses import replace
 
 import pytest
 
@@ -136,7 +135,7 @@ def test_a_usage_error_is_a_document_too() -> None:
     ],
 )
 def test_the_closing_line_begins_with_how_it_ended(execution: Execution, start: str) -> None:
-    line = closing_line(replace(execution, execution_time=0.0512), "i3k", "local", WHOLE)
+    line = closing_line(execution.but(execution_time=0.0512), "i3k", "local", WHOLE)
     assert line == f"{start} · i3k · local · 0.05 s"
 
 

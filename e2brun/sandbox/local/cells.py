@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from signal import SIGINT, SIGKILL
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -117,7 +116,7 @@ class Context:
         if following.exited is not None or execution.outcome is Outcome.LOST:
             self.close()
         if began:  # IPython's own start is not the cell's
-            execution = replace(execution, execution_time=monotonic() - began)
+            execution = execution.but(execution_time=monotonic() - began)
         return _told(execution, report, following)
 
     def close(self) -> None:
@@ -171,9 +170,9 @@ def _told(execution: Execution, report: CellReport, following: Following) -> Exe
     """The end of the run, and what the cell said of itself, in that order of trust."""
     results, elapsed = tuple(report.results), execution.execution_time
     if following.verdict is not None:
-        return replace(execution, results=results)
+        return execution.but(results=results)
     if report.ended:
         return cell_execution(report.error, results, elapsed)
     if following.exited is not None:
         return interpreter_gone(results, elapsed)
-    return replace(execution, results=results)
+    return execution.but(results=results)

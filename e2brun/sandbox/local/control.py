@@ -15,10 +15,10 @@ import select
 import struct
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from time import monotonic
 
 from e2brun.errors import SandboxError, SandboxLost, SandboxUnavailable
+from e2brun.frozen import Frozen
 from e2brun.sandbox.local.jail import Jailed
 
 INLINE_LIMIT = 96 * 1024  # a file no larger travels in the message; below the socket's buffer
@@ -28,8 +28,7 @@ _SEND_SECONDS = 10
 _SO_PASSCRED, _SO_SNDTIMEO = 16, 21
 
 
-@dataclass(frozen=True, slots=True)
-class Hello:
+class Hello(Frozen):
     """The agent is up; `pid` is its pid on the host, vouched for by the kernel. One that was
     forked shows what is to be watched itself: its /proc, its files, its shared memory."""
 
@@ -37,16 +36,14 @@ class Hello:
     views: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(Frozen):
     """A program runs; `pid` is the one it sees itself."""
 
     number: int
     pid: int
 
 
-@dataclass(frozen=True, slots=True)
-class Exited:
+class Exited(Frozen):
     """A program ended: its exit code, or the signal it died of (the other is 0). `peak` is the
     most memory that it, or a child it waited for, had at once (getrusage(2)), in bytes."""
 
@@ -56,8 +53,7 @@ class Exited:
     peak: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(Frozen):
     """A request could not be met."""
 
     number: int
@@ -65,15 +61,13 @@ class Failed:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(Frozen):
     """A file request, or a halt, was met."""
 
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class Handed:
+class Handed(Frozen):
     """A request was met with descriptors of the sandbox's, which are now ours to close."""
 
     number: int

@@ -11,9 +11,9 @@ import math
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import NoReturn, assert_never, cast
 
+from e2brun.frozen import Frozen
 from e2brun.sandbox.contract import (
     JSON_RESULT_KEYS,
     MIB,
@@ -40,22 +40,19 @@ class ForgedFrames(ValueError):
     """No honest context says this; nothing it says of this cell can be relied on."""
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(Frozen):
     """The cell was taken."""
 
     execution_count: int
 
 
-@dataclass(frozen=True, slots=True)
-class ResultFrame:
+class ResultFrame(Frozen):
     """The cell showed something."""
 
     result: Result
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorFrame:
+class ErrorFrame(Frozen):
     """The cell raised."""
 
     name: str
@@ -63,8 +60,7 @@ class ErrorFrame:
     traceback: str
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(Frozen):
     """The cell is over; no frame follows."""
 
 
@@ -233,14 +229,14 @@ class FrameReader:
         return text
 
 
-@dataclass(slots=True)
 class CellReport:
     """What a context says of one cell, frame by frame."""
 
-    results: list[Result] = field(default_factory=list[Result])
-    error: CodeError | None = None
-    execution_count: int | None = None
-    ended: bool = False
+    def __init__(self) -> None:
+        self.results: list[Result] = []
+        self.error: CodeError | None = None
+        self.execution_count: int | None = None
+        self.ended = False
 
     def add(self, frame: Frame) -> None:
         """Take in the next frame."""

@@ -10,10 +10,10 @@ import os
 import site
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
 from importlib.machinery import EXTENSION_SUFFIXES
 
 from e2brun.errors import SandboxUnavailable, UsageError
+from e2brun.frozen import Frozen
 
 _OLDEST = (3, 8)
 _ASK_TIMEOUT = 15.0  # a pyenv shim on a cold disk takes a second or two
@@ -32,8 +32,7 @@ print(json.dumps([
 """
 
 
-@dataclass(frozen=True)
-class Interpreter:
+class Interpreter(Frozen):
     """One installed Python; paths are real (no symlink on the way)."""
 
     executable: str

@@ -7,9 +7,9 @@ import os
 import signal
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Protocol
 
+from e2brun.frozen import Frozen
 from e2brun.sandbox.contract import Limits
 from e2brun.sandbox.local.interpreter import Interpreter
 
@@ -20,8 +20,7 @@ SHELF_DIRECTORY = "/opt/e2brun/template"  # where all layers of the template's p
 CONTROL_FD = 3  # the agent's end of the control socket, inside the sandbox
 
 
-@dataclass(frozen=True, slots=True)
-class Jail:
+class Jail(Frozen):
     """One sandbox to be built: which Python, which packages, which limits."""
 
     sandbox_id: str
@@ -38,14 +37,15 @@ class Jail:
     service: bool = False  # /root and /code can be written as well, as in E2B's templates
 
 
-@dataclass(slots=True)
 class Jailed:
     """A started sandbox as the host sees it: the process that holds it, and its complaints."""
 
-    launcher: int  # pid of our direct child, whose death ends the sandbox
-    complaints: int  # descriptor to read what the driver says when it fails
-    companions: list[int] = field(default_factory=list[int])  # other children to end with it
-    lifelines: list[int] = field(default_factory=list[int])  # closed, also by our death, end those
+    def __init__(self, launcher: int, complaints: int) -> None:
+        """`launcher` is the pid of our direct child, whose death ends the sandbox; `complaints`
+        a descriptor to read what the driver says when it fails."""
+        self.launcher, self.complaints = launcher, complaints
+        self.companions: list[int] = []  # other children to end with it
+        self.lifelines: list[int] = []  # closed, also by our death, end those
 
     def end(self) -> None:
         """Kill it and everything in it; returns at once."""
@@ -76,8 +76,7 @@ class Jailed:
         self.lifelines.clear()
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Frozen):
     """Why a driver cannot work here, and what to do about it."""
 
     what: str

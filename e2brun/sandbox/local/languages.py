@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
+from e2brun.frozen import Frozen
 from e2brun.sandbox.local import java
 from e2brun.sandbox.local.jail import AGENT_DIRECTORY, Jail
 
@@ -33,8 +33,7 @@ class Attachment(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Language:
+class Language(Frozen):
     """One language. No `argv`: the sandbox's own Python, forked instead of started."""
 
     name: str

@@ -16,7 +16,6 @@ import signal
 from _thread import allocate_lock
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
 from typing import NoReturn
 
 from e2brun.errors import SandboxUnavailable
@@ -48,14 +47,11 @@ _SHARED = ("layer", "cells_layer", "node_layer", "shelf", "notebook")
 _Template = tuple[object, ...]
 
 
-@dataclass(slots=True)
 class _Born(Jailed):
     """A sandbox that is no child of ours: it dies with its control socket, or its zygote."""
 
-    launcher: int = -1
-    complaints: int = -1
-    companions: list[int] = field(default_factory=list[int])
-    lifelines: list[int] = field(default_factory=list[int])
+    def __init__(self, complaints: int) -> None:
+        super().__init__(-1, complaints)
 
     def end(self) -> None:
         """Nothing to do: whoever ends it kills the agent by its pidfd, or hangs up."""
@@ -166,7 +162,7 @@ class _Zygote:
         parent = os.path.dirname(os.path.dirname(os.path.dirname(here)))
         # Not as arguments: those can be read in every sandbox, as /proc/1/cmdline.
         fields = {name: getattr(jail, name) for name in (*_SHARED, "ahead")}
-        what = [asdict(jail.interpreter), fields]
+        what = [vars(jail.interpreter), fields]
         self._socket.send(marshal.dumps([parent, *what]))
         self.pid = in_lasting_thread(fork)
         self._jailed = Jailed(self.pid, complaints)
@@ -195,7 +191,7 @@ class _Zygote:
             raise
         finally:
             os.close(complain)
-        return _Born(complaints=complaints)
+        return _Born(complaints)
 
     def ready(self, seconds: float) -> bool:
         """Whether it is up, waiting so long. Raises SandboxUnavailable when it never will be."""

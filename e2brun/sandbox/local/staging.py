@@ -13,8 +13,8 @@ import fcntl
 import os
 import struct
 from contextlib import suppress
-from dataclasses import dataclass
 
+from e2brun.frozen import Frozen
 from e2brun.sandbox.contract import HOME, USER
 from e2brun.sandbox.local import syscalls
 from e2brun.sandbox.local.jail import (
@@ -90,8 +90,7 @@ _MOST = {"max_inotify_instances": 64, "max_inotify_watches": 65536}
 _UNSHARED_UID_FLOOR, _UNSHARED_UID_SPAN = 1_879_048_192, 268_435_454
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(Frozen):
     """A directory of the host that appears inside, at `target`; no `source`: an empty one."""
 
     source: str

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from e2brun.frozen import Frozen
 
 # What the list of E2B's template names, less what has no use here (debugpy), and opencv without a
 # window: the other one needs libGL, which few servers have.
@@ -88,8 +89,7 @@ _FROM_THE_START = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Template:
+class Template(Frozen):
     """One template; `packages` are there from the start, a layer that sandboxes share."""
 
     name: str

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import cast
 
+from e2brun.frozen import Frozen
+from e2brun.jobs.job import Job, Plan
 from e2brun.jobs.needs import Wanted
-from e2brun.jobs.prepare import Plan, prepare
-from e2brun.jobs.run import Job
+from e2brun.jobs.prepare import prepare
 from e2brun.sandbox.contract import Limits, SandboxSpec, Upload
 from e2brun.stages import candidate
 from e2brun.stages.evidence import Probe
@@ -118,15 +120,19 @@ def key_of(order: Order, backend: str) -> str:
         backend,
         job.source.inside,
         hashlib.sha256(job.source.content).hexdigest(),
-        asdict(replace(job.spec, metadata={}, lifetime=0.0, install_timeout=0.0)),
+        vars(job.spec.but(metadata={}, lifetime=0.0, install_timeout=0.0)),
         [job.timeout, job.as_cell, job.arguments, job.cwd],
         None if job.stdin is None else _digest(job.stdin),
         [order.max_output, order.collect, order.any_exit],
         [_uploaded(upload) for upload in job.uploads],
         [[p.key, p.argv, p.timeout, [_uploaded(file) for file in p.files]] for p in order.probes],
     ]
-    text = json.dumps(whole, sort_keys=True, default=dict)
+    text = json.dumps(whole, sort_keys=True, default=_fields)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _fields(value: object) -> object:
+    return vars(value) if isinstance(value, Frozen) else dict(cast("Mapping[str, object]", value))
 
 
 def _uploaded(upload: Upload) -> list[str | bool]:

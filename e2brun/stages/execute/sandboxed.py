@@ -66,7 +66,7 @@ class Sandboxed(Primitive[Order, SandboxRun]):
         }
         stay = Stay(
             self.backend,
-            lambda: replace(job.spec, metadata=metadata),
+            lambda: job.spec.but(metadata=metadata),
             lambda sandbox: _run(data, sandbox, span, tell),
             lambda line: tell(Noticed(span, line)),
         )

@@ -1,0 +1,54 @@
+"""What is to be run: as it was asked for, and read and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from e2brun.frozen import Frozen
+from e2brun.jobs.needs import Wanted
+from e2brun.jobs.source import Source
+from e2brun.sandbox.contract import CodeError, Limits, SandboxSpec, Upload
+
+if TYPE_CHECKING:
+    from e2brun.jobs.notebook import Notebook
+    from e2brun.jobs.notebook_run import Rules
+
+_NO_PARAMETERS: Mapping[str, object] = {}
+
+
+def _nobody(_: str) -> None:
+    """Nobody is listening."""
+
+
+class Plan(Frozen):
+    """What was asked, as whoever asked has read it. Of `spec`, what the source has a say in
+    (packages, Python, lifetime) is filled in here."""
+
+    source: Source
+    spec: SandboxSpec
+    wanted: Wanted = Wanted()
+    timeout: float = 30.0
+    as_cell: bool = False
+    setup: str = ""  # a cell before the code
+    arguments: tuple[str, ...] = ()
+    stdin: bytes | int | None = None
+    cwd: str | None = None
+    uploads: tuple[Upload, ...] = ()
+    downloads: tuple[str, ...] = ()
+    max_get: int = Limits().disk  # bytes of all downloads together
+    parameters: Mapping[str, object] = _NO_PARAMETERS  # of a notebook
+    rules: Rules | None = None  # of a notebook
+    with_imports: bool = False
+    keep: bool = False
+    longer: float = 0.0  # seconds that the sandbox is used for after the run
+    notice: Callable[[str], None] = _nobody
+    details: Callable[[str], None] = _nobody  # for who wants to know more
+
+
+class Job(Plan):
+    """Everything one run needs: from here on only a sandbox can fail."""
+
+    notebook: Notebook | None = None
+    own: tuple[str, ...] = ()  # the requirements that the source itself has
+    unreadable: CodeError | None = None  # why there is no code to run as a cell
