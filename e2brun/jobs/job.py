@@ -41,6 +41,7 @@ class Plan(Frozen):
     rules: Rules | None = None  # of a notebook
     with_imports: bool = False
     keep: bool = False
+    tells_end: bool = False  # how it went is to say whether the code ran to its end
     longer: float = 0.0  # seconds that the sandbox is used for after the run
     notice: Callable[[str], None] = _nobody
     details: Callable[[str], None] = _nobody  # for who wants to know more

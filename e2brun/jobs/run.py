@@ -94,6 +94,9 @@ def run(job: Job, sandbox: Sandbox, outputs: Outputs) -> Ran:
     ran = Ran(Execution(Outcome.INFRASTRUCTURE), sandbox.id, sandbox.template)
     stderr = _Tail(outputs.stderr)
     execution = _executed(job, sandbox, outputs.but(stderr=stderr), ran)
+    if job.tells_end and (job.as_cell or job.notebook is not None):
+        whole = execution.outcome is Outcome.OK and execution.left is None
+        execution = execution.but(completed=whole)
     ran.execution = _explained(job, execution, stderr.kept)
     if execution.outcome is not Outcome.LOST:
         _fetch(job, sandbox, ran)
@@ -166,6 +169,7 @@ def program(job: Job) -> Program:
         files,
         cwd=job.cwd,
         stdin=job.stdin if source.path is not None else source.content,
+        tells_end=job.tells_end,
     )
 
 

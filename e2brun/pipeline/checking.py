@@ -36,6 +36,8 @@ def judges(table: CheckTable) -> Iterator[Judge]:
 
 
 def _bounds(table: CheckTable) -> Iterator[Judge]:
+    if table.completed:
+        yield check.Completed()
     if table.max_time is not None:
         yield check.MaxTime(table.max_time)
     if table.max_memory is not None:

@@ -246,6 +246,7 @@ class CheckTable:
     """One check, or several, of how a candidate ran."""
 
     exit_code: int | str | tuple[int, ...] | None = None
+    completed: bool | None = None
     stdout: str | TextTable | None = None
     stderr: str | TextTable | None = None
     json: JsonTable | None = None
@@ -259,8 +260,9 @@ class CheckTable:
 
     def __post_init__(self) -> None:
         _something(self)
-        if self.no_stderr is False:
-            raise UsageError("no_stderr = false checks nothing")
+        for name in ("completed", "no_stderr"):
+            if getattr(self, name) is False:
+                raise UsageError(f"{name} = false checks nothing")
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -103,13 +103,14 @@ class Upload(Frozen):
 class Program(Frozen):
     """A program to run: `files` are put in place just before it starts, at no round trip of
     their own where the backend can; `stdin` is nothing (/dev/null), bytes, or a descriptor of
-    ours to read until its end."""
+    ours to read until its end. `tells_end`: its Execution is to say whether it `completed`."""
 
     argv: tuple[str, ...]
     files: tuple[Upload, ...] = ()
     cwd: str | None = None  # None: the home directory
     env: Mapping[str, str] = NO_NAMES
     stdin: bytes | int | None = None
+    tells_end: bool = False
 
 
 class CodeError(Frozen):
@@ -133,6 +134,9 @@ class Execution(Frozen):
     execution_time: float = 0.0  # seconds, from start to end of the code itself
     detail: str = ""  # one line: which limit ended it, or what was lost
     peak_memory: int | None = None  # bytes, of its largest process; None: nobody can tell
+    # Its code ran to its last line, and did not leave before, whatever its exit code says. None:
+    # nobody asked, or nobody can tell: of a Python file it is told by whoever started it.
+    completed: bool | None = None
 
 
 class FileEntry(Frozen):

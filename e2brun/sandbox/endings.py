@@ -12,18 +12,33 @@ KILLED = "the sandbox was killed"
 CPU_TIME_LIMIT = "CPU time limit"
 
 
-def ended(code: int, number: int, *, elapsed: float, peak: int | None = None) -> Execution:
+def ended(
+    code: int,
+    number: int,
+    *,
+    elapsed: float,
+    peak: int | None = None,
+    completed: bool | None = None,
+) -> Execution:
     """A program left with `code`, or died of signal `number` (0: it did not)."""
     if number == 0:
         outcome = Outcome.OK if code == 0 else Outcome.ERROR
-        return Execution(outcome, code, execution_time=elapsed, peak_memory=peak)
+        return Execution(
+            outcome, code, execution_time=elapsed, peak_memory=peak, completed=completed
+        )
     outcome, detail = Outcome.ERROR, died_of(number)
     if number == signal.SIGKILL:  # not from us: then nobody waits for its end any more
         outcome = Outcome.KILLED
     elif number == signal.SIGXCPU:
         outcome, detail = Outcome.TIMEOUT, CPU_TIME_LIMIT
     return Execution(
-        outcome, 128 + number, number, execution_time=elapsed, detail=detail, peak_memory=peak
+        outcome,
+        128 + number,
+        number,
+        execution_time=elapsed,
+        detail=detail,
+        peak_memory=peak,
+        completed=completed,
     )
 
 

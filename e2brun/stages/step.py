@@ -85,6 +85,7 @@ class Judge(Step):
     values: ClassVar[frozenset[str]] = frozenset()  # fields where a variable keeps its type
     gate: ClassVar[bool] = False  # nothing beside it makes sense once it failed
     judges_exit: ClassVar[bool] = False  # whether it says which exit codes are right
+    asks_for_end: ClassVar[bool] = False  # whether it looks at `completed`
 
     @property
     def collects(self) -> tuple[str, ...]:

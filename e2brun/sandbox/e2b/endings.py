@@ -53,7 +53,13 @@ def ending(end: sdk.Ended, elapsed: float) -> Execution:
 def told(left: Left, elapsed: float) -> Execution:
     """As the launcher tells it."""
     code = os.waitstatus_to_exitcode(left.status)
-    return endings.ended(max(code, 0), max(-code, 0), elapsed=elapsed, peak=left.peak or None)
+    return endings.ended(
+        max(code, 0),
+        max(-code, 0),
+        elapsed=elapsed,
+        peak=left.peak or None,
+        completed=left.completed,
+    )
 
 
 def _signal(status: str) -> int | None:

@@ -21,6 +21,7 @@ from pathlib import Path
 from posixpath import normpath
 
 from e2brun.errors import FileTransferFailed
+from e2brun.sandbox.completion import watched, witness
 from e2brun.sandbox.contract import HOME, Program, Upload
 
 # One string of a program's environment may have 128 KiB (MAX_ARG_STRLEN), its name included.
@@ -151,10 +152,14 @@ def _start(program: Program, mark: str, env: Mapping[str, str]) -> Sequence[str]
     if "PATH" in env:  # a login shell has just overwritten it
         lines.append(f"export PATH={shlex.quote(env['PATH'])}")
     unset = " ".join(name for name in ("OLDPWD", "PWD", "SHLVL") if name not in env)
-    name, arguments = _quoted(program.argv[0]), " ".join(map(_quoted, program.argv))
+    argv = watched(program.argv) if program.tells_end else None
+    launcher, tells_end = (_launcher(), "") if argv is None else (_watching_launcher(), "1")
+    argv = argv or program.argv
+    name, arguments = _quoted(argv[0]), " ".join(map(_quoted, argv))
     lines += (
         '[ -z "$e2brun_python" ] || exec "$e2brun_python" -I -S -c'
-        f' {shlex.quote(_launcher())} "${{LC_CTYPE+set}}" "{unset}" {name} {arguments}'
+        f' {shlex.quote(launcher)} "${{LC_CTYPE+set}}" "{unset}" "{tells_end}"'
+        f" {name} {arguments}"
         f" 9<<<{mark}",
         f"exec -- {arguments}",  # E2B itself then tells how it ended
     )
@@ -171,6 +176,11 @@ def _quoted(word: str) -> str:
 @cache
 def _launcher() -> str:
     return Path(__file__).with_name("launcher.py").read_text(encoding="ascii")
+
+
+@cache
+def _watching_launcher() -> str:
+    return f"{witness()}\n{_launcher()}"
 
 
 def archive(files: Sequence[Upload]) -> str | None:

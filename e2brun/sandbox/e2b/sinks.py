@@ -40,10 +40,12 @@ class Sinks:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """How the program itself ended: its wait status, and the bytes of its largest process."""
+    """How the program itself ended: its wait status, the bytes of its largest process, and
+    whether its code ran to its end."""
 
     status: int
     peak: int
+    completed: bool | None = None
 
 
 class Ending:
@@ -74,12 +76,14 @@ class Ending:
         self._sink(held)
 
     def _read(self, said: bytes) -> None:
-        status, _, kilobytes = said.partition(b" ")
-        numbers = status.isdigit() and kilobytes.isdigit() and len(said) <= LONGEST_NUMBERS
-        if numbers and (os.WIFEXITED(int(status)) or os.WIFSIGNALED(int(status))):
-            self.left, self._held = Left(int(status), int(kilobytes) * 1024), b""
-        else:  # the program has found out the mark, and plays with it
-            self.flush()
+        words = said.split(b" ")
+        if len(said) <= LONGEST_NUMBERS and len(words) == 3 and all(map(bytes.isdigit, words)):
+            status, kilobytes, completed = map(int, words)
+            if os.WIFEXITED(status) or os.WIFSIGNALED(status):
+                told = {0: False, 1: True}.get(completed)
+                self.left, self._held = Left(status, kilobytes * 1024, told), b""
+                return
+        self.flush()  # the program has found out the mark, and plays with it
 
 
 def _beginning(held: bytes, mark: bytes) -> int:

@@ -45,12 +45,14 @@ class Started(Frozen):
 
 class Exited(Frozen):
     """A program ended: its exit code, or the signal it died of (the other is 0). `peak` is the
-    most memory that it, or a child it waited for, had at once (getrusage(2)), in bytes."""
+    most memory that it, or a child it waited for, had at once (getrusage(2)), in bytes;
+    `completed`, where it was asked for, whether its code ran to its end."""
 
     number: int
     code: int
     signal: int
     peak: int = 0
+    completed: bool | None = None
 
 
 class Failed(Frozen):
@@ -196,8 +198,9 @@ def _told(name: bytes, fields: list[bytes]) -> Report:
     match name, fields:
         case b"started", [number, inner]:
             return Started(int(number), int(inner))
-        case b"exit", [number, code, signal, peak]:
-            return Exited(int(number), int(code) & 0xFF, int(signal) & 0x7F, 1024 * int(peak))
+        case b"exit", [number, code, signal, peak, completed]:
+            told = int(completed) == 1 if completed else None
+            return Exited(int(number), int(code) & 0xFF, int(signal) & 0x7F, 1024 * int(peak), told)
         case b"failed", [number, code, text]:
             return Failed(int(number), int(code), text.decode(errors="replace"))
         case ((b"done" | b"halted"), [number]):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from e2brun.errors import SandboxError, SandboxLost, Unsupported
 from e2brun.sandbox import endings
+from e2brun.sandbox.completion import watched
 from e2brun.sandbox.contract import (
     HOME,
     Execution,
@@ -85,6 +86,7 @@ class LocalSandbox:
 
         for upload in program.files:
             transfer.send(self, upload, acknowledge=False)
+        argv = watched(program.argv) if program.tells_end else None
         outlets, inlet = (Outlet(sinks[0]), Outlet(sinks[1])), Inlet(program.stdin)
         ends = (inlet, *outlets)
         try:
@@ -92,7 +94,8 @@ class LocalSandbox:
                 number = self.control.request(
                     "run",
                     (inlet.read, *(outlet.write for outlet in outlets)),
-                    argv=list(program.argv),
+                    argv=list(argv or program.argv),
+                    tells_end=argv is not None,
                     cwd=absolute(program.cwd or HOME),
                     env=self.environment(program.env),
                     cpu=_cpu_seconds(timeout),
@@ -255,7 +258,13 @@ def _ended(following: Following, elapsed: float) -> Execution:
     exited = following.exited
     if exited is None:
         return Execution(Outcome.INFRASTRUCTURE, execution_time=elapsed)
-    return endings.ended(exited.code, exited.signal, elapsed=elapsed, peak=exited.peak or None)
+    return endings.ended(
+        exited.code,
+        exited.signal,
+        elapsed=elapsed,
+        peak=exited.peak or None,
+        completed=exited.completed,
+    )
 
 
 def _cpu_seconds(timeout: float | None) -> int:

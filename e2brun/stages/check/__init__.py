@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from e2brun.stages.lazy import lazy
 
 if TYPE_CHECKING:
-    from e2brun.stages.check.exits import ExitCode, NoStderr
+    from e2brun.stages.check.exits import Completed, ExitCode, NoStderr
     from e2brun.stages.check.files import FileCheck
     from e2brun.stages.check.json_text import JsonCheck
     from e2brun.stages.check.limits import MaxMemory, MaxTime
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from e2brun.stages.check.text import TextCheck
 
 __all__ = [
+    "Completed",
     "ExitCode",
     "FileCheck",
     "JsonCheck",
@@ -30,6 +31,7 @@ __all__ = [
 __getattr__ = lazy(
     __name__,
     {
+        "Completed": "exits",
         "ExitCode": "exits",
         "FileCheck": "files",
         "JsonCheck": "json_text",

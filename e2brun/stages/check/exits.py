@@ -46,6 +46,30 @@ def _code(given: int | str) -> int:
 
 
 @dataclass(frozen=True)
+class Completed(Judge):
+    """The code ran to its last line: it did not leave before, whatever its exit code says.
+
+    Of a Python program this is told by the process that started it, with a secret of that run
+    alone; of cells, by how they ended. It finds `exit()`, `os._exit(0)`, an `atexit` hook that
+    turns a failure into a 0. Code that sets out to forge it runs in the same interpreter and can.
+    """
+
+    stage: ClassVar[str] = "check"
+    step: ClassVar[str] = "completed"
+    asks_for_end: ClassVar[bool] = True
+
+    async def judge(self, work: Work) -> Judgement:
+        """Whether it did."""
+        match executed(work).completed:
+            case True:
+                return PASSED
+            case False:
+                return failed("it ended before its last line")
+            case None:
+                return failed("nobody can tell whether it came to its end: it is no Python")
+
+
+@dataclass(frozen=True)
 class NoStderr(Judge):
     """Nothing came on stderr."""
 

@@ -44,7 +44,11 @@ def order_for(
     checks = [check.rendered(variables) for check in checks]
     probes = tuple(probe for check in checks if (probe := check.probe(work)) is not None)
     return Order(
-        prepare(_plan(work, settings, probes, cloud=cloud)),
+        prepare(
+            _plan(work, settings, probes, cloud=cloud).but(
+                tells_end=any(check.asks_for_end for check in checks)
+            )
+        ),
         settings.max_output,
         tuple(dict.fromkeys(path for check in checks for path in check.collects)),
         probes,
@@ -123,7 +127,7 @@ def key_of(order: Order, backend: str) -> str:
         vars(job.spec.but(metadata={}, lifetime=0.0, install_timeout=0.0)),
         [job.timeout, job.as_cell, job.arguments, job.cwd],
         None if job.stdin is None else _digest(job.stdin),
-        [order.max_output, order.collect, order.any_exit],
+        [order.max_output, order.collect, order.any_exit, job.tells_end],
         [_uploaded(upload) for upload in job.uploads],
         [[p.key, p.argv, p.timeout, [_uploaded(file) for file in p.files]] for p in order.probes],
     ]

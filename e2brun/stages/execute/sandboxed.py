@@ -112,6 +112,7 @@ def _record(execution: Execution, transcript: Transcript, sandbox: Sandbox) -> E
         tuple(execution.results),
         {"stdout": transcript.dropped("stdout"), "stderr": transcript.dropped("stderr")},
         peak_memory=execution.peak_memory,
+        completed=execution.completed,
     )
 
 

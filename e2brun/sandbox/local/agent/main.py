@@ -188,6 +188,7 @@ class Agent:
     def __init__(self, control: _socket.socket) -> None:
         self.control = control
         self.programs: dict[int, int] = {}  # pid -> run number
+        self.witnesses: dict[int, Any] = {}  # by run number
         self.errands: dict[int, Callable[[int], None]] = {}  # pid -> told its wait status
         self.waiting = select.poll()
         self.listeners: dict[int, Callable[[], None]] = {}  # more descriptors of `waiting`
@@ -266,7 +267,9 @@ class Agent:
             number = self.programs.pop(pid, None)
             if number is not None:
                 code = os.waitstatus_to_exitcode(status)
-                self.tell("exit", number, max(code, 0), max(-code, 0), usage.ru_maxrss)
+                witness = self.witnesses.pop(number, None)
+                completed = "" if witness is None else int(witness.saw())
+                self.tell("exit", number, max(code, 0), max(-code, 0), usage.ru_maxrss, completed)
 
     def do_limit(self, request: Request, _descriptors: list[int]) -> None:
         """Hard limits for this process and all it starts; nothing here can raise them again."""
@@ -278,7 +281,21 @@ class Agent:
             self.tell("failed", request["id"], 0, self.failed_write)
             self.failed_write = ""
             return
-        self.launch(request["id"], lambda report: self._become(request, descriptors, report))
+        if request["tells_end"]:
+            self._launch_watched(request, descriptors)
+        else:
+            self.launch(request["id"], lambda report: self._become(request, descriptors, report))
+
+    def _launch_watched(self, request: Request, descriptors: list[int]) -> None:
+        import witness  # type: ignore[import-not-found] # pyright: ignore[reportMissingImports]
+
+        number = request["id"]
+        self.witnesses[number] = seeing = witness.Witness()
+        given = [*descriptors, seeing.given.fileno()]
+        try:
+            self.launch(number, lambda report: self._become(request, given, report))
+        finally:
+            seeing.started()
 
     def launch(self, number: int, become: Callable[[int], NoReturn]) -> None:
         """Fork a child that becomes a program, and say that it started once it has; or that it
