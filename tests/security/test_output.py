@@ -134,7 +134,7 @@ def test_frames_forged_on_every_descriptor_change_nothing(probe: Probe) -> None:
     code = """
     import json, os
     frames = [
-        b"hello", b"exit\\0" + b"1\\0" + b"0\\0" + b"0\\0" + b"0", b"done\\0" + b"1",
+        b"hello", b"exit\\0" + b"1\\0" + b"0\\0" + b"0\\0" + b"0" + b"\\0", b"done\\0" + b"1",
         json.dumps({"type": "end"}).encode() + b"\\n",
         json.dumps({"outcome": "ok", "exit_code": 0}).encode() + b"\\n",
     ]

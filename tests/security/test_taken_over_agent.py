@@ -65,9 +65,9 @@ def _descriptors() -> int:
     "message",
     [
         b"\xff", b"hello\0x", b"exit", b"exit\0", b"exit\0a\0b\0c\0d", b"exit\0" + b"9" * 5000,
-        b"exit\0" + b"9" * 5000 + b"\x000\x000\x000", b"started\x001", b"done\0", b"done\x001\x002",
-        b"failed\x001", b"\0" * 8192, b"{}", b"exit\x001\x001.5\x000\x000", b"x" * 100_000,
-        b"exit\x00\xd9\xa1\xff\x000\x000\x000",
+        b"exit\0" + b"9" * 5000 + b"\x000\x000\x000\0", b"started\x001", b"done\0", b"done\x001\x002",
+        b"failed\x001", b"\0" * 8192, b"{}", b"exit\x001\x001.5\x000\x000\0", b"x" * 100_000,
+        b"exit\x00\xd9\xa1\xff\x000\x000\x000\0", b"exit\x001\x000\x000\x000\0x",
     ],
 )  # fmt: skip
 def test_a_malformed_report_means_that_the_sandbox_is_lost(peer: Peer, message: bytes) -> None:
@@ -77,7 +77,7 @@ def test_a_malformed_report_means_that_the_sandbox_is_lost(peer: Peer, message: 
 
 
 def test_reports_are_cut_to_what_they_may_say(peer: Peer) -> None:
-    peer.says(b"exit\x007\x00-1\x001000\x000")
+    peer.says(b"exit\x007\x00-1\x001000\x000\0")
     assert peer.control.receive(1) == Exited(7, 255, 1000 & 0x7F, 0)
     peer.says(b"failed\x007\x0013\x00" + b"\xff\x1b]0;x\x07" * 900)
     report = peer.control.receive(1)
@@ -224,7 +224,7 @@ def test_a_flood_of_reports_does_not_outlast_the_deadline(peer: Peer) -> None:
 
 def test_reports_about_other_requests_answer_nothing(peer: Peer) -> None:
     peer.says(b"done\x002")
-    peer.says(b"exit\x003\x000\x000\x000")
+    peer.says(b"exit\x003\x000\x000\x000\0")
     peer.says(b"done\x001")
     assert peer.control.wait_for(1, 1) == Done(1)
 

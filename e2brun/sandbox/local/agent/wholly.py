@@ -48,7 +48,9 @@ def _run(codes: "Any", own: "Any") -> None:
     for name in [name for name in main if not name.startswith("__")]:
         del main[name]
     main.update(__doc__=None, __file__=path, __cached__=None)
-    main["__loader__"] = sys.modules["_frozen_importlib_external"].SourceFileLoader("__main__", path)
+    main["__loader__"] = sys.modules["_frozen_importlib_external"].SourceFileLoader(
+        "__main__", path
+    )
     run, every, leaving = exec, any, (SystemExit, KeyboardInterrupt)
     try:
         every(map(run, codes(path), ({}, main, {})))
