@@ -65,9 +65,9 @@ def _descriptors() -> int:
     "message",
     [
         b"\xff", b"hello\0x", b"exit", b"exit\0", b"exit\0a\0b\0c\0d", b"exit\0" + b"9" * 5000,
-        b"exit\0" + b"9" * 5000 + b"\x000\x000\x000\0", b"started\x001", b"done\0", b"done\x001\x002",
-        b"failed\x001", b"\0" * 8192, b"{}", b"exit\x001\x001.5\x000\x000\0", b"x" * 100_000,
-        b"exit\x00\xd9\xa1\xff\x000\x000\x000\0", b"exit\x001\x000\x000\x000\0x",
+        b"exit\0" + b"9" * 5000 + b"\x000\x000\x000\0", b"started\x001", b"done\0",
+        b"done\x001\x002", b"failed\x001", b"\0" * 8192, b"{}", b"exit\x001\x001.5\x000\x000\0",
+        b"x" * 100_000, b"exit\x00\xd9\xa1\xff\x000\x000\x000\0", b"exit\x001\x000\x000\x000\0x",
     ],
 )  # fmt: skip
 def test_a_malformed_report_means_that_the_sandbox_is_lost(peer: Peer, message: bytes) -> None:
