@@ -20,7 +20,8 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("e2brun")
 
 COMMAND = (sys.executable, "-m", "e2brun")
-_NOT_OURS = ("E2B", "GITHUB_", "NO_COLOR", "PYTHONUNBUFFERED")
+_CI = ("GITHUB_", "TF_BUILD", "TEAMCITY_", "GITLAB_CI")
+_NOT_OURS = ("E2B", *_CI, "NO_COLOR", "PYTHONUNBUFFERED")
 
 
 # Under nohup or as a shell's background job some are ignored, and what we start would inherit it.

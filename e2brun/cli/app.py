@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import signal
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -18,7 +19,7 @@ from e2brun.errors import E2brunError, UsageError
 app = typer.Typer(
     name="e2brun",
     help="Run code that nobody has reviewed, in a sandbox: E2B's cloud, or this machine.",
-    epilog="Examples: e2brun exec hello.py | e2brun exec -c '1 + 1' | e2brun doctor",
+    epilog="Examples: e2brun exec hello.py | e2brun exec -c '1 + 1' | e2brun help limits",
     no_args_is_help=True,
     rich_markup_mode=None,  # the help is text; Rich costs 40 ms and draws boxes
     pretty_exceptions_enable=False,
@@ -50,6 +51,22 @@ def _main(
     ] = False,
 ) -> None:
     """Only the options that stand before any command."""
+
+
+@app.command("help")
+def help_command(
+    topic: Annotated[str | None, typer.Argument(metavar="[TOPIC]", help="Or a command.")] = None,
+) -> None:
+    """Explain a topic, such as limits or exit-codes; without one, list them."""
+    from e2brun.cli.help_topics import list_topics, show_topic, topics
+
+    if topic is None:
+        raise typer.Exit(list_topics())
+    commands: Mapping[str, object] = getattr(typer.main.get_command(app), "commands", {})
+    if topic in commands and topic not in topics():
+        app([topic, "--help"], standalone_mode=False)
+        return
+    raise typer.Exit(show_topic(topic, commands))
 
 
 @app.command()
