@@ -49,6 +49,7 @@ class ServeRequest:
     install: tuple[str, ...] = ()
     requirements: tuple[str, ...] = ()  # files of them
     env_file: str | None = None
+    state: str | None = None
     as_json: bool = False
     quiet: bool = False
 
@@ -130,6 +131,7 @@ def _options(
         fetch=settings.fetch,
         lean=not complete,
         environment=environment,
+        state=None if request.state is None else Path(request.state),
         install_timeout=patience,
         room=room,
     )

@@ -51,6 +51,12 @@ def serve(  # noqa: PLR0913, PLR0917 - Typer reads the options from the signatur
     env_file: Annotated[
         str | None, typer.Option(metavar="FILE", help="Write the variables there, mode 0600.")
     ] = None,
+    state: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR", help="Keep templates, snapshots and paused sandboxes' files there."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Say where it is as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No line for each request.")] = False,
 ) -> None:
@@ -68,6 +74,6 @@ def serve(  # noqa: PLR0913, PLR0917 - Typer reads the options from the signatur
     request = ServeRequest(
         tuple(command or ()), host, port, key, tuple(name or ()), max_sandboxes, memory, disk,
         max_output, output_rate, network, tuple(template or ()), tuple(install or ()),
-        tuple(requirements or ()), env_file, as_json, quiet,
+        tuple(requirements or ()), env_file, state, as_json, quiet,
     )  # fmt: skip
     raise typer.Exit(run(request))

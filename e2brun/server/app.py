@@ -139,6 +139,10 @@ class App:
             gate.check_host(request, self._options)
             if request.raw_path == "/files":
                 return await self._signed_url(exchange)
+            from e2brun.server.builds import endpoints
+
+            if request.raw_path.startswith(endpoints.UPLOADS):
+                return await endpoints.upload(request, self._registry)
             self._check_key(request)
             from e2brun.server.control import routes
 

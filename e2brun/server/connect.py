@@ -16,6 +16,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing
 from typing import Any, cast
 
+from e2brun.sandbox.contract import USER
 from e2brun.server.http import ApiError, Gone, Request, Response, Stream, json_response
 from e2brun.server.live import USERS
 from e2brun.server.protojson import Malformed
@@ -28,7 +29,6 @@ ClientStreamHandler = Callable[[AsyncIterator[Message]], Awaitable[Message]]
 MESSAGE_LIMIT = 256 * 1024 * 1024  # a caller's whole stdin may be one message, as base64
 _COMPRESSED, _END = 1, 2
 _AT_ONCE = 0.05  # seconds; most calls take no longer, and nobody is watched for them
-_DEFAULT_USER = "user"
 _STATUS = {
     "canceled": 499, "unknown": 500, "invalid_argument": 400, "deadline_exceeded": 504,
     "not_found": 404, "already_exists": 409, "permission_denied": 403,
@@ -120,19 +120,19 @@ async def unless_gone(request: Request, call: Coroutine[Any, Any, Message]) -> M
         task.cancel()
 
 
-def acting_user(request: Request) -> str:
-    """The user of HTTP basic authentication (the password does not matter), default "user".
+def acting_user(request: Request, default: str = USER) -> str:
+    """The user of HTTP basic authentication (the password does not matter), or `default`.
 
     Raises RpcError unauthenticated for one that is not in USERS.
     """
     kind, _, credentials = request.headers.get("authorization", "").partition(" ")
     if kind.lower() != "basic":
-        return _DEFAULT_USER
+        return default
     try:
         decoded = base64.b64decode(credentials.strip(), validate=True).decode()
     except (binascii.Error, UnicodeDecodeError):
         raise RpcError("unauthenticated", "malformed credentials") from None
-    user = decoded.partition(":")[0] or _DEFAULT_USER
+    user = decoded.partition(":")[0] or default
     if user not in USERS:
         raise RpcError("unauthenticated", f"invalid username: '{user[:64]}'")
     return user

@@ -86,6 +86,7 @@ class Request:
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.method: str = scope["method"]
+        self.scheme: str = scope.get("scheme", "http")
         # Not decoded: a snapshot's id is one segment with an escaped `/` in it.
         raw: bytes = scope.get("raw_path") or scope["path"].encode()
         self.raw_path = raw.decode("latin-1")

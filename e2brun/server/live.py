@@ -57,6 +57,7 @@ class LiveSandbox:
             **surroundings(jail, built_in.template_id if built_in is not None else template),
             "E2B_EVENTS_ADDRESS": _EVENTS_ADDRESS,
         }
+        self.user, self.directory = USER, ""  # where a client does not say; "": the home
         self.gone = asyncio.Event()
         self.frozen = False
         self.tally = Tally()  # the service's, once it is one of its sandboxes

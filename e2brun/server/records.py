@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from e2brun.sandbox.contract import USER
 from e2brun.server.http import ApiError
 
 if TYPE_CHECKING:
@@ -49,6 +50,11 @@ class Origin:
     internet: bool | None = None
     connected: bool = False  # whether it was given a way out
     packages: tuple[str, ...] = ()  # of its template, there from the start
+    user: str = USER  # who programs run as where a client does not say
+    directory: str = ""  # and where; "": the user's home
+    start: str = ""  # a command that runs in it from the start
+    ready: str = ""  # and one that succeeds once that is up
+    start_environment: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(slots=True, eq=False)

@@ -6,9 +6,9 @@ import asyncio
 import logging
 import secrets
 import time
-from collections import OrderedDict
-from collections.abc import Coroutine
-from contextlib import suppress
+from collections import ChainMap, OrderedDict
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,9 @@ from e2brun.errors import E2brunError, SandboxError
 from e2brun.sandbox.contract import MIB
 from e2brun.sandbox.local.nursery import Nursery
 from e2brun.sandbox.local.templates import CODE_INTERPRETER
+from e2brun.server.connect import RpcError
 from e2brun.server.deadlines import Deadlines
+from e2brun.server.durable import PausedSandboxes, sweep
 from e2brun.server.guard import MemoryGuard, available_memory
 from e2brun.server.http import PERMANENT, ApiError
 from e2brun.server.live import LiveSandbox
@@ -35,12 +37,14 @@ log = logging.getLogger("e2brun.server")
 _REMEMBERED = 256  # journals of dead sandboxes
 _SPARE_MEMORY = 256 * MIB  # what the host keeps for itself
 _GIVE_UP_SECONDS = 10.0
+_READY_SECONDS = 60.0  # for what a template starts
 
 
 class Registry:
     """The sandboxes of one service."""
 
     def __init__(self, options: ServiceOptions, directory: Path) -> None:
+        from e2brun.server.builds.builder import Builder
         from e2brun.server.control.idempotency import Idempotency
         from e2brun.server.control.snapshots import Snapshots
 
@@ -49,10 +53,14 @@ class Registry:
         self.journals: OrderedDict[str, Journal] = OrderedDict()  # of dead ones
         self.deadlines = Deadlines(self._expired)
         self.idempotency = Idempotency()
-        self.snapshots = Snapshots(directory)
+        durable = options.state is not None
+        self.snapshots = Snapshots(directory, durable=durable)
+        self.builder = Builder(self, directory, durable=durable)
+        self._paused = PausedSandboxes(directory) if durable else None
         self._driver = Nursery()
         self._sampler = Sampler(self.records)
-        self._guard = MemoryGuard(self.records, self.kill)
+        self._building: dict[str, Record] = {}  # sandboxes of builds, which no list shows
+        self._guard = MemoryGuard(ChainMap(self.records, self._building), self.kill)
         self.tally = Tally()
         self._stock = Stock(options)
         self._pool = Pool(self._driver, self.chore)
@@ -67,6 +75,11 @@ class Registry:
 
     async def start(self) -> None:
         """Be ready for requests."""
+        if self._paused is not None:
+            for record in self._paused.read():
+                self.records[record.id] = record
+            trees = [record.saved for record in self.records.values() if record.saved]
+            sweep(self.directory, [*trees, *(one.tree for one in self.snapshots.all())])
         self.chore(self._sampler.run())
         self.chore(self._guard.run())
         self.chore(self._warm())
@@ -88,7 +101,10 @@ class Registry:
         self._guard.stop()
         self._pool.close()
         for record in tuple(self.records.values()):
-            self.kill(record, "the service ends")
+            if self._paused is not None and record.state is State.PAUSED and record.saved:
+                self.stop(record)  # the next service has it
+            else:
+                self.kill(record, "the service ends")
         try:
             await self._quiet()
         finally:
@@ -104,6 +120,16 @@ class Registry:
         """The sandbox of that id, running or paused."""
         return self.records.get(sandbox_id)
 
+    @property
+    def durable(self) -> bool:
+        """Whether paused sandboxes outlive the service."""
+        return self._paused is not None
+
+    def write_down(self) -> None:
+        """A sandbox was paused, or is not any more."""
+        if self._paused is not None:
+            self._paused.write(self.records.values())
+
     def chore(self, work: Coroutine[Any, Any, object]) -> None:
         """Do something that no request waits for; `close` waits for it."""
         task = asyncio.get_running_loop().create_task(work)
@@ -117,25 +143,26 @@ class Registry:
 
     async def create(self, origin: Origin, seconds: float, *, tree: Path | None = None) -> Record:
         """Make a sandbox that lives so long; `tree`: with these files in it. Raises ApiError."""
-        private = (origin.network or {}).get("allowPublicTraffic") is False
-        record = Record(
-            id="",
-            origin=origin,
-            envd_token=secrets.token_hex(20),
-            traffic_token=secrets.token_hex(20) if private else None,
-            journal=Journal(),
-            meter=Meter(),
-            timeout=seconds,
-            lifecycle=origin.lifecycle,
-            network=origin.network,
-            internet=origin.internet,
-        )
+        record = _record(origin, seconds)
         live = await self.launch(record, tree, fresh=True)
         self.adopt(record, live)
         self.records[record.id] = record
         self.extend(record, seconds)
         record.journal.note("sandbox created", template=record.template)
         return record
+
+    @asynccontextmanager
+    async def borrowed(self, origin: Origin, tree: Path | None) -> AsyncGenerator[LiveSandbox]:
+        """A sandbox of the service's own, in no list, that ends with the context."""
+        record = _record(origin, 0.0)
+        live = await self.launch(record, tree, fresh=True)
+        self.adopt(record, live)
+        self._building[record.id] = record
+        try:
+            yield live
+        finally:
+            del self._building[record.id]
+            self.stop(record)
 
     def extend(self, record: Record, seconds: float) -> None:
         """It expires in so many seconds from now."""
@@ -190,13 +217,28 @@ class Registry:
         live.shelf = self._stock.shelf if live.jail.shelf is not None else None
         live.environment["E2B_TEMPLATE_ID"] = record.origin.template_id
         live.environment.update(record.origin.environment)
+        await self._begin(record, live)
         return live
+
+    async def _begin(self, record: Record, live: LiveSandbox) -> None:
+        """What its template says: who programs run as and where, what runs from the start."""
+        origin = record.origin
+        live.user, live.directory = origin.user, origin.directory
+        if not (origin.start or origin.ready):
+            return
+        from e2brun.server.builds import shell
+
+        place = shell.Place(origin.user, origin.directory, dict(origin.start_environment))
+        try:
+            await shell.start(live, origin.start, origin.ready, place, _READY_SECONDS)
+        except (shell.NotReady, RpcError) as error:
+            record.journal.note(f"what its template starts is not ready: {error}", "warn")
 
     def kill(self, record: Record, why: str) -> None:
         """End it. Nobody finds it any more when this returns; its processes are being reaped."""
         if record.state is State.DEAD:
             return
-        record.state = State.DEAD
+        was, record.state = record.state, State.DEAD
         self.records.pop(record.id, None)
         self.deadlines.clear(record)
         record.journal.note(f"sandbox killed: {why}")
@@ -207,6 +249,8 @@ class Registry:
         if record.saved is not None:
             record.saved.unlink(missing_ok=True)
         self.stop(record)
+        if was is State.PAUSED:
+            self.write_down()
 
     def stop(self, record: Record) -> None:
         """End its processes, whatever becomes of the record."""
@@ -234,6 +278,7 @@ class Registry:
     def _admit(self) -> None:
         """Raises ApiError when there is no room for another sandbox."""
         alive = sum(record.running is not None for record in self.records.values())
+        alive += len(self._building)
         if alive + self._starting >= self.options.max_sandboxes:
             message = (
                 f"the limit of {self.options.max_sandboxes} sandboxes at once is reached: "
@@ -242,6 +287,22 @@ class Registry:
             raise ApiError(429, message, headers=PERMANENT)
         if available_memory() < _SPARE_MEMORY:
             raise ApiError(503, "this machine's memory is nearly used up", headers=PERMANENT)
+
+
+def _record(origin: Origin, seconds: float) -> Record:
+    private = (origin.network or {}).get("allowPublicTraffic") is False
+    return Record(
+        id="",
+        origin=origin,
+        envd_token=secrets.token_hex(20),
+        traffic_token=secrets.token_hex(20) if private else None,
+        journal=Journal(),
+        meter=Meter(),
+        timeout=seconds,
+        lifecycle=origin.lifecycle,
+        network=origin.network,
+        internet=origin.internet,
+    )
 
 
 def _killed(record: Record) -> ApiError:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from e2brun.sandbox.contract import INSTALL_SECONDS, MIB, USUAL_ROOM, Room
 from e2brun.server.app import App
+from e2brun.server.durable import StateDirectory
 from e2brun.server.outflow import OutputBounds
 from e2brun.server.registry import Registry
 from e2brun.server.scratch import Scratch
@@ -31,6 +32,7 @@ class ServiceOptions:
     fetch: bool = True  # packages of the template, when a cell first imports them
     lean: bool = False  # without the packages of their templates, which cannot be had
     environment: Mapping[str, str] = field(default_factory=dict[str, str])  # package indexes
+    state: Path | None = None  # a directory for what is to outlive the service
     install_timeout: float = INSTALL_SECONDS  # seconds for the packages of one template
     room: Room = USUAL_ROOM
 
@@ -40,7 +42,7 @@ class Service:
 
     def __init__(self, options: ServiceOptions) -> None:
         self.options = options
-        self._scratch = Scratch()
+        self._scratch = Scratch() if options.state is None else StateDirectory(options.state)
         self.registry = Registry(options, self._scratch.path)
         self.app = App(self.registry, options)
 

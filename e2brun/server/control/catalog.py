@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from e2brun.sandbox.contract import MIB
 from e2brun.sandbox.local import templates as local_templates
 from e2brun.sandbox.local.templates import Template
+from e2brun.server.builds.registered import FAILED, READY, Build, Registered
 from e2brun.server.control import objects
 from e2brun.server.http import PERMANENT, ApiError, Request, Response, json_response
 from e2brun.server.metering import CPU_COUNT
@@ -31,7 +32,8 @@ def find(name: str) -> Template | None:
 
 async def listing(_request: Request, registry: Registry) -> Response:
     """GET /templates"""
-    return json_response([_wire(template, registry) for template in templates()])
+    built = [_built(one, registry) for one in registry.builder.templates.templates.values()]
+    return json_response([*built, *(_wire(template, registry) for template in templates())])
 
 
 async def alias(_request: Request, registry: Registry, name: str) -> Response:
@@ -39,6 +41,9 @@ async def alias(_request: Request, registry: Registry, name: str) -> Response:
     template = find(name)
     if template is not None:
         return json_response({"templateID": template.template_id, "public": True})
+    built = registry.builder.templates.find(name)
+    if built is not None:
+        return json_response({"templateID": built.id, "public": False})
     snapshot = registry.snapshots.find(name)
     if snapshot is not None:
         return json_response({"templateID": snapshot.id, "public": False})
@@ -47,6 +52,10 @@ async def alias(_request: Request, registry: Registry, name: str) -> Response:
 
 async def show(_request: Request, registry: Registry, name: str) -> Response:
     """GET /templates/{id}"""
+    built = registry.builder.templates.find(name)
+    if built is not None:
+        builds = [_build(build, registry) for build in reversed(built.builds.values())]
+        return json_response({**_built(built, registry), "builds": builds})
     template = find(name)
     if template is None:
         raise ApiError(404, f"template {name[:100]!r} was not found")
@@ -54,8 +63,12 @@ async def show(_request: Request, registry: Registry, name: str) -> Response:
 
 
 async def delete(_request: Request, registry: Registry, name: str) -> Response:
-    """DELETE /templates/{id}: of a snapshot"""
+    """DELETE /templates/{id}: of a snapshot, too"""
     if registry.snapshots.delete(name):
+        return Response(204)
+    built = registry.builder.templates.find(name)
+    if built is not None:
+        registry.builder.templates.delete(built)
         return Response(204)
     if find(name) is not None:
         raise ApiError(400, "a built-in template cannot be deleted", headers=PERMANENT)
@@ -90,3 +103,42 @@ def _wire(template: Template, registry: Registry) -> objects.Wire:
         "buildStatus": "ready",
         "isDefault": True,
     }
+
+
+def _built(template: Registered, registry: Registry) -> objects.Wire:
+    newest = template.newest
+    return {
+        "templateID": template.id,
+        "buildID": newest.id,
+        "cpuCount": CPU_COUNT,
+        "memoryMB": registry.options.memory // MIB,
+        "diskSizeMB": registry.options.disk // MIB,
+        "public": False,
+        "aliases": [template.name],
+        "names": [template.name],
+        "createdAt": objects.timestamp(template.created),
+        "updatedAt": objects.timestamp(newest.updated),
+        "createdBy": None,
+        "lastSpawnedAt": objects.timestamp(template.last_spawned) if template.spawned else None,
+        "spawnCount": template.spawned,
+        "buildCount": len(template.builds),
+        "envdVersion": objects.ENVD_VERSION,
+        "buildStatus": newest.status,
+        "isDefault": False,
+    }
+
+
+def _build(build: Build, registry: Registry) -> objects.Wire:
+    wire: objects.Wire = {
+        "buildID": build.id,
+        "status": build.status,
+        "createdAt": objects.timestamp(build.created),
+        "updatedAt": objects.timestamp(build.updated),
+        "cpuCount": CPU_COUNT,
+        "memoryMB": registry.options.memory // MIB,
+        "diskSizeMB": registry.options.disk // MIB,
+        "envdVersion": objects.ENVD_VERSION,
+    }
+    if build.status in (READY, FAILED):
+        wire["finishedAt"] = wire["updatedAt"]
+    return wire

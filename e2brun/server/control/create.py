@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from e2brun.server.records import Lifecycle, Origin
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from e2brun.server.builds.registered import Made, Registered
     from e2brun.server.registry import Registry
 
 _TIMEOUT, _OLD_TIMEOUT = 300, 15
@@ -84,14 +86,22 @@ def _from_template(name: str, origin: Origin, registry: Registry) -> tuple[Origi
             base=source.base,
             environment={**source.environment, **origin.environment},
             packages=source.packages,
+            user=source.user,
+            directory=source.directory,
+            start=source.start,
+            ready=source.ready,
+            start_environment=source.start_environment,
         )
         return made, snapshot.tree
+    if (built := registry.builder.templates.ready(name)) is not None:
+        return _from_build(origin, registry, *built)
     # The SDKs' template for `mcp`: they start the gateway themselves, and say that it is missing.
     template = catalog.find("base" if name == "mcp-gateway" else name)
     if template is None:
         message = (
             f"template {name[:100]!r} was not found: there are "
-            f"{', '.join(template.name for template in catalog.templates())} and your snapshots"
+            f"{', '.join(template.name for template in catalog.templates())}, your own templates "
+            "and your snapshots"
         )
         raise ApiError(404, message, headers=PERMANENT)
     made = replace(
@@ -102,6 +112,25 @@ def _from_template(name: str, origin: Origin, registry: Registry) -> tuple[Origi
         packages=template.packages,
     )
     return made, None
+
+
+def _from_build(
+    origin: Origin, registry: Registry, template: Registered, made: Made
+) -> tuple[Origin, Path | None]:
+    template.spawned, template.last_spawned = template.spawned + 1, time.time()
+    whole = replace(
+        origin,
+        template_id=template.id,
+        alias=template.name,
+        base=made.base,
+        packages=made.packages,
+        user=made.user,
+        directory=made.directory,
+        start=made.start,
+        ready=made.ready,
+        start_environment=made.environment,
+    )
+    return whole, registry.builder.templates.tree(made)
 
 
 def _lifecycle(fields: Fields) -> Lifecycle:

@@ -41,7 +41,7 @@ async def pause(registry: Registry, record: Record, *, memory: bool) -> None:
         with _told(record, "the sandbox could not be paused"):
             try:
                 await live.freeze()
-                if not memory:
+                if not memory or registry.durable:
                     record.saved = await _save(registry, live)
             except BaseException:
                 await _undo(registry, record, live)
@@ -51,6 +51,7 @@ async def pause(registry: Registry, record: Record, *, memory: bool) -> None:
         if record.dead:
             _discard(record)
             raise missing(record.id)
+        registry.write_down()
         record.journal.note("sandbox paused", kept="memory" if memory else "filesystem")
 
 
@@ -78,13 +79,16 @@ async def resume(
             raise missing(record.id)
         with _told(record, "the sandbox could not be resumed"):
             if record.running is not None and not memory:
-                record.saved = await _save(registry, record.running)
+                if record.saved is None:
+                    record.saved = await _save(registry, record.running)
                 registry.stop(record)
             if record.running is None:
                 await _boot(registry, record)
             else:
                 await record.running.thaw()
                 record.state = State.RUNNING
+                _discard(record)
+        registry.write_down()
         registry.extend(record, seconds)
         record.journal.note("sandbox resumed")
         return True

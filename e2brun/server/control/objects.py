@@ -73,7 +73,7 @@ def detailed(record: Record, options: ServiceOptions) -> Wire:
         },
     }
     if record.state is State.PAUSED:
-        wire["pauseMode"] = "full" if record.saved is None else "filesystem"
+        wire["pauseMode"] = "filesystem" if record.running is None else "full"
     if record.network is not None:
         wire["network"] = dict(record.network)
     return wire

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from e2brun.server.http import PERMANENT, ApiError
 
-_BUILDS = (
-    "this service cannot build templates: there are base and code-interpreter-v1. Install what is "
-    "missing in a sandbox of one of them and take a snapshot: its id is a template id"
-)
 _REASONS = {
     "volumes": "volumes are not available here: use snapshots, or upload the files",
     "volumecontent": "volumes are not available here: use snapshots, or upload the files",
     "secrets": "secrets are not available here: pass them as environment variables",
-    "templates": _BUILDS,
+    "templates": "templates are built by Template.build of the SDKs 2.x (POST /v3/templates)",
     "access-tokens": "there are no users here: the API key is all that is needed",
     "api-keys": "there is one API key here, and it was set when the service was started",
     "nodes": "there are no nodes here: the service is one process",

@@ -6,6 +6,7 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
+from e2brun.server.builds import endpoints as builds
 from e2brun.server.control import (
     catalog,
     create,
@@ -39,6 +40,8 @@ _PLAIN: dict[tuple[str, ...], dict[str, _Plain]] = {
     ("snapshots",): {"GET": snapshots.listing},
     ("templates",): {"GET": catalog.listing},
     ("v2", "templates"): {"GET": catalog.listing},
+    ("v3", "templates"): {"POST": builds.request},
+    ("templates", "tags"): {"POST": builds.assign_tags, "DELETE": builds.delete_tags},
     ("default-templates",): {"GET": catalog.listing},
     ("teams",): {"GET": catalog.teams},
     ("health",): {"GET": operations.health},
@@ -90,9 +93,20 @@ async def _logs(answer: _Named, request: Request, registry: Registry, name: str)
 async def _template(request: Request, registry: Registry, parts: tuple[str, ...]) -> Response:
     methods: dict[str, _Named]
     match parts:
+        case ("templates", name, "files", key):
+            return await _pick(request, {"GET": builds.file_link})(request, registry, name, key)
+        case ("v2", "templates", name, "builds", build):
+            return await _pick(request, {"POST": builds.start})(request, registry, name, build)
+        case ("templates", name, "builds", build, "status" | "logs" as what):
+            answer = {"status": builds.status, "logs": builds.logs}[what]
+            return await _pick(request, {"GET": answer})(request, registry, name, build)
+        case ("templates", name, "tags"):
+            methods = {"GET": builds.tags}
+        case ("v2", "templates", name) | ("templates", name) if request.method == "PATCH":
+            methods = {"PATCH": builds.update}
         case ("templates", "aliases", name):
             methods = {"GET": catalog.alias}
-        case ("templates", name) if request.method in ("GET", "DELETE") and name != "tags":
+        case ("templates", name) if request.method in ("GET", "DELETE"):
             methods = {"GET": catalog.show, "DELETE": catalog.delete}
         case _:
             raise refusals.refuse(parts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 import time
 from dataclasses import dataclass, field
@@ -11,14 +10,15 @@ from typing import TYPE_CHECKING
 
 from e2brun.server.control import lifecycle, objects, paging
 from e2brun.server.control.fields import Fields, number
+from e2brun.server.control.names import TEAM, full_name, split_name
+from e2brun.server.durable import load, store
 from e2brun.server.http import PERMANENT, ApiError, Request, Response, json_response
+from e2brun.server.records import Origin
 
 if TYPE_CHECKING:
-    from e2brun.server.records import Origin, Record
+    from e2brun.server.records import Record
     from e2brun.server.registry import Registry
 
-TEAM = "local"
-_NAME = re.compile(r"(?:[a-z0-9][a-z0-9_-]*/)?([a-z0-9][a-z0-9_-]{0,127})(?::([a-z0-9._-]{1,64}))?")
 _FORKS = 20
 
 
@@ -39,11 +39,14 @@ class Snapshot:
 
 
 class Snapshots:
-    """All snapshots of a service, gone with it."""
+    """All snapshots of a service; with `durable` the next one in this directory has them too."""
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
+    def __init__(self, directory: Path, *, durable: bool) -> None:
+        self.directory, self._durable = directory, durable
+        self._index = directory / "snapshots.json"
         self._snapshots: dict[str, Snapshot] = {}
+        if durable:
+            self._snapshots = load(self._index, dict[str, Snapshot], {})
 
     def all(self) -> list[Snapshot]:
         """In no order."""
@@ -51,12 +54,13 @@ class Snapshots:
 
     def find(self, text: str) -> Snapshot | None:
         """By its id, or by its name with or without team and tag."""
-        return self._snapshots.get(text) or self._snapshots.get(_full_name(text))
+        return self._snapshots.get(text) or self._snapshots.get(full_name(text))
 
     def keep(self, snapshot: Snapshot) -> None:
         """Add it; one of the same name is replaced."""
         self.delete(snapshot.id)
         self._snapshots[snapshot.id] = snapshot
+        self._save()
 
     def delete(self, text: str) -> bool:
         """Whether there was one."""
@@ -64,13 +68,13 @@ class Snapshots:
         if found is None:
             return False
         del self._snapshots[found.id]
+        self._save()
         found.tree.unlink(missing_ok=True)
         return True
 
-
-def _full_name(text: str) -> str:
-    match = _NAME.fullmatch(text)
-    return f"{TEAM}/{match[1]}:{match[2] or 'default'}" if match else ""
+    def _save(self) -> None:
+        if self._durable:
+            store(self._index, dict[str, Snapshot], self._snapshots)
 
 
 async def take(request: Request, registry: Registry, record: Record) -> Response:
@@ -93,7 +97,7 @@ async def take(request: Request, registry: Registry, record: Record) -> Response
 def _identity(name: str) -> tuple[str, tuple[str, ...]]:
     if not name:
         return f"{secrets.token_hex(10)}:default", ()
-    full = _full_name(name)
+    full = full_name(name)
     if not full:
         message = "the name of a snapshot is made of a-z, 0-9, - and _, and may have a :tag"
         raise ApiError(400, message)
@@ -107,9 +111,9 @@ async def listing(request: Request, registry: Registry) -> Response:
     if source := query.get("sandboxID", ""):
         found = [snapshot for snapshot in found if snapshot.source == source.partition("-")[0]]
     if name := query.get("name", ""):
-        match = _NAME.fullmatch(name)
-        wanted = f"{TEAM}/{match[1]}" if match else ""
-        tagged = f":{match[2]}" if match and match[2] else ""
+        split = split_name(name)
+        wanted = f"{TEAM}/{split[0]}" if split else ""
+        tagged = f":{split[1]}" if split and ":" in name else ""
         found = [s for s in found if s.names and s.id.startswith(f"{wanted}:") and tagged in s.id]
     limit = number(query, "limit", lowest=1, highest=100) or 100
     ordered = sorted(((s.taken, s.id, s) for s in found), key=lambda entry: entry[:2], reverse=True)

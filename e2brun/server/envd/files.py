@@ -37,7 +37,7 @@ async def handle(request: Request, record: Record) -> Response | Stream:
 
 
 async def _download(request: Request, record: Record) -> Response | Stream:
-    path = _path(request, request.query.get("path", ""))
+    path = _path(request, record, request.query.get("path", ""))
     with_body = request.method == "GET"
     try:
         return await downloads.answer(
@@ -71,7 +71,7 @@ class _Uploads:
     """What one request puts into files."""
 
     def __init__(self, request: Request, record: Record) -> None:
-        self._request = request
+        self._request, self._record = request, record
         self._files = record.live.part(FileWorker)
         self._watchers = record.live.part(Watchers)
         self._metadata = metadata_of(request.headers)
@@ -133,7 +133,7 @@ class _Uploads:
         return self._begin(path)
 
     def _begin(self, path: str) -> Upload:
-        resolved = _path(self._request, path)
+        resolved = _path(self._request, self._record, path)
         if resolved in self._taken:
             shown = paths.shown(resolved)
             raise ApiError(400, f"cannot upload several files to the same path '{shown}'")
@@ -161,8 +161,8 @@ class _Kept:
             raise _refusal(error, what) from None
 
 
-def _path(request: Request, path: str) -> str:
-    user = request.query.get("username") or "user"
+def _path(request: Request, record: Record, path: str) -> str:
+    user = request.query.get("username") or record.live.user
     if user not in USERS:
         raise ApiError(401, f"invalid username: '{paths.shown(user[:64])}'")
     try:

@@ -161,7 +161,7 @@ class _Service:
             return await self._watchers.open(wanted)
 
     def _path(self, message: Message, name: str) -> str:
-        user = acting_user(self._request)
+        user = acting_user(self._request, self._live.user)
         try:
             return paths.resolve(protojson.text(message, name), user)
         except paths.BadPath as bad:

@@ -74,7 +74,7 @@ async def _start(request: Request, record: Record) -> Stream:
         record.journal.note("Process ended", pid=str(process.pid), status=process.status)
 
     async def events(message: Message) -> AsyncGenerator[Event]:
-        order = _order(live, message, connect.acting_user(request))
+        order = _order(live, message, connect.acting_user(request, live.user))
         process = processes.prepare(order, note_end)
         subscription = process.follow()
         try:
@@ -141,7 +141,7 @@ def _order(live: LiveSandbox, message: Message, user: str) -> Order:
     pty = struct(message, "pty")
     return Order(
         argv=[command, *texts(config, "args")],
-        cwd=_directory(text(config, "cwd"), USERS[user]),
+        cwd=_directory(text(config, "cwd") or live.directory, USERS[user]),
         environment=environment,
         user=user,
         config=_echo(config),

@@ -21,6 +21,7 @@ _SLACK = 64 * 1024 * 1024  # names, times and attributes beside the content
 _IDLE_SECONDS = 30.0
 _END_SECONDS = 60.0  # for what is still to do when all bytes have gone through
 _PIECE = 1024 * 1024
+_DONE = {"save": "kept", "restore": "brought back", "unpack": "copied"}
 
 
 class TreeLost(SandboxError):
@@ -34,7 +35,7 @@ async def save(live: LiveSandbox, path: Path) -> None:
     """
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     try:
-        await _transfer(live, file, saving=True)
+        await _transfer(live, file, "save", {"roots": ROOTS})
     except BaseException:
         os.unlink(path)  # noqa: PTH108  # one quick call, as opening it was
         raise
@@ -44,23 +45,32 @@ async def save(live: LiveSandbox, path: Path) -> None:
 
 async def restore(live: LiveSandbox, path: Path) -> None:
     """Replace its files by the saved ones. Raises TreeLost, SandboxLost."""
+    await _pour(live, path, "restore", {"roots": ROOTS})
+
+
+async def unpack(live: LiveSandbox, archive: Path, *, source: str, target: str, mode: int) -> None:
+    """Put `source` of a tar archive at `target`, see the agent's `unpacking`. Raises as above."""
+    await _pour(live, archive, "unpack", {"source": source, "target": target, "mode": mode})
+
+
+async def _pour(live: LiveSandbox, path: Path, do: str, fields: dict[str, object]) -> None:
     file = os.open(path, os.O_RDONLY)
     try:
-        await _transfer(live, file, saving=False)
+        await _transfer(live, file, do, fields)
     finally:
         os.close(file)
 
 
-async def _transfer(live: LiveSandbox, file: int, *, saving: bool) -> None:
+async def _transfer(live: LiveSandbox, file: int, do: str, fields: dict[str, object]) -> None:
     read, write = pipe()
+    saving = do == "save"
     ours, theirs = (read, write) if saving else (write, read)
     limit = live.jail.limits.disk + _SLACK
     try:
         # One of our own: all that ran before may be frozen.
         worker = await fresh_worker(live)
         try:
-            fields: dict[str, object] = {"roots": ROOTS}
-            call = await worker.begin("save" if saving else "restore", [theirs], fields)
+            call = await worker.begin(do, [theirs], fields)
             os.close(theirs)
             theirs = -1
             source, sink = (ours, file) if saving else (file, ours)
@@ -73,8 +83,7 @@ async def _transfer(live: LiveSandbox, file: int, *, saving: bool) -> None:
         finally:
             worker.end()
     except FileTrouble as trouble:
-        what = "kept" if saving else "brought back"
-        raise TreeLost(f"the sandbox's files could not be {what}: {trouble}") from None
+        raise TreeLost(f"the files could not be {_DONE[do]}: {trouble}") from None
     except TimeoutError:
         raise TreeLost("the sandbox's files could not be moved: nothing came") from None
     finally:

@@ -110,11 +110,13 @@ class _Answer:
             return
         import trees  # type: ignore[import-not-found] # pyright: ignore[reportMissingImports]
 
-        operation: Callable[[Request, int], str] = {"save": trees.save, "restore": trees.restore}[
-            name
-        ]
+        operations: dict[str, Callable[[Request, int], str]] = {
+            "save": trees.save,
+            "restore": trees.restore,
+            "unpack": trees.unpack,
+        }
         if self._apart():
-            self._send(operation(self._request, self._descriptors[0]))
+            self._send(operations[name](self._request, self._descriptors[0]))
 
     def _apart(self) -> bool:
         """Let a child go on, or where no process can be had, ourselves: True for who does."""

@@ -42,6 +42,13 @@ def restore(_request: Record, pipe: int) -> str:
         return str(_Reader(stream).all())
 
 
+def unpack(request: Record, pipe: int) -> str:
+    """Put a part of the tar archive in `pipe` somewhere: see `unpacking`."""
+    import unpacking  # type: ignore[import-not-found] # pyright: ignore[reportMissingImports]
+
+    return str(unpacking.unpack(request, pipe))
+
+
 class _Writer:
     def __init__(self, stream: Any) -> None:
         self._stream, self.count = stream, 0

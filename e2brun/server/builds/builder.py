@@ -1,0 +1,296 @@
+"""Runs builds: finds what is kept of them, does the rest in a sandbox, keeps that."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from e2brun.errors import SandboxError
+from e2brun.sandbox.local import templates as built_in
+from e2brun.sandbox.local.interpreter import current_interpreter
+from e2brun.server.builds import shell
+from e2brun.server.builds.context import Context, StepFailed
+from e2brun.server.builds.images import NoSuchImage, StandIn, stand_in
+from e2brun.server.builds.kept import KeptFiles
+from e2brun.server.builds.plan import CHANGING, Plan, Step, copied
+from e2brun.server.builds.registered import (
+    BUILDING,
+    FAILED,
+    READY,
+    Build,
+    Made,
+    Registered,
+    RegisteredTemplates,
+)
+from e2brun.server.connect import RpcError
+from e2brun.server.envd import trees
+from e2brun.server.http import ApiError
+from e2brun.server.records import Origin
+
+if TYPE_CHECKING:
+    from e2brun.server.live import LiveSandbox
+    from e2brun.server.registry import Registry
+
+log = logging.getLogger("e2brun.server")
+
+BASE_STEP, LAST_STEP = "base", "finalize"
+_AT_ONCE = 2
+_SECONDS, _READY_SECONDS = 3600.0, 300.0
+_GIB = 1024**3
+_LAYERS, _FILES = 10 * _GIB, 4 * _GIB
+
+
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """What a build starts from."""
+
+    made: Made
+    tree: Path | None
+    check: StandIn | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """One step, what it is to be called in the log, and what names its result."""
+
+    number: int
+    step: Step
+    label: str
+    key: str
+    before: Context
+    after: Context
+
+
+class Builder:
+    """The builds of one service; `directory` is where templates and layers are kept."""
+
+    def __init__(self, registry: Registry, directory: Path, *, durable: bool) -> None:
+        self._registry = registry
+        self.templates = RegisteredTemplates(directory / "templates", durable=durable)
+        self.files = KeptFiles(directory / "files", _FILES)
+        self._layers = KeptFiles(directory / "layers", _LAYERS)
+        self._turns = asyncio.Semaphore(_AT_ONCE)
+
+    def start(self, template: Registered, build: Build, plan: Plan) -> None:
+        """Build it in the background; `build` tells how far it is."""
+        build.become(BUILDING)
+        self._registry.chore(self._build(template, build, plan))
+
+    async def _build(self, template: Registered, build: Build, plan: Plan) -> None:
+        try:
+            async with self._turns, asyncio.timeout(_SECONDS):
+                build.made = await _Run(self, self._registry, build).made_of(plan)
+            template.assign(build, build.tags)
+            build.say("Build finished", step=LAST_STEP)
+            build.become(READY)
+        except StepFailed as failed:
+            self._fail(build, failed.message, failed.step)
+        except TimeoutError:
+            self._fail(build, f"the build took longer than {_SECONDS:g} s")
+        except (ApiError, SandboxError, OSError) as error:
+            self._fail(build, str(error))
+        except asyncio.CancelledError:
+            self._fail(build, "the service ends")
+            raise
+        finally:
+            if template.id in self.templates.templates:
+                self.templates.trim(template)
+                self.templates.save()
+
+    def _fail(self, build: Build, message: str, step: str = "") -> None:
+        build.say(f"Build failed: {message}", "error", step)
+        build.become(FAILED, message, step)
+
+    def base(self, plan: Plan) -> _Base:
+        """What `plan` starts from. Raises StepFailed."""
+        if plan.template:
+            found = self.templates.ready(plan.template)
+            if found is not None:
+                return _Base(found[1], self.templates.tree(found[1]))
+            name, check = plan.template.removesuffix(":default"), None
+        else:
+            try:
+                check = stand_in(plan.image, current_interpreter())
+            except NoSuchImage as no:
+                raise StepFailed(BASE_STEP, str(no)) from None
+            name = check.template
+        template = built_in.find(name)
+        if template is None:
+            raise StepFailed(BASE_STEP, f"template {plan.template[:100]!r} was not found")
+        told = f"{template.name} {template.packages} {self._registry.options.install}"
+        key = hashlib.sha256(told.encode()).hexdigest()
+        return _Base(Made(template.name, template.packages, key), None, check)
+
+    def layer(self, key: str) -> Path | None:
+        """The files after the step of this key."""
+        return self._layers.find(key)
+
+    async def keep(self, key: str, live: LiveSandbox) -> Path:
+        """Keep the files of `live` as that. Raises StepFailed's causes: TreeLost, SandboxLost."""
+        written = self._layers.begin()
+        await trees.save(live, written)
+        return self._layers.keep(key, written)
+
+
+class _Run:
+    """One build."""
+
+    def __init__(self, builder: Builder, registry: Registry, build: Build) -> None:
+        self._builder, self._registry, self._build = builder, registry, build
+
+    async def made_of(self, plan: Plan) -> Made:
+        """Raises StepFailed, ApiError, SandboxError."""
+        say = self._build.say
+        say(f"[base] FROM {plan.image or plan.template}", step=BASE_STEP)
+        base = self._builder.base(plan)
+        if base.check is not None and base.check.note:
+            say(f"[base] {base.check.note}", step=BASE_STEP)
+        tasks = _tasks(plan, base.made)
+        done = 0 if plan.force else self._done(tasks)
+        for task in tasks[:done]:
+            say(f"CACHED {task.label}", step=str(task.number))
+        kept = [t for t in tasks[:done] if t.step.kind in CHANGING]
+        tree = self._builder.layer(kept[-1].key) if kept else base.tree
+        if kept and tree is None:  # its room was needed in this very moment
+            done, tree = 0, base.tree
+        last = tasks[-1].after if tasks else _context(base.made)
+        start, ready = plan.start or base.made.start, plan.ready or base.made.ready
+        if tasks[done:] or plan.start or plan.ready or _checks(base.check):
+            tree = await self._work(base, tree, tasks[done:], (start, ready, last))
+        return Made(
+            base=base.made.base,
+            packages=base.made.packages,
+            key=tasks[-1].key if tasks else base.made.key,
+            tree=self._builder.templates.keep_tree(self._build, tree) if tree else "",
+            user=last.user,
+            directory=last.directory,
+            start=start,
+            ready=ready,
+            environment=last.environment,
+        )
+
+    def _done(self, tasks: Sequence[_Task]) -> int:
+        """How many of the first steps need not be done again."""
+        forced = next((i for i, task in enumerate(tasks) if task.step.force), len(tasks))
+        changing = [i for i in range(forced) if tasks[i].step.kind in CHANGING]
+        found = next((i for i in reversed(changing) if self._builder.layer(tasks[i].key)), -1)
+        done = found + 1
+        while done < forced and tasks[done].step.kind not in CHANGING:
+            done += 1
+        return done
+
+    async def _work(
+        self, base: _Base, tree: Path | None, tasks: Sequence[_Task],
+        last: tuple[str, str, Context],
+    ) -> Path | None:  # fmt: skip
+        """Do `tasks` in a sandbox, and try what it is to start; the files in the end."""
+        origin = Origin(
+            template_id=base.made.base, alias=None, base=base.made.base, metadata={},
+            environment={}, packages=base.made.packages, connected=True,
+        )  # fmt: skip
+        async with self._registry.borrowed(origin, tree) as live:
+            await self._check(live, base.check)
+            for task in tasks:
+                self._build.say(task.label, step=str(task.number))
+                await self._step(live, task)
+                if task.step.kind in CHANGING:
+                    tree = await self._builder.keep(task.key, live)
+            start, ready, context = last
+            if start or ready:
+                await self._finalize(live, start, ready, context)
+        return tree
+
+    async def _check(self, live: LiveSandbox, check: StandIn | None) -> None:
+        if check is None or not check.node:
+            return
+        found: list[str] = []
+        bad = await shell.run(
+            live, "node --version", Context().place, lambda _, line: found.append(line)
+        )
+        version = found[0].strip() if found and not bad else ""
+        if not version or (check.major and not version.startswith(f"v{check.major}.")):
+            here = f"Node.js {version}" if version else "no Node.js"
+            wanted = f"node:{check.major}" if check.major else "node"
+            raise StepFailed(BASE_STEP, f"image {wanted} is not available: this machine has {here}")
+
+    async def _step(self, live: LiveSandbox, task: _Task) -> None:
+        step, number = task.step, str(task.number)
+        try:
+            if step.kind == "RUN":
+                place = task.before.acting(task.number, step).place
+                await self._command(live, step.args[0], place, task)
+            elif step.kind == "WORKDIR":
+                place = shell.Place(task.before.user, "/")
+                await self._command(
+                    live, f"mkdir -p {shlex.quote(task.after.directory)}", place, task
+                )
+            elif step.kind == "COPY":
+                await self._copy(live, task)
+        except RpcError as error:
+            raise StepFailed(number, f"failed to run {step.line[:200]!r}: {error}") from None
+
+    async def _command(
+        self, live: LiveSandbox, command: str, place: shell.Place, task: _Task
+    ) -> None:
+        def tell(stream: str, line: str) -> None:
+            self._build.say(f"{task.label.partition(']')[0]}] [{stream}]: {line}", step=number)
+
+        number = str(task.number)
+        bad = await shell.run(live, command, place, tell)
+        if bad:
+            raise StepFailed(number, f"failed to run command {command[:200]!r}: {bad}")
+
+    async def _copy(self, live: LiveSandbox, task: _Task) -> None:
+        step, number = task.step, str(task.number)
+        archive = self._builder.files.find(step.files_hash)
+        if archive is None:
+            raise StepFailed(number, f"the files of {step.line[:200]!r} were not uploaded")
+        pattern, target, *more = step.args
+        mode = more[1] if len(more) > 1 else ""
+        if mode and not (mode.isdigit() and set(mode) <= set("01234567") and len(mode) < 6):
+            raise StepFailed(number, f"COPY: {mode[:20]!r} is no mode in octal digits")
+        try:
+            await trees.unpack(
+                live,
+                archive,
+                source=copied(pattern),
+                target=task.before.absolute(target),
+                mode=int(mode, 8) if mode else -1,
+            )
+        except trees.TreeLost as lost:
+            raise StepFailed(number, f"failed to copy {pattern[:200]!r}: {lost}") from None
+
+    async def _finalize(self, live: LiveSandbox, start: str, ready: str, context: Context) -> None:
+        if start:
+            self._build.say(f"[finalize] START {start}", step=LAST_STEP)
+        try:
+            await shell.start(live, start, ready, context.place, _READY_SECONDS)
+        except (shell.NotReady, RpcError) as error:
+            raise StepFailed(LAST_STEP, str(error)) from None
+
+
+def _context(made: Made) -> Context:
+    return Context(made.user, made.directory, dict(made.environment))
+
+
+def _checks(check: StandIn | None) -> bool:
+    return check is not None and check.node
+
+
+def _tasks(plan: Plan, made: Made) -> list[_Task]:
+    """Raises StepFailed for a step that cannot be done, before any is."""
+    tasks: list[_Task] = []
+    context, key, count = _context(made), made.key, len(plan.steps)
+    for number, step in enumerate(plan.steps, 1):
+        after = context.after(number, step)
+        key = step.key(key)
+        label = f"[builder {number}/{count}] {step.line}"
+        tasks.append(_Task(number, step, label, key, context, after))
+        context = after
+    return tasks

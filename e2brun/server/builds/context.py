@@ -1,0 +1,105 @@
+"""What the steps of a build say about those after them: user, directory, environment."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from dataclasses import dataclass, field, replace
+
+from e2brun.sandbox.contract import USER
+from e2brun.server.builds.plan import Step
+from e2brun.server.builds.shell import Place
+from e2brun.server.live import USERS
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_APT = re.compile(
+    r"(?:^|[;&|(]|\bsudo\b|=\S*)\s*(?:apt|apt-get|apk|dnf|yum)\s+(?:-\S+\s+)*\w", re.MULTILINE
+)
+
+
+class StepFailed(Exception):
+    """A step that cannot be done, or that failed. `step` as clients are told it."""
+
+    def __init__(self, step: str, message: str) -> None:
+        super().__init__(message)
+        self.step, self.message = step, message
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Where a build stands."""
+
+    user: str = USER
+    directory: str = ""  # "": the user's home
+    environment: dict[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def place(self) -> Place:
+        """Where its commands run."""
+        return Place(self.user, self.directory, self.environment)
+
+    def absolute(self, path: str) -> str:
+        """A path as a step gives it; a slash at its end stays."""
+        home = USERS[self.user]
+        if path == "~" or path.startswith("~/"):
+            path = home + path[1:]
+        whole = posixpath.join(self.directory or home, path)
+        end = "/" if path.endswith(("/", "/.")) or path == "." else ""
+        return posixpath.normpath(whole).rstrip("/") + end or "/"
+
+    def after(self, number: int, step: Step) -> Context:
+        """With `step` done. Raises StepFailed for one that cannot be done here."""
+        match step.kind:
+            case "USER":
+                return replace(self, user=_user(number, _one(number, step)))
+            case "WORKDIR":
+                path = self.absolute(_one(number, step)).rstrip("/") or "/"
+                return replace(self, directory=path)
+            case "ENV" | "ARG":
+                more = _variables(number, step)
+                return replace(self, environment={**self.environment, **more})
+            case "RUN":
+                self.acting(number, step)
+            case _:
+                if len(step.args) < 2 or not step.files_hash:
+                    raise StepFailed(str(number), "COPY needs a source, a target and filesHash")
+        return self
+
+    def acting(self, number: int, step: Step) -> Context:
+        """In which a RUN runs: its second argument may name another user."""
+        if not step.args or not step.args[0].strip():
+            raise StepFailed(str(number), "RUN needs a command")
+        if _APT.search(step.args[0]):
+            message = (
+                f"failed to run {step.args[0][:200]!r}: packages of the system cannot be "
+                "installed here; what this machine has is there, pip and npm install the rest"
+            )
+            raise StepFailed(str(number), message)
+        if len(step.args) > 1 and step.args[1]:
+            return replace(self, user=_user(number, step.args[1]))
+        return self
+
+
+def _one(number: int, step: Step) -> str:
+    if not step.args or not step.args[0]:
+        raise StepFailed(str(number), f"{step.kind} needs an argument")
+    return step.args[0]
+
+
+def _user(number: int, name: str) -> str:
+    user = name.partition(":")[0]
+    if user not in USERS:
+        raise StepFailed(
+            str(number), f"there is no user {name[:64]!r} here: there are user and root"
+        )
+    return user
+
+
+def _variables(number: int, step: Step) -> dict[str, str]:
+    if len(step.args) % 2:
+        raise StepFailed(str(number), f"{step.kind} needs names and values")
+    pairs = dict(zip(step.args[::2], step.args[1::2], strict=True))
+    for name in pairs:
+        if not _VARIABLE.fullmatch(name):
+            raise StepFailed(str(number), f"{name[:64]!r} cannot be an environment variable")
+    return pairs

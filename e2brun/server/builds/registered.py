@@ -1,0 +1,165 @@
+"""The templates that were built here: their names, tags and builds, kept in one JSON file."""
+
+from __future__ import annotations
+
+import secrets
+import time
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from e2brun.sandbox.contract import USER
+from e2brun.server.control.names import DEFAULT_TAG, split_name
+from e2brun.server.durable import load, store
+
+_LOG_ENTRIES = 20_000
+_LINE = 4000  # characters
+WAITING, BUILDING, READY, FAILED = "waiting", "building", "ready", "error"
+_INTERRUPTED = "the service ended while it was built"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a build's log. `step`: "base", a number from 1, "finalize", or ""."""
+
+    when: float
+    level: str
+    message: str
+    step: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What came of a build: all that a sandbox needs to be made of it."""
+
+    base: str  # the built-in template below it
+    packages: tuple[str, ...]
+    key: str  # names its files, for builds that start from it
+    tree: str = ""  # the name of the file that holds them; "": those of `base`
+    user: str = USER
+    directory: str = ""  # "": the user's home
+    start: str = ""
+    ready: str = ""
+    environment: dict[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(slots=True, eq=False)
+class Build:
+    """One build of a template."""
+
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    status: str = WAITING
+    tags: tuple[str, ...] = (DEFAULT_TAG,)  # assigned once it is ready
+    created: float = field(default_factory=time.time)
+    updated: float = field(default_factory=time.time)
+    reason: str = ""
+    step: str = ""  # that failed
+    made: Made | None = None
+    log: list[Line] = field(default_factory=list[Line])
+
+    def say(self, message: str, level: str = "info", step: str = "") -> None:
+        """Add to its log."""
+        if len(self.log) < _LOG_ENTRIES:
+            self.log.append(Line(time.time(), level, message[:_LINE], step))
+
+    def become(self, status: str, reason: str = "", step: str = "") -> None:
+        """It is in another state now."""
+        self.status, self.reason, self.step = status, reason, step
+        self.updated = time.time()
+
+
+@dataclass(slots=True, eq=False)
+class Registered:
+    """One template."""
+
+    name: str
+    id: str = field(default_factory=lambda: secrets.token_hex(10))
+    created: float = field(default_factory=time.time)
+    spawned: int = 0
+    last_spawned: float = 0.0
+    builds: dict[str, Build] = field(default_factory=dict[str, Build])
+    tags: dict[str, tuple[str, float]] = field(default_factory=dict[str, tuple[str, float]])
+
+    def build(self, tag: str) -> Build | None:
+        """The ready build of this tag."""
+        found = self.builds.get(self.tags[tag][0]) if tag in self.tags else None
+        return found if found is not None and found.status == READY else None
+
+    @property
+    def newest(self) -> Build:
+        """The build that was asked for last."""
+        return next(reversed(self.builds.values()))
+
+    def assign(self, build: Build, tags: tuple[str, ...]) -> None:
+        """From now on `tags` mean `build`."""
+        for tag in tags:
+            self.tags[tag] = (build.id, time.time())
+
+
+class RegisteredTemplates:
+    """All of a service. `directory` holds their files; what is there from before is read where
+    they are `durable`."""
+
+    def __init__(self, directory: Path, *, durable: bool) -> None:
+        self._directory, self._durable = directory, durable
+        self._index = directory / "index.json"
+        self.templates: dict[str, Registered] = {}
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if durable:
+            self.templates = load(self._index, dict[str, Registered], {})
+        for build in (b for one in self.templates.values() for b in one.builds.values()):
+            if build.status in (WAITING, BUILDING):
+                build.become(FAILED, _INTERRUPTED)
+
+    def find(self, text: str) -> Registered | None:
+        """By id or name, with or without a tag."""
+        name, _ = split_name(text) or (text, "")
+        if name in self.templates:
+            return self.templates[name]
+        return next((one for one in self.templates.values() if one.name == name), None)
+
+    def ready(self, text: str) -> tuple[Registered, Made] | None:
+        """What a sandbox is made of: the build of the tag in `text`, "default" where none is."""
+        template = self.find(text)
+        if template is None:
+            return None
+        split = split_name(text)
+        build = template.build(split[1] if split else DEFAULT_TAG)
+        if build is None and text == template.id:  # ids are what a build of other tags tells
+            build = next((b for b in reversed(template.builds.values()) if b.status == READY), None)
+        return None if build is None or build.made is None else (template, build.made)
+
+    def tree(self, made: Made) -> Path | None:
+        """The file with its files, for `envd.trees`; None: those of its base."""
+        return self._directory / made.tree if made.tree else None
+
+    def keep_tree(self, build: Build, tree: Path) -> str:
+        """Hold on to a layer, whatever becomes of the cache; what to call it in `Made`."""
+        name = f"{build.id}.tree"
+        (self._directory / name).hardlink_to(tree)
+        return name
+
+    def delete(self, template: Registered) -> None:
+        """It is gone, with its files."""
+        del self.templates[template.id]
+        for build in template.builds.values():
+            self._forget(build)
+        self.save()
+
+    def save(self) -> None:
+        """Write down what there is, whole or not at all."""
+        if self._durable:
+            but = {"__all__": {"builds": {"__all__": {"log"}}}}
+            store(self._index, dict[str, Registered], self.templates, but)
+
+    def trim(self, template: Registered) -> None:
+        """Let go of builds that no tag means any more, but the newest."""
+        meant = {build_id for build_id, _ in template.tags.values()} | {template.newest.id}
+        for build in list(template.builds.values()):
+            if build.id not in meant and build.status in (READY, FAILED):
+                self._forget(build)
+                del template.builds[build.id]
+
+    def _forget(self, build: Build) -> None:
+        if build.made is not None and build.made.tree:
+            (self._directory / build.made.tree).unlink(missing_ok=True)

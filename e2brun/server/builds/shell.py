@@ -1,0 +1,140 @@
+"""Commands in a sandbox, for the service's own sake: a build's steps, what a template starts."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import codecs
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from e2brun.server.envd.processes import Processes
+from e2brun.server.envd.running import Order, Process
+from e2brun.server.envd.subscriptions import Subscription
+from e2brun.server.live import USERS, LiveSandbox
+
+_READY_PAUSE = 0.25
+_PATIENCE = 60.0  # between two looks at a program that says nothing
+_LINE = 4000  # characters; a longer one is told in pieces
+
+Told = Callable[[str, str], None]  # ("stdout" or "stderr", a line)
+
+
+class NotReady(Exception):
+    """What a template starts did not come up; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """As whom, where and with what in the environment a command runs."""
+
+    user: str
+    directory: str
+    environment: dict[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def cwd(self) -> str:
+        """The directory: the user's home where none was given."""
+        return self.directory or USERS[self.user]
+
+
+async def run(live: LiveSandbox, command: str, place: Place, tell: Told) -> str:
+    """Run it to its end: "" when it ended with 0, else how it ended.
+
+    Raises RpcError when it cannot be started, SandboxLost.
+    """
+    process, subscription = await begin(live, command, place)
+    lines = _Lines(tell)
+    try:
+        while True:
+            try:
+                event = await subscription.next(_PATIENCE)
+            except TimeoutError:
+                continue
+            if event is None:
+                return ""
+            said: dict[str, Any] = event["event"]
+            for stream, encoded in said.get("data", {}).items():
+                lines.add(stream, base64.b64decode(encoded))
+            if "end" in said:
+                lines.end()
+                return str(said["end"].get("error", ""))
+    except asyncio.CancelledError:
+        live.part(Processes).kill(process)
+        raise
+    finally:
+        process.forsake(subscription)
+
+
+async def begin(live: LiveSandbox, command: str, place: Place) -> tuple[Process, Subscription]:
+    """Start it. Raises RpcError, SandboxLost."""
+    argv = ["/bin/bash", "-l", "-c", command]
+    order = Order(
+        argv=argv,
+        cwd=place.cwd,
+        environment={**live.user_environment(place.user), **place.environment},
+        user=place.user,
+        config={"cmd": argv[0], "args": argv[1:]},
+        tag=None,
+        stdin=False,
+        size=None,
+    )
+    processes = live.part(Processes)
+    process = processes.prepare(order, lambda _: None)
+    subscription = process.follow()
+    await processes.start(process)
+    return process, subscription
+
+
+async def start(live: LiveSandbox, command: str, ready: str, place: Place, seconds: float) -> None:
+    """Start what a template starts, and wait until `ready` succeeds. Raises NotReady."""
+    process: Process | None = None
+    if command:
+        process, subscription = await begin(live, command, place)
+        process.forsake(subscription)
+    if not ready:
+        return
+    try:
+        async with asyncio.timeout(seconds):
+            while await run(live, ready, place, _unheard):
+                _check(process)
+                await asyncio.sleep(_READY_PAUSE)
+    except TimeoutError:
+        raise NotReady(f"the ready command did not succeed in {seconds:g} s") from None
+    _check(process)
+
+
+def _unheard(_stream: str, _line: str) -> None:
+    return
+
+
+def _check(process: Process | None) -> None:
+    if process is not None and process.over.is_set() and process.status != "exit status 0":
+        raise NotReady(f"the start command failed: {process.status}")
+
+
+class _Lines:
+    """Output in pieces, told line by line."""
+
+    def __init__(self, tell: Told) -> None:
+        self._tell = tell
+        self._decoders = {name: codecs.getincrementaldecoder("utf-8")("replace")
+                          for name in ("stdout", "stderr")}  # fmt: skip
+        self._rest = {"stdout": "", "stderr": ""}
+
+    def add(self, stream: str, data: bytes) -> None:
+        if stream not in self._rest:
+            return
+        *lines, rest = (self._rest[stream] + self._decoders[stream].decode(data)).split("\n")
+        for line in lines:
+            self._tell(stream, line.rstrip("\r"))
+        while len(rest) > _LINE:
+            self._tell(stream, rest[:_LINE])
+            rest = rest[_LINE:]
+        self._rest[stream] = rest
+
+    def end(self) -> None:
+        for stream, rest in self._rest.items():
+            if rest:
+                self._tell(stream, rest)

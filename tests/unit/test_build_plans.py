@@ -1,0 +1,84 @@
+"""What builds are asked for, before anything runs."""
+
+from __future__ import annotations
+
+import pytest
+
+from e2brun.sandbox.local.interpreter import current_interpreter
+from e2brun.server.builds.context import Context, StepFailed
+from e2brun.server.builds.images import NoSuchImage, stand_in
+from e2brun.server.builds.plan import Step, copied
+
+
+@pytest.mark.parametrize(
+    ("pattern", "source"),
+    [
+        ("a/*.txt", "a"),
+        ("*.txt", "."),
+        ("a/b/**/c", "a/b"),
+        ("./a/b.txt", "a/b.txt"),
+        ("a/", "a"),
+        ("a[1]/x", "."),
+        ("{a,b}", "."),
+    ],
+)
+def test_a_copy_takes_what_stands_before_its_first_wildcard(pattern: str, source: str) -> None:
+    assert copied(pattern) == source
+
+
+@pytest.mark.parametrize(
+    ("image", "template"),
+    [
+        ("e2bdev/base", "base"),
+        ("e2bdev/base:latest", "base"),
+        ("e2bdev/code-interpreter:latest", "code-interpreter-v1"),
+        ("debian:stable", "base"),
+        ("docker.io/library/ubuntu:24.04", "base"),
+        ("python", "base"),
+        ("python:3", "base"),
+        ("python:3-slim", "base"),
+        ("python:slim", "base"),
+        ("node:lts", "base"),
+    ],
+)
+def test_this_machine_stands_for_images_that_are_like_it(image: str, template: str) -> None:
+    assert stand_in(image, current_interpreter()).template == template
+
+
+@pytest.mark.parametrize(
+    "image", ["alpine", "python:2.7", "python:3.4", "python:wild", "me/base", "debian@sha256:00"]
+)
+def test_it_stands_for_no_other(image: str) -> None:
+    with pytest.raises(NoSuchImage, match="is not available"):
+        stand_in(image, current_interpreter())
+
+
+@pytest.mark.parametrize(
+    ("directory", "path", "whole"),
+    [
+        ("", "x", "/home/user/x"),
+        ("", "~/x", "/home/user/x"),
+        ("/app", ".", "/app/"),
+        ("/app", "sub/", "/app/sub/"),
+        ("/app", "../x", "/x"),
+        ("/app", "/", "/"),
+    ],
+)
+def test_paths_of_steps_start_at_the_directory_of_the_step(
+    directory: str, path: str, whole: str
+) -> None:
+    assert Context(directory=directory).absolute(path) == whole
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["apt-get install x", "sudo apt install -y x", "true && apt-get update", "A=b apt-get update"],
+)
+def test_packages_of_the_system_are_refused_before_anything_runs(command: str) -> None:
+    with pytest.raises(StepFailed, match="cannot be installed here"):
+        Context().after(1, Step("RUN", (command,)))
+
+
+@pytest.mark.parametrize("command", ["echo apt", "ls adapt-get/", "cat chapter", "grep 'apt' x"])
+def test_what_only_looks_like_it_runs(command: str) -> None:
+    Context().after(1, Step("RUN", (command,)))
