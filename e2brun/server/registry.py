@@ -30,6 +30,7 @@ from e2brun.server.stock import Stock
 from e2brun.server.tally import Tally
 
 if TYPE_CHECKING:
+    from e2brun.server.builds.builder import Builder
     from e2brun.server.service import ServiceOptions
 
 log = logging.getLogger("e2brun.server")
@@ -44,7 +45,6 @@ class Registry:
     """The sandboxes of one service."""
 
     def __init__(self, options: ServiceOptions, directory: Path) -> None:
-        from e2brun.server.builds.builder import Builder
         from e2brun.server.control.idempotency import Idempotency
         from e2brun.server.control.snapshots import Snapshots
 
@@ -55,7 +55,7 @@ class Registry:
         self.idempotency = Idempotency()
         durable = options.state is not None
         self.snapshots = Snapshots(directory, durable=durable)
-        self.builder = Builder(self, directory, durable=durable)
+        self._builder: Builder | None = None
         self._paused = PausedSandboxes(directory) if durable else None
         self._driver = Nursery()
         self._sampler = Sampler(self.records)
@@ -75,7 +75,7 @@ class Registry:
 
     async def start(self) -> None:
         """Be ready for requests."""
-        if self._paused is not None:
+        if self._paused is not None and self.builder:  # which tells what is damaged
             for record in self._paused.read():
                 self.records[record.id] = record
             trees = [record.saved for record in self.records.values() if record.saved]
@@ -119,6 +119,15 @@ class Registry:
     def find(self, sandbox_id: str) -> Record | None:
         """The sandbox of that id, running or paused."""
         return self.records.get(sandbox_id)
+
+    @property
+    def builder(self) -> Builder:
+        """What builds templates; made when it is first needed."""
+        from e2brun.server.builds.builder import Builder
+
+        if self._builder is None:
+            self._builder = Builder(self, self.directory, durable=self.durable)
+        return self._builder
 
     @property
     def durable(self) -> bool:

@@ -93,10 +93,10 @@ def _from_template(name: str, origin: Origin, registry: Registry) -> tuple[Origi
             start_environment=source.start_environment,
         )
         return made, snapshot.tree
-    if (built := registry.builder.templates.ready(name)) is not None:
-        return _from_build(origin, registry, *built)
     # The SDKs' template for `mcp`: they start the gateway themselves, and say that it is missing.
     template = catalog.find("base" if name == "mcp-gateway" else name)
+    if template is None and (built := registry.builder.templates.ready(name)) is not None:
+        return _from_build(origin, registry, *built)
     if template is None:
         message = (
             f"template {name[:100]!r} was not found: there are "
