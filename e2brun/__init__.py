@@ -16,7 +16,13 @@ if TYPE_CHECKING:
         Unsupported,
         UsageError,
     )
-    from e2brun.primitives.base import FunctionPrimitive, Primitive, primitive
+    from e2brun.primitives.base import (
+        FunctionPrimitive,
+        ParallelPrimitive,
+        Primitive,
+        SequentialPrimitive,
+        primitive,
+    )
     from e2brun.primitives.batch import BatchPrimitive
     from e2brun.primitives.benchmark import BenchmarkSuite, Comparison, Measurement, compare
     from e2brun.primitives.cache import CachePrimitive
@@ -28,11 +34,9 @@ if TYPE_CHECKING:
     from e2brun.primitives.fallback import FallbackPrimitive
     from e2brun.primitives.metrics import Metrics
     from e2brun.primitives.mock import MockPrimitive, create_test_context
-    from e2brun.primitives.parallel import ParallelPrimitive
     from e2brun.primitives.retry import RetryPrimitive
     from e2brun.primitives.router import RouterPrimitive
     from e2brun.primitives.sandboxes import close_backends
-    from e2brun.primitives.sequential import SequentialPrimitive
     from e2brun.primitives.timeout import StepTimeout, TimeoutPrimitive
     from e2brun.primitives.tracing import Tracing, otlp_provider
 
@@ -43,7 +47,9 @@ _HOMES = {
         "RateLimited", "SandboxError", "SandboxLost", "SandboxUnavailable", "Unsupported",
         "UsageError",
     ),
-    "primitives.base": ("FunctionPrimitive", "Primitive", "primitive"),
+    "primitives.base": (
+        "FunctionPrimitive", "ParallelPrimitive", "Primitive", "SequentialPrimitive", "primitive",
+    ),
     "primitives.batch": ("BatchPrimitive",),
     "primitives.benchmark": ("BenchmarkSuite", "Comparison", "Measurement", "compare"),
     "primitives.cache": ("CachePrimitive",),
@@ -55,11 +61,9 @@ _HOMES = {
     "primitives.fallback": ("FallbackPrimitive",),
     "primitives.metrics": ("Metrics",),
     "primitives.mock": ("MockPrimitive", "create_test_context"),
-    "primitives.parallel": ("ParallelPrimitive",),
     "primitives.retry": ("RetryPrimitive",),
     "primitives.router": ("RouterPrimitive",),
     "primitives.sandboxes": ("close_backends",),
-    "primitives.sequential": ("SequentialPrimitive",),
     "primitives.timeout": ("StepTimeout", "TimeoutPrimitive"),
     "primitives.tracing": ("Tracing", "otlp_provider"),
 }  # fmt: skip

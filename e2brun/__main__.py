@@ -15,7 +15,7 @@ def main() -> NoReturn:
         # Until `guarded` takes over, Ctrl-C ends us without a traceback through our imports.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     gc.set_threshold(100_000, 20, 20)  # importing makes no garbage; looking for it costs 3 ms
-    from e2brun.cli.guard import guarded
+    from e2brun.cli.signals import guarded
 
     words = sys.argv[1:]
     if words[:1] == ["exec"]:

@@ -9,8 +9,8 @@ from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING
 
-from e2brun.cli.guard import say
 from e2brun.cli.pipeline_run import print_document
+from e2brun.cli.signals import say
 from e2brun.errors import UsageError
 from e2brun.settings import Settings, load_settings
 

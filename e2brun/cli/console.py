@@ -8,15 +8,15 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from e2brun.cli.guard import complain, say
+from e2brun.cli.signals import complain, say
 from e2brun.errors import E2brunError
+from e2brun.jobs.diagnosis import TAIL, explained
 from e2brun.jobs.run import Outputs
 from e2brun.report.streams import FdWriter, LogLines, OutputStream, same_file, writer_for
 from e2brun.sandbox.contract import CodeError, Execution, Outcome, Result, Sandbox
-from e2brun.sandbox.diagnosis import TAIL, explained
 
 if TYPE_CHECKING:
-    from e2brun.cli.guard import Interrupted
+    from e2brun.cli.signals import Interrupted
     from e2brun.settings import Settings
 
 _DEFAULT_LIMIT = 10 * 1024 * 1024

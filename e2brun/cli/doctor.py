@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from e2brun.errors import SandboxError, UsageError
 from e2brun.report.safe import ascii_json, one_line
-from e2brun.sandbox.health import Check, Status
+from e2brun.sandbox.check import Check, Status
 from e2brun.sandbox.health import examine as checks
 from e2brun.settings import Settings, load_settings
 

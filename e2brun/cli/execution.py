@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from e2brun.cli.guard import Interrupted
+from e2brun.cli.signals import Interrupted
 from e2brun.errors import E2brunError, SandboxError, SandboxLost
 from e2brun.frozen import Frozen
 from e2brun.jobs import run as jobs
@@ -23,7 +23,7 @@ _BROKEN = 125
 _NO_FLAGS: Mapping[str, Flag] = {}
 
 
-class Request(Frozen):
+class ExecRequest(Frozen):
     """What was asked on the command line."""
 
     target: str | None = None  # a file, `-`, or None with `code`
@@ -57,9 +57,9 @@ class Request(Frozen):
     flags: Mapping[str, Flag] = _NO_FLAGS
 
 
-def execute(request: Request) -> int:
+def execute(request: ExecRequest) -> int:
     """Run it and say how it went. Returns the exit code."""
-    voice = _Voice(request)
+    voice = _ExecReporter(request)
     try:
         return _run(request, voice)
     except E2brunError as error:
@@ -69,11 +69,11 @@ def execute(request: Request) -> int:
         raise
 
 
-class _Voice:
+class _ExecReporter:
     """The console, made when there is something to say: its modules are imported while the
     sandbox starts on the other core, and what is noticed before that waits for it."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: ExecRequest) -> None:
         self._request = request
         self._waiting: list[str] = []
         self._console: Console | None = None
@@ -107,7 +107,7 @@ class _Voice:
             self._console.notice(line)
 
 
-def _run(request: Request, voice: _Voice) -> int:
+def _run(request: ExecRequest, voice: _ExecReporter) -> int:
     from e2brun.cli.preparation import job_from
 
     settings = voice.settings = load_settings(None, None, **request.flags)
@@ -130,7 +130,7 @@ def _run(request: Request, voice: _Voice) -> int:
 
 
 def _run_in(
-    sandbox_id: str, request: Request, job: Job, console: Console, settings: Settings
+    sandbox_id: str, request: ExecRequest, job: Job, console: Console, settings: Settings
 ) -> int:
     """Run it in a sandbox that was there before, and that lives on."""
     from e2brun.cli.sandbox_place import Place
@@ -150,7 +150,7 @@ def _run_in(
         raise
 
 
-def _report(request: Request, job: Job, console: Console, ran: jobs.Ran) -> int:
+def _report(request: ExecRequest, job: Job, console: Console, ran: jobs.Ran) -> int:
     """Everything the user is told, before the sandbox is ended: ending it costs no time here."""
     _hint_about_arguments(request, ran.execution, console.notice)
     for write in (_write_notebook, _save_results):
@@ -169,7 +169,7 @@ def _report(request: Request, job: Job, console: Console, ran: jobs.Ran) -> int:
     return _BROKEN if code == 0 and ran.failures else code
 
 
-def _write_notebook(request: Request, job: Job, _: Console, ran: jobs.Ran) -> None:
+def _write_notebook(request: ExecRequest, job: Job, _: Console, ran: jobs.Ran) -> None:
     if request.output is None or job.notebook is None:
         return
     from e2brun.jobs.notebook import executed_notebook
@@ -201,7 +201,7 @@ def _write_whole(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _save_results(request: Request, _: Job, console: Console, ran: jobs.Ran) -> None:
+def _save_results(request: ExecRequest, _: Job, console: Console, ran: jobs.Ran) -> None:
     if request.on_result is not None:
         console.save_results(ran.execution, Path(request.on_result))
 
@@ -230,7 +230,7 @@ def exit_code(execution: Execution) -> int:
 
 
 def _hint_about_arguments(
-    request: Request, execution: Execution, notice: Callable[[str], None]
+    request: ExecRequest, execution: Execution, notice: Callable[[str], None]
 ) -> None:
     """Everything after FILE is the program's, as with `python FILE`; say so when a program
     failed over what looks like an option of ours."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, cast
 
-from e2brun.cli.execution import Request
+from e2brun.cli.execution import ExecRequest
 from e2brun.settings import Flag
 
 
@@ -92,7 +92,7 @@ OPTIONS = (
 )  # fmt: skip
 
 
-def request_from(values: Mapping[str, object], words: tuple[str, ...]) -> Request:
+def request_from(values: Mapping[str, object], words: tuple[str, ...]) -> ExecRequest:
     """What was asked: `values` by field, and the words that are no option: FILE ARGS..."""
     fields: dict[str, object] = {}
     flags: dict[str, Flag] = {}
@@ -105,14 +105,14 @@ def request_from(values: Mapping[str, object], words: tuple[str, ...]) -> Reques
         else:
             fields[option.field] = _words(value) if option.kind == "words" else value
     target = words[0] if words else None
-    return Request(target, words[1:], flags=flags, **fields)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] # by OPTIONS
+    return ExecRequest(target, words[1:], flags=flags, **fields)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] # by OPTIONS
 
 
 def _words(value: object) -> tuple[str, ...]:
     return tuple(map(str, cast("Iterable[object]", value)))
 
 
-def read_quickly(words: list[str]) -> Request | None:
+def read_quickly(words: list[str]) -> ExecRequest | None:
     """The request that `words` make, or None where they are not plain and Typer has to look."""
     known = {name: option for option in OPTIONS for name in option.names}
     values: dict[str, object] = {}

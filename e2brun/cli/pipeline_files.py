@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from e2brun.cli.guard import say
 from e2brun.cli.pipeline_run import print_document, refuse, write_line
+from e2brun.cli.signals import say
 from e2brun.errors import E2brunError, UsageError
 from e2brun.report.safe import one_line
 

@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from e2brun.cli.guard import Interrupted, complain, say
 from e2brun.cli.pipeline_options import RunRequest
+from e2brun.cli.signals import Interrupted, complain, say
 from e2brun.errors import E2brunError, UsageError
 from e2brun.runs import events
 from e2brun.runs.record import RunRecord
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from e2brun.pipeline.supply import Supply
     from e2brun.report.files import Report
     from e2brun.runs.recording import Recording
-    from e2brun.stages.generate.tape import Tape
+    from e2brun.stages.generate.cassette import Cassette
 
 _BROKEN = 125
 _CLOUD_CONCURRENCY = 8
@@ -42,7 +42,7 @@ class _Plan:
     pipeline: Pipeline
     choices: Choices
     reports: tuple[Report, ...]
-    tape: Tape | None
+    tape: Cassette | None
     pass_rate: float
     supply: Supply
 
@@ -57,7 +57,7 @@ def run_pipeline(request: RunRequest) -> int:
         run_id = os.urandom(8).hex()
         supply = Supply(settings, run_id)
         plan = _plan(request, settings, supply)
-        voice = _Voice(request, settings)
+        voice = _PipelineReporter(request, settings)
         supply.listen(voice.notice)
         return _run(request, plan, voice, _new_run(request, plan, voice, run_id))
     except E2brunError as error:
@@ -147,21 +147,21 @@ def _share(text: str | None) -> float:
     return share
 
 
-def _tape(request: RunRequest) -> Tape | None:
+def _tape(request: RunRequest) -> Cassette | None:
     if request.record is not None and request.replay is not None:
         raise UsageError("--record and --replay contradict each other")
     if request.record is not None:
-        from e2brun.stages.generate.tape import Recorder
+        from e2brun.stages.generate.cassette import Recorder
 
         return Recorder(Path(request.record))
     if request.replay is not None:
-        from e2brun.stages.generate.tape import Replay
+        from e2brun.stages.generate.cassette import Replay
 
         return Replay(Path(request.replay))
     return None
 
 
-def _new_run(request: RunRequest, plan: _Plan, voice: _Voice, run_id: str) -> Run:
+def _new_run(request: RunRequest, plan: _Plan, voice: _PipelineReporter, run_id: str) -> Run:
     from e2brun.pipeline.compiler import Surroundings
     from e2brun.pipeline.runner import Run
 
@@ -179,7 +179,7 @@ def _new_run(request: RunRequest, plan: _Plan, voice: _Voice, run_id: str) -> Ru
     return Run(pipeline, around, plan.choices, record, recording, (voice.hear,))
 
 
-def _recording(plan: _Plan, record: RunRecord, voice: _Voice) -> Recording:
+def _recording(plan: _Plan, record: RunRecord, voice: _PipelineReporter) -> Recording:
     from hashlib import sha256
 
     from e2brun.runs.origin import Origin
@@ -202,7 +202,7 @@ def _recording(plan: _Plan, record: RunRecord, voice: _Voice) -> Recording:
     )  # fmt: skip
 
 
-def _run(request: RunRequest, plan: _Plan, voice: _Voice, run: Run) -> int:
+def _run(request: RunRequest, plan: _Plan, voice: _PipelineReporter, run: Run) -> int:
     from e2brun.pipeline.runner import exit_code
 
     try:
@@ -219,7 +219,9 @@ def _run(request: RunRequest, plan: _Plan, voice: _Voice, run: Run) -> int:
     return code
 
 
-def _tell(request: RunRequest, plan: _Plan, voice: _Voice, record: RunRecord, code: int) -> int:
+def _tell(
+    request: RunRequest, plan: _Plan, voice: _PipelineReporter, record: RunRecord, code: int
+) -> int:
     """Reports, the summary, the document. Returns the exit code."""
     failures = list(_report(plan, record, code))
     voice.close(record)
@@ -254,7 +256,7 @@ def _report(plan: _Plan, record: RunRecord, code: int) -> Iterator[E2brunError]:
             yield error
 
 
-class _Voice:
+class _PipelineReporter:
     """What a run says: result lines on stdout, a live tree on a terminal, all else on stderr."""
 
     def __init__(self, request: RunRequest, settings: Settings) -> None:
@@ -266,7 +268,7 @@ class _Voice:
 
             self._live = LiveView(color=not settings.no_color)
 
-    def __enter__(self) -> _Voice:
+    def __enter__(self) -> _PipelineReporter:
         if self._live is not None:
             self._live.__enter__()
         return self

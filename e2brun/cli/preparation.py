@@ -18,11 +18,11 @@ from e2brun.settings import Settings
 from e2brun.values import parse_size
 
 if TYPE_CHECKING:
-    from e2brun.cli.execution import Request
+    from e2brun.cli.execution import ExecRequest
     from e2brun.jobs.notebook_run import Rules
 
 
-def job_from(request: Request, settings: Settings, notice: Callable[[str], None]) -> Job:
+def job_from(request: ExecRequest, settings: Settings, notice: Callable[[str], None]) -> Job:
     """Read and check it all. Raises UsageError."""
     source = _source(request)
     _check_together(request, source, settings)
@@ -65,7 +65,7 @@ def job_from(request: Request, settings: Settings, notice: Callable[[str], None]
     return prepare(plan)
 
 
-def _max_get(request: Request, settings: Settings) -> int:
+def _max_get(request: ExecRequest, settings: Settings) -> int:
     if request.max_get is None:
         return settings.disk
     try:
@@ -74,15 +74,15 @@ def _max_get(request: Request, settings: Settings) -> int:
         raise UsageError(f"--max-get: {error}") from None
 
 
-def _metadata(request: Request) -> Mapping[str, str]:
+def _metadata(request: ExecRequest) -> Mapping[str, str]:
     if not request.keep:
         return {}
-    from e2brun.sandbox.remote_owner import KEPT
+    from e2brun.sandbox.e2b.owner import KEPT
 
     return {KEPT: "yes"}  # `sandbox reap` is not to take it for one that was left behind
 
 
-def _source(request: Request) -> sources.Source:
+def _source(request: ExecRequest) -> sources.Source:
     if request.code is not None:
         if request.target is not None:
             raise UsageError(
@@ -96,7 +96,7 @@ def _source(request: Request) -> sources.Source:
     return sources.from_file(request.target)
 
 
-def _check_together(request: Request, source: sources.Source, settings: Settings) -> None:
+def _check_together(request: ExecRequest, source: sources.Source, settings: Settings) -> None:
     """Options that contradict each other are an error, not a surprise."""
     cells = request.cell or request.code is not None or source.kind is sources.Kind.NOTEBOOK
     if request.stdin and (cells or source.name == "-"):
@@ -114,7 +114,7 @@ def _check_together(request: Request, source: sources.Source, settings: Settings
         )
 
 
-def _check_no_notebook(request: Request) -> None:
+def _check_no_notebook(request: ExecRequest) -> None:
     if request.output is not None:
         raise UsageError("--output is where an executed notebook goes; this is no .ipynb file")
     given = {
@@ -128,7 +128,7 @@ def _check_no_notebook(request: Request) -> None:
         raise UsageError(f"{option} is for notebooks; this is no .ipynb file")
 
 
-def _check_existing(request: Request, settings: Settings) -> None:
+def _check_existing(request: ExecRequest, settings: Settings) -> None:
     """A sandbox that is there is as it was made."""
     made = {"--keep": request.keep, "--python": settings.python is not None}
     flags = ("template", "memory", "disk", "processes", "network")
@@ -138,7 +138,7 @@ def _check_existing(request: Request, settings: Settings) -> None:
             raise UsageError(f"{option} is for a new sandbox; --sandbox names one that is there")
 
 
-def _check_places(request: Request) -> None:
+def _check_places(request: ExecRequest) -> None:
     """Where results are to go: before the run, not after an hour of it."""
     for option, place in (
         ("--cwd", request.cwd),
@@ -158,7 +158,7 @@ def _check_places(request: Request) -> None:
             raise UsageError(f"--on-result {directory}: not a directory")
 
 
-def _parameters(request: Request) -> Mapping[str, object]:
+def _parameters(request: ExecRequest) -> Mapping[str, object]:
     if not (request.parameters or request.raw_parameters or request.parameter_file):
         return {}
     from e2brun.jobs.notebook_parameters import given_parameters
@@ -166,7 +166,7 @@ def _parameters(request: Request) -> Mapping[str, object]:
     return given_parameters(request.parameters, request.raw_parameters, request.parameter_file)
 
 
-def _rules(request: Request) -> Rules:
+def _rules(request: ExecRequest) -> Rules:
     from e2brun.jobs.notebook_run import Rules
 
     limit = None
@@ -181,7 +181,7 @@ def _rules(request: Request) -> Rules:
     return Rules(request.allow_errors, limit, lives_on)
 
 
-def _uploads(request: Request, notice: Callable[[str], None]) -> tuple[Upload, ...]:
+def _uploads(request: ExecRequest, notice: Callable[[str], None]) -> tuple[Upload, ...]:
     if not request.files:
         return ()
     from e2brun.jobs import uploads
@@ -189,7 +189,7 @@ def _uploads(request: Request, notice: Callable[[str], None]) -> tuple[Upload, .
     return tuple(upload for word in request.files for upload in uploads.parse(word, notice))
 
 
-def _environment(request: Request) -> Mapping[str, str]:
+def _environment(request: ExecRequest) -> Mapping[str, str]:
     if not request.env and not request.env_files:
         return {}
     from e2brun.values import parse_env_assignment, parse_env_file

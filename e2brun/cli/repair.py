@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 
-from e2brun.sandbox.health import Check, Status
+from e2brun.sandbox.check import Check, Status
 
 _PACKAGES = {"bubblewrap": "bubblewrap", "network": "slirp4netns"}
 _UPDATE_SECONDS, _INSTALL_SECONDS, _GRACE_SECONDS = 300.0, 600.0, 10.0

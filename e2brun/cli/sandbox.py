@@ -95,9 +95,9 @@ def exec_command(  # noqa: PLR0913, PLR0917 - Typer reads the options from the s
 
     What stands after `--` is the command's; what is piped in is its stdin.
     """
-    from e2brun.cli.sandbox_exec import Order, execute
+    from e2brun.cli.sandbox_exec import ExecOrder, execute
 
-    order = Order(
+    order = ExecOrder(
         sandbox, tuple(command), on, timeout, cwd, tuple(env or ()), stdin, max_output, as_json, raw
     )
     raise typer.Exit(execute(order))

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from e2brun.cli.guard import complain
 from e2brun.cli.sandbox_place import Place, notice, place
+from e2brun.cli.signals import complain
 from e2brun.errors import E2brunError, SandboxError, UsageError
 from e2brun.report.safe import ascii_json
 
 if TYPE_CHECKING:
-    from e2brun.sandbox.remote import LogLine, Remote
+    from e2brun.sandbox.e2b.remote import LogLine, Remote
 
 _LOOK_AGAIN_SECONDS = 1.0
 
@@ -51,7 +51,7 @@ def show(line: str) -> None:
 
 def create(asked: NewSandbox) -> int:
     """Print the new sandbox's id."""
-    from e2brun.sandbox.remote import Wanted
+    from e2brun.sandbox.e2b.remote import Wanted
     from e2brun.values import parse_duration
 
     flags = {"template": asked.template, "timeout": asked.timeout}
@@ -93,7 +93,7 @@ def _environment(words: Iterable[str]) -> Mapping[str, str]:
 
 def list_all(on: str | None, states: Sequence[str], metadata: Sequence[str], how: str) -> int:
     """Every sandbox there is. `how`: table, ids or json."""
-    from e2brun.sandbox.remote import STATES
+    from e2brun.sandbox.e2b.remote import STATES
 
     for state in states:
         if state not in STATES:
@@ -148,7 +148,7 @@ def metrics(on: str | None, sandbox_id: str, *, as_json: bool) -> int:
 def logs(on: str | None, sandbox_id: str, *, follow: bool) -> int:
     """Its log; with `follow` until it ends."""
     from e2brun.report.sandboxes import print_log
-    from e2brun.sandbox.remote import NoSuchSandbox
+    from e2brun.sandbox.e2b.remote import NoSuchSandbox
 
     where = place(on)
     remote = where.about(sandbox_id)
@@ -229,7 +229,7 @@ def kill(on: str | None, ids: Sequence[str], metadata: Sequence[str], *, every: 
 
 def _kill(where: Place, ids: Iterable[str], *, missing_is_error: bool) -> int:
     """End each; one that cannot be ended does not keep the others alive."""
-    from e2brun.sandbox.remote import NoSuchSandbox, check_id
+    from e2brun.sandbox.e2b.remote import NoSuchSandbox, check_id
 
     codes = {0}
     for sandbox_id in ids:
@@ -251,7 +251,7 @@ def _kill(where: Place, ids: Iterable[str], *, missing_is_error: bool) -> int:
 
 def reap(on: str | None) -> int:
     """End what dead runs of ours on this machine left behind, and nothing else."""
-    from e2brun.sandbox.remote_owner import is_left_behind
+    from e2brun.sandbox.e2b.owner import is_left_behind
 
     where = place(on)
     remote = where.remote()

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from e2brun.cli.execution import exit_code
-from e2brun.cli.guard import Interrupted, say
 from e2brun.cli.sandbox_place import place
+from e2brun.cli.signals import Interrupted, say
 from e2brun.errors import E2brunError, SandboxError, UsageError
 from e2brun.sandbox.contract import Execution, Outcome, Program
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Order:
+class ExecOrder:
     """What is to run, and how."""
 
     sandbox_id: str
@@ -33,7 +33,7 @@ class Order:
     raw: bool = False
 
 
-def execute(order: Order) -> int:
+def execute(order: ExecOrder) -> int:
     """Run it, its output on ours. Returns its exit code, 125 where it never ran."""
     from e2brun.cli.console import Console
 
@@ -49,7 +49,7 @@ def execute(order: Order) -> int:
         raise
 
 
-def _execute(order: Order, console: Console) -> int:
+def _execute(order: ExecOrder, console: Console) -> int:
     from e2brun.values import parse_duration, parse_env_assignment
 
     if not order.words:

@@ -6,15 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from e2brun.cli.guard import say
+from e2brun.cli.signals import say
 from e2brun.errors import AuthenticationFailed, SandboxUnavailable
 from e2brun.sandbox.select import is_cloud
 from e2brun.settings import Flag, Settings, load_settings, package_environment
 
 if TYPE_CHECKING:
+    from e2brun.sandbox.e2b.remote import Remote
     from e2brun.sandbox.e2b.sdk import Credentials
-    from e2brun.sandbox.remote import Remote
-    from e2brun.server.background import Background, Endpoint
+    from e2brun.server.background.client import Background, Endpoint
 
 T = TypeVar("T")
 _TRIES = 3
@@ -50,7 +50,7 @@ class Place:
 
     def about(self, sandbox_id: str) -> Remote:
         """The provider, for a question about one sandbox. Raises NoSuchSandbox."""
-        from e2brun.sandbox.remote import NoSuchSandbox, check_id
+        from e2brun.sandbox.e2b.remote import NoSuchSandbox, check_id
 
         check_id(sandbox_id)
         remote = self.remote()
@@ -92,14 +92,14 @@ class Place:
         )
 
     def _background(self) -> Background:
-        from e2brun.server.background import Background, runtime_directory
+        from e2brun.server.background.client import Background, runtime_directory
 
         directory = runtime_directory(package_environment(), self.settings.state_dir)
         return Background(directory)
 
     def _remote(self, credentials: Credentials) -> Remote:
+        from e2brun.sandbox.e2b.remote import Remote
         from e2brun.sandbox.e2b.sdk import ask_no_proxy_for
-        from e2brun.sandbox.remote import Remote
 
         if self.local:
             ask_no_proxy_for("127.0.0.1", package_environment())

@@ -72,7 +72,7 @@ class _Session:
         safe = StringFilter()
         while True:
             match self._events.take(None):
-                case sdk.Started(pid):
+                case sdk.SdkStarted(pid):
                     self._pid = pid
                     start_thread(self._type, "typing")
                 case sdk.Output(data):

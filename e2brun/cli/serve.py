@@ -7,11 +7,11 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from e2brun.cli.guard import complain, say
+from e2brun.cli.serve_request import NAMES, ServeRequest
+from e2brun.cli.signals import complain, say
 from e2brun.errors import E2brunError, UsageError
 from e2brun.report.safe import ascii_json
 from e2brun.settings import Flag, Settings, load_settings, package_environment
@@ -24,34 +24,9 @@ if TYPE_CHECKING:
     from e2brun.server.service import ServiceOptions
 
 KEY_VARIABLE = "E2BRUN_SERVE_KEY"
-NAMES = ("E2B_API_URL", "E2B_SANDBOX_URL", "E2B_API_KEY")
 _KEY = re.compile(r"[!-~]{1,200}")
 _SHORTEST_PUBLIC_KEY = 20
 _DISK = 2 * 1024**3
-
-
-@dataclass(frozen=True)
-class ServeRequest:
-    """What was asked on the command line."""
-
-    command: tuple[str, ...] = ()
-    host: str = "127.0.0.1"
-    port: int = 0
-    key: str | None = None
-    names: tuple[str, ...] = ()  # by which others may address it
-    max_sandboxes: int = 1200
-    memory: str | None = None
-    disk: str | None = None
-    max_output: str | None = None
-    output_rate: str | None = None
-    network: bool | None = None
-    templates: tuple[str, ...] = ()
-    install: tuple[str, ...] = ()
-    requirements: tuple[str, ...] = ()  # files of them
-    env_file: str | None = None
-    state: str | None = None
-    as_json: bool = False
-    quiet: bool = False
 
 
 def serve(request: ServeRequest) -> int:
@@ -74,8 +49,8 @@ def _serve(request: ServeRequest) -> int:
     for line in settings.notices:
         _notice(line)
     from e2brun.cli.serve_running import host
-    from e2brun.server.listening import bind, url_of
-    from e2brun.server.preloading import DEFAULT, templates
+    from e2brun.server.http.listening import bind, url_of
+    from e2brun.server.sandboxes.preloading import DEFAULT, templates
 
     wanted = templates(request.templates or DEFAULT)
     with bind(request.host, request.port) as listener:
@@ -102,9 +77,9 @@ def _options(
     templates: Iterable[Template],
 ) -> ServiceOptions:
     from e2brun.sandbox.contract import Room
-    from e2brun.server.listening import new_key, port_of
-    from e2brun.server.outflow import OutputBounds
-    from e2brun.server.preloading import PackageCache, preload
+    from e2brun.sandbox.local.host.output import OutputBounds
+    from e2brun.server.http.listening import new_key, port_of
+    from e2brun.server.sandboxes.preloading import PackageCache, preload
     from e2brun.server.service import ServiceOptions
 
     environment = package_environment()
@@ -163,7 +138,7 @@ def _notice(line: str) -> None:
 def _key(request: ServeRequest) -> str | None:
     """The key that was chosen, None for one to be made up. Raises UsageError."""
     key = request.key or package_environment().get(KEY_VARIABLE)
-    from e2brun.server.listening import is_loopback
+    from e2brun.server.http.listening import is_loopback
 
     public = not is_loopback(request.host)
     if key is None:

@@ -68,8 +68,8 @@ def serve(  # noqa: PLR0913, PLR0917 - Typer reads the options from the signatur
     \b
     e2brun serve -- pytest tests            e2brun serve --env-file e2b.env &
     """
-    from e2brun.cli.serve import ServeRequest
     from e2brun.cli.serve import serve as run
+    from e2brun.cli.serve_request import ServeRequest
 
     request = ServeRequest(
         tuple(command or ()), host, port, key, tuple(name or ()), max_sandboxes, memory, disk,

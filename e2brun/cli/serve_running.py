@@ -17,13 +17,13 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from socket import socket
 
-from e2brun.cli.guard import say
-from e2brun.cli.serve import NAMES, ServeRequest
+from e2brun.cli.serve_request import NAMES, ServeRequest
+from e2brun.cli.signals import say
 from e2brun.report.safe import one_line
 from e2brun.server.app import Access
-from e2brun.server.listening import is_loopback, url_of
-from e2brun.server.running import loop_factory, run
+from e2brun.server.http.listening import is_loopback, url_of
 from e2brun.server.service import Service, ServiceOptions
+from e2brun.server.serving import loop_factory, run
 from e2brun.settings import package_environment
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

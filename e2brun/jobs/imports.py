@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Container
 
-from e2brun.sandbox.parsing import imported
+from e2brun.jobs.parsing import imported
 
 _DEEPEST = 8  # parts of a module's name; no package is known by more
 

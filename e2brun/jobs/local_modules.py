@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from e2brun.errors import UsageError
+from e2brun.jobs.parsing import imported as imported_names
 from e2brun.sandbox.contract import Upload
-from e2brun.sandbox.parsing import imported as imported_names
 
 _MOST_FILES, _MOST_BYTES = 2000, 64 * 1024 * 1024
 _READ_BYTES = 1024 * 1024  # of one file: a longer one is sent, but not looked into

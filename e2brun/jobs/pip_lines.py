@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterable, Iterator
 
 from e2brun.frozen import Frozen
-from e2brun.sandbox.parsing import is_cell
+from e2brun.jobs.parsing import is_cell
 from e2brun.sandbox.requirement import name_of
 
 _PIP = r"(?:pip3?|(?:\{sys\.executable\}|[\w./]*python[\d.]*)[ \t]+-m[ \t]+pip)[ \t]+install\b(.*)"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from e2brun.errors import E2brunError, FileTransferFailed, SandboxError, UsageError
 from e2brun.frozen import Frozen
+from e2brun.jobs.diagnosis import TAIL, explained
 from e2brun.jobs.source import Kind
 from e2brun.sandbox.contract import (
     CodeError,
@@ -19,7 +20,6 @@ from e2brun.sandbox.contract import (
     Sink,
     Upload,
 )
-from e2brun.sandbox.diagnosis import TAIL, explained
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -138,7 +138,7 @@ def _package(module: str) -> str | None:
 
 def _confirmed(code: str, names: Iterable[str]) -> set[str]:
     """Those of the names that the syntax tree has as well; all where there is none."""
-    from e2brun.sandbox.parsing import imported, is_cell
+    from e2brun.jobs.parsing import imported, is_cell
 
     found = {name.partition(".")[0] for name in imported(code)}
     if not found and not is_cell(code):

@@ -32,7 +32,7 @@ from e2brun.stages.step import Judge, Step, Together
 from e2brun.stages.work import Work
 
 if TYPE_CHECKING:
-    from e2brun.stages.generate.tape import Tape
+    from e2brun.stages.generate.cassette import Cassette
 
 T = TypeVar("T")
 
@@ -44,7 +44,7 @@ class Surroundings:
     directory: Path
     backend: Callable[[], Backend]
     settings: Settings = Settings()
-    tape: Tape | None = None
+    tape: Cassette | None = None
     state: Path = Path()  # where caches are kept
 
 

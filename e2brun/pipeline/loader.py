@@ -15,7 +15,7 @@ from e2brun.pipeline import overrides
 from e2brun.pipeline import variables as naming
 from e2brun.pipeline.places import Path as KeyPath
 from e2brun.pipeline.problems import BrokenPipeline, Problem, suggestion
-from e2brun.pipeline.reader import Reader
+from e2brun.pipeline.reader import TomlReader
 from e2brun.pipeline.schema import Document
 from e2brun.stages.work import Case
 
@@ -86,7 +86,7 @@ class _Check:
         self, file: Path, text: str, raw: Mapping[str, object], labels: Mapping[KeyPath, str]
     ) -> None:
         self._file, self._text, self._raw, self._labels = file, text, raw, labels
-        self._reader = Reader(file.parent)
+        self._reader = TomlReader(file.parent)
         self._elsewhere: list[Problem] = []
 
     def document(self) -> Document:

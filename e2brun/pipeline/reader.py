@@ -50,7 +50,7 @@ class _Wrong(Exception):
 
 
 @dataclass
-class Reader:
+class TomlReader:
     """Reads one document; `problems` are (path of keys, message)."""
 
     directory: Path
@@ -145,7 +145,7 @@ class Reader:
         wanted = [kind for kind in kinds if kind is not type(None)]
         likely = [kind for kind in wanted if _fits(kind, raw)]
         for kind in likely[:-1]:
-            trial = Reader(self.directory)
+            trial = TomlReader(self.directory)
             try:
                 return trial.value(kind, raw, path)
             except _Wrong:

@@ -17,7 +17,7 @@ from e2brun.pipeline.problems import suggestion
 from e2brun.pipeline.refine import RefinePrimitive
 from e2brun.primitives.context import WorkflowContext
 from e2brun.primitives.events import Event, Noticed, SandboxReady, Started
-from e2brun.primitives.parallel import together
+from e2brun.primitives.together import together
 from e2brun.runs import events
 from e2brun.runs.record import CaseRecord, RunRecord, Verdict
 from e2brun.runs.recording import Recording

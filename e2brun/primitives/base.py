@@ -1,4 +1,4 @@
-"""`Primitive`: one step from an input to an output, and the operators that join steps."""
+"""`Primitive`: one step from an input to an output, and what its operators make of several."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic, TypeAlias, TypeVar, cast, overload
 
 from e2brun.primitives.context import WorkflowContext
 from e2brun.primitives.events import Cancelled, Failed, Finished, Started
+from e2brun.primitives.together import collected, together
 
 In = TypeVar("In", contravariant=True)  # noqa: PLC0105 - read in every signature: short
 Out = TypeVar("Out", covariant=True)  # noqa: PLC0105
@@ -21,7 +22,9 @@ Before = TypeVar("Before")
 Other = TypeVar("Other")
 A = TypeVar("A")
 B = TypeVar("B")
+Item = TypeVar("Item")
 
+AnyPrimitive: TypeAlias = "Primitive[Any, Any]"  # what lies between first input and last output
 AsyncFunction = Callable[[A], Awaitable[B]] | Callable[[A, WorkflowContext], Awaitable[B]]
 Choice = Callable[[A], B] | Callable[[A, WorkflowContext], B]
 """A plain function that decides something from the data, and the context if it wants it."""
@@ -52,25 +55,17 @@ class Primitive(ABC, Generic[In, Out]):
     def __rshift__(
         self, then: Primitive[Out, Next] | AsyncFunction[Out, Next]
     ) -> Primitive[In, Next]:
-        from e2brun.primitives.sequential import chain
-
         return chain(self, lift(then))
 
     def __rrshift__(self, before: AsyncFunction[Before, In]) -> Primitive[Before, Out]:
-        from e2brun.primitives.sequential import chain
-
         return chain(lift(before), self)
 
     def __or__(
         self, other: Primitive[In, Other] | AsyncFunction[In, Other]
     ) -> Primitive[In, list[Out | Other]]:
-        from e2brun.primitives.parallel import beside
-
         return beside(self, lift(other))
 
     def __ror__(self, other: AsyncFunction[In, Other]) -> Primitive[In, list[Other | Out]]:
-        from e2brun.primitives.parallel import beside
-
         return beside(lift(other), self)
 
 
@@ -98,6 +93,64 @@ def _observed(
         return output
 
     return observed
+
+
+@dataclass(frozen=True)
+class SequentialPrimitive(Primitive[In, Out]):
+    """Run `steps` in order, each on the output of the one before."""
+
+    steps: tuple[AnyPrimitive, ...]
+
+    def __post_init__(self) -> None:
+        if not self.steps:
+            raise ValueError("a sequence needs a step")
+
+    async def execute(self, data: In, context: WorkflowContext) -> Out:
+        """The output of the last step."""
+        passed: Any = data
+        for step in self.steps:
+            passed = await step.execute(passed, context)
+        output: Out = passed
+        return output
+
+
+def chain(first: Primitive[A, Next], then: Primitive[Next, B]) -> SequentialPrimitive[A, B]:
+    """Both in one flat sequence."""
+    return SequentialPrimitive((*_steps(first), *_steps(then)))
+
+
+def _steps(step: AnyPrimitive) -> tuple[AnyPrimitive, ...]:
+    return step.steps if type(step) is SequentialPrimitive else (step,)
+
+
+@dataclass(frozen=True)
+class ParallelPrimitive(Primitive[In, list[Item]]):
+    """Run `branches` at once, outputs in their order; the first failure cancels the rest.
+
+    With `gather` no failure does: the exception stands in the list where an output would.
+    """
+
+    branches: tuple[Primitive[In, Item], ...]
+    gather: bool = False
+
+    async def execute(self, data: In, context: WorkflowContext) -> list[Item]:
+        """One output for each branch."""
+        runs = (branch.execute(data, context) for branch in self.branches)
+        if self.gather:
+            runs = (collected(run) for run in runs)
+        return await together(runs)
+
+
+def beside(one: Primitive[A, B], other: Primitive[A, Other]) -> ParallelPrimitive[A, B | Other]:
+    """Both among the branches of one flat parallel step."""
+    return ParallelPrimitive((*_branches(one), *_branches(other)))
+
+
+def _branches(step: Primitive[A, Any]) -> tuple[Primitive[A, Any], ...]:
+    one = (step,)
+    if type(step) is ParallelPrimitive and not step.gather:
+        return cast("ParallelPrimitive[A, Any]", step).branches
+    return one
 
 
 @dataclass(frozen=True)

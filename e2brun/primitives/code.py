@@ -56,7 +56,7 @@ class CodeOutput(TypedDict):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class CodeRequest:
     """A `CodeInput` that was read and checked."""
 
     code: str
@@ -66,7 +66,7 @@ class Request:
     notices: tuple[str, ...] = ()  # keys that nobody reads and that look like ours
 
 
-def read_input(data: object, *, timeout: float, directory: str) -> Request:
+def read_input(data: object, *, timeout: float, directory: str) -> CodeRequest:
     """Check what was given. Raises UsageError for a value that cannot be.
 
     A relative path is one in `directory`. Keys of other steps are passed over.
@@ -80,7 +80,7 @@ def read_input(data: object, *, timeout: float, directory: str) -> Request:
     if not isinstance(code, str):
         raise UsageError(f"input: code is text, not {_kind(code)}" if code else "input has no code")
     _encoded(code, "code")
-    return Request(
+    return CodeRequest(
         code,
         seconds(given.get("timeout", timeout)),
         tuple(_upload(path, content, directory) for path, content in _files(given.get("files"))),

@@ -16,10 +16,10 @@ from e2brun.jobs.prepare import prepare
 from e2brun.jobs.run import Outputs, run
 from e2brun.jobs.source import Kind, Source
 from e2brun.primitives.base import Primitive
-from e2brun.primitives.code import CodeOutput, Request, output_of, read_input, seconds
+from e2brun.primitives.code import CodeOutput, CodeRequest, output_of, read_input, seconds
 from e2brun.primitives.context import WorkflowContext
 from e2brun.primitives.events import Event, Executed, Executing, Noticed, SandboxReady
-from e2brun.primitives.sandboxes import Stay, shared_backend
+from e2brun.primitives.sandboxes import SandboxLease, shared_backend
 from e2brun.primitives.threads import in_thread
 from e2brun.primitives.transcript import Transcript
 from e2brun.sandbox.contract import HOME, Backend, Limits, Outcome, Sandbox, SandboxSpec, absolute
@@ -91,7 +91,9 @@ class CodeExecutionPrimitive(Primitive[Mapping[str, object], CodeOutput]):
             )
         )
         order = _Order(self, request, context, tell)
-        stay = Stay(order.backend, order.spec, order.run, lambda line: tell(Noticed(span, line)))
+        stay = SandboxLease(
+            order.backend, order.spec, order.run, lambda line: tell(Noticed(span, line))
+        )
         output = await in_thread(stay.run, stop=stay.stop)
         context.emit(Executed(span, output))
         return output
@@ -135,7 +137,7 @@ class _Order:
     def __init__(
         self,
         step: CodeExecutionPrimitive,
-        request: Request,
+        request: CodeRequest,
         context: WorkflowContext,
         tell: Callable[[Event], None],
     ) -> None:

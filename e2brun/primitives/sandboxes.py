@@ -61,7 +61,7 @@ def close_backends() -> None:
         backend.close()
 
 
-class Stay(Generic[T]):
+class SandboxLease(Generic[T]):
     """One sandbox from its creation to its end, used by `use`; `run` blocks.
 
     `stop`, from any thread and at any moment, ends it; a sandbox still being created is ended

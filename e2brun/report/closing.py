@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TextIO
 
+from e2brun.jobs.diagnosis import EXIT_CODE
 from e2brun.report.safe import one_line
 from e2brun.sandbox.contract import Execution, Outcome
-from e2brun.sandbox.diagnosis import EXIT_CODE
 
 _COLORS = {Outcome.OK: "green", Outcome.ERROR: "red"}
 _ASCII = str.maketrans({"·": "-", "…": "..."})

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from e2brun.errors import E2brunError
 from e2brun.report.safe import one_line
 from e2brun.sandbox.contract import FileEntry
-from e2brun.sandbox.remote import Facts, LogLine, Measured
+from e2brun.sandbox.e2b.remote import Facts, LogLine, Measured
 
 SCHEMA = 1
 _PIPE_WIDTH = 240

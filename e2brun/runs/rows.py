@@ -8,7 +8,7 @@ from typing import Any
 
 from e2brun.runs.origin import Origin, State, StoredRun
 from e2brun.runs.record import CaseRecord, RunRecord, Verdict
-from e2brun.sandbox.remote_owner import is_dead
+from e2brun.sandbox.e2b.owner import is_dead
 
 RUN = (
     "id, kind, name, file, backend, command, directory, code_hash, version, owner, started,"

@@ -33,8 +33,8 @@ from e2brun.runs.rows import (
 )
 from e2brun.runs.schema import prepare
 from e2brun.runs.texts import Cut, LongTexts
+from e2brun.sandbox.e2b.owner import owner_mark
 from e2brun.sandbox.masking import HIDDEN, Mask, is_secret_name, secrets_in
-from e2brun.sandbox.remote_owner import owner_mark
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -1,6 +1,6 @@
 """What is started instead of a Python file where it is to be told whether its code ran to its end.
 
-The text that runs inside, and what it can and cannot know, is in `local/agent/wholly.py`.
+The text that runs inside, and what it can and cannot know, is in `local/agent/programs/wholly.py`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-_INSIDE = Path(__file__).parent / "local" / "agent"
+_INSIDE = Path(__file__).parent / "local" / "agent" / "programs"
 
 
 def watched(argv: Sequence[str]) -> tuple[str, ...] | None:

@@ -16,13 +16,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from e2brun.errors import SandboxError
-from e2brun.server import gate
-from e2brun.server.http import ApiError, Gone, Receive, Request, Response, Scope, Send, Stream
-from e2brun.server.records import Record, State, not_found
-from e2brun.server.signed import signer
+from e2brun.server.access import admission
+from e2brun.server.access.signed import signer
+from e2brun.server.http.messages import (
+    ApiError,
+    Gone,
+    Receive,
+    Request,
+    Response,
+    Scope,
+    Send,
+    Stream,
+)
+from e2brun.server.sandboxes.records import Record, State, not_found
 
 if TYPE_CHECKING:
-    from e2brun.server.registry import Registry
+    from e2brun.server.sandboxes.registry import Registry
     from e2brun.server.service import ServiceOptions
 
 log = logging.getLogger("e2brun.server")
@@ -132,11 +141,11 @@ class App:
 
     async def _handle(self, exchange: _Exchange) -> Response | Stream:
         request = exchange.request
-        target = gate.target(request)
+        target = admission.target(request)
         if target is None or not target.by_name or target.port in {ENVD_PORT, INTERPRETER_PORT}:
-            gate.check_origin(request)  # a program's own pages are the program's business
+            admission.check_origin(request)  # a program's own pages are the program's business
         if target is None:
-            gate.check_host(request, self._options)
+            admission.check_host(request, self._options)
             if request.raw_path == "/files":
                 return await self._signed_url(exchange)
             from e2brun.server.builds import endpoints
@@ -148,7 +157,7 @@ class App:
 
             return await routes.handle(request, self._registry)
         if not target.by_name:
-            gate.check_host(request, self._options)
+            admission.check_host(request, self._options)
         exchange.sandbox_id, exchange.port = target.sandbox_id, target.port
         return await self._into(exchange, self._registry.find(target.sandbox_id))
 
@@ -169,9 +178,9 @@ class App:
         if record is None:
             raise not_found(exchange.sandbox_id)
         if port != ENVD_PORT:
-            gate.check_traffic_token(request, record)
+            admission.check_traffic_token(request, record)
         if record.state is State.PAUSED and record.lifecycle.auto_resume:
-            from e2brun.server.control import lifecycle
+            from e2brun.server.sandboxes import lifecycle
 
             await lifecycle.resume(self._registry, record, record.timeout)
         if record.state is not State.RUNNING or record.running is None:
@@ -183,7 +192,7 @@ class App:
         plane = self.planes.get(port)
         if plane is not None:
             return await plane(request, record)
-        from e2brun.server import proxy
+        from e2brun.server.ports import proxy
 
         return await proxy.handle(request, record, port, self._options.key)
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from e2brun.sandbox.contract import INSTALL_SECONDS, MIB, USUAL_ROOM, Room
+from e2brun.sandbox.local.host.output import OutputBounds
 from e2brun.server.app import App
-from e2brun.server.durable import StateDirectory
-from e2brun.server.outflow import OutputBounds
-from e2brun.server.registry import Registry
-from e2brun.server.scratch import Scratch
+from e2brun.server.sandboxes.durable import StateDirectory
+from e2brun.server.sandboxes.registry import Registry
+from e2brun.server.sandboxes.scratch import Scratch
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from e2brun.cli.app import app
-from e2brun.cli.execution import Request
+from e2brun.cli.execution import ExecRequest
 from e2brun.cli.options import OPTIONS, read_quickly, request_from
 
 _COMMAND = typer.main.get_command(app).commands["exec"]  # type: ignore[attr-defined]
 _VALUES = st.sampled_from(["x", "", "a b", "K=V", "-", "--json", "-q", "=", "a=b=c", "é", "--"])
 
 
-def by_typer(words: list[str]) -> Request | None:
+def by_typer(words: list[str]) -> ExecRequest | None:
     """None where Typer finds a mistake."""
     try:
         params = dict(_COMMAND.make_context("exec", list(words)).params)

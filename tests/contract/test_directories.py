@@ -8,15 +8,15 @@ import pytest
 
 from e2brun.sandbox.contract import Outcome, Program, SandboxSpec
 from e2brun.sandbox.local.backend import LocalBackend
-from e2brun.sandbox.local.bubblewrap import Bubblewrap
-from e2brun.sandbox.local.jail import Driver
-from e2brun.sandbox.local.nursery import Nursery
+from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
+from e2brun.sandbox.local.isolation.driver import Driver
+from e2brun.sandbox.local.isolation.forkserver import Forkserver
 from e2brun.settings import load_settings
 
 _ASKED = ("/workspace", "/data/x", "/data/y z/ü", "/opt/app", "/home/user/w/x", "/tmp/t")
 
 
-@pytest.mark.parametrize("driver", [Bubblewrap, Nursery])
+@pytest.mark.parametrize("driver", [Bubblewrap, Forkserver])
 def test_directories_are_made_wherever_they_are(driver: Callable[[], Driver]) -> None:
     # Below what is the host's there is no place for them, and no harm is done.
     out = run_in(driver(), (*_ASKED, "/usr/nope", "/bin/x", "/proc/x", "/etc/hosts/x"), _LOOK)
@@ -35,7 +35,7 @@ mkdir /other 2>/dev/null || echo read-only root
 """
 
 
-@pytest.mark.parametrize("driver", [Bubblewrap, Nursery])
+@pytest.mark.parametrize("driver", [Bubblewrap, Forkserver])
 def test_files_there_count_as_files_of_the_sandbox(driver: Callable[[], Driver]) -> None:
     line = "head -c 600M /dev/zero > /workspace/f 2>/dev/null || echo full"
     assert run_in(driver(), ("/workspace",), line) == "full\n"
@@ -53,6 +53,6 @@ def run_in(driver: Driver, directories: tuple[str, ...], line: str) -> str:
         assert ran.outcome is Outcome.OK, out
     finally:
         backend.close()
-        if isinstance(driver, Nursery):
+        if isinstance(driver, Forkserver):
             driver.close()
     return out.decode()

@@ -9,8 +9,8 @@ import pytest
 
 from e2brun.sandbox.contract import Execution, Outcome, SandboxSpec
 from e2brun.sandbox.local.backend import LocalBackend
-from e2brun.sandbox.local.installed_layer import installed_layer
 from e2brun.sandbox.local.interpreter import current_interpreter
+from e2brun.sandbox.local.packages.installed import installed_layer
 from e2brun.settings import load_settings
 from tests.contract.wheelhouse import wheel
 

@@ -13,7 +13,7 @@ import pytest
 
 from e2brun.errors import InstallFailed
 from e2brun.sandbox.local.interpreter import current_interpreter
-from e2brun.sandbox.local.layers import Layers
+from e2brun.sandbox.local.packages.layers import Layers
 from tests.contract.wheelhouse import wheel
 
 _TIMES = {"1.0": "2024-01-01T00:00:00Z", "2.0": "2025-06-01T00:00:00Z"}

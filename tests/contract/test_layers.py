@@ -15,7 +15,7 @@ import pytest
 
 from e2brun.errors import InstallFailed, UsageError
 from e2brun.sandbox.local.interpreter import Interpreter, current_interpreter, find_interpreter
-from e2brun.sandbox.local.layers import Layers, layer_key
+from e2brun.sandbox.local.packages.layers import Layers, layer_key
 from tests.contract.wheelhouse import build_elsewhere, fill
 
 _PROCESS_EVENTS = {"subprocess.Popen", "os.posix_spawn", "os.fork", "os.exec"}
@@ -114,7 +114,7 @@ def test_the_second_call_imports_next_to_nothing(
         "import sys, pathlib, e2brun.sandbox.contract\n"  # which every run has
         "before = set(sys.modules)\n"
         "from e2brun.sandbox.local.interpreter import current_interpreter\n"
-        "from e2brun.sandbox.local.layers import Layers\n"
+        "from e2brun.sandbox.local.packages.layers import Layers\n"
         "Layers(pathlib.Path(sys.argv[1])).layer(['tiny'], current_interpreter())\n"
         "print(*(name for name in set(sys.modules) - before if 'e2brun' not in name))\n"
     )

@@ -15,7 +15,7 @@ import pytest
 
 from e2brun.errors import InstallFailed
 from e2brun.sandbox.local.interpreter import Interpreter, current_interpreter
-from e2brun.sandbox.local.layers import Layers
+from e2brun.sandbox.local.packages.layers import Layers
 from tests.contract.wheelhouse import Registry, fill
 
 
@@ -81,7 +81,7 @@ def test_a_build_that_takes_too_long_is_ended_and_leaves_nothing(
 _BUILDER = """
 import json, pathlib, sys
 from e2brun.sandbox.local.interpreter import current_interpreter
-from e2brun.sandbox.local.layers import Layers
+from e2brun.sandbox.local.packages.layers import Layers
 Layers(pathlib.Path(sys.argv[1]), json.loads(sys.argv[2])).layer(["tiny"], current_interpreter())
 """
 

@@ -11,7 +11,7 @@ import pytest
 from e2brun.errors import InstallFailed
 from e2brun.sandbox.contract import MIB, Room
 from e2brun.sandbox.local.interpreter import Interpreter, current_interpreter
-from e2brun.sandbox.local.layers import Layers
+from e2brun.sandbox.local.packages.layers import Layers
 from tests.contract.wheelhouse import build_elsewhere, wheel
 
 _ROOM = Room(64 * MIB, 20 * MIB)

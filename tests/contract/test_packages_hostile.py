@@ -16,15 +16,15 @@ import pytest
 
 from e2brun.errors import InstallFailed, SandboxUnavailable
 from e2brun.sandbox.contract import MIB, Program, SandboxSpec
-from e2brun.sandbox.local import bytecode
 from e2brun.sandbox.local.backend import LocalBackend
-from e2brun.sandbox.local.bubblewrap import Bubblewrap
-from e2brun.sandbox.local.bytecode import Receiver
 from e2brun.sandbox.local.interpreter import Interpreter, current_interpreter
-from e2brun.sandbox.local.jail import Driver
-from e2brun.sandbox.local.layer_tree import check, measure, remove
-from e2brun.sandbox.local.layers import Layers
-from e2brun.sandbox.local.nursery import Nursery
+from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
+from e2brun.sandbox.local.isolation.driver import Driver
+from e2brun.sandbox.local.isolation.forkserver import Forkserver
+from e2brun.sandbox.local.packages import bytecode
+from e2brun.sandbox.local.packages.bytecode import Receiver
+from e2brun.sandbox.local.packages.layers import Layers
+from e2brun.sandbox.local.packages.tree import check, measure, remove
 from tests.contract.wheelhouse import wheel
 
 _REGULAR = stat.S_IFREG | 0o644
@@ -66,7 +66,7 @@ def layers(tmp_path: Path, environment: dict[str, str]) -> Layers:
     return Layers(tmp_path / "cache", environment, timeout=60)
 
 
-@pytest.fixture(params=[Bubblewrap, Nursery])
+@pytest.fixture(params=[Bubblewrap, Forkserver])
 def backend(
     request: pytest.FixtureRequest, tmp_path: Path, environment: dict[str, str]
 ) -> Iterator[LocalBackend]:
@@ -76,7 +76,7 @@ def backend(
     )
     yield backend
     backend.close()
-    if isinstance(driver, Nursery):
+    if isinstance(driver, Forkserver):
         driver.close()
 
 
@@ -235,7 +235,7 @@ def test_a_compiler_that_dies_over_a_file_goes_on_behind_it(tmp_path: Path) -> N
     for name in names[1:]:
         (tmp_path / name).write_text("VALUE = 1\n")
     os.mkfifo(tmp_path / names[0])  # whoever reads it waits, and is to die of it
-    agent = Path(bytecode.__file__).parent / "agent/bytecode.py"
+    agent = Path(bytecode.__file__).parents[1] / "agent/bytecode.py"
     with subprocess.Popen(
         [sys.executable, "-I", "-S", agent, tmp_path, str(1024 * MIB)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=tmp_path,

@@ -16,7 +16,7 @@ import pytest
 from e2brun.errors import InstallFailed
 from e2brun.sandbox.contract import MIB, Room
 from e2brun.sandbox.local.interpreter import Interpreter, current_interpreter
-from e2brun.sandbox.local.layers import Layers
+from e2brun.sandbox.local.packages.layers import Layers
 from tests.contract.wheelhouse import Registry, wheel
 
 # A layer of 32 MiB: 16 of an archive, 8 to download, 781 files.
@@ -157,7 +157,7 @@ mount -t tmpfs -o size=64M none "$1" && head -c 63M /dev/zero > "$1/ballast" && 
 import pathlib, sys
 from e2brun.errors import InstallFailed
 from e2brun.sandbox.local.interpreter import current_interpreter
-from e2brun.sandbox.local.layers import Layers
+from e2brun.sandbox.local.packages.layers import Layers
 try:
     Layers(pathlib.Path(sys.argv[1]), {"UV_FIND_LINKS": sys.argv[2], "PIP_NO_INDEX": "1"}).layer(
         ["one"], current_interpreter())

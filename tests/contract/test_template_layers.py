@@ -13,9 +13,9 @@ import pytest
 from e2brun.errors import InstallFailed
 from e2brun.sandbox.contract import USUAL_ROOM, SandboxSpec
 from e2brun.sandbox.local.interpreter import Interpreter, current_interpreter
-from e2brun.sandbox.local.layers import Layers
-from e2brun.sandbox.local.packages import Packages
-from e2brun.sandbox.local.template_layers import TemplateLayers, held
+from e2brun.sandbox.local.packages.layers import Layers
+from e2brun.sandbox.local.packages.supply import Packages
+from e2brun.sandbox.local.packages.template_layers import TemplateLayers, held
 from tests.contract.wheelhouse import wheel
 
 
@@ -93,7 +93,7 @@ _MAKE = """
 import sys
 from pathlib import Path
 from e2brun.sandbox.local.interpreter import current_interpreter
-from e2brun.sandbox.local.template_layers import TemplateLayers
+from e2brun.sandbox.local.packages.template_layers import TemplateLayers
 environment = dict(word.split("=", 1) for word in sys.argv[2:])
 TemplateLayers(Path(sys.argv[1]), environment).layer(["tabulate"], current_interpreter())
 """

@@ -83,7 +83,7 @@ _BUILDER = """
 import json, pathlib, sys
 from e2brun.sandbox.contract import Room
 from e2brun.sandbox.local.interpreter import current_interpreter
-from e2brun.sandbox.local.layers import Layers
+from e2brun.sandbox.local.packages.layers import Layers
 cache, environment, room, *names = sys.argv[1:]
 layers = Layers(pathlib.Path(cache), json.loads(environment), room=Room(*json.loads(room)))
 for name in names:

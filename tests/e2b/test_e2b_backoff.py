@@ -7,7 +7,7 @@ from time import time
 import pytest
 
 from e2brun.sandbox.e2b.backoff import Backoff, refused_from
-from e2brun.sandbox.e2b.translate import Refused
+from e2brun.sandbox.e2b.translate import RequestRefused
 
 
 class Clock:
@@ -19,7 +19,7 @@ class Clock:
         self.backoff = Backoff(sleep=self.slept.append, notice=self.said.append)
 
 
-def refusing(*refusals: Refused) -> Callable[[], str]:
+def refusing(*refusals: RequestRefused) -> Callable[[], str]:
     left = list(refusals)
 
     def operation() -> str:
@@ -32,7 +32,7 @@ def refusing(*refusals: Refused) -> Callable[[], str]:
 
 def test_a_busy_provider_is_asked_again_and_it_is_said_before_each_wait() -> None:
     clock = Clock()
-    assert clock.backoff.call(refusing(Refused(429, ""), Refused(503, ""))) == "done"
+    assert clock.backoff.call(refusing(RequestRefused(429, ""), RequestRefused(503, ""))) == "done"
     assert len(clock.slept) == 2
     assert clock.said[0].startswith("E2B is busy (429); waiting ")
     assert clock.said[0].endswith(" s, try 2 of 4")
@@ -41,8 +41,8 @@ def test_a_busy_provider_is_asked_again_and_it_is_said_before_each_wait() -> Non
 
 def test_it_gives_up_after_four_tries() -> None:
     clock = Clock()
-    with pytest.raises(Refused):
-        clock.backoff.call(refusing(*[Refused(429, "")] * 4))
+    with pytest.raises(RequestRefused):
+        clock.backoff.call(refusing(*[RequestRefused(429, "")] * 4))
     assert len(clock.slept) == 3
     assert sum(clock.slept) <= 60
 
@@ -50,14 +50,14 @@ def test_it_gives_up_after_four_tries() -> None:
 @pytest.mark.parametrize("status", [400, 401, 404, 500, 502, 504])
 def test_nothing_else_is_asked_again(status: int) -> None:
     clock = Clock()
-    with pytest.raises(Refused):
-        clock.backoff.call(refusing(Refused(status, "")))
+    with pytest.raises(RequestRefused):
+        clock.backoff.call(refusing(RequestRefused(status, "")))
     assert clock.slept == []
 
 
 def test_should_retry_false_is_believed() -> None:
     clock = Clock()
-    with pytest.raises(Refused):
+    with pytest.raises(RequestRefused):
         clock.backoff.call(refusing(refused_from(503, "", {"should-retry": "false"})))
     assert clock.slept == []
 
@@ -70,7 +70,7 @@ def test_retry_after_is_honoured() -> None:
 
 def test_a_retry_after_that_is_too_long_is_not_waited_for() -> None:
     clock = Clock()
-    with pytest.raises(Refused):
+    with pytest.raises(RequestRefused):
         clock.backoff.call(refusing(refused_from(429, "", {"retry-after": "3600"})))
     assert clock.slept == []
     assert clock.said == ["E2B is busy (429) and asks to wait 3600 s: giving up"]

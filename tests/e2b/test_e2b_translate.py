@@ -20,7 +20,7 @@ from e2brun.errors import (
     SandboxLost,
     SandboxUnavailable,
 )
-from e2brun.sandbox.e2b.translate import TABLE, Refused, known, one_line, translated_errors
+from e2brun.sandbox.e2b.translate import TABLE, RequestRefused, known, one_line, translated_errors
 
 KEY = "a-key-of-a-self-hosted-endpoint"
 
@@ -88,7 +88,7 @@ def test_a_broken_connection_is_a_lost_sandbox(error: Exception) -> None:
 )
 def test_a_refusal_is_what_its_status_says(status: int, ours: type[E2brunError]) -> None:
     with pytest.raises(ours), translated_errors():
-        raise Refused(status, "no")
+        raise RequestRefused(status, "no")
 
 
 def test_a_bug_stays_a_bug() -> None:
@@ -111,7 +111,7 @@ def test_the_text_is_one_line_without_the_key() -> None:
 
 def test_a_more_exact_error_is_kept() -> None:
     with pytest.raises(AuthenticationFailed), translated_errors(otherwise=SandboxUnavailable):
-        raise Refused(401, "no")
+        raise RequestRefused(401, "no")
     mine = SandboxError("mine")
     with pytest.raises(SandboxError, match="mine"), translated_errors():
         raise mine

@@ -14,12 +14,12 @@ def main() -> None:
     import e2b
     import e2b_code_interpreter  # type: ignore[import-untyped]
 
-    from e2brun.cli import console, execution, guard, options, preparation
+    from e2brun.cli import console, execution, options, preparation, signals
     from e2brun.report import execution_json, streams
     from e2brun.sandbox.e2b import backend, sdk
     from e2brun.sandbox.local import backend as local_backend
 
-    assert all((e2b, e2b_code_interpreter, console, execution, guard, options, preparation))
+    assert all((e2b, e2b_code_interpreter, console, execution, signals, options, preparation))
     assert all((execution_json, streams, backend, sdk, local_backend))
     for line in sys.stdin:
         order = json.loads(line)

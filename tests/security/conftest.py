@@ -17,7 +17,7 @@ from tests.security.probing import NOBODY, Probe, python_for_everyone, world_rea
 
 _ACCOUNTS = ("root", "user") if os.geteuid() == 0 else ("user",)
 # Both drivers must hold everything: (account, driver).
-_WAYS = [(account, driver) for driver in ("bubblewrap", "nursery") for account in _ACCOUNTS]
+_WAYS = [(account, driver) for driver in ("bubblewrap", "forkserver") for account in _ACCOUNTS]
 
 
 @pytest.fixture(scope="session")

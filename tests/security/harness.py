@@ -18,9 +18,9 @@ from typing import Any
 from e2brun.errors import SandboxError
 from e2brun.sandbox.contract import Limits, Program, SandboxSpec, Upload
 from e2brun.sandbox.local.backend import LocalBackend
-from e2brun.sandbox.local.bubblewrap import Bubblewrap
-from e2brun.sandbox.local.jail import Jail, Jailed
-from e2brun.sandbox.local.nursery import Nursery
+from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
+from e2brun.sandbox.local.isolation.driver import Jail, Jailed
+from e2brun.sandbox.local.isolation.forkserver import Forkserver
 
 _HIDDEN = "of process "
 _KEPT = 1024 * 1024  # of each stream; the rest is counted only
@@ -31,8 +31,8 @@ class Recording:
 
     def __init__(self, kind: str, bwrap: str | None) -> None:
         weakened = bwrap is not None  # only bubblewrap can be made to do without a protection
-        nursery = kind == "nursery" and not weakened
-        self._driver: Nursery | Bubblewrap = Nursery() if nursery else Bubblewrap(bwrap)
+        forkserver = kind == "forkserver" and not weakened
+        self._driver: Forkserver | Bubblewrap = Forkserver() if forkserver else Bubblewrap(bwrap)
         self.name = self._driver.name
         self.launchers: list[int] = []
 
@@ -45,7 +45,7 @@ class Recording:
     def start(self, jail: Jail, control: int) -> Jailed:
         jailed = self._driver.start(jail, control)
         self.launchers.append(jailed.launcher)
-        if isinstance(self._driver, Nursery):
+        if isinstance(self._driver, Forkserver):
             self.launchers += self._driver.pids()
         return jailed
 
@@ -56,7 +56,7 @@ class Recording:
 
     def _zygotes(self) -> set[str]:
         """Of zygotes themselves, which outlast their sandboxes: each is a first process."""
-        pids = self._driver.pids() if isinstance(self._driver, Nursery) else []
+        pids = self._driver.pids() if isinstance(self._driver, Forkserver) else []
         return {_namespace(child) for pid in pids for child in _children(pid)}
 
 

@@ -91,7 +91,7 @@ class Probe:
     directory: Path  # readable for everyone, not below /tmp: a sandbox being built hides that
     prefix: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
-    driver: str = "bubblewrap"  # or "nursery"
+    driver: str = "bubblewrap"  # or "forkserver"
 
     def __call__(
         self,

@@ -168,7 +168,7 @@ def test_pages_of_a_file_cannot_be_left_in_sockets(probe: Probe) -> None:
 
 def test_memory_that_goes_in_a_way_not_known_to_us_ends_a_sandbox(probe: Probe) -> None:
     """The last line: without the filter, splice is such a way."""
-    if probe.driver == "nursery":
+    if probe.driver == "forkserver":
         pytest.skip("only bubblewrap can be made to do without its filter")
     report = probe.within(_GIB, _SPLICE, weak=NO_FILTER)
     assert (report.outcome, report.detail) == ("oom", _IN_HIDING), report

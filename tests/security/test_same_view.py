@@ -33,7 +33,7 @@ def both(request: pytest.FixtureRequest, probes: dict[str, Probe]) -> tuple[Prob
     if request.param not in probes:
         pytest.skip(f"no sandboxes can be made here as {request.param}")
     probe = probes[request.param]
-    return replace(probe, driver="bubblewrap"), replace(probe, driver="nursery")
+    return replace(probe, driver="bubblewrap"), replace(probe, driver="forkserver")
 
 
 def _flat(place: str, seen: Any) -> Iterator[tuple[str, str]]:

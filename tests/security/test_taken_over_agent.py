@@ -18,13 +18,13 @@ import pytest
 
 from e2brun.errors import FileTransferFailed, SandboxLost
 from e2brun.sandbox.contract import FileEntry
-from e2brun.sandbox.local import transfer
-from e2brun.sandbox.local.control import Control, Done, Exited, Failed, Hello
-from e2brun.sandbox.local.jail import Jailed
-from e2brun.sandbox.local.memory import MemoryWatch
-from e2brun.sandbox.local.sandbox import LocalSandbox
-from e2brun.server.envd.channels import received_terminal
-from e2brun.server.link import Link
+from e2brun.sandbox.local.blocking import transfer
+from e2brun.sandbox.local.blocking.sandbox import LocalSandbox
+from e2brun.sandbox.local.host.agent_client import AgentClient
+from e2brun.sandbox.local.host.channels import received_terminal
+from e2brun.sandbox.local.host.control import Control, Exited, Hello, RequestDone, RequestFailed
+from e2brun.sandbox.local.isolation.driver import Jailed
+from e2brun.sandbox.local.memory.watch import MemoryWatch
 
 
 @dataclass
@@ -81,7 +81,7 @@ def test_reports_are_cut_to_what_they_may_say(peer: Peer) -> None:
     assert peer.control.receive(1) == Exited(7, 255, 1000 & 0x7F, 0)
     peer.says(b"failed\x007\x0013\x00" + b"\xff\x1b]0;x\x07" * 900)
     report = peer.control.receive(1)
-    assert isinstance(report, Failed)
+    assert isinstance(report, RequestFailed)
     assert len(report.text) < 8192
 
 
@@ -126,7 +126,7 @@ def test_descriptors_of_reports_that_nobody_waits_for_are_closed(
 @pytest.mark.parametrize("message", [b"hello", b"handed\x0077", b"handed\0" + b"7" * 5000])
 @pytest.mark.anyio
 async def test_the_service_closes_what_comes_unasked(peer: Peer, message: bytes) -> None:
-    link = Link(peer.control, lambda: None)
+    link = AgentClient(peer.control, lambda: None)
     peer.agent.send(b"hello")
     await link.hello
     before = _descriptors()
@@ -226,7 +226,7 @@ def test_reports_about_other_requests_answer_nothing(peer: Peer) -> None:
     peer.says(b"done\x002")
     peer.says(b"exit\x003\x000\x000\x000\0")
     peer.says(b"done\x001")
-    assert peer.control.wait_for(1, 1) == Done(1)
+    assert peer.control.wait_for(1, 1) == RequestDone(1)
 
 
 def test_an_agent_that_stops_reading_does_not_hold_the_host_up(peer: Peer) -> None:

@@ -15,7 +15,7 @@ _LOOK = """
 import json, os, sys
 from e2brun.sandbox.contract import SandboxSpec
 from e2brun.sandbox.local.backend import LocalBackend
-from e2brun.sandbox.local.nursery import Nursery
+from e2brun.sandbox.local.isolation.forkserver import Forkserver
 
 def status(pid):
     with open(f"/proc/{pid}/status") as file:
@@ -25,12 +25,12 @@ def children(pid):
     with open(f"/proc/{pid}/task/{pid}/children") as file:
         return file.read().split()
 
-nursery = Nursery()
-backend = LocalBackend(cache_directory=CACHE, driver=nursery)
+forkserver = Forkserver()
+backend = LocalBackend(cache_directory=CACHE, driver=forkserver)
 sandboxes = [backend.create(SandboxSpec()) for _ in range(3)]
 for sandbox in sandboxes:
     sandbox.watch()
-zygote, = children(nursery.pids()[0])
+zygote, = children(forkserver.pids()[0])
 names = ("Uid", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp",
          "Seccomp_filters", "NSpid")
 look = lambda pid: {name: status(pid)[name] for name in names}
@@ -45,7 +45,7 @@ def seen(request: pytest.FixtureRequest, probes: dict[str, Probe]) -> Any:
     """The account, what its zygote is, and what three sandboxes of it are."""
     if request.param not in probes:
         pytest.skip(f"no sandboxes can be made here as {request.param}")
-    probe = replace(probes[request.param], driver="nursery")
+    probe = replace(probes[request.param], driver="forkserver")
     cache = str(probe.directory / "cache" / probe.account)
     return probe.account, *probe.outside(f"CACHE = {cache!r}\n{_LOOK}")
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from e2brun.server.live import LiveSandbox
+from e2brun.sandbox.local.host.running import RunningSandbox
 from tests.server.asgi import Answer, Client, serving
 from tests.server.inside import python
 
@@ -26,7 +26,7 @@ class Envd:
     token: str
 
     @property
-    def live(self) -> LiveSandbox:
+    def live(self) -> RunningSandbox:
         return self.client.service.registry.records[self.id].live
 
     @property

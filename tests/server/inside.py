@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 
-from e2brun.sandbox.local.control import Exited
-from e2brun.server.live import LiveSandbox
+from e2brun.sandbox.local.host.control import Exited
+from e2brun.sandbox.local.host.running import RunningSandbox
 
 
-async def python(live: LiveSandbox, code: str) -> None:
+async def python(live: RunningSandbox, code: str) -> None:
     """Run Python code inside; AssertionError with what it printed when it fails."""
     read, write = os.pipe()
     null = os.open("/dev/null", os.O_RDWR)

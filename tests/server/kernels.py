@@ -13,9 +13,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from e2brun.sandbox.local.frames import CellReport, FrameReader, encode_cell
+from e2brun.sandbox.local.host.frames import CellReport, FrameReader, encode_cell
 
 AGENT = Path(__file__).parents[2] / "e2brun" / "sandbox" / "local" / "agent"
+BASH = (
+    f"import sys; sys.path.insert(0, {str(AGENT.parent)!r}); "
+    "from agent.kernels.bash import kernel; kernel.main()"
+)
 _DEADLINE = 20.0
 
 

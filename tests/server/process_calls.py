@@ -9,14 +9,13 @@ from contextlib import aclosing
 from types import SimpleNamespace
 from typing import Any
 
-from e2brun.sandbox.local.backend import new_id
-from e2brun.sandbox.local.bubblewrap import Bubblewrap
+from e2brun.sandbox.local.host.running import RunningSandbox
 from e2brun.sandbox.local.interpreter import current_interpreter
-from e2brun.sandbox.local.jail import Jail
+from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
+from e2brun.sandbox.local.isolation.driver import Jail, new_id
 from e2brun.server.envd import routes
-from e2brun.server.http import Request, Response, Stream
-from e2brun.server.live import LiveSandbox
-from e2brun.server.metering import Journal, Meter
+from e2brun.server.http.messages import Request, Response, Stream
+from e2brun.server.sandboxes.metering import Journal, Meter
 
 TOKEN = "t0ken"
 Event = dict[str, Any]
@@ -30,7 +29,7 @@ def envelope(message: object) -> bytes:
 class Envd:
     """Port 49983 of one sandbox."""
 
-    def __init__(self, live: LiveSandbox) -> None:
+    def __init__(self, live: RunningSandbox) -> None:
         self.live = live
         self.record: Any = SimpleNamespace(
             id=live.id, live=live, running=live, envd_token=TOKEN, journal=Journal(),
@@ -94,7 +93,7 @@ def in_sandbox(body: Callable[[Envd], Awaitable[None]]) -> None:
     """Run `body` against a sandbox of its own."""
 
     async def go() -> None:
-        live = LiveSandbox(Bubblewrap(), Jail(new_id(), current_interpreter()), "base")
+        live = RunningSandbox(Bubblewrap(), Jail(new_id(), current_interpreter()), "base")
         try:
             await live.ready()
             async with asyncio.timeout(30):

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from e2brun.server import connect
-from e2brun.server.connect import RpcError
-from e2brun.server.http import ApiError, Request, Response, Stream
-from e2brun.server.protojson import text
+from e2brun.server.envd import connect
+from e2brun.server.envd.connect import RpcError
+from e2brun.server.envd.protojson import text
+from e2brun.server.http.messages import ApiError, Request, Response, Stream
 
 
 def request(

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from e2brun.server.http import Request, Response, Stream
-from e2brun.server.records import Record
+from e2brun.server.http.messages import Request, Response, Stream
+from e2brun.server.sandboxes.records import Record
 from tests.server.asgi import Answer, Client, serving
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from e2brun.server.envd import fileclient
+from e2brun.sandbox.local.host import file_worker
+from e2brun.sandbox.local.host.file_worker import FileTrouble, FileWorker
 from e2brun.server.envd.entries import entry_info
-from e2brun.server.envd.fileclient import FileTrouble, FileWorker
 from tests.server.asgi import Answer
 from tests.server.envd_client import Envd
 from tests.server.test_files import in_sandbox
@@ -205,7 +205,7 @@ def test_no_process_left_for_a_child_and_files_still_move() -> None:
 def test_an_endless_file_is_read_no_faster_than_it_is_taken() -> None:
     async def scenario(envd: Envd) -> None:
         from e2brun.server.envd import downloads
-        from e2brun.server.http import Stream
+        from e2brun.server.http.messages import Stream
 
         files = envd.live.part(FileWorker)
         answer = await downloads.answer(files, "/dev/zero", {}, with_body=True)
@@ -229,10 +229,10 @@ def test_an_endless_file_is_read_no_faster_than_it_is_taken() -> None:
 def test_a_lying_worker_is_let_go_of(raw: bytes) -> None:
     async def scenario(envd: Envd) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        worker = fileclient._Worker(envd.live, ours, 10**6)
+        worker = file_worker._Worker(envd.live, ours, 10**6)
         call = await worker.begin("stat", [], {"path": b"/"})
         theirs.send(raw)
-        with pytest.raises((FileTrouble, fileclient._WorkerGone)):
+        with pytest.raises((FileTrouble, file_worker._WorkerGone)):
             await call.answer(2)
         worker.close()
         theirs.close()

@@ -11,13 +11,12 @@ from pathlib import Path
 import pytest
 
 from e2brun.sandbox.contract import MIB, Limits
-from e2brun.sandbox.local.backend import new_id
-from e2brun.sandbox.local.bubblewrap import Bubblewrap
+from e2brun.sandbox.local.host import trees
+from e2brun.sandbox.local.host.file_worker import FileTrouble, FileWorker
+from e2brun.sandbox.local.host.running import RunningSandbox
 from e2brun.sandbox.local.interpreter import current_interpreter
-from e2brun.sandbox.local.jail import Jail
-from e2brun.server.envd import trees
-from e2brun.server.envd.fileclient import FileTrouble, FileWorker
-from e2brun.server.live import LiveSandbox
+from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
+from e2brun.sandbox.local.isolation.driver import Jail, new_id
 from tests.server.inside import python
 
 _LIMITS = Limits()
@@ -69,8 +68,8 @@ assert not os.path.lexists("left over")
 
 
 @asynccontextmanager
-async def living(limits: Limits = _LIMITS) -> AsyncGenerator[LiveSandbox]:
-    live = LiveSandbox(Bubblewrap(), Jail(new_id(), current_interpreter(), limits), "base")
+async def living(limits: Limits = _LIMITS) -> AsyncGenerator[RunningSandbox]:
+    live = RunningSandbox(Bubblewrap(), Jail(new_id(), current_interpreter(), limits), "base")
     try:
         await live.ready()
         yield live

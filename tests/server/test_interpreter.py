@@ -9,14 +9,13 @@ from typing import Any
 
 import pytest
 
-from e2brun.sandbox.local.backend import new_id
-from e2brun.sandbox.local.bubblewrap import Bubblewrap
-from e2brun.sandbox.local.installed_layer import installed_layer
+from e2brun.sandbox.local.host.contexts import Context, Contexts, NotStarted
+from e2brun.sandbox.local.host.running import RunningSandbox
 from e2brun.sandbox.local.interpreter import current_interpreter
-from e2brun.sandbox.local.jail import Jail
-from e2brun.server.interpreter.contexts import Context, Contexts, NotStarted
-from e2brun.server.interpreter.execute import Cell, execute
-from e2brun.server.live import LiveSandbox
+from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
+from e2brun.sandbox.local.isolation.driver import Jail, new_id
+from e2brun.sandbox.local.packages.installed import installed_layer
+from e2brun.server.interpreter.execute import RequestedCell, execute
 from e2brun.settings import load_settings
 
 Events = list[dict[str, Any]]
@@ -25,7 +24,7 @@ Events = list[dict[str, Any]]
 class Trial:
     """A sandbox, its contexts, and a way to run cells."""
 
-    def __init__(self, live: LiveSandbox) -> None:
+    def __init__(self, live: RunningSandbox) -> None:
         self.live = live
         self.contexts = live.part(Contexts)
         self.python = self.contexts.default("python")
@@ -34,7 +33,7 @@ class Trial:
         self, code: str, env: dict[str, str] | None = None, context: Context | None = None
     ) -> Events:
         """All events of one cell."""
-        cell = Cell(code, env or {})
+        cell = RequestedCell(code, env or {})
         pieces = [piece async for piece in execute(self.contexts, context or self.python, cell)]
         lines = b"".join(pieces)
         assert lines.isascii()
@@ -42,7 +41,7 @@ class Trial:
 
     async def leave(self, code: str, after: str) -> None:
         """Start a cell, and hang up when it has printed `after`."""
-        lines = execute(self.contexts, self.python, Cell(code, {}))
+        lines = execute(self.contexts, self.python, RequestedCell(code, {}))
         async for piece in lines:
             if after.encode() in piece:
                 break
@@ -59,7 +58,7 @@ def in_sandbox() -> Try:
     async def whole(body: Callable[[Trial], Awaitable[None]]) -> None:
         python = current_interpreter()
         layer = str(installed_layer(load_settings(None, None).cache_dir, python))
-        live = LiveSandbox(Bubblewrap(), Jail(new_id(), python, layer=layer), "base")
+        live = RunningSandbox(Bubblewrap(), Jail(new_id(), python, layer=layer), "base")
         try:
             await live.ready()
             async with asyncio.timeout(30):
@@ -177,7 +176,7 @@ def test_a_slow_client_makes_the_cell_wait(in_sandbox: Try) -> None:
     async def body(trial: Trial) -> None:
         code = "for i in range(64): print('x' * 1_000_000)"
         got, most = 0, 0
-        async for piece in execute(trial.contexts, trial.python, Cell(code, {})):
+        async for piece in execute(trial.contexts, trial.python, RequestedCell(code, {})):
             await asyncio.sleep(0.005)
             most = max(most, len(piece))
             got += sum(len(event.get("text", "")) for event in map(json.loads, piece.splitlines()))

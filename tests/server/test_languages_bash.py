@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.server.kernels import AGENT, RunningKernel
+from tests.server.kernels import BASH, RunningKernel
 
 
 @pytest.fixture
 def bash(tmp_path: Path) -> Iterator[RunningKernel]:
-    argv = (sys.executable, "-I", "-S", str(AGENT / "kernel_bash.py"))
+    argv = (sys.executable, "-I", "-S", "-c", BASH)
     with RunningKernel(argv, tmp_path) as kernel:
         yield kernel
 

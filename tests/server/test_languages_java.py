@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from e2brun.sandbox.local import java, languages
+from e2brun.sandbox.local.host import java, languages
 from tests.server.kernels import RunningKernel
 
 needs_java = pytest.mark.skipif(shutil.which("javac") is None, reason="no JDK is installed")

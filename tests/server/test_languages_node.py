@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from e2brun.sandbox.local.npm_layer import typescript_layer
+from e2brun.sandbox.local.packages.npm import typescript_layer
 from tests.server.kernels import AGENT, RunningKernel
 
 NODE = shutil.which("node")
+KERNEL = str(AGENT / "kernels/javascript/kernel.cjs")
 pytestmark = pytest.mark.skipif(NODE is None, reason="node is not installed")
 STRINGS = "const s = `import x from 'y' ${\"import('z')\"}`; /* import q */ const r = /import a/; s"
 
@@ -21,7 +22,7 @@ STRINGS = "const s = `import x from 'y' ${\"import('z')\"}`; /* import q */ cons
 def node(tmp_path: Path) -> Iterator[RunningKernel]:
     (tmp_path / "local.mjs").write_text("export default 1\nexport const two = 2\n")
     (tmp_path / "old.cjs").write_text("module.exports = Object.fromEntries([['three', 3]])\n")
-    with RunningKernel((str(NODE), str(AGENT / "kernel.cjs")), tmp_path) as kernel:
+    with RunningKernel((str(NODE), KERNEL), tmp_path) as kernel:
         yield kernel
 
 

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(RSCRIPT is None, reason="R is not installed")
 
 @pytest.fixture(scope="module")
 def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningKernel]:
-    argv = (str(RSCRIPT), "--no-init-file", "--no-site-file", str(AGENT / "kernel_r.R"))
+    argv = (str(RSCRIPT), "--no-init-file", "--no-site-file", str(AGENT / "kernels/r/kernel.R"))
     environment = {"OUTER": "outer", "LANG": "C.UTF-8"}
     with RunningKernel(argv, tmp_path_factory.mktemp("cwd"), environment) as running:
         running.run("kept <- 7")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from e2brun.server.envd.processes import Processes
-from e2brun.server.http import ApiError, Response, Stream
+from e2brun.server.http.messages import ApiError, Response, Stream
 from tests.server.process_calls import Envd, envelope, in_sandbox, start
 
 

@@ -12,18 +12,17 @@ from pathlib import Path
 import pytest
 
 from e2brun.errors import UsageError
-from e2brun.sandbox.local.backend import new_id
-from e2brun.sandbox.local.bubblewrap import Bubblewrap
-from e2brun.sandbox.local.installed_layer import installed_layer
+from e2brun.sandbox.local.host.contexts import Contexts
+from e2brun.sandbox.local.host.running import RunningSandbox
 from e2brun.sandbox.local.interpreter import current_interpreter
-from e2brun.sandbox.local.jail import Driver, Jail
-from e2brun.sandbox.local.nursery import Nursery
-from e2brun.sandbox.local.template_layers import TemplateLayers
-from e2brun.server.interpreter.contexts import Contexts
-from e2brun.server.interpreter.execute import Cell, execute
-from e2brun.server.live import LiveSandbox
-from e2brun.server.preloading import with_install
-from e2brun.server.shelf import Shelf
+from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
+from e2brun.sandbox.local.isolation.driver import Driver, Jail, new_id
+from e2brun.sandbox.local.isolation.forkserver import Forkserver
+from e2brun.sandbox.local.packages.installed import installed_layer
+from e2brun.sandbox.local.packages.template_layers import TemplateLayers
+from e2brun.server.interpreter.execute import RequestedCell, execute
+from e2brun.server.sandboxes.preloading import with_install
+from e2brun.server.sandboxes.shelf import Shelf
 from e2brun.settings import load_settings
 from tests.conftest import Run
 from tests.contract.wheelhouse import wheel
@@ -31,14 +30,14 @@ from tests.contract.wheelhouse import wheel
 Ask = Callable[..., list[str]]
 
 
-@pytest.fixture(params=["bubblewrap", "nursery"])
+@pytest.fixture(params=["bubblewrap", "forkserver"])
 def driver(request: pytest.FixtureRequest) -> Iterator[Driver]:
     if request.param == "bubblewrap":
         yield Bubblewrap()
         return
-    nursery = Nursery()
-    yield nursery
-    nursery.close()
+    forkserver = Forkserver()
+    yield forkserver
+    forkserver.close()
 
 
 @pytest.fixture
@@ -66,7 +65,7 @@ def ask(driver: Driver, layers: TemplateLayers) -> Ask:
         jail = Jail(
             new_id(), python, layer=ipython, notebook=True, shelf=str(shelf.directory), service=True
         )
-        live = LiveSandbox(driver, jail, "code-interpreter-v1")
+        live = RunningSandbox(driver, jail, "code-interpreter-v1")
         live.shelf = shelf
         try:
             await live.ready()
@@ -84,7 +83,7 @@ def ask(driver: Driver, layers: TemplateLayers) -> Ask:
 
 
 async def _said(contexts: Contexts, code: str) -> str:
-    lines = execute(contexts, contexts.default("python"), Cell(code, {}))
+    lines = execute(contexts, contexts.default("python"), RequestedCell(code, {}))
     events = [json.loads(line) for line in b"".join([p async for p in lines]).splitlines()]
     return "".join(e.get("text", e.get("name", "")) for e in events if e["type"] in _SHOWN)
 

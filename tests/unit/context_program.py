@@ -15,17 +15,18 @@ from pathlib import Path
 
 import pytest
 
-import e2brun.sandbox.local.frames as frames_module
+import e2brun.sandbox.local.host.frames as frames_module
 from e2brun.sandbox.contract import CodeError, Result
-from e2brun.sandbox.local.frames import CellReport, ForgedFrames, FrameReader, encode_cell
+from e2brun.sandbox.local.host.frames import CellReport, ForgedFrames, FrameReader, encode_cell
 
-AGENT = Path(frames_module.__file__).parent / "agent"
-# What a context does once it is forked (agent/contexts.py), in a process of its own.
+AGENT = Path(frames_module.__file__).parents[1] / "agent"
+# What a context does once it is forked (agent/kernels/contexts.py), in a process of its own.
 CONTEXT = """
-import sys
+import os, sys
 agent, cells, frames = sys.argv[1:]
-sys.path.insert(0, agent)
-import contexts, notebook
+sys.path.insert(0, os.path.dirname(agent))
+from agent.kernels import contexts
+from agent.kernels.python import notebook
 serve = notebook.server()
 contexts.forget_ourselves()
 del contexts, notebook

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from e2brun.sandbox.contract import MIB, Limits
-from e2brun.sandbox.local.cgroup import Cgroup
+from e2brun.sandbox.local.memory.cgroup import Cgroup
 
 _LIMITS = Limits(memory=512 * MIB, disk=512 * MIB)
 _SESSION = "user.slice/user-1000.slice/user@1000.service"

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from e2brun.sandbox.local.frames import encode_cell
+from e2brun.sandbox.local.host.frames import encode_cell
 from tests.unit.context_program import AGENT, Context, running_context
 
 __all__ = ["running_context"]  # the fixture `context`

@@ -11,7 +11,7 @@ import pytest
 from e2brun.errors import FileTransferFailed
 from e2brun.jobs import downloads
 from e2brun.sandbox.contract import FileEntry
-from e2brun.sandbox.local.sandbox import LocalSandbox
+from e2brun.sandbox.local.blocking.sandbox import LocalSandbox
 
 _PIECE = bytes(1024 * 1024)
 

@@ -12,18 +12,18 @@ from hypothesis import strategies as st
 
 from e2brun.sandbox.cell_end import cell_execution
 from e2brun.sandbox.contract import CodeError, Outcome
-from e2brun.sandbox.local.frames import (
+from e2brun.sandbox.local.host.frames import (
     MAX_DEPTH,
     MAX_RESULTS,
     MAX_VALUES,
+    CellEnd,
     CellReport,
-    End,
+    CellStarted,
     ErrorFrame,
     ForgedFrames,
     Frame,
     FrameReader,
     ResultFrame,
-    Started,
     encode_cell,
 )
 
@@ -60,10 +60,10 @@ CELL = (
     + END
 )
 FRAMES = [
-    Started(1),
+    CellStarted(1),
     ResultFrame({"extra": {}, "text": "é", "json": [1, {"a": None}], "is_main_result": True}),
     ErrorFrame("E", "v", "t"),
-    End(),
+    CellEnd(),
 ]
 
 
@@ -214,7 +214,7 @@ def test_any_object_is_a_frame_or_refused(kind: str, fields: dict[str, object]) 
     match read_or_refuse(line(**{**fields, "type": kind})):
         case ForgedFrames() as refused:
             assert "\n" not in str(refused)
-        case [_, ResultFrame(result)]:  # it can be stored and sent as it is
+        case [_, ResultFrame(result=result)]:  # it can be stored and sent as it is
             json.dumps(result, allow_nan=False, ensure_ascii=False).encode("utf-8")
         case _:
             pass
@@ -228,11 +228,11 @@ def test_a_cell_is_encoded_with_its_length(code: str, env: dict[str, str] | None
 
 
 def test_the_report_of_a_cell() -> None:
-    fine = report_of(Started(3), ResultFrame({"text": "x"}), End())
+    fine = report_of(CellStarted(3), ResultFrame({"text": "x"}), CellEnd())
     assert (fine.ended, fine.error, fine.results) == (True, None, [{"text": "x"}])
-    raised = report_of(Started(1), ErrorFrame("E", "v", "t"), End())
+    raised = report_of(CellStarted(1), ErrorFrame("E", "v", "t"), CellEnd())
     assert raised.error == CodeError("E", "v", "t")
-    assert not report_of(Started(1), ResultFrame({"text": "x"})).ended
+    assert not report_of(CellStarted(1), ResultFrame({"text": "x"})).ended
 
 
 @pytest.mark.parametrize(

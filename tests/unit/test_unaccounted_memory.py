@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from e2brun.sandbox.contract import MIB
-from e2brun.sandbox.local.unaccounted import Unaccounted
+from e2brun.sandbox.local.memory.unaccounted import Unaccounted
 
 _PAGE = 4096
 _NOISE = 100 * MIB

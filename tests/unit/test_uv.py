@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from e2brun.sandbox.local import uv_report
-from e2brun.sandbox.local.package_index import uv_arguments, uv_environment
+from e2brun.sandbox.local.packages import uv_report
+from e2brun.sandbox.local.packages.indexes import uv_arguments, uv_environment
 
 
 def test_indexes_come_from_uvs_variables_then_its_file_then_pips(tmp_path: Path) -> None:

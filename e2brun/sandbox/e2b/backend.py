@@ -23,10 +23,10 @@ from e2brun.sandbox.contract import Limits, SandboxSpec
 from e2brun.sandbox.e2b import sdk
 from e2brun.sandbox.e2b.backoff import Backoff
 from e2brun.sandbox.e2b.channel import call
-from e2brun.sandbox.e2b.guard import Guard
+from e2brun.sandbox.e2b.owner import OWNER, owner_mark
+from e2brun.sandbox.e2b.reaper import Reaper
 from e2brun.sandbox.e2b.sandbox import E2BSandbox, Ties
 from e2brun.sandbox.e2b.translate import translated_errors
-from e2brun.sandbox.remote_owner import OWNER, owner_mark
 
 LOAD_SECONDS = 120.0  # for the SDK's import, on a disk that may be slow
 CLOSE_SECONDS = 1.0  # for the guardian to be done; it goes on without us
@@ -53,7 +53,7 @@ class E2BBackend:
         self._credentials = sdk.Credentials(api_key, api_url, sandbox_url, domain)
         self._run_id = run_id or secrets.token_hex(8)
         self._backoff = Backoff(notice=notice)
-        self._guard = Guard()
+        self._guard = Reaper()
         self._lock = threading.Lock()
         self._introduced = False
         self._owned: dict[str, E2BSandbox] = {}

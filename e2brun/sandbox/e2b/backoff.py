@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
-from e2brun.sandbox.e2b.translate import Refused, refusal
+from e2brun.sandbox.e2b.translate import RequestRefused, refusal
 
 T = TypeVar("T")
 
@@ -53,7 +53,7 @@ class Backoff:
             waited += wait
         return operation()
 
-    def _wait(self, refused: Refused, attempt: int, waited: float) -> float | None:
+    def _wait(self, refused: RequestRefused, attempt: int, waited: float) -> float | None:
         """Seconds, or None when it would be too long."""
         if refused.retry_after is not None:
             too_long = refused.retry_after > min(self.longest, self.total - waited)
@@ -70,14 +70,14 @@ class Backoff:
         return jittered if waited + jittered <= self.total else None
 
 
-def _may_be_asked_again(refused: Refused) -> bool:
+def _may_be_asked_again(refused: RequestRefused) -> bool:
     return refused.status in RETRIED and refused.should_retry is not False
 
 
-def refused_from(status: int, message: str, headers: Mapping[str, str]) -> Refused:
+def refused_from(status: int, message: str, headers: Mapping[str, str]) -> RequestRefused:
     """An error answer of the provider; `headers` is looked up in lower case."""
     should_retry = headers.get("should-retry")
-    return Refused(
+    return RequestRefused(
         status,
         message,
         retry_after=_seconds(headers.get("retry-after")),

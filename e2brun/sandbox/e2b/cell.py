@@ -15,8 +15,8 @@ from e2brun.sandbox.e2b.channel import Channel, call, start_thread
 from e2brun.sandbox.e2b.program import SILENCE, Broken, Stopped
 from e2brun.sandbox.e2b.results import (
     Accepted,
+    CellDone,
     CellEvent,
-    Done,
     Nothing,
     Raised,
     Rich,
@@ -88,12 +88,12 @@ class CellRun:
         return self._events.take(max(0.0, until))
 
     def _obey(self, event: Event | None) -> Execution | None:
-        if self._is_over_time() and not isinstance(event, Done):
+        if self._is_over_time() and not isinstance(event, CellDone):
             return self._finish(Outcome.TIMEOUT, endings.time_limit(self.timeout))
         match event:
             case None:
                 return self._finish(Outcome.LOST, f"no sign of life for {SILENCE:.0f} s")
-            case Done():
+            case CellDone():
                 return self._over()
             case Broken(error):
                 return self._broken(error)

@@ -181,10 +181,10 @@ class ProgramRun:
         return self._keep_time(voices)
 
     def _go_on(
-        self, event: sdk.Started | sdk.Output | sdk.Alive | Uploaded | Killed, voices: Voices
+        self, event: sdk.SdkStarted | sdk.Output | sdk.Alive | Uploaded | Killed, voices: Voices
     ) -> None:
         match event:
-            case sdk.Started(pid):
+            case sdk.SdkStarted(pid):
                 self._started(pid)
             case sdk.Output():
                 voices.hear(event)

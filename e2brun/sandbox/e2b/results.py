@@ -42,7 +42,7 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class CellDone:
     """The cell is over."""
 
 
@@ -51,7 +51,7 @@ class Nothing:
     """A line that means nothing to us: a sign of life."""
 
 
-CellEvent = Text | Rich | Raised | Accepted | Done | Nothing
+CellEvent = Text | Rich | Raised | Accepted | CellDone | Nothing
 
 
 def cell_event(line: bytes) -> CellEvent | None:
@@ -103,5 +103,5 @@ _READERS: dict[str, Callable[[dict[str, object], int], CellEvent]] = {
     "result": lambda fields, size: Rich(_result(fields), size),
     "error": lambda fields, size: Raised(_error(fields)),
     "number_of_executions": lambda fields, size: Accepted(),
-    "end_of_execution": lambda fields, size: Done(),
+    "end_of_execution": lambda fields, size: CellDone(),
 }

@@ -28,9 +28,9 @@ from e2brun.sandbox.e2b import sdk, transfer
 from e2brun.sandbox.e2b.backoff import Backoff
 from e2brun.sandbox.e2b.cell import CellRun
 from e2brun.sandbox.e2b.channel import call, iterate
-from e2brun.sandbox.e2b.guard import Guard
 from e2brun.sandbox.e2b.launch import plan, remote_path
 from e2brun.sandbox.e2b.program import SLOWEST_UPLOAD, UPLOAD_PATIENCE, ProgramRun
+from e2brun.sandbox.e2b.reaper import Reaper
 from e2brun.sandbox.e2b.sinks import Sinks, tail
 from e2brun.sandbox.e2b.translate import one_line, translated_errors
 from e2brun.sandbox.requirement import CONSTRAINT, divided
@@ -50,7 +50,7 @@ PIP_ENV = {"PIP_BREAK_SYSTEM_PACKAGES": "1", "PIP_ROOT_USER_ACTION": "ignore"}
 class Ties:
     """What a sandbox has from its backend."""
 
-    guard: Guard
+    guard: Reaper
     backoff: Backoff
     secrets: tuple[str, ...]
     template: str

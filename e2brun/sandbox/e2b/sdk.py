@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from e2brun.sandbox.contract import USER
 from e2brun.sandbox.e2b.backoff import refused_from
-from e2brun.sandbox.e2b.translate import Refused
+from e2brun.sandbox.e2b.translate import RequestRefused
 
 if TYPE_CHECKING:
     import httpx
@@ -66,7 +66,7 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
+class SdkStarted:
     """The command runs."""
 
     pid: int
@@ -94,7 +94,7 @@ class Ended:
     status: str
 
 
-CommandEvent = Started | Output | Alive | Ended
+CommandEvent = SdkStarted | Output | Alive | Ended
 
 
 def options(credentials: Credentials) -> dict[str, Any]:
@@ -148,7 +148,7 @@ def native_class() -> Any:
 
 
 def create(credentials: Credentials, new: NewSandbox) -> Native:
-    """One request. Raises `Refused` for every answer that is an error."""
+    """One request. Raises `RequestRefused` for every answer that is an error."""
     from e2b.api.client.api.sandboxes import post_v2_sandboxes
     from e2b.api.client.models import NewSandboxV2
     from e2b.api.client.types import UNSET
@@ -171,7 +171,7 @@ def created_nothing(error: BaseException) -> bool:
     """Whether a create that failed like this certainly left no sandbox behind."""
     import httpx
 
-    if isinstance(error, Refused):
+    if isinstance(error, RequestRefused):
         return error.status in {400, 401, 403, 404, 422, 429, 503}
     return isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout))
 
@@ -217,7 +217,7 @@ def logs(credentials: Credentials, sandbox_id: str, since: int) -> list[Any]:
 
 def is_not_found(error: BaseException) -> bool:
     """Whether this says that there is no such sandbox."""
-    if isinstance(error, Refused):
+    if isinstance(error, RequestRefused):
         return error.status == 404
     return type(error).__name__ == "SandboxNotFoundException"
 
@@ -317,7 +317,7 @@ def resize(native: Native, pid: int, columns: int, rows: int) -> None:
 def _events(handle: Any) -> Iterator[CommandEvent]:
     from e2b.envd.rpc import handle_rpc_exception_with_health
 
-    yield Started(handle.pid)
+    yield SdkStarted(handle.pid)
     stream = handle._events  # before they are decoded as text
     try:
         for response in stream:

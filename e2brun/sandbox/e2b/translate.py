@@ -77,7 +77,7 @@ _E2B_KEY = re.compile(r"e2b_[0-9A-Za-z]{8,}")
 _NOT_ONE_LINE = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029]+")
 
 
-class Refused(Exception):
+class RequestRefused(Exception):
     """The provider answered a request with an error status: `status`, what it said, and its
     word on asking again: `retry_after` in seconds, `should_retry` where it was given."""
 
@@ -97,7 +97,7 @@ class Refused(Exception):
 
 def known(error: BaseException) -> type[E2brunError] | None:
     """Our class for a foreign exception; None for one that is a bug, not a failure."""
-    if isinstance(error, Refused):
+    if isinstance(error, RequestRefused):
         return _by_status(error.status)
     for ancestor in type(error).__mro__:
         found = TABLE.get(f"{ancestor.__module__}.{ancestor.__qualname__}")
@@ -118,18 +118,18 @@ def _by_status(status: int) -> type[E2brunError]:
             return SandboxUnavailable
 
 
-def refusal(error: BaseException) -> Refused | None:
-    """The same as `Refused` when the SDK's exception stands for a 429 or a 503."""
-    if isinstance(error, Refused):
+def refusal(error: BaseException) -> RequestRefused | None:
+    """The same as `RequestRefused` when the SDK's exception stands for a 429 or a 503."""
+    if isinstance(error, RequestRefused):
         return error
     text = str(error)
     status = getattr(error, "status_code", None)
     if status in {429, 503}:
-        return Refused(status, text)
+        return RequestRefused(status, text)
     if known(error) is RateLimited:
-        return Refused(429, text)
+        return RequestRefused(429, text)
     # The SDK keeps the status of the file service only in the text, at its beginning.
-    return Refused(503, text) if text.startswith("503:") else None
+    return RequestRefused(503, text) if text.startswith("503:") else None
 
 
 def one_line(text: str, *secrets: str) -> str:

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from e2brun.sandbox.contract import USUAL_ROOM, Room, SandboxSpec
-from e2brun.sandbox.local.bubblewrap import Bubblewrap
-from e2brun.sandbox.local.control import Control
-from e2brun.sandbox.local.jail import Driver, Jail
-from e2brun.sandbox.local.packages import Packages, ahead
-from e2brun.sandbox.local.sandbox import LocalSandbox
+from e2brun.sandbox.local.blocking.sandbox import LocalSandbox, start
+from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
+from e2brun.sandbox.local.isolation.driver import Driver, Jail, new_id
+from e2brun.sandbox.local.packages.supply import Packages, ahead
 
 if TYPE_CHECKING:
-    from e2brun.sandbox.local.nursery import Nursery
-    from e2brun.sandbox.local.sandbox import Layer
-
-_ID_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
+    from e2brun.sandbox.local.isolation.forkserver import Forkserver
 
 
 class LocalBackend:
@@ -40,7 +35,7 @@ class LocalBackend:
         `notice` takes lines to show; `many`: more than one sandbox will be wanted."""
         self._driver: Driver = driver or Bubblewrap()
         self._may_breed, self._many = driver is None, many
-        self._nursery: Nursery | None = None
+        self._forkserver: Forkserver | None = None
         self._created = 0
         self._cache_directory, self._environment = Path(cache_directory), environment
         self._packages = Packages(Path(cache_directory), environment, notice, room)
@@ -58,8 +53,8 @@ class LocalBackend:
         """Kill what is left."""
         for sandbox in tuple(self._sandboxes.values()):
             sandbox.kill()
-        if self._nursery is not None:
-            self._nursery.close()
+        if self._forkserver is not None:
+            self._forkserver.close()
 
     def _driver_for(self, jail: Jail) -> Driver:
         """A zygote costs what a few sandboxes cost and makes the rest cheap: not for the first,
@@ -68,11 +63,11 @@ class LocalBackend:
         at_once = self._many and jail.notebook
         if not self._may_breed or (self._created == 1 and not at_once):
             return self._driver
-        if self._nursery is None:
-            from e2brun.sandbox.local.nursery import Nursery
+        if self._forkserver is None:
+            from e2brun.sandbox.local.isolation.forkserver import Forkserver
 
-            self._nursery = Nursery(self._driver)
-        return self._nursery if at_once or self._nursery.ready(jail) else self._driver
+            self._forkserver = Forkserver(self._driver)
+        return self._forkserver if at_once or self._forkserver.ready(jail) else self._driver
 
     def _jail(self, spec: SandboxSpec) -> Jail:
         from e2brun.sandbox.local import interpreter
@@ -101,31 +96,7 @@ class LocalBackend:
         """What TypeScript needs; without it, its cells say so."""
         if spec.language != "typescript":
             return None
-        from e2brun.sandbox.local.npm_layer import typescript_layer
+        from e2brun.sandbox.local.packages.npm import typescript_layer
 
         layer = typescript_layer(self._cache_directory, self._environment)
         return None if layer is None else str(layer)
-
-
-def start(driver: Driver, jail: Jail, spec: SandboxSpec, layer: Layer) -> LocalSandbox:
-    """One sandbox, which its caller kills. Raises SandboxError."""
-    control = Control()
-    try:
-        jailed = driver.start(jail, control.agent_end())
-    except BaseException:
-        control.close()
-        raise
-    control.attach(jailed)
-    try:
-        return LocalSandbox(jail, spec, control, jailed, layer)
-    except BaseException:
-        jailed.end()
-        control.close()
-        jailed.reap()
-        raise
-
-
-def new_id() -> str:
-    """A sandbox id as E2B's: `i` and 19 lower-case letters or digits."""
-    # 256 is no multiple of 36: the bias costs less than a bit of the 98.
-    return "i" + "".join(_ID_ALPHABET[byte % 36] for byte in os.urandom(19))

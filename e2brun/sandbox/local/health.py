@@ -14,10 +14,10 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from e2brun.errors import E2brunError
+from e2brun.sandbox.check import Check, Status
 from e2brun.sandbox.contract import MIB, Outcome, Program, SandboxSpec
-from e2brun.sandbox.health import Check, Status
-from e2brun.sandbox.local import staging, syscalls
-from e2brun.sandbox.local.bubblewrap import INSTALL, OLDEST, Bubblewrap
+from e2brun.sandbox.local.isolation import rootfs, syscalls
+from e2brun.sandbox.local.isolation.bubblewrap import INSTALL, OLDEST, Bubblewrap
 
 if TYPE_CHECKING:
     from e2brun.settings import Settings
@@ -122,7 +122,7 @@ def _attempt() -> str:
     if pid == 0:
         try:
             # The order of a sandbox of an ordinary user; root's gives up being root first.
-            staging.become(staging.sandbox_owner())
+            rootfs.become(rootfs.sandbox_owner())
             syscalls.unshare(syscalls.CLONE_NEWUSER | syscalls.CLONE_NEWNS)
             # AppArmor lets one in, and then refuses everything.
             syscalls.mount("", "/", None, syscalls.MS_REC | syscalls.MS_SLAVE)
@@ -137,7 +137,7 @@ def _attempt() -> str:
 
 
 def _seccomp() -> Check:
-    from e2brun.sandbox.local.seccomp import filter_program
+    from e2brun.sandbox.local.isolation.seccomp import filter_program
 
     # No filter is given: a kernel that could take one complains of that alone.
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_SECCOMP, _SECCOMP_FILTER, None, 0, 0)
@@ -165,7 +165,7 @@ def _cgroups() -> Check:
 
 
 def _uv() -> Check:
-    from e2brun.sandbox.local.wheels import find_uv
+    from e2brun.sandbox.local.interpreter import find_uv
 
     remedy = "Only for --install. Install it: pip install uv"
     try:
@@ -175,7 +175,7 @@ def _uv() -> Check:
 
 
 def _network() -> Check:
-    from e2brun.sandbox.local import network
+    from e2brun.sandbox.local.isolation import slirp4netns as network
 
     if problem := network.problem():
         return Check("network", Status.WARN, problem.what, f"Only for --network. {problem.remedy}")

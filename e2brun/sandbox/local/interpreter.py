@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable
 from importlib.machinery import EXTENSION_SUFFIXES
 
-from e2brun.errors import SandboxUnavailable, UsageError
+from e2brun.errors import InstallFailed, SandboxUnavailable, UsageError
 from e2brun.frozen import Frozen
 
 _OLDEST = (3, 8)
@@ -120,9 +120,6 @@ def _behind_shim(shim: str, wanted: tuple[int, ...]) -> str | None:
 
 def _known_to_uv(version: str) -> str | None:
     """A Python that uv installed, which is on nobody's PATH; downloads nothing."""
-    from e2brun.errors import InstallFailed
-    from e2brun.sandbox.local.wheels import find_uv
-
     try:
         uv = find_uv()
     except InstallFailed:
@@ -131,6 +128,21 @@ def _known_to_uv(version: str) -> str | None:
         [uv, "python", "find", "--no-config", "--no-python-downloads", version], cwd="/"
     )
     return stdout.strip() or None if code == 0 else None
+
+
+def find_uv() -> str:
+    """The uv that came with e2brun, else the one on PATH. Raises InstallFailed."""
+    try:
+        from uv import find_uv_bin
+
+        return str(find_uv_bin())
+    except (ImportError, FileNotFoundError):
+        import shutil
+
+        found = shutil.which("uv")
+    if not found:
+        raise InstallFailed("uv, which installs packages, was not found", hint="pip install uv")
+    return os.path.abspath(found)
 
 
 def _ask(text: str, path: str) -> Interpreter:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from e2brun.errors import SandboxError
 from e2brun.sandbox.local import templates as built_in
+from e2brun.sandbox.local.host import trees
 from e2brun.sandbox.local.interpreter import current_interpreter
 from e2brun.server.builds import shell
 from e2brun.server.builds.context import Context, StepFailed
@@ -28,14 +29,13 @@ from e2brun.server.builds.registered import (
     Registered,
     RegisteredTemplates,
 )
-from e2brun.server.connect import RpcError
-from e2brun.server.envd import trees
-from e2brun.server.http import ApiError
-from e2brun.server.records import Origin
+from e2brun.server.envd.connect import RpcError
+from e2brun.server.http.messages import ApiError
+from e2brun.server.sandboxes.records import Origin
 
 if TYPE_CHECKING:
-    from e2brun.server.live import LiveSandbox
-    from e2brun.server.registry import Registry
+    from e2brun.sandbox.local.host.running import RunningSandbox
+    from e2brun.server.sandboxes.registry import Registry
 
 log = logging.getLogger("e2brun.server")
 
@@ -131,7 +131,7 @@ class Builder:
         """The files after the step of this key."""
         return self._layers.find(key)
 
-    async def keep(self, key: str, live: LiveSandbox) -> Path:
+    async def keep(self, key: str, live: RunningSandbox) -> Path:
         """Keep the files of `live` as that. Raises StepFailed's causes: TreeLost, SandboxLost."""
         written = self._layers.begin()
         await trees.save(live, written)
@@ -206,7 +206,7 @@ class _Run:
                 await self._finalize(live, start, ready, context)
         return tree
 
-    async def _check(self, live: LiveSandbox, check: StandIn | None) -> None:
+    async def _check(self, live: RunningSandbox, check: StandIn | None) -> None:
         if check is None or not check.node:
             return
         found: list[str] = []
@@ -219,7 +219,7 @@ class _Run:
             wanted = f"node:{check.major}" if check.major else "node"
             raise StepFailed(BASE_STEP, f"image {wanted} is not available: this machine has {here}")
 
-    async def _step(self, live: LiveSandbox, task: _Task) -> None:
+    async def _step(self, live: RunningSandbox, task: _Task) -> None:
         step, number = task.step, str(task.number)
         try:
             if step.kind == "RUN":
@@ -236,7 +236,7 @@ class _Run:
             raise StepFailed(number, f"failed to run {step.line[:200]!r}: {error}") from None
 
     async def _command(
-        self, live: LiveSandbox, command: str, place: shell.Place, task: _Task
+        self, live: RunningSandbox, command: str, place: shell.Place, task: _Task
     ) -> None:
         def tell(stream: str, line: str) -> None:
             self._build.say(f"{task.label.partition(']')[0]}] [{stream}]: {line}", step=number)
@@ -246,7 +246,7 @@ class _Run:
         if bad:
             raise StepFailed(number, f"failed to run command {command[:200]!r}: {bad}")
 
-    async def _copy(self, live: LiveSandbox, task: _Task) -> None:
+    async def _copy(self, live: RunningSandbox, task: _Task) -> None:
         step, number = task.step, str(task.number)
         archive = self._builder.files.find(step.files_hash)
         if archive is None:
@@ -266,7 +266,9 @@ class _Run:
         except trees.TreeLost as lost:
             raise StepFailed(number, f"failed to copy {pattern[:200]!r}: {lost}") from None
 
-    async def _finalize(self, live: LiveSandbox, start: str, ready: str, context: Context) -> None:
+    async def _finalize(
+        self, live: RunningSandbox, start: str, ready: str, context: Context
+    ) -> None:
         if start:
             self._build.say(f"[finalize] START {start}", step=LAST_STEP)
         try:

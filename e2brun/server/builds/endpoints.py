@@ -13,12 +13,12 @@ from e2brun.server.builds.registered import FAILED, WAITING, Build, Line, Regist
 from e2brun.server.control import objects
 from e2brun.server.control.fields import Fields, number
 from e2brun.server.control.names import DEFAULT_TAG, split_name
-from e2brun.server.http import PERMANENT, ApiError, Request, Response, json_response
+from e2brun.server.http.messages import PERMANENT, ApiError, Request, Response, json_response
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from e2brun.server.registry import Registry
+    from e2brun.server.sandboxes.registry import Registry
 
 UPLOADS = "/build-files/"
 _PAGE = 100  # log entries an answer, as E2B has it

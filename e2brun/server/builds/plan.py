@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from e2brun.server.control.fields import Fields, bad, is_object
-from e2brun.server.http import ApiError
+from e2brun.server.http.messages import ApiError
 
 _STEPS = 1000
 _COMMAND = 128 * 1024  # characters: what execve(2) takes of one argument

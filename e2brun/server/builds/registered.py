@@ -10,7 +10,7 @@ from pathlib import Path
 
 from e2brun.sandbox.contract import USER
 from e2brun.server.control.names import DEFAULT_TAG, split_name
-from e2brun.server.durable import load, store
+from e2brun.server.sandboxes.durable import load, store
 
 _LOG_ENTRIES = 20_000
 _LINE = 4000  # characters

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from e2brun.sandbox.local.host.running import USERS, RunningSandbox
 from e2brun.server.envd.processes import Processes
-from e2brun.server.envd.running import Order, Process
+from e2brun.server.envd.running import Process, ProcessOrder
 from e2brun.server.envd.subscriptions import Subscription
-from e2brun.server.live import USERS, LiveSandbox
 
 _READY_PAUSE = 0.25
 _PATIENCE = 60.0  # between two looks at a program that says nothing
@@ -39,7 +39,7 @@ class Place:
         return self.directory or USERS[self.user]
 
 
-async def run(live: LiveSandbox, command: str, place: Place, tell: Told) -> str:
+async def run(live: RunningSandbox, command: str, place: Place, tell: Told) -> str:
     """Run it to its end: "" when it ended with 0, else how it ended.
 
     Raises RpcError when it cannot be started, SandboxLost.
@@ -67,10 +67,10 @@ async def run(live: LiveSandbox, command: str, place: Place, tell: Told) -> str:
         process.forsake(subscription)
 
 
-async def begin(live: LiveSandbox, command: str, place: Place) -> tuple[Process, Subscription]:
+async def begin(live: RunningSandbox, command: str, place: Place) -> tuple[Process, Subscription]:
     """Start it. Raises RpcError, SandboxLost."""
     argv = ["/bin/bash", "-l", "-c", command]
-    order = Order(
+    order = ProcessOrder(
         argv=argv,
         cwd=place.cwd,
         environment={**live.user_environment(place.user), **place.environment},
@@ -87,7 +87,9 @@ async def begin(live: LiveSandbox, command: str, place: Place) -> tuple[Process,
     return process, subscription
 
 
-async def start(live: LiveSandbox, command: str, ready: str, place: Place, seconds: float) -> None:
+async def start(
+    live: RunningSandbox, command: str, ready: str, place: Place, seconds: float
+) -> None:
     """Start what a template starts, and wait until `ready` succeeds. Raises NotReady."""
     process: Process | None = None
     if command:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from e2brun.server.control import catalog, network, objects
 from e2brun.server.control.fields import Fields
-from e2brun.server.http import PERMANENT, ApiError, Request, Response, json_response
-from e2brun.server.records import Lifecycle, Origin
+from e2brun.server.http.messages import PERMANENT, ApiError, Request, Response, json_response
+from e2brun.server.sandboxes.records import Lifecycle, Origin
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from e2brun.server.builds.registered import Made, Registered
-    from e2brun.server.registry import Registry
+    from e2brun.server.sandboxes.registry import Registry
 
 _TIMEOUT, _OLD_TIMEOUT = 300, 15
 _UNSUPPORTED = {

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, TypeGuard
 from urllib.parse import unquote, unquote_plus
 
-from e2brun.server.http import ApiError
+from e2brun.server.http.messages import ApiError
 
 DAY = 86_400  # seconds: the longest that E2B lets a sandbox live, too
 _ENVIRONMENT_LIMIT = 96 * 1024  # bytes: it travels with every program that is started

@@ -8,11 +8,11 @@ from urllib.parse import parse_qsl
 
 from e2brun.server.control import objects, paging
 from e2brun.server.control.fields import bad, metadata_filter, number
-from e2brun.server.http import ApiError, Request, Response, json_response
-from e2brun.server.records import Record, State
+from e2brun.server.http.messages import ApiError, Request, Response, json_response
+from e2brun.server.sandboxes.records import Record, State
 
 if TYPE_CHECKING:
-    from e2brun.server.registry import Registry
+    from e2brun.server.sandboxes.registry import Registry
 
 _STATES = frozenset({"running", "paused"})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -11,12 +11,12 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from e2brun.server.control.fields import Fields, bad, is_object
-from e2brun.server.http import PERMANENT, ApiError, Request, Response
-from e2brun.server.records import State
+from e2brun.server.http.messages import PERMANENT, ApiError, Request, Response
+from e2brun.server.sandboxes.records import State
 
 if TYPE_CHECKING:
-    from e2brun.server.records import Record
-    from e2brun.server.registry import Registry
+    from e2brun.server.sandboxes.records import Record
+    from e2brun.server.sandboxes.registry import Registry
 
 _EVERYTHING = frozenset({"0.0.0.0/0", "::/0"})
 _DOMAIN = re.compile(

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from e2brun.sandbox.contract import MIB
-from e2brun.server.metering import CPU_COUNT
-from e2brun.server.records import Record, State
+from e2brun.server.sandboxes.metering import CPU_COUNT
+from e2brun.server.sandboxes.records import Record, State
 
 if TYPE_CHECKING:
     from e2brun.server.service import ServiceOptions

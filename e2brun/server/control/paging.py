@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from e2brun.server.http import ApiError
+from e2brun.server.http.messages import ApiError
 
 Item = TypeVar("Item")
 _TOKEN = re.compile(r"([0-9]{1,19})\|(.{1,300})", re.ASCII)

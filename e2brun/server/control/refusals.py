@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from e2brun.server.http import PERMANENT, ApiError
+from e2brun.server.http.messages import PERMANENT, ApiError
 
 _REASONS = {
     "volumes": "volumes are not available here: use snapshots, or upload the files",

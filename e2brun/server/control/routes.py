@@ -10,7 +10,6 @@ from e2brun.server.builds import endpoints as builds
 from e2brun.server.control import (
     catalog,
     create,
-    lifecycle,
     listing,
     network,
     operations,
@@ -19,11 +18,12 @@ from e2brun.server.control import (
     telemetry,
 )
 from e2brun.server.control.fields import segments
-from e2brun.server.http import ApiError, Request, Response
+from e2brun.server.http.messages import ApiError, Request, Response
+from e2brun.server.sandboxes import lifecycle
 
 if TYPE_CHECKING:
-    from e2brun.server.records import Record
-    from e2brun.server.registry import Registry
+    from e2brun.server.sandboxes.records import Record
+    from e2brun.server.sandboxes.registry import Registry
 
 _Plain = Callable[[Request, "Registry"], Awaitable[Response]]
 _About = Callable[[Request, "Registry", "Record"], Awaitable[Response]]

@@ -8,16 +8,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from e2brun.server.control import lifecycle, objects, paging
+from e2brun.server.control import objects, paging
 from e2brun.server.control.fields import Fields, number
 from e2brun.server.control.names import TEAM, full_name, split_name
-from e2brun.server.durable import load, store
-from e2brun.server.http import PERMANENT, ApiError, Request, Response, json_response
-from e2brun.server.records import Origin
+from e2brun.server.http.messages import PERMANENT, ApiError, Request, Response, json_response
+from e2brun.server.sandboxes import lifecycle
+from e2brun.server.sandboxes.durable import load, store
+from e2brun.server.sandboxes.records import Origin
 
 if TYPE_CHECKING:
-    from e2brun.server.records import Record
-    from e2brun.server.registry import Registry
+    from e2brun.server.sandboxes.records import Record
+    from e2brun.server.sandboxes.registry import Registry
 
 _FORKS = 20
 

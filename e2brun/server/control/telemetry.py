@@ -6,15 +6,16 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from e2brun.server.control import lifecycle, objects
+from e2brun.server.control import objects
 from e2brun.server.control.fields import bad, number
-from e2brun.server.http import Request, Response, json_response
-from e2brun.server.metering import CPU_COUNT, Entry, Journal, Sample, sample_now
-from e2brun.server.tally import CONTENT_TYPE
+from e2brun.server.http.messages import Request, Response, json_response
+from e2brun.server.sandboxes import lifecycle
+from e2brun.server.sandboxes.metering import CPU_COUNT, Entry, Journal, Sample, sample_now
+from e2brun.server.sandboxes.metrics import CONTENT_TYPE
 
 if TYPE_CHECKING:
-    from e2brun.server.records import Record
-    from e2brun.server.registry import Registry
+    from e2brun.server.sandboxes.records import Record
+    from e2brun.server.sandboxes.registry import Registry
 
 _FAR = 10**15
 _LEVELS = ("debug", "info", "warn", "error")
@@ -25,7 +26,7 @@ _MANY = 100
 async def scraped(_request: Request, registry: Registry) -> Response:
     """GET /metrics, for Prometheus"""
     states = Counter(str(record.state) for record in registry.records.values())
-    text = registry.tally.text({"running": 0, "paused": 0, **states})
+    text = registry.executions.text({"running": 0, "paused": 0, **states})
     return Response(200, text.encode(), {"content-type": CONTENT_TYPE})
 
 

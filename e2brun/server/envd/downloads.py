@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from e2brun.errors import SandboxLost
+from e2brun.sandbox.local.host.descriptors import pipe, read_all
+from e2brun.sandbox.local.host.file_worker import PATIENCE, FileTrouble, FileWorker
 from e2brun.server.envd import paths
-from e2brun.server.envd.descriptors import pipe, read_all
-from e2brun.server.envd.fileclient import PATIENCE, FileTrouble, FileWorker
-from e2brun.server.http import ApiError, Response, Stream
+from e2brun.server.http.messages import ApiError, Response, Stream
 
 _RANGE = re.compile(r"bytes=\s*+(\d*+)\s*+-\s*+(\d*+)\s*+", re.ASCII)
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)

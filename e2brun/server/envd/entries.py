@@ -7,8 +7,8 @@ import stat
 import time
 from typing import Any, cast
 
+from e2brun.sandbox.local.host.file_worker import FileTrouble
 from e2brun.server.envd import paths
-from e2brun.server.envd.fileclient import FileTrouble
 
 Entry = dict[str, Any]
 

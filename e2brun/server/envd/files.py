@@ -7,14 +7,16 @@ import errno
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
-from e2brun.server.envd import downloads, multipart, paths, signatures
-from e2brun.server.envd.bodies import decoded
-from e2brun.server.envd.fileclient import FileTrouble, FileWorker
+from e2brun.sandbox.local.host.file_worker import FileTrouble, FileWorker
+from e2brun.sandbox.local.host.running import USERS
+from e2brun.server.access import signatures
+from e2brun.server.envd import downloads, paths
 from e2brun.server.envd.uploads import BadMetadata, Upload, metadata_of
 from e2brun.server.envd.watchers import Watchers
-from e2brun.server.http import ApiError, Gone, Request, Response, Stream, json_response
-from e2brun.server.live import USERS
-from e2brun.server.records import Record
+from e2brun.server.http import multipart
+from e2brun.server.http.bodies import decoded
+from e2brun.server.http.messages import ApiError, Gone, Request, Response, Stream, json_response
+from e2brun.server.sandboxes.records import Record
 
 _NOT_ENOUGH = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NOT_SUCH = {

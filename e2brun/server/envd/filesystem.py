@@ -9,14 +9,13 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from e2brun.server import protojson
-from e2brun.server.connect import RpcError, acting_user, server_stream, unary
-from e2brun.server.envd import paths
+from e2brun.sandbox.local.host.file_worker import LONG_PATIENCE, FileTrouble, FileWorker
+from e2brun.server.envd import paths, protojson
+from e2brun.server.envd.connect import RpcError, acting_user, server_stream, unary
 from e2brun.server.envd.entries import entry_info, items
-from e2brun.server.envd.fileclient import LONG_PATIENCE, FileTrouble, FileWorker
 from e2brun.server.envd.watchers import Wanted, Watcher, Watchers
-from e2brun.server.http import ApiError, Request, Response, Stream
-from e2brun.server.records import Record
+from e2brun.server.http.messages import ApiError, Request, Response, Stream
+from e2brun.server.sandboxes.records import Record
 
 Message = dict[str, Any]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from e2brun.server.metering import CPU_COUNT, Sample, sample_now
-from e2brun.server.records import Record
+from e2brun.server.sandboxes.metering import CPU_COUNT, Sample, sample_now
+from e2brun.server.sandboxes.records import Record
 
 _MIB = 1024 * 1024
 

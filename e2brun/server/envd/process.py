@@ -6,15 +6,12 @@ import signal
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any
 
-from e2brun.server import connect
-from e2brun.server.connect import Message, RpcError
-from e2brun.server.envd.channels import BrokenChannel
+from e2brun.sandbox.local.host.channels import BrokenChannel
+from e2brun.sandbox.local.host.running import USERS, RunningSandbox
+from e2brun.server.envd import connect
+from e2brun.server.envd.connect import Message, RpcError
 from e2brun.server.envd.processes import Processes
-from e2brun.server.envd.running import KEEPALIVE, Order, Process
-from e2brun.server.envd.subscriptions import Event, Subscription
-from e2brun.server.http import ApiError, Request, Response, Stream
-from e2brun.server.live import USERS, LiveSandbox
-from e2brun.server.protojson import (
+from e2brun.server.envd.protojson import (
     Fields,
     blob,
     boolean,
@@ -25,7 +22,10 @@ from e2brun.server.protojson import (
     texts,
     value,
 )  # fmt: skip
-from e2brun.server.records import Record
+from e2brun.server.envd.running import KEEPALIVE, Process, ProcessOrder
+from e2brun.server.envd.subscriptions import Event, Subscription
+from e2brun.server.http.messages import ApiError, Request, Response, Stream
+from e2brun.server.sandboxes.records import Record
 
 _PREFIX = "/process.Process/"
 _KEEPALIVE_SECONDS = 90.0
@@ -95,7 +95,9 @@ async def _start(request: Request, record: Record) -> Stream:
     return await connect.server_stream(request, events, after_deadline=kill)
 
 
-async def _follow(request: Request, live: LiveSandbox, message: Message) -> AsyncGenerator[Event]:
+async def _follow(
+    request: Request, live: RunningSandbox, message: Message
+) -> AsyncGenerator[Event]:
     process = live.part(Processes).find_or_remember(*_selector(message))
     subscription = process.follow()
     try:
@@ -129,7 +131,7 @@ def _keepalive_seconds(request: Request) -> float:
     return _KEEPALIVE_SECONDS
 
 
-def _order(live: LiveSandbox, message: Message, user: str) -> Order:
+def _order(live: RunningSandbox, message: Message, user: str) -> ProcessOrder:
     config = struct(message, "process") or {}
     command = text(config, "cmd")
     if not command:
@@ -139,7 +141,7 @@ def _order(live: LiveSandbox, message: Message, user: str) -> Order:
         if not name or "=" in name:
             raise RpcError("invalid_argument", f"'{name[:64]}' is no name of a variable")
     pty = struct(message, "pty")
-    return Order(
+    return ProcessOrder(
         argv=[command, *texts(config, "args")],
         cwd=_directory(text(config, "cwd") or live.directory, USERS[user]),
         environment=environment,
@@ -187,7 +189,7 @@ def _selector(message: Fields) -> tuple[int, str]:
     return pid, tag
 
 
-async def _list(live: LiveSandbox, _message: Message) -> Message:
+async def _list(live: RunningSandbox, _message: Message) -> Message:
     infos: list[dict[str, Any]] = []
     for process in live.part(Processes).running():
         info: dict[str, Any] = {"config": process.order.config, "pid": process.pid}
@@ -197,7 +199,7 @@ async def _list(live: LiveSandbox, _message: Message) -> Message:
     return {"processes": infos}
 
 
-async def _send_input(live: LiveSandbox, message: Message) -> Message:
+async def _send_input(live: RunningSandbox, message: Message) -> Message:
     await _write(live.part(Processes).find(*_selector(message)), message)
     return {}
 
@@ -219,7 +221,7 @@ async def _write(process: Process, message: Fields) -> None:
         raise RpcError("internal", f"error writing to the process: {error}") from None
 
 
-async def _stream_input(live: LiveSandbox, messages: AsyncIterator[Message]) -> Message:
+async def _stream_input(live: RunningSandbox, messages: AsyncIterator[Message]) -> Message:
     process: Process | None = None
     async for message in messages:
         start, data = struct(message, "start"), struct(message, "data")
@@ -232,7 +234,7 @@ async def _stream_input(live: LiveSandbox, messages: AsyncIterator[Message]) -> 
     return {}
 
 
-async def _send_signal(live: LiveSandbox, message: Message) -> Message:
+async def _send_signal(live: RunningSandbox, message: Message) -> Message:
     processes = live.part(Processes)
     process = processes.find(*_selector(message))
     wanted = value(message, "signal")
@@ -247,7 +249,7 @@ async def _send_signal(live: LiveSandbox, message: Message) -> Message:
     return {}
 
 
-async def _close_stdin(live: LiveSandbox, message: Message) -> Message:
+async def _close_stdin(live: RunningSandbox, message: Message) -> Message:
     process = live.part(Processes).find(*_selector(message))
     if process.order.size is not None:
         raise RpcError("unknown", "a pty has no stdin to close: send Ctrl+D (0x04) to it")
@@ -255,7 +257,7 @@ async def _close_stdin(live: LiveSandbox, message: Message) -> Message:
     return {}
 
 
-async def _update(live: LiveSandbox, message: Message) -> Message:
+async def _update(live: RunningSandbox, message: Message) -> Message:
     process = live.part(Processes).find(*_selector(message))
     pty = struct(message, "pty")
     if pty is not None:
@@ -268,7 +270,7 @@ async def _update(live: LiveSandbox, message: Message) -> Message:
     return {}
 
 
-_CALLS: dict[str, Callable[[LiveSandbox, Message], Awaitable[Message]]] = {
+_CALLS: dict[str, Callable[[RunningSandbox, Message], Awaitable[Message]]] = {
     "List": _list,
     "SendSignal": _send_signal,
     "CloseStdin": _close_stdin,

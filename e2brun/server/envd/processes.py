@@ -14,12 +14,12 @@ from contextlib import ExitStack, suppress
 from typing import Any
 
 from e2brun.errors import SandboxLost
-from e2brun.sandbox.local.control import INLINE_LIMIT, Report, Started
-from e2brun.server.connect import RpcError
-from e2brun.server.envd.channels import input_pipe, output_pipe, received_terminal
-from e2brun.server.envd.running import Order, Process
-from e2brun.server.link import Refused
-from e2brun.server.live import LiveSandbox
+from e2brun.sandbox.local.host.agent_client import AgentRefused
+from e2brun.sandbox.local.host.channels import input_pipe, output_pipe, received_terminal
+from e2brun.sandbox.local.host.control import INLINE_LIMIT, ProgramStarted, Report
+from e2brun.sandbox.local.host.running import RunningSandbox
+from e2brun.server.envd.connect import RpcError
+from e2brun.server.envd.running import Process, ProcessOrder
 
 _REMEMBERED_SECONDS = 30.0
 _REMEMBERED = 1000
@@ -27,9 +27,9 @@ _PROGRAM_LIMIT = 16 * 1024 * 1024  # of arguments and environment; the kernel ta
 
 
 class Processes:
-    """A part of a LiveSandbox."""
+    """A part of a RunningSandbox."""
 
-    def __init__(self, live: LiveSandbox) -> None:
+    def __init__(self, live: RunningSandbox) -> None:
         self._live = live
         self._running: dict[int, Process] = {}
         self._ended: dict[int, Process] = {}
@@ -42,7 +42,7 @@ class Processes:
         self._running.clear()
         self._ended.clear()
 
-    def prepare(self, order: Order, on_over: Callable[[Process], object]) -> Process:
+    def prepare(self, order: ProcessOrder, on_over: Callable[[Process], object]) -> Process:
         """A program that is not started yet, so that who follows it misses nothing."""
 
         def over() -> None:
@@ -141,7 +141,7 @@ class Processes:
         # One descriptor each for who reads, who writes and who resizes.
         process.run(started, {"pty": master}, os.dup(master), os.dup(master))
 
-    async def _ask(self, process: Process, descriptors: tuple[int, ...]) -> Started:
+    async def _ask(self, process: Process, descriptors: tuple[int, ...]) -> ProgramStarted:
         order = process.order
         program = marshal.dumps((order.argv, order.environment))
         if len(program) > _PROGRAM_LIMIT:
@@ -156,15 +156,15 @@ class Processes:
                 report: Report = await self._live.link.ask(
                     "start", descriptors, on_exit=process.exit, program=program, **request
                 )
-            except Refused as refusal:
+            except AgentRefused as refusal:
                 raise _refused(order, refusal) from None
             except ValueError:
                 raise RpcError("invalid_argument", "cwd is too long") from None
-        if not isinstance(report, Started):
+        if not isinstance(report, ProgramStarted):
             raise SandboxLost("the sandbox's agent sent a malformed report")
         return report
 
-    def _register(self, process: Process, started: Started) -> None:
+    def _register(self, process: Process, started: ProgramStarted) -> None:
         if self._live.gone.is_set():
             raise SandboxLost("the sandbox went away")
         self._ended.pop(started.pid, None)
@@ -198,7 +198,7 @@ def _in_memory(content: bytes) -> int:
     return descriptor
 
 
-def _refused(order: Order, refusal: Refused) -> RpcError:
+def _refused(order: ProcessOrder, refusal: AgentRefused) -> RpcError:
     step, _, text = refusal.text.partition(": ")
     if step == "cwd" and refusal.errno in (errno.ENOENT, errno.ENOTDIR):
         return RpcError("invalid_argument", f"cwd '{order.cwd}' does not exist")

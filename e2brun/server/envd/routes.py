@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from e2brun.server.gate import check_access_token
-from e2brun.server.http import ApiError, Request, Response, Stream, json_response
-from e2brun.server.records import Record
+from e2brun.server.access.admission import check_access_token
+from e2brun.server.http.messages import ApiError, Request, Response, Stream, json_response
+from e2brun.server.sandboxes.records import Record
 
 _PROCESS, _FILESYSTEM = "/process.Process/", "/filesystem.Filesystem/"
 _FILES = "/files"

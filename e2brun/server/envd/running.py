@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from e2brun.sandbox.local.control import Exited, Started
-from e2brun.server.envd.channels import Reader, Writer
+from e2brun.sandbox.local.host.channels import PipeReader, PipeWriter
+from e2brun.sandbox.local.host.control import Exited, ProgramStarted
+from e2brun.sandbox.local.host.output import Allowance, Outflow
 from e2brun.server.envd.subscriptions import Event, Subscription
-from e2brun.server.outflow import Allowance, Outflow
 
 _LINE_LIMIT = 500  # characters of a command in the sandbox's log
 KEEPALIVE: Event = {"event": {"keepalive": {}}}
@@ -29,7 +29,7 @@ _SIGNAL_NAMES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class ProcessOrder:
     """What a client asked for."""
 
     argv: list[str]
@@ -51,17 +51,17 @@ class Process:
     """Reads what a program says, for all who follow it; over when it has ended and all it said
     has been read. A child of it that holds its output open keeps it running."""
 
-    def __init__(self, order: Order, outflow: Outflow, on_over: Callable[[], None]) -> None:
+    def __init__(self, order: ProcessOrder, outflow: Outflow, on_over: Callable[[], None]) -> None:
         self.order, self._outflow, self._on_over = order, outflow, on_over
         self._allowances: dict[str, Allowance] = {}
         self._resting: asyncio.TimerHandle | None = None  # nothing is read until it rings
         self.pid, self.number = 0, 0
-        self.stdin: Writer | None = None
+        self.stdin: PipeWriter | None = None
         self.terminal = -1
         self.over = asyncio.Event()
         self.status = ""  # how it ended
         self._last: Event | None = None
-        self._readers: list[Reader] = []
+        self._readers: list[PipeReader] = []
         self._followers: list[Subscription] = []
         self._exited: Exited | None = None
         self._reaped = asyncio.Event()
@@ -69,16 +69,16 @@ class Process:
         self._alarm: asyncio.TimerHandle | None = None
 
     def run(
-        self, started: Started, outputs: dict[str, int], stdin: int | None, terminal: int
+        self, started: ProgramStarted, outputs: dict[str, int], stdin: int | None, terminal: int
     ) -> None:
         """It has started; our ends of its pipes, or of its terminal, are given into our keep."""
         self.pid, self.number = started.pid, started.number
         self.terminal = terminal
         if stdin is not None:
-            self.stdin = Writer(stdin)
+            self.stdin = PipeWriter(stdin)
         for name, descriptor in outputs.items():
             self._allowances[name] = self._outflow.allowance()
-            reader = Reader(descriptor, partial(self._said, name), self._check_over)
+            reader = PipeReader(descriptor, partial(self._said, name), self._check_over)
             self._readers.append(reader)
 
     def exit(self, exited: Exited) -> None:

@@ -6,16 +6,16 @@ import errno
 import os
 from collections.abc import Mapping
 
-from e2brun.server.envd import paths
-from e2brun.server.envd.descriptors import pipe, write_all
-from e2brun.server.envd.entries import text_map
-from e2brun.server.envd.fileclient import (
+from e2brun.sandbox.local.host.descriptors import pipe, write_all
+from e2brun.sandbox.local.host.file_worker import (
     INLINE_LIMIT,
     PATIENCE,
-    Call,
     FileTrouble,
     FileWorker,
+    WorkerCall,
 )
+from e2brun.server.envd import paths
+from e2brun.server.envd.entries import text_map
 
 _STUCK = 60.0  # seconds in which nothing at all is taken
 
@@ -36,7 +36,7 @@ class Upload:
         self._raw, self._metadata = os.fsencode(path), dict(metadata)
         self._buffer = bytearray()
         self._pipe = -1
-        self._call: Call | None = None
+        self._call: WorkerCall | None = None
 
     async def feed(self, data: bytes) -> None:
         """More of it. Raises FileTrouble, SandboxLost."""

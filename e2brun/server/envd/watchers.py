@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from e2brun.errors import SandboxLost
+from e2brun.sandbox.local.host.descriptors import until_readable
+from e2brun.sandbox.local.host.file_worker import FileTrouble, FileWorker
+from e2brun.sandbox.local.host.running import RunningSandbox
 from e2brun.server.envd import paths
-from e2brun.server.envd.descriptors import until_readable
 from e2brun.server.envd.entries import Entry, entry_info, items
-from e2brun.server.envd.fileclient import FileTrouble, FileWorker
-from e2brun.server.live import LiveSandbox
 
 _MODIFY, _ATTRIB, _MOVED_FROM, _MOVED_TO = 0x2, 0x4, 0x40, 0x80
 _CREATE, _DELETE, _DELETE_SELF, _MOVE_SELF = 0x100, 0x200, 0x400, 0x800
@@ -217,7 +217,7 @@ class Watcher:
 class Watchers:
     """Those of one sandbox."""
 
-    def __init__(self, live: LiveSandbox) -> None:
+    def __init__(self, live: RunningSandbox) -> None:
         self._files = live.part(FileWorker)
         self._open: set[Watcher] = set()
         self._named: dict[str, Watcher] = {}

@@ -11,23 +11,23 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from e2brun.errors import SandboxLost
-from e2brun.sandbox.local.control import Exited
-from e2brun.sandbox.local.frames import (
-    End,
+from e2brun.sandbox.local.host.agent_client import AgentRefused
+from e2brun.sandbox.local.host.contexts import Context, Contexts, NotStarted
+from e2brun.sandbox.local.host.control import Exited
+from e2brun.sandbox.local.host.frames import (
+    CellEnd,
+    CellStarted,
     ErrorFrame,
     ForgedFrames,
     Frame,
     FrameReader,
     ResultFrame,
-    Started,
     encode_cell,
 )
-from e2brun.sandbox.local.languages import PYTHON
+from e2brun.sandbox.local.host.kernel import PIECE, Kernel
+from e2brun.sandbox.local.host.languages import PYTHON
+from e2brun.sandbox.local.host.output import Outflow
 from e2brun.server.interpreter import events
-from e2brun.server.interpreter.contexts import Context, Contexts, NotStarted
-from e2brun.server.interpreter.kernel import PIECE, Kernel
-from e2brun.server.link import Refused
-from e2brun.server.outflow import Outflow
 
 _KEEPALIVE_SECONDS = 5.0
 _GATHER_SECONDS = 0.02  # prints in a row are one piece of output, as a notebook's are
@@ -41,7 +41,9 @@ _STREAMS = ("stdout", "stderr")
 _RESTARTING = "ContextRestarting"
 
 
-def _fetching(contexts: Contexts, context: Context, cell: Cell) -> asyncio.Task[str | None] | None:
+def _fetching(
+    contexts: Contexts, context: Context, cell: RequestedCell
+) -> asyncio.Task[str | None] | None:
     """Finds where that is which the cell uses of the template, and its sandbox has not."""
     shelf = context.live.shelf
     if shelf is None or context.language.name != PYTHON:
@@ -55,7 +57,7 @@ def _fetching(contexts: Contexts, context: Context, cell: Cell) -> asyncio.Task[
     return task
 
 
-class Run:
+class CellExecution:
     """What a kernel says of one cell, as lines for the client."""
 
     def __init__(self, kernel: Kernel, outflow: Outflow) -> None:
@@ -182,7 +184,7 @@ class Run:
             return
         self._wait = max(self._wait, self._outflow.passed(len(data)))
         for frame in frames:
-            if isinstance(frame, End):  # with the rest of a character that never came
+            if isinstance(frame, CellEnd):  # with the rest of a character that never came
                 for name in _STREAMS:
                     self._drain(name, last=True)
             self._take(frame)
@@ -199,7 +201,7 @@ class Run:
 
     def _take(self, frame: Frame) -> None:
         match frame:
-            case Started():
+            case CellStarted():
                 if not self.deserted:
                     self._lines += events.count(frame.execution_count)
                 # A short cell ends before that: one piece for the client instead of three.
@@ -208,7 +210,7 @@ class Run:
                 self._show(events.result(frame.result))
             case ErrorFrame():
                 self._fail(frame.name, frame.value, frame.traceback)
-            case End():
+            case CellEnd():
                 self._finish()
 
     def _show(self, line: bytes) -> None:
@@ -284,7 +286,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class RequestedCell:
     """What is to be run: `env` for this cell alone; `spoken`: a kernel may know more languages."""
 
     code: str
@@ -304,11 +306,13 @@ async def _turn(context: Context) -> AsyncIterator[bytes]:
     await context.turn.acquire()
 
 
-async def execute(contexts: Contexts, context: Context, cell: Cell) -> AsyncIterator[bytes]:
+async def execute(
+    contexts: Contexts, context: Context, cell: RequestedCell
+) -> AsyncIterator[bytes]:
     """The lines of one execution of a cell. Closed before its end, the cell is interrupted."""
     async for line in _turn(context):
         yield line
-    run: Run | None = None
+    run: CellExecution | None = None
     began = asyncio.get_running_loop().time()
     try:
         paths: tuple[str, ...] = ()
@@ -319,7 +323,7 @@ async def execute(contexts: Contexts, context: Context, cell: Cell) -> AsyncIter
             paths = () if place is None else (place,)
         message = encode_cell(cell.code, cell.env, cell.spoken, paths)
         kernel = await context.started()
-        run = Run(kernel, context.live.outflow)
+        run = CellExecution(kernel, context.live.outflow)
         kernel.listen(run)
         sending = asyncio.ensure_future(kernel.send(message))
         contexts.chores.add(sending)
@@ -333,11 +337,12 @@ async def execute(contexts: Contexts, context: Context, cell: Cell) -> AsyncIter
     finally:
         if run is not None:
             seconds = asyncio.get_running_loop().time() - began
-            context.live.tally.count(run.status, has_error=run.status != "ok", seconds=seconds)
+            failed = run.status != "ok"
+            context.live.executions.count(run.status, has_error=failed, seconds=seconds)
         _let_go(contexts, context, run)
 
 
-def _let_go(contexts: Contexts, context: Context, run: Run | None) -> None:
+def _let_go(contexts: Contexts, context: Context, run: CellExecution | None) -> None:
     if run is None:
         context.turn.release()
     elif run.over.is_set() and not run.broken:
@@ -349,7 +354,7 @@ def _let_go(contexts: Contexts, context: Context, run: Run | None) -> None:
         chore.add_done_callback(contexts.chores.discard)
 
 
-async def _follow(context: Context, run: Run) -> None:
+async def _follow(context: Context, run: CellExecution) -> None:
     """Bring a deserted cell to its end: interrupt it, and kill what does not listen to that."""
     kernel = run.kernel
     run.desert()
@@ -362,13 +367,13 @@ async def _follow(context: Context, run: Run) -> None:
         kernel.listen(None)
         if (run.broken or not run.over.is_set()) and context.kernel is kernel:
             await context.end()
-    except (SandboxLost, Refused):
+    except (SandboxLost, AgentRefused):
         pass
     finally:
         context.turn.release()
 
 
-async def _unfrozen(context: Context, run: Run) -> None:
+async def _unfrozen(context: Context, run: CellExecution) -> None:
     """Wait for the end of the run, one round, not counting the time of a pause."""
     left = _ROUND_SECONDS
     while left > 0 and not run.over.is_set():

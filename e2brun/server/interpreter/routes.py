@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from e2brun.sandbox.contract import HOME
-from e2brun.sandbox.local import languages
-from e2brun.server.gate import check_access_token
-from e2brun.server.http import ApiError, Request, Response, Stream, json_response
-from e2brun.server.interpreter.contexts import Context, Contexts, NotStarted, UnknownLanguage
-from e2brun.server.interpreter.execute import Cell, execute
-from e2brun.server.records import Record
+from e2brun.sandbox.local.host import languages
+from e2brun.sandbox.local.host.contexts import Context, Contexts, NotStarted, UnknownLanguage
+from e2brun.server.access.admission import check_access_token
+from e2brun.server.http.messages import ApiError, Request, Response, Stream, json_response
+from e2brun.server.interpreter.execute import RequestedCell, execute
+from e2brun.server.sandboxes.records import Record
 
 _CODE_LIMIT = 64 * 1024 * 1024
 
@@ -77,7 +77,7 @@ async def _execute(body: Mapping[str, Any], contexts: Contexts) -> Stream:
         context = contexts.default(languages.default_context(name))
     env = _environment(body.get("env_vars"))
     spoken = languages.normalised(language) if language else None
-    cell = Cell(code, env, spoken)
+    cell = RequestedCell(code, env, spoken)
     await context.started()  # what prevents it is told by status, not in the stream
     return Stream(execute(contexts, context, cell), headers=_STREAMED)
 

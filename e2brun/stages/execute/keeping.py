@@ -12,19 +12,19 @@ from e2brun.primitives.context import WorkflowContext
 from e2brun.runs.record import ExecutionRecord
 from e2brun.sandbox.contract import Outcome
 from e2brun.stages.evidence import Collected, Probed
-from e2brun.stages.execute.order import Order, key_of
+from e2brun.stages.execute.order import RunOrder, key_of
 from e2brun.stages.execute.sandboxed import SandboxRun
 
 Kept = dict[str, Any]  # JSON values: what they are is known where they are read
 
 
 @dataclass(frozen=True)
-class Keeping(Primitive[Order, Kept]):
+class Keeping(Primitive[RunOrder, Kept]):
     """The run of `primitive` as JSON. `success` says whether it is worth keeping."""
 
-    primitive: Primitive[Order, SandboxRun]
+    primitive: Primitive[RunOrder, SandboxRun]
 
-    async def execute(self, data: Order, context: WorkflowContext) -> Kept:
+    async def execute(self, data: RunOrder, context: WorkflowContext) -> Kept:
         """Run it."""
         run = await self.primitive.execute(data, context)
         wanted = {Outcome.OK, Outcome.ERROR} if data.any_exit else {Outcome.OK}
@@ -58,7 +58,7 @@ def restored(kept: Mapping[str, Any], fresh: bool) -> SandboxRun:
     )
 
 
-def key_function(backend: Callable[[], str]) -> Callable[[Order], str]:
+def key_function(backend: Callable[[], str]) -> Callable[[RunOrder], str]:
     """The key of an order on that backend."""
     return lambda order: key_of(order, backend())
 

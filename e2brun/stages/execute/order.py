@@ -24,7 +24,7 @@ from e2brun.stages.work import Work
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class RunOrder:
     """All that one execution needs."""
 
     job: Job
@@ -37,13 +37,13 @@ class Order:
 
 def order_for(
     work: Work, settings: ExecuteSettings, checks: Sequence[Judge], *, cloud: bool = False
-) -> Order:
+) -> RunOrder:
     """Raises UsageError for settings, SourceUnfit for a candidate that cannot be run."""
     variables = work.case.variables
     settings = fill_fields(settings, variables)
     checks = [check.rendered(variables) for check in checks]
     probes = tuple(probe for check in checks if (probe := check.probe(work)) is not None)
-    return Order(
+    return RunOrder(
         prepare(
             _plan(work, settings, probes, cloud=cloud).but(
                 tells_end=any(check.asks_for_end for check in checks)
@@ -117,7 +117,7 @@ def _place(remote: str, settings: ExecuteSettings, work: Work) -> Path:
     return directory / (PurePosixPath(remote).name.replace(":", "_") or "files")
 
 
-def key_of(order: Order, backend: str) -> str:
+def key_of(order: RunOrder, backend: str) -> str:
     """Equal for the same work: code, files, packages, settings; the case's name does not count."""
     job = order.job
     whole = [

@@ -10,18 +10,18 @@ from pathlib import PurePosixPath
 
 from e2brun.errors import FileTransferFailed, SandboxError, SandboxLost
 from e2brun.jobs import run as jobs
+from e2brun.jobs.diagnosis import EXIT_CODE
 from e2brun.primitives.base import Primitive
 from e2brun.primitives.code import output_of
 from e2brun.primitives.context import WorkflowContext
 from e2brun.primitives.events import Event, Executed, Executing, Noticed, SandboxReady, Span
-from e2brun.primitives.sandboxes import Stay
+from e2brun.primitives.sandboxes import SandboxLease
 from e2brun.primitives.threads import in_thread
 from e2brun.primitives.transcript import Transcript
 from e2brun.runs.record import ExecutionRecord
 from e2brun.sandbox.contract import Backend, Execution, Outcome, Program, Sandbox
-from e2brun.sandbox.diagnosis import EXIT_CODE
 from e2brun.stages.evidence import FILE_LIMIT, Collected, Probe, Probed
-from e2brun.stages.execute.order import Order
+from e2brun.stages.execute.order import RunOrder
 
 _PROBE_OUTPUT = 64 * 1024
 
@@ -37,12 +37,12 @@ class SandboxRun:
 
 
 @dataclass(frozen=True)
-class Sandboxed(Primitive[Order, SandboxRun]):
+class Sandboxed(Primitive[RunOrder, SandboxRun]):
     """Raises SandboxError when the candidate did not run, or nobody can tell how it ended."""
 
     backend: Callable[[], Backend]
 
-    async def execute(self, data: Order, context: WorkflowContext) -> SandboxRun:
+    async def execute(self, data: RunOrder, context: WorkflowContext) -> SandboxRun:
         """Run it; cancellation ends the sandbox."""
         span, loop, job = context.span, asyncio.get_running_loop(), data.job
 
@@ -64,7 +64,7 @@ class Sandboxed(Primitive[Order, SandboxRun]):
             "correlation_id": context.correlation_id,
             "workflow_id": context.workflow_id,
         }
-        stay = Stay(
+        stay = SandboxLease(
             self.backend,
             lambda: job.spec.but(metadata=metadata),
             lambda sandbox: _run(data, sandbox, span, tell),
@@ -73,7 +73,9 @@ class Sandboxed(Primitive[Order, SandboxRun]):
         return await in_thread(stay.run, stop=stay.stop)
 
 
-def _run(order: Order, sandbox: Sandbox, span: Span, tell: Callable[[Event], None]) -> SandboxRun:
+def _run(
+    order: RunOrder, sandbox: Sandbox, span: Span, tell: Callable[[Event], None]
+) -> SandboxRun:
     tell(SandboxReady(span, sandbox.id, sandbox.backend, sandbox.template))
     transcript = Transcript(order.max_output)
     outputs = jobs.Outputs(transcript.stdout, transcript.stderr)
@@ -170,7 +172,7 @@ def _probe(probe: Probe, sandbox: Sandbox) -> Probed:
     )
 
 
-def _fetched(order: Order, sandbox: Sandbox) -> tuple[dict[str, str], tuple[str, ...]]:
+def _fetched(order: RunOrder, sandbox: Sandbox) -> tuple[dict[str, str], tuple[str, ...]]:
     """What was got, and what the program did not leave so that it could be. Raises
     FileTransferFailed when it is not the program's doing."""
     files: dict[str, str] = {}

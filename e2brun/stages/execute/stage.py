@@ -24,7 +24,7 @@ from e2brun.primitives.events import Cached, Event
 from e2brun.primitives.threads import in_thread
 from e2brun.runs.record import Verdict
 from e2brun.sandbox.contract import Backend, Outcome
-from e2brun.stages.execute.order import Order, order_for
+from e2brun.stages.execute.order import RunOrder, order_for
 from e2brun.stages.execute.sandboxed import Sandboxed, SandboxRun
 from e2brun.stages.execute.settings import ExecuteSettings
 from e2brun.stages.step import Judge, Judgement, Step, Together, failed
@@ -51,13 +51,13 @@ class ExecuteStage(Step):
     backend: Callable[[], Backend]
     settings: ExecuteSettings = ExecuteSettings()
     checks: tuple[Judge, ...] = ()
-    _once: Primitive[Order, SandboxRun] = field(init=False, repr=False, compare=False)
-    _kept: CachePrimitive[Order, Kept] | None = field(init=False, repr=False, compare=False)
+    _once: Primitive[RunOrder, SandboxRun] = field(init=False, repr=False, compare=False)
+    _kept: CachePrimitive[RunOrder, Kept] | None = field(init=False, repr=False, compare=False)
 
     stage: ClassVar[str] = "execute"
 
     def __post_init__(self) -> None:
-        once: Primitive[Order, SandboxRun] = Sandboxed(self.backend)
+        once: Primitive[RunOrder, SandboxRun] = Sandboxed(self.backend)
         retry, cache = self.settings.retry, self.settings.cache
         if retry is not None:
             from e2brun.primitives.retry import RetryPrimitive
@@ -100,12 +100,12 @@ class ExecuteStage(Step):
             judgement = _blamed(error, own)
         return work.with_step(self.record(judgement, started, work.execution))
 
-    def _order(self, work: Work) -> Order:
+    def _order(self, work: Work) -> RunOrder:
         cloud = self.backend().name == "e2b"
         return order_for(work, self.settings, self.checks, cloud=cloud)
 
     async def _repeated(
-        self, order: Order, work: Work, context: WorkflowContext
+        self, order: RunOrder, work: Work, context: WorkflowContext
     ) -> tuple[Work, Judgement]:
         """Until one run fails, or does not pass the checks, or all have passed."""
         times = self.settings.repeat
@@ -126,7 +126,7 @@ class ExecuteStage(Step):
             return ran, replace(judgement, message=which)
         return ran, judgement
 
-    async def _run(self, order: Order, context: WorkflowContext) -> SandboxRun:
+    async def _run(self, order: RunOrder, context: WorkflowContext) -> SandboxRun:
         if self._kept is None:
             return await self._once.execute(order, context)
         hits: list[Event] = []
@@ -141,7 +141,7 @@ class ExecuteStage(Step):
         return restored(kept, fresh=not hits)
 
 
-def _judgement(run: SandboxRun, order: Order) -> Judgement:
+def _judgement(run: SandboxRun, order: RunOrder) -> Judgement:
     record = run.record
     if run.refused:
         return failed(f"get: {'; '.join(run.refused)}", _details(run))

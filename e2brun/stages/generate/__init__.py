@@ -5,20 +5,20 @@ from typing import TYPE_CHECKING
 from e2brun.stages.lazy import lazy
 
 if TYPE_CHECKING:
+    from e2brun.stages.generate.cassette import Cassette, Recorder, Replay
     from e2brun.stages.generate.code import CodeGenerator
     from e2brun.stages.generate.command import CommandGenerator
     from e2brun.stages.generate.files import FilesGenerator
     from e2brun.stages.generate.model import ModelGenerator
-    from e2brun.stages.generate.tape import Recorder, Replay, Tape
 
 __all__ = [
+    "Cassette",
     "CodeGenerator",
     "CommandGenerator",
     "FilesGenerator",
     "ModelGenerator",
     "Recorder",
     "Replay",
-    "Tape",
 ]
 
 __getattr__ = lazy(
@@ -28,8 +28,8 @@ __getattr__ = lazy(
         "CommandGenerator": "command",
         "FilesGenerator": "files",
         "ModelGenerator": "model",
-        "Recorder": "tape",
-        "Replay": "tape",
-        "Tape": "tape",
+        "Recorder": "cassette",
+        "Replay": "cassette",
+        "Cassette": "cassette",
     },
 )

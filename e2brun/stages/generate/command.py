@@ -11,8 +11,8 @@ from typing import ClassVar
 
 from e2brun.errors import UsageError
 from e2brun.stages.child import Bounds, Ended, run_child
+from e2brun.stages.generate.cassette import RecordedAnswer
 from e2brun.stages.generate.prompted import GeneratorFailed, PromptedGenerator
-from e2brun.stages.generate.tape import Answer
 from e2brun.stages.template import render
 
 _OUTPUT = 4 * 1024 * 1024
@@ -49,7 +49,7 @@ class CommandGenerator(PromptedGenerator):
         except ValueError as error:
             raise UsageError(f"generate: the command cannot be split: {error}") from None
 
-    async def ask(self, prompt: str, variables: Mapping[str, object]) -> Answer:
+    async def ask(self, prompt: str, variables: Mapping[str, object]) -> RecordedAnswer:
         """What it prints."""
         argv = [render(word, variables) for word in self._words]
         ended = await run_child(
@@ -62,7 +62,7 @@ class CommandGenerator(PromptedGenerator):
         if problem:
             tail = ended.stderr[-4000:].decode("utf-8", "replace")
             raise GeneratorFailed(f"{argv[0]} {problem}", tail)
-        return Answer(ended.stdout.decode("utf-8", "replace"))
+        return RecordedAnswer(ended.stdout.decode("utf-8", "replace"))
 
     def _problem(self, ended: Ended) -> str:
         if ended.timed_out:

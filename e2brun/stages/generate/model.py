@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from e2brun.errors import UsageError
 from e2brun.primitives.extras import needs_extra
+from e2brun.stages.generate.cassette import RecordedAnswer
 from e2brun.stages.generate.prompted import GeneratorFailed, PromptedGenerator
-from e2brun.stages.generate.tape import Answer
 
 if TYPE_CHECKING:
     from pydantic_ai import Agent
@@ -56,7 +56,7 @@ class ModelGenerator(PromptedGenerator):
         settings = [self.base_url, self.system, self.temperature, self.max_tokens]
         return f"llm {self.model} {json.dumps(settings)}"
 
-    async def ask(self, prompt: str, variables: Mapping[str, object]) -> Answer:
+    async def ask(self, prompt: str, variables: Mapping[str, object]) -> RecordedAnswer:
         """What it answers, and the tokens it took."""
         with needs_extra("llm", f"the model {self.model}"):
             from pydantic_ai import exceptions
@@ -72,7 +72,7 @@ class ModelGenerator(PromptedGenerator):
             raise GeneratorFailed(f"{self.model} took longer than {self.timeout:g} s") from error
         used = result.usage
         tokens = {"input": used.input_tokens or 0, "output": used.output_tokens or 0}
-        return Answer(result.output, tokens)
+        return RecordedAnswer(result.output, tokens)
 
     def _agent(self) -> Agent[None, str]:
         from pydantic_ai import Agent, ModelSettings

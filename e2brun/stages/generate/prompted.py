@@ -11,9 +11,9 @@ from typing import ClassVar
 from e2brun.errors import E2brunError, UsageError
 from e2brun.primitives.context import WorkflowContext
 from e2brun.runs.record import Verdict
+from e2brun.stages.generate.cassette import Cassette, Question, RecordedAnswer
 from e2brun.stages.generate.fences import extract_code
 from e2brun.stages.generate.refinement import refined
-from e2brun.stages.generate.tape import Answer, Question, Tape
 from e2brun.stages.step import Judgement, Step
 from e2brun.stages.template import render
 from e2brun.stages.work import Work
@@ -39,7 +39,7 @@ class PromptedGenerator(Step):
 
     prompt: str
     timeout: float = 120.0
-    tape: Tape | None = None
+    tape: Cassette | None = None
     prompt_limit: int = 100_000
 
     stage: ClassVar[str] = "generate"
@@ -55,7 +55,7 @@ class PromptedGenerator(Step):
         """Which generator this is, with all that decides its answers but the prompt."""
 
     @abstractmethod
-    async def ask(self, prompt: str, variables: Mapping[str, object]) -> Answer:
+    async def ask(self, prompt: str, variables: Mapping[str, object]) -> RecordedAnswer:
         """Its answer. Raises GeneratorFailed, and UsageError for settings that cannot be."""
 
     async def take(self, work: Work, context: WorkflowContext) -> Work:
@@ -79,7 +79,7 @@ class PromptedGenerator(Step):
         done = Judgement(Verdict.PASSED, f"{len(code)} characters", tokens=answer.tokens)
         return replace(work, code=code).with_step(self.record(done, started))
 
-    async def _answer(self, question: Question, variables: Mapping[str, object]) -> Answer:
+    async def _answer(self, question: Question, variables: Mapping[str, object]) -> RecordedAnswer:
         found = self.tape.find(question) if self.tape is not None else None
         if found is not None:
             return found

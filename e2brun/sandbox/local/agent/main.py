@@ -34,13 +34,13 @@ _STARTING_MILLISECONDS = 10_000  # between a fork and its execve
 # What a service asks for beyond one run; each module has a function of the operation's name,
 # called as `operation(agent, request, descriptors)`.
 _OPERATIONS = {
-    "start": "processes",  # a program with users, groups of descriptors, or a terminal
-    "files": "fileserver",  # a process of its own that works on files
-    "context": "contexts",  # a code-interpreter context
-    "port": "ports",  # a connection to a port inside
-    "health": "health",  # answers at the code interpreter's port
-    "freeze": "freezer",
-    "thaw": "freezer",
+    "start": "programs.processes",  # a program with users, groups of descriptors, or a terminal
+    "files": "files.server",  # a process of its own that works on files
+    "context": "kernels.contexts",  # a code-interpreter context
+    "port": "programs.ports",  # a connection to a port inside
+    "health": "programs.health",  # answers at the code interpreter's port
+    "freeze": "programs.freezer",
+    "thaw": "programs.freezer",
 }
 
 
@@ -71,9 +71,9 @@ def serve(
     agent.root_namespace, agent.user_filter = root_namespace, user_filter
     agent.root_filter = root_filter
     if root_namespace >= 0:
-        import sudo_door  # type: ignore[import-not-found] # pyright: ignore[reportMissingImports]
+        from .root import door
 
-        sudo_door.open_door(agent)
+        door.open_door(agent)
     waiting = agent.waiting
     waiting.register(control_fd, select.POLLIN)
     waiting.register(wake_read, select.POLLIN)
@@ -237,7 +237,7 @@ class Agent:
         if name not in _OPERATIONS:
             operation: Callable[[Request, list[int]], None] = getattr(self, "do_" + name)
             return operation
-        module = __import__(_OPERATIONS[name])
+        module = __import__(f"{__package__}.{_OPERATIONS[name]}", fromlist=["*"])
         return lambda request, descriptors: getattr(module, name)(self, request, descriptors)
 
     def tell(self, *fields: object) -> None:
@@ -281,13 +281,13 @@ class Agent:
             self.tell("failed", request["id"], 0, self.failed_write)
             self.failed_write = ""
             return
-        if request["tells_end"]:
+        if request.get("tells_end"):
             self._launch_watched(request, descriptors)
         else:
             self.launch(request["id"], lambda report: self._become(request, descriptors, report))
 
     def _launch_watched(self, request: Request, descriptors: list[int]) -> None:
-        import witness  # type: ignore[import-not-found] # pyright: ignore[reportMissingImports]
+        from .programs import witness
 
         number = request["id"]
         self.witnesses[number] = seeing = witness.Witness()
@@ -361,20 +361,20 @@ class Agent:
 
     def do_write(self, request: Request, descriptors: list[int]) -> None:
         """Write a file from the message itself or from a pipe."""
-        import files  # type: ignore[import-not-found] # pyright: ignore[reportMissingImports]
+        from .files import plain
 
         try:
-            files.write(request["path"], request["data"], descriptors, request["mode"])
+            plain.write(request["path"], request["data"], descriptors, request["mode"])
         except OSError as error:
             raise OSError(error.errno, f"{request['path']}: {error.strerror}") from None
         self.tell("done", request["id"])
 
     def do_read(self, request: Request, descriptors: list[int]) -> None:
         """Pour a regular file into a pipe."""
-        import files
+        from .files import plain
 
         try:
-            files.read(request["path"], descriptors[0])
+            plain.read(request["path"], descriptors[0])
         except OSError as error:
             if error.errno != errno.EPIPE:  # the host has seen enough
                 raise OSError(error.errno, f"{request['path']}: {error.strerror}") from None
@@ -382,10 +382,10 @@ class Agent:
 
     def do_list(self, request: Request, descriptors: list[int]) -> None:
         """Pour the names of a directory into a pipe."""
-        import files
+        from .files import plain
 
         try:
-            files.names(request["path"], descriptors[0])
+            plain.names(request["path"], descriptors[0])
         except OSError as error:
             if error.errno != errno.EPIPE:
                 raise OSError(error.errno, f"{request['path']}: {error.strerror}") from None

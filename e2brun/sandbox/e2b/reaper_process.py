@@ -1,0 +1,164 @@
+"""Kill the sandboxes of a process that is gone: a script of its own, standard library only.
+
+It is started by `guard.py` in its own session, reads its orders from its standard input, and
+ends within `LAST` seconds of that input's end, whatever happens. The first line is a JSON object
+with `url` and `key`; then one order a line:
+
+    creating TOKEN     a sandbox with the metadata e2brun_create=TOKEN may come into being
+    nothing TOKEN      it certainly did not
+    own ID TOKEN       it did, and this is its id
+    kill ID            end it now
+    release ID         it may outlive us
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import sys
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterable
+
+LAST = 28.0  # seconds between the end of the orders and ours
+SEARCH = 12.0  # seconds for which a sandbox that was being created may still turn up
+PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
+WAITED_FOR = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+
+class Hopeless(Exception):
+    """The key is not accepted: asking again changes nothing."""
+
+
+class Api:
+    """The two calls of E2B's control plane that a guardian needs."""
+
+    def __init__(self, url: str, key: str) -> None:
+        self._url = url.rstrip("/")
+        self._key = key
+
+    def _ask(self, method: str, path: str) -> tuple[int, bytes]:
+        request = urllib.request.Request(  # noqa: S310 - the scheme is the user's own setting
+            self._url + path, method=method, headers={"X-API-KEY": self._key}
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=8) as answer:  # noqa: S310 - as above
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                if error.code in {401, 403}:
+                    raise Hopeless from None
+                return error.code, b""
+        except (OSError, http.client.HTTPException, ValueError):
+            return 0, b""
+
+    def kill(self, sandbox: str) -> bool:
+        """True once it is certainly gone."""
+        status, _ = self._ask("DELETE", f"/sandboxes/{urllib.parse.quote(sandbox, safe='')}")
+        return status not in WAITED_FOR and status != 0
+
+    def find(self, token: str) -> list[str]:
+        """The ids of the sandboxes created with this token."""
+        # E2B unquotes this filter three times: as a query, as a form, and each of its parts.
+        pair = urllib.parse.urlencode({"e2brun_create": urllib.parse.quote(token)})
+        query = urllib.parse.urlencode({"metadata": pair})
+        status, body = self._ask("GET", f"/v2/sandboxes?{query}")
+        if status != 200:
+            return []
+        try:
+            found = json.loads(body)
+            return [str(one["sandboxID"]) for one in found]
+        except (ValueError, TypeError, KeyError):
+            return []
+
+
+class ReaperProcess:
+    """Follows the orders, and after the last one ends what is still owned."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._owned: set[str] = set()
+        self._expected: set[str] = set()
+        self._killing: dict[str, threading.Thread] = {}
+
+    def obey(self, line: str) -> None:
+        match line.split():
+            case ["creating", token]:
+                self._expected.add(token)
+            case ["nothing", token]:
+                self._expected.discard(token)
+            case ["own", sandbox, token]:
+                self._expected.discard(token)
+                self._owned.add(sandbox)
+            case ["release", sandbox]:
+                self._owned.discard(sandbox)
+            case ["kill", sandbox]:
+                self._kill(sandbox)
+            case _:
+                pass
+
+    def finish(self, deadline: float) -> None:
+        """End what is owned, and what was still being created when the orders ended."""
+        for sandbox in list(self._owned):
+            self._kill(sandbox)
+        until = min(time.monotonic() + SEARCH, deadline)
+        while self._expected and time.monotonic() < until:
+            for token in list(self._expected):
+                for sandbox in self._found(token):
+                    self._expected.discard(token)
+                    self._kill(sandbox)
+            if self._expected:
+                time.sleep(0.5)
+        for thread in list(self._killing.values()):
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _found(self, token: str) -> list[str]:
+        try:
+            return self._api.find(token)
+        except Hopeless:
+            self._expected.clear()
+            return []
+
+    def _kill(self, sandbox: str) -> None:
+        self._owned.discard(sandbox)
+        if sandbox not in self._killing:
+            thread = threading.Thread(target=self._end, args=(sandbox,), daemon=True)
+            self._killing[sandbox] = thread
+            thread.start()
+
+    def _end(self, sandbox: str) -> None:
+        for pause in (*PAUSES, 0.0):
+            try:
+                if self._api.kill(sandbox):
+                    return
+            except Hopeless:
+                return
+            time.sleep(pause)
+
+
+def main(orders: Iterable[str]) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_IGN)
+    lines = iter(orders)
+    try:
+        first = json.loads(next(lines))
+        guardian = ReaperProcess(Api(first["url"], first["key"]))
+    except (StopIteration, ValueError, KeyError):
+        return  # our owner ended before it had anything to own
+    for line in lines:
+        guardian.obey(line)
+    deadline = time.monotonic() + LAST
+    # Whatever hangs below, a name lookup for one, has no right to keep a process alive.
+    watchdog = threading.Timer(LAST, os._exit, args=(1,))
+    watchdog.daemon = True
+    watchdog.start()
+    guardian.finish(deadline)
+
+
+if __name__ == "__main__":
+    main(sys.stdin)

@@ -1,0 +1,289 @@
+"""Everything that was written in a sandbox as one stream, and back again.
+
+A record is four bytes of length, a JSON object, and what its `parts` announce of a file's
+content: only what is really there of a sparse one. The last record is of kind "end".
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import stat
+
+from . import changes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Record = dict[str, Any]
+
+_HEAD_LIMIT = 64 * 1024 * 1024
+_PIECE = 1024 * 1024
+
+
+def save(request: Record, pipe: int) -> str:
+    """Pour all that can be written below `roots` into `pipe`; how many things that were."""
+    with os.fdopen(os.dup(pipe), "wb", _PIECE) as stream:
+        writer = _Writer(stream)
+        for root in request["roots"]:
+            if os.path.isdir(root) and not os.path.islink(root) and os.access(root, os.W_OK):
+                writer.tree(os.fsencode(root))
+        if os.access("/", os.W_OK):
+            writer.top({os.fsencode(root) for root in request["roots"]})
+        writer.record({"kind": "end"})
+    return str(writer.count)
+
+
+def restore(_request: Record, pipe: int) -> str:
+    """Replace what is below the roots in the stream by what it holds; how many things."""
+    with os.fdopen(os.dup(pipe), "rb", _PIECE) as stream:
+        return str(_Reader(stream).all())
+
+
+def unpack(request: Record, pipe: int) -> str:
+    """Put a part of the tar archive in `pipe` somewhere: see `unpacking`."""
+    from . import unpacking
+
+    return str(unpacking.unpack(request, pipe))
+
+
+class _Writer:
+    def __init__(self, stream: Any) -> None:
+        self._stream, self.count = stream, 0
+        self._linked: dict[tuple[int, int], bytes] = {}
+
+    def record(self, fields: Record) -> None:
+        head = json.dumps(fields).encode("ascii")
+        self._stream.write(len(head).to_bytes(4, "big") + head)
+        self.count += 1
+
+    def tree(self, root: bytes) -> None:
+        """One root and everything on its file system below it."""
+        facts = os.lstat(root)
+        self._add(root, facts, "root")
+        self._below(root, facts.st_dev, set())
+
+    def top(self, but: set[bytes]) -> None:
+        """What was put into / itself: of the rest nothing is on its file system `but` the roots."""
+        self._below(b"/", os.lstat("/").st_dev, but)
+
+    def _below(self, top: bytes, device: int, but: set[bytes]) -> None:
+        waiting = [top]
+        while waiting:
+            directory = waiting.pop()
+            for name in _names(directory):
+                path = os.path.join(directory, name)
+                if path in but:
+                    continue
+                try:
+                    facts = os.lstat(path)
+                    if facts.st_dev == device and self._any(path, facts):
+                        waiting.append(path)
+                except OSError as error:
+                    if error.errno in (errno.EPIPE, errno.ENOMEM):
+                        raise
+                    continue  # gone since, or closed to us
+
+    def _any(self, path: bytes, facts: os.stat_result) -> bool:
+        """Write one thing; whether it is a directory."""
+        mode = facts.st_mode
+        if stat.S_ISDIR(mode):
+            self._add(path, facts, "directory")
+            return True
+        key = (facts.st_dev, facts.st_ino)
+        if facts.st_nlink > 1 and key in self._linked:
+            self._add(path, facts, "hard link", target=_text(self._linked[key]))
+        elif stat.S_ISREG(mode):
+            self._file(path, facts)
+            self._linked[key] = path
+        elif stat.S_ISLNK(mode):
+            self._add(path, facts, "link", target=_text(os.readlink(path)))
+        elif stat.S_ISFIFO(mode):
+            self._add(path, facts, "fifo")
+        return False  # sockets and devices mean nothing to another kernel object
+
+    def _add(self, path: bytes, facts: os.stat_result, kind: str, **more: object) -> None:
+        self.record(
+            {
+                "kind": kind,
+                "path": _text(path),
+                "mode": stat.S_IMODE(facts.st_mode),
+                "times": [facts.st_atime_ns, facts.st_mtime_ns],
+                "attributes": {} if kind == "link" else _attributes(path),
+                **more,
+            }
+        )
+
+    def _file(self, path: bytes, facts: os.stat_result) -> None:
+        file = _opened(path, facts)
+        try:
+            size = os.fstat(file).st_size
+            parts = _parts(file, size)
+            self._add(path, facts, "file", size=size, parts=parts)
+            for offset, length in parts:
+                self._copy(file, offset, length)
+        finally:
+            os.close(file)
+
+    def _copy(self, file: int, offset: int, length: int) -> None:
+        while length:
+            # What was cut off since counts as zeros: so many bytes have been announced.
+            piece = os.pread(file, min(length, _PIECE), offset) or bytes(min(length, _PIECE))
+            self._stream.write(piece)
+            offset += len(piece)
+            length -= len(piece)
+
+
+class _Reader:
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._directories: list[Record] = []
+
+    def all(self) -> int:
+        """Everything up to the end record. Raises OSError for a stream that is cut off."""
+        count = 0
+        while (record := self._record())["kind"] != "end":
+            self._make(record, _bytes(record["path"]))
+            count += 1
+        for record in reversed(self._directories):
+            _dress(_bytes(record["path"]), record)
+        return count
+
+    def _record(self) -> Record:
+        length = int.from_bytes(self._exactly(4), "big")
+        if length > _HEAD_LIMIT:
+            raise OSError(errno.EINVAL, "not a saved tree")
+        record: Record = json.loads(self._exactly(length))
+        return record
+
+    def _exactly(self, length: int) -> bytes:
+        data: bytes = self._stream.read(length)
+        if len(data) != length:
+            raise OSError(errno.EINVAL, "the saved tree ends early")
+        return data
+
+    def _make(self, record: Record, path: bytes) -> None:
+        kind = record["kind"]
+        if kind == "root":
+            _clear(path)
+        elif kind == "directory":
+            if not os.path.isdir(path):  # read-only packages may be mounted there
+                os.mkdir(path, 0o700)
+        elif kind == "file":
+            self._file(record, path)
+        elif kind == "fifo":
+            os.mkfifo(path)
+        elif kind == "link":
+            _link(path, record)
+            return
+        else:
+            os.link(_bytes(record["target"]), path)
+            return
+        if kind in ("root", "directory"):
+            self._directories.append(record)  # dressed last: what goes into it changes its time
+        else:
+            _dress(path, record)
+
+    def _file(self, record: Record, path: bytes) -> None:
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            os.ftruncate(file, record["size"])
+            for offset, length in record["parts"]:
+                os.lseek(file, offset, os.SEEK_SET)
+                left = length
+                while left:
+                    view = memoryview(self._exactly(min(left, _PIECE)))
+                    left -= len(view)
+                    while view:
+                        view = view[os.write(file, view) :]
+        finally:
+            os.close(file)
+
+
+def _link(path: bytes, record: Record) -> None:
+    if os.path.islink(path):  # /bin, which every sandbox has
+        os.unlink(path)
+    os.symlink(_bytes(record["target"]), path)
+    os.utime(path, ns=tuple(record["times"]), follow_symlinks=False)
+
+
+def _clear(root: bytes) -> None:
+    for name in _names(root):
+        try:
+            changes.remove({"path": os.path.join(root, name)}, [])
+        except OSError as error:
+            if error.errno not in (errno.EBUSY, errno.EROFS):  # something is mounted there
+                raise
+
+
+def _dress(path: bytes, record: Record) -> None:
+    try:
+        for name, value in record["attributes"].items():
+            os.setxattr(path, name, bytes.fromhex(value))
+        os.chmod(path, record["mode"])
+        os.utime(path, ns=tuple(record["times"]))
+    except OSError as error:
+        if error.errno not in (errno.EROFS, errno.EPERM, errno.ENOTSUP):
+            raise
+
+
+def _parts(file: int, size: int) -> list[tuple[int, int]]:
+    """(offset, length) of what is really there."""
+    found: list[tuple[int, int]] = []
+    offset = 0
+    while offset < size:
+        try:
+            start = os.lseek(file, offset, os.SEEK_DATA)
+            offset = min(os.lseek(file, start, os.SEEK_HOLE), size)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # nothing but a hole up to the end
+                break
+            raise
+        if start < offset:
+            found.append((start, offset - start))
+    return found
+
+
+def _opened(path: bytes, facts: os.stat_result) -> int:
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        return os.open(path, flags)
+    except PermissionError:  # ours, but closed even to us
+        os.chmod(path, 0o600)
+        try:
+            return os.open(path, flags)
+        finally:
+            os.chmod(path, stat.S_IMODE(facts.st_mode))
+
+
+def _names(directory: bytes) -> list[bytes]:
+    try:
+        return sorted(os.listdir(directory))
+    except PermissionError:
+        mode = stat.S_IMODE(os.lstat(directory).st_mode)
+        os.chmod(directory, mode | 0o700)
+        try:
+            return sorted(os.listdir(directory))
+        finally:
+            os.chmod(directory, mode)
+
+
+def _attributes(path: bytes) -> dict[str, str]:
+    found: dict[str, str] = {}
+    try:
+        for name in os.listxattr(path, follow_symlinks=False):
+            if name.startswith("user."):
+                found[name] = os.getxattr(path, name, follow_symlinks=False).hex()
+    except OSError:
+        return found
+    return found
+
+
+def _text(path: bytes) -> str:
+    return path.decode("latin-1")  # one character a byte
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("latin-1")

@@ -1,0 +1,49 @@
+"""The Python of a code-interpreter context: IPython's shell, and the session that serves cells.
+Imports nothing of either before it is asked to."""
+
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+_prepared: list[Any] = []
+
+
+def prepare() -> None:
+    """Import IPython and make its shell, once, in the process that contexts are forked from.
+
+    Leaves no thread and nothing a user could see behind. Raises ImportError without IPython.
+    """
+    if not _prepared:
+        server()  # imports it for every fork
+        from . import shell as shells
+
+        shell = shells.new_shell()
+        shells.warm_up(shell)
+        _prepared.append(shell)
+
+
+def server() -> Callable[[int, int], None]:
+    """What serves cells; all of our modules it needs are imported when this returns."""
+    from . import session as sessions
+    from . import shell as shells
+
+    def serve(cells_fd: int, frames_fd: int) -> None:
+        """Run cells from one descriptor and tell what became of them on the other.
+
+        Raises ImportError without IPython.
+        """
+        if _prepared:
+            shell = _prepared.pop()
+            sys.path.insert(0, "")
+            shells.rehearse(shell)
+        else:
+            shell = shells.new_shell()
+            sys.path.insert(0, "")
+        sessions.serve(shell, cells_fd, frames_fd)
+
+    return serve

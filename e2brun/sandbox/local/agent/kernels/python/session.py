@@ -1,0 +1,277 @@
+"""A session of cells in IPython's shell: what it shows and raises, told in our frames."""
+
+from __future__ import annotations
+
+import builtins
+import os
+import select
+import sys
+
+from ..jsontext import Fragment, NotJsonError, is_a
+from .channel import Channel, complain, flush
+from .display import KEYS, add_bundle, attempt, columns_of, is_frame
+from .failure import MAX_TRACEBACK, clipped, describe, exit_code
+from .figures import Figures
+from .imports import reach, when_imported
+from .interrupts import Interrupts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
+
+    Told = tuple[str, str, str]
+
+globals()["__builtins__"] = dict(vars(builtins))  # ours work on whatever a cell does to its own
+
+_environ = os.environ
+_DEPTH = 20
+
+
+class _CellNames:
+    """The file names that IPython gives cells."""
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.startswith("<ipython-input")
+
+
+_CELLS = _CellNames()
+
+
+def serve(shell: Any, cells_fd: int, frames_fd: int) -> None:
+    """Run cells from one descriptor and tell what became of them on the other."""
+    frame: Any = vars(sys)["_getframe"]()
+    depth = 0
+    while frame is not None:
+        frame, depth = frame.f_back, depth + 1
+    _deeper(_DEPTH - depth, lambda: _serve(shell, cells_fd, frames_fd))
+
+
+def _deeper(frames: int, call: Callable[[], None]) -> None:
+    """Call with so many frames more: a forked sandbox has some below that another has not, and
+    a recursion without end is told with the number of its frames."""
+    if frames > 0:
+        _deeper(frames - 1, call)
+    else:
+        call()
+
+
+def _serve(shell: Any, cells_fd: int, frames_fd: int) -> None:
+    interrupts = Interrupts()
+    channel = Channel(cells_fd, frames_fd, interrupts)
+    session = NotebookSession(shell, channel, interrupts)
+    while not channel.broken:
+        session.idle(cells_fd)
+        cell = channel.read_cell()
+        if cell is None:
+            break
+        session.run(*cell)
+    flush()
+
+
+class NotebookSession:
+    """What lasts from cell to cell."""
+
+    def __init__(self, shell: Any, channel: Channel, interrupts: Interrupts) -> None:
+        self._shell, self._channel, self._interrupts = shell, channel, interrupts
+        self._figures = Figures(channel)
+        self._loop = Loop()
+        self._told: Told | None = None
+        self._connect()
+        when_imported(
+            {
+                "matplotlib": self._figures.prepare,
+                "matplotlib.pyplot": self._figures.take_over_show,
+                "PIL.Image": self._take_over_pictures,
+            }
+        )
+
+    def _connect(self) -> None:
+        outlets = self._shell.outlets
+        outlets.result = self._result
+        outlets.enrich = self._enrich
+        outlets.error = self._error
+        outlets.on_loop = self._loop.run
+        sys.modules["__main__"] = self._shell.user_module
+        builtins.input = _no_input
+
+    def idle(self, cells_fd: int) -> None:
+        """Until the next cell comes, let run what earlier ones left on the event loop."""
+        self._loop.run_until_readable(cells_fd)
+
+    def run(self, code: str, env: dict[str, str], paths: Sequence[str] = ()) -> None:
+        """Run one cell and send its frames; in a child that the cell forked, leave at its end."""
+        for path in paths:
+            if path not in sys.path:
+                reach(path)
+        self._told = None
+        self._channel.start(self._shell.execution_count)
+        error = self._outcome(code, env)
+        if self._channel.in_child:
+            self._leave_child(error)
+        if self._told is None and error is not None:
+            self._error(type(error), error, "")
+        self._tell()
+        self._channel.end()
+
+    def _tell(self) -> None:
+        if self._told is not None:
+            self._channel.error(*self._told)
+
+    def _outcome(self, code: str, env: dict[str, str]) -> BaseException | None:
+        previous = {name: _environ.get(name) for name in env}
+        try:
+            _set_environment(env)
+            self._interrupts.arm()
+            ended: Any = self._execute(code)
+            self._interrupts.disarm()
+        except BaseException as error:  # noqa: BLE001 - all of it is the user's, and data
+            return error
+        finally:
+            self._interrupts.disarm()
+            _set_environment(previous)
+        raised: object = ended.error_before_exec or ended.error_in_exec
+        return raised if isinstance(raised, BaseException) else None
+
+    def _execute(self, code: str) -> object:
+        self._figures.forget()
+        try:
+            if not code or code.isspace():  # counted here as well
+                self._shell.execution_count += 1
+            return self._shell.run_cell(code, store_history=True)
+        finally:
+            self._figures.show_open()
+
+    def _result(self, bundle: Mapping[str, Any], main: bool) -> None:
+        fields: dict[str, str | Fragment] = {}
+        ready = {KEYS[m]: data for m, data in bundle.items() if is_a(data, Fragment) and m in KEYS}
+        add_bundle(fields, {m: data for m, data in bundle.items() if not is_a(data, Fragment)})
+        fields.update(ready)
+        text = fields.get("text")
+        if isinstance(text, str) and len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+            fields["text"] = text[1:-1]
+        if fields and not self._channel.result(fields, main) and "text" in fields:
+            print(fields["text"])  # noqa: T201 - nobody to send it to: a forked child
+
+    def _enrich(self, value: object, bundle: dict[str, Any]) -> None:
+        """Add what E2B shows beyond IPython: a frame's data, a figure's picture and chart, the
+        JSON of lists and dictionaries."""
+        if is_a(value, list, dict):
+            try:
+                bundle.setdefault("application/json", Fragment(value))
+            except NotJsonError:
+                return
+        elif is_frame(value):
+            data = attempt(value, "to_dict", lambda: columns_of(value))
+            if data is not None:
+                bundle.setdefault("e2b/data", data)
+        elif self._figures.is_figure(value) and not self._figures.already_shown(value):
+            fields = self._figures.fields_of(value)
+            for mime, key in (("image/png", "png"), ("e2b/chart", "chart")):
+                if key in fields:
+                    bundle[mime] = fields[key]
+
+    def _error(self, kind: type[BaseException], error: BaseException, traceback: str) -> None:
+        """The last error told is the cell's own."""
+        if self._channel.in_child:
+            complain(traceback or describe(error, _CELLS)[2])
+            return
+        name, value, plain = describe(error, _CELLS)
+        if name == "UsageError":  # IPython prints it and says no more
+            plain = f"UsageError: {value}"
+        if self._loop.interrupted:
+            name, value = "KeyboardInterrupt", ""
+        elif not isinstance(error, kind):
+            name = kind.__name__
+        self._told = name, value, clipped(traceback or plain, MAX_TRACEBACK)
+
+    def _leave_child(self, error: BaseException | None) -> None:
+        """End a fork that ran past the cell's end as a script's would: its own exit code."""
+        if isinstance(error, SystemExit):
+            raise SystemExit(exit_code(error))
+        raise SystemExit(0 if error is None else 1)
+
+    def _take_over_pictures(self, module: Any) -> None:
+        """No viewer is started: the picture is displayed. Saving one displays it, too."""
+        display_function: Any = sys.modules["IPython.core.display_functions"]
+        display, save = display_function.display, module.Image.save
+
+        def show(self: object, *_arguments: object, **_options: object) -> None:
+            """Display this image."""
+            display(self)
+
+        def save_and_show(image: Any, target: Any, *arguments: Any, **options: Any) -> None:
+            """Save this image; one that goes to a path is displayed as well."""
+            save(image, target, *arguments, **options)
+            frame: Any = vars(sys)["_getframe"](1)
+            caller = frame.f_globals.get("__name__", "")
+            # A figure that is saved is shown as a figure, at the end of its cell.
+            if isinstance(target, (str, os.PathLike)) and not caller.startswith("matplotlib"):
+                display(image)
+
+        module.Image.show, module.Image.save = show, save_and_show
+
+
+class Loop:
+    """One event loop for all cells that await, made by the first of them."""
+
+    def __init__(self) -> None:
+        self._loop: AbstractEventLoop | None = None
+        self.interrupted = False
+
+    def run(self, coroutine: Any) -> Any:
+        """Run a cell. One that is interrupted while it waits is cancelled where it stands."""
+        import asyncio
+
+        __tracebackhide__ = True
+        if self._loop is None or self._loop.is_closed():
+            self._loop = asyncio.new_event_loop()
+            asyncio.set_event_loop(self._loop)
+        task = self._loop.create_task(coroutine)
+        self.interrupted = False
+        try:
+            return self._loop.run_until_complete(task)
+        except KeyboardInterrupt:
+            if task.done():
+                task.exception()  # else asyncio complains that nobody asked
+                raise
+            self.interrupted = True
+            task.cancel()
+            return self._loop.run_until_complete(task)
+        finally:
+            self.interrupted = False
+
+    def run_until_readable(self, descriptor: int) -> None:
+        """Let tasks and servers of earlier cells go on until there is something to read."""
+        loop = self._loop
+        if loop is None or loop.is_closed():
+            return
+        waiting = select.poll()
+        waiting.register(descriptor, select.POLLIN)
+        try:
+            if not waiting.poll(0):
+                loop.add_reader(descriptor, loop.stop)
+                loop.run_forever()
+        except BaseException as error:  # noqa: BLE001 - of a callback of theirs
+            complain(describe(error, ())[2])
+        finally:
+            loop.remove_reader(descriptor)
+
+
+def _set_environment(values: Mapping[str, str] | Mapping[str, str | None]) -> None:
+    """Set variables, or take away those of no value."""
+    for name, value in values.items():
+        try:
+            if value is None:
+                _environ.pop(name, None)
+            else:
+                _environ[name] = value
+        except Exception:  # noqa: BLE001, S112 - `=` in the name, or builtins taken from under it
+            continue
+
+
+def _no_input(prompt: object = "") -> str:
+    """`input()`: nobody could answer it."""
+    __tracebackhide__ = True
+    raise EOFError(f"input({str(prompt)!r}) was called, but there is no standard input here")

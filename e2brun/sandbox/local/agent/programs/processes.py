@@ -1,0 +1,116 @@
+"""Programs of the service: by user, with pipes or on a terminal of their own.
+
+`start` is told cwd, user and `size`: None with descriptors that become 0, 1 and 2, or the
+(columns, rows) of a new terminal, whose other end goes out by the first descriptor. `program` is
+a marshalled (argv, env), or empty where the last descriptor is a file with it.
+"""
+
+from __future__ import annotations
+
+import _socket
+import os
+
+from ..root import privileges
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+
+def start(agent: Any, request: dict[str, Any], descriptors: list[int]) -> None:
+    """Start a program. Raises OSError; what fails in the child is reported as "step: text"."""
+    import marshal
+
+    program = request["program"]
+    if not program:
+        with open(descriptors.pop(), "rb") as file:
+            program = file.read()
+    request["argv"], request["env"] = marshal.loads(program)  # noqa: S302  # from the host
+    size = request["size"]
+    if size is None:
+        _launch(agent, request, descriptors)
+        return
+    master, slave = _terminal(size)
+    try:
+        _hand_over(descriptors[0], master)
+        _launch(agent, request, [slave, slave, slave])
+    finally:
+        os.close(master)
+        os.close(slave)
+
+
+def _launch(agent: Any, request: dict[str, Any], standard: list[int]) -> None:
+    def child(report: int) -> NoReturn:
+        become(agent, request, standard, report)
+
+    agent.launch(request["id"], child)
+
+
+def become(agent: Any, request: dict[str, Any], descriptors: list[int], report: int) -> NoReturn:
+    """In a forked child: become the program, or write to `report` why not."""
+    from .. import main
+
+    step = "start"
+    try:
+        kept = agent.root_namespace
+        if kept >= 0:  # out of the way of what is closed
+            descriptors = [*descriptors, kept]
+        report = main.detach(descriptors, report)
+        if request["size"] is not None:
+            _control(0)
+        if kept >= 0:
+            agent.root_namespace = len(descriptors) - 1
+        privileges.assume(agent, request["user"])
+        if kept >= 0:
+            os.close(len(descriptors) - 1)
+        step = "cwd"
+        os.chdir(request["cwd"])
+        step = "exec"
+        _execute(request["argv"], request["env"])
+    except BaseException as error:  # noqa: BLE001  # a fork must not return into its parent
+        number = getattr(error, "errno", None) or 0
+        text = getattr(error, "strerror", None) or str(error)
+        os.write(report, f"{number} {step}: {text}".encode(errors="replace")[:4096])
+    finally:
+        os._exit(127)
+
+
+def _execute(argv: list[str], env: dict[str, str]) -> NoReturn:
+    # Not os.execvpe: it would import a module in every child.
+    name = argv[0]
+    if "/" in name:
+        os.execve(name, argv, env)  # noqa: S606
+    problem: OSError = FileNotFoundError(2, "No such file or directory")
+    for directory in env.get("PATH", "/usr/bin:/bin").split(":"):
+        try:
+            os.execve(os.path.join(directory, name), argv, env)  # noqa: S606
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            problem = error
+    raise problem
+
+
+def _terminal(size: tuple[int, int]) -> tuple[int, int]:
+    import fcntl
+    import termios
+
+    master, slave = os.openpty()
+    columns, rows = size
+    winsize = b"".join(number.to_bytes(2, "little") for number in (rows, columns, 0, 0))
+    fcntl.ioctl(master, termios.TIOCSWINSZ, winsize)
+    return master, slave
+
+
+def _control(terminal: int) -> None:
+    import fcntl
+    import termios
+
+    fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+
+
+def _hand_over(channel: int, descriptor: int) -> None:
+    rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, descriptor.to_bytes(4, "little"))]
+    messenger = _socket.socket(fileno=os.dup(channel))
+    messenger.sendmsg([b"terminal"], rights)
+    messenger.close()

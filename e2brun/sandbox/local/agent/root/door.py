@@ -1,0 +1,114 @@
+"""Where `sudo` knocks: a socket of pid 1, for only its children can become root.
+
+Anything inside may connect and say anything: it gains a program inside this same sandbox, which
+it could start itself. Pid 1 reads nothing from it: a forked child reads the request and becomes
+the program. The client is told the program's pid and, in the end, its wait status.
+"""
+
+from __future__ import annotations
+
+import _socket
+import os
+import select
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, NoReturn
+
+DOOR = b"\0e2brun-sudo"  # an abstract address: of this network namespace alone
+REQUEST_LIMIT = 128 * 1024
+_AT_ONCE = 16
+_SECONDS = 2  # for a client to say what it wants
+
+
+def open_door(agent: Any) -> None:
+    """Listen. Only where root is another user at all: elsewhere sudo runs its command itself."""
+    door = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
+    door.setblocking(False)
+    try:
+        door.bind(DOOR)
+        door.listen(_AT_ONCE)
+    except OSError:  # somebody in here has taken the address: then there is no sudo
+        door.close()
+        return
+    welcome(agent, door, _serve, _dismiss)
+
+
+def welcome(
+    agent: Any,
+    door: _socket.socket,
+    serve: Callable[[Any, int], NoReturn],
+    dismiss: Callable[[int, int], None],
+) -> None:
+    """From now on `serve` whoever connects to `door`, in a child, and `dismiss` them here with its
+    wait status when it has ended. Not more than so many at once."""
+    agent.listeners[door.fileno()] = lambda: _admit(agent, door, serve, dismiss)
+    agent.waiting.register(door.fileno(), select.POLLIN)
+
+
+def _admit(
+    agent: Any,
+    door: _socket.socket,
+    serve: Callable[[Any, int], NoReturn],
+    dismiss: Callable[[int, int], None],
+) -> None:
+    accept: Any = door
+    try:
+        descriptor: int = accept._accept()[0]  # of the C module: close-on-exec
+    except OSError:
+        return
+    if len(agent.errands) >= _AT_ONCE:
+        os.close(descriptor)
+        return
+    try:
+        pid = os.fork()
+    except OSError:  # no more processes: the client sees the connection end
+        os.close(descriptor)
+        return
+    if pid == 0:
+        serve(agent, descriptor)
+
+    def ended(status: int) -> None:
+        dismiss(descriptor, status)
+
+    agent.errands[pid] = ended
+
+
+def _dismiss(descriptor: int, status: int) -> None:
+    client = _socket.socket(fileno=descriptor)
+    client.setblocking(False)
+    try:  # noqa: SIM105  # contextlib costs 2 ms of every sandbox's start
+        client.send(b"ended\0%d" % status)
+    except OSError:
+        pass
+    client.close()
+
+
+def _serve(agent: Any, descriptor: int) -> NoReturn:
+    """In the child."""
+    try:
+        client = _socket.socket(fileno=descriptor)
+        client.settimeout(_SECONDS)
+        message, ancillary, flags, _ = client.recvmsg(
+            REQUEST_LIMIT, _socket.CMSG_SPACE(3 * 4), _socket.MSG_CMSG_CLOEXEC
+        )
+        given = [
+            int.from_bytes(data[at : at + 4], "little")
+            for _, _, data in ancillary
+            for at in range(0, len(data) - 3, 4)
+        ]
+        user, cwd, count, *words = os.fsdecode(message).split("\0")
+        if len(given) != 3 or flags & _socket.MSG_TRUNC:
+            os._exit(1)
+        client.send(b"pid\0%d" % os.getpid())
+        environment = dict(word.split("=", 1) for word in words[int(count) :] if "=" in word)
+        request = {
+            "argv": words[: int(count)], "env": environment, "cwd": cwd, "user": user,
+            "size": None,
+        }  # fmt: skip
+        from ..programs import processes
+
+        processes.become(agent, request, given, os.dup(given[2]))
+    finally:
+        os._exit(1)

@@ -1,0 +1,178 @@
+"""The default context of a language in an embedded sandbox: one interpreter that cells share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from signal import SIGINT, SIGKILL
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from e2brun.errors import SandboxError, SandboxLost, Unsupported
+from e2brun.sandbox.cell_end import cell_execution, interpreter_gone
+from e2brun.sandbox.contract import HOME, CodeError, Execution, Outcome, Result, Sink
+from e2brun.sandbox.local.blocking.streams import Inlet, Outlet, of_packets, pipe
+from e2brun.sandbox.local.blocking.supervisor import Supervisor
+from e2brun.sandbox.local.host.frames import (
+    CellReport,
+    CellStarted,
+    ForgedFrames,
+    FrameReader,
+    ResultFrame,
+    encode_cell,
+)
+from e2brun.sandbox.local.host.languages import Language, command
+
+if TYPE_CHECKING:
+    from e2brun.sandbox.local.blocking.sandbox import LocalSandbox
+
+_LAST_WORDS_SECONDS = 5.0
+
+
+def _nowhere(_: bytes) -> None:
+    """Between cells nobody listens; what a thread prints then is lost."""
+
+
+class CellContext:
+    """A running context and its pipes. It ends with the sandbox, or when a cell kills it."""
+
+    def __init__(self, sandbox: LocalSandbox, language: Language) -> None:
+        self._sandbox, self._language = sandbox, language
+        self._stdout, self._stderr, self._frames = (Outlet(_nowhere) for _ in range(3))
+        # The agent goes on only when a frame was read: so much was printed before it, no more.
+        self._frames.first = (self._stdout, self._stderr)
+        cells_read, self._cells = pipe()
+        os.set_blocking(self._cells, False)
+        null = Inlet(None)
+        given = [null.read, self._stdout.write, self._stderr.write, cells_read, self._frames.write]
+        self.alive = True
+        try:
+            if language.attached is not None:
+                language.attached.make()
+                given.append(language.attached.open())
+            if language.apart:
+                given += [of_packets(self._stdout.write), of_packets(self._stderr.write)]
+            self.number = self._start(given)
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            for descriptor in given:
+                os.close(descriptor)
+
+    def _start(self, given: list[int]) -> int:
+        jail = self._sandbox.jail
+        return self._sandbox.control.request(
+            "context",
+            given,
+            argv=command(self._language, jail),
+            cwd=HOME,
+            env=self._sandbox.environment({}),
+            executable=jail.interpreter.executable,
+        )
+
+    def run(
+        self,
+        code: str,
+        timeout: float | None,
+        streams: tuple[Sink, Sink],
+        on_result: Callable[[Result], None] | None,
+        language: str,
+    ) -> Execution:
+        """Run one cell, in a language that its kernel knows, to its end."""
+        reader, report = FrameReader(), CellReport()
+        began = 0.0
+
+        def hear(data: bytes) -> None:
+            nonlocal began
+            for frame in reader.feed(data):
+                report.add(frame)
+                if isinstance(frame, CellStarted):
+                    began = monotonic()
+                    continue
+                if on_result is not None and isinstance(frame, ResultFrame):
+                    on_result(frame.result)
+
+        self._stdout.redirect(streams[0])
+        self._stderr.redirect(streams[1])
+        self._frames.redirect(hear)
+        outlets = [outlet for outlet in (self._stdout, self._stderr, self._frames) if outlet.open]
+        following = Supervisor(
+            self._sandbox.control,
+            self.number,
+            outlets=outlets,
+            inlet=Inlet(encode_cell(code, language=language), into=self._cells),
+            end_sandbox=self._sandbox.end,
+        )
+        following.ask_to_end = self._interrupt
+        following.finished = lambda: report.ended
+        try:
+            execution = self._follow(following, timeout)
+        except ForgedFrames as error:
+            return self._forged(error, report, following)
+        finally:
+            self._stdout.redirect(_nowhere)
+            self._stderr.redirect(_nowhere)
+        if following.exited is not None or execution.outcome is Outcome.LOST:
+            self.close()
+        if began:  # IPython's own start is not the cell's
+            execution = execution.but(execution_time=monotonic() - began)
+        return _told(execution, report, following)
+
+    def close(self) -> None:
+        """Close our ends; a context still there then leaves by itself."""
+        if self.alive:
+            self.alive = False
+            os.close(self._cells)
+            for outlet in (self._stdout, self._stderr, self._frames):
+                outlet.close()
+
+    def _interrupt(self) -> None:
+        """Politely first: an interrupted context keeps its state for the next cell. E2B lets
+        nobody hear what a cell says to that."""
+        self._stdout.drain()
+        self._stderr.drain()
+        self._stdout.redirect(_nowhere)
+        self._stderr.redirect(_nowhere)
+        self._signal(SIGINT)
+
+    def _follow(self, following: Supervisor, timeout: float | None) -> Execution:
+        try:
+            return self._sandbox.follow(following, timeout)
+        except SandboxError as error:
+            self.close()
+            raise self._not_started(error) from error
+
+    def _not_started(self, error: SandboxError) -> SandboxError:
+        language = self._language
+        if not language.argv or isinstance(error, SandboxLost):
+            return error
+        return Unsupported(f"no {language.name} kernel: {language.install or error}")
+
+    def _signal(self, number: int) -> None:
+        """A signal for all that the cell has started, too."""
+        self._sandbox.control.request("context", run=self.number, signal=int(number))
+
+    def _forged(self, error: ForgedFrames, report: CellReport, following: Supervisor) -> Execution:
+        """The code wrote to the result channel itself: nothing it says counts any more."""
+        try:
+            if following.exited is None:
+                self._signal(SIGKILL)
+                self._sandbox.control.wait_for(self.number, _LAST_WORDS_SECONDS)
+        except SandboxLost:
+            self._sandbox.end()
+        self.close()
+        raised = CodeError("ForgedResults", f"the code tampered with its results: {error}", "")
+        return Execution(Outcome.ERROR, 1, error=raised, results=tuple(report.results))
+
+
+def _told(execution: Execution, report: CellReport, following: Supervisor) -> Execution:
+    """The end of the run, and what the cell said of itself, in that order of trust."""
+    results, elapsed = tuple(report.results), execution.execution_time
+    if following.verdict is not None:
+        return execution.but(results=results)
+    if report.ended:
+        return cell_execution(report.error, results, elapsed)
+    if following.exited is not None:
+        return interpreter_gone(results, elapsed)
+    return execution.but(results=results)

@@ -1,0 +1,290 @@
+"""One embedded sandbox, as the host sees it: the `Sandbox` contract over the agent."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+from _thread import allocate_lock
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from e2brun.errors import SandboxError, SandboxLost, Unsupported
+from e2brun.sandbox import endings
+from e2brun.sandbox.completion import watched
+from e2brun.sandbox.contract import (
+    HOME,
+    Execution,
+    FileEntry,
+    Outcome,
+    Program,
+    Result,
+    SandboxSpec,
+    Sink,
+    Upload,
+    absolute,
+)
+from e2brun.sandbox.local.blocking.exclusive import Exclusive
+from e2brun.sandbox.local.blocking.streams import Inlet, Outlet
+from e2brun.sandbox.local.blocking.supervisor import Supervisor
+from e2brun.sandbox.local.host.control import Control
+from e2brun.sandbox.local.isolation.driver import Driver, Jail, Jailed
+from e2brun.sandbox.local.isolation.environment import environment, resource_limits
+from e2brun.sandbox.local.memory.watch import MemoryWatch
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from e2brun.sandbox.local.blocking.cells import CellContext
+    from e2brun.sandbox.local.interpreter import Interpreter
+
+    # Where packages come from: requirements, for which Python, seconds it may take.
+    Layer = Callable[[Sequence[str], Interpreter, float], Path]
+
+_END_SECONDS = 2.0
+_AGENT_PATIENCE = 1.0  # after the time limit, which is the host's to keep
+
+
+class LocalSandbox:
+    """The agent behind its control socket, and the limits the host keeps for it."""
+
+    backend = "local"
+
+    def __init__(
+        self,
+        jail: Jail,
+        spec: SandboxSpec,
+        control: Control,
+        jailed: Jailed,
+        layer: Layer,
+    ) -> None:
+        self.id = jail.sandbox_id
+        self.template = spec.template or "python"
+        self.jail = jail
+        self.control = control
+        self._spec, self._jailed, self._layer = spec, jailed, layer
+        self._watch: MemoryWatch | None = None
+        self._agent = -1  # pidfd
+        self._contexts: dict[str, CellContext] = {}
+        self._killed = False
+        self._first_kill = allocate_lock()
+        self._turns = Exclusive(self._tidy)
+        self.forget: Callable[[str], object] = lambda _: None  # told its id when it is killed
+        control.request("limit", limits=resource_limits(jail))
+
+    def run_program(
+        self, program: Program, *, timeout: float | None, stdout: Sink, stderr: Sink
+    ) -> Execution:
+        """Run to its end; see the contract."""
+        with self._turns.turn():
+            return self._run(program, timeout, (stdout, stderr))
+
+    def _run(self, program: Program, timeout: float | None, sinks: tuple[Sink, Sink]) -> Execution:
+        from e2brun.sandbox.local.blocking import transfer
+
+        for upload in program.files:
+            transfer.send(self, upload, acknowledge=False)
+        argv = watched(program.argv) if program.tells_end else None
+        outlets, inlet = (Outlet(sinks[0]), Outlet(sinks[1])), Inlet(program.stdin)
+        ends = (inlet, *outlets)
+        try:
+            try:
+                number = self.control.request(
+                    "run",
+                    (inlet.read, *(outlet.write for outlet in outlets)),
+                    argv=list(argv or program.argv),
+                    tells_end=argv is not None,
+                    cwd=absolute(program.cwd or HOME),
+                    env=self.environment(program.env),
+                    cpu=_cpu_seconds(timeout),
+                )
+            finally:
+                for end in ends:
+                    end.give_away()
+            following = Supervisor(
+                self.control, number, outlets=outlets, inlet=inlet, end_sandbox=self.end
+            )
+            return self.follow(following, timeout)
+        finally:
+            for end in ends:
+                end.close()
+
+    def follow(self, following: Supervisor, timeout: float | None) -> Execution:
+        """Follow a run to its end and say how it ended."""
+        started = monotonic()
+        try:
+            watch = self.watch()
+            started = monotonic()
+            if timeout is not None:
+                self.control.request("deadline", seconds=timeout + _AGENT_PATIENCE)
+            following.follow(watch, timeout)
+            if timeout is not None:
+                self.control.request("deadline", seconds=0)
+        except SandboxLost as error:
+            outcome = Outcome.KILLED if self._killed else following.verdict or Outcome.LOST
+            return Execution(
+                outcome,
+                execution_time=monotonic() - started,
+                detail=self._why(outcome, timeout, error),
+            )
+        elapsed = monotonic() - started
+        if following.verdict is not None:
+            detail = self._why(following.verdict, timeout, None)
+            return Execution(following.verdict, execution_time=elapsed, detail=detail)
+        return _ended(following, elapsed)
+
+    def run_cell(
+        self,
+        code: str,
+        *,
+        timeout: float | None,
+        stdout: Sink,
+        stderr: Sink,
+        on_result: Callable[[Result], None] | None = None,
+        language: str | None = None,
+    ) -> Execution:
+        """Run a cell in the default context of its language; see the contract."""
+        from e2brun.sandbox.local.blocking.cells import CellContext
+        from e2brun.sandbox.local.host import languages
+
+        name = languages.normalised(language)
+        with self._turns.turn():
+            kernel = languages.find(languages.default_context(name))
+            if kernel is None:
+                raise Unsupported(f"no kernel for {name[:40]!r}")
+            context = self._contexts.get(kernel.name)
+            if context is None or not context.alive:
+                context = self._contexts[kernel.name] = CellContext(self, kernel)
+            return context.run(code, timeout, (stdout, stderr), on_result, name)
+
+    def write_files(self, files: Sequence[Upload]) -> None:
+        """Write files; see the contract."""
+        from e2brun.sandbox.local.blocking import transfer
+
+        with self._turns.turn():
+            for upload in files:
+                transfer.send(self, upload, acknowledge=True)
+
+    def read_file(self, path: str) -> Iterator[bytes]:
+        """The bytes of a regular file; see the contract."""
+        from e2brun.sandbox.local.blocking import transfer
+
+        with self._turns.turn():
+            yield from transfer.receive(self, path)
+
+    def list_files(self, path: str) -> list[FileEntry]:
+        """The names in a directory; see the contract."""
+        from e2brun.sandbox.local.blocking import transfer
+
+        with self._turns.turn():
+            return transfer.entries(self, path)
+
+    def install(self, requirements: Sequence[str]) -> None:
+        """Copy a layer into the user's own site-packages; see the contract."""
+        from e2brun.sandbox.local.blocking.installing import copy_layer
+
+        copy_layer(
+            self, self._layer(requirements, self.jail.interpreter, self._spec.install_timeout)
+        )
+
+    def environment(self, more: Mapping[str, str]) -> dict[str, str]:
+        """What a program in here finds in its environment."""
+        return {**environment(self.jail, self.template), **self._spec.env, **more}
+
+    def watch(self) -> MemoryWatch:
+        """Wait until the agent is up. Raises SandboxUnavailable with the driver's reason."""
+        if self._watch is None:
+            hello = self.control.greet()
+            try:
+                self._agent = os.pidfd_open(hello.pid)
+            except OSError as error:
+                raise SandboxLost("the sandbox went away as it started") from error
+            if self._killed:  # before there was anybody to kill: a forked one has no other end
+                self.end()
+            self._watch = MemoryWatch(hello.pid, self.jail.limits, hello.views)
+        return self._watch
+
+    def kill(self) -> None:
+        """End everything in it, and wait (2 s at most) until the last process is gone."""
+        if not self._first_kill.acquire(blocking=False):
+            return
+        self._killed = True
+        self.end()
+        if self._agent >= 0:
+            # The first process of a pid namespace ends when all others in it have ended.
+            waiting = select.poll()
+            waiting.register(self._agent, select.POLLIN)
+            waiting.poll(_END_SECONDS * 1000)
+        self._turns.end()
+        self.forget(self.id)
+
+    def _tidy(self) -> None:
+        for context in self._contexts.values():
+            context.close()
+        if self._agent >= 0:
+            os.close(self._agent)
+        self.control.close()
+        self._jailed.reap()
+        if self._watch is not None:
+            self._watch.close()
+
+    def release(self) -> None:
+        """Not here: a local sandbox dies with its owner."""
+        raise Unsupported("a local sandbox cannot outlive the command that made it")
+
+    def end(self) -> None:
+        """Kill everything in it; what is ours stays open for `kill`."""
+        if self._agent >= 0:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._agent, signal.SIGKILL)
+        self._jailed.end()
+
+    def _why(self, outcome: Outcome, timeout: float | None, error: SandboxError | None) -> str:
+        match outcome:
+            case Outcome.TIMEOUT:
+                return endings.time_limit(timeout)
+            case Outcome.OOM:
+                hidden = self._watch is not None and self._watch.unexplained
+                return endings.memory_limit(self.jail.limits.memory, hidden=hidden)
+            case Outcome.KILLED:
+                return endings.KILLED
+            case _:
+                return str(error or "")
+
+
+def _ended(following: Supervisor, elapsed: float) -> Execution:
+    exited = following.exited
+    if exited is None:
+        return Execution(Outcome.INFRASTRUCTURE, execution_time=elapsed)
+    return endings.ended(
+        exited.code,
+        exited.signal,
+        elapsed=elapsed,
+        peak=exited.peak or None,
+        completed=exited.completed,
+    )
+
+
+def _cpu_seconds(timeout: float | None) -> int:
+    """More than a program can use in its time on every core: the clock comes first."""
+    return 0 if timeout is None else int(timeout + 1) * (os.cpu_count() or 1) + 2
+
+
+def start(driver: Driver, jail: Jail, spec: SandboxSpec, layer: Layer) -> LocalSandbox:
+    """One sandbox, which its caller kills. Raises SandboxError."""
+    control = Control()
+    try:
+        jailed = driver.start(jail, control.agent_end())
+    except BaseException:
+        control.close()
+        raise
+    control.attach(jailed)
+    try:
+        return LocalSandbox(jail, spec, control, jailed, layer)
+    except BaseException:
+        jailed.end()
+        control.close()
+        jailed.reap()
+        raise

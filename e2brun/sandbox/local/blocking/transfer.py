@@ -1,0 +1,156 @@
+"""Files into and out of an embedded sandbox, through pipes the agent reads and writes.
+
+The host opens no path that the sandbox could have touched, and stops at a size.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from e2brun.errors import FileTransferFailed, SandboxLost
+from e2brun.sandbox import endings
+from e2brun.sandbox.contract import FileEntry, Upload
+from e2brun.sandbox.local.blocking.streams import pipe
+from e2brun.sandbox.local.host.control import INLINE_LIMIT, Report, RequestDone, RequestFailed
+
+if TYPE_CHECKING:
+    from e2brun.sandbox.local.blocking.sandbox import LocalSandbox
+
+_PIECE = 1024 * 1024
+_SILENCE_SECONDS = 30.0  # a pipe on which nothing moves for so long is dead
+_NAMES_LIMIT = 16 * 1024 * 1024
+_SIZE = re.compile(rb"[0-9]{1,19}")  # Python refuses to read numbers of thousands of digits
+_KINDS = frozenset({"file", "directory", "symlink", "other"})
+
+
+def send(sandbox: LocalSandbox, upload: Upload, *, acknowledge: bool) -> None:
+    """Write one file; without `acknowledge` a failure shows when the next program starts.
+
+    Raises FileTransferFailed.
+    """
+    from e2brun.sandbox.contract import absolute
+
+    mode = 0o755 if upload.executable else 0o644
+    path = absolute(upload.path)
+    if isinstance(upload.source, bytes) and len(upload.source) <= INLINE_LIMIT:
+        number = sandbox.control.request(
+            "write", path=path, data=upload.source, mode=mode, needed=not acknowledge
+        )
+        if acknowledge:
+            _expect_done(sandbox, number, endings.not_in_place)
+        return
+    read, write = pipe()
+    try:
+        number = sandbox.control.request("write", (read,), path=path, data=b"", mode=mode)
+    finally:
+        os.close(read)
+    try:
+        sandbox.watch()
+        with suppress(BrokenPipeError):  # the agent's report says why
+            _pour(upload.source, write)
+    finally:
+        os.close(write)
+    _expect_done(sandbox, number, endings.not_in_place)
+
+
+def receive(sandbox: LocalSandbox, path: str) -> Iterator[bytes]:
+    """The bytes of a regular file in pieces of up to 1 MiB. Raises FileTransferFailed."""
+    return _poured(sandbox, "read", path)
+
+
+def entries(sandbox: LocalSandbox, path: str) -> list[FileEntry]:
+    """The entries of a directory, sorted by name. Raises FileTransferFailed."""
+    text = bytearray()  # pieces may be of one byte each, and bytes would be copied for every one
+    with closing(_poured(sandbox, "list", path)) as pieces:
+        for piece in pieces:
+            text += piece
+            if len(text) > _NAMES_LIMIT:
+                raise FileTransferFailed(f"{path}: the directory has too many names")
+    return sorted(
+        (_entry(record) for record in bytes(text).split(b"\0")[:-1]), key=lambda e: e.name
+    )
+
+
+def _poured(sandbox: LocalSandbox, do: str, path: str) -> Generator[bytes]:
+    """What the agent pours into a pipe at the request `do`, and then its word that it is all."""
+    from e2brun.sandbox.contract import absolute
+
+    sandbox.watch()
+    read, write = pipe()
+    try:
+        number = sandbox.control.request(do, (write,), path=absolute(path))
+    except BaseException:
+        os.close(read)
+        raise
+    finally:
+        os.close(write)
+    try:
+        yield from _pieces(read)
+    finally:
+        os.close(read)
+        _expect_done(sandbox, number)
+
+
+def _entry(record: bytes) -> FileEntry:
+    kind, size, name = [*record.split(b" ", 2), b"", b""][:3]
+    if kind.decode(errors="replace") not in _KINDS or not _SIZE.fullmatch(size) or not name:
+        raise FileTransferFailed("the sandbox sent a malformed directory listing")
+    return FileEntry(os.fsdecode(name), kind.decode(), int(size))
+
+
+def _pour(source: bytes | Path, write: int) -> None:
+    os.set_blocking(write, False)
+    if isinstance(source, bytes):
+        view = memoryview(source)
+        while view:
+            _until_ready(write, select.POLLOUT)
+            view = view[os.write(write, view) :]
+        return
+    try:
+        file = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise FileTransferFailed(f"{source}: {error.strerror}") from error
+    try:
+        while True:
+            _until_ready(write, select.POLLOUT)
+            if os.sendfile(write, file, None, _PIECE) == 0:
+                return
+    finally:
+        os.close(file)
+
+
+def _pieces(read: int) -> Iterator[bytes]:
+    while True:
+        _until_ready(read, select.POLLIN)
+        piece = os.read(read, _PIECE)
+        if not piece:
+            return
+        yield piece
+
+
+def _until_ready(descriptor: int, events: int) -> None:
+    waiting = select.poll()
+    waiting.register(descriptor, events)
+    deadline = monotonic() + _SILENCE_SECONDS
+    while not waiting.poll(max(0.0, deadline - monotonic()) * 1000):
+        if monotonic() >= deadline:
+            raise SandboxLost(f"a file transfer stood still for {_SILENCE_SECONDS:g} s")
+
+
+def _expect_done(sandbox: LocalSandbox, number: int, words: Callable[[str], str] = str) -> None:
+    sandbox.watch()
+    report: Report = sandbox.control.wait_for(number, _SILENCE_SECONDS)
+    match report:
+        case RequestDone():
+            return
+        case RequestFailed(text=text):
+            raise FileTransferFailed(words(text))
+        case _:
+            raise SandboxLost("the sandbox answered a file request with something else")

@@ -1,0 +1,162 @@
+"""The agent's control socket on an event loop: many requests at once, none believed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from e2brun.errors import SandboxLost
+from e2brun.sandbox.local.host.control import (
+    Control,
+    Exited,
+    Hello,
+    Report,
+    RequestFailed,
+    let_go,
+)
+
+_TURNS = 64  # reports taken before others have their turn
+_PATIENCE = 20.0  # seconds for an answer; the agent itself never blocks for long
+
+
+class AgentRefused(Exception):
+    """The agent could not do it: `errno` (0: none) and its text."""
+
+    def __init__(self, number: int, text: str) -> None:
+        super().__init__(text)
+        self.errno, self.text = number, text
+
+
+class AgentClient:
+    """Requests to one agent, matched with its reports by number."""
+
+    def __init__(self, control: Control, on_lost: Callable[[], None]) -> None:
+        self._control, self._on_lost = control, on_lost
+        self._loop = asyncio.get_running_loop()
+        self._waiting: dict[int, asyncio.Future[Report]] = {}
+        self._exits: dict[int, Callable[[Exited], None]] = {}
+        self.hello: asyncio.Future[Hello] = self._loop.create_future()
+        self.closed = False
+        self._room: asyncio.Future[None] | None = None
+        os.set_blocking(control.descriptor, False)
+        self._loop.add_reader(control.descriptor, self._readable)
+
+    def request(self, do: str, descriptors: Sequence[int] = (), **fields: object) -> int:
+        """Send one request; its number. Raises SandboxLost, ValueError for one too long."""
+        try:
+            return self._request(do, descriptors, fields)
+        except BlockingIOError:
+            raise SandboxLost("the sandbox takes no more requests") from None
+
+    def _request(self, do: str, descriptors: Sequence[int], fields: Mapping[str, object]) -> int:
+        if self.closed:
+            raise SandboxLost("the sandbox went away")
+        return self._control.request(do, descriptors, **fields)
+
+    async def ask(
+        self,
+        do: str,
+        descriptors: Sequence[int] = (),
+        *,
+        patience: float = _PATIENCE,
+        on_exit: Callable[[Exited], None] | None = None,
+        **fields: object,
+    ) -> Report:
+        """Send one request and wait for its first report: Done, Started or Handed.
+
+        Raises Refused when the agent could not do it, SandboxLost when it went away or did not
+        answer. `on_exit` is told when the process that this request started ends.
+        """
+        number = await self._sent(do, descriptors, fields, patience)
+        if on_exit is not None:
+            self._exits[number] = on_exit
+        future = self._waiting[number] = self._loop.create_future()
+        try:
+            async with asyncio.timeout(patience):
+                report: Report = await future
+        except TimeoutError:
+            self._lose()
+            raise SandboxLost(f"the sandbox did not answer for {patience:g} s") from None
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled() and future.exception() is None:
+                let_go(future.result())  # it came, but nobody takes it any more
+            raise
+        finally:
+            self._waiting.pop(number, None)
+        if isinstance(report, RequestFailed):
+            self._exits.pop(number, None)
+            raise AgentRefused(report.errno, report.text)
+        return report
+
+    async def _sent(
+        self, do: str, descriptors: Sequence[int], fields: Mapping[str, object], patience: float
+    ) -> int:
+        """Send a request, when the agent has taken enough of those before it."""
+        end = self._loop.time() + patience
+        while True:
+            try:
+                return self._request(do, descriptors, fields)
+            except BlockingIOError:
+                pass
+            if self._room is None:
+                self._room = self._loop.create_future()
+                self._loop.add_writer(self._control.descriptor, self._writable)
+            await asyncio.wait((self._room,), timeout=max(0.0, end - self._loop.time()))
+            if self._loop.time() >= end:
+                self._lose()
+                raise SandboxLost(f"the sandbox took no request for {patience:g} s")
+
+    def _writable(self) -> None:
+        room, self._room = self._room, None
+        self._loop.remove_writer(self._control.descriptor)
+        if room is not None and not room.done():
+            room.set_result(None)
+
+    def close(self) -> None:
+        """Hang up; whoever waits gets SandboxLost."""
+        if self.closed:
+            return
+        self.closed = True
+        self._loop.remove_reader(self._control.descriptor)
+        self._writable()  # whoever waits for room is told as well
+        self._control.close()
+        waiting: list[asyncio.Future[Any]] = [self.hello, *self._waiting.values()]
+        for future in waiting:
+            if not future.done():
+                future.set_exception(SandboxLost("the sandbox went away"))
+                future.exception()  # not every one is still awaited
+        self._waiting.clear()
+        self._exits.clear()
+
+    def _readable(self) -> None:
+        try:
+            for _ in range(_TURNS):  # others wait as well, however much is said
+                if (report := self._control.receive(0)) is None:
+                    return
+                self._take(report)
+        except Exception:  # noqa: BLE001  # malformed, or gone: the sandbox is lost either way
+            self._lose()
+
+    def _take(self, report: Report) -> None:
+        if isinstance(report, Hello):
+            if not self.hello.done():
+                self.hello.set_result(report)
+            else:
+                let_go(report)
+            return
+        if isinstance(report, Exited):
+            if (callback := self._exits.pop(report.number, None)) is not None:
+                callback(report)
+            return
+        future = self._waiting.get(report.number)
+        if future is not None and not future.done():
+            future.set_result(report)
+        else:
+            let_go(report)
+
+    def _lose(self) -> None:
+        if not self.closed:
+            self.close()
+            self._on_lost()

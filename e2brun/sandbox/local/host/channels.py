@@ -1,0 +1,176 @@
+"""The ends of a program's pipes, or of its terminal, that the service holds."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import fcntl
+import os
+import socket
+import stat
+from collections.abc import Callable
+from contextlib import suppress
+
+from e2brun.errors import SandboxLost
+
+_PIPE_SIZE = 1024 * 1024
+_CHUNK = 64 * 1024
+
+
+class BrokenChannel(Exception):
+    """What was written cannot arrive any more."""
+
+
+def output_pipe() -> tuple[int, int]:
+    """(our end, not blocking; the program's end) of a large pipe."""
+    read, write = os.pipe2(os.O_CLOEXEC)
+    os.set_blocking(read, False)
+    _enlarge(read)
+    return read, write
+
+
+def input_pipe() -> tuple[int, int]:
+    """(our end, not blocking; the program's end) of a large pipe."""
+    read, write = os.pipe2(os.O_CLOEXEC)
+    os.set_blocking(write, False)
+    _enlarge(write)
+    return write, read
+
+
+def _enlarge(pipe: int) -> None:
+    with suppress(OSError):  # an ordinary user may only have so many large ones
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
+
+
+def received_terminal(channel: socket.socket) -> int:
+    """The terminal's end that the agent has put into `channel`. Raises SandboxLost for anything
+    that is not a terminal: what comes from inside could be any descriptor."""
+    try:
+        _, descriptors, _, _ = socket.recv_fds(channel, 64, 4, socket.MSG_DONTWAIT)
+    except OSError:
+        descriptors = []
+    good = len(descriptors) == 1 and _is_terminal(descriptors[0])
+    if not good:
+        for descriptor in descriptors:
+            os.close(descriptor)
+        raise SandboxLost("the sandbox's agent sent a malformed report")
+    os.set_blocking(descriptors[0], False)
+    os.set_inheritable(descriptors[0], False)
+    return descriptors[0]
+
+
+def _is_terminal(descriptor: int) -> bool:
+    return stat.S_ISCHR(os.fstat(descriptor).st_mode) and os.isatty(descriptor)
+
+
+class PipeReader:
+    """Calls `on_data` with what can be read, `on_end` once at the end, and closes."""
+
+    def __init__(
+        self, descriptor: int, on_data: Callable[[bytes], None], on_end: Callable[[], None]
+    ) -> None:
+        self._descriptor = descriptor
+        self._on_data, self._on_end = on_data, on_end
+        self._loop = asyncio.get_running_loop()
+        self._paused = True
+        self.resume()
+
+    @property
+    def open(self) -> bool:
+        """Whether something may still come."""
+        return self._descriptor >= 0
+
+    def pause(self) -> None:
+        """Read no more for now."""
+        if not self._paused:
+            self._paused = True
+            self._loop.remove_reader(self._descriptor)
+
+    def resume(self) -> None:
+        """Go on reading."""
+        if self._paused and self._descriptor >= 0:
+            self._paused = False
+            self._loop.add_reader(self._descriptor, self._readable)
+
+    def drain(self) -> None:
+        """Read what is there now, and no more than a pipe can hold."""
+        for _ in range(_PIPE_SIZE // _CHUNK + 1):
+            if self._descriptor < 0 or not self._read():
+                return
+
+    def close(self) -> None:
+        """Close it; nobody is told."""
+        if self._descriptor >= 0:
+            self.pause()
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _readable(self) -> None:
+        self._read()
+
+    def _read(self) -> bool:
+        try:
+            data = os.read(self._descriptor, _CHUNK)
+        except BlockingIOError:
+            return False
+        except OSError:  # EIO: nobody has the terminal open any more
+            data = b""
+        if data:
+            self._on_data(data)
+        else:
+            self.close()
+            self._on_end()
+        return bool(data)
+
+
+class PipeWriter:
+    """Writes in order, waiting for room; one caller at a time."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._loop = asyncio.get_running_loop()
+        self._turn = asyncio.Lock()
+        self._room: asyncio.Future[None] | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether something can still be written."""
+        return self._descriptor >= 0
+
+    async def write(self, data: bytes) -> None:
+        """Write all of it. Raises BrokenChannel when nobody can read it any more."""
+        async with self._turn:
+            rest = memoryview(data)
+            while rest:
+                if self._descriptor < 0:
+                    raise BrokenChannel("it is closed")
+                try:
+                    rest = rest[os.write(self._descriptor, rest) :]
+                except BlockingIOError:
+                    await self._wait()
+                except OSError as error:
+                    name = errno.errorcode.get(error.errno or 0, "")
+                    raise BrokenChannel(f"{error.strerror} ({name})") from None
+
+    def close(self) -> None:
+        """Close it; whoever waits for room gets BrokenChannel."""
+        if self._descriptor >= 0:
+            if self._room is not None:
+                self._loop.remove_writer(self._descriptor)
+                self._wake()
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    async def _wait(self) -> None:
+        descriptor, self._room = self._descriptor, self._loop.create_future()
+        self._loop.add_writer(descriptor, self._wake)
+        try:
+            await self._room
+        finally:
+            self._room = None
+            if self._descriptor == descriptor:
+                self._loop.remove_writer(descriptor)
+
+    def _wake(self) -> None:
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)

@@ -1,0 +1,149 @@
+"""The code-interpreter contexts of one sandbox; a part of its RunningSandbox."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from contextlib import suppress
+from uuid import uuid4
+
+from e2brun.errors import SandboxLost
+from e2brun.sandbox.contract import HOME, USER
+from e2brun.sandbox.local.host.agent_client import AgentRefused
+from e2brun.sandbox.local.host.java import JavaMissing
+from e2brun.sandbox.local.host.kernel import Kernel
+from e2brun.sandbox.local.host.languages import JAVASCRIPT, PYTHON, Language, command, find
+from e2brun.sandbox.local.host.running import RunningSandbox
+
+_END_SECONDS = 2.0
+_ENOENT, _ENOTDIR = 2, 20
+
+
+class NotStarted(Exception):
+    """A context's process could not be started; the text says why and what to do."""
+
+
+class UnknownLanguage(Exception):
+    """No context speaks it."""
+
+
+class Context:
+    """One context. Its process starts when first needed, and anew after it died."""
+
+    def __init__(self, live: RunningSandbox, language: Language, cwd: str) -> None:
+        self.live, self.language, self.cwd = live, language, cwd
+        self.id = str(uuid4())
+        self.turn = asyncio.Lock()  # one cell at a time
+        self.kernel: Kernel | None = None
+        self._starting = asyncio.Lock()
+
+    def described(self) -> dict[str, str]:
+        """As the clients know it."""
+        return {"id": self.id, "language": self.language.name, "cwd": self.cwd}
+
+    async def started(self) -> Kernel:
+        """Its process, running, and from now on in use. Raises NotStarted, SandboxLost."""
+        kernel = await self.warm()
+        if kernel.fresh and kernel.environment != self.live.user_environment(USER):
+            await self.end()  # it was started before the sandbox got its environment
+            kernel = await self.warm()
+        kernel.fresh = False
+        return kernel
+
+    async def warm(self) -> Kernel:
+        """Its process, running. Raises NotStarted, SandboxLost."""
+        if self.kernel is not None and self.kernel.alive:
+            return self.kernel
+        async with self._starting:
+            if self.kernel is None or not self.kernel.alive:
+                kernel = Kernel(self.live)
+                try:
+                    await kernel.start(
+                        self.language, command(self.language, self.live.jail), self.cwd
+                    )
+                except JavaMissing as error:
+                    raise NotStarted(f"No {self.language.name} kernel: {error}") from error
+                except AgentRefused as error:
+                    raise NotStarted(self._explained(error)) from error
+                except ValueError as error:
+                    raise NotStarted("the sandbox's environment is too large") from error
+                self.kernel = kernel
+        return self.kernel
+
+    def _explained(self, error: AgentRefused) -> str:
+        name, text = self.language.name, error.text
+        missing = error.errno in {_ENOENT, _ENOTDIR} and self.cwd not in text
+        if missing and self.language.argv:
+            hint = self.language.install or "its interpreter is not in the sandbox"
+            return f"No {name} kernel: {hint}"
+        return f"The {name} kernel could not be started in {self.cwd}: {text}"
+
+    async def end(self) -> None:
+        """Kill its process; state is lost, and the next cell starts a new one."""
+        kernel, self.kernel = self.kernel, None
+        if kernel is None or not kernel.alive:
+            return
+        with suppress(SandboxLost, AgentRefused, TimeoutError):
+            await kernel.signal(signal.SIGKILL)
+            async with asyncio.timeout(_END_SECONDS):
+                await kernel.over.wait()
+        kernel.close()
+
+
+class Contexts:
+    """All contexts of a sandbox, the defaults of languages included, oldest first."""
+
+    def __init__(self, live: RunningSandbox) -> None:
+        self._live = live
+        self._all: dict[str, Context] = {}
+        self._defaults: dict[str, str] = {}
+        self.chores: set[asyncio.Task[object]] = set()  # what goes on when a client has left
+        for name in (PYTHON, JAVASCRIPT):  # listed from the start, as E2B's are
+            self.default(name)
+
+    def close(self) -> None:
+        """The sandbox is gone."""
+        for chore in self.chores:
+            chore.cancel()
+        for context in self._all.values():
+            if context.kernel is not None:
+                context.kernel.close()
+
+    def listed(self) -> list[Context]:
+        """In the order of their creation."""
+        return list(self._all.values())
+
+    def get(self, context_id: str) -> Context | None:
+        """The context of this id."""
+        return self._all.get(context_id)
+
+    def default(self, language: str) -> Context:
+        """The context for cells that name none. Raises UnknownLanguage."""
+        found = self._all.get(self._defaults.get(language, ""))
+        if found is None:
+            found = self._new(language, HOME)
+            self._defaults[language] = found.id
+        return found
+
+    async def create(self, language: str, cwd: str) -> Context:
+        """A new context, started. Raises UnknownLanguage, NotStarted, SandboxLost."""
+        context = self._new(language, cwd)
+        try:
+            await context.started()
+        except BaseException:
+            self._all.pop(context.id, None)
+            raise
+        return context
+
+    async def remove(self, context: Context) -> None:
+        """End it and forget it."""
+        self._all.pop(context.id, None)
+        await context.end()
+
+    def _new(self, name: str, cwd: str) -> Context:
+        language = find(name)
+        if language is None:
+            raise UnknownLanguage(name)
+        context = Context(self._live, language, cwd)
+        self._all[context.id] = context
+        return context

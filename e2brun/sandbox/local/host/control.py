@@ -1,0 +1,220 @@
+"""The host's end of the control socket: requests in, reports out, nothing believed.
+
+One SOCK_SEQPACKET message each way. The agent is ours, but it lives among hostile code: every
+report is parsed by form, bounded in size, and a malformed one means that the sandbox is lost.
+"""
+
+from __future__ import annotations
+
+import _socket  # the C module: `socket` costs 7 ms of start-up for names we do not use
+import array
+import errno
+import marshal
+import os
+import select
+import struct
+from collections.abc import Sequence
+from contextlib import suppress
+from time import monotonic
+
+from e2brun.errors import SandboxError, SandboxLost, SandboxUnavailable
+from e2brun.frozen import Frozen
+from e2brun.sandbox.local.isolation.driver import Jailed
+
+INLINE_LIMIT = 96 * 1024  # a file no larger travels in the message; below the socket's buffer
+_REPORT_LIMIT = 8192
+_START_SECONDS = 20.0
+_SEND_SECONDS = 10
+_SO_PASSCRED, _SO_SNDTIMEO = 16, 21
+
+
+class Hello(Frozen):
+    """The agent is up; `pid` is its pid on the host, vouched for by the kernel. One that was
+    forked shows what is to be watched itself: its /proc, its files, its shared memory."""
+
+    pid: int
+    views: tuple[int, ...] = ()
+
+
+class ProgramStarted(Frozen):
+    """A program runs; `pid` is the one it sees itself."""
+
+    number: int
+    pid: int
+
+
+class Exited(Frozen):
+    """A program ended: its exit code, or the signal it died of (the other is 0). `peak` is the
+    most memory that it, or a child it waited for, had at once (getrusage(2)), in bytes;
+    `completed`, where it was asked for, whether its code ran to its end."""
+
+    number: int
+    code: int
+    signal: int
+    peak: int = 0
+    completed: bool | None = None
+
+
+class RequestFailed(Frozen):
+    """A request could not be met."""
+
+    number: int
+    errno: int
+    text: str
+
+
+class RequestDone(Frozen):
+    """A file request, or a halt, was met."""
+
+    number: int
+
+
+class Handed(Frozen):
+    """A request was met with descriptors of the sandbox's, which are now ours to close."""
+
+    number: int
+    descriptors: tuple[int, ...]
+
+
+Report = Hello | ProgramStarted | Exited | RequestFailed | RequestDone | Handed
+
+
+class Control:
+    """Sends requests to the agent and reads its reports."""
+
+    def __init__(self) -> None:
+        ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+        ours.setsockopt(_socket.SOL_SOCKET, _SO_PASSCRED, 1)
+        # An agent that no longer reads must not hold us up once the buffer is full.
+        patience = struct.pack("@ll", _SEND_SECONDS, 0)
+        ours.setsockopt(_socket.SOL_SOCKET, _SO_SNDTIMEO, patience)
+        self._socket, self._theirs = ours, theirs
+        self._next = 0
+        self._starting: Jailed | None = None
+        self.descriptor = ours.fileno()
+
+    def agent_end(self) -> int:
+        """The descriptor the agent is to have."""
+        return self._theirs.fileno()
+
+    def attach(self, jailed: Jailed) -> None:
+        """The agent's end is with `jailed` now; our copy goes, so that its death shows."""
+        self._starting = jailed
+        self._theirs.close()
+
+    def close(self) -> None:
+        """Hang up; an agent still alive then ends the sandbox."""
+        self._starting = None
+        self._socket.close()
+        self._theirs.close()  # where nobody took it
+
+    def request(self, do: str, descriptors: Sequence[int] = (), **fields: object) -> int:
+        """Send one request; its number is in every report about it. Raises SandboxLost, and
+        BlockingIOError where the descriptor was made non-blocking and the agent is behind."""
+        self._next += 1
+        message = marshal.dumps({"do": do, "id": self._next, **fields})
+        rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", descriptors))
+        try:
+            self._socket.sendmsg([message], [rights] if descriptors else [])
+        except OSError as error:
+            if error.errno == errno.EAGAIN and not os.get_blocking(self.descriptor):
+                raise
+            if error.errno == errno.EMSGSIZE:
+                raise ValueError(f"a {do} request of {len(message)} bytes is too long") from error
+            raise self._gone() from error
+        return self._next
+
+    def receive(self, timeout: float | None) -> Report | None:
+        """The next report; None when there is none in time. Raises SandboxLost at the end."""
+        waiting = select.poll()
+        waiting.register(self.descriptor, select.POLLIN)
+        if not waiting.poll(None if timeout is None else max(0, int(timeout * 1000))):
+            return None
+        try:
+            message, ancillary, _, _ = self._socket.recvmsg(
+                _REPORT_LIMIT,
+                _socket.CMSG_SPACE(12) + _socket.CMSG_SPACE(4 * 8),
+                _socket.MSG_CMSG_CLOEXEC,
+            )
+        except OSError as error:
+            raise self._gone() from error
+        if not message:
+            raise self._gone()
+        return _report(message, ancillary)
+
+    def greet(self, timeout: float = _START_SECONDS) -> Hello:
+        """Wait for the agent to come up. Raises SandboxUnavailable with the driver's reason."""
+        report = self.receive(timeout)
+        if not isinstance(report, Hello):
+            raise self._gone()
+        self._starting = None
+        return report
+
+    def _gone(self) -> SandboxError:
+        if self._starting is None:
+            return SandboxLost("the sandbox went away")
+        reason = self._starting.complaint() or "it ended before it was ready"
+        return SandboxUnavailable(f"the sandbox did not start: {reason}")
+
+    def wait_for(self, number: int, timeout: float) -> Report:
+        """The final report about one request, passing over others. Raises SandboxLost."""
+        end = monotonic() + timeout
+        while (left := end - monotonic()) > 0 and (report := self.receive(left)) is not None:
+            if not isinstance(report, Hello | ProgramStarted) and report.number == number:
+                return report
+            let_go(report)
+        raise SandboxLost(f"the sandbox did not answer for {timeout:g} s")
+
+
+def let_go(report: Report) -> None:
+    """Close what came with a report that nobody waits for."""
+    came: tuple[int, ...] = ()
+    if isinstance(report, Handed):
+        came = report.descriptors
+    elif isinstance(report, Hello):
+        came = report.views
+    for descriptor in came:
+        with suppress(OSError):
+            os.close(descriptor)
+
+
+def _report(message: bytes, ancillary: Sequence[tuple[int, int, bytes]]) -> Report:
+    pid, descriptors = _attached(ancillary)
+    name, *fields = message.split(b"\0")
+    if message == b"hello" and len(descriptors) in {0, 3}:
+        return Hello(pid, descriptors)
+    if name == b"handed" and len(fields) == 1 and fields[0].isdigit() and len(fields[0]) < 20:
+        return Handed(int(fields[0]), descriptors)
+    for descriptor in descriptors:  # nobody asked for them
+        os.close(descriptor)
+    try:
+        return _told(name, fields)
+    except ValueError:
+        raise SandboxLost("the sandbox's agent sent a malformed report") from None
+
+
+def _told(name: bytes, fields: list[bytes]) -> Report:
+    """A report in words. Raises ValueError."""
+    match name, fields:
+        case b"started", [number, inner]:
+            return ProgramStarted(int(number), int(inner))
+        case b"exit", [number, code, signal, peak, completed]:
+            told = int(completed) == 1 if completed else None
+            return Exited(int(number), int(code) & 0xFF, int(signal) & 0x7F, 1024 * int(peak), told)
+        case b"failed", [number, code, text]:
+            return RequestFailed(int(number), int(code), text.decode(errors="replace"))
+        case ((b"done" | b"halted"), [number]):
+            return RequestDone(int(number))
+        case _:
+            raise ValueError(name)
+
+
+def _attached(ancillary: Sequence[tuple[int, int, bytes]]) -> tuple[int, tuple[int, ...]]:
+    """The sender's pid as the kernel gives it, and the descriptors that came along."""
+    pid, descriptors = 0, array.array("i")
+    for _, kind, data in ancillary:
+        if kind == _socket.SCM_RIGHTS:
+            descriptors.frombytes(data[: len(data) - len(data) % 4])
+        elif kind == _socket.SCM_CREDENTIALS:
+            pid = int.from_bytes(data[:4], "little")
+    return pid, tuple(descriptors)

@@ -1,0 +1,318 @@
+"""The host's end of a sandbox's file worker: requests in, answers out, nothing believed.
+
+The worker lives among hostile code that can kill or stop it: then another is started. Its
+answers are parsed by form and bounded in size; a malformed one is the end of that worker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import marshal
+import os
+import signal
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from e2brun.errors import SandboxLost
+from e2brun.sandbox.local.host.agent_client import AgentRefused
+from e2brun.sandbox.local.host.control import Exited, ProgramStarted
+from e2brun.sandbox.local.host.running import RunningSandbox
+
+INLINE_LIMIT = 64 * 1024  # contents no larger travel in a message
+PATIENCE = 10.0  # seconds for what the worker does itself
+LONG_PATIENCE = 600.0  # for what one of its children does
+_ANSWER_LIMIT = 160 * 1024
+_VALUES_LIMIT = 1_000_000  # of one answer in all its messages
+_LENGTH_LIMIT = 128 * 1024 * 1024  # bytes, of the same: names in there may be long
+_TURNS = 16  # messages taken before others have their turn
+# Done twice they leave what they leave done once.
+_REPEATABLE = frozenset({"stat", "stats", "list", "peek", "write", "watch"})
+
+
+class FileTrouble(Exception):
+    """It could not be done: `errno` and its text."""
+
+    def __init__(self, number: int, text: str = "") -> None:
+        self.errno, self.text = number, text or os.strerror(number)
+        super().__init__(self.text)
+
+
+class _WorkerGone(Exception):
+    """The worker ended; `sent` tells whether it may have got the request."""
+
+    def __init__(self, *, sent: bool) -> None:
+        super().__init__("the file worker went away")
+        self.sent = sent
+
+
+@dataclass(slots=True)
+class WorkerAnswer:
+    """`value` is JSON of the worker's making: check it. `descriptors` are ours to close."""
+
+    value: Any
+    payload: bytes = b""
+    descriptors: list[int] = field(default_factory=list[int])
+
+
+class WorkerCall:
+    """One request on its way."""
+
+    def __init__(self, worker: _Worker, number: int) -> None:
+        self._worker, self._number = worker, number
+        self.length = 0  # of all that has arrived
+        self._messages: asyncio.Queue[tuple[list[Any], bytes, list[int]] | None] = asyncio.Queue()
+        self.arrived = self._messages.put_nowait
+
+    async def answer(self, patience: float) -> WorkerAnswer:
+        """The whole answer. Raises FileTrouble, _WorkerGone, TimeoutError."""
+        pages: list[Any] = []
+        try:
+            while True:
+                async with asyncio.timeout(patience):
+                    message = await self._messages.get()
+                if message is None:
+                    raise _WorkerGone(sent=True)
+                (_, number, value, more), payload, descriptors = message
+                if number:
+                    raise FileTrouble(number, str(value)[:2000])
+                if not more and not pages:
+                    return WorkerAnswer(value, payload, descriptors)
+                too_much = len(pages) > _VALUES_LIMIT or self.length > _LENGTH_LIMIT
+                if not isinstance(value, list) or too_much:
+                    _close_all(descriptors)
+                    raise FileTrouble(errno.EOVERFLOW)
+                pages += value  # pyright: ignore[reportUnknownVariableType]
+                if not more:
+                    return WorkerAnswer(pages, payload, descriptors)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Nobody waits any more."""
+        self._worker.calls.pop(self._number, None)
+        while not self._messages.empty():
+            message = self._messages.get_nowait()
+            _close_all(message[2] if message else [])
+
+
+class FileWorker:
+    """The file worker of one sandbox, started when it is first needed."""
+
+    def __init__(self, live: RunningSandbox) -> None:
+        self._live = live
+        self._worker: _Worker | None = None
+        self._starting = asyncio.Lock()
+
+    async def ask(
+        self,
+        do: str,
+        descriptors: Sequence[int] = (),
+        *,
+        patience: float = PATIENCE,
+        **fields: object,
+    ) -> WorkerAnswer:
+        """Ask and wait for the answer. Raises FileTrouble, SandboxLost."""
+        for last in (False, True):
+            worker = await self._running()
+            try:
+                call = await worker.begin(do, descriptors, fields)
+                return await call.answer(patience)
+            except _WorkerGone as gone:
+                if last or (gone.sent and do not in _REPEATABLE):
+                    break
+            except TimeoutError:
+                worker.end()  # somebody in there has stopped it
+                if last or do not in _REPEATABLE:
+                    break
+        if self._live.gone.is_set():
+            raise SandboxLost("the sandbox went away")
+        raise FileTrouble(errno.EIO, "the sandbox's file worker was killed")
+
+    async def begin(self, do: str, descriptors: Sequence[int], **fields: object) -> WorkerCall:
+        """Send a request whose answer comes when what the descriptors carry is through."""
+        for _ in range(2):
+            with suppress(_WorkerGone):
+                return await (await self._running()).begin(do, descriptors, fields)
+        raise FileTrouble(errno.EIO, "the sandbox's file worker was killed")
+
+    async def outcome(self, call: WorkerCall, patience: float) -> WorkerAnswer:
+        """The answer to what was begun. Raises FileTrouble, SandboxLost."""
+        try:
+            return await call.answer(patience)
+        except (_WorkerGone, TimeoutError):
+            if self._live.gone.is_set():
+                raise SandboxLost("the sandbox went away") from None
+            raise FileTrouble(errno.EIO, "the sandbox's file worker was killed") from None
+
+    def close(self) -> None:
+        """Let go of the worker; whoever waits for it is told."""
+        if self._worker is not None:
+            self._worker.close()
+
+    async def _running(self) -> _Worker:
+        async with self._starting:
+            if self._worker is None or self._worker.closed:
+                self._worker = await _start(self._live)
+            return self._worker
+
+
+async def fresh_worker(live: RunningSandbox) -> _Worker:
+    """A worker of one's own, also where all other processes of the sandbox are frozen."""
+    return await _start(live)
+
+
+async def _start(live: RunningSandbox) -> _Worker:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ended: list[_Worker] = []
+
+    def on_exit(_: Exited) -> None:
+        for worker in ended:
+            worker.running = False
+
+    try:
+        report = await live.link.ask("files", [theirs.fileno()], on_exit=on_exit)
+    except AgentRefused as refused:
+        ours.close()
+        raise FileTrouble(refused.errno or errno.EAGAIN, refused.text) from None
+    except BaseException:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+    if not isinstance(report, ProgramStarted):
+        ours.close()
+        raise SandboxLost("the sandbox's agent sent a malformed report")
+    worker = _Worker(live, ours, report.number)
+    ended.append(worker)
+    return worker
+
+
+class _Worker:
+    """One worker process."""
+
+    def __init__(self, live: RunningSandbox, connection: socket.socket, run: int) -> None:
+        self._live, self._connection, self._run = live, connection, run
+        connection.setblocking(False)
+        self.calls: dict[int, WorkerCall] = {}
+        self.closed = False
+        self.running = True
+        self._next = 0
+        self._sending = asyncio.Lock()
+        self._loop = asyncio.get_running_loop()
+        self._blocked: asyncio.Future[None] = self._loop.create_future()
+        self._loop.add_reader(connection.fileno(), self._readable)
+
+    async def begin(
+        self, do: str, descriptors: Sequence[int], fields: dict[str, object]
+    ) -> WorkerCall:
+        """Send one request. Raises _WorkerGone."""
+        self._next += 1
+        call = self.calls[self._next] = WorkerCall(self, self._next)
+        message = marshal.dumps({"do": do, "id": self._next, **fields})
+        try:
+            async with self._sending:
+                await self._send(message, descriptors)
+        except BaseException as error:
+            call.close()
+            if not isinstance(error, OSError):
+                raise
+            if error.errno == errno.EMSGSIZE:
+                raise FileTrouble(errno.ENAMETOOLONG) from None
+            self.end()
+            raise _WorkerGone(sent=False) from None
+        return call
+
+    def close(self) -> None:
+        """Hang up; it then ends."""
+        if self.closed:
+            return
+        self.closed = True
+        self._loop.remove_reader(self._connection.fileno())
+        self._loop.remove_writer(self._connection.fileno())
+        _set(self._blocked)
+        self._connection.close()
+        for call in list(self.calls.values()):
+            call.arrived(None)
+
+    def end(self) -> None:
+        """Hang up, and kill it should it not be able to notice."""
+        self.close()
+        if self.running and not self._live.gone.is_set():
+            with suppress(SandboxLost):
+                self._live.link.request("signal", run=self._run, signal=int(signal.SIGKILL))
+
+    async def _send(self, message: bytes, descriptors: Sequence[int]) -> None:
+        while not self.closed:
+            try:
+                socket.send_fds(self._connection, [message], descriptors)
+                return
+            except BlockingIOError:
+                await self._room()
+        raise ConnectionResetError
+
+    async def _room(self) -> None:
+        """Returns when the worker takes more, or is gone."""
+        connection = self._connection.fileno()
+        ready = self._blocked = self._loop.create_future()
+        self._loop.add_writer(connection, _set, ready)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await ready
+        finally:
+            if not self.closed:
+                self._loop.remove_writer(connection)
+
+    def _readable(self) -> None:
+        for _ in range(_TURNS):
+            try:
+                message, descriptors, _, _ = socket.recv_fds(
+                    self._connection, _ANSWER_LIMIT, 4, socket.MSG_CMSG_CLOEXEC
+                )
+            except BlockingIOError:
+                return
+            except OSError:
+                message, descriptors = b"", []
+            if not message or not self._arrived(message, list(descriptors)):
+                _close_all(descriptors)
+                self.end()
+                return
+
+    def _arrived(self, message: bytes, descriptors: list[int]) -> bool:
+        """Take one message; False for one that is malformed."""
+        head, _, payload = message.partition(b"\n")
+        try:
+            fields = json.loads(head)
+        except (ValueError, RecursionError):
+            return False
+        if not _well_formed(fields):
+            return False
+        call = self.calls.get(fields[0])
+        if call is None:
+            _close_all(descriptors)
+        else:
+            call.length += len(head)
+            call.arrived((fields, payload, descriptors))
+        return True
+
+
+def _set(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def _well_formed(fields: object) -> bool:
+    if not isinstance(fields, list) or len(cast("list[object]", fields)) != 4:
+        return False
+    number, code, _, more = cast("list[object]", fields)
+    return (type(number), type(code), type(more)) == (int, int, bool)
+
+
+def _close_all(descriptors: Sequence[int]) -> None:
+    for descriptor in descriptors:
+        with suppress(OSError):
+            os.close(descriptor)

@@ -1,0 +1,186 @@
+"""The process behind one context, as the service holds it: its pid, its pipes, its end.
+
+Its output is read all the time, by whoever listens; between cells nobody does, and what a
+thread or a server of the user's prints then is dropped, slowly (a full pipe would stop it).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Protocol
+
+from e2brun.errors import SandboxLost
+from e2brun.sandbox.contract import USER
+from e2brun.sandbox.local.blocking.streams import in_pipe, of_packets, pipe
+from e2brun.sandbox.local.host.control import Exited, ProgramStarted
+from e2brun.sandbox.local.host.languages import Language
+from e2brun.sandbox.local.host.running import RunningSandbox
+
+PIECE = 256 * 1024
+_IDLE_PAUSE = 0.05  # seconds between looks at what nobody listens to
+
+
+class Listener(Protocol):
+    """Whoever runs a cell."""
+
+    def readable(self, name: str) -> None:
+        """There is something in the pipe of this name (stdout, stderr, frames), or its end."""
+        ...
+
+    def ended(self, exited: Exited) -> None:
+        """The process is gone."""
+        ...
+
+
+class Kernel:
+    """One started process; `alive` until it ended or was given up."""
+
+    def __init__(self, live: RunningSandbox) -> None:
+        self._live = live
+        self._loop = asyncio.get_running_loop()
+        self._number = 0
+        self._listener: Listener | None = None
+        self._reading: set[str] = set()
+        self.outlets: dict[str, int] = {}  # name -> the end of the pipe that we read
+        self._cells = -1
+        self.alive = False
+        self.fresh = True  # nobody has used it yet
+        self.environment: dict[str, str] = {}  # as it was started
+        self.apart = False  # every piece that is read was written as one
+        self.over = asyncio.Event()
+
+    async def start(self, language: Language, argv: list[str], cwd: str) -> None:
+        """Start it. Raises Refused with the reason why it could not, JavaMissing, SandboxLost."""
+        self.apart = language.apart
+        theirs = [os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)]
+        try:
+            for name in ("stdout", "stderr", "frames"):
+                self.outlets[name], write = pipe()
+                theirs.append(write)
+                os.set_blocking(self.outlets[name], False)
+            cells, self._cells = pipe()
+            theirs.insert(3, cells)
+            os.set_blocking(self._cells, False)
+            if language.attached is not None:
+                await asyncio.to_thread(language.attached.make)
+                theirs.append(language.attached.open())
+            if self.apart:
+                theirs += [of_packets(theirs[1]), of_packets(theirs[2])]
+            await self._ask_for(theirs, language.name, argv, cwd)
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            for descriptor in theirs:
+                os.close(descriptor)
+
+    async def _ask_for(self, theirs: list[int], language: str, argv: list[str], cwd: str) -> None:
+        self.alive = True
+        self.environment = self._live.user_environment(USER)
+        report = await self._live.link.ask(
+            "context",
+            theirs,
+            on_exit=self._exited,
+            language=language,
+            argv=argv,
+            cwd=cwd,
+            env=self.environment,
+            executable=self._live.jail.interpreter.executable,
+        )
+        if not isinstance(report, ProgramStarted):
+            raise SandboxLost("the sandbox's agent sent a malformed report")
+        self._number = report.number
+        self.listen(None)
+
+    def listen(self, listener: Listener | None) -> None:
+        """Tell `listener` from now on; None: drop what comes."""
+        self._listener = listener
+        for name in self.outlets:
+            self.resume(name)
+
+    def resume(self, name: str) -> None:
+        """Go on watching a pipe."""
+        descriptor = self.outlets.get(name)
+        if descriptor is None or not self.alive or name in self._reading:
+            return
+        self._reading.add(name)
+        self._loop.add_reader(descriptor, self._readable, name)
+
+    def pause(self, name: str) -> None:
+        """Stop watching a pipe; whoever writes to it waits once it is full."""
+        if name in self._reading:
+            self._reading.discard(name)
+            self._loop.remove_reader(self.outlets[name])
+
+    def _readable(self, name: str) -> None:
+        if self._listener is not None:
+            self._listener.readable(name)
+            return
+        self.pause(name)
+        if self.read(name) is not None:
+            self._loop.call_later(_IDLE_PAUSE, self.resume, name)
+
+    def waiting(self, name: str) -> int:
+        """How many bytes are in a pipe now."""
+        descriptor = self.outlets.get(name)
+        return 0 if descriptor is None else in_pipe(descriptor)
+
+    def read(self, name: str, most: int = PIECE) -> bytes | None:
+        """What is in a pipe; b"" for nothing, None for its end."""
+        descriptor = self.outlets.get(name)
+        if descriptor is None:
+            return None
+        try:
+            return os.read(descriptor, most) or None
+        except BlockingIOError:
+            return b""
+
+    async def send(self, cell: bytes) -> None:
+        """Hand over a cell. One that the process does not take waits until it does or is gone."""
+        rest = memoryview(cell)
+        while rest and self.alive:
+            try:
+                rest = rest[os.write(self._cells, rest) :]
+            except BlockingIOError:
+                await self._writable()
+            except BrokenPipeError:
+                return  # it closed it or is ending: its end will tell
+
+    async def _writable(self) -> None:
+        ready = asyncio.Event()
+        self._loop.add_writer(self._cells, ready.set)
+        waits = [asyncio.ensure_future(event.wait()) for event in (ready, self.over)]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+            if self._cells >= 0:
+                self._loop.remove_writer(self._cells)
+
+    async def signal(self, number: int) -> None:
+        """A signal for its process group."""
+        if self.alive and self._number:
+            await self._live.link.ask("context", run=self._number, signal=int(number))
+
+    def _exited(self, exited: Exited) -> None:
+        listener, self._listener = self._listener, None
+        self.over.set()
+        if listener is not None:
+            listener.ended(exited)
+        self.close()
+
+    def close(self) -> None:
+        """Let go of it: the process finds its pipes closed and leaves by itself."""
+        for name in tuple(self._reading):
+            self.pause(name)
+        self.alive = False
+        self.over.set()
+        for descriptor in self.outlets.values():
+            os.close(descriptor)
+        self.outlets.clear()
+        if self._cells >= 0:
+            self._loop.remove_writer(self._cells)
+            os.close(self._cells)
+            self._cells = -1

@@ -1,0 +1,206 @@
+"""One running sandbox as the service sees it: the agent on an event loop.
+
+What the planes (processes, files, contexts) keep for a sandbox are its parts: made on first use,
+closed with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import signal
+import socket
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Protocol, TypeVar
+
+from e2brun.errors import SandboxLost
+from e2brun.sandbox.contract import HOME, USER
+from e2brun.sandbox.local.host.agent_client import AgentClient
+from e2brun.sandbox.local.host.control import Control, Handed
+from e2brun.sandbox.local.host.output import Outflow, OutputBounds
+from e2brun.sandbox.local.isolation.driver import Driver, Jail
+from e2brun.sandbox.local.isolation.environment import environment, resource_limits
+from e2brun.sandbox.local.memory.watch import MemoryWatch
+from e2brun.sandbox.local.templates import find
+
+ROOT_HOME = "/root"
+USERS = {USER: HOME, "root": ROOT_HOME}  # name -> home directory
+_END_SECONDS = 2.0
+_EVENTS_ADDRESS = "http://192.0.2.1"  # E2B's own value; nobody answers there
+
+
+class Part(Protocol):
+    """What one plane keeps for one sandbox."""
+
+    def __init__(self, live: RunningSandbox) -> None: ...
+
+    def close(self) -> None:
+        """The sandbox is gone: let go of descriptors and tell whoever waits. Never raises."""
+        ...
+
+
+class Executions(Protocol):
+    """Counts what was executed in a service's sandboxes."""
+
+    def count(self, status: str, *, has_error: bool, seconds: float) -> None:
+        """One execution: `ok`, `error`, `killed` or `cancelled`."""
+        ...
+
+
+class _Uncounted:
+    def count(self, status: str, *, has_error: bool, seconds: float) -> None:
+        pass
+
+
+class PackageShelf(Protocol):
+    """Has packages that a sandbox did not start with."""
+
+    def missing(self, code: str, jail: Jail) -> frozenset[str]:
+        """What a cell uses of them, and its sandbox has not."""
+        ...
+
+    async def place(self, names: Iterable[str]) -> str | None:
+        """Where a sandbox finds these; None: they cannot be had."""
+        ...
+
+
+AnyPart = TypeVar("AnyPart", bound=Part)
+
+
+class RunningSandbox:
+    """The agent behind its link, until it is killed or dies."""
+
+    def __init__(self, driver: Driver, jail: Jail, template: str) -> None:
+        """Start it; `ready` waits for it. Raises SandboxUnavailable."""
+        self.id, self.jail, self.template = jail.sandbox_id, jail, template
+        built_in = find(template)
+        self.environment = {  # the sandbox's global one ("/envs")
+            **environment(jail, built_in.template_id if built_in is not None else template),
+            "E2B_EVENTS_ADDRESS": _EVENTS_ADDRESS,
+        }
+        self.user, self.directory = USER, ""  # where a client does not say; "": the home
+        self.gone = asyncio.Event()
+        self.frozen = False
+        self.executions: Executions = _Uncounted()  # the service's, once it is one of its sandboxes
+        self.shelf: PackageShelf | None = None  # where its cells find more packages
+        self.outflow = Outflow(OutputBounds())  # as the service was told, likewise
+        self.watch: MemoryWatch | None = None
+        self._pidfd = -1
+        self._parts: dict[type, Part] = {}
+        self._farewells: list[Callable[[], object]] = []
+        control = Control()
+        try:
+            self._jailed = driver.start(jail, control.agent_end())
+        except BaseException:
+            control.close()
+            raise
+        control.attach(self._jailed)
+        self.link = AgentClient(control, self._end)
+        self.link.request("limit", limits=resource_limits(jail))
+        if jail.notebook:
+            self.link.request("health")
+
+    async def ready(self) -> None:
+        """Wait until the agent is up. Raises SandboxError, and then it is gone."""
+        try:
+            async with asyncio.timeout(20):
+                hello = await asyncio.shield(self.link.hello)
+            self._pidfd = os.pidfd_open(hello.pid)
+            self.watch = MemoryWatch(hello.pid, self.jail.limits, hello.views)
+        except (TimeoutError, OSError, SandboxLost) as error:
+            reason = self._jailed.complaint() or str(error) or "it did not answer"
+            self.kill()
+            raise SandboxLost(f"the sandbox did not start: {reason}") from error
+
+    def user_environment(self, user: str) -> dict[str, str]:
+        """The environment for programs of `user` (a key of USERS)."""
+        return {**self.environment, "HOME": USERS[user], "USER": user, "LOGNAME": user}
+
+    def part(self, kind: type[AnyPart]) -> AnyPart:
+        """The part of this kind. Raises SandboxLost when the sandbox is gone."""
+        if self.gone.is_set():
+            raise SandboxLost("the sandbox went away")
+        found = self._parts.get(kind)
+        if found is None:
+            found = self._parts[kind] = kind(self)
+        return found  # type: ignore[return-value]
+
+    def on_gone(self, farewell: Callable[[], object]) -> Callable[[], None]:
+        """Call `farewell` when the sandbox is gone; what is returned takes that back."""
+        self._farewells.append(farewell)
+
+        def forget() -> None:
+            with suppress(ValueError):
+                self._farewells.remove(farewell)
+
+        return forget
+
+    async def connect(self, port: int) -> socket.socket:
+        """A connection to a port that something inside listens on, not blocking.
+
+        Raises Refused when nobody listens, SandboxLost.
+        """
+        report = await self.link.ask("port", port=port)
+        descriptors = list(report.descriptors) if isinstance(report, Handed) else []
+        try:
+            (descriptor,) = descriptors
+            connection = socket.socket(fileno=descriptor)
+            connection.setblocking(False)
+        except (ValueError, OSError):  # not one, or no socket
+            for descriptor in descriptors:
+                with suppress(OSError):
+                    os.close(descriptor)
+            raise SandboxLost("the sandbox's agent sent a malformed report") from None
+        return connection
+
+    async def freeze(self) -> None:
+        """Stop every process inside; memory and pids stay."""
+        await self.link.ask("freeze")
+        self.frozen = True
+
+    async def thaw(self) -> None:
+        """Let them go on."""
+        self.frozen = False
+        await self.link.ask("thaw")
+
+    def kill(self) -> None:
+        """End everything in it. Returns at once; `buried` waits."""
+        if self._pidfd >= 0:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        self._jailed.end()
+        self._end()
+
+    async def buried(self) -> None:
+        """Wait (2 s at most) until its last process is gone, and let go of it."""
+        if self._pidfd < 0:
+            return
+        # The first process of a pid namespace ends when all others in it have ended.
+        loop, over = asyncio.get_running_loop(), asyncio.Event()
+        descriptor, self._pidfd = self._pidfd, -1
+        waiting = select.poll()
+        waiting.register(descriptor, select.POLLIN)
+        if not waiting.poll(0):
+            loop.add_reader(descriptor, over.set)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_END_SECONDS):
+                    await over.wait()
+            loop.remove_reader(descriptor)
+        os.close(descriptor)
+        self._jailed.reap()
+
+    def _end(self) -> None:
+        """It is dead or dying: nothing here counts any more."""
+        if self.gone.is_set():
+            return
+        self.gone.set()
+        for part in self._parts.values():
+            part.close()
+        self.link.close()
+        if self.watch is not None:
+            self.watch.close()
+        farewells, self._farewells = self._farewells, []
+        for farewell in farewells:
+            farewell()

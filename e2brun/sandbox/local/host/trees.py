@@ -1,0 +1,131 @@
+"""Everything written in a sandbox, to a file of the host's and into another sandbox.
+
+Packed and unpacked inside: the host moves bytes and looks into none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+from pathlib import Path
+
+from e2brun.errors import SandboxError
+from e2brun.sandbox.local.host.descriptors import pipe
+from e2brun.sandbox.local.host.file_worker import FileTrouble, fresh_worker
+from e2brun.sandbox.local.host.running import RunningSandbox
+
+# What may be written inside; the worker leaves out what in this sandbox is not.
+ROOTS = ("/home/user", "/root", "/code", "/usr/local", "/tmp", "/var/tmp")  # noqa: S108
+_SLACK = 64 * 1024 * 1024  # names, times and attributes beside the content
+_IDLE_SECONDS = 30.0
+_END_SECONDS = 60.0  # for what is still to do when all bytes have gone through
+_PIECE = 1024 * 1024
+_DONE = {"save": "kept", "restore": "brought back", "unpack": "copied"}
+
+
+class TreeLost(SandboxError):
+    """The files of a sandbox could not be kept or brought back."""
+
+
+async def save(live: RunningSandbox, path: Path) -> None:
+    """Write its files to `path` (made anew, for our eyes only), also while it is frozen.
+
+    Raises TreeLost, and then there is no such file; SandboxLost.
+    """
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    try:
+        await _transfer(live, file, "save", {"roots": ROOTS})
+    except BaseException:
+        os.unlink(path)  # one quick call, as opening it was
+        raise
+    finally:
+        os.close(file)
+
+
+async def restore(live: RunningSandbox, path: Path) -> None:
+    """Replace its files by the saved ones. Raises TreeLost, SandboxLost."""
+    await _pour(live, path, "restore", {"roots": ROOTS})
+
+
+async def unpack(
+    live: RunningSandbox, archive: Path, *, source: str, target: str, mode: int
+) -> None:
+    """Put `source` of a tar archive at `target`, see the agent's `unpacking`. Raises as above."""
+    await _pour(live, archive, "unpack", {"source": source, "target": target, "mode": mode})
+
+
+async def _pour(live: RunningSandbox, path: Path, do: str, fields: dict[str, object]) -> None:
+    file = os.open(path, os.O_RDONLY)
+    try:
+        await _transfer(live, file, do, fields)
+    finally:
+        os.close(file)
+
+
+async def _transfer(live: RunningSandbox, file: int, do: str, fields: dict[str, object]) -> None:
+    read, write = pipe()
+    saving = do == "save"
+    ours, theirs = (read, write) if saving else (write, read)
+    limit = live.jail.limits.disk + _SLACK
+    try:
+        # One of our own: all that ran before may be frozen.
+        worker = await fresh_worker(live)
+        try:
+            call = await worker.begin(do, [theirs], fields)
+            os.close(theirs)
+            theirs = -1
+            source, sink = (ours, file) if saving else (file, ours)
+            try:
+                await asyncio.to_thread(_pump, source, sink, ours, limit)
+            finally:
+                os.close(ours)
+                ours = -1
+            await call.answer(_END_SECONDS)
+        finally:
+            worker.end()
+    except FileTrouble as trouble:
+        raise TreeLost(f"the files could not be {_DONE[do]}: {trouble}") from None
+    except TimeoutError:
+        raise TreeLost("the sandbox's files could not be moved: nothing came") from None
+    finally:
+        for descriptor in (ours, theirs):
+            if descriptor >= 0:
+                os.close(descriptor)
+
+
+def _pump(source: int, sink: int, pipe_end: int, limit: int) -> None:
+    """Copy until the end, or until nobody reads. Raises TimeoutError, TreeLost."""
+    os.set_blocking(pipe_end, False)
+    moved = 0
+    while True:
+        if source == pipe_end:
+            _wait(source, select.POLLIN)
+        piece = os.read(source, _PIECE)
+        if not piece:
+            return
+        moved += len(piece)
+        if moved > limit:
+            raise TreeLost("the sandbox's files are larger than its disk")
+        try:
+            _write_all(sink, piece, pipe_end)
+        except BrokenPipeError:
+            return  # the worker's answer says why
+
+
+def _write_all(sink: int, piece: bytes, pipe_end: int) -> None:
+    view = memoryview(piece)
+    while view:
+        if sink == pipe_end:
+            _wait(sink, select.POLLOUT)
+        try:
+            view = view[os.write(sink, view) :]
+        except BlockingIOError:  # room for less than a page is not worth the kernel's while
+            continue
+
+
+def _wait(descriptor: int, what: int) -> None:
+    waiting = select.poll()
+    waiting.register(descriptor, what)
+    if not waiting.poll(_IDLE_SECONDS * 1000):
+        raise TimeoutError

@@ -1,0 +1,122 @@
+"""What an isolation driver is asked for, and what it owes: the one small interface behind which
+bubblewrap stands, so that a second driver can join."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Protocol
+
+from e2brun.frozen import Frozen
+from e2brun.sandbox.contract import Limits
+from e2brun.sandbox.local.interpreter import Interpreter
+
+AGENT_DIRECTORY = "/opt/e2brun/agent"  # a package; its parent is on the path of our own programs
+NODE_DIRECTORY = "/opt/e2brun/node"  # where a node_modules of ours is mounted
+CELLS_DIRECTORY = "/opt/e2brun/ipython"  # where IPython is mounted beside other packages
+SHELF_DIRECTORY = "/opt/e2brun/template"  # where all layers of the template's packages are mounted
+CONTROL_FD = 3  # the agent's end of the control socket, inside the sandbox
+_ID_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
+
+
+def new_id() -> str:
+    """A sandbox id as E2B's: `i` and 19 lower-case letters or digits."""
+    # 256 is no multiple of 36: the bias costs less than a bit of the 98.
+    return "i" + "".join(_ID_ALPHABET[byte % 36] for byte in os.urandom(19))
+
+
+def agent_code(module: str, call: str) -> str:
+    """A program that calls something of the agent's, inside."""
+    package, _, name = f"agent.{module}".rpartition(".")
+    place = os.path.dirname(AGENT_DIRECTORY)
+    return f"import sys; sys.path.insert(0, {place!r}); from {package} import {name}; {name}.{call}"
+
+
+class Jail(Frozen):
+    """One sandbox to be built: which Python, which packages, which limits."""
+
+    sandbox_id: str
+    interpreter: Interpreter
+    limits: Limits = Limits()
+    layer: str | None = None  # host directory mounted as the interpreter's site-packages
+    cells_layer: str | None = None  # host directory of IPython, where `layer` may lack it
+    network: bool = False
+    node_layer: str | None = None  # host directory whose node_modules Node.js finds
+    notebook: bool = False  # it has IPython, to be imported before the sandbox is made
+    directories: tuple[str, ...] = ()  # the user's own, also outside the home
+    ahead: tuple[str, ...] = ()  # modules of public packages that a zygote may import beforehand
+    shelf: str | None = None  # host directory with the layers of the template's packages
+    service: bool = False  # /root and /code can be written as well, as in E2B's templates
+
+
+class Jailed:
+    """A started sandbox as the host sees it: the process that holds it, and its complaints."""
+
+    def __init__(self, launcher: int, complaints: int) -> None:
+        """`launcher` is the pid of our direct child, whose death ends the sandbox; `complaints`
+        a descriptor to read what the driver says when it fails."""
+        self.launcher, self.complaints = launcher, complaints
+        self.companions: list[int] = []  # other children to end with it
+        self.lifelines: list[int] = []  # closed, also by our death, end those
+
+    def end(self) -> None:
+        """Kill it and everything in it; returns at once."""
+        for pid in (self.launcher, *self.companions):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        # bubblewrap's child is told to die with its parent only just before it becomes the agent;
+        # until then it is in its parent's group, and would wait there for ever.
+        with suppress(ProcessLookupError):
+            os.killpg(self.launcher, signal.SIGKILL)
+
+    def complaint(self) -> str:
+        """The last line the driver wrote about why it could not start, or ''."""
+        os.set_blocking(self.complaints, False)
+        with suppress(OSError):
+            lines = os.read(self.complaints, 65536).decode(errors="replace").strip().splitlines()
+            return lines[-1] if lines else ""
+        return ""
+
+    def reap(self) -> None:
+        """Wait for our children, which are dead or dying, and close what is open."""
+        for pid in (self.launcher, *self.companions):
+            with suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+        self.companions.clear()
+        for descriptor in (self.complaints, *self.lifelines):
+            os.close(descriptor)
+        self.lifelines.clear()
+
+
+class Problem(Frozen):
+    """Why a driver cannot work here, and what to do about it."""
+
+    what: str
+    remedy: str
+
+
+class Driver(Protocol):
+    """Builds a sandbox around the agent, with the kernel's own means."""
+
+    @property
+    def name(self) -> str:
+        """What `doctor` calls it."""
+        ...
+
+    def problem(self) -> Problem | None:
+        """Why it cannot work on this machine; None when nothing speaks against it."""
+        ...
+
+    def facts(self) -> Mapping[str, str]:
+        """What `doctor` shows: versions, paths."""
+        ...
+
+    def start(self, jail: Jail, control: int) -> Jailed:
+        """Start the agent inside with `control` as its descriptor 3. Raises SandboxUnavailable.
+
+        Called from a thread that lives as long as the sandbox: Linux ties the parent-death
+        signal to the thread that forked.
+        """
+        ...

@@ -1,0 +1,227 @@
+"""The driver that keeps a zygote: sandboxes are forked from a warm interpreter, in milliseconds.
+
+What it builds is what bubblewrap builds (`spawn` and `rootfs` say how), with the agent's code
+already loaded. Where it cannot work, bubblewrap can: a network, another Python, packages without
+a place of their own.
+"""
+
+from __future__ import annotations
+
+import _socket
+import array
+import marshal
+import os
+import select
+import signal
+from _thread import allocate_lock
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import NoReturn
+
+from e2brun.errors import SandboxUnavailable
+from e2brun.sandbox.contract import HOME
+from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap, own
+from e2brun.sandbox.local.isolation.driver import Driver, Jail, Jailed, Problem
+from e2brun.sandbox.local.isolation.environment import resource_limits
+from e2brun.sandbox.local.isolation.launching import (
+    FIRST_WORDS,
+    be_expendable,
+    in_lasting_thread,
+    memory_file,
+    place,
+)
+from e2brun.sandbox.local.isolation.seccomp import last_filter, root_filter, setns_filter
+
+_START_SECONDS = 30.0
+_SO_SNDTIMEO = 21
+# Counted for all processes of a user together, and in each user namespace (getrlimit(2)).
+_BY_USER = ("RLIMIT_NPROC", "RLIMIT_SIGPENDING")
+_ZYGOTE = (
+    b"import _socket, marshal, sys; host = _socket.socket(fileno=3); "
+    b"where, *what = marshal.loads(host.recv(65536)); sys.path.insert(0, where); "
+    b"from e2brun.sandbox.local.isolation import zygote; zygote.serve(host, *what)"
+)
+# Fields of a Jail; its interpreter too. What is imported ahead is a help only: the first one's.
+_SHARED = ("layer", "cells_layer", "node_layer", "shelf", "notebook")
+_Template = tuple[object, ...]
+
+
+class _Forked(Jailed):
+    """A sandbox that is no child of ours: it dies with its control socket, or its zygote."""
+
+    def __init__(self, complaints: int) -> None:
+        super().__init__(-1, complaints)
+
+    def end(self) -> None:
+        """Nothing to do: whoever ends it kills the agent by its pidfd, or hangs up."""
+
+    def reap(self) -> None:
+        """Close what is open; the zygote reaps."""
+        if self.complaints >= 0:
+            os.close(self.complaints)
+            self.complaints = -1
+
+
+class Forkserver:
+    """Builds sandboxes out of zygotes, one for each template; falls back to `other`."""
+
+    name = "forkserver"
+
+    def __init__(self, other: Driver | None = None) -> None:
+        self._other = other or Bubblewrap()
+        self._zygotes: dict[_Template, _Zygote] = {}
+        self._stillborn: set[_Template] = set()  # those whose zygote never came up
+        self._lock = allocate_lock()
+
+    def problem(self) -> Problem | None:
+        """Why it cannot work here: what bubblewrap cannot do, this cannot either."""
+        return self._other.problem()
+
+    def facts(self) -> Mapping[str, str]:
+        """What the other driver has to say."""
+        return self._other.facts()
+
+    def can(self, jail: Jail) -> bool:
+        """Whether a zygote can become this sandbox."""
+        python = jail.interpreter
+        return (
+            not jail.network
+            and python.version >= (3, 11, 0)
+            and not python.prefix.startswith(f"{HOME}/")
+            and (jail.layer is None or python.purelib is not None)
+        )
+
+    def ready(self, jail: Jail) -> bool:
+        """Whether a zygote stands ready for sandboxes like this one; if not, it soon will."""
+        if not self.can(jail) or _key(jail) in self._stillborn:
+            return False
+        with self._lock:
+            try:
+                return self._zygote(jail).ready(0)
+            except SandboxUnavailable:  # the other driver says why, if it cannot either
+                self._stillborn.add(_key(jail))
+                return False
+
+    def start(self, jail: Jail, control: int) -> Jailed:
+        """Start the agent inside, with `control` as its descriptor 3. Raises SandboxUnavailable."""
+        if not self.can(jail):
+            return self._other.start(jail, control)
+        with self._lock:
+            try:
+                return self._zygote(jail).bear(jail, control)
+            except OSError:  # it has died since
+                self._zygotes.pop(_key(jail)).close()
+                return self._zygote(jail).bear(jail, control)
+
+    def pids(self) -> list[int]:
+        """The zygotes."""
+        return [zygote.pid for zygote in self._zygotes.values()]
+
+    def close(self) -> None:
+        """End the zygotes, and with them every sandbox that came of one."""
+        while self._zygotes:
+            self._zygotes.popitem()[1].close()
+
+    def _zygote(self, jail: Jail) -> _Zygote:
+        found = self._zygotes.get(_key(jail))
+        if found is None:
+            found = self._zygotes[_key(jail)] = _Zygote(jail)
+        return found
+
+
+def _key(jail: Jail) -> _Template:
+    return (jail.interpreter.executable, *(getattr(jail, name) for name in _SHARED))
+
+
+class _Zygote:
+    """The host's end of one zygote."""
+
+    def __init__(self, jail: Jail) -> None:
+        self._socket, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+        self._ready = False
+        self._filters = {  # the same for every sandbox, and not for nothing; in a service or not
+            False: {"filter": last_filter(), "user_filter": b"", "root_filter": b""},
+            True: {
+                "filter": last_filter(but=("setns",)),
+                "user_filter": setns_filter(),
+                "root_filter": root_filter(),
+            },
+        }
+        complaints, complain = os.pipe2(os.O_CLOEXEC)
+        code = memory_file("code", _ZYGOTE)
+        given = (complain, theirs.fileno(), code)
+
+        def fork() -> int:
+            pid = os.fork()
+            if pid == 0:
+                _launch(jail, given)
+            return pid
+
+        here = os.path.dirname(os.path.abspath(__file__))
+        parent = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(here))))
+        # Not as arguments: those can be read in every sandbox, as /proc/1/cmdline.
+        fields = {name: getattr(jail, name) for name in (*_SHARED, "ahead")}
+        what = [vars(jail.interpreter), fields]
+        self._socket.send(marshal.dumps([parent, *what]))
+        self.pid = in_lasting_thread(fork)
+        self._jailed = Jailed(self.pid, complaints)
+        os.close(complain)
+        os.close(code)
+        theirs.close()
+
+    def bear(self, jail: Jail, control: int) -> Jailed:
+        """Ask for one sandbox. Raises OSError when the zygote is dead, SandboxUnavailable when
+        it never came up."""
+        if not self.ready(_START_SECONDS):
+            raise SandboxUnavailable("the sandbox did not start: it did not answer")
+        found = resource_limits(jail)
+        request = {
+            "own": own(jail),
+            "user_limits": {name: most for name, most in found.items() if name in _BY_USER},
+            **self._filters[jail.service],
+        }
+        complaints, complain = os.pipe2(os.O_CLOEXEC)
+        descriptors = array.array("i", [control, complain])
+        rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, descriptors)]
+        try:
+            self._socket.sendmsg([marshal.dumps(request)], rights)
+        except OSError:
+            os.close(complaints)
+            raise
+        finally:
+            os.close(complain)
+        return _Forked(complaints)
+
+    def ready(self, seconds: float) -> bool:
+        """Whether it is up, waiting so long. Raises SandboxUnavailable when it never will be."""
+        if not self._ready:
+            waiting = select.poll()
+            waiting.register(self._socket.fileno(), select.POLLIN)
+            if not waiting.poll(seconds * 1000):
+                return False
+            if self._socket.recv(16) != b"ready":
+                reason = self._jailed.complaint() or "it ended"
+                raise SandboxUnavailable(f"the sandbox did not start: {reason}")
+            self._ready = True
+        return True
+
+    def close(self) -> None:
+        """End it and all that came of it."""
+        self._socket.close()
+        with suppress(ProcessLookupError):
+            os.kill(self._jailed.launcher, signal.SIGKILL)
+        self._jailed.reap()
+
+
+def _launch(jail: Jail, given: tuple[int, int, int]) -> NoReturn:
+    """In the child: become a Python that knows nothing of ours."""
+    try:
+        os.setsid()
+        be_expendable()
+        place(given)  # 2 the complaints, 3 the socket, 4 the code
+        python = jail.interpreter.executable
+        os.execve(python, [python, *FIRST_WORDS], {"PWD": HOME})  # noqa: S606  # as bwrap has it
+    except BaseException as error:  # noqa: BLE001  # a forked child must not return into its parent
+        os.write(2, f"e2brun: {error}\n".encode(errors="replace"))
+    finally:
+        os._exit(125)

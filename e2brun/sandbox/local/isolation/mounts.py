@@ -1,0 +1,206 @@
+"""What a sandbox sees, put together from what its template shares and what is its own.
+
+The one place where that is said: both drivers call `assemble`, bubblewrap's before bwrap enters
+the result, the zygote's children before it becomes their root.
+
+What is shared is shown through overlays of the sandbox's own. To the kernel these are other files
+than the host's and its neighbours': inotify tells nothing of who else opens them, a lock holds
+nobody else up, and the table of mounts names no path of the host. An overlay shows but one file
+system: a directory with others mounted below it is bound as it is, and so it is where the kernel
+refuses the overlay.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TypedDict
+
+from e2brun.sandbox.contract import HOME
+from e2brun.sandbox.local.isolation import rootfs, syscalls
+from e2brun.sandbox.local.isolation.rootfs import STAGE, Share
+
+TOP = f"{STAGE}/top"  # what becomes the root
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
+# Of the host or of its user, and nothing that a program needs.
+_HIDDEN = ("/proc/cmdline", "/proc/config.gz", "/proc/keys", "/proc/key-users")
+_NOTHING = syscalls.MS_NOSUID | syscalls.MS_NODEV
+_READ_ONLY = _NOTHING | syscalls.MS_RDONLY
+_FLAGS = _READ_ONLY | syscalls.MS_NOEXEC
+# statvfs(3) numbers these otherwise than mount(2): ST_NOATIME, ST_NODIRATIME, ST_RELATIME.
+_ACCESS_TIME_BITS = 1024 | 2048 | 4096
+_ACCESS_TIMES = {1024: 1024, 2048: 2048, 3072: 3072, 4096: 1 << 21}
+
+
+class Own(TypedDict):
+    """What one sandbox alone has. A dictionary, since it also travels to a zygote."""
+
+    sandbox_id: str
+    boot_id: str
+    disk: int  # bytes
+    inodes: int
+    memory: int  # bytes, of /dev/shm
+    service: bool
+    directories: tuple[str, ...]  # absolute; see `_places`
+    owner: int  # a uid, and a gid, of everything that can be written; -1: our own
+
+
+def opened(shared: list[Share]) -> list[tuple[Share, int]]:
+    """Each with a descriptor (-1: it is an empty one): what is mounted later may hide its path."""
+    flags = os.O_PATH | os.O_CLOEXEC
+    return [(share, os.open(share.source, flags) if share.source else -1) for share in shared]
+
+
+def assemble(own: Own, root: int, shared: list[tuple[Share, int]]) -> None:
+    """Put it together at `TOP`, all but /proc; `root` is where `staging.lay_out` has been, and
+    descriptors are closed. Raises OSError naming the step."""
+    owner = own["owner"]
+    uid, gid = (owner, owner) if owner >= 0 else (os.geteuid(), os.getegid())
+    owned = f"uid={uid},gid={gid}"
+    size = f"size={own['disk']},nr_inodes={own['inodes']},mode=755,{owned}"
+    syscalls.mount("e2brun", STAGE, "tmpfs", _NOTHING, size)
+    for name in ("top", "empty", "places"):
+        os.mkdir(f"{STAGE}/{name}", 0o755)
+    writable = _writable(own, root, [share.target for share, _ in shared])
+    _make_way([share.target for share, _ in shared], writable)
+    for share, descriptor in shared:
+        _show(share, descriptor)
+    for name, text in _files(own).items():
+        rootfs.write(f"{STAGE}/{name}", text, os.O_CREAT)
+    for name in rootfs.own_etc(""):
+        bind_read_only(f"{STAGE}/{name}", f"{TOP}/etc/{name}")
+    if owner >= 0:
+        _give_away(owner)
+    _devices(own, owned)
+
+
+def _writable(own: Own, root: int, others: list[str]) -> list[str]:
+    """Mount the root at `TOP`, and on it what can be written; `others` will be mounted as well.
+    Where all of it can be written."""
+    usual = rootfs.WRITABLE | (rootfs.WRITABLE_IN_SERVICE if own["service"] else {})
+    places = _places(own["directories"], root, [*usual, *others])
+    for place in places:
+        os.makedirs(f"{STAGE}/places{place}", 0o755)
+    _overlay(root, TOP, "places")
+    writable = {**usual, **dict.fromkeys(places, 0o755)}
+    for number, (place, mode) in enumerate(writable.items()):
+        name = f"{STAGE}/own-{number}"
+        os.mkdir(name)
+        os.chmod(name, mode)
+        syscalls.mount(name, TOP + place, None, syscalls.MS_BIND)
+    for directory in own["directories"]:
+        if any(directory.startswith(f"{place}/") for place in writable):
+            os.makedirs(TOP + directory, 0o755, exist_ok=True)
+    return list(writable)
+
+
+def _places(directories: tuple[str, ...], root: int, others: list[str]) -> list[str]:
+    """Where the root needs a place for what is wanted outside of `others`, the mounts there are:
+    the first directory on the way that it does not have. One below a file or link has none."""
+    found: set[str] = set()
+    for directory in directories:
+        if any(f"{directory}/".startswith(f"{other}/") for other in others):
+            continue
+        parts = directory[1:].split("/")
+        for length in range(1, len(parts) + 1):
+            place = "/".join(parts[:length])
+            try:
+                mode = os.stat(place, dir_fd=root, follow_symlinks=False).st_mode
+            except FileNotFoundError:
+                found.add(f"/{place}")
+                break
+            if not stat.S_ISDIR(mode):
+                break
+    return sorted(found)
+
+
+def covers() -> list[tuple[str, str]]:
+    """(place on the stage, place inside) of what is bound over files of /proc, read-only."""
+    hidden = [(f"{STAGE}/blank", path) for path in _HIDDEN if os.path.exists(path)]
+    return [*hidden, (f"{STAGE}/boot_id", BOOT_ID)] if os.path.exists(BOOT_ID) else hidden
+
+
+def bind_read_only(source: str, place: str) -> None:
+    """Show what is at `source`, one file system, at `place` as well, where nobody can write."""
+    syscalls.mount(source, place, None, syscalls.MS_BIND)
+    add_flags(place, _READ_ONLY)
+
+
+def add_flags(place: str, flags: int) -> None:
+    """Add flags to one mount. Those it has stay: a user namespace may not take them away."""
+    found = os.statvfs(place).f_flag
+    has = found & _FLAGS | _ACCESS_TIMES.get(found & _ACCESS_TIME_BITS, 0)
+    syscalls.mount("", place, None, syscalls.MS_BIND | syscalls.MS_REMOUNT | has | flags)
+
+
+def _files(own: Own) -> dict[str, str]:
+    return {**rootfs.own_etc(own["sandbox_id"]), "boot_id": f"{own['boot_id']}\n", "blank": ""}
+
+
+def _show(share: Share, descriptor: int) -> None:
+    place = TOP + share.target
+    if descriptor < 0:
+        bind_read_only(f"{STAGE}/empty", place)
+        return
+    try:
+        if share.divided:
+            raise OSError
+        _overlay(descriptor, place)
+    except OSError:
+        _bind(descriptor, place)
+
+
+def _overlay(descriptor: int, place: str, second: str = "empty") -> None:
+    """An overlay needs a second layer, or one that can be written. The first is named by the
+    working directory: what it is called outside would be seen inside."""
+    os.fchdir(descriptor)
+    syscalls.mount("e2brun", place, "overlay", _READ_ONLY, f"lowerdir=.:{STAGE}/{second}")
+    os.close(descriptor)
+
+
+def _bind(descriptor: int, place: str) -> None:
+    os.fchdir(descriptor)
+    syscalls.mount(".", place, None, syscalls.MS_BIND | syscalls.MS_REC)
+    os.close(descriptor)
+    for found in rootfs.mount_points():
+        if found == place or found.startswith(f"{place}/"):
+            add_flags(found, _READ_ONLY)
+
+
+def _make_way(targets: list[str], tops: list[str]) -> None:
+    """A place for what is to be shown below a directory that can be written (a Python in /root).
+    All on the way to it become mount points, which nobody can rename: or another Python could be
+    put where pid 1 looks for its modules. In the home lie but its user's own packages."""
+    held: set[str] = set()
+    for target in targets:
+        top = next((top for top in tops if target.startswith(f"{top}/")), "")
+        if not top or any(target.startswith(f"{other}/") for other in targets):
+            continue  # its place is there already, or comes with the other
+        os.makedirs(TOP + target)
+        while top != HOME and (target := os.path.dirname(target)) != top:
+            held.add(TOP + target)
+    for place in sorted(held):  # each before what is in it
+        syscalls.mount(place, place, None, syscalls.MS_BIND)
+
+
+def _give_away(owner: int) -> None:
+    """As root, who made all this."""
+    for directory, directories, files in os.walk(STAGE):
+        if directory == STAGE:
+            directories.remove("top")
+        for name in (*directories, *files):
+            os.chown(f"{directory}/{name}", owner, owner)
+
+
+def _devices(own: Own, owned: str) -> None:
+    for name in rootfs.DEVICES:
+        syscalls.mount(f"/dev/{name}", f"{TOP}/dev/{name}", None, syscalls.MS_BIND)
+        add_flags(f"{TOP}/dev/{name}", syscalls.MS_NOSUID)
+    shm = f"size={own['memory']},nr_inodes=10000,mode=1777,{owned}"
+    syscalls.mount("e2brun-shm", f"{TOP}/dev/shm", "tmpfs", _NOTHING, shm)  # noqa: S108
+    terminals = syscalls.MS_NOSUID | syscalls.MS_NOEXEC
+    # Of 4096 that there are for the host and all sandboxes together (devpts, max=).
+    options = "newinstance,ptmxmode=0666,mode=620,max=64"
+    syscalls.mount("devpts", f"{TOP}/dev/pts", "devpts", terminals, options)
+    if own["owner"] >= 0:
+        os.chown(f"{TOP}/dev/pts/ptmx", own["owner"], own["owner"])

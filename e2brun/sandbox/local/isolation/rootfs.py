@@ -1,0 +1,316 @@
+"""The sandbox's file tree, put together in a mount namespace of its own before bubblewrap runs.
+
+Runs in a forked child of e2brun that never comes back: it ends in bubblewrap or in an error
+line on its stderr. One tmpfs with a size and an inode limit holds everything that can be
+written; what is read-only is bound into the same tree. Nothing of it exists outside that
+namespace, so nothing is left when the last process in it dies, however it dies.
+"""
+
+from __future__ import annotations
+
+import _socket
+import fcntl
+import os
+import struct
+from contextlib import suppress
+
+from e2brun.frozen import Frozen
+from e2brun.sandbox.contract import HOME, USER
+from e2brun.sandbox.local.isolation import syscalls
+from e2brun.sandbox.local.isolation.driver import (
+    AGENT_DIRECTORY,
+    CELLS_DIRECTORY,
+    NODE_DIRECTORY,
+    SHELF_DIRECTORY,
+    Jail,
+    agent_code,
+)
+
+# Any directory will do that surely exists: the mount is seen by the sandbox alone, and every
+# path bound from below it has been opened before. bubblewrap itself needs /tmp as well.
+STAGE = "/tmp"  # noqa: S108
+ROOT = f"{STAGE}/root"
+_AGENT = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "agent")
+SANDBOX_UID = 1000
+SOCKET_BUFFER = 212_992  # bytes, in one direction: the kernel's default
+_SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
+
+_PASSWD = f"""root:x:0:0:root:/root:/bin/bash
+{USER}:x:{SANDBOX_UID}:{SANDBOX_UID}:{USER}:{HOME}:/bin/bash
+nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
+"""
+_GROUP = f"root:x:0:\n{USER}:x:{SANDBOX_UID}:\nnogroup:x:65534:\n"
+_PROGRAM = "#!/opt/e2brun/bin/python3 -IS\n{}\n"
+# What E2B's templates have: always ours, or only where the host has none.
+_SUDO = ("sudo", "root.sudo", "main()")
+_IF_MISSING = (
+    ("setfattr", "root.fattr", "set_attribute()"),
+    ("getfattr", "root.fattr", "get_attribute()"),
+)
+_HOSTS = "127.0.0.1 localhost {name}\n::1 localhost ip6-localhost\n"
+_NSSWITCH = "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n"
+_RESOLV = "nameserver 10.0.2.3\n"  # slirp4netns answers there
+# A Debian Python refuses pip, as it would change the system's packages: here nothing can. Without a
+# network pip is to say so at once, and still sees what is there already.
+_PIP_PROGRAM = '#!/bin/sh\nexec /opt/e2brun/bin/python3 -m pip "$@"\n'
+_PIP = "[global]\nbreak-system-packages = true\ndisable-pip-version-check = true\n"
+_PIP_ALONE = "no-index = true\nretries = 0\n"
+# Enough for `openssl req`, which does nothing without; the host's may name its keys.
+_OPENSSL = """[req]
+distinguished_name = name
+x509_extensions = authority
+string_mask = utf8only
+[name]
+commonName = Common Name
+[authority]
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid:always, issuer
+basicConstraints = critical, CA:true
+"""
+# Of the host's /etc only what programs cannot do without and nobody calls secret.
+_ETC_FILES = ("ld.so.cache", "localtime", "mime.types", "protocols", "services")
+_ETC_DIRECTORIES = (
+    "alternatives", "fonts", "ssl/certs", "pki/tls/certs", "pki/ca-trust/extracted", "terminfo",
+)  # fmt: skip
+_SYSTEM = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
+DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+_DEVICE_LINKS = {
+    "fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2",
+    "ptmx": "pts/ptmx", "core": "/proc/kcore",
+}  # fmt: skip
+# What can be written, and its mode; everywhere, and in a service as well.
+WRITABLE = {HOME: 0o755, "/tmp": 0o1777, "/var/tmp": 0o1777}  # noqa: S108
+WRITABLE_IN_SERVICE = {"/root": 0o755, "/code": 0o777}
+_DIRECTORIES = (
+    "/dev/pts", "/dev/shm", "/proc", "/run/e2b", "/etc",  # noqa: S108
+    "/opt/e2brun/bin", "/usr", "/sys", "/mnt",
+)  # fmt: skip
+_MOST = {"max_inotify_instances": 64, "max_inotify_watches": 65536}
+_UNSHARED_UID_FLOOR, _UNSHARED_UID_SPAN = 1_879_048_192, 268_435_454
+
+
+class Share(Frozen):
+    """A directory of the host that appears inside, at `target`; no `source`: an empty one."""
+
+    source: str
+    target: str
+    divided: bool = False  # other file systems are mounted below it
+
+
+def shares(jail: Jail) -> list[Share]:
+    """What of the host a sandbox can read: the system, its Python, its packages, the agent."""
+    python = jail.interpreter
+    found = {"/usr": "/usr"}  # target -> source
+    # Where /bin and its kin are not links into /usr (before the "usr merge").
+    found |= {f"/{name}": f"/{name}" for name in _SYSTEM if not os.path.islink(f"/{name}")}
+    if not python.prefix.startswith("/usr"):
+        parts = [f"{python.prefix}/{part}" for part in ("bin", "lib", "lib64", "include")]
+        found |= {part: part for part in parts}
+    found |= dict.fromkeys(python.site_packages, "")
+    if jail.layer:
+        found[layer_place(jail)] = jail.layer
+    if jail.cells_layer:
+        found[CELLS_DIRECTORY] = jail.cells_layer
+    found[AGENT_DIRECTORY] = _AGENT
+    if jail.node_layer:
+        found[NODE_DIRECTORY] = jail.node_layer
+    if jail.shelf:
+        found[SHELF_DIRECTORY] = jail.shelf
+    directories = [*_ETC_DIRECTORIES, *_language_settings()]
+    found |= {f"/etc/{name}": f"/etc/{name}" for name in directories}
+    places = mount_points()
+    return [
+        Share(source, target, bool(source) and _is_divided(source, places))
+        for target, source in found.items()
+        if not source or os.path.isdir(source)
+    ]
+
+
+def _is_divided(directory: str, places: list[str]) -> bool:
+    real = os.path.realpath(directory)
+    return any(place.startswith(f"{real}/") for place in places)
+
+
+def mount_points() -> list[str]:
+    """Where something is mounted, as proc(5) writes it: blanks and backslashes are octal."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        return [_unescaped(line.split()[4]) for line in file]
+
+
+def _unescaped(text: str) -> str:
+    if "\\" not in text:
+        return text
+    return text.encode("ascii", "surrogateescape").decode("unicode_escape", "surrogateescape")
+
+
+def _language_settings() -> list[str]:
+    """Directories in /etc without which Debian's Java and R do not start."""
+    with suppress(OSError):
+        return [name for name in os.listdir("/etc") if name == "R" or name.startswith("java-")]
+    return []
+
+
+def layer_place(jail: Jail) -> str:
+    """Where the packages of a layer are, inside."""
+    return jail.interpreter.purelib or user_site(jail)
+
+
+def user_site(jail: Jail) -> str:
+    """Where Python looks for the packages of one user, inside."""
+    major, minor, _ = jail.interpreter.version
+    return f"{HOME}/.local/lib/python{major}.{minor}/site-packages"
+
+
+def sandbox_owner() -> int:
+    """The host uid the sandbox runs under: ours, or for root one that owns nothing at all.
+
+    The range is the one systemd's UIDS-GIDS page leaves unused. One of its own for each
+    sandbox, so that two of them share no per-user limit and no ownership.
+    """
+    if os.geteuid() != 0:
+        return os.geteuid()
+    return _UNSHARED_UID_FLOOR + int.from_bytes(os.urandom(4)) % _UNSHARED_UID_SPAN
+
+
+def users_base(count: int) -> int:
+    """The first of `count` host uids in a row that own nothing at all (for root)."""
+    return _UNSHARED_UID_FLOOR + int.from_bytes(os.urandom(4)) % (_UNSHARED_UID_SPAN - count)
+
+
+def enter_namespaces() -> None:
+    """Leave the host's mounts (and, as an ordinary user, its user namespace) behind."""
+    os.umask(0o022)  # whatever our caller's is: the sandbox's user has to get into what we make
+    uid = os.geteuid()
+    if uid == 0:
+        syscalls.unshare(syscalls.CLONE_NEWNS)
+    else:
+        enter_user_namespace(uid, syscalls.CLONE_NEWNS)
+    # slave: an unmount on the host still reaches us, nothing of ours reaches the host
+    syscalls.mount("", "/", None, syscalls.MS_REC | syscalls.MS_SLAVE)
+
+
+def limit_namespace(*, user_namespaces: int) -> None:
+    """What our user namespace, with those below it, may have of what the kernel counts for all
+    processes of a user, on the host too (user_namespaces(7), inotify(7)). Raises OSError."""
+    for name, most in (*_MOST.items(), ("max_user_namespaces", user_namespaces)):
+        write(f"/proc/sys/user/{name}", str(most))
+
+
+def prepare_network() -> None:
+    """In a new network namespace: its loopback, and no more memory for a TCP connection than
+    the kernel gives to other sockets (tcp(7)); it would let some have 32 MiB. Raises OSError."""
+    for name, initially in (("rmem", 131_072), ("wmem", 16_384)):
+        write(f"/proc/sys/net/ipv4/tcp_{name}", f"4096 {initially} {SOCKET_BUFFER}")
+    probe = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM)
+    request = struct.pack("16sH14x", b"lo", 0)
+    flags = struct.unpack("16sH14x", fcntl.ioctl(probe, _SIOCGIFFLAGS, request))[1]
+    fcntl.ioctl(probe, _SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", flags | _IFF_UP))
+    probe.close()
+
+
+def enter_user_namespace(inside: int, others: int = 0) -> None:
+    """Go on in a user namespace of our own (and `others`, all rights over which it gives), where
+    we are the only user and group there are, both numbered `inside`."""
+    uid, gid = os.geteuid(), os.getegid()
+    syscalls.unshare(syscalls.CLONE_NEWUSER | others)
+    write("/proc/self/setgroups", "deny")
+    write("/proc/self/uid_map", f"{inside} {uid} 1")
+    write("/proc/self/gid_map", f"{inside} {gid} 1")
+
+
+def lay_out(jail: Jail, shared: list[Share]) -> None:
+    """Mount a tmpfs on `STAGE` and put at `ROOT` what of a sandbox is the same for all of one
+    template: its directories, and the files of ours that can only be read."""
+    etc_files = {name: _content(f"/etc/{name}") for name in _ETC_FILES}
+    flags = syscalls.MS_NOSUID | syscalls.MS_NODEV
+    syscalls.mount("e2brun", STAGE, "tmpfs", flags, "size=16m,mode=755")
+    _directories(jail)
+    for share in shared:
+        _make_directory(ROOT + share.target)
+    _devices()
+    _etc(jail, etc_files)
+
+
+def become(owner: int) -> None:
+    """Give up root for good; an ordinary user is already who it will be."""
+    if os.geteuid() == 0:
+        os.setgroups([])
+        os.setresgid(owner, owner, owner)
+        os.setresuid(owner, owner, owner)
+
+
+def _directories(jail: Jail) -> None:
+    for place in (*_DIRECTORIES, *WRITABLE, *WRITABLE_IN_SERVICE):
+        _make_directory(ROOT + place)
+    for name in _SYSTEM:
+        if os.path.islink(f"/{name}"):
+            os.symlink(os.readlink(f"/{name}"), f"{ROOT}/{name}")
+    for name in ("python", "python3"):
+        os.symlink(jail.interpreter.executable, f"{ROOT}/opt/e2brun/bin/{name}")
+    missing = [program for program in _IF_MISSING if not os.path.exists(f"/usr/bin/{program[0]}")]
+    programs = {
+        name: _PROGRAM.format(agent_code(module, call)) for name, module, call in (_SUDO, *missing)
+    }
+    for name, text in (programs | dict.fromkeys(("pip", "pip3"), _PIP_PROGRAM)).items():
+        with open(f"{ROOT}/opt/e2brun/bin/{name}", "w", encoding="ascii") as file:
+            file.write(text)
+            os.fchmod(file.fileno(), 0o755)
+    os.symlink("/proc/self/mounts", f"{ROOT}/etc/mtab")
+    with open(f"{ROOT}/run/e2b/.E2B_SANDBOX", "w", encoding="ascii") as file:
+        file.write("false\n")  # at E2B: whether this is a virtual machine
+
+
+def _devices() -> None:
+    for name in DEVICES:  # each a place for the real one, which only root could make
+        with open(f"{ROOT}/dev/{name}", "wb"):
+            pass
+    for name, target in _DEVICE_LINKS.items():
+        os.symlink(target, f"{ROOT}/dev/{name}")
+
+
+def own_etc(sandbox_id: str) -> dict[str, str]:
+    """The files in /etc that differ from sandbox to sandbox."""
+    return {"hosts": _HOSTS.format(name=sandbox_id), "hostname": f"{sandbox_id}\n"}
+
+
+def _etc(jail: Jail, host_files: dict[str, bytes]) -> None:
+    files = {
+        "passwd": _PASSWD.encode(),
+        "group": _GROUP.encode(),
+        **dict.fromkeys(own_etc(""), b"\n"),  # places
+        "nsswitch.conf": _NSSWITCH.encode(),
+        "pip.conf": (_PIP if jail.network else _PIP + _PIP_ALONE).encode(),
+        "ssl/openssl.cnf": _OPENSSL.encode(),
+        "pki/tls/openssl.cnf": _OPENSSL.encode(),
+        **host_files,
+    }
+    for name in ("ssl", "pki/tls"):
+        _make_directory(f"{ROOT}/etc/{name}")
+    if jail.network:
+        files["resolv.conf"] = _RESOLV.encode()
+    for name, content in files.items():
+        if content:
+            with open(f"{ROOT}/etc/{name}", "wb") as file:
+                file.write(content)
+
+
+def _make_directory(path: str) -> None:
+    if not os.path.isdir(path):
+        os.makedirs(path, 0o755)
+
+
+def _content(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        return b""
+
+
+def write(path: str, text: str, flags: int = 0) -> None:
+    """Write to a file in one call; it must be there, unless `flags` has O_CREAT."""
+    descriptor = os.open(path, os.O_WRONLY | flags, 0o644)
+    try:
+        os.write(descriptor, text.encode())
+    finally:
+        os.close(descriptor)

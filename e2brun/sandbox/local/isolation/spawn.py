@@ -1,0 +1,138 @@
+"""From a fork of the zygote to the first process of a sandbox: namespaces, mounts, no rights."""
+
+from __future__ import annotations
+
+import _socket
+import fcntl
+import os
+import signal
+import sys
+from typing import Any, NoReturn
+
+from e2brun.sandbox.contract import HOME
+from e2brun.sandbox.local.isolation import mounts, rootfs, syscalls
+from e2brun.sandbox.local.isolation.driver import CONTROL_FD
+
+_NAMESPACES = (
+    syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWNET
+    | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWCGROUP
+)  # fmt: skip
+SHELF = "/mnt"  # in the zygote's root: what sandboxes share, each thing with nothing mounted on it
+ROOT_ON_SHELF = "/root"
+_VIEWS = ("/proc", HOME, "/dev/shm")  # noqa: S108
+_NOTHING = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
+
+
+def spawn(main: Any, request: dict[str, Any], given: tuple[int, int, int]) -> NoReturn:
+    """In the zygote's child: start the sandbox's first process, and end."""
+    control, complaints, go = given
+    service = request["own"]["service"]
+    try:
+        os.setsid()
+        os.dup2(complaints, 2)
+        rootfs.become(request["owner"])  # where the zygote has more than one user
+        syscalls.show_in_proc()
+        rootfs.enter_user_namespace(rootfs.SANDBOX_UID, _NAMESPACES)
+        ours, theirs = _socket.socketpair()
+        if os.fork() == 0:
+            ours.close()
+            _live(main, request, (control, go, theirs))
+        if service:
+            _offer_root(main, request, ours)
+        os._exit(0)
+    except BaseException as error:  # noqa: BLE001  # a forked child must not return into its parent
+        os.write(2, f"e2brun: {error}\n".encode(errors="replace"))
+    finally:
+        os._exit(125)
+
+
+def _offer_root(main: Any, request: dict[str, Any], pid_1: _socket.socket) -> None:
+    """A user namespace below the sandbox's, in which its only user is called root."""
+    # What we may have when it is made is what all in it may ever have: or root's programs
+    # would be counted for themselves, beside the user's.
+    main.limit(request["user_limits"])
+    rootfs.enter_user_namespace(0)
+    descriptor = os.open("/proc/self/ns/user", os.O_RDONLY)
+    rights = descriptor.to_bytes(4, "little")
+    pid_1.sendmsg([b"root"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
+
+
+def _live(main: Any, request: dict[str, Any], given: tuple[int, int, _socket.socket]) -> NoReturn:
+    """Pid 1: everything that needs a right, then none is left."""
+    control, go, mid = given
+    service = request["own"]["service"]
+    try:
+        root_namespace = _received(mid) if service else -1
+        while os.read(go, 1):
+            pass
+        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+        os.setsid()
+        _mount_own(request["own"], request["shared"])
+        syscalls.set_hostname(request["own"]["sandbox_id"])
+        rootfs.prepare_network()
+        rootfs.limit_namespace(user_namespaces=0 if service else 1)
+        mounts.add_flags("/proc/sys", syscalls.MS_RDONLY)
+        if not service:  # as bwrap has it: the limits are those of the namespace around ours
+            rootfs.enter_user_namespace(rootfs.SANDBOX_UID)
+        syscalls.drop_capabilities()
+        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+        syscalls.install_filter(request["filter"])
+        _keep_only(control, root_namespace)
+        for name in [name for name in sys.modules if name.split(".")[0] == "e2brun"]:
+            del sys.modules[name]
+        os.chdir(HOME)
+        views = tuple(os.open(place, os.O_RDONLY | os.O_CLOEXEC) for place in _VIEWS)
+        filters = request["user_filter"], request["root_filter"]
+        main.serve(CONTROL_FD, CONTROL_FD + 1 if service else -1, *filters, views)
+    except BaseException as error:  # noqa: BLE001
+        os.write(2, f"e2brun: {error}\n".encode(errors="replace"))
+    finally:
+        os._exit(125)
+
+
+def _received(mid: _socket.socket) -> int:
+    message, ancillary, _, _ = mid.recvmsg(16, _socket.CMSG_SPACE(4), _socket.MSG_CMSG_CLOEXEC)
+    mid.close()
+    if message != b"root" or len(ancillary) != 1:
+        raise OSError("no namespace for root")
+    return int.from_bytes(ancillary[0][2][:4], "little")
+
+
+def _mount_own(own: mounts.Own, shared: list[tuple[str, str, bool]]) -> None:
+    """What this sandbox sees, and of it what only a process of its namespaces can make: /proc."""
+    root = os.open(SHELF + ROOT_ON_SHELF, os.O_PATH | os.O_CLOEXEC)
+    mounts.assemble(own, root, mounts.opened([rootfs.Share(*share) for share in shared]))
+    proc = f"{mounts.TOP}/proc"
+    syscalls.mount("proc", proc, "proc", _NOTHING)
+    syscalls.mount(f"{proc}/sys", f"{proc}/sys", None, syscalls.MS_BIND | syscalls.MS_REC)
+    for source, place in mounts.covers():
+        mounts.bind_read_only(source, mounts.TOP + place)
+    syscalls.change_root(_own_root() if own["service"] else mounts.TOP)
+
+
+def _own_root() -> str:
+    """Put all that is in the root into a directory that can be written: at E2B a file may be
+    written to a new directory in /. What is mounted there nobody can replace; so /lib, from
+    which pid 1 loads, becomes the directory it is a link to.
+    """
+    root = f"{rootfs.STAGE}/writable"
+    os.mkdir(root, 0o755)
+    syscalls.mount(root, root, None, syscalls.MS_BIND)
+    for name in os.listdir(mounts.TOP):
+        old, new = f"{mounts.TOP}/{name}", f"{root}/{name}"
+        if os.path.islink(old) and not name.startswith("lib"):
+            os.symlink(os.readlink(old), new)
+            continue
+        os.mkdir(new, 0o755)
+        syscalls.mount(old, new, None, syscalls.MS_BIND | syscalls.MS_REC)
+    return root
+
+
+def _keep_only(control: int, root_namespace: int) -> None:
+    """Descriptors: 0, 1 and 2 lead nowhere, 3 is the host, 4 the namespace for root, if any."""
+    kept = [control, root_namespace] if root_namespace >= 0 else [control]
+    high = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, 10) for descriptor in kept]
+    null = os.open("/dev/null", os.O_RDWR)
+    for target, source in enumerate((null, null, null, *high)):
+        os.dup2(source, target, inheritable=target < CONTROL_FD)
+    os.closerange(CONTROL_FD + len(kept), 1 << 20)

@@ -1,0 +1,138 @@
+"""A warm interpreter that forks itself into sandboxes: no program is started for one.
+
+Runs outside every sandbox, as a process of its own that was started with an empty environment
+and has never held anything but this code, the agent's and the packages of its template: whatever
+is in its memory can be read by every sandbox it becomes.
+
+Its root is what a sandbox may read, put together once (`confinement`). For each sandbox it forks
+a child into new namespaces (`spawn`), whose first process adds what can be written, gives up
+every right and becomes the agent.
+
+What is forked is alike: contexts have the zygote's hash seed and address layout. The seed cannot be
+changed once strings are hashed. A program is started, and so has its own.
+"""
+
+from __future__ import annotations
+
+import _socket
+import array
+import gc
+import marshal
+import os
+import signal
+import sys
+from contextlib import suppress
+from typing import Any, NoReturn
+
+from e2brun.sandbox.contract import HOME
+from e2brun.sandbox.local.interpreter import Interpreter
+from e2brun.sandbox.local.isolation import confinement, spawn, syscalls
+from e2brun.sandbox.local.isolation.driver import AGENT_DIRECTORY, CELLS_DIRECTORY, Jail
+
+_MESSAGE_LIMIT = 64 * 1024
+_NOT_RECEIVED = 126  # a child's exit code
+# What the agent's operations import: here once instead of in each sandbox.
+_AGENT_MODULES = (
+    "main", "files.plain", "files.server", "files.watching", "programs.processes",
+    "programs.ports", "programs.freezer", "programs.health", "root.privileges", "root.door",
+    "kernels.contexts",
+)  # fmt: skip
+
+
+def serve(control: _socket.socket, python: dict[str, Any], what: dict[str, Any]) -> NoReturn:
+    """Become the zygote for an interpreter (its fields) and what else its sandboxes share (fields
+    of a Jail); never returns."""
+    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+    os.set_inheritable(control.fileno(), False)
+    jail = Jail("template", Interpreter(**python), **what)
+    shared = confinement.move_in(jail)  # as another process, the first of a pid namespace
+    main = _prepare(jail)
+    control.send(b"ready")
+    number = 0
+    # What one sandbox is told stays in the child that becomes it: all that we ever held can be
+    # read by those that come later.
+    while control.recv(1, _socket.MSG_PEEK):
+        number += 1
+        # An owner of the zygote's own users.
+        _bear(control, main, {"shared": shared, "owner": 1 + number % 65_000})
+    os._exit(0)
+
+
+def _prepare(jail: Jail) -> Any:
+    """Import what the sandboxes will need; the agent's main module."""
+    # Where e2brun was found cannot be seen any more.
+    sys.path[0] = os.path.dirname(AGENT_DIRECTORY)
+    for name in _AGENT_MODULES:
+        _of_agent(name)
+    if jail.notebook and jail.interpreter.purelib:
+        _prepare_notebook([jail.interpreter.purelib, CELLS_DIRECTORY], jail.ahead)
+    compile("0", "<warm>", "eval")
+    gc.collect()
+    gc.freeze()  # collections in the children leave these pages shared
+    return _of_agent("main")
+
+
+def _of_agent(name: str) -> Any:
+    return __import__(f"agent.{name}", fromlist=["*"])
+
+
+def _prepare_notebook(packages: list[str], ahead: tuple[str, ...]) -> None:
+    """Contexts are forked from what we become: let them find their shell made, and imported what
+    their code is known to import."""
+    notebook = _of_agent("kernels.python.notebook")
+    _of_agent("kernels.contexts").prepare()
+    sys.path += packages
+    with suppress(ImportError):  # a layer without IPython
+        notebook.prepare()
+    if ahead:
+        _of_agent("kernels.python.ahead").import_ahead(ahead, HOME)
+    del sys.path[-len(packages) :]  # each context looks for its packages itself
+
+
+def _bear(control: _socket.socket, main: Any, more: dict[str, Any]) -> None:
+    go_read, go_write = os.pipe2(os.O_CLOEXEC)
+    try:
+        pid = os.fork()
+    except OSError as error:  # too many processes: that is no reason to end all sandboxes
+        _turn_away(control, error)
+        os.close(go_read)
+        os.close(go_write)
+        return
+    if pid == 0:
+        os.close(go_write)
+        try:
+            request, (agent_end, complaints) = _received(control)
+            control.close()
+        except BaseException:  # noqa: BLE001  # a forked child must not return into its parent
+            os._exit(_NOT_RECEIVED)
+        spawn.spawn(main, request | more, (agent_end, complaints, go_read))
+    os.close(go_read)
+    # The child's child is ours from the moment it has ended: only then may it ask to die with us.
+    status = os.waitpid(pid, 0)[1]
+    if os.waitstatus_to_exitcode(status) == _NOT_RECEIVED:
+        _turn_away(control, OSError(0, "the request was not understood"))
+    os.close(go_write)
+    while True:  # sandboxes that have ended since
+        try:
+            if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                return
+        except ChildProcessError:
+            return
+
+
+def _received(control: _socket.socket) -> tuple[dict[str, Any], array.array[int]]:
+    message, ancillary, _, _ = control.recvmsg(
+        _MESSAGE_LIMIT, _socket.CMSG_SPACE(4 * 4), _socket.MSG_CMSG_CLOEXEC
+    )
+    given = array.array("i")
+    for _, _, data in ancillary:
+        given.frombytes(data)
+    return marshal.loads(message), given  # noqa: S302  # from the host, which is trusted
+
+
+def _turn_away(control: _socket.socket, error: OSError) -> None:
+    """Whoever asked sees the other end of their socket closed, and this reason."""
+    _, given = _received(control)
+    os.write(given[-1], f"e2brun: {error.strerror}\n".encode(errors="replace"))
+    for descriptor in given:
+        os.close(descriptor)

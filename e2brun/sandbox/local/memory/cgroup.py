@@ -1,0 +1,110 @@
+"""A memory cgroup (v2) of a sandbox's own, where its owner was handed a part of the tree.
+
+That is so below `systemd-run --scope -p Delegate=yes`, in a user's own systemd, and in some
+containers. Then the kernel counts everything, whatever it is, and keeps the limit itself.
+Nothing that is there is changed, and nobody is moved but the sandbox (cgroups(7)).
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from functools import lru_cache
+
+from e2brun.sandbox.contract import MIB, Limits
+from e2brun.sandbox.local.memory.procfs import contents, word
+
+_TREE, _OURS = "/sys/fs/cgroup", "/proc/self/cgroup"
+_PREFIX = "e2brun-"
+_SLACK = 64 * MIB  # the watch is to find it first, and to end it in good order
+# Of files that nobody holds: what the kernel would give back.
+_RECLAIMABLE = (b"inactive_file ", b"active_file ", b"slab_reclaimable ")
+
+
+class Cgroup:
+    """One sandbox's own, from when it has started."""
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+        self._owned = True
+
+    @classmethod
+    def of(cls, pid: int, limits: Limits, tree: str = _TREE, ours: str = _OURS) -> Cgroup | None:
+        """Move a sandbox's first process into a new one; None where that cannot be."""
+        parent = _delegated(tree, ours)
+        if parent is None:
+            return None
+        group = cls(f"{parent}/{_PREFIX}{os.getpid()}-{pid}")
+        most = limits.memory + limits.memory // 10 + limits.disk * 3 // 4 + _SLACK
+        try:
+            os.mkdir(group._place)
+            group._write("memory.max", most)
+            with suppress(OSError):  # no swap in this kernel
+                group._write("memory.swap.max", 0)
+            group._write("cgroup.procs", pid)
+        except OSError:
+            group.remove()
+            return None
+        return group
+
+    def used(self) -> int:
+        """Bytes, files that the sandbox has written included."""
+        facts = contents(f"{self._place}/memory.stat")
+        current = int(contents(f"{self._place}/memory.current") or 0)
+        return current - sum(int(word(facts, name) or 0) for name in _RECLAIMABLE)
+
+    def killed(self) -> bool:
+        """Whether the kernel has ended a process for the limit."""
+        events = contents(f"{self._place}/memory.events")
+        return int(word(events, b"oom_kill ") or 0) > 0
+
+    def borrowed(self) -> Cgroup:
+        """The same, for somebody who is not to remove it."""
+        other = Cgroup(self._place)
+        other._owned = False
+        return other
+
+    def remove(self) -> None:
+        """Nobody may be left in it; who comes later removes what is left of us all the same."""
+        if self._owned:
+            with suppress(OSError):
+                os.rmdir(self._place)
+
+    def _write(self, name: str, value: int) -> None:
+        with open(f"{self._place}/{name}", "w", encoding="ascii") as file:
+            file.write(str(value))
+
+
+@lru_cache(maxsize=1)
+def _delegated(tree: str, ours: str) -> str | None:
+    """The nearest cgroup around our own that is ours to divide, and whose children have a memory
+    limit. For root everything can be written: only what systemd has marked is its own."""
+    lines = contents(ours).decode(errors="surrogateescape").splitlines()
+    path = next((line[3:] for line in lines if line.startswith("0::")), "")
+    while path and path != "/":
+        place = tree + path
+        divided = b"memory" in contents(f"{place}/cgroup.subtree_control").split()
+        if divided and _may_divide(place):
+            _clear(place)
+            return place
+        path = os.path.dirname(path)
+    return None
+
+
+def _may_divide(place: str) -> bool:
+    if os.geteuid() != 0:
+        return os.access(place, os.W_OK) and os.access(f"{place}/cgroup.procs", os.W_OK)
+    for name in ("trusted.delegate", "user.delegate"):
+        with suppress(OSError):
+            if os.getxattr(place, name) == b"1":
+                return True
+    return False
+
+
+def _clear(place: str) -> None:
+    """Remove what commands have left that were killed."""
+    for name in os.listdir(place):
+        owner = name.removeprefix(_PREFIX).split("-")[0]
+        if name.startswith(_PREFIX) and not os.path.exists(f"/proc/{owner}"):
+            with suppress(OSError):
+                os.rmdir(f"{place}/{name}")

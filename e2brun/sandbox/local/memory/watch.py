@@ -1,0 +1,335 @@
+"""How much memory a whole sandbox uses, seen from the host, where no cgroup can tell.
+
+Counted: private pages and page tables of every process, swapped or not, /dev/shm, shared
+anonymous memory, what sockets, pipes, other descriptors and the names of files may hold in the
+kernel, and files beyond three quarters of the disk limit (they live in RAM as well, so that
+memory and disk together stay well below their sum). Read through the sandbox's own /proc, which
+lists exactly its processes and which it cannot change. memfd and System V memory do not exist
+inside. What is in no count is for `unaccounted`. With a cgroup all this is the kernel's to say.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from e2brun.errors import SandboxLost
+from e2brun.sandbox.contract import HOME, MIB, Limits
+from e2brun.sandbox.local.isolation.rootfs import SOCKET_BUFFER
+from e2brun.sandbox.local.memory.procfs import contents, kilobytes, word
+
+if TYPE_CHECKING:
+    from e2brun.sandbox.local.memory.cgroup import Cgroup
+    from e2brun.sandbox.local.memory.unaccounted import Unaccounted
+
+INTERVAL = 0.03  # seconds between looks: at 3 GB/s a process gains 90 MB between two
+_NOISE = 64 * MIB  # what the host's own shared memory may gain meanwhile
+_MAPS_LIMIT = MIB  # of text, 12 000 mappings: honest programs have hundreds
+# A socket holds its send buffer (whose size the filter keeps at the default) and one more write;
+# `prepare_network` keeps TCP to as much.
+_SOCKET_BYTES = 2 * SOCKET_BUFFER
+_FREE_SOCKETS = 64
+# A pipe holds 64 KiB; once a user's hold 64 MiB (pipe(7)), the next are given 8 KiB.
+_DESCRIPTOR_BYTES = 10 * 1024
+_FREE_DESCRIPTORS = 512
+_HOARD = 4 * MIB  # 20 000 items of epoll
+# Of pages that nobody has, no more can be theirs: a whole page for each byte in a socket's 17 MiB
+# (measured, by splice), a megabyte for a pipe.
+_SOCKET_PAGES, _DESCRIPTOR_PAGES = 20 * MIB, MIB
+_INODE_BYTES = 1280  # with its name; extended attributes are counted as inodes (tmpfs(5))
+_PATIENCE = 0.05  # seconds for a close look at a sandbox that has hidden something
+_CGROUPS = "/sys/fs/cgroup/cgroup.controllers"  # of version 2
+_ALL_TIME, _IN_KERNEL = (11, 12, 13, 14), (12, 14)  # after the name: utime stime cutime cstime
+_PRIVATE = (b"RssAnon:", b"VmPTE:", b"VmSwap:", b"HugetlbPages:")
+
+
+class MemoryWatch:
+    """Looks at one sandbox's memory whenever asked."""
+
+    def __init__(self, agent_pid: int, limits: Limits, views: tuple[int, ...] = ()) -> None:
+        """`views`: descriptors of the sandbox's /proc, home and /dev/shm, which are ours now."""
+        self._limits = limits
+        root = f"/proc/{agent_pid}/root"
+        self._open: list[int] = list(views)
+        self._twins_seen: set[str] = set()
+        self._group: Cgroup | None = None
+        try:
+            if not views:
+                self._keep(f"{root}/proc", os.O_RDONLY | os.O_DIRECTORY)
+                self._keep(f"{root}{HOME}", os.O_PATH)
+                self._keep(f"{root}/dev/shm", os.O_PATH)  # noqa: S108
+        except OSError as error:
+            self.close()
+            raise SandboxLost(f"the sandbox cannot be watched: {error.strerror}") from error
+        self._proc, self._disk, self._shm = self._open
+        self._shared_before = kilobytes(contents("/proc/meminfo"), b"Shmem:")
+        self._unaccounted: Unaccounted | None = None  # until there is something to be seen
+        self._hoard_seen = 0
+        if os.path.exists(_CGROUPS):
+            from e2brun.sandbox.local.memory.cgroup import Cgroup
+
+            self._group = Cgroup.of(agent_pid, limits)
+        self.unexplained = False  # what made `exceeded` say so
+
+    def _keep(self, path: str, flags: int) -> None:
+        self._open.append(os.open(path, flags | os.O_CLOEXEC))
+
+    def close(self) -> None:
+        """Close what is open."""
+        while self._open:
+            os.close(self._open.pop())
+        if self._group is not None:
+            self._group.remove()
+
+    def usage(self) -> tuple[int, int, int]:
+        """Roughly: bytes of memory and of disk in use, and ticks of processor time spent."""
+        statuses = (*self._statuses().values(), self._read("1/status"))
+        memory = sum(_private(status) for status in statuses)
+        shm, disk = os.fstatvfs(self._shm), os.fstatvfs(self._disk)
+        memory += (shm.f_blocks - shm.f_bfree) * shm.f_frsize
+        return memory, (disk.f_blocks - disk.f_bfree) * disk.f_frsize, self._ticks(_ALL_TIME)
+
+    def apart(self) -> MemoryWatch:
+        """One with descriptors of its own, for a look in another thread; to be closed."""
+        from copy import copy
+
+        other = copy(self)  # what it has seen is still the same
+        other._open = []
+        other._group = None if self._group is None else self._group.borrowed()
+        for descriptor in self._open:
+            other._open.append(os.dup(descriptor))
+        other._proc, other._disk, other._shm = other._open
+        return other
+
+    def suspicious(self) -> bool:
+        """Whether `exceeded` is worth asking, which may take a second where somebody makes it."""
+        if self._group is not None:
+            return True
+        statuses = self._statuses()
+        meminfo = contents("/proc/meminfo")
+        shared = kilobytes(meminfo, b"Shmem:") - self._shared_before
+        elsewhere = max(self._kernel(statuses, meminfo))
+        if self._suspected() > _HOARD:
+            return True
+        elsewhere += shared if shared > _NOISE else 0
+        mapped = sum(kilobytes(status, b"RssShmem:") for status in statuses.values())
+        private = sum(_private(status) for status in statuses.values())
+        return elsewhere + private + max(self._files(), mapped) > self._limits.memory
+
+    def exceeded(self) -> bool:
+        """Whether the sandbox uses more than its limit now."""
+        limit = self._limits.memory
+        if self._group is not None:
+            return self.killed() or self._group.used() - self._free_of_charge() > limit
+        statuses = self._statuses()
+        meminfo = contents("/proc/meminfo")
+        counted, charged = self._kernel(statuses, meminfo)
+        if self._hoards(statuses):
+            self.unexplained = True
+            return True
+        elsewhere = max(counted, charged)
+        files = self._files()
+        files += self._hidden_shared(statuses, kilobytes(meminfo, b"Shmem:"))
+        private = sum(_private(status) for status in statuses.values())
+        mapped_shared = sum(kilobytes(status, b"RssShmem:") for status in statuses.values())
+        if elsewhere + private + max(files, mapped_shared) <= limit:
+            return False
+        if sum(kilobytes(status, b"VmPTE:") for status in statuses.values()) > limit // 4:
+            return True  # a close look would walk through all of it, for seconds
+        for twin in self._twins(statuses):
+            del statuses[twin]
+        # Pages shared by forked processes were counted once for each: look closely.
+        patience = _PATIENCE if charged else float("inf")
+        private, mapped_shared = self._proportional(statuses, monotonic() + patience)
+        total = private + max(files, mapped_shared)
+        self.unexplained = total + counted <= limit
+        return total + elsewhere > limit
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether `exceeded` will say so if what it has seen lasts."""
+        return self._unaccounted is not None and self._unaccounted.doubtful
+
+    def killed(self) -> bool:
+        """Whether the kernel has ended something in it for its memory."""
+        return self._group is not None and self._group.killed()
+
+    def _files(self) -> int:
+        disk, shm = os.fstatvfs(self._disk), os.fstatvfs(self._shm)
+        on_disk = (disk.f_blocks - disk.f_bfree) * disk.f_frsize
+        names = sum(fs.f_files - fs.f_ffree for fs in (disk, shm)) * _INODE_BYTES
+        on_shm = (shm.f_blocks - shm.f_bfree) * shm.f_frsize
+        return on_shm + names + max(0, on_disk - self._limits.disk * 3 // 4)
+
+    def _free_of_charge(self) -> int:
+        disk = os.fstatvfs(self._disk)
+        on_disk = (disk.f_blocks - disk.f_bfree) * disk.f_frsize
+        return min(on_disk, self._limits.disk * 3 // 4)
+
+    def _statuses(self) -> dict[str, bytes]:
+        """Place below /proc -> status, of every process but the agent, which is 1."""
+        found: dict[str, bytes] = {}
+        for name in os.listdir(self._proc):
+            if name.isdigit() and name != "1":
+                place, status = self._status(name)
+                found[place] = status
+        return found
+
+    def _status(self, name: str) -> tuple[str, bytes]:
+        status = self._read(f"{name}/status")
+        if b"\nVmRSS:" in status:
+            return name, status
+        # A first thread that has ended shows no memory; others of the process may live on.
+        for thread in self._names(f"{name}/task"):
+            place = f"{name}/task/{thread}"
+            if b"\nVmRSS:" in (other := self._read(f"{place}/status")):
+                return place, other
+        return name, status
+
+    def _twins(self, statuses: dict[str, bytes]) -> list[str]:
+        """Children that look like their parent and were not seen to before. Between vfork and
+        exec, a moment only, both have the same memory: that is no reason to end a program."""
+        twins = [
+            name
+            for name, status in statuses.items()
+            if (parent := statuses.get(word(status, b"PPid:").decode())) is not None
+            and word(status, b"VmSize:") == word(parent, b"VmSize:")
+            and abs(_private(status) - _private(parent)) < MIB
+        ]
+        fresh = [name for name in twins if name not in self._twins_seen]
+        self._twins_seen.clear()
+        self._twins_seen.update(twins)
+        return fresh
+
+    def _proportional(self, statuses: dict[str, bytes], until: float) -> tuple[int, int]:
+        """Private and shared bytes with every shared page counted once (Pss, proc(5)); for each
+        process, where time runs out, since somebody makes it take long."""
+        private = shared = 0
+        for place, status in statuses.items():
+            if monotonic() > until:
+                private += _private(status)
+                shared += kilobytes(status, b"RssShmem:")
+                continue
+            rollup = self._read(f"{place}/smaps_rollup")
+            if not rollup and not self._lives(place):
+                continue
+            private += _private(status)
+            # None for who runs a program that may not be read, of which a user is told less.
+            if rollup:
+                private += kilobytes(rollup, b"Pss_Anon:") - kilobytes(status, b"RssAnon:")
+                private += kilobytes(rollup, b"SwapPss:") - kilobytes(status, b"VmSwap:")
+            shared += kilobytes(rollup, b"Pss_Shmem:")
+        return private, shared
+
+    def _hidden_shared(self, statuses: dict[str, bytes], shared_now: int) -> int:
+        """Shared memory that was dropped from every page table still fills RAM, but no
+        process's count shows it: it is ours if the host's shared memory grew as much, and
+        mappings of that size exist in here."""
+        disk, shm = os.fstatvfs(self._disk), os.fstatvfs(self._shm)
+        visible = sum((fs.f_blocks - fs.f_bfree) * fs.f_frsize for fs in (disk, shm))
+        unexplained = shared_now - self._shared_before - visible
+        if unexplained <= _NOISE:
+            return 0
+        sizes: dict[bytes, int] = {}
+        for place in statuses:
+            maps = self._maps(place)
+            haystack = len(maps) >= _MAPS_LIMIT
+            if haystack or (not maps and self._lives(place)):  # whatever it hides
+                return unexplained
+            for inode, size in _shared_mappings(maps).items():
+                sizes[inode] = max(size, sizes.get(inode, 0))
+        return min(unexplained, sum(sizes.values()))
+
+    def _kernel(self, statuses: dict[str, bytes], meminfo: bytes) -> tuple[int, int]:
+        """The most that what we can count holds in the kernel, beyond what every program has;
+        and what is charged to the sandbox because nobody else has it."""
+        if self._unaccounted is None:
+            from e2brun.sandbox.local.memory.unaccounted import Unaccounted
+
+            self._unaccounted = Unaccounted(_NOISE + self._limits.memory // 10)
+        if not statuses:
+            self._unaccounted.forget()
+            return 0, 0
+        sockets = int(word(self._read("1/net/sockstat"), b"sockets: used") or 0)
+        descriptors = sum(map(self._descriptors, statuses, statuses.values()))
+        counted = max(0, sockets - _FREE_SOCKETS) * _SOCKET_BYTES
+        counted += max(0, descriptors - _FREE_DESCRIPTORS) * _DESCRIPTOR_BYTES
+        pages = sockets * _SOCKET_PAGES + descriptors * _DESCRIPTOR_PAGES
+        charged = self._unaccounted.charge(meminfo, pages, lambda: self._ticks(_IN_KERNEL))
+        return counted, charged
+
+    def _hoards(self, statuses: dict[str, bytes]) -> bool:
+        """Whether it has far more of what is counted for its user, on the host too, than a program
+        can make use of: asked again when more memory is suspected to be gone."""
+        suspected = self._suspected()
+        if suspected < self._hoard_seen + _HOARD:
+            self._hoard_seen = min(self._hoard_seen, suspected)
+            return False
+        self._hoard_seen = suspected
+        from e2brun.sandbox.local.memory import epoll
+
+        descriptors = self._limits.processes * self._limits.open_files
+        return epoll.items(self._proc, statuses, descriptors) > descriptors
+
+    def _suspected(self) -> int:
+        return 0 if self._unaccounted is None else self._unaccounted.suspected
+
+    def _descriptors(self, place: str, status: bytes) -> int:
+        with suppress(OSError):  # the process is gone
+            found = os.stat(f"{place}/fd", dir_fd=self._proc).st_size
+            return found or int(word(status, b"FDSize:") or 0)  # 0: before Linux 6.2
+        return 0
+
+    def _ticks(self, kinds: tuple[int, ...]) -> int:
+        """Processor time of every process and of its dead children, of these kinds."""
+        names = [name for name in os.listdir(self._proc) if name.isdigit()]
+        stats = (self._read(f"{name}/stat").rpartition(b")")[2].split() for name in names)
+        return sum(int(words[kind]) for words in stats if words for kind in kinds)
+
+    def _lives(self, place: str) -> bool:
+        return b"\nVmRSS:" in self._read(f"{place}/status")
+
+    def _maps(self, place: str) -> bytes:
+        return self._read(f"{place}/maps", _MAPS_LIMIT)
+
+    def _names(self, path: str) -> list[str]:
+        with suppress(OSError):  # the process is gone
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._proc)
+            try:
+                return os.listdir(descriptor)
+            finally:
+                os.close(descriptor)
+        return []
+
+    def _read(self, path: str, limit: int = 64 * MIB) -> bytes:
+        pieces: list[bytes] = []
+        length = 0
+        with suppress(OSError):  # the process is gone
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._proc)
+            try:
+                while length < limit and (piece := os.read(descriptor, 65536)):
+                    pieces.append(piece)
+                    length += len(piece)
+                    if len(piece) < 3072:  # /proc gives whole records, near a page each time
+                        break
+            finally:
+                os.close(descriptor)
+        return b"".join(pieces)
+
+
+def _private(status: bytes) -> int:
+    """What one process alone has: pages, page tables, what of it is swapped out or huge."""
+    return sum(kilobytes(status, name) for name in _PRIVATE)
+
+
+def _shared_mappings(maps: bytes) -> dict[bytes, int]:
+    """Inode -> size of each shared anonymous mapping in a /proc/PID/maps text."""
+    found: dict[bytes, int] = {}
+    for line in maps.splitlines():
+        if b"/dev/zero" in line:
+            span, _, _, _, inode, *_ = line.split()
+            start, end = span.split(b"-")
+            found[inode] = max(found.get(inode, 0), int(end, 16) - int(start, 16))
+    return found

@@ -1,0 +1,110 @@
+"""Compiled files for a layer, made in a sandbox and written here.
+
+A sandbox cannot write its own __pycache__: without them `import pandas` takes 1.1 s in place of
+0.3 s, in every run. The compiler reads what nobody has reviewed, so it works where that can do
+no harm, with limits; a file that it cannot do is left without.
+
+What comes out may be lies, and is not looked at: like the source it stands for, it runs in
+sandboxes only. The names are ours: the sandbox says "the compiled form of file 17", and no more.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic
+
+from e2brun.sandbox.contract import MIB, Limits, Program, SandboxSpec
+from e2brun.sandbox.local.interpreter import Interpreter
+from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
+from e2brun.sandbox.local.isolation.driver import AGENT_DIRECTORY, Jail, new_id
+from e2brun.sandbox.local.isolation.rootfs import layer_place
+from e2brun.sandbox.local.packages.tree import entries
+
+_LIMITS = Limits(memory=1024 * MIB, disk=MIB, inodes=1000)
+_HEADER = struct.Struct(">II")  # number of the file, bytes that follow: as the agent's has it
+_LARGEST = 64 * MIB
+
+
+def compile_layer(packages: Path, python: Interpreter, room: int, deadline: float) -> int:
+    """Put a .pyc beside every .py that can be compiled until `deadline` (monotonic), `room`
+    bytes in all; how many bytes. Raises SandboxError when no sandbox starts."""
+    from e2brun.sandbox.local.blocking.sandbox import start
+
+    suffix = _suffix(python)
+    sources = sorted(
+        path
+        for path, _ in entries(str(packages))
+        if path.endswith(".py") and not os.path.exists(_compiled(path, suffix))
+    )
+    if not sources:
+        return 0
+    receiver = Receiver(sources, suffix, room)
+    jail = Jail(new_id(), python, _LIMITS, str(packages))
+    names = b"\0".join(os.fsencode(os.path.relpath(path, packages)) for path in sources)
+    arguments = (f"{AGENT_DIRECTORY}/bytecode.py", layer_place(jail), str(_LIMITS.memory))
+    sandbox = start(Bubblewrap(), jail, SandboxSpec(limits=_LIMITS), _no_packages)
+    try:
+        sandbox.run_program(
+            Program((python.executable, "-I", "-S", "-W", "ignore", *arguments), stdin=names),
+            timeout=max(0.1, deadline - monotonic()),
+            stdout=receiver.take,
+            stderr=lambda _: None,
+        )
+    finally:
+        sandbox.kill()
+    return receiver.written
+
+
+def _no_packages(requirements: Sequence[str], python: Interpreter, timeout: float) -> Path:
+    raise AssertionError("nobody installs anything there")
+
+
+def _suffix(python: Interpreter) -> str:
+    return f".cpython-{python.version[0]}{python.version[1]}.pyc"
+
+
+def _compiled(source: str, suffix: str) -> str:
+    directory, name = os.path.split(source)
+    return f"{directory}/__pycache__/{name[:-3]}{suffix}"
+
+
+class Receiver:
+    """Takes what the sandbox prints, and writes it where it belongs."""
+
+    def __init__(self, sources: list[str], suffix: str, room: int) -> None:
+        self._sources = sources
+        self._suffix, self._room = suffix, room
+        self._buffer = bytearray()
+        self.written = 0
+
+    def take(self, piece: bytes) -> None:
+        """Raises BrokenPipeError for what is no compiled file of ours, or too much."""
+        self._buffer += piece
+        while len(self._buffer) >= _HEADER.size:
+            number, size = map(int, _HEADER.unpack_from(self._buffer))
+            if number >= len(self._sources) or size > min(_LARGEST, self._room - self.written):
+                raise BrokenPipeError
+            end = _HEADER.size + size
+            if len(self._buffer) < end:
+                return
+            self._write(self._sources[number], self._buffer[_HEADER.size : end])
+            del self._buffer[:end]
+
+    def _write(self, source: str, content: bytearray) -> None:
+        directory, name = os.path.split(source)
+        cache = f"{directory}/__pycache__"
+        with suppress(OSError):  # a file of that name; one that the wheel brought stays as it is
+            if not os.path.isdir(cache):
+                os.mkdir(cache)
+                os.chmod(cache, 0o755)  # noqa: S103
+            # Not through what is there: it is a link to the file in uv's cache.
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            descriptor = os.open(f"{cache}/{name[:-3]}{self._suffix}", flags, 0o644)
+            with open(descriptor, "wb") as file:
+                os.fchmod(descriptor, 0o644)
+                file.write(content)
+            self.written += max(4096, len(content))

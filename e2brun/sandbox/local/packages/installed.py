@@ -1,0 +1,134 @@
+"""The layer that cells need, made of the files of IPython that are installed beside e2brun.
+
+It needs no network: IPython is a dependency of e2brun, and a sandbox whose Python is the one we
+run on can have the very files. They are copied, since a layer never changes, and compiled, where
+the installer did not: these are our own dependencies, not packages that a run has named.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from e2brun.errors import InstallFailed
+from e2brun.sandbox.local.packages.layers import sha256
+from e2brun.sandbox.local.packages.use import PACKAGES, take
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution
+
+    from e2brun.sandbox.local.interpreter import Interpreter
+
+NAMES = ("ipython", "pip")  # the second only where it is installed: not every environment has it
+_FORMAT = "2"  # raise it when what is copied changes
+_LANDMARK = "IPython/core/release.py"  # rewritten with every version
+_WAIT_SECONDS = 60.0
+
+
+def installed_layer(cache_dir: Path, interpreter: Interpreter) -> Path | None:
+    """The layer, made the first time; None where another Python than `interpreter` runs us, or
+    IPython is not installed. Raises InstallFailed when it cannot be kept."""
+    key = _key(interpreter)
+    if key is None:
+        return None
+    return take(cache_dir, key) or _make(cache_dir, key)
+
+
+def _key(interpreter: Interpreter) -> str | None:
+    """On the way of every first cell: a few stat(2), no metadata is read."""
+    if interpreter.version != sys.version_info[:3]:
+        return None
+    for entry in sys.path:
+        try:
+            found = os.stat(f"{entry}/{_LANDMARK}")
+        except OSError:
+            continue
+        about = (_FORMAT, interpreter.executable, entry, str(found.st_mtime_ns), str(found.st_ino))
+        return sha256("\n".join(about).encode())
+    return None
+
+
+def _make(cache_dir: Path, key: str) -> Path:
+    from e2brun.sandbox.local.packages.store import locked, make_directory, publish
+
+    try:
+        make_directory(cache_dir / "layers")
+        make_directory(cache_dir / "building")
+        with locked(cache_dir, key, time.monotonic() + _WAIT_SECONDS):
+            if found := take(cache_dir, key):
+                return found
+            building = Path(tempfile.mkdtemp(prefix=f"{key}.", dir=cache_dir / "building"))
+            try:
+                packages = building / "layer" / PACKAGES
+                make_directory(packages)
+                _copy(packages)
+                _compile(packages)
+                publish(cache_dir / "layers" / key, building / "layer")
+            finally:
+                shutil.rmtree(building, ignore_errors=True)
+    except OSError as error:
+        where = error.filename or cache_dir
+        raise InstallFailed(
+            f"IPython cannot be kept in {where}: {error.strerror or error}",
+            hint="Name a directory that can be written to in E2BRUN_CACHE_DIR.",
+        ) from error
+    found = take(cache_dir, key)
+    if found is None:
+        raise InstallFailed(
+            f"IPython is not kept in {cache_dir}: others can write to it",
+            hint="Name a directory of your own in E2BRUN_CACHE_DIR.",
+        )
+    return found
+
+
+def _copy(target: Path) -> None:
+    for distribution in _distributions():
+        for name in distribution.files or ():
+            parts = name.parts
+            if not parts or parts[0] == ".." or os.path.isabs(name):  # scripts, manual pages
+                continue
+            source, place = distribution.locate_file(name), target.joinpath(*parts)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                shutil.copy2(str(source), place)
+            except FileNotFoundError:  # a .pyc that was recorded and has gone since
+                continue
+            place.chmod(0o644)
+
+
+def _compile(target: Path) -> None:
+    """A sandbox cannot write its own __pycache__: without, each would compile for seconds."""
+    import compileall
+
+    # Nothing in there tells where on this machine it was compiled.
+    compileall.compile_dir(target, quiet=2, stripdir=str(target))
+
+
+def _distributions() -> Iterator[Distribution]:
+    """What is installed of `NAMES`, and of all that they need here."""
+    from importlib.metadata import PackageNotFoundError, distribution
+
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    waiting, seen = list[str](NAMES), set[str]()
+    while waiting:
+        name = canonicalize_name(waiting.pop())
+        if name in seen:
+            continue
+        seen.add(name)
+        try:
+            found = distribution(name)
+        except PackageNotFoundError:
+            continue
+        yield found
+        for text in found.requires or ():
+            requirement = Requirement(text)
+            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+                waiting.append(requirement.name)

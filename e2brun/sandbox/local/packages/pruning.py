@@ -1,0 +1,149 @@
+"""Room in the layer cache: what was used least recently goes first, whatever it is.
+
+What can go is a layer, an archive that uv keeps to link layers from, or another of uv's
+directories. A file in several of them takes its room until the last of them has gone.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from e2brun.sandbox.local.packages.store import locked, make_directory, sweep
+from e2brun.sandbox.local.packages.tree import entries, remove
+from e2brun.sandbox.local.packages.use import LAYERS
+
+_STORES = (LAYERS, "template")
+_DAY = 86400
+_SLACK = 20  # a twentieth of the limit may be written before anybody counts again
+
+
+def disk_usage(directory: Path) -> int:
+    """Bytes that its files take on disk, hard links counted once."""
+    return sum(_blocks(directory).values())
+
+
+def note_written(cache_dir: Path, written: int, limit: int) -> None:
+    """Make room if so much has been written since that was last done that it may be needed.
+
+    To count what is there takes seconds in a large cache; this takes none.
+    """
+    tally = cache_dir / "written"
+    try:
+        with locked(cache_dir, "written", time.monotonic() + 1):
+            before = int(tally.read_text("ascii")) if tally.exists() else limit
+            tally.write_text(str(before + written), "ascii")
+    except (OSError, ValueError):  # a damaged one is made anew
+        before = limit
+    if before + written > limit // _SLACK:
+        prune(cache_dir, limit - limit // _SLACK)
+
+
+def prune(cache_dir: Path, limit: int, unused_days: float | None = None) -> int:
+    """Remove layers that nobody asked for in so many days, then what was used least recently
+    until at most `limit` bytes are left; how many layers went.
+
+    What a living process uses stays. Nothing is done while uv is at work: it links from what
+    might go.
+    """
+    try:
+        with locked(cache_dir, "uv", 0.0):
+            sweep(cache_dir)
+            removed = _Cache(cache_dir).shrink(limit, unused_days)
+            (cache_dir / "written").write_text("0", "ascii")
+            return removed
+    except OSError:  # TimeoutError too; the next build tries again
+        return 0
+
+
+@dataclass
+class _Unit:
+    """What goes as a whole."""
+
+    path: Path
+    is_layer: bool
+    blocks: dict[tuple[int, int], int]
+    used: float
+
+
+class _Cache:
+    """What is there, and what each part of it takes that no other part does."""
+
+    def __init__(self, cache_dir: Path) -> None:
+        self._cache_dir = cache_dir
+        stores = (cache_dir / name for name in _STORES)
+        self._units = [_unit(p, is_layer=True) for store in stores for p in _below(store)]
+        for bucket in _below(cache_dir / "uv"):
+            within = _below(bucket) if bucket.name.startswith("archive-") else [bucket]
+            self._units += [_unit(path, is_layer=False) for path in within]
+        self._holders = Counter(file for unit in self._units for file in unit.blocks)
+        self._total = sum({f: n for unit in self._units for f, n in unit.blocks.items()}.values())
+        self._date_archives()
+
+    def _date_archives(self) -> None:
+        """uv does not say when it last used one: as late as the layers that are links to it."""
+        latest: dict[tuple[int, int], float] = {}
+        for unit in self._units:
+            for file in unit.blocks if unit.is_layer else ():
+                latest[file] = max(unit.used, latest.get(file, 0.0))
+        for unit in self._units:
+            dates = [latest[file] for file in unit.blocks if file in latest]
+            if dates and not unit.is_layer:
+                unit.used = max(dates)
+
+    def shrink(self, limit: int, unused_days: float | None) -> int:
+        before = 0.0 if unused_days is None else time.time() - unused_days * _DAY
+        removed = 0
+        for unit in sorted(self._units, key=lambda unit: unit.used):
+            old = unit.is_layer and unit.used < before
+            if (old or self._total > limit) and self._remove(unit):
+                removed += unit.is_layer
+        return removed
+
+    def _remove(self, unit: _Unit) -> bool:
+        key = unit.path.name
+        try:
+            if not unit.is_layer:
+                self._bury(unit)
+                return True
+            with locked(self._cache_dir, key, 0.0), locked(self._cache_dir, f"{key}.used", 0.0):
+                self._bury(unit)
+                return True
+        except OSError:  # TimeoutError too: it is in use; or it is not ours to remove
+            return False
+
+    def _bury(self, unit: _Unit) -> None:
+        # Renamed first: what is half removed is never taken for a layer, or an archive.
+        make_directory(self._cache_dir / "building")
+        grave = self._cache_dir / "building" / f"gone.{os.urandom(4).hex()}"
+        unit.path.rename(grave)
+        remove(grave)
+        for file, size in unit.blocks.items():
+            self._holders[file] -= 1
+            if self._holders[file] == 0:
+                self._total -= size
+
+
+def _unit(path: Path, *, is_layer: bool) -> _Unit:
+    used = 0.0
+    with suppress(OSError):
+        used = path.stat().st_mtime
+    return _Unit(path, is_layer, _blocks(path), used)
+
+
+def _below(directory: Path) -> list[Path]:
+    with suppress(OSError):
+        return [path for path in directory.iterdir() if path.is_dir() and not path.is_symlink()]
+    return []
+
+
+def _blocks(directory: Path) -> dict[tuple[int, int], int]:
+    """Bytes on disk of every file and directory below, by device and inode."""
+    return {
+        (status.st_dev, status.st_ino): status.st_blocks * 512
+        for _, status in entries(str(directory))
+    }

@@ -1,0 +1,133 @@
+"""Layers of the default template's packages, which grow: what has more than is needed serves.
+
+CACHE/template/KEY/packages is such a layer, and CACHE/template/index says what each holds, a line
+each: for which Python, its KEY, the packages it was made for, a bar, all that are in it. A new one
+has what the newest has, so that a machine comes to few.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from e2brun.sandbox.contract import INSTALL_SECONDS, USUAL_ROOM, Room
+from e2brun.sandbox.local import templates
+from e2brun.sandbox.local.packages.layers import Layers, layer_key, sha256
+from e2brun.sandbox.local.packages.use import take
+
+if TYPE_CHECKING:
+    from e2brun.sandbox.local.interpreter import Interpreter
+
+STORE = "template"
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    key: str
+    made_for: tuple[str, ...]
+    held: frozenset[str]
+
+
+class TemplateLayers:
+    """Those under one cache directory. Packages are named as `templates.member` has them."""
+
+    def __init__(
+        self,
+        cache_dir: Path,
+        environment: Mapping[str, str] | None = None,
+        *,
+        timeout: float = INSTALL_SECONDS,
+        room: Room = USUAL_ROOM,
+    ) -> None:
+        """As for `Layers`."""
+        self._cache_dir = cache_dir
+        self._layers = Layers(cache_dir, environment, timeout=timeout, room=room, store=STORE)
+
+    @property
+    def directory(self) -> Path:
+        """Where they are: nothing but public packages is in there."""
+        return self._cache_dir / STORE
+
+    def cached(self, names: Collection[str], interpreter: Interpreter) -> Path | None:
+        """The newest layer that has all of these."""
+        for entry in reversed(self._entries(interpreter)):
+            if entry.held.issuperset(names) and (found := self._there(entry)) is not None:
+                return found
+        return None
+
+    def nearest(self, names: Collection[str], interpreter: Interpreter) -> Path | None:
+        """That which has most of these, for when no other can be made."""
+        entries = self._entries(interpreter)
+        for entry in sorted(entries, key=lambda entry: -len(entry.held & set(names))):
+            if not entry.held.isdisjoint(names) and (found := self._there(entry)) is not None:
+                return found
+        return None
+
+    def layer(self, names: Iterable[str], interpreter: Interpreter) -> Path:
+        """A layer with these and what the newest has, made the first time. Raises
+        InstallFailed."""
+        wanted = tuple(dict.fromkeys(names))
+        found = self.cached(wanted, interpreter)
+        if found is not None:
+            return found
+        start = None
+        for entry in reversed(self._entries(interpreter)):
+            if (start := self._there(entry)) is not None:
+                wanted = tuple(dict.fromkeys((*entry.made_for, *wanted)))
+                break
+        requirements = templates.requirements(sorted(wanted), interpreter.version)
+        made = self._layers.layer(requirements, interpreter, start=start)
+        self._note(layer_key(requirements, interpreter), wanted, made, interpreter)
+        return made
+
+    def missing(self, names: Iterable[str], interpreter: Interpreter) -> list[str]:
+        """Those that the newest layer has not."""
+        entries = self._entries(interpreter)
+        return [name for name in names if not entries or name not in entries[-1].held]
+
+    def _there(self, entry: _Entry) -> Path | None:
+        return take(self._cache_dir, entry.key, STORE)
+
+    def _entries(self, interpreter: Interpreter) -> list[_Entry]:
+        try:
+            with open(f"{self._cache_dir}/{STORE}/index", encoding="ascii") as file:
+                lines = file.read().splitlines()
+        except (OSError, UnicodeDecodeError):
+            return []
+        mark = f"{_edition(interpreter)} "
+        found: list[_Entry] = []
+        for line in lines:
+            if line.startswith(mark) and " | " in line:
+                first, _, held = line.removeprefix(mark).partition(" | ")
+                key, *made_for = first.split()
+                found.append(_Entry(key, tuple(made_for), frozenset(held.split())))
+        return found
+
+    def _note(
+        self, key: str, made_for: Iterable[str], layer: Path, interpreter: Interpreter
+    ) -> None:
+        parts = (_edition(interpreter), key, *made_for, "|", *sorted(held(layer)))
+        line = " ".join(parts) + "\n"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        with suppress(OSError):  # it is found anew the next time, and costs no network then
+            descriptor = os.open(self.directory / "index", flags, 0o644)
+            try:
+                os.write(descriptor, line.encode("ascii"))  # at once: others may do the same
+            finally:
+                os.close(descriptor)
+
+
+def _edition(interpreter: Interpreter) -> str:
+    """Differs where the template's versions do, or those of Python."""
+    pins = templates.requirements(sorted(templates.NAMED), interpreter.version)
+    return sha256("\n".join((interpreter.abi, interpreter.executable, *pins)).encode())[:24]
+
+
+def held(layer: Path) -> set[str]:
+    """The names of all that is in a layer."""
+    names = (name.partition("-")[0] for name in os.listdir(layer) if name.endswith(".dist-info"))
+    return {name.lower().replace("_", "-").replace(".", "-") for name in names}

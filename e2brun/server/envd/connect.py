@@ -1,0 +1,272 @@
+"""The Connect protocol over plain HTTP/1.1, JSON codec: what both of E2B's SDKs speak.
+
+Handlers take and return dictionaries in proto-JSON form and raise RpcError. A stream's status
+line and every message leave at once. What else a handler raises (a sandbox that died) passes
+through: the application drops the connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import json
+import zlib
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import aclosing
+from typing import Any, cast
+
+from e2brun.sandbox.contract import USER
+from e2brun.sandbox.local.host.running import USERS
+from e2brun.server.envd.protojson import Malformed
+from e2brun.server.http.messages import ApiError, Gone, Request, Response, Stream, json_response
+
+Message = dict[str, Any]
+UnaryHandler = Callable[[Message], Awaitable[Message]]
+ServerStreamHandler = Callable[[Message], AsyncIterator[Message]]
+ClientStreamHandler = Callable[[AsyncIterator[Message]], Awaitable[Message]]
+
+MESSAGE_LIMIT = 256 * 1024 * 1024  # a caller's whole stdin may be one message, as base64
+_COMPRESSED, _END = 1, 2
+_AT_ONCE = 0.05  # seconds; most calls take no longer, and nobody is watched for them
+_STATUS = {
+    "canceled": 499, "unknown": 500, "invalid_argument": 400, "deadline_exceeded": 504,
+    "not_found": 404, "already_exists": 409, "permission_denied": 403,
+    "resource_exhausted": 429, "failed_precondition": 400, "aborted": 409,
+    "out_of_range": 400, "unimplemented": 501, "internal": 500, "unavailable": 503,
+    "data_loss": 500, "unauthenticated": 401,
+}  # fmt: skip
+
+
+class RpcError(Exception):
+    """Ends a call with an error; `code` is one of Connect's names, such as "not_found"."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code, self.message = code, message
+
+    def body(self) -> dict[str, str]:
+        """The error as the client is sent it."""
+        return {"code": self.code, "message": self.message}
+
+
+class _Expired(Exception):
+    """The caller's deadline has passed."""
+
+
+async def unary(request: Request, handler: UnaryHandler) -> Response:
+    """One message in, one out."""
+    _require(request, "application/json")
+    limit = asyncio.timeout_at(deadline(request))
+    try:
+        async with limit:
+            message = _parse(_inflated(await _whole(request), request, "content-encoding"))
+            return json_response(await handler(message))
+    except (RpcError, Malformed, TimeoutError) as error:
+        if isinstance(error, TimeoutError) and not limit.expired():
+            raise
+        problem = _as_rpc_error(error)
+        return json_response(problem.body(), status=_STATUS.get(problem.code, 500))
+
+
+async def server_stream(
+    request: Request,
+    handler: ServerStreamHandler,
+    *,
+    after_deadline: Callable[[], object] = lambda: None,
+) -> Stream:
+    """One message in, any number out.
+
+    At the caller's deadline the handler is cancelled and the client told; `after_deadline` is
+    called once that is on its way.
+    """
+    _require(request, "application/connect+json")
+    try:
+        messages = [message async for message in _messages(request)]
+        if len(messages) != 1:
+            raise RpcError("invalid_argument", "expected exactly one message")
+    except (RpcError, Malformed) as error:
+        return _stream(_failed(_as_rpc_error(error)))
+    events = handler(messages[0])
+    return _stream(_enveloped(events, deadline(request), after_deadline))
+
+
+async def client_stream(request: Request, handler: ClientStreamHandler) -> Stream:
+    """Any number of messages in, each as it comes, and one out; the answer may come early."""
+    _require(request, "application/connect+json")
+
+    async def answer() -> AsyncGenerator[Message]:
+        async with aclosing(_messages(request)) as messages:
+            yield await handler(messages)
+
+    return _stream(_enveloped(answer(), deadline(request), lambda: None))
+
+
+async def unless_gone(request: Request, call: Coroutine[Any, Any, Message]) -> Message:
+    """The result of `call`, which is cancelled when the client goes. Raises Gone then."""
+    task = asyncio.ensure_future(call)
+    try:
+        done, _ = await asyncio.wait((task,), timeout=_AT_ONCE)
+        if not done:
+            watch = asyncio.ensure_future(request.disconnected())
+            try:
+                await asyncio.wait((task, watch), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                watch.cancel()
+        if not task.done():
+            raise Gone
+        return task.result()
+    finally:
+        task.cancel()
+
+
+def acting_user(request: Request, default: str = USER) -> str:
+    """The user of HTTP basic authentication (the password does not matter), or `default`.
+
+    Raises RpcError unauthenticated for one that is not in USERS.
+    """
+    kind, _, credentials = request.headers.get("authorization", "").partition(" ")
+    if kind.lower() != "basic":
+        return default
+    try:
+        decoded = base64.b64decode(credentials.strip(), validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        raise RpcError("unauthenticated", "malformed credentials") from None
+    user = decoded.partition(":")[0] or default
+    if user not in USERS:
+        raise RpcError("unauthenticated", f"invalid username: '{user[:64]}'")
+    return user
+
+
+def deadline(request: Request) -> float | None:
+    """When the caller stops waiting, on the event loop's clock; None: never."""
+    value = request.headers.get("connect-timeout-ms", "").strip()
+    if not value.isdigit() or len(value) > 10 or int(value) == 0:
+        return None
+    return asyncio.get_running_loop().time() + int(value) / 1000
+
+
+def _as_rpc_error(error: Exception) -> RpcError:
+    if isinstance(error, RpcError):
+        return error
+    if isinstance(error, TimeoutError | _Expired):
+        return RpcError("deadline_exceeded", "the deadline has passed")
+    return RpcError("invalid_argument", str(error))
+
+
+def _require(request: Request, content_type: str) -> None:
+    if request.method != "POST":
+        raise ApiError(405, "method not allowed", headers={"allow": "POST"})
+    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if given != content_type:
+        raise ApiError(415, f"unsupported content type '{given[:64]}': use {content_type}")
+
+
+def _stream(body: AsyncIterator[bytes]) -> Stream:
+    return Stream(body, headers={"content-type": "application/connect+json"})
+
+
+async def _enveloped(
+    events: AsyncIterator[Message], end: float | None, after_deadline: Callable[[], object]
+) -> AsyncGenerator[bytes]:
+    expired = False
+    try:
+        while (event := await _next(events, end)) is not None:
+            yield _envelope(event, 0)
+        yield _envelope({}, _END)
+    except (RpcError, Malformed, _Expired) as error:
+        expired = isinstance(error, _Expired)
+        yield _envelope({"error": _as_rpc_error(error).body()}, _END)
+    finally:
+        if expired:
+            after_deadline()
+        if isinstance(events, AsyncGenerator):
+            await events.aclose()
+
+
+async def _next(events: AsyncIterator[Message], end: float | None) -> Message | None:
+    """The next event; None at their end. Raises _Expired, also when there are events to come."""
+    if end is not None and asyncio.get_running_loop().time() >= end:
+        raise _Expired
+    limit = asyncio.timeout_at(end)
+    try:
+        async with limit:
+            return await anext(events, None)
+    except TimeoutError:
+        if limit.expired():
+            raise _Expired from None
+        raise
+
+
+async def _failed(error: RpcError) -> AsyncGenerator[bytes]:
+    yield _envelope({"error": error.body()}, _END)
+
+
+def _envelope(message: object, flags: int) -> bytes:
+    body = json.dumps(message, separators=(",", ":")).encode("ascii")
+    return bytes((flags,)) + len(body).to_bytes(4, "big") + body
+
+
+async def _messages(request: Request) -> AsyncGenerator[Message]:
+    """The messages of a stream, each as soon as it is whole."""
+    buffer = bytearray()
+    try:
+        async for piece in request.pieces():
+            buffer += piece
+            while (envelope := _cut(buffer)) is not None:
+                flags, body = envelope
+                if flags & _COMPRESSED:
+                    body = _inflated(body, request, "connect-content-encoding")
+                if not flags & _END:
+                    yield _parse(body)
+    except Gone:
+        raise RpcError("canceled", "the client went away") from None
+    if buffer:
+        raise RpcError("invalid_argument", "the stream ends within a message")
+
+
+def _cut(buffer: bytearray) -> tuple[int, bytes] | None:
+    """Flags and body of the envelope at the front, which is taken off; None until it is whole."""
+    length = int.from_bytes(buffer[1:5], "big")
+    if len(buffer) >= 5 and length > MESSAGE_LIMIT:
+        raise RpcError("resource_exhausted", "the message is too long")
+    if len(buffer) < 5 + length or len(buffer) < 5:
+        return None
+    flags, body = buffer[0], bytes(buffer[5 : 5 + length])
+    del buffer[: 5 + length]
+    return flags, body
+
+
+async def _whole(request: Request) -> bytes:
+    collected = bytearray()
+    async for piece in request.pieces():
+        collected += piece
+        if len(collected) > MESSAGE_LIMIT:
+            raise RpcError("resource_exhausted", "the message is too long")
+    return bytes(collected)
+
+
+def _inflated(body: bytes, request: Request, header: str) -> bytes:
+    encoding = request.headers.get(header, "identity").strip().lower()
+    if encoding in ("", "identity") or not body:
+        return body
+    if encoding != "gzip":
+        raise RpcError("unimplemented", f"unknown compression '{encoding[:64]}': use gzip")
+    expand = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+    try:
+        inflated = expand.decompress(body, MESSAGE_LIMIT)
+    except zlib.error:
+        raise RpcError("invalid_argument", "the message is not valid gzip") from None
+    if expand.unconsumed_tail:
+        raise RpcError("resource_exhausted", "the message is too long")
+    return inflated
+
+
+def _parse(body: bytes) -> Message:
+    try:
+        message = json.loads(body or b"{}")
+    except (ValueError, RecursionError):
+        raise RpcError("invalid_argument", "the message is not valid JSON") from None
+    if not isinstance(message, dict):
+        raise RpcError("invalid_argument", "the message must be a JSON object")
+    return cast(Message, message)

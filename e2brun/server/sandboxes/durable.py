@@ -1,0 +1,150 @@
+"""`serve --state`: what outlives the service, also one that is killed.
+
+Templates, snapshots and the files of paused sandboxes; their processes and memory are lost. Who
+holds the directory's lock is its only service.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from e2brun.errors import UsageError
+from e2brun.server.sandboxes.metering import Journal, Meter
+from e2brun.server.sandboxes.records import Lifecycle, Origin, Record, State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_LOCK, _PAUSED = "lock", "paused.json"
+
+
+class StateDirectory:
+    """A directory of the user's (mode 0700, made where it is missing), locked until `close`."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises UsageError where it cannot be used."""
+        self.path = path.absolute()
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.path.chmod(0o700)
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            self._lock = os.open(self.path / _LOCK, flags, 0o600)
+        except OSError as error:
+            raise UsageError(f"--state {path}: {error.strerror}") from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._lock)
+            raise UsageError(f"--state {path}: another service uses it") from None
+
+    def close(self) -> None:
+        """Another service may use it now; harmless a second time."""
+        lock, self._lock = self._lock, -1
+        if lock >= 0:
+            os.close(lock)
+
+
+@dataclass(frozen=True, slots=True)
+class _Paused:
+    """A paused sandbox as it is written down."""
+
+    id: str
+    origin: Origin
+    envd_token: str
+    traffic_token: str | None
+    timeout: float
+    lifecycle: Lifecycle
+    network: dict[str, Any] | None
+    internet: bool | None
+    started_at: float
+    ends_at: float
+    saved: Path
+
+
+class PausedSandboxes:
+    """Those of a directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self._file = directory / _PAUSED
+
+    def write(self, records: Iterable[Record]) -> None:
+        """Write down those of `records` that are paused and have their files saved."""
+        paused = [
+            _Paused(
+                record.id,
+                record.origin,
+                record.envd_token,
+                record.traffic_token,
+                record.timeout,
+                record.lifecycle,
+                None if record.network is None else dict(record.network),
+                record.internet,
+                record.started_at,
+                record.ends_at,
+                record.saved,
+            )
+            for record in records
+            if record.state is State.PAUSED and record.saved is not None
+        ]
+        store(self._file, list[_Paused], paused)
+
+    def read(self) -> list[Record]:
+        """Those that were written down, as far as their files are there."""
+        paused: list[_Paused] = load(self._file, list[_Paused], [])
+        return [_record(one) for one in paused if one.saved.is_file()]
+
+
+def _record(paused: _Paused) -> Record:
+    record = Record(
+        id=paused.id,
+        origin=replace(paused.origin),
+        envd_token=paused.envd_token,
+        traffic_token=paused.traffic_token,
+        journal=Journal(),
+        meter=Meter(),
+        timeout=paused.timeout,
+        lifecycle=paused.lifecycle,
+        network=paused.network,
+        internet=paused.internet,
+        started_at=paused.started_at,
+        ends_at=paused.ends_at,
+        state=State.PAUSED,
+        saved=paused.saved,
+    )
+    record.journal.note("the service was started anew: files were kept, processes were not")
+    return record
+
+
+def store(path: Path, form: Any, value: Any, but: Any = None) -> None:
+    """Write `value` (of the type `form`, `but` for these fields) as JSON, whole or not at all."""
+    from pydantic import TypeAdapter  # a tenth of a second, for those who keep something
+
+    written = path.with_suffix(".new")
+    written.touch(0o600)
+    written.write_bytes(TypeAdapter(form).dump_json(value, exclude=but))
+    written.replace(path)
+
+
+def load(path: Path, form: Any, default: Any) -> Any:
+    """What was stored there, `default` where nothing was. Raises UsageError for anything else."""
+    if not path.exists():
+        return default
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(form).validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = str(error).splitlines()[0]
+        raise UsageError(f"{path}: it is damaged, or another version's: {first}") from error
+
+
+def sweep(directory: Path, used: Iterable[Path]) -> None:
+    """Remove the trees that nothing refers to: of a service that was killed at work."""
+    wanted = {path.name for path in used}
+    for tree in directory.glob("tree-*"):
+        if tree.name not in wanted:
+            tree.unlink(missing_ok=True)

@@ -1,0 +1,117 @@
+"""Keeps every sandbox to its memory, where no cgroup does: looks from outside, and often enough.
+
+Looking at one sandbox costs a few system calls, and a thousand idle ones would cost a whole
+processor: so the host's memory is watched closely, and the sandboxes when it shrinks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from e2brun.errors import SandboxError
+from e2brun.sandbox.contract import MIB
+from e2brun.sandbox.local.host.agent_client import AgentRefused
+from e2brun.sandbox.local.memory.procfs import contents, kilobytes
+from e2brun.sandbox.local.memory.unaccounted import set_aside
+from e2brun.sandbox.local.memory.watch import INTERVAL
+
+if TYPE_CHECKING:
+    from e2brun.sandbox.local.memory.watch import MemoryWatch
+    from e2brun.server.sandboxes.records import Record
+
+log = logging.getLogger("e2brun.server")
+
+_NOTICEABLE = 32 * MIB  # that much less for the host since the last round: time for another
+_ROUND_SECONDS = 2.0  # a round at least that often: growth may hide behind what others give back
+_MERCY_SECONDS = 1.0  # for everything inside to be gone once it was killed
+
+
+class MemoryMonitor:
+    """Ends the programs of a sandbox that uses more than its limit; if that does not help, it."""
+
+    def __init__(self, records: Mapping[str, Record], kill: Callable[[Record, str], None]) -> None:
+        self._records, self._kill = records, kill
+        self._stopped = asyncio.Event()
+        self._punished: set[asyncio.Task[None]] = set()
+
+    def stop(self) -> None:
+        """Let `run` return."""
+        self._stopped.set()
+
+    async def run(self) -> None:
+        """Until stopped."""
+        loop, available = asyncio.get_running_loop(), available_memory()
+        rounds = loop.time()
+        while not self._stopped.is_set():
+            now = available_memory()
+            if available - now > _NOTICEABLE or loop.time() - rounds > _ROUND_SECONDS:
+                available, rounds = now, loop.time()
+                if await self._round():
+                    rounds = 0.0  # another at the next look
+            available = max(available, now)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(INTERVAL):
+                    await self._stopped.wait()
+        if self._punished:
+            await asyncio.wait(tuple(self._punished))
+
+    async def _round(self) -> bool:
+        """Look at each; whether one of them is to be looked at again soon."""
+        doubtful = False
+        for record in tuple(self._records.values()):
+            if await _exceeds(record):
+                self._punish(record)
+            live = record.running
+            doubtful |= live is not None and live.watch is not None and live.watch.doubtful
+            await asyncio.sleep(0)  # requests come first
+        return doubtful
+
+    def _punish(self, record: Record) -> None:
+        task = asyncio.get_running_loop().create_task(self._end_programs(record))
+        self._punished.add(task)
+        task.add_done_callback(self._punished.discard)
+
+    async def _end_programs(self, record: Record) -> None:
+        live = record.running
+        if live is None or record.over_limit:
+            return
+        record.over_limit = True
+        try:
+            log.warning("sandbox %s uses more memory than it may: its programs end", record.id)
+            record.journal.note("out of memory: every program in the sandbox was killed", "error")
+            with suppress(SandboxError, AgentRefused):
+                await live.link.ask("halt", patience=_MERCY_SECONDS)
+            await asyncio.sleep(_MERCY_SECONDS / 4)
+            if record.running is live and await _exceeds(record):
+                self._kill(record, "it used more memory than it may")
+        finally:
+            record.over_limit = False
+
+
+async def _exceeds(record: Record) -> bool:
+    live = record.running
+    if live is None or live.watch is None or live.gone.is_set():
+        return False
+    with suppress(OSError, ValueError):  # it is just going away
+        if not live.watch.suspicious():
+            return False
+        # In a thread: who maps the same pages over and over takes long to be counted.
+        return await asyncio.to_thread(_look, live.watch.apart())
+    return False
+
+
+def _look(watch: MemoryWatch) -> bool:
+    try:
+        return watch.exceeded()
+    finally:
+        watch.close()
+
+
+def available_memory() -> int:
+    """Bytes that the host could still give to programs."""
+    available = kilobytes(contents("/proc/meminfo"), b"MemAvailable:")
+    return available + set_aside()  # or what a processor had at hand would go unnoticed

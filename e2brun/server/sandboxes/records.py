@@ -1,0 +1,135 @@
+"""One sandbox as the service knows it: who it is, how long it may live, who talks to it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from e2brun.sandbox.contract import USER
+from e2brun.server.http.messages import ApiError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from e2brun.sandbox.local.host.running import RunningSandbox
+    from e2brun.server.sandboxes.metering import Journal, Meter
+
+
+class State(StrEnum):
+    """Where a sandbox is in its life; a dead one is in no list any more."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True)
+class Lifecycle:
+    """What happens when its time is up."""
+
+    pause: bool = False
+    keep_memory: bool = True  # False: that pause keeps the files only
+    auto_resume: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a sandbox was created as; a fork is created as its source was."""
+
+    template_id: str  # also a snapshot's
+    alias: str | None
+    base: str  # the built-in template it goes back to
+    metadata: Mapping[str, str]
+    environment: Mapping[str, str]  # create-time envVars
+    lifecycle: Lifecycle = Lifecycle()
+    network: Mapping[str, Any] | None = None  # as the client sent it, without secrets
+    internet: bool | None = None
+    connected: bool = False  # whether it was given a way out
+    packages: tuple[str, ...] = ()  # of its template, there from the start
+    user: str = USER  # who programs run as where a client does not say
+    directory: str = ""  # and where; "": the user's home
+    start: str = ""  # a command that runs in it from the start
+    ready: str = ""  # and one that succeeds once that is up
+    start_environment: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(slots=True, eq=False)
+class Record:
+    """One sandbox. Planes call `live` only while it is running."""
+
+    id: str
+    origin: Origin
+    envd_token: str
+    traffic_token: str | None
+    journal: Journal
+    meter: Meter
+    timeout: float  # seconds it was last given
+    lifecycle: Lifecycle
+    network: Mapping[str, Any] | None  # may be changed while it runs
+    internet: bool | None
+    started_at: float = field(default_factory=time.time)
+    ends_at: float = 0.0  # Unix time; stands still while paused
+    deadline: float = 0.0  # the same on the loop's clock
+    state: State = State.RUNNING
+    saved: Path | None = None  # its files, while it is paused without its memory
+    running: RunningSandbox | None = None
+    over_limit: bool = False  # its programs are being ended for that
+    # One change of state at a time; death alone does not wait for it.
+    changing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _talking: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]])
+    _dropped: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]])
+
+    @property
+    def live(self) -> RunningSandbox:
+        """The running sandbox. Raises ApiError 502 when it is not there any more."""
+        if self.running is None:
+            raise not_found(self.id)
+        return self.running
+
+    @property
+    def dead(self) -> bool:
+        """Whether it was killed, has expired or ended by itself."""
+        return self.state is State.DEAD
+
+    @property
+    def template(self) -> str:
+        """The built-in template that it goes back to, by name."""
+        return self.origin.base
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """What the client called it by."""
+        return self.origin.metadata
+
+    def change_lifecycle(self, *, pause: bool) -> None:
+        """From now on it is paused, or killed, when its time is up."""
+        self.lifecycle = Lifecycle(pause, self.lifecycle.keep_memory, self.lifecycle.auto_resume)
+
+    def join(self, task: asyncio.Task[Any]) -> None:
+        """`task` answers a request to this sandbox: it is cancelled when the sandbox goes."""
+        self._talking.add(task)
+
+    def leave(self, task: asyncio.Task[Any]) -> bool:
+        """`task` has answered. Whether it was cancelled because the sandbox went."""
+        self._talking.discard(task)
+        if task in self._dropped:
+            self._dropped.discard(task)
+            return True
+        return False
+
+    def drop(self) -> None:
+        """Cut everybody off who is talking to it; only after `state` says why."""
+        talking, self._talking = self._talking, set()
+        self._dropped |= talking
+        for task in talking:
+            task.cancel()
+
+
+def not_found(sandbox_id: str) -> ApiError:
+    """What all traffic to a sandbox that is not running gets; clients look for the wording."""
+    message = "The sandbox was not found"
+    return ApiError(502, message, more={"sandboxId": sandbox_id})

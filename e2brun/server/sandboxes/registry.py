@@ -1,0 +1,323 @@
+"""Every sandbox of the service: made, found, given time, and ended."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections import ChainMap, OrderedDict
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from e2brun.errors import E2brunError, SandboxError
+from e2brun.sandbox.contract import MIB
+from e2brun.sandbox.local.host.output import Outflow
+from e2brun.sandbox.local.host.running import RunningSandbox
+from e2brun.sandbox.local.isolation.forkserver import Forkserver
+from e2brun.sandbox.local.templates import CODE_INTERPRETER
+from e2brun.server.envd.connect import RpcError
+from e2brun.server.http.messages import PERMANENT, ApiError
+from e2brun.server.sandboxes.deadlines import Deadlines
+from e2brun.server.sandboxes.durable import PausedSandboxes, sweep
+from e2brun.server.sandboxes.memory_monitor import MemoryMonitor, available_memory
+from e2brun.server.sandboxes.metering import Journal, Meter, Sampler
+from e2brun.server.sandboxes.metrics import ExecutionMetrics
+from e2brun.server.sandboxes.pool import Pool
+from e2brun.server.sandboxes.records import Origin, Record, State
+from e2brun.server.sandboxes.templates import TemplateStore
+
+if TYPE_CHECKING:
+    from e2brun.server.builds.builder import Builder
+    from e2brun.server.service import ServiceOptions
+
+log = logging.getLogger("e2brun.server")
+
+_REMEMBERED = 256  # journals of dead sandboxes
+_SPARE_MEMORY = 256 * MIB  # what the host keeps for itself
+_GIVE_UP_SECONDS = 10.0
+_READY_SECONDS = 60.0  # for what a template starts
+
+
+class Registry:
+    """The sandboxes of one service."""
+
+    def __init__(self, options: ServiceOptions, directory: Path) -> None:
+        from e2brun.server.control.snapshots import Snapshots
+        from e2brun.server.sandboxes.idempotency import Idempotency
+
+        self.options, self.directory = options, directory
+        self.records: dict[str, Record] = {}
+        self.journals: OrderedDict[str, Journal] = OrderedDict()  # of dead ones
+        self.deadlines = Deadlines(self._expired)
+        self.idempotency = Idempotency()
+        durable = options.state is not None
+        self.snapshots = Snapshots(directory, durable=durable)
+        self._builder: Builder | None = None
+        self._paused = PausedSandboxes(directory) if durable else None
+        self._driver = Forkserver()
+        self._sampler = Sampler(self.records)
+        self._building: dict[str, Record] = {}  # sandboxes of builds, which no list shows
+        self._guard = MemoryMonitor(ChainMap(self.records, self._building), self.kill)
+        self.executions = ExecutionMetrics()
+        self._stock = TemplateStore(options)
+        self._pool = Pool(self._driver, self.chore)
+        self._chores: set[asyncio.Task[Any]] = set()
+        self._starting = 0
+        self.closed = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is a sandbox, or one is being made."""
+        return bool(self.records or self._starting)
+
+    async def start(self) -> None:
+        """Be ready for requests."""
+        if self._paused is not None and self.builder:  # which tells what is damaged
+            for record in self._paused.read():
+                self.records[record.id] = record
+            trees = [record.saved for record in self.records.values() if record.saved]
+            sweep(self.directory, [*trees, *(one.tree for one in self.snapshots.all())])
+        self.chore(self._sampler.run())
+        self.chore(self._guard.run())
+        self.chore(self._warm())
+
+    async def _warm(self) -> None:
+        """Have sandboxes of the usual template ready, unless its packages are still to come."""
+        if self._stock.ready(CODE_INTERPRETER.packages):
+            await self._stock.find_node_packages()
+            jail = await self._stock.jail(
+                CODE_INTERPRETER.name, CODE_INTERPRETER.packages, connected=False
+            )
+            self._pool.warm(jail, CODE_INTERPRETER.name)
+
+    async def close(self) -> None:
+        """Kill every sandbox and wait, not for ever, until all are gone."""
+        self.closed = True
+        self.deadlines.close()
+        self._sampler.stop()
+        self._guard.stop()
+        self._pool.close()
+        for record in tuple(self.records.values()):
+            if self._paused is not None and record.state is State.PAUSED and record.saved:
+                self.stop(record)  # the next service has it
+            else:
+                self.kill(record, "the service ends")
+        try:
+            await self._quiet()
+        finally:
+            self._driver.close()
+
+    async def _quiet(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_GIVE_UP_SECONDS):
+                while self._chores or self._starting:
+                    await asyncio.wait((*self._chores, asyncio.create_task(asyncio.sleep(0.01))))
+
+    def find(self, sandbox_id: str) -> Record | None:
+        """The sandbox of that id, running or paused."""
+        return self.records.get(sandbox_id)
+
+    @property
+    def builder(self) -> Builder:
+        """What builds templates; made when it is first needed."""
+        from e2brun.server.builds.builder import Builder
+
+        if self._builder is None:
+            self._builder = Builder(self, self.directory, durable=self.durable)
+        return self._builder
+
+    @property
+    def durable(self) -> bool:
+        """Whether paused sandboxes outlive the service."""
+        return self._paused is not None
+
+    def write_down(self) -> None:
+        """A sandbox was paused, or is not any more."""
+        if self._paused is not None:
+            self._paused.write(self.records.values())
+
+    def chore(self, work: Coroutine[Any, Any, object]) -> None:
+        """Do something that no request waits for; `close` waits for it."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._chores.add(task)
+        task.add_done_callback(self._chore_done)
+
+    def _chore_done(self, task: asyncio.Task[Any]) -> None:
+        self._chores.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("work in the background failed", exc_info=error)
+
+    async def create(self, origin: Origin, seconds: float, *, tree: Path | None = None) -> Record:
+        """Make a sandbox that lives so long; `tree`: with these files in it. Raises ApiError."""
+        record = _record(origin, seconds)
+        live = await self.launch(record, tree, fresh=True)
+        self.adopt(record, live)
+        self.records[record.id] = record
+        self.extend(record, seconds)
+        record.journal.note("sandbox created", template=record.template)
+        return record
+
+    @asynccontextmanager
+    async def borrowed(self, origin: Origin, tree: Path | None) -> AsyncGenerator[RunningSandbox]:
+        """A sandbox of the service's own, in no list, that ends with the context."""
+        record = _record(origin, 0.0)
+        live = await self.launch(record, tree, fresh=True)
+        self.adopt(record, live)
+        self._building[record.id] = record
+        try:
+            yield live
+        finally:
+            del self._building[record.id]
+            self.stop(record)
+
+    def extend(self, record: Record, seconds: float) -> None:
+        """It expires in so many seconds from now."""
+        record.timeout = seconds or record.timeout
+        record.ends_at = time.time() + seconds
+        self.deadlines.set(record, seconds)
+
+    def adopt(self, record: Record, live: RunningSandbox) -> None:
+        """`live` is what `record` is from now on."""
+        record.running, record.state = live, State.RUNNING
+        live.executions = self.executions
+        live.outflow = Outflow(self.options.output)
+        live.on_gone(lambda: self._died(record, live))
+
+    async def launch(
+        self, record: Record, tree: Path | None, *, fresh: bool = False
+    ) -> RunningSandbox:
+        """Start the processes of a sandbox, with the files of `tree`; a fresh one gets its id
+        here. Raises ApiError."""
+        self._admit()
+        self._starting += 1
+        live = None
+        try:
+            origin = record.origin
+            jail = await self._stock.jail(origin.base, origin.packages, connected=origin.connected)
+            if fresh:
+                live = await self._pool.take(jail, origin.base)
+                record.id = live.id
+            else:
+                live = RunningSandbox(self._driver, jail.but(sandbox_id=record.id), origin.base)
+                await live.ready()
+            if tree is not None:
+                from e2brun.sandbox.local.host import trees
+
+                await trees.restore(live, tree)
+        except BaseException as error:
+            if live is not None:
+                live.kill()
+                self.chore(live.buried())
+            if record.dead and isinstance(error, Exception):  # which is why it failed
+                raise _killed(record) from error
+            if isinstance(error, SandboxError | OSError):
+                log.warning("a sandbox could not be made: %s", error)
+                raise ApiError(500, _reason(error), headers=PERMANENT) from error
+            raise
+        finally:
+            self._starting -= 1
+        if self.closed or record.dead or live.gone.is_set():  # while we were at it
+            live.kill()
+            self.chore(live.buried())
+            raise _killed(record)
+        live.shelf = self._stock.shelf if live.jail.shelf is not None else None
+        live.environment["E2B_TEMPLATE_ID"] = record.origin.template_id
+        live.environment.update(record.origin.environment)
+        await self._begin(record, live)
+        return live
+
+    async def _begin(self, record: Record, live: RunningSandbox) -> None:
+        """What its template says: who programs run as and where, what runs from the start."""
+        origin = record.origin
+        live.user, live.directory = origin.user, origin.directory
+        if not (origin.start or origin.ready):
+            return
+        from e2brun.server.builds import shell
+
+        place = shell.Place(origin.user, origin.directory, dict(origin.start_environment))
+        try:
+            await shell.start(live, origin.start, origin.ready, place, _READY_SECONDS)
+        except (shell.NotReady, RpcError) as error:
+            record.journal.note(f"what its template starts is not ready: {error}", "warn")
+
+    def kill(self, record: Record, why: str) -> None:
+        """End it. Nobody finds it any more when this returns; its processes are being reaped."""
+        if record.state is State.DEAD:
+            return
+        was, record.state = record.state, State.DEAD
+        self.records.pop(record.id, None)
+        self.deadlines.clear(record)
+        record.journal.note(f"sandbox killed: {why}")
+        self.journals[record.id] = record.journal
+        while len(self.journals) > _REMEMBERED:
+            self.journals.popitem(last=False)
+        record.drop()  # only now: who is cut off asks at once whether it is still there
+        if record.saved is not None:
+            record.saved.unlink(missing_ok=True)
+        self.stop(record)
+        if was is State.PAUSED:
+            self.write_down()
+
+    def stop(self, record: Record) -> None:
+        """End its processes, whatever becomes of the record."""
+        live, record.running = record.running, None
+        if live is not None:
+            live.kill()
+            self.chore(live.buried())
+
+    def _died(self, record: Record, live: RunningSandbox) -> None:
+        """It ended by itself, or something inside ended it."""
+        if record.running is live:
+            log.warning("sandbox %s ended unexpectedly", record.id)
+            self.kill(record, "it ended unexpectedly")
+
+    def _expired(self, record: Record) -> None:
+        if record.state is not State.RUNNING:
+            return
+        if not record.lifecycle.pause:
+            self.kill(record, "its time was up")
+            return
+        from e2brun.server.sandboxes import lifecycle
+
+        self.chore(lifecycle.pause_expired(self, record))
+
+    def _admit(self) -> None:
+        """Raises ApiError when there is no room for another sandbox."""
+        alive = sum(record.running is not None for record in self.records.values())
+        alive += len(self._building)
+        if alive + self._starting >= self.options.max_sandboxes:
+            message = (
+                f"the limit of {self.options.max_sandboxes} sandboxes at once is reached: "
+                "kill some, or start the service with a higher --max-sandboxes"
+            )
+            raise ApiError(429, message, headers=PERMANENT)
+        if available_memory() < _SPARE_MEMORY:
+            raise ApiError(503, "this machine's memory is nearly used up", headers=PERMANENT)
+
+
+def _record(origin: Origin, seconds: float) -> Record:
+    private = (origin.network or {}).get("allowPublicTraffic") is False
+    return Record(
+        id="",
+        origin=origin,
+        envd_token=secrets.token_hex(20),
+        traffic_token=secrets.token_hex(20) if private else None,
+        journal=Journal(),
+        meter=Meter(),
+        timeout=seconds,
+        lifecycle=origin.lifecycle,
+        network=origin.network,
+        internet=origin.internet,
+    )
+
+
+def _killed(record: Record) -> ApiError:
+    return ApiError(404, f"sandbox {record.id} was killed")
+
+
+def _reason(error: Exception) -> str:
+    hint = error.hint if isinstance(error, E2brunError) else ""
+    return f"{error}. {hint}" if hint else str(error)

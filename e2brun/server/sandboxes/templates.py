@@ -1,0 +1,102 @@
+"""What the service's sandboxes are made of: the packages of their template, and their limits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from e2brun.errors import E2brunError
+from e2brun.sandbox.contract import Limits
+from e2brun.sandbox.local.interpreter import current_interpreter
+from e2brun.sandbox.local.isolation.driver import Jail
+from e2brun.sandbox.local.packages.installed import installed_layer
+from e2brun.sandbox.local.packages.layers import Layers
+from e2brun.sandbox.local.packages.npm import cached, typescript_layer
+from e2brun.sandbox.local.packages.template_layers import TemplateLayers
+from e2brun.sandbox.local.templates import find, is_default
+from e2brun.server.http.messages import PERMANENT, ApiError
+from e2brun.server.sandboxes.preloading import with_install
+from e2brun.server.sandboxes.shelf import Shelf
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from e2brun.sandbox.local.interpreter import Interpreter
+    from e2brun.server.service import ServiceOptions
+
+
+class TemplateStore:
+    """The packages, each had once."""
+
+    def __init__(self, options: ServiceOptions) -> None:
+        self._options = options
+        directory, environment = options.cache_directory, options.environment or None
+        timeout, room = options.install_timeout, options.room
+        self._exact = Layers(directory, environment, timeout=timeout, room=room)
+        self._template = TemplateLayers(directory, environment, timeout=timeout, room=room)
+        self.shelf = Shelf(self._template, fetch=options.fetch)
+        self._layers: dict[tuple[str, ...], str | None] = {}
+        node_layer = cached(options.cache_directory)
+        self._node_layer = str(node_layer) if node_layer and not options.lean else None
+        self._building = asyncio.Lock()
+
+    async def jail(self, base: str, packages: Sequence[str], *, connected: bool) -> Jail:
+        """A sandbox of a built-in template, without an id. Raises ApiError."""
+        options, template = self._options, find(base)
+        layer = await self.layer(packages)
+        full = template is not None and template.notebook and not options.lean
+        return Jail(
+            "",
+            current_interpreter(),
+            Limits(memory=options.memory, disk=options.disk),
+            layer,
+            network=connected and options.network,
+            node_layer=self._node_layer if full else None,
+            notebook=template is not None and template.notebook and layer is not None,
+            shelf=str(self.shelf.directory) if is_default(base) else None,
+            service=True,
+        )
+
+    async def find_node_packages(self) -> None:
+        """What TypeScript needs, for sandboxes made from now on; where it can be had."""
+        if self._options.lean or self._node_layer:
+            return
+        found = await asyncio.to_thread(
+            typescript_layer, self._options.cache_directory, self._options.environment or None
+        )
+        self._node_layer = str(found) if found else None
+
+    def ready(self, packages: Sequence[str]) -> bool:
+        """Whether a template's packages are there already."""
+        if self._options.lean or not packages:
+            return True
+        return self._cached(packages, current_interpreter()) is not None
+
+    async def layer(self, packages: Sequence[str]) -> str | None:
+        """The directory of a template's packages, built the first time; where it has none, that
+        of IPython, which cells need. Raises ApiError."""
+        key = () if self._options.lean else tuple(packages)
+        async with self._building:
+            if key not in self._layers:
+                python = current_interpreter()
+                try:
+                    found = self._cached(key, python) if key else None
+                    found = found or await asyncio.to_thread(self._built, key, python)
+                except E2brunError as error:
+                    message = f"the template's packages could not be installed: {error}"
+                    raise ApiError(500, message, headers=PERMANENT) from error
+                self._layers[key] = None if found is None else str(found)
+            return self._layers[key]
+
+    def _cached(self, packages: Sequence[str], python: Interpreter) -> Path | None:
+        if install := self._options.install:
+            return self._exact.cached(with_install(packages, install), python)
+        return self._template.cached(packages, python)
+
+    def _built(self, packages: tuple[str, ...], python: Interpreter) -> Path | None:
+        if not packages:
+            return installed_layer(self._options.cache_directory, python)
+        if install := self._options.install:
+            return self._exact.layer(with_install(packages, install), python)
+        return self._template.layer(packages, python)

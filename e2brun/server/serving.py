@@ -1,0 +1,104 @@
+"""The service on a socket: uvicorn, set up for E2B's clients (`connection` is its other half).
+
+Keep-alive outlasts the 300 s for which the SDKs pool idle connections (E2B_PROTOCOL 1.2), and no
+timeout cuts an answer, which may last for hours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import uvicorn
+
+from e2brun.server.http.connection import Connection
+from e2brun.server.service import Service
+
+_KEEP_ALIVE = 640  # seconds, as envd's
+_BACKLOG = 1024
+_CLOSING_SECONDS = 2
+_GRACE_SECONDS = 1.0  # for answers on their way when the service ends
+
+
+async def run(
+    service: Service,
+    listener: socket.socket,
+    on_listening: Callable[[], object],
+    until: Callable[[], Awaitable[object]],
+) -> None:
+    """Serve on a bound socket until `until()` returns; then end every sandbox.
+
+    `on_listening` is called when requests are answered. No signal handler is installed.
+    """
+    _raise_open_files()
+    open_connections: dict[tuple[str, int], Connection] = {}
+    protocol = type("ServiceConnection", (Connection,), {"reset_by": open_connections})
+
+    def reset(client: tuple[str, int]) -> None:
+        if (connection := open_connections.get(client)) is not None:
+            connection.reset()
+
+    config = uvicorn.Config(
+        service.app,
+        http=protocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=_KEEP_ALIVE,
+        timeout_graceful_shutdown=_CLOSING_SECONDS,
+        backlog=_BACKLOG,
+    )
+    config.load()
+    service.app.reset = reset
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
+    await service.start()
+    try:
+        await server.startup(sockets=[listener])
+        on_listening()
+        await _until(until, server)
+    finally:
+        await service.close()
+        server.should_exit = True
+        # Requests that are not over by themselves see their client leave: a clean end for them.
+        asyncio.get_running_loop().call_later(_GRACE_SECONDS, _abort, open_connections)
+        await server.shutdown(sockets=[listener])
+
+
+def _abort(connections: dict[tuple[str, int], Connection]) -> None:
+    for connection in list(connections.values()):
+        connection.abort()
+
+
+async def _until(until: Callable[[], Awaitable[object]], server: uvicorn.Server) -> None:
+    """Wait, and keep uvicorn's clock going meanwhile."""
+    waiting = asyncio.ensure_future(until())
+    ticks = 0
+    try:
+        while not waiting.done():
+            await asyncio.wait((waiting,), timeout=0.5)
+            ticks += 1
+            await server.on_tick(ticks)
+        await waiting
+    finally:
+        waiting.cancel()
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    """The event loop to run it on."""
+    import uvloop
+
+    return uvloop.new_event_loop
+
+
+def _raise_open_files() -> None:
+    """A sandbox costs half a dozen descriptors; the usual soft limit of 1024 is soon met."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
