@@ -35,6 +35,14 @@ def main() -> NoReturn:
             from e2brun.cli.pipeline_run import run_pipeline
 
             _leave(guarded(lambda: run_pipeline(run_request)))
+    elif words[:1] == ["batch"]:
+        from e2brun.cli.batch_options import read_batch_quickly
+
+        batch_request = read_batch_quickly(words[1:])
+        if batch_request is not None:
+            from e2brun.cli.batch import run_batch
+
+            _leave(guarded(lambda: run_batch(batch_request)))
     from e2brun.cli.app import run
 
     _leave(guarded(run))

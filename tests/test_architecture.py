@@ -14,7 +14,7 @@ PACKAGE = ROOT / "e2brun"
 # Each may import what stands in a later row; rows of one tuple never import each other.
 LAYERS = (
     ("cli",),
-    ("report", "server", "pipeline"),
+    ("report", "server", "pipeline", "batch"),
     ("stages",),
     ("primitives",),
     ("runs",),

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from e2brun.cli.batch_command import batch_command
 from e2brun.cli.exec import exec_command
 from e2brun.cli.pipeline import pipelines
 from e2brun.cli.sandbox import sandboxes
@@ -30,6 +31,7 @@ app.command(
     # Everything after FILE is the program's own, as it is with `python FILE`.
     context_settings={"allow_interspersed_args": False, "ignore_unknown_options": False},
 )(exec_command())
+app.command("batch")(batch_command())
 app.add_typer(pipelines)
 app.add_typer(sandboxes)
 app.command("serve", context_settings=SERVE_SETTINGS)(serve)

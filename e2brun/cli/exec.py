@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from e2brun.cli.execution import execute
-from e2brun.cli.options import OPTIONS, Option, request_from
+from e2brun.cli.options import OPTIONS, request_from
+from e2brun.cli.typer_command import command_of
 
 _HELP = """Run FILE in a fresh sandbox and exit with its exit code.
 
@@ -18,47 +18,22 @@ e2brun exec hello.py one two          e2brun exec --timeout 5m --json job.py
 e2brun exec -c '1 + 1'                cat job.py | e2brun exec -
 e2brun exec --install pandas --file data.csv --get out.png plot.py
 """
-_TYPES: dict[str, tuple[Any, object]] = {
-    "switch": (bool, False),
-    "choice": (bool | None, None),
-    "text": (str | None, None),
-    "words": (list[str] | None, None),
-}
 
 
 def exec_command() -> Callable[..., None]:
-    """The command for Typer, which reads a signature that stands nowhere in the source."""
-
-    def command(**values: object) -> None:
-        words = [values.pop("target"), *_list(values.pop("arguments"))]
-        raise typer.Exit(
-            execute(request_from(values, tuple(str(w) for w in words if w is not None)))
-        )
-
+    """The command for Typer."""
     file = typer.Argument(metavar="[FILE]", help=".py .sh .js .ipynb, or - for stdin")
     rest = typer.Argument(metavar="[ARGS]...", help="The program's own, options and all.")
-    parameters = [
-        _parameter("target", Annotated[str | None, file], None),
-        _parameter("arguments", Annotated[list[str] | None, rest], None),
-        *(_option(option) for option in OPTIONS),
-    ]
-    command.__doc__ = _HELP
-    command.__annotations__ = {p.name: p.annotation for p in parameters}
-    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined] # pyright: ignore[reportFunctionMemberAccess]
-    return command
+    words: dict[str, tuple[object, object]] = {
+        "target": (Annotated[str | None, file], None),
+        "arguments": (Annotated[list[str] | None, rest], None),
+    }
+    return command_of(OPTIONS, words, _run, _HELP)
 
 
-def _option(option: Option) -> inspect.Parameter:
-    names = ("/".join(option.names),) if option.kind == "choice" else option.names
-    kind, default = _TYPES[option.kind]
-    declared = typer.Option(*names, metavar=option.metavar or None, help=option.help)
-    return _parameter(option.field, Annotated[kind, declared], default)
-
-
-def _parameter(name: str, annotation: object, default: object) -> inspect.Parameter:
-    return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
-    )
+def _run(values: dict[str, object]) -> int:
+    words = [values.pop("target"), *_list(values.pop("arguments"))]
+    return execute(request_from(values, tuple(str(w) for w in words if w is not None)))
 
 
 def _list(value: object) -> list[object]:

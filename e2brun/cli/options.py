@@ -92,11 +92,13 @@ OPTIONS = (
 )  # fmt: skip
 
 
-def request_from(values: Mapping[str, object], words: tuple[str, ...]) -> ExecRequest:
+def request_from(
+    values: Mapping[str, object], words: tuple[str, ...], options: Iterable[Option] = OPTIONS
+) -> ExecRequest:
     """What was asked: `values` by field, and the words that are no option: FILE ARGS..."""
     fields: dict[str, object] = {}
     flags: dict[str, Flag] = {}
-    for option in OPTIONS:
+    for option in options:
         value = values.get(option.field)
         if value is None:
             continue
@@ -133,6 +135,36 @@ def read_quickly(words: list[str]) -> ExecRequest | None:
         else:
             return None
     return request_from(values, tuple(reversed(rest))) if rest or "code" in values else None
+
+
+def read_anywhere(
+    words: list[str], options: Iterable[Option]
+) -> tuple[dict[str, object], list[str]] | None:
+    """Values by field and the other words, where options may stand before and after those. None:
+    Typer has to look."""
+    known = {name: option for option in options for name in option.names}
+    values: dict[str, object] = {}
+    others: list[str] = []
+    rest = list(reversed(words))
+    while rest:
+        word = rest.pop()
+        if not word.startswith("-"):
+            others.append(word)
+            continue
+        name, equals, value = word.partition("=")
+        option = known.get(name)
+        valued = option is not None and option.kind in {"text", "words"}
+        if option is None or (equals and not (valued and name.startswith("--"))):
+            return None
+        if not valued:
+            values[option.field] = not name.startswith("--no-") or option.kind == "switch"
+            continue
+        if not equals:
+            if not rest or rest[-1].startswith("-"):
+                return None
+            value = rest.pop()
+        keep(option, value, values)
+    return values, others
 
 
 def notebook_last(words: list[str]) -> list[str]:

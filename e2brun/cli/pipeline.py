@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from e2brun.cli.options import Option
 from e2brun.cli.pipeline_options import RUN_OPTIONS, run_request
+from e2brun.cli.typer_command import NOTHING, command_of
 
 pipelines = typer.Typer(
     name="pipeline",
@@ -18,11 +16,6 @@ pipelines = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-_TYPES: dict[str, tuple[Any, object]] = {
-    "switch": (bool, False),
-    "text": (str | None, None),
-    "words": (list[str] | None, None),
-}
 _RUN_HELP = """Run the cases of FILE. Exit code: 0 all passed, 1 some failed, 2 FILE or the
 command line is wrong, 125 infrastructure.
 
@@ -36,39 +29,14 @@ Variables = Annotated[list[str] | None, typer.Option("--var", metavar="NAME=VALU
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
 
-def _run_command() -> Callable[..., None]:
-    """For Typer, which reads a signature that stands nowhere in the source."""
+def _run(values: dict[str, object]) -> int:
+    from e2brun.cli.pipeline_run import run_pipeline
 
-    def command(**values: object) -> None:
-        from e2brun.cli.pipeline_run import run_pipeline
-
-        file = str(values.pop("file"))
-        raise typer.Exit(run_pipeline(run_request(values, file)))
-
-    argument = typer.Argument(metavar="FILE", help="A pipeline's TOML.")
-    parameters = [
-        _parameter("file", Annotated[str, argument], inspect.Parameter.empty),
-        *(_option(option) for option in RUN_OPTIONS),
-    ]
-    command.__doc__ = _RUN_HELP
-    command.__annotations__ = {p.name: p.annotation for p in parameters}
-    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined] # pyright: ignore[reportFunctionMemberAccess]
-    return command
+    return run_pipeline(run_request(values, str(values.pop("file"))))
 
 
-def _option(option: Option) -> inspect.Parameter:
-    kind, default = _TYPES[option.kind]
-    declared = typer.Option(*option.names, metavar=option.metavar or None, help=option.help)
-    return _parameter(option.field, Annotated[kind, declared], default)
-
-
-def _parameter(name: str, annotation: object, default: object) -> inspect.Parameter:
-    return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
-    )
-
-
-pipelines.command("run")(_run_command())
+_FILE = (Annotated[str, typer.Argument(metavar="FILE", help="A pipeline's TOML.")], NOTHING)
+pipelines.command("run")(command_of(RUN_OPTIONS, {"file": _FILE}, _run, _RUN_HELP))
 
 
 @pipelines.command()

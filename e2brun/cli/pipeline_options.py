@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from e2brun.cli.options import Option, keep
+from e2brun.cli.options import Option, read_anywhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,25 +69,5 @@ def run_request(values: Mapping[str, object], file: str) -> RunRequest:
 
 def read_run_quickly(words: list[str]) -> RunRequest | None:
     """What plain words ask for; None: Typer has to look."""
-    known = {name: option for option in RUN_OPTIONS for name in option.names}
-    values: dict[str, object] = {}
-    files: list[str] = []
-    rest = list(reversed(words))
-    while rest:
-        word = rest.pop()
-        if not word.startswith("-"):
-            files.append(word)
-            continue
-        name, equals, value = word.partition("=")
-        option = known.get(name)
-        if option is None or (equals and (option.kind == "switch" or not name.startswith("--"))):
-            return None
-        if option.kind == "switch":
-            values[option.field] = True
-            continue
-        if not equals:
-            if not rest or rest[-1].startswith("-"):
-                return None
-            value = rest.pop()
-        keep(option, value, values)
-    return run_request(values, files[0]) if len(files) == 1 else None
+    read = read_anywhere(words, RUN_OPTIONS)
+    return run_request(read[0], read[1][0]) if read is not None and len(read[1]) == 1 else None

@@ -6,20 +6,20 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Coroutine, Generator, Iterator
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from e2brun.cli.given import count, share
 from e2brun.cli.pipeline_options import RunRequest
+from e2brun.cli.reporting import parse_reports, written
 from e2brun.cli.signals import Interrupted, complain, say
 from e2brun.errors import E2brunError, UsageError
 from e2brun.runs import events
 from e2brun.runs.record import RunRecord
 from e2brun.settings import Settings, load_settings, package_environment
-from e2brun.values import parse_count
 
 if TYPE_CHECKING:
     from e2brun.pipeline.loader import Pipeline
@@ -100,13 +100,9 @@ def write_line(line: str) -> None:
 
 def _plan(request: RunRequest, settings: Settings, supply: Supply) -> _Plan:
     from e2brun.pipeline.loader import load
-    from e2brun.report.files import parse_report
 
-    reports = tuple(map(parse_report, request.reports))
-    for report in reports:
-        if not report.file.absolute().parent.is_dir() or report.file.is_dir():
-            raise UsageError(f"--report {report.file}: no such place for a file")
-    pass_rate = _share(request.pass_rate)
+    reports = parse_reports(request.reports)
+    pass_rate = share("--pass-rate", request.pass_rate)
     given = (*request.settings, "sandbox.fetch=false") if request.no_fetch else request.settings
     pipeline = load(Path(request.file), given, request.variables, supply.prepare)
 
@@ -125,26 +121,9 @@ def _choices(request: RunRequest, settings: Settings) -> Choices:
     return Choices(
         request.only,
         request.failed,
-        _count("--concurrency", request.concurrency) or default,
-        _count("--max-fail", request.max_fail),
+        count("--concurrency", request.concurrency) or default,
+        count("--max-fail", request.max_fail),
     )
-
-
-def _count(option: str, text: str | None) -> int | None:
-    try:
-        return None if text is None else parse_count(text)
-    except UsageError as error:
-        raise UsageError(f"{option}: {error}") from error
-
-
-def _share(text: str | None) -> float:
-    try:
-        share = 1.0 if text is None else float(text)
-    except ValueError:
-        share = -1.0
-    if not 0 <= share <= 1:
-        raise UsageError(f"--pass-rate {text}: write a share from 0 to 1, such as 0.95")
-    return share
 
 
 def _tape(request: RunRequest) -> Cassette | None:
@@ -223,7 +202,7 @@ def _tell(
     request: RunRequest, plan: _Plan, voice: _PipelineReporter, record: RunRecord, code: int
 ) -> int:
     """Reports, the summary, the document. Returns the exit code."""
-    failures = list(_report(plan, record, code))
+    failures = list(written(plan.reports, plan.settings, record, code))
     voice.close(record)
     for failure in failures:
         complain(failure)
@@ -233,27 +212,6 @@ def _tell(
 
         print_document(run_document(record, code))
     return code
-
-
-def _report(plan: _Plan, record: RunRecord, code: int) -> Iterator[E2brunError]:
-    """Write every report; those that could not be written, as errors."""
-    from e2brun.report.files import append_summary, write_report
-
-    writes: list[Callable[[], None]] = [
-        partial(write_report, report, record, code) for report in plan.reports
-    ]
-    if plan.settings.github_actions:
-        from e2brun.report.github import workflow_commands
-
-        for line in workflow_commands(record):
-            sys.stderr.write(f"{line}\n")
-        if plan.settings.step_summary.name:
-            writes.append(partial(append_summary, plan.settings.step_summary, record))
-    for write in writes:
-        try:
-            write()
-        except E2brunError as error:
-            yield error
 
 
 class _PipelineReporter:

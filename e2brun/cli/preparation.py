@@ -27,6 +27,13 @@ def job_from(request: ExecRequest, settings: Settings, notice: Callable[[str], N
     source = _source(request)
     _check_together(request, source, settings)
     _check_places(request)
+    return prepare(plan_of(request, source, settings, notice))
+
+
+def plan_of(
+    request: ExecRequest, source: sources.Source, settings: Settings, notice: Callable[[str], None]
+) -> Plan:
+    """How `source` is to be run. Raises UsageError."""
     spec = SandboxSpec(
         template=settings.template,
         env=_environment(request),
@@ -43,7 +50,7 @@ def job_from(request: ExecRequest, settings: Settings, notice: Callable[[str], N
         python=settings.python,
         cloud=is_cloud(settings),
     )
-    plan = Plan(
+    return Plan(
         source=source,
         spec=spec,
         wanted=wanted,
@@ -62,7 +69,6 @@ def job_from(request: ExecRequest, settings: Settings, notice: Callable[[str], N
         notice=notice,
         details=notice if request.verbose else lambda _: None,
     )
-    return prepare(plan)
 
 
 def _max_get(request: ExecRequest, settings: Settings) -> int:

@@ -10,16 +10,16 @@ from pathlib import PurePosixPath
 
 from e2brun.errors import FileTransferFailed, SandboxError, SandboxLost
 from e2brun.jobs import run as jobs
-from e2brun.jobs.diagnosis import EXIT_CODE
 from e2brun.primitives.base import Primitive
 from e2brun.primitives.code import output_of
 from e2brun.primitives.context import WorkflowContext
 from e2brun.primitives.events import Event, Executed, Executing, Noticed, SandboxReady, Span
+from e2brun.primitives.recorded import recorded
 from e2brun.primitives.sandboxes import SandboxLease
 from e2brun.primitives.threads import in_thread
 from e2brun.primitives.transcript import Transcript
 from e2brun.runs.record import ExecutionRecord
-from e2brun.sandbox.contract import Backend, Execution, Outcome, Program, Sandbox
+from e2brun.sandbox.contract import Backend, Outcome, Program, Sandbox
 from e2brun.stages.evidence import FILE_LIMIT, Collected, Probe, Probed
 from e2brun.stages.execute.order import RunOrder
 
@@ -91,31 +91,8 @@ def _run(
     )
     probed = {probe.key: _probe(probe, sandbox) for probe in order.probes if well}
     files, refused = _fetched(order, sandbox)
-    record = _record(execution, transcript, sandbox)
+    record = recorded(execution, transcript, sandbox)
     return SandboxRun(replace(record, files=files), collected, probed, refused)
-
-
-def _record(execution: Execution, transcript: Transcript, sandbox: Sandbox) -> ExecutionRecord:
-    error = execution.error
-    said = None
-    if error is not None:
-        said = error.value if error.name == EXIT_CODE else f"{error.name}: {error.value}"
-    return ExecutionRecord(
-        sandbox.id,
-        sandbox.backend,
-        execution.outcome.value,
-        execution.exit_code,
-        transcript.text("stdout"),
-        transcript.text("stderr"),
-        execution.execution_time,
-        said.removesuffix(": ") if said is not None else None,
-        error.traceback if error is not None else "",
-        error.hint if error is not None else None,
-        tuple(execution.results),
-        {"stdout": transcript.dropped("stdout"), "stderr": transcript.dropped("stderr")},
-        peak_memory=execution.peak_memory,
-        completed=execution.completed,
-    )
 
 
 def collect(sandbox: Sandbox, path: str) -> Collected:

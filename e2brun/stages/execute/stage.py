@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from time import monotonic
@@ -17,6 +16,7 @@ from e2brun.errors import (
     SandboxUnavailable,
     UsageError,
 )
+from e2brun.jobs.blame import wants_what_does_not_exist
 from e2brun.jobs.source import Kind, SourceUnfit
 from e2brun.primitives.base import Primitive
 from e2brun.primitives.context import WorkflowContext
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 _PASSING = (SandboxUnavailable, RateLimited, SandboxLost, FileTransferFailed, InstallFailed)
 _STDERR_SHOWN = 2000
-_NO_SUCH_PACKAGE = r"not found in the package registry|no versions? of|no matching distribution"
 
 
 @dataclass(frozen=True)
@@ -162,8 +161,6 @@ def _details(run: SandboxRun) -> str:
 def _blamed(error: E2brunError, own: tuple[str, ...]) -> Judgement:
     """Infrastructure, unless it is the candidate that wants packages which do not exist."""
     details = "\n".join((*([error.hint] if error.hint else []), *getattr(error, "__notes__", ())))
-    if isinstance(error, InstallFailed) and re.search(_NO_SUCH_PACKAGE, str(error), re.I):
-        names = [re.split(r"[^A-Za-z0-9._-]", requirement)[0] for requirement in own]
-        if any(name and name.lower() in str(error).lower() for name in names):
-            return failed(str(error), details)
+    if wants_what_does_not_exist(error, own):
+        return failed(str(error), details)
     return Judgement(Verdict.INFRASTRUCTURE, str(error), details)

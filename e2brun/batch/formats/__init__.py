@@ -1,0 +1,1 @@
+"""Data sets of programming problems, read as they are published."""

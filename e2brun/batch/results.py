@@ -1,0 +1,147 @@
+"""The file of results: a JSON object a line, each written as its case ends.
+
+Whoever kills us, the lines that were written stay; a last line that was torn is taken away when
+the run goes on. One run at a time writes a file.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import cast
+
+from e2brun.errors import E2brunError, UsageError
+
+Line = Mapping[str, object]
+_STDOUT = 1
+
+
+class ResultsUnwritable(E2brunError):
+    """A result could not be written; those before it are whole."""
+
+
+class Results:
+    """Appends to `path`; `-` is standard output. Raises UsageError: somebody else writes it."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._size = 0
+        if path == "-":
+            self._file, self._regular = os.dup(_STDOUT), False
+            return
+        try:
+            self._file = self._locked()
+        except OSError as error:
+            raise UsageError(f"--out {path}: {error.strerror}") from error
+        status = os.fstat(self._file)
+        self._regular, self._size = stat.S_ISREG(status.st_mode), status.st_size
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is in it yet."""
+        return self._size == 0
+
+    def _locked(self) -> int:
+        while True:
+            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+            file = os.open(self._path, flags, 0o644)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.fstat(file).st_ino == Path(self._path).stat().st_ino:
+                    return file
+            except BlockingIOError:
+                os.close(file)
+                raise UsageError(f"--out {self._path}: another run is writing it") from None
+            except FileNotFoundError:
+                pass
+            os.close(file)  # another run has just put a new one in its place
+
+    def recover(self, is_kept: Callable[[Line], bool]) -> None:
+        """Take away what is no whole line, and the lines that are not kept. Raises
+        ResultsUnwritable; the file then is as it was."""
+        if not self._regular:
+            return
+        end, dropped = 0, False
+        for offset, line in self._lines():
+            end = offset
+            dropped = dropped or line is None or not is_kept(line)
+        try:
+            if dropped:
+                self._rewrite(is_kept)
+            else:
+                os.ftruncate(self._file, end)
+                self._size = end
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def lines(self) -> Iterator[Line]:
+        """Those that are whole."""
+        return (line for _, line in self._lines() if line is not None)
+
+    def write(self, line: Line) -> None:
+        """Append one. Raises ResultsUnwritable; nothing of it is left in the file then."""
+        data = json.dumps(line, ensure_ascii=True, allow_nan=False).encode() + b"\n"
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[os.write(self._file, rest) :]
+        except OSError as error:
+            if self._regular:
+                with suppress(OSError):
+                    os.ftruncate(self._file, self._size)
+            raise self._failed(error) from error
+        self._size += len(data)
+
+    def close(self) -> None:
+        """And let others have it."""
+        os.close(self._file)
+
+    def _lines(self) -> Iterator[tuple[int, Line | None]]:
+        """Where each line ends, and what it says. A torn one at the end is none."""
+        if not self._regular:
+            return
+        with Path(self._path).open("rb") as file:
+            offset = 0
+            for line in file:
+                if not line.endswith(b"\n"):
+                    return
+                offset += len(line)
+                yield offset, _read(line)
+
+    def _rewrite(self, is_kept: Callable[[Line], bool]) -> None:
+        """A new file in the place of the old one: there is always a whole one of that name."""
+        path = Path(self._path).resolve()
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+        file = os.open(temporary, flags, os.fstat(self._file).st_mode & 0o777)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            with Path(self._path).open("rb") as old, os.fdopen(os.dup(file), "wb") as new:
+                for line in old:
+                    read = _read(line) if line.endswith(b"\n") else None
+                    if read is not None and is_kept(read):
+                        new.write(line)
+            temporary.replace(path)
+        except BaseException:
+            os.close(file)
+            with suppress(OSError):
+                temporary.unlink()
+            raise
+        os.close(self._file)
+        self._file, self._size = file, os.fstat(file).st_size
+
+    def _failed(self, error: OSError) -> ResultsUnwritable:
+        return ResultsUnwritable(f"--out {self._path}: {error.strerror or error}")
+
+
+def _read(line: bytes) -> Line | None:
+    try:
+        value: object = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return cast("dict[str, object]", value) if isinstance(value, dict) else None

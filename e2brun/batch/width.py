@@ -1,0 +1,73 @@
+"""How many cases run side by side: a number, or as many as the provider bears."""
+
+from __future__ import annotations
+
+import threading
+from time import monotonic
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0  # seconds after a refusal; doubled by each in a row
+
+
+class Width:
+    """At most `most` at once, and no more than whoever refuses one lets.
+
+    A refusal ("not now", 429) says how many there may be: as many as there were without the one
+    that was refused. After so many that went well one more is tried. Starts with `start`.
+    """
+
+    def __init__(self, start: int, most: int) -> None:
+        self._room = threading.Condition()
+        self._limit, self._most = min(start, most), most
+        self._running = self._well = self._in_a_row = 0
+        self._refused = False
+        self._not_before = 0.0
+        self._closed = False
+
+    @property
+    def running(self) -> int:
+        """How many there are."""
+        return self._running
+
+    @property
+    def limit(self) -> int:
+        """How many there may be, as far as is known."""
+        return self._limit
+
+    def enter(self) -> bool:
+        """Wait for room. False: it is closed."""
+        with self._room:
+            while not self._closed:
+                wait = self._not_before - monotonic()
+                if wait <= 0 and self._running < self._limit:
+                    self._running += 1
+                    return True
+                self._room.wait(wait if wait > 0 else None)
+            return False
+
+    def leave(self) -> None:
+        """One went well, or failed for reasons of its own."""
+        with self._room:
+            self._running -= 1
+            self._in_a_row = 0
+            self._well += 1
+            # Before the first refusal the limit is nowhere near: double it in each round.
+            if self._limit < self._most and (not self._refused or self._well >= self._limit):
+                self._limit, self._well = self._limit + 1, 0
+            self._room.notify(2)
+
+    def refused(self) -> None:
+        """One was one too many: it leaves and has to come again."""
+        with self._room:
+            self._running -= 1
+            self._limit = max(1, min(self._limit, self._running))
+            self._refused, self._well = True, 0
+            pause = min(_FIRST_PAUSE * 2**self._in_a_row, _LONGEST_PAUSE)
+            self._in_a_row += 1
+            self._not_before = monotonic() + pause
+            self._room.notify_all()
+
+    def close(self) -> None:
+        """Nobody enters any more."""
+        with self._room:
+            self._closed = True
+            self._room.notify_all()

@@ -1,0 +1,155 @@
+"""`e2brun batch`, step by step: read, check, run, tell, report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from e2brun.batch.run import BatchRun, Places, restore
+from e2brun.cli.batch_plan import Plan, plan_of_batch
+from e2brun.cli.batch_voice import Voice
+from e2brun.cli.signals import Interrupted
+from e2brun.errors import E2brunError
+from e2brun.runs.record import CaseRecord, RunRecord, Verdict
+from e2brun.sandbox.select import choose
+from e2brun.settings import load_settings
+
+if TYPE_CHECKING:
+    from e2brun.cli.batch_options import BatchRequest
+
+_BROKEN = 125
+
+
+def run_batch(request: BatchRequest) -> int:
+    """Run it and say how it went. Returns the exit code."""
+    voice = Voice(as_json=request.as_json, quiet=request.quiet, out=request.out)
+    try:
+        settings = load_settings(None, None, **request.execution.flags)
+        for line in settings.notices:
+            voice.notice(line)
+        plan = plan_of_batch(request, settings, voice.notice)
+        return _run(request, plan, voice)
+    except E2brunError as error:
+        return voice.failed(error)
+
+
+def _run(request: BatchRequest, plan: Plan, voice: Voice) -> int:
+    from e2brun.cli.batch_places import places_of
+
+    if request.out is None:
+        places = places_of(request, plan, None, voice.notice)
+        with closing(places.recording):
+            return _go(request, plan, voice, places)
+    from e2brun.batch.results import Results
+
+    with closing(Results(request.out)) as results:
+        places = places_of(request, plan, results, voice.notice)
+        with closing(places.recording):
+            return _go(request, plan, voice, places)
+
+
+def _go(request: BatchRequest, plan: Plan, voice: Voice, places: Places) -> int:
+    run_id = places.recording.run.id
+    restore(plan.order, places)
+    kept: dict[str, CaseRecord] | None = {} if request.as_json or plan.reports else None
+
+    def heard(record: CaseRecord) -> None:
+        voice.finished(run, record)
+        if kept is not None:
+            kept[record.id] = record
+
+    backend = choose(plan.settings, run_id=run_id, notice=voice.notice, many=True)
+    run = BatchRun(plan.order, places, backend, heard)
+    voice.begin(run, plan.settings)
+    signalled = 0
+    try:
+        run.execute()
+    except Interrupted as interrupted:
+        signalled = interrupted.number
+    except E2brunError as error:
+        hint = f"{error.hint} Go on with --resume {run_id}.".strip()
+        places.recording.finish(error.exit_code)
+        raise type(error)(str(error), hint=hint) from error
+    code = 128 + signalled if signalled else run.tally.exit_code(plan.pass_rate)
+    code = _tell(request, plan, voice, _record(plan, places, kept), run, code)
+    places.recording.finish(code, [run.stopped] if run.stopped else [])
+    if signalled:
+        raise Interrupted(signalled)
+    return code
+
+
+def _record(plan: Plan, places: Places, kept: dict[str, CaseRecord] | None) -> RunRecord:
+    """With every case, in the order of the input, where somebody is to be told of them."""
+    record = replace(places.recording.run, finished=time.time())
+    if kept is None:
+        return record
+    return replace(record, cases=tuple(_cases(plan, places, kept)))
+
+
+def _cases(plan: Plan, places: Places, kept: dict[str, CaseRecord]) -> Iterator[CaseRecord]:
+    """Those that were not run have no attempt."""
+    store = places.recording.store
+    for case in plan.order.shard.of(plan.order.input.cases()):
+        found = kept.get(case.id)
+        if found is None and store is not None:
+            found = store.case(places.recording.run.id, case.id)
+        yield found or CaseRecord(case.id, "", {}, (), seconds=0.0, started=0.0)
+
+
+def _tell(
+    request: BatchRequest, plan: Plan, voice: Voice, record: RunRecord, run: BatchRun, code: int
+) -> int:
+    """Reports, the summary, the document. Returns the exit code."""
+    if plan.reports or plan.settings.github_actions:
+        from e2brun.cli.reporting import written
+
+        failures = list(written(plan.reports, plan.settings, record, code))
+        for failure in failures:
+            voice.complain(failure)
+        code = _BROKEN if failures else code
+    for line in _notes(run):
+        voice.notice(line)
+    voice.close(closing_line(record, run))
+    if request.as_json:
+        from e2brun.cli.pipeline_run import print_document
+        from e2brun.report.run_json import run_document
+
+        document = run_document(record, code)
+        estimates = {f"pass@{k}": value for k, value in run.tally.estimates().items()}
+        print_document({**document, **({"estimates": estimates} if estimates else {})})
+    return code
+
+
+def _notes(run: BatchRun) -> Iterator[str]:
+    if run.stopped:
+        yield f"no other case was begun: {run.stopped}"
+    if run.tally.restored:
+        yield f"{run.tally.restored} of {run.tally.total} cases had a result: not run again"
+    if run.executor.faults:
+        yield f"{run.executor.faults} faults of the infrastructure were tried again"
+
+
+def closing_line(record: RunRecord, run: BatchRun) -> str:
+    """`cases.jsonl: 160 passed, 4 failed · pass@1 0.976 · local · 0.31 s · run 3f…`."""
+    from e2brun.report.safe import one_line
+
+    words = {
+        Verdict.PASSED: "passed",
+        Verdict.FAILED: "failed",
+        Verdict.INFRASTRUCTURE: "infrastructure",
+        Verdict.SKIPPED: "not run",
+    }
+    counts = [f"{run.tally.count(v)} {word}" for v, word in words.items() if run.tally.count(v)]
+    parts = [f"{one_line(record.pipeline)}: {', '.join(counts) or 'nothing ran'}"]
+    parts += [f"pass@{k} {value:.4g}" for k, value in run.tally.estimates().items()]
+    parts.append(record.backend)
+    if record.backend == "e2b":
+        from e2brun.batch.budget import estimated_price
+
+        parts.append(estimated_price(run.executor.sandbox_seconds))
+    if record.finished is not None:
+        parts.append(f"{record.finished - run.began:.2f} s")
+    return " · ".join([*parts, f"run {record.id}"])

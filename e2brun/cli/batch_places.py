@@ -1,0 +1,87 @@
+"""Where a batch keeps its results, and which of them are there already."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from e2brun.batch.earlier import Earlier, newest_of, resumed
+from e2brun.batch.run import Places
+from e2brun.errors import UsageError
+from e2brun.runs.origin import Origin
+from e2brun.runs.record import RunRecord
+from e2brun.runs.recording import Recording
+from e2brun.runs.store import looked_up
+from e2brun.sandbox.masking import Mask, secrets_in, secrets_of_others
+from e2brun.sandbox.select import is_cloud
+from e2brun.settings import package_environment
+
+if TYPE_CHECKING:
+    from e2brun.batch.results import Results
+    from e2brun.cli.batch_options import BatchRequest
+    from e2brun.cli.batch_plan import Plan
+
+
+def places_of(
+    request: BatchRequest, plan: Plan, results: Results | None, notice: Callable[[str], None]
+) -> Places:
+    """The store is open then. Raises UsageError for a run that cannot be gone on with."""
+    store = plan.settings.state_dir / "runs.sqlite"
+    run = _new_run(plan)
+    earlier, before = Earlier(), ""
+    if request.resume is not None:
+        run = _resumed(store, request.resume, plan)
+        earlier = Earlier(run.id, only_passed=request.failed)
+    elif request.failed:
+        file = plan.order.input.file
+        found = looked_up(store, lambda opened: newest_of(opened, file))
+        if found is not None:
+            before = found.record.id
+            earlier = Earlier(before, only_passed=True)
+    goes_on = bool(request.resume or request.failed)
+    if results is not None and not results.is_empty and not goes_on:
+        raise UsageError(
+            f"--out {request.out}: there are results in it",
+            hint="Go on with their run by --resume (or --failed), or name another file.",
+        )
+    recording = _recording(store, run, request, plan, notice)
+    recording.begin()
+    if recording.store is not None and earlier.run_id:
+        earlier.read(recording.store)
+    return Places(recording, results, earlier, before)
+
+
+def _new_run(plan: Plan) -> RunRecord:
+    backend = "e2b" if is_cloud(plan.settings) else "local"
+    cases = plan.order.input
+    return RunRecord(os.urandom(8).hex(), cases.name, cases.file, backend, time.time())
+
+
+def _resumed(store: Path, text: str, plan: Plan) -> RunRecord:
+    found = looked_up(store, lambda opened: resumed(opened, text, plan.code_hash))
+    if found is None:
+        raise UsageError(f"--resume {text}: no run is recorded")
+    return found.record
+
+
+def _recording(
+    store: Path, run: RunRecord, request: BatchRequest, plan: Plan, notice: Callable[[str], None]
+) -> Recording:
+    environment = plan.order.choices.plan.spec.env
+    secrets = [
+        plan.settings.api_key or "",
+        *secrets_in(environment),
+        *secrets_of_others(package_environment()),
+    ]
+    return Recording(
+        store,
+        run,
+        Origin("batch", tuple(sys.argv[1:]), str(Path.cwd()), plan.code_hash),
+        mask=Mask(secrets),
+        notice=notice,
+        needed=bool(request.resume or request.failed),
+    )

@@ -1,0 +1,115 @@
+"""What a batch is to do, from its command line: everything that could be wrong is looked at."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from e2brun.batch.execute import Choices
+from e2brun.batch.run import Order
+from e2brun.batch.shard import Shard, parse_shard
+from e2brun.cli.batch_input import input_of
+from e2brun.cli.given import count, share
+from e2brun.cli.reporting import parse_reports
+from e2brun.errors import UsageError
+from e2brun.frozen import Frozen
+from e2brun.sandbox.select import is_cloud
+from e2brun.settings import Settings
+
+if TYPE_CHECKING:
+    from e2brun.batch.case import Survey
+    from e2brun.cli.batch_options import BatchRequest
+    from e2brun.report.files import Report
+
+_CLOUD_START, _CLOUD_MOST = 8, 100
+
+
+class Plan(Frozen):
+    """`code_hash` is of all that decides what comes of it."""
+
+    settings: Settings
+    order: Order
+    code_hash: str
+    reports: tuple[Report, ...]
+    pass_rate: float
+
+
+def plan_of_batch(request: BatchRequest, settings: Settings, notice: Callable[[str], None]) -> Plan:
+    """Read and check it all. Raises UsageError."""
+    from e2brun.batch.budget import parse_budget
+
+    cloud = is_cloud(settings)
+    reports = parse_reports(request.reports)
+    shard = Shard() if request.shard is None else parse_shard(request.shard)
+    start, most = _width(request.concurrency, cloud=cloud)
+    max_fail = count("--max-fail", request.max_fail)
+    pass_rate = share("--pass-rate", request.pass_rate)
+    budget = None if request.budget is None else parse_budget(request.budget, cloud=cloud)
+    choices = _choices(request, settings, notice)
+    cases = input_of(request)
+    survey = cases.survey()
+    _tell_skipped(survey, notice)
+    rules = _rules(choices, settings)
+    order = Order(
+        cases, shard.size(survey.cases), choices, rules, shard, start, most, max_fail, budget
+    )
+    whole = f"{survey.digest} {rules} {shard.number}/{shard.count}"
+    code_hash = hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()
+    return Plan(settings, order, code_hash, reports, pass_rate)
+
+
+def _tell_skipped(survey: Survey, notice: Callable[[str], None]) -> None:
+    if survey.skipped:
+        lines = "1 line that is no case was" if survey.skipped == 1 else (
+            f"{survey.skipped} lines that are no cases were"
+        )  # fmt: skip
+        notice(f"{lines} left out; the first: {survey.first_skipped}")
+
+
+def _width(text: str | None, *, cloud: bool) -> tuple[int, int]:
+    """How many at once at first, and at most."""
+    if text in {None, "auto"}:
+        cores = len(os.sched_getaffinity(0))
+        return (_CLOUD_START, _CLOUD_MOST) if cloud else (cores, cores)
+    try:
+        number = count("--concurrency", text) or 1
+    except UsageError as error:
+        raise UsageError(f"{error}; or auto") from error
+    return number, number
+
+
+def _choices(request: BatchRequest, settings: Settings, notice: Callable[[str], None]) -> Choices:
+    from e2brun.batch.fields import program
+    from e2brun.batch.judge import Wish
+    from e2brun.cli.preparation import plan_of
+
+    usual = Choices(plan_of(request.execution, program(""), settings, notice))
+    completed = request.format is not None if request.completed is None else request.completed
+    given = settings.max_output != Settings().max_output
+    return Choices(
+        usual.plan.but(tells_end=completed),
+        Wish(completed),
+        settings.max_output if given else usual.max_output,
+        count("--repeat", request.repeat) or 1,
+    )
+
+
+def _rules(choices: Choices, settings: Settings) -> str:
+    """All that decides how a case goes, beside the case."""
+    plan = choices.plan
+    uploads = [(upload.path, upload.executable, _digest(upload.source)) for upload in plan.uploads]
+    whole = (
+        "cloud" if is_cloud(settings) else "local",
+        plan.spec.but(metadata={}, env=sorted(plan.spec.env.items())),
+        (plan.wanted, plan.timeout, plan.as_cell, plan.cwd, plan.with_imports, uploads),
+        (choices.wish, choices.repeat, choices.max_output),
+    )
+    return hashlib.sha256(repr(whole).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _digest(source: bytes | Path) -> str:
+    data = source if isinstance(source, bytes) else source.read_bytes()
+    return hashlib.sha256(data).hexdigest()
