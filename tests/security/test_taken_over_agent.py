@@ -21,7 +21,6 @@ from e2brun.sandbox.contract import FileEntry
 from e2brun.sandbox.local.blocking import transfer
 from e2brun.sandbox.local.blocking.sandbox import LocalSandbox
 from e2brun.sandbox.local.host.agent_client import AgentClient
-from e2brun.sandbox.local.host.channels import received_terminal
 from e2brun.sandbox.local.host.control import Control, Exited, Hello, RequestDone, RequestFailed
 from e2brun.sandbox.local.isolation.driver import Jailed
 from e2brun.sandbox.local.memory.watch import MemoryWatch
@@ -136,18 +135,6 @@ async def test_the_service_closes_what_comes_unasked(peer: Peer, message: bytes)
     await asyncio.sleep(0.05)
     assert _descriptors() <= before
     link.close()
-
-
-@pytest.mark.parametrize("count", [0, 1, 2])
-def test_what_is_no_terminal_is_not_taken_for_one(count: int) -> None:
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with ours, theirs, open(os.devnull) as null:
-        rights = array.array("i", [null.fileno()] * count)
-        theirs.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)] if count else [])
-        before = _descriptors()
-        with pytest.raises(SandboxLost):
-            received_terminal(ours)
-        assert _descriptors() == before
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from e2brun.server.envd import watchers
+from e2brun.server.envd import happenings, watchers
 from tests.server.envd_client import Envd, part
 from tests.server.test_files import END, in_sandbox
 
@@ -176,7 +176,7 @@ def test_descriptors_go_with_the_watch() -> None:
 
 
 def test_a_storm_of_events_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watchers, "_KEPT", 500)
+    monkeypatch.setattr(happenings, "EVENTS", 500 * 160)
 
     async def scenario(envd: Envd) -> None:
         watcher = await _watch(envd, ".")

@@ -8,18 +8,18 @@ import errno
 import marshal
 import os
 import signal
-import socket
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from typing import Any
 
 from e2brun.errors import SandboxLost
 from e2brun.sandbox.local.host.agent_client import AgentRefused
-from e2brun.sandbox.local.host.channels import input_pipe, output_pipe, received_terminal
+from e2brun.sandbox.local.host.channels import input_pipe, output_pipe
 from e2brun.sandbox.local.host.control import INLINE_LIMIT, ProgramStarted, Report
 from e2brun.sandbox.local.host.running import RunningSandbox
 from e2brun.server.envd.connect import RpcError
 from e2brun.server.envd.running import Process, ProcessOrder
+from e2brun.server.envd.terminals import new_terminal
 
 _REMEMBERED_SECONDS = 30.0
 _REMEMBERED = 1000
@@ -129,13 +129,14 @@ class Processes:
         process.run(started, {"stdout": stdout, "stderr": stderr}, stdin, -1)
 
     async def _start_on_terminal(self, process: Process, theirs: ExitStack) -> None:
-        channel, far_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        theirs.enter_context(channel)
-        theirs.enter_context(far_end)
-        started = await self._ask(process, (far_end.fileno(),))
+        try:
+            master, slave = await new_terminal(self._live, *(process.order.size or (0, 0)))
+        except AgentRefused as refusal:
+            raise _refused(process.order, refusal) from None
+        theirs.callback(os.close, slave)
         with ExitStack() as ours:
-            master = received_terminal(channel)
             ours.callback(os.close, master)
+            started = await self._ask(process, (slave,))
             self._register(process, started)
             ours.pop_all()
         # One descriptor each for who reads, who writes and who resizes.
@@ -146,7 +147,11 @@ class Processes:
         program = marshal.dumps((order.argv, order.environment))
         if len(program) > _PROGRAM_LIMIT:
             raise RpcError("invalid_argument", "arguments and environment are too long")
-        request: dict[str, Any] = {"cwd": order.cwd, "user": order.user, "size": order.size}
+        request: dict[str, Any] = {
+            "cwd": order.cwd,
+            "user": order.user,
+            "terminal": order.size is not None,
+        }
         with ExitStack() as stack:
             if len(program) > INLINE_LIMIT:
                 descriptors = (*descriptors, _in_memory(program))

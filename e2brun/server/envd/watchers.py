@@ -13,19 +13,19 @@ import posixpath
 import secrets
 import select
 import struct
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from e2brun.errors import SandboxLost
-from e2brun.sandbox.local.host.descriptors import until_readable
-from e2brun.sandbox.local.host.file_worker import FileTrouble, FileWorker
+from e2brun.sandbox.local.host.descriptors import read_shared, until_readable
+from e2brun.sandbox.local.host.file_worker import FileTrouble, FileWorker, close_all
 from e2brun.sandbox.local.host.running import RunningSandbox
 from e2brun.server.envd import paths
 from e2brun.server.envd.entries import Entry, entry_info, items
+from e2brun.server.envd.happenings import Events, Places, Told
 
 _MODIFY, _ATTRIB, _MOVED_FROM, _MOVED_TO = 0x2, 0x4, 0x40, 0x80
 _CREATE, _DELETE, _DELETE_SELF, _MOVE_SELF = 0x100, 0x200, 0x400, 0x800
@@ -40,7 +40,7 @@ _TYPES = (
 )
 _WITH_ENTRY = {"EVENT_TYPE_CREATE", "EVENT_TYPE_WRITE", "EVENT_TYPE_CHMOD"}
 _PIECE = 16 * 1024
-_KEPT = 20_000  # events; past that they wait in the kernel, which drops the last
+_READ_SECONDS = 5.0  # for what the kernel has said is there
 _PAUSE = 0.005  # seconds: a storm of events inside must not be one out here
 _BATCH = 100
 
@@ -61,10 +61,10 @@ class Watcher:
     wanted: Wanted
     descriptor: int
     _files: FileWorker
-    _directories: dict[int, bytes] = field(default_factory=dict[int, bytes])
-    # Told as created when a new directory was looked into: their own event may still come.
-    _told: set[bytes] = field(default_factory=set[bytes])
-    _events: deque[tuple[bytes, str]] = field(default_factory=deque[tuple[bytes, str]])
+    _lose: Callable[[], None]  # the sandbox has shown that it is in hostile hands
+    _directories: Places = field(default_factory=Places)
+    _told: Told = field(default_factory=Told)
+    _events: Events = field(default_factory=Events)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _taken: asyncio.Event = field(default_factory=asyncio.Event)
     _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -85,7 +85,7 @@ class Watcher:
                 return
             waiting = select.poll()
             waiting.register(self.descriptor, select.POLLIN)
-            while not self._closed and len(self._events) < _KEPT and waiting.poll(0):
+            while not self._closed and not self._events.full and waiting.poll(0):
                 await self._take_in()
 
     async def news(self) -> None:
@@ -94,8 +94,7 @@ class Watcher:
 
     async def collected(self) -> list[dict[str, Any]]:
         """The events that have been taken in, which are then forgotten."""
-        events = list(self._events)
-        self._events.clear()
+        events = self._events.take()
         self._news.clear()
         self._taken.set()
         found: list[dict[str, Any]] = [
@@ -128,7 +127,7 @@ class Watcher:
                 await until_readable(self.descriptor)
                 async with self._reading:
                     await self._take_in()
-                while len(self._events) >= _KEPT:
+                while self._events.full:
                     self._taken.clear()
                     await self._taken.wait()
                 await asyncio.sleep(_PAUSE)
@@ -137,14 +136,18 @@ class Watcher:
 
     async def _take_in(self) -> None:
         try:
-            data = os.read(self.descriptor, _PIECE)
+            data = await read_shared(self.descriptor, _PIECE, _READ_SECONDS)
         except BlockingIOError:
             return
+        except TimeoutError:  # somebody inside has read it first, and made ours wait
+            self._lose()
+            raise SandboxLost("the sandbox's agent sent a malformed report") from None
         for watch, mask, name in _parsed(data):
+            directory = self._directories.get(watch)
             if mask & _IGNORED:
-                self._directories.pop(watch, None)
-            elif watch in self._directories:
-                await self._note(self._directories[watch], mask, name)
+                self._directories.pop(watch)
+            elif directory is not None:
+                await self._note(directory, mask, name)
         if self._events:
             self._news.set()
 
@@ -159,7 +162,7 @@ class Watcher:
         if mask & (_DELETE | _MOVED_FROM):
             self._told.discard(path)
         if kind is not None:
-            self._events.append((path, kind))
+            self._events.add(path, kind)
         if self.wanted.recursive and name and mask & _ISDIR:
             if mask & _MOVED_FROM:
                 self._forget(path)
@@ -179,9 +182,9 @@ class Watcher:
             os.close(mine)
         for inside, is_directory, size in found if tell else []:
             self._told.add(inside)
-            self._events.append((inside, "EVENT_TYPE_CREATE"))
+            self._events.add(inside, "EVENT_TYPE_CREATE")
             if size and not is_directory:
-                self._events.append((inside, "EVENT_TYPE_WRITE"))
+                self._events.add(inside, "EVENT_TYPE_WRITE")
 
     def _learn(self, below: bytes, watched: object) -> list[tuple[bytes, bool, int]]:
         """Note the watches in the worker's list; the entries in it. Raises FileTrouble."""
@@ -189,17 +192,14 @@ class Watcher:
         for watch, name, is_directory, size in _checked(watched):
             path = posixpath.join(below, name) if name and below else name or below
             if is_directory is None:
-                self._directories[watch] = path
+                self._directories.put(watch, path)
             else:
                 found.append((path, is_directory, size))
         return found
 
     def _forget(self, path: bytes) -> None:
-        prefix = path + b"/"
-        for watch, directory in list(self._directories.items()):
-            if directory == path or directory.startswith(prefix):
-                del self._directories[watch]
-        self._told = {told for told in self._told if not told.startswith(prefix)}
+        self._directories.pop_below(path)
+        self._told.discard_below(path + b"/")
 
     async def _entries(self, names: set[bytes]) -> dict[bytes, Entry]:
         known: dict[bytes, Entry] = {}
@@ -218,7 +218,7 @@ class Watchers:
     """Those of one sandbox."""
 
     def __init__(self, live: RunningSandbox) -> None:
-        self._files = live.part(FileWorker)
+        self._files, self._lose = live.part(FileWorker), live.kill
         self._open: set[Watcher] = set()
         self._named: dict[str, Watcher] = {}
 
@@ -227,10 +227,9 @@ class Watchers:
         path = os.fsencode(wanted.path)
         answer = await self._files.ask("watch", path=path, recursive=wanted.recursive, follow=True)
         if not _is_inotify(answer.descriptors):
-            for descriptor in answer.descriptors:
-                os.close(descriptor)
+            close_all(answer.descriptors)
             raise FileTrouble(errno.EPROTO)
-        watcher = Watcher(wanted, answer.descriptors[0], self._files)
+        watcher = Watcher(wanted, answer.descriptors[0], self._files, self._lose)
         self._open.add(watcher)
         try:
             watcher.start(answer.value)

@@ -7,10 +7,10 @@ the program only after that has agreed to another protocol (101), never on the c
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterable
 
 from e2brun.sandbox.local.host.agent_client import AgentRefused
+from e2brun.sandbox.local.host.inside import Connected
 from e2brun.server.http.messages import ApiError, HandedOver, Request, Stream
 from e2brun.server.ports.tunnel import Tunnel
 from e2brun.server.ports.upstream import Body, Upstream, UpstreamAnswer
@@ -49,7 +49,7 @@ async def handle(request: Request, record: Record, port: int, key: str = "") -> 
     )
 
 
-async def _connection(record: Record, port: int) -> socket.socket:
+async def _connection(record: Record, port: int) -> Connected:
     try:
         connection = await record.live.connect(port)
     except AgentRefused:
@@ -62,10 +62,15 @@ async def _connection(record: Record, port: int) -> socket.socket:
         return connection
     from e2brun.server.ports.tls import Encrypted
 
+    encrypted = Encrypted(connection)
     try:
-        return await record.live.part(Encrypted).over(connection)
-    except OSError:
-        raise ApiError(502, "the program inside did not answer in TLS") from None
+        await encrypted.shake_hands()
+    except BaseException as error:
+        connection.close()
+        if isinstance(error, OSError):  # TimeoutError and SSLError are such
+            raise ApiError(502, "the program inside did not answer in TLS") from None
+        raise
+    return encrypted
 
 
 def _protocol(request: Request) -> str:

@@ -1,57 +1,80 @@
-"""TLS on the way to programs inside, on the ports that a client has named as `httpsPorts`."""
+"""TLS on the way to programs inside, on the ports that a client has named as `httpsPorts`.
+
+Nobody's certificate is checked: only the sandbox's own loopback can be at the other end.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import functools
-import socket
 import ssl
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from e2brun.sandbox.local.host.running import RunningSandbox
+from e2brun.sandbox.local.host.inside import Inside
 
 _PIECE = 64 * 1024
 _HANDSHAKE_SECONDS = 5.0
 
 
 class Encrypted:
-    """A part of a RunningSandbox: the connections that speak TLS to its programs.
+    """`Connected`, with TLS in between."""
 
-    Nobody's certificate is checked: only the sandbox's own loopback can be at the other end.
-    """
+    def __init__(self, plain: Inside) -> None:
+        self._plain = plain
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = _context().wrap_bio(self._incoming, self._outgoing, server_hostname="localhost")
+        self._sending = asyncio.Lock()
 
-    def __init__(self, live: RunningSandbox) -> None:
-        self._relays: set[asyncio.Task[None]] = set()
+    async def shake_hands(self) -> None:
+        """Raises OSError when the other side does not speak it."""
+        async with asyncio.timeout(_HANDSHAKE_SECONDS):
+            while True:
+                try:
+                    self._tls.do_handshake()
+                except ssl.SSLWantReadError:
+                    await self._flush()
+                    await self._take_in()
+                else:
+                    await self._flush()
+                    return
+
+    async def receive(self, most: int) -> bytes:
+        """What has come, b"" at the end. Raises OSError."""
+        while True:
+            try:
+                return self._tls.read(most)
+            except ssl.SSLWantReadError:
+                await self._flush()
+                await self._take_in()
+            except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+                return b""
+
+    async def send(self, data: bytes) -> None:
+        """Send all of it. Raises OSError."""
+        self._tls.write(data)
+        await self._flush()
+
+    def shut_down(self) -> None:
+        """Neither side says any more."""
+        self._plain.shut_down()
 
     def close(self) -> None:
-        """The sandbox is gone."""
-        for relay in self._relays:
-            relay.cancel()
+        """Let go of it, and say so: who only sees the connection end takes it for cut off."""
+        with suppress(OSError):
+            self._tls.unwrap()
+        self._plain.say(self._outgoing.read())
+        self._plain.close()
 
-    async def over(self, plain: socket.socket) -> socket.socket:
-        """A connection whose bytes go over `plain`, which is ours from now on, in TLS.
+    async def _flush(self) -> None:
+        async with self._sending:  # reading sends as well, and records must keep their order
+            while data := self._outgoing.read(_PIECE):
+                await self._plain.send(data)
 
-        Raises OSError when the other side does not speak it.
-        """
-        try:
-            reader, writer = await asyncio.open_connection(
-                sock=plain,
-                ssl=_context(),
-                server_hostname="localhost",
-                ssl_handshake_timeout=_HANDSHAKE_SECONDS,
-            )
-        except BaseException:
-            plain.close()
-            raise
-        near, far = socket.socketpair()
-        near.setblocking(False)
-        far.setblocking(False)
-        relay = asyncio.ensure_future(_relay(reader, writer, far))
-        self._relays.add(relay)
-        relay.add_done_callback(self._relays.discard)
-        return near
+    async def _take_in(self) -> None:
+        if data := await self._plain.receive(_PIECE):
+            self._incoming.write(data)
+        else:
+            self._incoming.write_eof()
 
 
 @functools.cache
@@ -60,31 +83,3 @@ def _context() -> ssl.SSLContext:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context
-
-
-async def _relay(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, far: socket.socket
-) -> None:
-    """Pass on bytes both ways until the near end is closed."""
-    outward = asyncio.ensure_future(_outward(reader, far))
-    try:
-        with suppress(OSError):  # the program has hung up; `_outward` tells
-            while piece := await asyncio.get_running_loop().sock_recv(far, _PIECE):
-                writer.write(piece)
-                await writer.drain()
-    except asyncio.CancelledError:
-        writer.transport.abort()
-        raise
-    finally:
-        outward.cancel()
-        await asyncio.gather(outward, return_exceptions=True)
-        writer.close()  # what it has still to send goes first
-        far.close()
-
-
-async def _outward(reader: asyncio.StreamReader, far: socket.socket) -> None:
-    with suppress(OSError):
-        while piece := await reader.read(_PIECE):
-            await asyncio.get_running_loop().sock_sendall(far, piece)
-    with suppress(OSError):
-        far.shutdown(socket.SHUT_WR)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from e2brun.sandbox.local.host.inside import Connected
     from e2brun.server.http.connection import Connection
 
 _PIECE = 64 * 1024
@@ -19,7 +19,7 @@ _LAST_SECONDS = 5.0  # for what one side sent last, when it has closed
 class Tunnel:
     """The bytes between the two. `inside` is closed by whoever opened it."""
 
-    def __init__(self, client: Connection, inside: socket.socket) -> None:
+    def __init__(self, client: Connection, inside: Connected) -> None:
         self._client, self._inside = client, inside
         self._waiting: deque[bytes] = deque()
         self._held = 0
@@ -71,7 +71,6 @@ class Tunnel:
 
     async def _inward(self) -> None:
         """To the program, until the client's b""."""
-        loop = asyncio.get_running_loop()
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -79,17 +78,16 @@ class Tunnel:
                 data = self._waiting.popleft()
                 if not data:
                     return
-                await loop.sock_sendall(self._inside, data)
+                await self._inside.send(data)
                 self._held -= len(data)
             self._client.go_on()
 
     async def _outward(self, first: bytes) -> None:
         """To the client, until the program closes. Raises OSError when it breaks off."""
-        loop = asyncio.get_running_loop()
         piece = first
         while piece:
             await self._client.send(piece)
-            piece = await loop.sock_recv(self._inside, _PIECE)
+            piece = await self._inside.receive(_PIECE)
 
 
 async def _over(client: Connection) -> None:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-import socket
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import httptools
 
+from e2brun.sandbox.local.host.inside import Connected
 from e2brun.server.http.messages import ApiError, Gone, Request
 
 _PIECE = 64 * 1024
@@ -111,12 +111,10 @@ class UpstreamAnswer:
 class Upstream:
     """A connection into a sandbox, for one request; `close` it."""
 
-    def __init__(self, connection: socket.socket, request: Request) -> None:
+    def __init__(self, connection: Connected, request: Request) -> None:
         self.connection, self._request = connection, request
         self.answer = UpstreamAnswer()
         self._sending: asyncio.Future[None] | None = None
-        with suppress(OSError):  # or Nagle holds a body back until its head is acknowledged
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     async def ask(self, head: bytes) -> UpstreamAnswer:
         """Send the request; wait for the answer's head. Raises ApiError 502; Gone when the
@@ -138,7 +136,7 @@ class Upstream:
     async def read(self) -> None:
         """Take in more of the answer."""
         try:
-            piece = await asyncio.get_running_loop().sock_recv(self.connection, _PIECE)
+            piece = await self.connection.receive(_PIECE)
         except OSError:
             self.answer.broken = not self.answer.complete
             piece = b""
@@ -167,14 +165,13 @@ class Upstream:
         """Send the request, then watch the client. Returns when it has gone."""
         request = self._request
         with suppress(OSError, Gone):  # a program that reads no more may still answer
-            await asyncio.get_running_loop().sock_sendall(self.connection, head)
+            await self.connection.send(head)
             if await self._wanted():
                 await self._send_body()
         if not request.ended and "expect" in request.headers and request.connection is not None:
             # To ask for the rest of its body would be to tell the client to go on.
             await request.connection.ended.wait()
-            with suppress(OSError):
-                self.connection.shutdown(socket.SHUT_RDWR)
+            self.connection.shut_down()
             return
         await request.disconnected()
 
@@ -188,13 +185,12 @@ class Upstream:
         return not self.answer.headed.is_set()
 
     async def _send_body(self) -> None:
-        loop = asyncio.get_running_loop()
         chunked = "transfer-encoding" in self._request.headers
         async for piece in self._request.pieces():
             data = b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece
-            await loop.sock_sendall(self.connection, data)
+            await self.connection.send(data)
         if chunked:
-            await loop.sock_sendall(self.connection, b"0\r\n\r\n")
+            await self.connection.send(b"0\r\n\r\n")
 
 
 class Body(AsyncIterator[bytes]):

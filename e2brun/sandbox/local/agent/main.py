@@ -35,6 +35,7 @@ _STARTING_MILLISECONDS = 10_000  # between a fork and its execve
 # called as `operation(agent, request, descriptors)`.
 _OPERATIONS = {
     "start": "programs.processes",  # a program with users, groups of descriptors, or a terminal
+    "terminals": "programs.processes",  # where the host opens a terminal of ours
     "files": "files.server",  # a process of its own that works on files
     "context": "kernels.contexts",  # a code-interpreter context
     "port": "programs.ports",  # a connection to a port inside

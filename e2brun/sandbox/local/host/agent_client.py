@@ -11,6 +11,7 @@ from e2brun.errors import SandboxLost
 from e2brun.sandbox.local.host.control import (
     Control,
     Exited,
+    Handed,
     Hello,
     Report,
     RequestFailed,
@@ -62,9 +63,10 @@ class AgentClient:
         *,
         patience: float = _PATIENCE,
         on_exit: Callable[[Exited], None] | None = None,
+        handed: bool = False,
         **fields: object,
     ) -> Report:
-        """Send one request and wait for its first report: Done, Started or Handed.
+        """Send one request and wait for its first report: Done, Started, or with `handed` Handed.
 
         Raises Refused when the agent could not do it, SandboxLost when it went away or did not
         answer. `on_exit` is told when the process that this request started ends.
@@ -88,6 +90,10 @@ class AgentClient:
         if isinstance(report, RequestFailed):
             self._exits.pop(number, None)
             raise AgentRefused(report.errno, report.text)
+        if isinstance(report, Handed) != handed:
+            let_go(report)
+            self._lose()
+            raise SandboxLost("the sandbox's agent sent a malformed report")
         return report
 
     async def _sent(

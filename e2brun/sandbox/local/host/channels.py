@@ -6,12 +6,8 @@ import asyncio
 import errno
 import fcntl
 import os
-import socket
-import stat
 from collections.abc import Callable
 from contextlib import suppress
-
-from e2brun.errors import SandboxLost
 
 _PIPE_SIZE = 1024 * 1024
 _CHUNK = 64 * 1024
@@ -40,27 +36,6 @@ def input_pipe() -> tuple[int, int]:
 def _enlarge(pipe: int) -> None:
     with suppress(OSError):  # an ordinary user may only have so many large ones
         fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
-
-
-def received_terminal(channel: socket.socket) -> int:
-    """The terminal's end that the agent has put into `channel`. Raises SandboxLost for anything
-    that is not a terminal: what comes from inside could be any descriptor."""
-    try:
-        _, descriptors, _, _ = socket.recv_fds(channel, 64, 4, socket.MSG_DONTWAIT)
-    except OSError:
-        descriptors = []
-    good = len(descriptors) == 1 and _is_terminal(descriptors[0])
-    if not good:
-        for descriptor in descriptors:
-            os.close(descriptor)
-        raise SandboxLost("the sandbox's agent sent a malformed report")
-    os.set_blocking(descriptors[0], False)
-    os.set_inheritable(descriptors[0], False)
-    return descriptors[0]
-
-
-def _is_terminal(descriptor: int) -> bool:
-    return stat.S_ISCHR(os.fstat(descriptor).st_mode) and os.isatty(descriptor)
 
 
 class PipeReader:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import threading
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 
@@ -29,6 +30,31 @@ async def until_readable(descriptor: int) -> None:
         await ready
     finally:
         loop.remove_reader(descriptor)
+
+
+async def read_shared(descriptor: int, most: int, patience: float) -> bytes:
+    """What can be read from a descriptor of which somebody inside has a copy, and with it the say
+    over O_NONBLOCK (open(2)): in a thread, since it may take for ever. Raises OSError,
+    TimeoutError after `patience` seconds; the thread then stays until there is something."""
+    loop = asyncio.get_running_loop()
+    came: asyncio.Future[bytes | OSError] = loop.create_future()
+    copy = os.dup(descriptor)  # the number itself may be another's by the time of the read
+
+    def read() -> None:
+        try:
+            found: bytes | OSError = os.read(copy, most)
+        except OSError as error:
+            found = error
+        os.close(copy)
+        with suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(_give, came, found)
+
+    threading.Thread(target=read, daemon=True).start()
+    async with asyncio.timeout(patience):
+        found = await came
+    if isinstance(found, OSError):
+        raise found
+    return found
 
 
 async def until_writable(descriptor: int) -> None:
@@ -65,6 +91,11 @@ async def read_all(descriptor: int) -> AsyncGenerator[bytes]:
         if not piece:
             return
         yield piece
+
+
+def _give(came: asyncio.Future[bytes | OSError], found: bytes | OSError) -> None:
+    if not came.done():
+        came.set_result(found)
 
 
 def _set(ready: asyncio.Future[None]) -> None:

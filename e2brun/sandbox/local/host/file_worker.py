@@ -62,11 +62,18 @@ class WorkerAnswer:
 class WorkerCall:
     """One request on its way."""
 
-    def __init__(self, worker: _Worker, number: int) -> None:
-        self._worker, self._number = worker, number
+    def __init__(self, worker: _Worker, number: int, *, handed: bool) -> None:
+        """`handed`: descriptors come with its answer."""
+        self._worker, self._number, self._handed = worker, number, handed
         self.length = 0  # of all that has arrived
         self._messages: asyncio.Queue[tuple[list[Any], bytes, list[int]] | None] = asyncio.Queue()
-        self.arrived = self._messages.put_nowait
+
+    def arrived(self, message: tuple[list[Any], bytes, list[int]] | None) -> None:
+        """One message of the answer; None: there will be none."""
+        if message is not None and not (self._handed and not message[0][3]):
+            close_all(message[2])
+            message = (*message[:2], [])
+        self._messages.put_nowait(message)
 
     async def answer(self, patience: float) -> WorkerAnswer:
         """The whole answer. Raises FileTrouble, _WorkerGone, TimeoutError."""
@@ -79,12 +86,13 @@ class WorkerCall:
                     raise _WorkerGone(sent=True)
                 (_, number, value, more), payload, descriptors = message
                 if number:
+                    close_all(descriptors)
                     raise FileTrouble(number, str(value)[:2000])
                 if not more and not pages:
                     return WorkerAnswer(value, payload, descriptors)
                 too_much = len(pages) > _VALUES_LIMIT or self.length > _LENGTH_LIMIT
                 if not isinstance(value, list) or too_much:
-                    _close_all(descriptors)
+                    close_all(descriptors)
                     raise FileTrouble(errno.EOVERFLOW)
                 pages += value  # pyright: ignore[reportUnknownVariableType]
                 if not more:
@@ -97,7 +105,7 @@ class WorkerCall:
         self._worker.calls.pop(self._number, None)
         while not self._messages.empty():
             message = self._messages.get_nowait()
-            _close_all(message[2] if message else [])
+            close_all(message[2] if message else [])
 
 
 class FileWorker:
@@ -212,7 +220,8 @@ class _Worker:
     ) -> WorkerCall:
         """Send one request. Raises _WorkerGone."""
         self._next += 1
-        call = self.calls[self._next] = WorkerCall(self, self._next)
+        handed = do == "watch" and not descriptors
+        call = self.calls[self._next] = WorkerCall(self, self._next, handed=handed)
         message = marshal.dumps({"do": do, "id": self._next, **fields})
         try:
             async with self._sending:
@@ -278,7 +287,7 @@ class _Worker:
             except OSError:
                 message, descriptors = b"", []
             if not message or not self._arrived(message, list(descriptors)):
-                _close_all(descriptors)
+                close_all(descriptors)
                 self.end()
                 return
 
@@ -293,7 +302,7 @@ class _Worker:
             return False
         call = self.calls.get(fields[0])
         if call is None:
-            _close_all(descriptors)
+            close_all(descriptors)
         else:
             call.length += len(head)
             call.arrived((fields, payload, descriptors))
@@ -312,7 +321,8 @@ def _well_formed(fields: object) -> bool:
     return (type(number), type(code), type(more)) == (int, int, bool)
 
 
-def _close_all(descriptors: Sequence[int]) -> None:
+def close_all(descriptors: Sequence[int]) -> None:
+    """Let go of what came unasked."""
     for descriptor in descriptors:
         with suppress(OSError):
             os.close(descriptor)

@@ -10,7 +10,6 @@ import asyncio
 import os
 import select
 import signal
-import socket
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Protocol, TypeVar
@@ -18,7 +17,8 @@ from typing import Protocol, TypeVar
 from e2brun.errors import SandboxLost
 from e2brun.sandbox.contract import HOME, USER
 from e2brun.sandbox.local.host.agent_client import AgentClient
-from e2brun.sandbox.local.host.control import Control, Handed
+from e2brun.sandbox.local.host.control import Control, Handed, let_go
+from e2brun.sandbox.local.host.inside import Inside
 from e2brun.sandbox.local.host.output import Outflow, OutputBounds
 from e2brun.sandbox.local.isolation.driver import Driver, Jail
 from e2brun.sandbox.local.isolation.environment import environment, resource_limits
@@ -137,23 +137,27 @@ class RunningSandbox:
 
         return forget
 
-    async def connect(self, port: int) -> socket.socket:
-        """A connection to a port that something inside listens on, not blocking.
+    async def handed(self, do: str, port: int = 0) -> int:
+        """The one descriptor that a request is answered with, of whatever kind; ours to close.
+        Raises Refused, SandboxLost."""
+        report = await self.link.ask(do, handed=True, port=port)
+        descriptors = report.descriptors if isinstance(report, Handed) else ()
+        if len(descriptors) != 1:
+            let_go(report)
+            raise SandboxLost("the sandbox's agent sent a malformed report")
+        return descriptors[0]
+
+    async def connect(self, port: int) -> Inside:
+        """A connection to a port that something inside listens on.
 
         Raises Refused when nobody listens, SandboxLost.
         """
-        report = await self.link.ask("port", port=port)
-        descriptors = list(report.descriptors) if isinstance(report, Handed) else []
+        descriptor = await self.handed("port", port)
         try:
-            (descriptor,) = descriptors
-            connection = socket.socket(fileno=descriptor)
-            connection.setblocking(False)
-        except (ValueError, OSError):  # not one, or no socket
-            for descriptor in descriptors:
-                with suppress(OSError):
-                    os.close(descriptor)
+            return Inside(descriptor)
+        except OSError:
+            os.close(descriptor)
             raise SandboxLost("the sandbox's agent sent a malformed report") from None
-        return connection
 
     async def freeze(self) -> None:
         """Stop every process inside; memory and pids stay."""

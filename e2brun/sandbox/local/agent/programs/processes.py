@@ -1,13 +1,11 @@
 """Programs of the service: by user, with pipes or on a terminal of their own.
 
-`start` is told cwd, user and `size`: None with descriptors that become 0, 1 and 2, or the
-(columns, rows) of a new terminal, whose other end goes out by the first descriptor. `program` is
-a marshalled (argv, env), or empty where the last descriptor is a file with it.
+`start` is told cwd, user and whether the one descriptor is a `terminal`; else they become 0, 1
+and 2. `program` is a marshalled (argv, env), or empty where the last descriptor is a file with it.
 """
 
 from __future__ import annotations
 
-import _socket
 import os
 
 from ..root import privileges
@@ -26,17 +24,15 @@ def start(agent: Any, request: dict[str, Any], descriptors: list[int]) -> None:
         with open(descriptors.pop(), "rb") as file:
             program = file.read()
     request["argv"], request["env"] = marshal.loads(program)  # noqa: S302  # from the host
-    size = request["size"]
-    if size is None:
-        _launch(agent, request, descriptors)
-        return
-    master, slave = _terminal(size)
-    try:
-        _hand_over(descriptors[0], master)
-        _launch(agent, request, [slave, slave, slave])
-    finally:
-        os.close(master)
-        os.close(slave)
+    _launch(agent, request, descriptors * 3 if request["terminal"] else descriptors)
+
+
+def terminals(agent: Any, request: dict[str, Any], _descriptors: list[int]) -> None:
+    """Hand over the door to our terminals. The host opens them: whoever in here had the other end
+    of one as well could make the host wait for it."""
+    door = os.open("/dev/pts/ptmx", os.O_PATH | os.O_CLOEXEC)
+    agent.hand(request["id"], door)
+    os.close(door)
 
 
 def _launch(agent: Any, request: dict[str, Any], standard: list[int]) -> None:
@@ -56,7 +52,7 @@ def become(agent: Any, request: dict[str, Any], descriptors: list[int], report: 
         if kept >= 0:  # out of the way of what is closed
             descriptors = [*descriptors, kept]
         report = main.detach(descriptors, report)
-        if request["size"] is not None:
+        if request["terminal"]:
             _control(0)
         if kept >= 0:
             agent.root_namespace = len(descriptors) - 1
@@ -91,26 +87,8 @@ def _execute(argv: list[str], env: dict[str, str]) -> NoReturn:
     raise problem
 
 
-def _terminal(size: tuple[int, int]) -> tuple[int, int]:
-    import fcntl
-    import termios
-
-    master, slave = os.openpty()
-    columns, rows = size
-    winsize = b"".join(number.to_bytes(2, "little") for number in (rows, columns, 0, 0))
-    fcntl.ioctl(master, termios.TIOCSWINSZ, winsize)
-    return master, slave
-
-
 def _control(terminal: int) -> None:
     import fcntl
     import termios
 
     fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
-
-
-def _hand_over(channel: int, descriptor: int) -> None:
-    rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, descriptor.to_bytes(4, "little"))]
-    messenger = _socket.socket(fileno=os.dup(channel))
-    messenger.sendmsg([b"terminal"], rights)
-    messenger.close()

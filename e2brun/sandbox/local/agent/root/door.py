@@ -105,7 +105,7 @@ def _serve(agent: Any, descriptor: int) -> NoReturn:
         environment = dict(word.split("=", 1) for word in words[int(count) :] if "=" in word)
         request = {
             "argv": words[: int(count)], "env": environment, "cwd": cwd, "user": user,
-            "size": None,
+            "terminal": False,
         }  # fmt: skip
         from ..programs import processes
 

@@ -1,0 +1,108 @@
+"""A connection to a program inside a sandbox, over a socket that was made in there.
+
+Whoever keeps a copy of it inside can have its O_NONBLOCK cleared, which copies share (open(2)).
+So nobody relies on that here: each call says for itself that it is not to wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Protocol
+
+_NO_WAIT = socket.MSG_DONTWAIT
+_FAMILIES = frozenset({socket.AF_INET, socket.AF_INET6})
+
+
+class Connected(Protocol):
+    """A way to a program inside; who opens it closes it."""
+
+    async def receive(self, most: int) -> bytes:
+        """What has come, b"" at the end. Raises OSError."""
+        ...
+
+    async def send(self, data: bytes) -> None:
+        """Send all of it. Raises OSError."""
+        ...
+
+    def shut_down(self) -> None:
+        """Neither side says any more."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
+class Inside:
+    """`Connected` as it is: one who reads and one who writes at a time."""
+
+    def __init__(self, descriptor: int) -> None:
+        """Raises OSError when it is no stream socket of the internet's; then it is not taken."""
+        self._socket = socket.socket(fileno=descriptor)
+        if self._socket.family not in _FAMILIES or self._socket.type != socket.SOCK_STREAM:
+            self._socket.detach()
+            raise OSError("not a connection")
+        self._loop = asyncio.get_running_loop()
+        self._waiting: set[asyncio.Future[None]] = set()
+        with suppress(OSError):  # or Nagle holds a body back until its head is acknowledged
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    async def receive(self, most: int) -> bytes:
+        """What has come, b"" at the end. Raises OSError."""
+        while True:
+            try:
+                return self._socket.recv(most, _NO_WAIT)
+            except BlockingIOError:
+                await self._ready(self._loop.add_reader, self._loop.remove_reader)
+
+    async def send(self, data: bytes) -> None:
+        """Send all of it. Raises OSError."""
+        rest = memoryview(data)
+        while rest:
+            try:
+                rest = rest[self._socket.send(rest, _NO_WAIT) :]
+            except BlockingIOError:
+                await self._ready(self._loop.add_writer, self._loop.remove_writer)
+
+    def say(self, data: bytes) -> None:
+        """Send what there is room for, and do not mind the rest."""
+        with suppress(OSError):
+            self._socket.send(data, _NO_WAIT)
+
+    def shut_down(self) -> None:
+        """Neither side says any more."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Let go of it; who waits for it gets ConnectionAbortedError."""
+        for future in self._waiting:
+            if not future.done():
+                future.set_exception(ConnectionAbortedError())
+        descriptor = self._socket.fileno()
+        if descriptor >= 0:
+            self._loop.remove_reader(descriptor)
+            self._loop.remove_writer(descriptor)
+        self._socket.close()
+
+    async def _ready(self, add: Callable[..., object], remove: Callable[[int], object]) -> None:
+        descriptor = self._socket.fileno()
+        if descriptor < 0:
+            raise ConnectionAbortedError
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._waiting.add(future)
+        add(descriptor, _set, future)
+        try:
+            await future
+        finally:
+            self._waiting.discard(future)
+            if self._socket.fileno() >= 0:
+                remove(descriptor)
+
+
+def _set(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
