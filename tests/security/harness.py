@@ -61,16 +61,24 @@ class Recording:
 
 
 class Memory(threading.Thread):
-    """The least memory the host had available while it ran."""
+    """The least memory the host had available while it ran, and for how long it had so much less
+    than before that a limit must have been passed by more than it may be."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits, spare: int = 0) -> None:
+        """`spare`: of the disk, which is memory here as well."""
         super().__init__(daemon=True)
         self.before = self.least = _available()
         self.over = threading.Event()
+        self.excess = 0.0
+        self._bound = limits.memory + limits.memory // 10 + (64 << 20) + spare
 
     def run(self) -> None:
-        while not self.over.wait(0.02):
-            self.least = min(self.least, _available())
+        looked = time.monotonic()
+        while not self.over.wait(0.005):
+            available, now = _available(), time.monotonic()
+            if self.before - available > self._bound:
+                self.excess += now - looked
+            self.least, looked = min(self.least, available), now
 
     def rise(self) -> int:
         self.over.set()
@@ -191,7 +199,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     neighbour = _neighbour(backend, spec, request["neighbour"], request["timeout"])
     namespaces: set[str] = set()
     stdout, stderr = Stream(namespaces, driver), Stream(namespaces, driver)
-    memory = Memory()
+    memory = Memory(spec.limits, request["spare"])
     memory.start()
     started = time.monotonic()
     if request["cell"]:
@@ -219,6 +227,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
         "stdout_total": stdout.total,
         "elapsed": elapsed,
         "memory_rise": memory.rise(),
+        "excess": memory.excess,
         "namespaces": len([n for n in namespaces if not n.startswith(_HIDDEN)] or namespaces),
         "survivors": _survivors(namespaces),
         "after": after,

@@ -17,6 +17,7 @@ from typing import Any
 
 MIB = 1024 * 1024
 NOBODY = "65534"
+MOMENT = 0.5
 _HERE = Path(__file__).parent
 _PACKAGE = _HERE.parent.parent / "e2brun"
 
@@ -56,6 +57,7 @@ class Report:
     stdout_total: int
     elapsed: float
     memory_rise: int
+    excess: float  # seconds
     namespaces: int
     survivors: int
     after: list[dict[str, Any]]
@@ -119,6 +121,7 @@ class Probe:
             "cell": False,
             "network": None,
             "neighbour": "",
+            "spare": 0,
             **more,
         }
         done = subprocess.run(
@@ -148,6 +151,18 @@ class Probe:
                 return report
             seen.append(report.memory_rise)
         raise AssertionError(f"three times the host had more than {rise} bytes less: {seen}")
+
+    def bounded(self, code: str, **more: Any) -> Report:
+        """A run during which the host lost more than the limit, a tenth of it and 64 MiB for no
+        longer than a moment. It has three chances, likewise; a tenth of a second is what is
+        promised, the rest is for a host that has others to serve."""
+        seen: list[float] = []
+        for _ in range(3):
+            report = self(code, **more)
+            if report.excess <= MOMENT:
+                return report
+            seen.append(report.excess)
+        raise AssertionError(f"three times the host was without that memory for {seen} s")
 
     def outside(
         self,

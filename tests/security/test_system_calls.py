@@ -44,7 +44,9 @@ _UNKNOWN = {
     "io_getevents": 208, "io_submit": 209, "io_cancel": 210, "io_pgetevents": 333,
     "remap_file_pages": 216, "futex_waitv": 449, "futex_wake": 454, "futex_wait": 455,
     "futex_requeue": 456, "cachestat": 451, "map_shadow_stack": 453, "mseal": 462,
-    "setxattrat": 463, "getxattrat": 464, "listxattrat": 465, "removexattrat": 466,
+    "landlock_create_ruleset": 444,
+    "landlock_add_rule": 445, "landlock_restrict_self": 446, "setxattrat": 463, "getxattrat": 464,
+    "listxattrat": 465, "removexattrat": 466,
     "file_getattr": 468, "file_setattr": 469,
 }  # fmt: skip
 _NOT_WITH_THESE = {"splice": 275, "tee": 276, "vmsplice": 278, "sendfile": 40}
@@ -76,6 +78,7 @@ _ARGUMENTS = {
     "setsockopt(ATTACH_FILTER)": (54, [0, 1, 26]),
     "setsockopt(ATTACH_REUSEPORT_CBPF)": (54, [0, 1, 51]),
     "setsockopt(ZEROCOPY)": (54, [0, 1, 60]), "setsockopt(RESERVE_MEM)": (54, [0, 1, 73]),
+    "fcntl(SETLEASE)": (72, [0, 1024, 0]), "fcntl(NOTIFY)": (72, [0, 1026, 0]),
     "setpriority(1)": (141, [0, 1, 5]), "setpriority(user)": (141, [2, 0, 5]),
 }  # fmt: skip
 
@@ -157,6 +160,25 @@ def test_system_calls_of_other_modes_do_not_exist(probe: Probe) -> None:
     # A kernel without 32-bit emulation ends the process with SIGSEGV.
     without = probe(code, weak=NO_FILTER)
     assert without.signal == 11 or without.answer > 1
+
+
+def test_a_file_takes_no_lease_and_a_socket_does_not_linger(probe: Probe) -> None:
+    """A lease holds up who opens the file on the host; a socket that lingers, whoever is the last
+    to close it, and sockets are passed on."""
+    code = """
+    import fcntl, json, socket
+    with open("own", "w") as file, socket.socket() as one:
+        def leased(kind):
+            try:
+                fcntl.fcntl(file, fcntl.F_SETLEASE, kind)
+            except OSError as error:
+                return error.strerror
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\\1\\0\\0\\0\\x40\\0\\0\\0")
+        lingers = one.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)
+        print(json.dumps([leased(fcntl.F_WRLCK), leased(fcntl.F_UNLCK), lingers[0]]))
+    """
+    assert probe(code).answer == ["Operation not permitted"] * 2 + [0]
+    assert probe(code, weak=NO_FILTER).answer == [None, None, 1]
 
 
 def test_personality_and_sockets_that_programs_need_are_let_in(probe: Probe) -> None:

@@ -121,9 +121,12 @@ class Supervisor:
         if self.verdict is None and watch.exceeded():
             self.verdict, self._out_of_memory_at = Outcome.OOM, now
             self._halt()
-        elif now - self._out_of_memory_at > _RELIEF_SECONDS and watch.exceeded():
-            self._out_of_memory_at = float("inf")
-            self._give_up()
+        elif now - self._out_of_memory_at > _RELIEF_SECONDS:
+            why = watch.unexplained  # of the look that ended it, which is what will be told
+            if watch.exceeded():
+                self._out_of_memory_at = float("inf")
+                self._give_up()
+            watch.unexplained = why
 
     def _halt(self) -> None:
         """... have everything in the sandbox killed, ..."""

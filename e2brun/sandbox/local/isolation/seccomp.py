@@ -9,7 +9,6 @@ Allowed here, and not by two of Docker's default profile, Chromium's baseline an
 
     copy_file_range            cp, shutil.copy, Node's fs.cp, Go's io.Copy
     fchmodat2                  chmod that follows no link, in glibc 2.39
-    landlock_*                 programs that confine themselves: xz, file
     setfsuid, setfsgid         who gives up rights for a moment (sudo, nfs); no id to change to
     sched_rr_get_interval      Python's os module; tells a number
     uretprobe, uprobe          what a tracer of the host's put into a library; nobody calls them
@@ -43,8 +42,9 @@ _COMMON_EPERM = {
 }
 # ENOSYS where a library is known to fall back to an older call (clone3 -> clone), or where the
 # call would hide memory from our accounting, since what it makes belongs to no process (memfd,
-# objects of System V), or is counted for the whole host (events of io_setup) or for all of a user
-# (message queues); and for what is new, of which no program is known that cannot do without.
+# objects of System V, rules of Landlock), or is counted for the whole host (events of io_setup) or
+# for all of a user (message queues); and for what is new, of which no program is known that cannot
+# do without.
 _COMMON_ENOSYS = {
     "clone3": 435, "io_uring_setup": 425, "io_uring_enter": 426, "io_uring_register": 427,
     "open_tree": 428, "open_tree_attr": 467, "move_mount": 429, "fsopen": 430, "fsconfig": 431,
@@ -52,7 +52,9 @@ _COMMON_ENOSYS = {
     "set_mempolicy_home_node": 450, "lsm_get_self_attr": 459, "lsm_set_self_attr": 460,
     "lsm_list_modules": 461, "futex_waitv": 449, "futex_wake": 454, "futex_wait": 455,
     "futex_requeue": 456, "cachestat": 451, "map_shadow_stack": 453, "mseal": 462,
-    "setxattrat": 463, "getxattrat": 464, "listxattrat": 465, "removexattrat": 466,
+    "landlock_create_ruleset": 444,
+    "landlock_add_rule": 445, "landlock_restrict_self": 446, "setxattrat": 463, "getxattrat": 464,
+    "listxattrat": 465, "removexattrat": 466,
     "file_getattr": 468, "file_setattr": 469,
 }  # fmt: skip
 _EPERM = {
@@ -117,10 +119,12 @@ _BY_ARGUMENT = {
     "x86_64": {
         "clone": 56, "ioctl": 16, "socket": 41, "socketpair": 53, "personality": 135,
         "setsockopt": 54, "setrlimit": 160, "prlimit64": 302, "setpriority": 141,
+        "fcntl": 72,
     },
     "aarch64": {
         "clone": 220, "ioctl": 29, "socket": 198, "socketpair": 199, "personality": 92,
         "setsockopt": 208, "setrlimit": 164, "prlimit64": 261, "setpriority": 140,
+        "fcntl": 25,
     },
 }  # fmt: skip
 # Not for pid 1: the agent has the same user id as what it runs, and must not be slowed down.
@@ -150,12 +154,14 @@ _CLONE_NEW = 0x7E020000  # every CLONE_NEW* flag that clone(2) takes
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
 _AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK = 1, 2, 10, 16
 _INTERNET_PROTOCOLS = (0, 1, 6, 17, 58)  # default, ICMP, TCP, UDP, ICMPv6
-_SOL_SOCKET, _SO_SNDBUF, _SO_RCVBUF = 1, 7, 8
+_SOL_SOCKET, _SO_SNDBUF, _SO_RCVBUF, _SO_LINGER = 1, 7, 8, 13
 # Programs in the kernel, of which the host has room for so much in all; pages and room that are
 # counted for nobody.
 _SOCKET_OPTIONS_REFUSED = {
     "SO_ATTACH_FILTER": 26, "SO_ATTACH_REUSEPORT_CBPF": 51, "SO_ZEROCOPY": 60, "SO_RESERVE_MEM": 73,
 }  # fmt: skip
+# A lease on a file holds up who opens it on the host; F_NOTIFY tells of others as inotify does.
+_FCNTL_REFUSED = {"F_SETLEASE": 1024, "F_NOTIFY": 1026}
 _RLIMIT_CORE = 4
 _PRIO_USER = 2
 _AGENT_PID = 1
@@ -204,8 +210,10 @@ def _socket_rules() -> list[bytes]:
 
 def _setsockopt_rules() -> list[bytes]:
     """Buffer sizes stay as they are, and programs are told all is well: a size is a wish, and
-    what lies in a socket's buffer is in no process's memory."""
-    options = [_argument(2), *_when(_SO_SNDBUF, [_DONE]), *_when(_SO_RCVBUF, [_DONE])]
+    what lies in a socket's buffer is in no process's memory. Nor does a socket linger: it makes
+    close(2) wait, and the last to close one that was passed on may be the host."""
+    feigned = (_SO_SNDBUF, _SO_RCVBUF, _SO_LINGER)
+    options = [_argument(2), *(step for option in feigned for step in _when(option, [_DONE]))]
     for option in _SOCKET_OPTIONS_REFUSED.values():
         options += _when(option, [_refuse(EPERM)])
     return [_argument(1), *_when(_SOL_SOCKET, [*options, _ALLOWED]), _ALLOWED]
@@ -251,6 +259,11 @@ def _rules(machine: str) -> list[bytes]:
         "setsockopt": _setsockopt_rules(),
         "setrlimit": [_argument(0), *_when(_RLIMIT_CORE, [_DONE]), _ALLOWED],
         "prlimit64": _prlimit_rules(),
+        "fcntl": [
+            _argument(1),
+            *(s for command in _FCNTL_REFUSED.values() for s in _when(command, [_refuse(EPERM)])),
+            _ALLOWED,
+        ],
         "setpriority": [
             _argument(0),
             *_when(_PRIO_USER, [_refuse(EPERM)]),

@@ -53,6 +53,10 @@ class Cgroup:
         current = int(contents(f"{self._place}/memory.current") or 0)
         return current - sum(int(word(facts, name) or 0) for name in _RECLAIMABLE)
 
+    def kernel(self) -> int:
+        """Bytes of the kernel's objects that it cannot give back."""
+        return int(word(contents(f"{self._place}/memory.stat"), b"slab_unreclaimable ") or 0)
+
     def killed(self) -> bool:
         """Whether the kernel has ended a process for the limit."""
         events = contents(f"{self._place}/memory.events")

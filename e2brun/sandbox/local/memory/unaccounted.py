@@ -7,8 +7,8 @@ taken away that is accounted for (free pages, files, caches, programs). Neither 
 an ordinary load of the host's, which is therefore never suspected.
 
 Whose it is nobody can tell. What is newly gone is charged to a sandbox by its share of the time
-that all processors spent in the kernel meanwhile: in full to one that did half of all that is
-done there, or more. Whoever takes gigabytes does; a neighbour that waits or computes does not.
+that all processors spent in the kernel meanwhile: in full to one that did a quarter of all that
+is done there, or more. Whoever takes gigabytes does; a neighbour that waits or computes does not.
 And pages only up to what its sockets and descriptors could keep: drivers and file systems of the
 host's have such pages as well, and a program that reads a lot makes them have more.
 """
@@ -22,6 +22,7 @@ from time import monotonic
 from e2brun.sandbox.contract import MIB
 from e2brun.sandbox.local.memory.procfs import contents, kilobytes
 
+_WEIGHT = 4  # others are at work on this host as well
 _STEP = 8 * MIB  # that much more or less is worth a closer look
 _CLOCK_SECONDS = 1.0  # shares are of what happened lately
 _LASTING_SECONDS = 0.025  # pages on their way from a program to the next are with nobody for less
@@ -50,6 +51,7 @@ class Unaccounted:
         self._clock = (0.0, 0, 0)  # when; ticks of the sandbox and of all in the kernel by then
         self._since = 0.0
         self.suspected = 0  # bytes; charged when they are more than noise, for longer
+        self.gone = 0  # bytes, whoever has them
 
     def charge(self, meminfo: bytes, most_pages: int, own_ticks: Callable[[], int]) -> int:
         """Bytes to be charged now; `own_ticks`: of the sandbox's processes, in the kernel."""
@@ -76,12 +78,13 @@ class Unaccounted:
         _, own, everybody = self._clock
         self._restart(own_ticks)
         share = (self._clock[1] - own) / max(1, self._clock[2] - everybody)
-        part = min(1.0, max(0.0, 2 * share))
+        part = min(1.0, max(0.0, _WEIGHT * share))
         pages, objects = (
             max(0, suspected + int(change * part if change > 0 else change))
             for suspected, change in zip(self._suspected, changes, strict=True)
         )
         self._levels, self._suspected = levels, (pages, objects)
+        self.gone = max(0, self.gone + sum(changes))
 
     def _restart(self, own_ticks: Callable[[], int]) -> None:
         everybody = int(contents(f"{self._proc}/stat").split(None, 4)[3])  # cpu user nice system

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from e2brun.errors import SandboxLost
 from e2brun.sandbox.contract import HOME, MIB, Limits
 from e2brun.sandbox.local.isolation.rootfs import SOCKET_BUFFER
+from e2brun.sandbox.local.memory.hoards import Hoards
 from e2brun.sandbox.local.memory.procfs import contents, kilobytes, word
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ _FREE_SOCKETS = 64
 # A pipe holds 64 KiB; once a user's hold 64 MiB (pipe(7)), the next are given 8 KiB.
 _DESCRIPTOR_BYTES = 10 * 1024
 _FREE_DESCRIPTORS = 512
-_HOARD = 4 * MIB  # 20 000 items of epoll
 # Of pages that nobody has, no more can be theirs: a whole page for each byte in a socket's 17 MiB
 # (measured, by splice), a megabyte for a pipe.
 _SOCKET_PAGES, _DESCRIPTOR_PAGES = 20 * MIB, MIB
@@ -66,7 +66,7 @@ class MemoryWatch:
         self._proc, self._disk, self._shm = self._open
         self._shared_before = kilobytes(contents("/proc/meminfo"), b"Shmem:")
         self._unaccounted: Unaccounted | None = None  # until there is something to be seen
-        self._hoard_seen = 0
+        self._hoards = Hoards(limits.processes * limits.open_files)
         if os.path.exists(_CGROUPS):
             from e2brun.sandbox.local.memory.cgroup import Cgroup
 
@@ -111,7 +111,7 @@ class MemoryWatch:
         meminfo = contents("/proc/meminfo")
         shared = kilobytes(meminfo, b"Shmem:") - self._shared_before
         elsewhere = max(self._kernel(statuses, meminfo))
-        if self._suspected() > _HOARD:
+        if self._hoards.excessive or self._hoards.due(self._gone()):
             return True
         elsewhere += shared if shared > _NOISE else 0
         mapped = sum(kilobytes(status, b"RssShmem:") for status in statuses.values())
@@ -122,11 +122,15 @@ class MemoryWatch:
         """Whether the sandbox uses more than its limit now."""
         limit = self._limits.memory
         if self._group is not None:
-            return self.killed() or self._group.used() - self._free_of_charge() > limit
+            used = self._group.used() - self._free_of_charge()
+            return self.killed() or used > limit or self._hoard_in(self._group)
         statuses = self._statuses()
         meminfo = contents("/proc/meminfo")
         counted, charged = self._kernel(statuses, meminfo)
-        if self._hoards(statuses):
+        if self._hoards.due(self._gone()):
+            self._hoards.look(self._proc, statuses, self._gone())
+            counted = max(counted, self._hoards.bytes)
+        if self._hoards.excessive:
             self.unexplained = True
             return True
         elsewhere = max(counted, charged)
@@ -144,7 +148,7 @@ class MemoryWatch:
         patience = _PATIENCE if charged else float("inf")
         private, mapped_shared = self._proportional(statuses, monotonic() + patience)
         total = private + max(files, mapped_shared)
-        self.unexplained = total + counted <= limit
+        self.unexplained = total + counted - self._hoards.bytes <= limit
         return total + elsewhere > limit
 
     @property
@@ -251,30 +255,27 @@ class MemoryWatch:
             self._unaccounted = Unaccounted(_NOISE + self._limits.memory // 10)
         if not statuses:
             self._unaccounted.forget()
+            self._hoards.forget()
             return 0, 0
         sockets = int(word(self._read("1/net/sockstat"), b"sockets: used") or 0)
         descriptors = sum(map(self._descriptors, statuses, statuses.values()))
         counted = max(0, sockets - _FREE_SOCKETS) * _SOCKET_BYTES
-        counted += max(0, descriptors - _FREE_DESCRIPTORS) * _DESCRIPTOR_BYTES
+        counted += max(0, descriptors - _FREE_DESCRIPTORS) * _DESCRIPTOR_BYTES + self._hoards.bytes
         pages = sockets * _SOCKET_PAGES + descriptors * _DESCRIPTOR_PAGES
         charged = self._unaccounted.charge(meminfo, pages, lambda: self._ticks(_IN_KERNEL))
         return counted, charged
 
-    def _hoards(self, statuses: dict[str, bytes]) -> bool:
+    def _hoard_in(self, group: Cgroup) -> bool:
         """Whether it has far more of what is counted for its user, on the host too, than a program
-        can make use of: asked again when more memory is suspected to be gone."""
-        suspected = self._suspected()
-        if suspected < self._hoard_seen + _HOARD:
-            self._hoard_seen = min(self._hoard_seen, suspected)
-            return False
-        self._hoard_seen = suspected
-        from e2brun.sandbox.local.memory import epoll
+        can make use of; its memory is in the group's count."""
+        kernel = group.kernel()
+        if self._hoards.due(kernel):
+            self._hoards.look(self._proc, self._statuses(), kernel)
+        self.unexplained = self._hoards.excessive
+        return self.unexplained
 
-        descriptors = self._limits.processes * self._limits.open_files
-        return epoll.items(self._proc, statuses, descriptors) > descriptors
-
-    def _suspected(self) -> int:
-        return 0 if self._unaccounted is None else self._unaccounted.suspected
+    def _gone(self) -> int:
+        return 0 if self._unaccounted is None else self._unaccounted.gone
 
     def _descriptors(self, place: str, status: bytes) -> int:
         with suppress(OSError):  # the process is gone

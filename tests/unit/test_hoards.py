@@ -1,0 +1,109 @@
+"""What programs have the kernel keep is found, in a /proc of files; also where a cgroup counts."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from e2brun.sandbox.contract import MIB, Limits
+from e2brun.sandbox.local.memory.hoards import Hoards
+from e2brun.sandbox.local.memory.watch import MemoryWatch
+
+_ITEM = "tfd:        5 events:       19 data:                5\n"
+_LOCK = "1: POSIX  ADVISORY  WRITE 4711 00:2f:12 0 0\n"
+
+
+@pytest.fixture
+def proc(tmp_path: Path) -> Path:
+    for number in ("1", "7"):
+        for name in ("fd", "fdinfo"):
+            (tmp_path / number / name).mkdir(parents=True)
+        (tmp_path / number / "status").write_text("Name:\tx\nVmSize: 9 kB\nVmRSS: 9 kB\n")
+        (tmp_path / number / "maps").write_text("")
+    (tmp_path / "locks").write_text("")
+    return tmp_path
+
+
+def _keeps(proc: Path, kind: str, count: int, text: str = "") -> None:
+    for number in range(3, 3 + count):
+        (proc / "7/fd" / str(number)).symlink_to(f"anon_inode:{kind}")
+        (proc / "7/fdinfo" / str(number)).write_text(text)
+
+
+def _look(proc: Path) -> Hoards:
+    hoards = Hoards(most_items=500)
+    descriptor = os.open(proc, os.O_RDONLY)
+    hoards.look(descriptor, ["7"], 0)
+    os.close(descriptor)
+    return hoards
+
+
+def test_an_ordinary_program_hoards_nothing(proc: Path) -> None:
+    _keeps(proc, "inotify", 4)
+    (proc / "7/maps").write_text("7f0000000000-7f0000001000 rw-p 00000000 00:00 0\n" * 800)
+    found = _look(proc)
+    assert (found.bytes, found.excessive) == (0, False)
+
+
+def test_more_items_of_epoll_than_descriptors_are_too_many(proc: Path) -> None:
+    _keeps(proc, "[eventpoll]", 3, _ITEM * 200)
+    assert _look(proc).excessive
+
+
+def test_queues_of_inotify_count_with_all_they_can_hold(proc: Path) -> None:
+    _keeps(proc, "inotify", 24)
+    assert _look(proc).bytes == 20 * 8 * MIB
+
+
+def test_a_program_of_many_mappings_counts_with_as_many_as_there_can_be(proc: Path) -> None:
+    (proc / "7/maps").write_text("7f0000000000-7f0000001000 rw-p 00000000 00:00 0\n" * 8000)
+    assert _look(proc).bytes == 16 * MIB
+
+
+def test_locks_of_bytes_are_too_many_at_some_point(proc: Path) -> None:
+    (proc / "locks").write_text(_LOCK * 5000)
+    assert not _look(proc).excessive
+    (proc / "locks").write_text(_LOCK * 11_000)
+    assert _look(proc).excessive
+
+
+def test_a_look_is_due_when_more_is_gone() -> None:
+    hoards = Hoards(most_items=500)
+    assert not hoards.due(4 * MIB)
+    assert hoards.due(9 * MIB)
+    hoards.look(os.open("/", os.O_PATH), [], 9 * MIB)
+    assert not hoards.due(12 * MIB)
+    assert not hoards.due(0)  # given back: from here on it counts again
+    assert hoards.due(9 * MIB)
+
+
+class _Group:
+    """A cgroup in which all is well."""
+
+    kept = 0
+
+    def killed(self) -> bool:
+        return False
+
+    def used(self) -> int:
+        return MIB
+
+    def kernel(self) -> int:
+        return self.kept
+
+    def remove(self) -> None:
+        pass
+
+
+def test_a_delegated_cgroup_does_not_hide_a_hoard(proc: Path) -> None:
+    views = (os.open(proc, os.O_RDONLY), os.open("/", os.O_PATH), os.open("/dev/shm", os.O_PATH))
+    watch = MemoryWatch(os.getpid(), Limits(processes=1, open_files=100), views)
+    watch._group = group = _Group()  # type: ignore[assignment] # pyright: ignore[reportAttributeAccessIssue]
+    _keeps(proc, "[eventpoll]", 3, _ITEM * 200)
+    assert not watch.exceeded()
+    group.kept = 9 * MIB
+    assert watch.exceeded()
+    assert watch.unexplained
+    watch.close()
