@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 
+from e2brun.sandbox.check import Status
+from e2brun.sandbox.local.health import overlays
 from tests.conftest import COMMAND, Ran, Run, clean_environment
 
 KEY = "e2b_0123456789abcdef0123456789abcdef01234567"
@@ -92,6 +94,14 @@ def test_where_a_sandbox_starts_all_is_well(e2brun: Run) -> None:
     assert max(len(line) for line in ran.text.splitlines() if "/" not in line) <= 80
 
 
+def test_what_sandboxes_share_is_told_where_overlays_are_refused() -> None:
+    found = overlays("No such device: '/tmp/top'")
+    assert found.status is Status.WARN
+    assert "No such device" in found.found
+    assert "inotify" in found.remedy
+    assert overlays("").status is Status.OK
+
+
 @NEEDS_BWRAP
 def test_json_is_one_document_with_every_check(e2brun: Run) -> None:
     ran = e2brun("doctor", "--json")
@@ -99,8 +109,8 @@ def test_json_is_one_document_with_every_check(e2brun: Run) -> None:
     found = document(ran)
     assert found["ok"] is True
     assert [entry["name"] for entry in found["checks"]] == [
-        "python", "bubblewrap", "user-namespaces", "seccomp", "cgroups", "uv", "network", "node",
-        "cache", "e2b-key", "sandbox",
+        "python", "bubblewrap", "user-namespaces", "overlays", "seccomp", "cgroups", "uv",
+        "network", "node", "cache", "e2b-key", "sandbox",
     ]  # fmt: skip
     assert all(set(e) == {"name", "status", "found", "remedy"} for e in found["checks"])
 

@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -43,6 +43,7 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield _python()
     yield _bubblewrap()
     yield _user_namespaces()
+    yield overlays(_attempt(_overlay))
     yield _seccomp()
     yield _cgroups()
     yield _uv()
@@ -105,7 +106,7 @@ def _bubblewrap() -> Check:
 
 def _user_namespaces() -> Check:
     name = "user-namespaces"
-    if why := _attempt():
+    if why := _attempt(lambda: None):
         remedies = [remedy for file, value, remedy in _FORBIDDING if _read(file) == value]
         remedy = f"As root: {' && '.join(remedies)}; or set E2B_API_KEY to run on E2B."
         if not remedies:
@@ -115,17 +116,42 @@ def _user_namespaces() -> Check:
     return Check(name, Status.OK, "can be made here")
 
 
-def _attempt() -> str:
-    """Make user and mount namespaces as a sandbox does, in a child; why it failed, or ''."""
+def overlays(why: str) -> Check:
+    """A sandbox runs without them as well, and sees the host's own files then."""
+    if not why:
+        return Check("overlays", Status.OK, "can be made here")
+    return Check(
+        "overlays",
+        Status.WARN,
+        f"refused: {why}",
+        "Sandboxes can watch (inotify) and lock the system's files that all of them share. The "
+        "kernel needs overlayfs in user namespaces: Linux 5.11, and as root: modprobe overlay",
+    )
+
+
+def _overlay() -> None:
+    """As `mounts` makes one, in a mount namespace of our own. Raises OSError."""
+    syscalls.mount("e2brun", rootfs.STAGE, "tmpfs", syscalls.MS_NOSUID, "mode=755")
+    for name in ("below", "above", "top"):
+        os.mkdir(f"{rootfs.STAGE}/{name}")
+    layers = f"lowerdir={rootfs.STAGE}/above:{rootfs.STAGE}/below"
+    syscalls.mount("e2brun", f"{rootfs.STAGE}/top", "overlay", syscalls.MS_RDONLY, layers)
+
+
+def _attempt(more: Callable[[], None]) -> str:
+    """Make user and mount namespaces as a sandbox does, in a child, and `more` there; why it
+    failed, or ''."""
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
             # The order of a sandbox of an ordinary user; root's gives up being root first.
             rootfs.become(rootfs.sandbox_owner())
-            syscalls.unshare(syscalls.CLONE_NEWUSER | syscalls.CLONE_NEWNS)
+            syscalls.show_in_proc()
+            rootfs.enter_user_namespace(rootfs.SANDBOX_UID, syscalls.CLONE_NEWNS)
             # AppArmor lets one in, and then refuses everything.
             syscalls.mount("", "/", None, syscalls.MS_REC | syscalls.MS_SLAVE)
+            more()
         except BaseException as error:  # noqa: BLE001  # a forked child must not return
             os.write(write, str(error).encode(errors="replace") or b"?")
         os._exit(0)
