@@ -27,6 +27,47 @@ LAYERS = (
 )
 # pipeline > stages > primitives: report draws what all of them record, so it stands beside them.
 EXCEPTIONS = {("settings", "values")}
+# A folder with folders in it: what each of these may import of what stands beside it there. Files
+# beside them may import all of them, and each other.
+FOLDERS: dict[str, dict[str, set[str]]] = {
+    "batch": {"formats": {"case", "fields", "jsonl", "lines"}},
+    "sandbox": {
+        "e2b": {"check", "completion", "cell_end", "contract", "endings", "requirement"},
+        "local": {"check", "completion", "cell_end", "contract", "endings", "requirement"},
+    },
+    "sandbox/local": {
+        "agent": set(),
+        "isolation": {"interpreter"},
+        "memory": {"isolation"},
+        "host": {"agent", "isolation", "memory", "templates"},
+        "blocking": {"host", "interpreter", "isolation", "memory"},
+        "packages": {"blocking", "interpreter", "isolation", "templates"},
+    },
+    "sandbox/local/agent": {
+        "root": {"callers", "programs"},
+        "files": set(),
+        "kernels": {"child"},
+        "programs": {"callers", "child"},
+    },
+    "sandbox/local/agent/kernels": {"bash": {"jsontext"}, "python": {"jsontext"}},
+    "server": {
+        "http": set(),
+        "sandboxes": {"http", "options"},
+        "access": {"http", "options", "sandboxes"},
+        "builds": {"http", "sandboxes"},
+        "control": {"builds", "http", "options", "sandboxes"},
+        "envd": {"access", "http", "sandboxes"},
+        "interpreter": {"access", "http", "sandboxes"},
+        "ports": {"http", "sandboxes"},
+        "background": {"http", "options", "sandboxes", "service", "serving"},
+    },
+    "stages": {
+        "check": {"candidate", "child", "evidence", "lazy", "step", "validate", "work"},
+        "execute": {"candidate", "evidence", "lazy", "step", "template", "work"},
+        "generate": {"child", "evidence", "lazy", "step", "template", "work"},
+        "validate": {"candidate", "child", "evidence", "lazy", "step", "work"},
+    },
+}
 AGENT = PACKAGE / "sandbox" / "local" / "agent"
 LAUNCHER = PACKAGE / "sandbox" / "e2b" / "launcher.py"  # runs inside, too
 ENTRY = {"__init__", "__main__"}
@@ -46,6 +87,76 @@ def _imports(path: Path) -> Iterator[tuple[int, str]]:
                 yield node.lineno, alias.name
         elif isinstance(node, ast.ImportFrom):
             yield node.lineno, "." * node.level + (node.module or "")
+
+
+def _place(name: str) -> tuple[str, ...] | None:
+    """Where a module is, from e2brun's directory on; a package is its __init__."""
+    place = PACKAGE.joinpath(*name.split(".")[1:])
+    if place.with_suffix(".py").is_file():
+        return place.relative_to(PACKAGE).parts
+    return (*place.relative_to(PACKAGE).parts, "__init__") if place.is_dir() else None
+
+
+def _type_only(tree: ast.Module) -> set[ast.AST]:
+    return {
+        below
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for statement in node.body
+        for below in ast.walk(statement)
+    }
+
+
+def _named(path: Path, *, types: bool) -> Iterator[str]:
+    """The dotted names a module imports: `package.module` for `from package import module`."""
+    package = ("e2brun", *path.parent.relative_to(PACKAGE).parts)
+    tree = ast.parse(path.read_text())
+    left_out: set[ast.AST] = set() if types else _type_only(tree)
+    for node in ast.walk(tree):
+        if node in left_out:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            start = package[: len(package) + 1 - node.level] if node.level else ()
+            base = ".".join((*start, *([node.module] if node.module else [])))
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def _targets(path: Path, *, types: bool) -> Iterator[tuple[str, ...]]:
+    """The modules of ours that a module imports."""
+    for name in _named(path, types=types):
+        if name.split(".")[0] == "e2brun":
+            place = _place(name) or _place(name.rpartition(".")[0])
+            if place is not None:
+                yield place
+
+
+def _arrows(*, types: bool = False) -> Iterator[tuple[str, str, str, str]]:
+    """(folder, who in it, imports whom in it, file), for every import between two of its own."""
+    for path in _modules():
+        here = path.relative_to(PACKAGE).with_suffix("").parts
+        for there in _targets(path, types=types):
+            pairs = enumerate(zip(here, there, strict=False))
+            at = next((i for i, (a, b) in pairs if a != b), None)
+            if at is not None:
+                folder = "/".join(here[:at])
+                yield folder, here[at], there[at], path.relative_to(ROOT).as_posix()
+
+
+def _circle(graph: dict[str, set[str]]) -> list[str]:
+    """One circle of a graph, or []."""
+    done: set[str] = set()
+
+    def walk(node: str, above: tuple[str, ...]) -> list[str]:
+        if node in above:
+            return [*above[above.index(node) :], node]
+        if node in done:
+            return []
+        done.add(node)
+        return next(filter(None, (walk(n, (*above, node)) for n in graph.get(node, ()))), [])
+
+    return next(filter(None, (walk(node, ()) for node in graph)), [])
 
 
 def _modules() -> list[Path]:
@@ -69,6 +180,60 @@ def test_every_import_goes_down() -> None:
             if (part, words[1]) not in EXCEPTIONS and _level(words[1]) <= _level(part):
                 wrong.append(f"{path.relative_to(ROOT)}:{line}: {part} imports {words[1]}")
     assert wrong == []
+
+
+def test_no_two_modules_import_each_other_in_a_circle() -> None:
+    graph = {
+        path.relative_to(PACKAGE).with_suffix("").as_posix(): {
+            "/".join(place) for place in _targets(path, types=False)
+        }
+        for path in _modules()
+    }
+    assert _circle(graph) == []
+
+
+def test_no_two_folders_import_each_other_in_a_circle() -> None:
+    graphs: dict[str, dict[str, set[str]]] = {}
+    for folder, who, whom, _ in _arrows():
+        if "__init__" not in (who, whom):  # __version__, and names that are imported when asked for
+            graphs.setdefault(folder, {}).setdefault(who, set()).add(whom)
+    assert {folder: found for folder, graph in graphs.items() if (found := _circle(graph))} == {}
+
+
+def test_every_folder_imports_only_what_its_list_has() -> None:
+    wrong = [
+        f"{file}: {who} imports {whom}"
+        for folder, who, whom, file in _arrows(types=True)
+        if folder in FOLDERS and who in FOLDERS[folder] and whom not in FOLDERS[folder][who]
+        if not (folder == "server" and (who, whom) == ("sandboxes", "builds"))  # the builder's type
+    ]
+    assert wrong == []
+
+
+def test_every_folder_among_folders_has_a_list() -> None:
+    folders = [place.parent.relative_to(PACKAGE) for place in PACKAGE.glob("*/*/**/__init__.py")]
+    there = {(folder.parent.as_posix(), folder.name) for folder in folders}
+    assert there == {(folder, name) for folder, names in FOLDERS.items() for name in names}
+
+
+def test_every_folder_says_what_lives_in_it() -> None:
+    short = [
+        place.relative_to(ROOT).as_posix()
+        for place in PACKAGE.rglob("__init__.py")
+        if place.parent != PACKAGE
+        if not 3 <= len((ast.get_docstring(ast.parse(place.read_text())) or "").splitlines()) <= 8
+    ]
+    assert short == []
+
+
+def test_a_layer_has_one_class_of_a_name() -> None:
+    homes: dict[tuple[str, str], list[str]] = {}
+    for path in _modules():
+        layer = path.relative_to(PACKAGE).parts[0]
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef) and not path.is_relative_to(AGENT):
+                homes.setdefault((layer, node.name), []).append(path.name)
+    assert {name: files for name, files in homes.items() if len(files) > 1} == {}
 
 
 def test_the_agent_imports_nothing_but_the_standard_library() -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from socket import socket
 
     from e2brun.sandbox.local.templates import Template
-    from e2brun.server.service import ServiceOptions
+    from e2brun.server.options import ServiceOptions
 
 KEY_VARIABLE = "E2BRUN_SERVE_KEY"
 _KEY = re.compile(r"[!-~]{1,200}")
@@ -79,8 +79,8 @@ def _options(
     from e2brun.sandbox.contract import Room
     from e2brun.sandbox.local.host.output import OutputBounds
     from e2brun.server.http.listening import new_key, port_of
+    from e2brun.server.options import ServiceOptions
     from e2brun.server.sandboxes.preloading import PackageCache, preload
-    from e2brun.server.service import ServiceOptions
 
     environment = package_environment()
     room, patience = Room(settings.install_size, settings.cache_size), settings.install_timeout

@@ -1,1 +1,5 @@
-"""TOML pipelines: read, checked, compiled to primitives, run."""
+"""Pipelines in TOML: read, checked, compiled to steps, and run.
+
+In comes a file; out go the records of its cases. Every mistake in it is told with its line, before
+anything runs.
+"""

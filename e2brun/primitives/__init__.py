@@ -1,2 +1,5 @@
-"""The engine: small steps that compose (`>>`, `|`), each cancellable and each telling what it
-does to whoever subscribes. Import the names from `e2brun`."""
+"""Steps and their combinations: the library's own face, for programs that use e2brun.
+
+In come data and a context, out goes what the step makes of it; events tell what happens. A
+primitive holds its settings only, and may be run many times at once.
+"""

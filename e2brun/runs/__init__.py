@@ -1,1 +1,4 @@
-"""The record of a run, and where it is kept."""
+"""What was run: records of runs, their events, and the store that keeps them.
+
+In come records as they come to be, out go the same, later and in another process.
+"""

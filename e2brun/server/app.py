@@ -31,8 +31,8 @@ from e2brun.server.http.messages import (
 from e2brun.server.sandboxes.records import Record, State, not_found
 
 if TYPE_CHECKING:
+    from e2brun.server.options import ServiceOptions
     from e2brun.server.sandboxes.registry import Registry
-    from e2brun.server.service import ServiceOptions
 
 log = logging.getLogger("e2brun.server")
 
@@ -148,7 +148,7 @@ class App:
             admission.check_host(request, self._options)
             if request.raw_path == "/files":
                 return await self._signed_url(exchange)
-            from e2brun.server.builds import endpoints
+            from e2brun.server.control import builds as endpoints
 
             if request.raw_path.startswith(endpoints.UPLOADS):
                 return await endpoints.upload(request, self._registry)

@@ -2,39 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from e2brun.sandbox.contract import INSTALL_SECONDS, MIB, USUAL_ROOM, Room
-from e2brun.sandbox.local.host.output import OutputBounds
 from e2brun.server.app import App
+from e2brun.server.options import ServiceOptions
 from e2brun.server.sandboxes.durable import StateDirectory
 from e2brun.server.sandboxes.registry import Registry
 from e2brun.server.sandboxes.scratch import Scratch
 
+if TYPE_CHECKING:
+    from e2brun.server.builds.builder import Builder
 
-@dataclass(frozen=True)
-class ServiceOptions:
-    """What the service is told. Sizes in bytes, for each sandbox."""
 
-    key: str
-    host: str = "127.0.0.1"
-    port: int = 0  # as bound: it is part of the host names that sandboxes get
-    max_sandboxes: int = 1200
-    memory: int = 512 * MIB
-    disk: int = 512 * MIB
-    output: OutputBounds = OutputBounds()
-    network: bool = False  # whether sandboxes may reach the internet
-    cache_directory: Path = field(default_factory=lambda: Path.home() / ".cache" / "e2brun")
-    allowed_hosts: frozenset[str] = frozenset()  # names, besides loopback's, in the Host header
-    install: tuple[str, ...] = ()  # beside the packages of a template that has any
-    fetch: bool = True  # packages of the template, when a cell first imports them
-    lean: bool = False  # without the packages of their templates, which cannot be had
-    environment: Mapping[str, str] = field(default_factory=dict[str, str])  # package indexes
-    state: Path | None = None  # a directory for what is to outlive the service
-    install_timeout: float = INSTALL_SECONDS  # seconds for the packages of one template
-    room: Room = USUAL_ROOM
+def _builder(registry: Registry) -> Builder:
+    from e2brun.server.builds.builder import Builder
+
+    return Builder(registry, registry.directory, durable=registry.durable)
 
 
 class Service:
@@ -43,7 +26,7 @@ class Service:
     def __init__(self, options: ServiceOptions) -> None:
         self.options = options
         self._scratch = Scratch() if options.state is None else StateDirectory(options.state)
-        self.registry = Registry(options, self._scratch.path)
+        self.registry = Registry(options, self._scratch.path, _builder)
         self.app = App(self.registry, options)
 
     async def start(self) -> None:

@@ -1,11 +1,5 @@
-"""What a pipeline is made of: generate, validate, execute, check.
+"""What a pipeline is made of: generate, validate, execute, check, one folder each.
 
-    generate   FilesGenerator · CodeGenerator · CommandGenerator · ModelGenerator
-    validate   SyntaxCheck · SecurityCheck · LintCheck · TypesCheck
-    execute    ExecuteStage
-    check      ExitCode · TextCheck · JsonCheck · NumbersCheck · ResultsCheck · FileCheck
-               MaxTime · MaxMemory · NoStderr · TestsCheck
-
-Each is a `Step`: a primitive from `Work` to `Work`. `Together` lets several of them speak about
-the same work.
+In comes a case with its values, out goes its record. A stage is a primitive over `Work`, which is
+what one stage hands to the next: candidate, evidence, findings (`work`, `step`).
 """

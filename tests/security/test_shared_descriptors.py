@@ -14,11 +14,11 @@ from e2brun.errors import SandboxLost
 from e2brun.sandbox.local.host.descriptors import read_shared
 from e2brun.sandbox.local.host.file_worker import FileTrouble, FileWorker
 from e2brun.sandbox.local.host.running import RunningSandbox
+from e2brun.sandbox.local.host.terminals import new_terminal
 from e2brun.sandbox.local.interpreter import current_interpreter
 from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
 from e2brun.sandbox.local.isolation.driver import Jail, new_id
 from e2brun.server.envd import happenings, watchers
-from e2brun.server.envd.terminals import new_terminal
 from tests.security.hostile_agent import hostile
 
 pytestmark = pytest.mark.anyio

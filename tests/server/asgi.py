@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from e2brun.server.service import Service, ServiceOptions
+from e2brun.server.options import ServiceOptions
+from e2brun.server.service import Service
 
 KEY = "e2b_" + "5" * 40
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from e2brun.server.envd.subscriptions import Subscription
+from e2brun.sandbox.local.host.subscriptions import Subscription
 from tests.attack.wire import ENVD, INTERPRETER, Sandbox, Wire, envelope, envelopes
 from tests.sdk.serving import Serving, served
 

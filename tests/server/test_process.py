@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from e2brun.server.envd.processes import Processes
+from e2brun.sandbox.local.host.processes import Processes
 from e2brun.server.http.messages import ApiError, Response, Stream
 from tests.server.process_calls import Envd, envelope, in_sandbox, start
 

@@ -6,11 +6,11 @@ The path of a run with the default interpreter starts no process and imports not
 
 from __future__ import annotations
 
+import _imp  # as importlib.machinery has them: importing that takes as long as all of this
 import os
 import site
 import sys
 from collections.abc import Iterable
-from importlib.machinery import EXTENSION_SUFFIXES
 
 from e2brun.errors import InstallFailed, SandboxUnavailable, UsageError
 from e2brun.frozen import Frozen
@@ -51,7 +51,7 @@ def current_interpreter() -> Interpreter:
         sys.version_info[:3],
         sys.base_prefix,
         site.getsitepackages([sys.base_prefix]),
-        EXTENSION_SUFFIXES[0],
+        _imp.extension_suffixes()[0],
     )
 
 

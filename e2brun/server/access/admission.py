@@ -16,7 +16,7 @@ from e2brun.server.http.messages import ApiError, Request
 from e2brun.server.sandboxes.records import Record
 
 if TYPE_CHECKING:
-    from e2brun.server.service import ServiceOptions
+    from e2brun.server.options import ServiceOptions
 
 _SANDBOX_HOST = re.compile(r"([0-9]{1,5})-([a-z0-9]{1,64})\.", re.ASCII)
 _PORT = re.compile(r"[0-9]{1,5}", re.ASCII)

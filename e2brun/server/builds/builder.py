@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from e2brun.errors import SandboxError
 from e2brun.sandbox.local import templates as built_in
-from e2brun.sandbox.local.host import trees
+from e2brun.sandbox.local.host import commands, trees
+from e2brun.sandbox.local.host.processes import StartRefused
 from e2brun.sandbox.local.interpreter import current_interpreter
-from e2brun.server.builds import shell
 from e2brun.server.builds.context import Context, StepFailed
 from e2brun.server.builds.images import NoSuchImage, StandIn, stand_in
 from e2brun.server.builds.kept import KeptFiles
@@ -29,7 +29,6 @@ from e2brun.server.builds.registered import (
     Registered,
     RegisteredTemplates,
 )
-from e2brun.server.envd.connect import RpcError
 from e2brun.server.http.messages import ApiError
 from e2brun.server.sandboxes.records import Origin
 
@@ -210,7 +209,7 @@ class _Run:
         if check is None or not check.node:
             return
         found: list[str] = []
-        bad = await shell.run(
+        bad = await commands.run(
             live, "node --version", Context().place, lambda _, line: found.append(line)
         )
         version = found[0].strip() if found and not bad else ""
@@ -226,23 +225,23 @@ class _Run:
                 place = task.before.acting(task.number, step).place
                 await self._command(live, step.args[0], place, task)
             elif step.kind == "WORKDIR":
-                place = shell.Place(task.before.user, "/")
+                place = commands.Place(task.before.user, "/")
                 await self._command(
                     live, f"mkdir -p {shlex.quote(task.after.directory)}", place, task
                 )
             elif step.kind == "COPY":
                 await self._copy(live, task)
-        except RpcError as error:
+        except StartRefused as error:
             raise StepFailed(number, f"failed to run {step.line[:200]!r}: {error}") from None
 
     async def _command(
-        self, live: RunningSandbox, command: str, place: shell.Place, task: _Task
+        self, live: RunningSandbox, command: str, place: commands.Place, task: _Task
     ) -> None:
         def tell(stream: str, line: str) -> None:
             self._build.say(f"{task.label.partition(']')[0]}] [{stream}]: {line}", step=number)
 
         number = str(task.number)
-        bad = await shell.run(live, command, place, tell)
+        bad = await commands.run(live, command, place, tell)
         if bad:
             raise StepFailed(number, f"failed to run command {command[:200]!r}: {bad}")
 
@@ -272,8 +271,8 @@ class _Run:
         if start:
             self._build.say(f"[finalize] START {start}", step=LAST_STEP)
         try:
-            await shell.start(live, start, ready, context.place, _READY_SECONDS)
-        except (shell.NotReady, RpcError) as error:
+            await commands.start(live, start, ready, context.place, _READY_SECONDS)
+        except (commands.NotReady, StartRefused) as error:
             raise StepFailed(LAST_STEP, str(error)) from None
 
 

@@ -7,9 +7,9 @@ import re
 from dataclasses import dataclass, field, replace
 
 from e2brun.sandbox.contract import USER
+from e2brun.sandbox.local.host.commands import Place
 from e2brun.sandbox.local.host.running import USERS
 from e2brun.server.builds.plan import Step
-from e2brun.server.builds.shell import Place
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _APT = re.compile(

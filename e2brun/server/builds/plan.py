@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from e2brun.server.control.fields import Fields, bad, is_object
+from e2brun.server.http.fields import Fields, bad, is_object
 from e2brun.server.http.messages import ApiError
 
 _STEPS = 1000

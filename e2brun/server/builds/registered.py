@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from e2brun.sandbox.contract import USER
-from e2brun.server.control.names import DEFAULT_TAG, split_name
 from e2brun.server.sandboxes.durable import load, store
+from e2brun.server.sandboxes.names import DEFAULT_TAG, split_name
 
 _LOG_ENTRIES = 20_000
 _LINE = 4000  # characters

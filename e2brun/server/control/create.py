@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from e2brun.server.control import catalog, network, objects
-from e2brun.server.control.fields import Fields
+from e2brun.server.http.fields import Fields
 from e2brun.server.http.messages import PERMANENT, ApiError, Request, Response, json_response
 from e2brun.server.sandboxes.records import Lifecycle, Origin
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from e2brun.server.control import objects, paging
-from e2brun.server.control.fields import bad, metadata_filter, number
+from e2brun.server.http.fields import bad, metadata_filter, number
 from e2brun.server.http.messages import ApiError, Request, Response, json_response
 from e2brun.server.sandboxes.records import Record, State
 

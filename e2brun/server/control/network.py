@@ -10,7 +10,7 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING, Any
 
-from e2brun.server.control.fields import Fields, bad, is_object
+from e2brun.server.http.fields import Fields, bad, is_object
 from e2brun.server.http.messages import PERMANENT, ApiError, Request, Response
 from e2brun.server.sandboxes.records import State
 

@@ -10,7 +10,7 @@ from e2brun.server.sandboxes.metering import CPU_COUNT
 from e2brun.server.sandboxes.records import Record, State
 
 if TYPE_CHECKING:
-    from e2brun.server.service import ServiceOptions
+    from e2brun.server.options import ServiceOptions
 
 CLIENT_ID = "e2brun"  # E2B: which of its machines
 ENVD_VERSION = "0.6.4"  # clients decide by it what they may ask for

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from e2brun.server.control import objects
-from e2brun.server.control.fields import DAY, Fields
+from e2brun.server.http.fields import DAY, Fields
 from e2brun.server.http.messages import ApiError, Request, Response, json_response
 from e2brun.server.sandboxes import lifecycle
 from e2brun.server.sandboxes.records import Record, State

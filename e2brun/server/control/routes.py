@@ -6,8 +6,8 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from e2brun.server.builds import endpoints as builds
 from e2brun.server.control import (
+    builds,
     catalog,
     create,
     listing,
@@ -17,7 +17,7 @@ from e2brun.server.control import (
     snapshots,
     telemetry,
 )
-from e2brun.server.control.fields import segments
+from e2brun.server.http.fields import segments
 from e2brun.server.http.messages import ApiError, Request, Response
 from e2brun.server.sandboxes import lifecycle
 

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import secrets
-import time
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from e2brun.server.control import objects, paging
-from e2brun.server.control.fields import Fields, number
-from e2brun.server.control.names import TEAM, full_name, split_name
+from e2brun.server.http.fields import Fields, number
 from e2brun.server.http.messages import PERMANENT, ApiError, Request, Response, json_response
 from e2brun.server.sandboxes import lifecycle
-from e2brun.server.sandboxes.durable import load, store
-from e2brun.server.sandboxes.records import Origin
+from e2brun.server.sandboxes.names import TEAM, full_name, split_name
+from e2brun.server.sandboxes.snapshots import Snapshot
 
 if TYPE_CHECKING:
     from e2brun.server.sandboxes.records import Record
@@ -23,59 +19,8 @@ if TYPE_CHECKING:
 _FORKS = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """One snapshot. Its id is what sandboxes are created from."""
-
-    id: str
-    names: tuple[str, ...]
-    origin: Origin  # of the sandbox it was taken of
-    source: str  # that sandbox's id
-    tree: Path
-    taken: int = field(default_factory=lambda: time.time_ns() // 1000)
-
-    def wire(self) -> objects.Wire:
-        """As clients read it."""
-        return {"snapshotID": self.id, "names": list(self.names)}
-
-
-class Snapshots:
-    """All snapshots of a service; with `durable` the next one in this directory has them too."""
-
-    def __init__(self, directory: Path, *, durable: bool) -> None:
-        self.directory, self._durable = directory, durable
-        self._index = directory / "snapshots.json"
-        self._snapshots: dict[str, Snapshot] = {}
-        if durable:
-            self._snapshots = load(self._index, dict[str, Snapshot], {})
-
-    def all(self) -> list[Snapshot]:
-        """In no order."""
-        return list(self._snapshots.values())
-
-    def find(self, text: str) -> Snapshot | None:
-        """By its id, or by its name with or without team and tag."""
-        return self._snapshots.get(text) or self._snapshots.get(full_name(text))
-
-    def keep(self, snapshot: Snapshot) -> None:
-        """Add it; one of the same name is replaced."""
-        self.delete(snapshot.id)
-        self._snapshots[snapshot.id] = snapshot
-        self._save()
-
-    def delete(self, text: str) -> bool:
-        """Whether there was one."""
-        found = self.find(text)
-        if found is None:
-            return False
-        del self._snapshots[found.id]
-        self._save()
-        found.tree.unlink(missing_ok=True)
-        return True
-
-    def _save(self) -> None:
-        if self._durable:
-            store(self._index, dict[str, Snapshot], self._snapshots)
+def _wire(snapshot: Snapshot) -> objects.Wire:
+    return {"snapshotID": snapshot.id, "names": list(snapshot.names)}
 
 
 async def take(request: Request, registry: Registry, record: Record) -> Response:
@@ -92,7 +37,7 @@ async def take(request: Request, registry: Registry, record: Record) -> Response
     snapshot = Snapshot(snapshot_id, names, record.origin, record.id, tree)
     registry.snapshots.keep(snapshot)
     record.journal.note("snapshot taken", snapshot=snapshot_id)
-    return json_response(snapshot.wire(), status=201)
+    return json_response(_wire(snapshot), status=201)
 
 
 def _identity(name: str) -> tuple[str, tuple[str, ...]]:
@@ -119,7 +64,7 @@ async def listing(request: Request, registry: Registry) -> Response:
     limit = number(query, "limit", lowest=1, highest=100) or 100
     ordered = sorted(((s.taken, s.id, s) for s in found), key=lambda entry: entry[:2], reverse=True)
     page = paging.page(ordered, query.get("nextToken", ""), limit, descending=True)
-    return json_response([s.wire() for s in page.items], headers=page.headers)
+    return json_response([_wire(s) for s in page.items], headers=page.headers)
 
 
 async def fork(request: Request, registry: Registry, record: Record) -> Response:

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from e2brun.server.control import objects
-from e2brun.server.control.fields import bad, number
+from e2brun.server.http.fields import bad, number
 from e2brun.server.http.messages import Request, Response, json_response
 from e2brun.server.sandboxes import lifecycle
 from e2brun.server.sandboxes.metering import CPU_COUNT, Entry, Journal, Sample, sample_now

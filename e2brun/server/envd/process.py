@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
+from contextlib import contextmanager
 from typing import Any
 
 from e2brun.sandbox.local.host.channels import BrokenChannel
+from e2brun.sandbox.local.host.process import KEEPALIVE, Process, ProcessOrder
+from e2brun.sandbox.local.host.processes import NoSuchProcess, Processes, StartRefused
 from e2brun.sandbox.local.host.running import USERS, RunningSandbox
+from e2brun.sandbox.local.host.subscriptions import Event, Subscription
 from e2brun.server.envd import connect
 from e2brun.server.envd.connect import Message, RpcError
-from e2brun.server.envd.processes import Processes
 from e2brun.server.envd.protojson import (
     Fields,
     blob,
@@ -22,8 +25,6 @@ from e2brun.server.envd.protojson import (
     texts,
     value,
 )  # fmt: skip
-from e2brun.server.envd.running import KEEPALIVE, Process, ProcessOrder
-from e2brun.server.envd.subscriptions import Event, Subscription
 from e2brun.server.http.messages import ApiError, Request, Response, Stream
 from e2brun.server.sandboxes.records import Record
 
@@ -78,7 +79,8 @@ async def _start(request: Request, record: Record) -> Stream:
         process = processes.prepare(order, note_end)
         subscription = process.follow()
         try:
-            await processes.start(process, until)
+            with _told():
+                await processes.start(process, until)
             started.append(process)
             record.journal.note("Process started", pid=str(process.pid), cmd=order.line)
             async for event in _events(process, subscription, request):
@@ -98,7 +100,8 @@ async def _start(request: Request, record: Record) -> Stream:
 async def _follow(
     request: Request, live: RunningSandbox, message: Message
 ) -> AsyncGenerator[Event]:
-    process = live.part(Processes).find_or_remember(*_selector(message))
+    with _told():
+        process = live.part(Processes).find_or_remember(*_selector(message))
     subscription = process.follow()
     try:
         async for event in _events(process, subscription, request):
@@ -189,6 +192,23 @@ def _selector(message: Fields) -> tuple[int, str]:
     return pid, tag
 
 
+def _found(live: RunningSandbox, message: Fields) -> Process:
+    """The running one that is meant."""
+    with _told():
+        return live.part(Processes).find(*_selector(message))
+
+
+@contextmanager
+def _told() -> Generator[None]:
+    """What the host refuses, as a client is told."""
+    try:
+        yield
+    except NoSuchProcess as error:
+        raise RpcError("not_found", str(error)) from None
+    except StartRefused as error:
+        raise RpcError("invalid_argument", str(error)) from None
+
+
 async def _list(live: RunningSandbox, _message: Message) -> Message:
     infos: list[dict[str, Any]] = []
     for process in live.part(Processes).running():
@@ -200,7 +220,7 @@ async def _list(live: RunningSandbox, _message: Message) -> Message:
 
 
 async def _send_input(live: RunningSandbox, message: Message) -> Message:
-    await _write(live.part(Processes).find(*_selector(message)), message)
+    await _write(_found(live, message), message)
     return {}
 
 
@@ -226,7 +246,7 @@ async def _stream_input(live: RunningSandbox, messages: AsyncIterator[Message]) 
     async for message in messages:
         start, data = struct(message, "start"), struct(message, "data")
         if start is not None:
-            process = live.part(Processes).find(*_selector(start))
+            process = _found(live, start)
         elif data is not None:
             if process is None:
                 raise RpcError("invalid_argument", "the first message must select a process")
@@ -236,7 +256,7 @@ async def _stream_input(live: RunningSandbox, messages: AsyncIterator[Message]) 
 
 async def _send_signal(live: RunningSandbox, message: Message) -> Message:
     processes = live.part(Processes)
-    process = processes.find(*_selector(message))
+    process = _found(live, message)
     wanted = value(message, "signal")
     if not isinstance(wanted, str | int | None) or wanted in _UNSPECIFIED_SIGNALS:
         raise RpcError("unimplemented", "a signal must be given")
@@ -250,7 +270,7 @@ async def _send_signal(live: RunningSandbox, message: Message) -> Message:
 
 
 async def _close_stdin(live: RunningSandbox, message: Message) -> Message:
-    process = live.part(Processes).find(*_selector(message))
+    process = _found(live, message)
     if process.order.size is not None:
         raise RpcError("unknown", "a pty has no stdin to close: send Ctrl+D (0x04) to it")
     process.close_input()
@@ -258,7 +278,7 @@ async def _close_stdin(live: RunningSandbox, message: Message) -> Message:
 
 
 async def _update(live: RunningSandbox, message: Message) -> Message:
-    process = live.part(Processes).find(*_selector(message))
+    process = _found(live, message)
     pty = struct(message, "pty")
     if pty is not None:
         if process.order.size is None:

@@ -7,7 +7,7 @@ import logging
 import secrets
 import time
 from collections import ChainMap, OrderedDict
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 from e2brun.errors import E2brunError, SandboxError
 from e2brun.sandbox.contract import MIB
 from e2brun.sandbox.local.host.output import Outflow
+from e2brun.sandbox.local.host.processes import StartRefused
 from e2brun.sandbox.local.host.running import RunningSandbox
 from e2brun.sandbox.local.isolation.forkserver import Forkserver
 from e2brun.sandbox.local.templates import CODE_INTERPRETER
-from e2brun.server.envd.connect import RpcError
 from e2brun.server.http.messages import PERMANENT, ApiError
 from e2brun.server.sandboxes.deadlines import Deadlines
 from e2brun.server.sandboxes.durable import PausedSandboxes, sweep
@@ -27,11 +27,12 @@ from e2brun.server.sandboxes.metering import Journal, Meter, Sampler
 from e2brun.server.sandboxes.metrics import ExecutionMetrics
 from e2brun.server.sandboxes.pool import Pool
 from e2brun.server.sandboxes.records import Origin, Record, State
+from e2brun.server.sandboxes.snapshots import Snapshots
 from e2brun.server.sandboxes.templates import TemplateStore
 
 if TYPE_CHECKING:
     from e2brun.server.builds.builder import Builder
-    from e2brun.server.service import ServiceOptions
+    from e2brun.server.options import ServiceOptions
 
 log = logging.getLogger("e2brun.server")
 
@@ -44,8 +45,12 @@ _READY_SECONDS = 60.0  # for what a template starts
 class Registry:
     """The sandboxes of one service."""
 
-    def __init__(self, options: ServiceOptions, directory: Path) -> None:
-        from e2brun.server.control.snapshots import Snapshots
+    def __init__(
+        self,
+        options: ServiceOptions,
+        directory: Path,
+        make_builder: Callable[[Registry], Builder],
+    ) -> None:
         from e2brun.server.sandboxes.idempotency import Idempotency
 
         self.options, self.directory = options, directory
@@ -55,6 +60,7 @@ class Registry:
         self.idempotency = Idempotency()
         durable = options.state is not None
         self.snapshots = Snapshots(directory, durable=durable)
+        self._make_builder = make_builder
         self._builder: Builder | None = None
         self._paused = PausedSandboxes(directory) if durable else None
         self._driver = Forkserver()
@@ -123,10 +129,8 @@ class Registry:
     @property
     def builder(self) -> Builder:
         """What builds templates; made when it is first needed."""
-        from e2brun.server.builds.builder import Builder
-
         if self._builder is None:
-            self._builder = Builder(self, self.directory, durable=self.durable)
+            self._builder = self._make_builder(self)
         return self._builder
 
     @property
@@ -235,12 +239,12 @@ class Registry:
         live.user, live.directory = origin.user, origin.directory
         if not (origin.start or origin.ready):
             return
-        from e2brun.server.builds import shell
+        from e2brun.sandbox.local.host import commands
 
-        place = shell.Place(origin.user, origin.directory, dict(origin.start_environment))
+        place = commands.Place(origin.user, origin.directory, dict(origin.start_environment))
         try:
-            await shell.start(live, origin.start, origin.ready, place, _READY_SECONDS)
-        except (shell.NotReady, RpcError) as error:
+            await commands.start(live, origin.start, origin.ready, place, _READY_SECONDS)
+        except (commands.NotReady, StartRefused) as error:
             record.journal.note(f"what its template starts is not ready: {error}", "warn")
 
     def kill(self, record: Record, why: str) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from e2brun.sandbox.local.interpreter import Interpreter
-    from e2brun.server.service import ServiceOptions
+    from e2brun.server.options import ServiceOptions
 
 
 class TemplateStore:

@@ -28,7 +28,7 @@ class _Place(TypedDict):
     column: int
 
 
-class _Found(TypedDict):
+class _RuffFinding(TypedDict):
     code: str | None
     message: str
     location: _Place
@@ -82,9 +82,9 @@ class LintCheck(Judge):
         return (*fixed, "--output-format=json", *chosen, f"--stdin-filename={name}", "-")
 
 
-def _report(ended: Ended) -> list[_Found]:
+def _report(ended: Ended) -> list[_RuffFinding]:
     try:
-        return cast("list[_Found]", json.loads(ended.stdout))
+        return cast("list[_RuffFinding]", json.loads(ended.stdout))
     except ValueError:
         said = ended.stderr.decode("utf-8", "replace").strip().splitlines()
         reason = said[0].removeprefix("error: ") if said else f"exit code {ended.code}"
@@ -93,7 +93,7 @@ def _report(ended: Ended) -> list[_Found]:
         raise E2brunError(f"lint: ruff failed: {reason}") from None
 
 
-def _finding(found: _Found, file: str) -> Finding:
+def _finding(found: _RuffFinding, file: str) -> Finding:
     code = found["code"] or "invalid-syntax"
     severity = Severity.LOW
     if code.startswith(_BROKEN):

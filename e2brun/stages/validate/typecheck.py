@@ -27,7 +27,7 @@ _OPTIONS = (
 )  # fmt: skip
 
 
-class _Found(TypedDict):
+class _MypyFinding(TypedDict):
     line: int
     column: int
     message: str
@@ -87,7 +87,7 @@ class TypesCheck(Judge):
 def _findings(ended: Ended, file: str) -> list[Finding]:
     lines = ended.stdout.decode("utf-8", "replace").splitlines()
     try:
-        found = [cast("_Found", json.loads(line)) for line in lines if line.startswith("{")]
+        found = [cast("_MypyFinding", json.loads(line)) for line in lines if line.startswith("{")]
     except ValueError:
         found = []
     if ended.code and not found:

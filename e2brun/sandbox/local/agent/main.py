@@ -18,6 +18,8 @@ import select
 import sys
 from time import monotonic
 
+from .child import confine, detach, limit, prctl
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
@@ -106,45 +108,6 @@ def _hide_memory() -> None:
         os._exit(125)
 
 
-def prctl(*arguments: int) -> None:
-    """prctl(2). Raises OSError, whatever the reason."""
-    words = (*arguments, 0, 0, 0, 0)[:5]
-    try:
-        import _ctypes
-
-        this = _ctypes.dlopen(None, 0)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
-        result = _ctypes.call_function(_ctypes.dlsym(this, "prctl"), words)
-    except (ImportError, AttributeError):
-        import ctypes
-
-        result = ctypes.CDLL(None).prctl(*map(ctypes.c_ulong, words))
-    if result != 0:
-        raise OSError(errno.EPERM, f"prctl {arguments[0]} failed")
-
-
-def confine(program: bytes) -> None:
-    """Add a seccomp filter to this process and what it starts; b'': none is due."""
-    if program:
-        import ctypes
-
-        code = ctypes.create_string_buffer(program, len(program))
-        fprog = (ctypes.c_uint64 * 2)(len(program) // 8, ctypes.addressof(code))
-        set_seccomp, filter_mode = 22, 2
-        # Not through _ctypes: it passes ints, and an address needs 64 bits.
-        words = map(ctypes.c_ulong, (filter_mode, ctypes.addressof(fprog), 0, 0))
-        if ctypes.CDLL(None).prctl(set_seccomp, *words) != 0:
-            raise OSError(errno.EPERM, "seccomp failed")
-
-
-def limit(limits: dict[str, int]) -> None:
-    """Set hard limits by their names (RLIMIT_...), none above what there is. Raises OSError."""
-    for name, value in limits.items():
-        number = getattr(resource, name)
-        _, hard = resource.getrlimit(number)
-        allowed = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(number, (allowed, allowed))
-
-
 def _kill_all() -> None:
     try:  # noqa: SIM105  # contextlib costs 2 ms of every sandbox's start
         os.kill(-1, _signal.SIGKILL)
@@ -160,27 +123,6 @@ def _make_user_site() -> None:
     """There from the start, so that every Python has it on its path when packages come later."""
     major, minor = sys.version_info[:2]
     os.makedirs(f"/home/user/.local/lib/python{major}.{minor}/site-packages", exist_ok=True)
-
-
-def detach(descriptors: list[int], report: int) -> int:
-    """In a forked child: a session of its own, default signals, and no descriptor but these as 0,
-    1, 2, ... and `report`, whose new number is returned."""
-    os.setsid()
-    default_signals()
-    high = [os.dup2(descriptor, 64 + i) for i, descriptor in enumerate(descriptors)]
-    for target, source in enumerate(high):
-        os.dup2(source, target)
-    report = os.dup2(report, len(high), inheritable=False)
-    os.closerange(report + 1, 256)
-    return report
-
-
-def default_signals() -> None:
-    """What Python or whoever started e2brun ignores or blocks, a program must not inherit."""
-    for number in range(1, 32):
-        if number not in (_signal.SIGKILL, _signal.SIGSTOP):
-            _signal.signal(number, _signal.SIG_DFL)
-    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
 
 
 class Agent:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from e2brun.errors import SandboxError, SandboxLost, Unsupported
 from e2brun.sandbox.cell_end import cell_execution, interpreter_gone
 from e2brun.sandbox.contract import HOME, CodeError, Execution, Outcome, Result, Sink
-from e2brun.sandbox.local.blocking.streams import Inlet, Outlet, of_packets, pipe
 from e2brun.sandbox.local.blocking.supervisor import Supervisor
 from e2brun.sandbox.local.host.frames import (
     CellReport,
@@ -22,6 +21,7 @@ from e2brun.sandbox.local.host.frames import (
     encode_cell,
 )
 from e2brun.sandbox.local.host.languages import Language, command
+from e2brun.sandbox.local.host.streams import Inlet, Outlet, of_packets, pipe
 
 if TYPE_CHECKING:
     from e2brun.sandbox.local.blocking.sandbox import LocalSandbox

@@ -27,9 +27,9 @@ from e2brun.sandbox.contract import (
     absolute,
 )
 from e2brun.sandbox.local.blocking.exclusive import Exclusive
-from e2brun.sandbox.local.blocking.streams import Inlet, Outlet
 from e2brun.sandbox.local.blocking.supervisor import Supervisor
 from e2brun.sandbox.local.host.control import Control
+from e2brun.sandbox.local.host.streams import Inlet, Outlet
 from e2brun.sandbox.local.isolation.driver import Driver, Jail, Jailed
 from e2brun.sandbox.local.isolation.environment import environment, resource_limits
 from e2brun.sandbox.local.memory.watch import MemoryWatch

@@ -10,8 +10,8 @@ from time import monotonic
 from e2brun.errors import FileTransferFailed, SandboxError, SandboxLost
 from e2brun.sandbox import endings
 from e2brun.sandbox.contract import Outcome
-from e2brun.sandbox.local.blocking.streams import Inlet, Outlet
 from e2brun.sandbox.local.host.control import Control, Exited, Report, RequestFailed, let_go
+from e2brun.sandbox.local.host.streams import Inlet, Outlet
 from e2brun.sandbox.local.memory.watch import INTERVAL, MemoryWatch
 
 _GRACE_SECONDS = 0.5  # between SIGTERM and SIGKILL

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 from e2brun.errors import FileTransferFailed, SandboxLost
 from e2brun.sandbox import endings
 from e2brun.sandbox.contract import FileEntry, Upload
-from e2brun.sandbox.local.blocking.streams import pipe
 from e2brun.sandbox.local.host.control import INLINE_LIMIT, Report, RequestDone, RequestFailed
+from e2brun.sandbox.local.host.streams import pipe
 
 if TYPE_CHECKING:
     from e2brun.sandbox.local.blocking.sandbox import LocalSandbox

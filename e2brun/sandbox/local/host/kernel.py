@@ -12,10 +12,10 @@ from typing import Protocol
 
 from e2brun.errors import SandboxLost
 from e2brun.sandbox.contract import USER
-from e2brun.sandbox.local.blocking.streams import in_pipe, of_packets, pipe
 from e2brun.sandbox.local.host.control import Exited, ProgramStarted
 from e2brun.sandbox.local.host.languages import Language
 from e2brun.sandbox.local.host.running import RunningSandbox
+from e2brun.sandbox.local.host.streams import in_pipe, of_packets, pipe
 
 PIECE = 256 * 1024
 _IDLE_PAUSE = 0.05  # seconds between looks at what nobody listens to

@@ -34,7 +34,7 @@ _NOT_RECEIVED = 126  # a child's exit code
 # What the agent's operations import: here once instead of in each sandbox.
 _AGENT_MODULES = (
     "main", "files.plain", "files.server", "files.watching", "programs.processes",
-    "programs.ports", "programs.freezer", "programs.health", "root.privileges", "root.door",
+    "programs.ports", "programs.freezer", "programs.health", "programs.privileges", "root.door",
     "kernels.contexts",
 )  # fmt: skip
 

@@ -10,7 +10,7 @@ import errno
 import os
 import sys
 
-from .. import main
+from ..child import confine, default_signals, prctl
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _become(request: dict[str, Any], descriptors: list[int], confinement: bytes)
         os.setsid()
         _usual_signals()
         _place(descriptors)
-        main.confine(confinement)
+        confine(confinement)
         _be_ordinary(request)
         if numpy_random := sys.modules.get("numpy.random"):  # imported ahead, for all sandboxes
             numpy_random.seed()
@@ -105,7 +105,7 @@ def _finish(code: int) -> NoReturn:
 def _usual_signals() -> None:
     """As at the start of any Python: the defaults, but for what it ignores itself."""
     _signal.set_wakeup_fd(-1)
-    main.default_signals()
+    default_signals()
     _signal.signal(_signal.SIGPIPE, _signal.SIG_IGN)
     _signal.signal(_signal.SIGXFSZ, _signal.SIG_IGN)
     # Until the session takes it over: an interrupt is not to end what is still being imported.
@@ -129,7 +129,7 @@ def _place(descriptors: list[int]) -> None:
 
 def _be_ordinary(request: dict[str, Any]) -> None:
     """Look as if started as `python3` by a user: environment, flags, arguments, directory."""
-    main.prctl(_PR_SET_DUMPABLE, 1)  # as for any program: /proc/self is its own
+    prctl(_PR_SET_DUMPABLE, 1)  # as for any program: /proc/self is its own
     os.environ.clear()
     os.environ.update(request["env"])
     os.chdir(request["cwd"])

@@ -8,6 +8,8 @@ from __future__ import annotations
 import _socket
 import os
 
+from ..callers import welcome
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
@@ -30,8 +32,6 @@ def health(agent: Any, _request: dict[str, Any], _descriptors: list[int]) -> Non
     except OSError:
         door.close()
         return
-    from ..root.door import welcome
-
     welcome(agent, door, _serve, _dismiss)
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 
-from ..root import privileges
+from ..child import detach
+from . import privileges
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,14 +45,12 @@ def _launch(agent: Any, request: dict[str, Any], standard: list[int]) -> None:
 
 def become(agent: Any, request: dict[str, Any], descriptors: list[int], report: int) -> NoReturn:
     """In a forked child: become the program, or write to `report` why not."""
-    from .. import main
-
     step = "start"
     try:
         kept = agent.root_namespace
         if kept >= 0:  # out of the way of what is closed
             descriptors = [*descriptors, kept]
-        report = main.detach(descriptors, report)
+        report = detach(descriptors, report)
         if request["terminal"]:
             _control(0)
         if kept >= 0:

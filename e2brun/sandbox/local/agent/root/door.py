@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import _socket
 import os
-import select
+
+from ..callers import welcome
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any, NoReturn
 
 DOOR = b"\0e2brun-sudo"  # an abstract address: of this network namespace alone
@@ -33,46 +33,6 @@ def open_door(agent: Any) -> None:
         door.close()
         return
     welcome(agent, door, _serve, _dismiss)
-
-
-def welcome(
-    agent: Any,
-    door: _socket.socket,
-    serve: Callable[[Any, int], NoReturn],
-    dismiss: Callable[[int, int], None],
-) -> None:
-    """From now on `serve` whoever connects to `door`, in a child, and `dismiss` them here with its
-    wait status when it has ended. Not more than so many at once."""
-    agent.listeners[door.fileno()] = lambda: _admit(agent, door, serve, dismiss)
-    agent.waiting.register(door.fileno(), select.POLLIN)
-
-
-def _admit(
-    agent: Any,
-    door: _socket.socket,
-    serve: Callable[[Any, int], NoReturn],
-    dismiss: Callable[[int, int], None],
-) -> None:
-    accept: Any = door
-    try:
-        descriptor: int = accept._accept()[0]  # of the C module: close-on-exec
-    except OSError:
-        return
-    if len(agent.errands) >= _AT_ONCE:
-        os.close(descriptor)
-        return
-    try:
-        pid = os.fork()
-    except OSError:  # no more processes: the client sees the connection end
-        os.close(descriptor)
-        return
-    if pid == 0:
-        serve(agent, descriptor)
-
-    def ended(status: int) -> None:
-        dismiss(descriptor, status)
-
-    agent.errands[pid] = ended
 
 
 def _dismiss(descriptor: int, status: int) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from e2brun.sandbox.local.host.channels import PipeReader, PipeWriter
 from e2brun.sandbox.local.host.control import Exited, ProgramStarted
 from e2brun.sandbox.local.host.output import Allowance, Outflow
-from e2brun.server.envd.subscriptions import Event, Subscription
+from e2brun.sandbox.local.host.subscriptions import Event, Subscription
 
 _LINE_LIMIT = 500  # characters of a command in the sandbox's log
 KEEPALIVE: Event = {"event": {"keepalive": {}}}

@@ -16,14 +16,21 @@ from e2brun.errors import SandboxLost
 from e2brun.sandbox.local.host.agent_client import AgentRefused
 from e2brun.sandbox.local.host.channels import input_pipe, output_pipe
 from e2brun.sandbox.local.host.control import INLINE_LIMIT, ProgramStarted, Report
+from e2brun.sandbox.local.host.process import Process, ProcessOrder
 from e2brun.sandbox.local.host.running import RunningSandbox
-from e2brun.server.envd.connect import RpcError
-from e2brun.server.envd.running import Process, ProcessOrder
-from e2brun.server.envd.terminals import new_terminal
+from e2brun.sandbox.local.host.terminals import new_terminal
 
 _REMEMBERED_SECONDS = 30.0
 _REMEMBERED = 1000
 _PROGRAM_LIMIT = 16 * 1024 * 1024  # of arguments and environment; the kernel takes less
+
+
+class NoSuchProcess(LookupError):
+    """None of that pid or tag runs; the text says so."""
+
+
+class StartRefused(Exception):
+    """A program could not be started; the text says why."""
 
 
 class Processes:
@@ -56,7 +63,7 @@ class Processes:
         """Start it; a caller that goes away meanwhile does not keep it from starting. It is
         killed at `until` on the loop's clock.
 
-        Raises RpcError invalid_argument when it cannot be started.
+        Raises StartRefused when it cannot be started.
         """
         task = asyncio.ensure_future(self._start(process, until))
         self._starting.add(task)
@@ -73,21 +80,21 @@ class Processes:
         return list(self._running.values())
 
     def find(self, pid: int, tag: str) -> Process:
-        """A running one. Raises RpcError not_found."""
+        """A running one. Raises NoSuchProcess."""
         if pid:
             if pid in self._running:
                 return self._running[pid]
-            raise RpcError("not_found", f"process with pid {pid} not found")
+            raise NoSuchProcess(f"process with pid {pid} not found")
         for process in self._running.values():
             if tag and process.order.tag == tag:
                 return process
-        raise RpcError("not_found", f"process with tag {tag} not found")
+        raise NoSuchProcess(f"process with tag {tag} not found")
 
     def find_or_remember(self, pid: int, tag: str) -> Process:
-        """A running one, or one that ended lately. Raises RpcError not_found."""
+        """A running one, or one that ended lately. Raises NoSuchProcess."""
         try:
             return self.find(pid, tag)
-        except RpcError:
+        except NoSuchProcess:
             for process in reversed(self._ended.values()):
                 if (pid and process.pid == pid) or (tag and process.order.tag == tag):
                     return process
@@ -146,7 +153,7 @@ class Processes:
         order = process.order
         program = marshal.dumps((order.argv, order.environment))
         if len(program) > _PROGRAM_LIMIT:
-            raise RpcError("invalid_argument", "arguments and environment are too long")
+            raise StartRefused("arguments and environment are too long")
         request: dict[str, Any] = {
             "cwd": order.cwd,
             "user": order.user,
@@ -164,7 +171,7 @@ class Processes:
             except AgentRefused as refusal:
                 raise _refused(order, refusal) from None
             except ValueError:
-                raise RpcError("invalid_argument", "cwd is too long") from None
+                raise StartRefused("cwd is too long") from None
         if not isinstance(report, ProgramStarted):
             raise SandboxLost("the sandbox's agent sent a malformed report")
         return report
@@ -203,13 +210,13 @@ def _in_memory(content: bytes) -> int:
     return descriptor
 
 
-def _refused(order: ProcessOrder, refusal: AgentRefused) -> RpcError:
+def _refused(order: ProcessOrder, refusal: AgentRefused) -> StartRefused:
     step, _, text = refusal.text.partition(": ")
     if step == "cwd" and refusal.errno in (errno.ENOENT, errno.ENOTDIR):
-        return RpcError("invalid_argument", f"cwd '{order.cwd}' does not exist")
+        return StartRefused(f"cwd '{order.cwd}' does not exist")
     if step == "cwd":
-        return RpcError("invalid_argument", f"cwd '{order.cwd}': {text}")
+        return StartRefused(f"cwd '{order.cwd}': {text}")
     reason = text or step
     if refusal.errno == errno.EAGAIN:
         reason = "the sandbox's limit of processes is reached"
-    return RpcError("invalid_argument", f"error starting process '{order.argv[0]}': {reason}")
+    return StartRefused(f"error starting process '{order.argv[0]}': {reason}")

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 
+from ..child import confine
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -20,13 +22,11 @@ _CAPABILITY_VERSION_3 = 0x20080522
 
 def assume(agent: Any, user: str) -> None:
     """Become `user` ("root", or the one all others are) for good. Raises OSError."""
-    from .. import main
-
     if user == "root":
         become_root(agent)
-        main.confine(agent.root_filter)
+        confine(agent.root_filter)
     else:
-        main.confine(agent.user_filter)
+        confine(agent.user_filter)
 
 
 def become_root(agent: Any) -> None:

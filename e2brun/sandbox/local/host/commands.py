@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from e2brun.sandbox.local.host.process import Process, ProcessOrder
+from e2brun.sandbox.local.host.processes import Processes
 from e2brun.sandbox.local.host.running import USERS, RunningSandbox
-from e2brun.server.envd.processes import Processes
-from e2brun.server.envd.running import Process, ProcessOrder
-from e2brun.server.envd.subscriptions import Subscription
+from e2brun.sandbox.local.host.subscriptions import Subscription
 
 _READY_PAUSE = 0.25
 _PATIENCE = 60.0  # between two looks at a program that says nothing
@@ -42,7 +42,7 @@ class Place:
 async def run(live: RunningSandbox, command: str, place: Place, tell: Told) -> str:
     """Run it to its end: "" when it ended with 0, else how it ended.
 
-    Raises RpcError when it cannot be started, SandboxLost.
+    Raises StartRefused when it cannot be started, SandboxLost.
     """
     process, subscription = await begin(live, command, place)
     lines = _Lines(tell)
@@ -68,7 +68,7 @@ async def run(live: RunningSandbox, command: str, place: Place, tell: Told) -> s
 
 
 async def begin(live: RunningSandbox, command: str, place: Place) -> tuple[Process, Subscription]:
-    """Start it. Raises RpcError, SandboxLost."""
+    """Start it. Raises StartRefused, SandboxLost."""
     argv = ["/bin/bash", "-l", "-c", command]
     order = ProcessOrder(
         argv=argv,

@@ -1,0 +1,62 @@
+"""The snapshots that were taken: the files of sandboxes under names."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from e2brun.server.sandboxes.durable import load, store
+from e2brun.server.sandboxes.names import full_name
+from e2brun.server.sandboxes.records import Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One snapshot. Its id is what sandboxes are created from."""
+
+    id: str
+    names: tuple[str, ...]
+    origin: Origin  # of the sandbox it was taken of
+    source: str  # that sandbox's id
+    tree: Path
+    taken: int = field(default_factory=lambda: time.time_ns() // 1000)
+
+
+class Snapshots:
+    """All snapshots of a service; with `durable` the next one in this directory has them too."""
+
+    def __init__(self, directory: Path, *, durable: bool) -> None:
+        self.directory, self._durable = directory, durable
+        self._index = directory / "snapshots.json"
+        self._snapshots: dict[str, Snapshot] = {}
+        if durable:
+            self._snapshots = load(self._index, dict[str, Snapshot], {})
+
+    def all(self) -> list[Snapshot]:
+        """In no order."""
+        return list(self._snapshots.values())
+
+    def find(self, text: str) -> Snapshot | None:
+        """By its id, or by its name with or without team and tag."""
+        return self._snapshots.get(text) or self._snapshots.get(full_name(text))
+
+    def keep(self, snapshot: Snapshot) -> None:
+        """Add it; one of the same name is replaced."""
+        self.delete(snapshot.id)
+        self._snapshots[snapshot.id] = snapshot
+        self._save()
+
+    def delete(self, text: str) -> bool:
+        """Whether there was one."""
+        found = self.find(text)
+        if found is None:
+            return False
+        del self._snapshots[found.id]
+        self._save()
+        found.tree.unlink(missing_ok=True)
+        return True
+
+    def _save(self) -> None:
+        if self._durable:
+            store(self._index, dict[str, Snapshot], self._snapshots)
