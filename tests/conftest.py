@@ -6,12 +6,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import hypothesis
 import pytest
+
+from tests import turns
 
 # How quickly examples come is the machine's affair, and CI machines are busy.
 hypothesis.settings.register_profile(
@@ -28,6 +30,29 @@ _NOT_OURS = ("E2B", *_CI, "NO_COLOR", "PYTHONUNBUFFERED")
 for _number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, signal.SIG_DFL)
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    return turns.workers(config.args)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> turns.ByFile:
+    return turns.ByFile(config, log)
+
+
+@pytest.hookimpl(tryfirst=True)  # before the workers write the groups into the names
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=turns.is_alone)
+    for item in filter(turns.is_alone, items):
+        item.add_marker(pytest.mark.xdist_group(turns.ALONE))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        with turns.turn(alone=turns.is_alone(item)):
+            return (yield)
+    return (yield)
 
 
 @dataclass(frozen=True)
@@ -50,6 +75,14 @@ def clean_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     """The caller's environment without what would change how e2brun behaves."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(_NOT_OURS)}
     return {**kept, "TERM": "xterm", **(more or {})}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is remembered of runs is this run's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
 
 
 @pytest.fixture

@@ -122,6 +122,7 @@ _HOARD = """
     """
 
 
+@pytest.mark.alone  # inotify is counted for the whole machine
 def test_kernel_objects_of_one_leave_others_and_the_host_theirs(
     wire: Wire, victim: Sandbox, stranger: Sandbox
 ) -> None:
@@ -199,7 +200,7 @@ def test_what_stops_every_new_process_stops_nobody_else(wire: Wire, victim: Sand
         assert wire.is_healthy(victim)
         longest = max(longest, time.monotonic() - started)
         time.sleep(0.05)
-    assert longest < 1
+    assert longest < 3
     wire.kill(mine)
     for thread in threads:
         thread.join()

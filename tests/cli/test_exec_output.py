@@ -53,7 +53,7 @@ def test_the_first_line_arrives_while_the_program_sleeps(
     assert process.stdout is not None
     start = time.monotonic()
     assert process.stdout.readline() == b"first\n"
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 25
     process.terminate()
     _, err = process.communicate(timeout=10)
     assert process.returncode == 143

@@ -1,4 +1,4 @@
-"""However e2brun is ended, nothing of its sandbox is left two seconds later."""
+"""However e2brun is ended, nothing of its sandbox is left soon after."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.conftest import COMMAND, clean_environment
 
 _PR_SET_CHILD_SUBREAPER = 36
 _TIMES = 50
-_SECONDS = 2.0
+_SECONDS = 8.0  # two, where nothing else runs
 # Threads, a child in a session of its own, a file in every place that can be written.
 _BUSY = """
 import os, subprocess, sys, threading, time
@@ -68,14 +68,15 @@ def test_a_signal_at_any_moment_leaves_no_process_and_no_file(
     number: signal.Signals, tmp_path: Path
 ) -> None:
     (tmp_path / "busy.py").write_text(_BUSY)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
     moments = random.Random(number)
-    files_before = sorted(os.listdir("/tmp"))
     codes: set[int] = set()
     for _ in range(_TIMES):
         process = subprocess.Popen(
             [*COMMAND, "exec", "--on", "local", "busy.py"],
             cwd=tmp_path,
-            env=clean_environment(),
+            env=clean_environment({"TMPDIR": str(temporary)}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -88,8 +89,7 @@ def test_a_signal_at_any_moment_leaves_no_process_and_no_file(
     # Before Python has installed its handlers the kernel answers for it.
     expected = {-number, 128 + number} if number != signal.SIGKILL else {-number}
     assert codes <= expected | {1}
-    mine = {name for name in os.listdir("/tmp") if "e2brun" in name}
-    assert mine <= set(files_before)
+    assert list(temporary.iterdir()) == []
 
 
 def test_the_second_signal_does_not_cut_the_tidying_short(tmp_path: Path) -> None:
@@ -133,8 +133,10 @@ def test_a_reader_that_stops_reading_keeps_no_program_past_its_time(tmp_path: Pa
     while not any("flood.py" in line for line in _descendants(process.pid)):
         assert time.monotonic() < end, "the program never started"
         time.sleep(0.01)
-    time.sleep(1 + _SECONDS)
-    assert not any("flood.py" in line for line in _descendants(process.pid))
+    end += 1 + _SECONDS
+    while any("flood.py" in line for line in _descendants(process.pid)):
+        assert time.monotonic() < end, "it runs past its time"
+        time.sleep(0.05)
     process.stdout.read()
     process.stdout.close()
     assert process.wait(10) == 124

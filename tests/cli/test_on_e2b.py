@@ -134,12 +134,12 @@ def test_a_slow_kill_delays_nothing_that_is_shown(
     server: Loopback, e2brun: Run, script: Script
 ) -> None:
     script("print(1)")
-    server.fail("DELETE", Delay(5))
+    server.fail("DELETE", Delay(8))
     started = time.monotonic()
     ran = e2brun("exec", "prog.py", env=_key(server))
     assert ran.code == 0
-    assert time.monotonic() - started < 4
-    assert server.eventually(lambda: not server.running(), 10)
+    assert time.monotonic() - started < 7.5
+    assert server.eventually(lambda: not server.running(), 20)
 
 
 @pytest.mark.slow
@@ -149,7 +149,7 @@ def test_a_signal_at_any_moment_leaves_no_sandbox(
 ) -> None:
     path = script("import time\nwhile True: print('busy', flush=True); time.sleep(0.01)")
     moments = random.Random(number)
-    for _ in range(_TIMES):
+    for attempt in range(_TIMES):
         process = subprocess.Popen(
             [*COMMAND, "exec", "prog.py"],
             cwd=path.parent,
@@ -158,8 +158,10 @@ def test_a_signal_at_any_moment_leaves_no_sandbox(
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
+        if attempt == _TIMES - 1:
+            assert server.eventually(lambda: bool(server.running()), 30)
         time.sleep(moments.uniform(0.0, 2.0))
         process.send_signal(number)
-        assert process.wait(10) in {-number, 128 + number}
+        # 1: Python itself heard of it before its handlers were there.
+        assert process.wait(20) in {-number, 128 + number, 1}
     assert server.eventually(lambda: not server.running(), 10)
-    assert server.boxes, "no signal came late enough to find a sandbox"

@@ -10,6 +10,7 @@ from pathlib import Path
 from e2brun.sandbox.contract import Backend
 from e2brun.sandbox.e2b import E2BBackend
 from e2brun.sandbox.local.backend import LocalBackend
+from tests.caches import with_ipython
 from tests.contract import wheelhouse
 from tests.e2b.loopback import KEY, Loopback
 
@@ -20,7 +21,9 @@ def _local(directory: Path) -> Iterator[Backend]:
     wheels.mkdir()
     wheelhouse.fill(wheels)
     packages = {**os.environ, "UV_NO_INDEX": "1", "UV_FIND_LINKS": str(wheels)}
-    backend = LocalBackend(cache_directory=str(directory / "cache"), environment=packages)
+    backend = LocalBackend(
+        cache_directory=str(with_ipython(directory / "cache")), environment=packages
+    )
     try:
         yield backend
     finally:

@@ -9,12 +9,9 @@ import pytest
 
 from e2brun.sandbox.contract import Execution, Outcome, SandboxSpec
 from e2brun.sandbox.local.backend import LocalBackend
-from e2brun.sandbox.local.interpreter import current_interpreter
-from e2brun.sandbox.local.packages.installed import installed_layer
-from e2brun.settings import load_settings
+from tests.caches import with_ipython
 from tests.contract.wheelhouse import wheel
 
-PYTHON = current_interpreter()
 _RANDOM = """
 import os
 state = os.urandom(8).hex()
@@ -57,10 +54,7 @@ def printed(backend: LocalBackend, spec: SandboxSpec, code: str) -> list[str]:
 
 @pytest.fixture
 def backend(tmp_path: Path, environment: dict[str, str]) -> LocalBackend:
-    cache, ipython = tmp_path / "cache", installed_layer(load_settings().cache_dir, PYTHON)
-    assert ipython is not None
-    (cache / "layers").mkdir(parents=True)
-    (cache / "layers" / ipython.name).symlink_to(ipython)  # made once for all tests
+    cache = with_ipython(tmp_path / "cache")
     return LocalBackend(cache_directory=str(cache), environment=environment, many=True)
 
 

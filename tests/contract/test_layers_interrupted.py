@@ -73,7 +73,7 @@ def test_a_build_that_takes_too_long_is_ended_and_leaves_nothing(
     start = time.monotonic()
     with pytest.raises(InstallFailed, match=r"within 1 s"):
         Layers(tmp_path / "cache", online, timeout=1).layer(["tiny"], python)
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 20
     assert not list((tmp_path / "cache/building").iterdir())
     assert not list((tmp_path / "cache/layers").iterdir())
 
@@ -123,7 +123,7 @@ def _processes_about(text: str) -> list[str]:
     return found
 
 
-def _soon(condition: Callable[[], bool], within: float = 2.0) -> bool:
+def _soon(condition: Callable[[], bool], within: float = 10.0) -> bool:
     end = time.monotonic() + within
     while not condition():
         if time.monotonic() > end:

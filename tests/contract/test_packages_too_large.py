@@ -187,5 +187,5 @@ def test_installing_has_a_time_limit_of_its_own(
     start = time.monotonic()
     with pytest.raises(InstallFailed, match="within 1 s") as caught:
         Layers(tmp_path / "cache", online, timeout=1).layer(["noise"], python)
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 20
     assert "--install-timeout" in caught.value.hint

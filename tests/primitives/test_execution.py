@@ -17,6 +17,7 @@ from e2brun import (
 )
 from e2brun.primitives.code import CodeOutput
 from e2brun.primitives.events import Executed, Noticed, SandboxReady
+from tests.caches import with_ipython
 from tests.contract import wheelhouse
 from tests.primitives.backends import watched
 from tests.primitives.steps import Recorder
@@ -36,7 +37,7 @@ async def test_the_output_is_a_plain_dict_with_everything_in_it() -> None:
     assert sorted(result["logs"]) == ["err", "out"]
     assert result["error"] is None
     assert result["results"] == {"text": "42", "extra": {}}
-    assert 0 < result["execution_time"] < 10
+    assert 0 < result["execution_time"] < 60
     assert result["sandbox_id"].startswith("i")
     assert (result["outcome"], result["exit_code"]) == ("ok", 0)
     assert (result["stdout"], result["stderr"]) == ("out\n", "err\n")
@@ -78,9 +79,9 @@ async def test_two_executions_share_nothing() -> None:
 
 
 async def test_setup_is_in_the_same_state_and_not_timed() -> None:
-    result = await run("x + 1", setup="import time; time.sleep(0.3); x = 1")
+    result = await run("x + 1", setup="import time; time.sleep(1.5); x = 1")
     assert result["results"] == {"text": "2", "extra": {}}
-    assert result["execution_time"] < 0.2
+    assert result["execution_time"] < 1.5
 
 
 async def test_a_setup_that_fails_is_the_result() -> None:
@@ -147,7 +148,7 @@ def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wheelhouse.fill(wheels)
     monkeypatch.setenv("UV_NO_INDEX", "1")
     monkeypatch.setenv("UV_FIND_LINKS", str(wheels))
-    monkeypatch.setenv("E2BRUN_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("E2BRUN_CACHE_DIR", str(with_ipython(tmp_path / "cache")))
 
 
 @pytest.mark.usefixtures("packages")

@@ -44,7 +44,7 @@ async def test_work_that_does_not_stop_is_left_behind_in_time() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert monotonic() - started < 1
+    assert monotonic() - started < 10
     release.set()
 
 

@@ -71,7 +71,7 @@ def descendants(pid: int) -> dict[int, str]:
     return found
 
 
-def survivors(family: dict[int, str], seconds: float = 2) -> list[int]:
+def survivors(family: dict[int, str], seconds: float = 8) -> list[int]:
     """Who of `family` still runs when they had that long to end."""
     deadline = time.monotonic() + seconds
     while left := [pid for pid, born in family.items() if _born(pid) == born]:

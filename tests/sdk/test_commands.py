@@ -16,6 +16,8 @@ from e2b import (
     TimeoutException,
 )
 
+from tests.server.talking import until
+
 
 def test_both_streams_and_the_exit_code_come_back(sandbox: Any) -> None:
     with pytest.raises(CommandExitException) as failed:
@@ -33,12 +35,11 @@ def test_a_program_that_dies_of_a_signal_has_no_exit_code(sandbox: Any) -> None:
 
 def test_output_comes_as_it_is_written_and_none_is_lost(sandbox: Any) -> None:
     seen: list[tuple[float, str]] = []
-    began = time.monotonic()
     result = sandbox.commands.run(
         "echo 1; sleep 0.3; echo 2", on_stdout=lambda text: seen.append((time.monotonic(), text))
     )
     assert [text for _, text in seen] == ["1\n", "2\n"]
-    assert seen[0][0] - began < 0.25 < seen[1][0] - began
+    assert seen[1][0] - seen[0][0] > 0.1  # the program waits 0.3 s between them
     assert result.stdout == "1\n2\n"
     assert {sandbox.commands.run("echo 1; echo 2").stdout for _ in range(20)} == {"1\n2\n"}
 
@@ -51,6 +52,7 @@ def test_a_character_cut_in_two_comes_back_whole(sandbox: Any) -> None:
     assert sandbox.commands.run(f'python3 -c "{broken}"').stdout == "a" * 8191 + "\ufffd"
 
 
+@pytest.mark.alone
 def test_twenty_megabytes_take_less_than_a_second(sandbox: Any) -> None:
     def seconds() -> float:
         began = time.monotonic()
@@ -111,9 +113,8 @@ def test_the_deadline_is_a_timeout_and_the_end_of_the_program(sandbox: Any) -> N
     began = time.monotonic()
     with pytest.raises(TimeoutException):
         sandbox.commands.run("sleep 60", timeout=0.4)
-    assert time.monotonic() - began < 2
-    time.sleep(0.3)
-    assert sandbox.commands.list() == []
+    assert time.monotonic() - began < 20
+    until(lambda: sandbox.commands.list() == [])
 
 
 def test_a_deadline_of_a_follower_ends_only_the_following(sandbox: Any) -> None:
@@ -177,8 +178,7 @@ def test_a_background_program_is_listed_and_can_be_followed_again(sandbox: Any) 
 def test_nobody_listening_does_not_hold_a_program_up(sandbox: Any) -> None:
     command = sandbox.commands.run("head -c 5000000 /dev/zero; echo > /tmp/done", background=True)
     command.disconnect()
-    time.sleep(0.3)
-    sandbox.commands.run("test -e /tmp/done")
+    sandbox.commands.run("until test -e /tmp/done; do sleep 0.05; done", timeout=20)
 
 
 def test_a_child_that_holds_the_output_keeps_the_command_running(sandbox: Any) -> None:
@@ -186,8 +186,8 @@ def test_a_child_that_holds_the_output_keeps_the_command_running(sandbox: Any) -
     assert sandbox.commands.run("(sleep 0.5; echo late) & echo now").stdout == "now\nlate\n"
     assert time.monotonic() - began > 0.5
     began = time.monotonic()
-    sandbox.commands.run("sleep 5 >/dev/null 2>&1 & disown")
-    assert time.monotonic() - began < 1
+    sandbox.commands.run("sleep 20 >/dev/null 2>&1 & disown")
+    assert time.monotonic() - began < 15
 
 
 @pytest.mark.parametrize("call", ["connect", "send_stdin", "close_stdin"])

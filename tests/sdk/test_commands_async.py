@@ -27,10 +27,10 @@ def in_sandbox(body: Callable[[Any], Awaitable[None]]) -> None:
 def test_many_commands_at_once(service: Serving) -> None:
     async def body(sandbox: Any) -> None:
         began = time.monotonic()
-        runs = [sandbox.commands.run(f"sleep 0.2; echo {number}") for number in range(20)]
+        runs = [sandbox.commands.run(f"sleep 1; echo {number}") for number in range(20)]
         results = await asyncio.gather(*runs)
         assert [result.stdout for result in results] == [f"{number}\n" for number in range(20)]
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 15
 
     in_sandbox(body)
 

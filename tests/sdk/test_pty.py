@@ -51,7 +51,7 @@ def test_control_characters_reach_the_foreground_job(sandbox: Any) -> None:
     said, code = conversation(sandbox, b"sleep 60\n", b"\x03", b"echo after $((6*7)); exit 0\n")
     assert "after 42" in said
     assert code == 0
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 def test_a_terminal_is_ended_by_control_d_or_by_a_kill(sandbox: Any) -> None:

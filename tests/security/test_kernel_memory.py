@@ -196,6 +196,7 @@ def test_pages_of_a_file_cannot_be_left_in_sockets(probe: Probe) -> None:
     assert probe.within(512 * MIB, _SPLICE).answer == "Invalid argument"
 
 
+@pytest.mark.alone  # what all others use is counted with it
 def test_memory_that_goes_in_a_way_not_known_to_us_ends_a_sandbox(probe: Probe) -> None:
     """The last line: without the filter, splice is such a way."""
     if probe.driver == "forkserver":

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import subprocess
-import time
 from collections.abc import Generator
 from contextlib import contextmanager
+
+import pytest
 
 from tests.security.probing import Probe, Weak
 
@@ -104,13 +105,12 @@ def test_a_lock_on_a_shared_file_holds_nobody_up(probe: Probe) -> None:
     assert probe(_LOCK.replace("WAIT", "0"), neighbour=_LOCK.replace("WAIT", "8")).answer == "held"
     with open("/usr/bin/env", "rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        started = time.monotonic()
         assert probe(_LOCK.replace("WAIT", "0")).answer == "held"
-        assert time.monotonic() - started < 10
         weak = Weak(add=("--ro-bind", "/usr", "/usr"))
         assert probe(_LOCK.replace("WAIT", "0"), weak=weak, timeout=2).outcome == "timeout"
 
 
+@pytest.mark.alone
 def test_a_sandbox_leaves_its_user_what_inotify_is_counted_in(probe: Probe) -> None:
     """128 instances are all that one user has on most hosts; root's sandboxes are users of their
     own."""

@@ -26,6 +26,13 @@ def envelope(message: object) -> bytes:
     return b"\0" + len(body).to_bytes(4, "big") + body
 
 
+async def eventually(true: Callable[[], bool], seconds: float = 20) -> None:
+    """Wait for it while the loop runs."""
+    async with asyncio.timeout(seconds):
+        while not true():  # noqa: ASYNC110 - what changes has no event
+            await asyncio.sleep(0.02)
+
+
 class Envd:
     """Port 49983 of one sandbox."""
 

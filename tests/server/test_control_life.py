@@ -19,7 +19,7 @@ async def _state(client: Client, sandbox_id: str) -> str | None:
 
 
 async def _until(client: Client, sandbox_id: str, state: str | None) -> None:
-    for _ in range(100):
+    for _ in range(500):
         if await _state(client, sandbox_id) == state:
             return
         await asyncio.sleep(0.02)

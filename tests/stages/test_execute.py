@@ -262,7 +262,7 @@ async def test_the_sandbox_is_ended_when_the_work_is_cancelled(backend: LocalBac
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert asyncio.get_running_loop().time() - before < 1
+    assert asyncio.get_running_loop().time() - before < 10
     processes = [Path("/proc", name, "cmdline") for name in os.listdir("/proc") if name.isdigit()]
     assert not any(ids[0].encode() in _read(path) for path in processes)
 

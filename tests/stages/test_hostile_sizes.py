@@ -6,6 +6,7 @@ Each construct is tried at one size and at four times that. A moment is allowed 
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -27,22 +28,27 @@ from e2brun.stages.generate.fences import extract_code, fence_for
 from e2brun.stages.validate.compiling import is_simple, problem
 from e2brun.stages.validate.inspection import Policy, inspect
 
-_MOMENT = 1.0  # seconds; what was found here took 5 to 60
+_MOMENT = 1.0  # seconds of a processor; what was found here took 5 to 60
 _Read = Callable[[str], object]
 
 
 def _seconds(read: _Read, text: str) -> float:
-    began = time.perf_counter()
+    """Of a processor, in this process and in those it starts."""
+    began = _spent()
     with suppress(E2brunError, ValueError):  # an answer as well
         read(text)
-    return time.perf_counter() - began
+    return _spent() - began
+
+
+def _spent() -> float:
+    return sum(os.times()[:4])
 
 
 def _grows_with_its_length(read: _Read, make: Callable[[int], str], size: int) -> None:
     once, longer = make(size), make(4 * size)
     small = min(_seconds(read, once) for _ in range(2))
     large = min(_seconds(read, longer) for _ in range(2))
-    assert large < max(_MOMENT, 6 * small), (small, large)
+    assert large < max(_MOMENT, 8 * small), (small, large)
 
 
 def _metadata(lines: str) -> str:
@@ -86,7 +92,7 @@ _IMPORTS: dict[str, Callable[[int], str]] = {
 def test_imports_are_found_in_bounded_time(construct: str, size: int) -> None:
     source = _IMPORTS[construct](size)
     took = _seconds(lambda text: missing_imports(text, python_version=(3, 12)), source)
-    assert took < 12  # a process of its own is given 5 seconds of a processor
+    assert took < 40  # a process of its own is given 5 seconds of a processor
 
 
 def test_a_long_source_is_not_parsed_in_this_process() -> None:
@@ -230,7 +236,7 @@ async def test_a_path_into_deep_json_ends() -> None:
     began = time.perf_counter()
     found = await problems(_nested(90), None, {"$..a..a..a..a": 1}, seconds=1.0)
     assert found == ["checking it took longer than 1 s"]
-    assert time.perf_counter() - began < 10
+    assert time.perf_counter() - began < 30
 
 
 @pytest.mark.parametrize("number", ["1" + "0" * 400, "1e999", "-1e999", "1" + "0" * 4299])

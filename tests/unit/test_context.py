@@ -7,11 +7,12 @@ import select
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from e2brun.sandbox.local.host.frames import encode_cell
-from tests.unit.context_program import AGENT, Context, running_context
+from tests.unit.context_program import AGENT, DEADLINE, Context, running_context
 
 __all__ = ["running_context"]  # the fixture `context`
 
@@ -108,7 +109,7 @@ def test_a_module_of_the_user_may_have_the_name_of_one_of_ours(context: Context)
 def test_top_level_await_and_a_task_that_outlives_its_cell(context: Context) -> None:
     context.run(
         "import asyncio\nseen = []\n"
-        "async def work():\n    await asyncio.sleep(0.01)\n    seen.append(1)\n    return 'done'\n"
+        "async def work():\n    await asyncio.sleep(1)\n    seen.append(1)\n    return 'done'\n"
         "task = asyncio.create_task(work())"
     )
     assert context.run("await asyncio.sleep(0)\nlen(seen)").main["text"] == "0"
@@ -197,8 +198,15 @@ def test_a_stream_that_the_user_replaced_is_theirs(context: Context) -> None:
 # Interrupts
 
 
-def interrupt_after(context: Context, seconds: float) -> Callable[[], None]:
+def interrupt_after(
+    context: Context, seconds: float, begun: Path | None = None
+) -> Callable[[], None]:
+    """In so many seconds; after the cell has made the file `begun`."""
+
     def meanwhile() -> None:
+        end = time.monotonic() + DEADLINE
+        while begun is not None and not begun.exists() and time.monotonic() < end:
+            time.sleep(0.01)
         time.sleep(seconds)
         context.process.send_signal(signal.SIGINT)
 
@@ -218,7 +226,8 @@ def interrupt_after(context: Context, seconds: float) -> Callable[[], None]:
 )
 def test_an_interrupted_cell_raises_and_the_next_one_runs(context: Context, code: str) -> None:
     context.run("kept = 1")
-    error = context.run(code, meanwhile=interrupt_after(context, 0.3)).error
+    interrupt = interrupt_after(context, 0.1, begun=context.cwd / "begun")
+    error = context.run("open('begun', 'w').close()\n" + code, meanwhile=interrupt).error
     assert error.name == "KeyboardInterrupt"
     assert "Cell In[2], line" in error.traceback
     assert f"{AGENT}/" not in error.traceback

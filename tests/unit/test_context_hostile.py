@@ -58,13 +58,13 @@ def test_a_fork_that_falls_through_ends_as_a_script(
 def test_a_forked_child_does_not_hold_our_pipes_open(context: Context) -> None:
     context.run(
         "import os, time\nif os.fork() == 0:\n    os.close(1)\n    os.close(2)\n"
-        "    time.sleep(4)\n    os._exit(0)"
+        "    time.sleep(20)\n    os._exit(0)"
     )
     started = time.monotonic()
     os.close(context.cells)
     context.cells = -1
     assert os.read(context.frames, 1) == b""
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 15
 
 
 def test_functions_and_classes_of_cells_can_be_pickled_and_run_in_a_pool(context: Context) -> None:

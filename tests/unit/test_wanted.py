@@ -85,9 +85,9 @@ def test_only_the_default_template_has_them(
 
 def test_a_long_program_is_read_in_no_time() -> None:
     code = "import os  # " + "import " * 20 + "\n"
-    started = time.perf_counter()
+    started = time.process_time()
     assert wanted([code * 50_000 + "-m pi " * 10_000 + "-m" + " " * 100_000]) == ()
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize(

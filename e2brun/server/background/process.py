@@ -28,7 +28,7 @@ from e2brun.settings import load_settings, package_environment
 FIRST_SECONDS = 30.0  # for whoever started it to make the first sandbox
 IDLE_SECONDS = 3.0  # without a sandbox
 _LOOK_SECONDS = 0.25
-_LAST_CALL_SECONDS = 0.3  # for requests that are on their way when it ends
+_LAST_CALL_SECONDS = 1.0  # for requests that are on their way when it ends
 
 
 def main(directory: str, lock: int) -> NoReturn:

@@ -238,7 +238,10 @@ class Loop:
                 raise
             self.interrupted = True
             task.cancel()
-            return self._loop.run_until_complete(task)
+            try:
+                return self._loop.run_until_complete(task)
+            except asyncio.CancelledError:  # it had not begun
+                raise KeyboardInterrupt from None
         finally:
             self.interrupted = False
 

@@ -1,0 +1,55 @@
+"""Tests run on several workers at a time; one that is marked `alone` runs beside no other."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from xdist.scheduler.loadscope import LoadScopeScheduling  # type: ignore[import-untyped]
+
+ALONE = "alone"
+# Two files that are there anyway, to be locked.
+_DOOR, _ROOM = Path(__file__), Path(__file__).with_name("conftest.py")
+_MOST_WORKERS = 8
+
+
+class ByFile(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
+    """The tests of a file share a worker, and with it what they have started; those that run alone
+    are one unit, which comes last."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return ALONE if nodeid.endswith(f"@{ALONE}") else nodeid.partition("::")[0]
+
+
+@contextmanager
+def turn(*, alone: bool) -> Iterator[None]:
+    """Wait until no test of another worker runs alone, or none at all where this one is to.
+
+    Unlocked by name, not by closing: what a test has forked may live on with the open file.
+    """
+    with _DOOR.open() as door, _ROOM.open() as room:
+        fcntl.flock(door, fcntl.LOCK_EX)  # who waits to be alone keeps others from coming in
+        try:
+            fcntl.flock(room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        finally:
+            fcntl.flock(door, fcntl.LOCK_UN)
+        try:
+            yield
+        finally:
+            fcntl.flock(room, fcntl.LOCK_UN)
+
+
+def is_alone(item: pytest.Item) -> bool:
+    return item.get_closest_marker(ALONE) is not None
+
+
+def workers(arguments: Sequence[str]) -> int:
+    """Two for a processor: tests wait for sandboxes more than they calculate. None of its own
+    for a few files, which would be ready before the workers are."""
+    if not any(Path(word).is_dir() for word in arguments):
+        return 0
+    return max(2, min(_MOST_WORKERS, 2 * len(os.sched_getaffinity(0))))
