@@ -121,6 +121,9 @@ def test_the_second_call_imports_next_to_nothing(
     loaded = subprocess.check_output(
         [sys.executable, "-c", code, str(tmp_path / "cache")], text=True
     ).split()
+    loaded = [
+        name for name in loaded if name.partition(".")[0] != "importlib"
+    ]  # it came with Python
     assert set(loaded) <= {"__future__", "_sha256", "_sha2", "fcntl"}
 
 
