@@ -50,11 +50,18 @@ def validate(
 
 
 @pipelines.command()
-def show(file: File, settings: Settings = None, variables: Variables = None) -> None:
+def show(
+    file: File,
+    settings: Settings = None,
+    variables: Variables = None,
+    toml: Annotated[
+        bool, typer.Option("--toml", help="As TOML, with --set and --var in it.")
+    ] = False,
+) -> None:
     """Draw what would run; nothing runs."""
     from e2brun.cli.pipeline_files import show_file
 
-    raise typer.Exit(show_file(file, settings or [], variables or []))
+    raise typer.Exit(show_file(file, settings or [], variables or [], toml=toml))
 
 
 @pipelines.command()

@@ -38,15 +38,20 @@ def validate_file(
     return 0
 
 
-def show_file(file: Path, settings: Sequence[str], variables: Sequence[str]) -> int:
-    """Draw what would run."""
+def show_file(file: Path, settings: Sequence[str], variables: Sequence[str], *, toml: bool) -> int:
+    """Draw what would run, or write it as TOML."""
     from e2brun.pipeline.loader import load
 
     try:
         pipeline = load(file, settings, variables)
     except E2brunError as error:
         return refuse(error, as_json=False)
-    _draw(pipeline)
+    if toml:
+        import tomli_w
+
+        write_line(tomli_w.dumps(pipeline.tables, multiline_strings=True).rstrip())
+    else:
+        _draw(pipeline)
     return 0
 
 

@@ -30,6 +30,7 @@ class Pipeline:
     document: Document
     cases: tuple[Case, ...]
     recipe: str = field(repr=False)  # all but the cases, as JSON: equal recipes do the same
+    tables: Mapping[str, object] = field(repr=False)  # the TOML, with what was given over it
 
     @property
     def directory(self) -> Path:
@@ -70,13 +71,16 @@ def load(
     labels = overrides.apply(raw, settings)
     check = _Check(file, text, raw, labels)
     document = check.document()
-    found = check.cases(document, dict(map(overrides.parse_var, given)))
+    variables = dict(map(overrides.parse_var, given))
+    found = check.cases(document, variables)
     check.end()
     if ahead is not None:
         ahead(document)
     check.stages(document)
     check.end()
-    return Pipeline(file, document, tuple(found.cases), _recipe(document, raw, file.parent))
+    recipe = _recipe(document, raw, file.parent)
+    tables = {**raw, "vars": {**document.vars, **variables}} if variables else raw
+    return Pipeline(file, document, tuple(found.cases), recipe, tables)
 
 
 class _Check:

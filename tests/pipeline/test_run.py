@@ -7,6 +7,7 @@ import os
 import pty
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 from tests.conftest import clean_environment
@@ -260,3 +261,21 @@ def test_the_memory_that_a_program_used_can_be_checked(place: Place) -> None:
     assert ran.code == 1, lines
     assert lines[0].startswith("PASS small ")
     assert lines[1].startswith("FAIL large check max_memory: used 1")
+
+
+def test_a_pipeline_is_written_with_what_the_command_line_said_over_it(place: Place) -> None:
+    place.write(
+        '[pipeline]\nname = "p"\n[vars]\nwho = "you"\n[generate]\n'
+        "code = '''\nprint(\"{{who}} 1\")\n'''\n[execute]\ntimeout = \"9s\"\n"
+        '[[check]]\nstdout = { contains = "Ada" }\n'
+    )
+    assert place.pipeline("run", "--on", "local", "p.toml").code == 1
+    written = place.pipeline(
+        "show", "--toml", "p.toml", "--var", "who=Ada", "--set", "execute.timeout=8"
+    )
+    assert written.code == 0
+    table = tomllib.loads(written.text)
+    assert (table["execute"], table["vars"]) == ({"timeout": 8}, {"who": "Ada"})
+    place.write(written.text, "new.toml")
+    assert place.pipeline("run", "--on", "local", "new.toml").code == 0
+    assert place.pipeline("show", "--toml", "p.toml", "--set", "execute.timeot=8").code == 2

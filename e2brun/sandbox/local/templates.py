@@ -22,7 +22,7 @@ NAMED = {
     "gensim": "",
     "imageio": "",
     "ipykernel": "<7",
-    "ipython": ">=9,<10",
+    "ipython": ">=9.17,<10",
     "ipywidgets": "",  # not E2B's: without, tqdm in a notebook ends in an ImportError
     "joblib": "",
     "jupyter-server": "<3",
