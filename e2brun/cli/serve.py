@@ -6,7 +6,8 @@ import os
 import re
 import shlex
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from socket import socket
 
     from e2brun.sandbox.local.templates import Template
+    from e2brun.server.https.listeners import Https
     from e2brun.server.options import ServiceOptions
 
 KEY_VARIABLE = "E2BRUN_SERVE_KEY"
@@ -48,20 +50,48 @@ def _serve(request: ServeRequest) -> int:
     settings = load_settings(None, None, **_flags(request))
     for line in settings.notices:
         _notice(line)
-    from e2brun.cli.serve_running import host
+    from e2brun.cli.serve_running import Sockets, host
     from e2brun.server.http.listening import bind, url_of
     from e2brun.server.sandboxes.preloading import DEFAULT, templates
 
     wanted = templates(request.templates or DEFAULT)
-    with bind(request.host, request.port) as listener:
+    with ExitStack() as opened:
+        listener = opened.enter_context(bind(request.host, request.port))
         options = _options(request, settings, key, listener, wanted)
         url = url_of(listener)
         variables: dict[str, str] = dict(zip(NAMES, (url, url, options.key), strict=True))
-        try:
-            return host(request, options, listener, lambda: _announce(request, variables, env_file))
-        finally:
-            if env_file is not None:
-                env_file.remove()
+        https = _https(request, settings, options.key)
+        if https is not None:
+            opened.callback(https.close)
+            options = replace(options, domain=https.domain)
+            variables |= https.variables
+        if env_file is not None:
+            opened.callback(env_file.remove)
+        sockets = Sockets(listener, https)
+        return host(
+            request, options, sockets, variables, lambda: _announce(request, variables, env_file)
+        )
+
+
+def _https(request: ServeRequest, settings: Settings, key: str) -> Https | None:
+    if not request.https:
+        return None
+    from e2brun.server.https.listeners import Https
+
+    return Https(settings.state_dir / "https", package_environment(), key)
+
+
+def print_ca() -> int:
+    """`--print-ca`: the authority's certificate as PEM. Returns the exit code."""
+    from e2brun.server.https.authority import Authority
+
+    try:
+        authority = Authority(load_settings(None, None).state_dir / "https")
+    except E2brunError as error:
+        complain(error)
+        return error.exit_code
+    _print(authority.certificate.read_text("ascii").rstrip())
+    return 0
 
 
 def _flags(request: ServeRequest) -> dict[str, Flag]:
@@ -202,7 +232,7 @@ class EnvironmentFile:
         temporary = self._path.with_name(f".{self._path.name}.{os.urandom(6).hex()}")
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            with os.fdopen(os.open(temporary, flags, 0o600), "w", encoding="ascii") as file:
+            with os.fdopen(os.open(temporary, flags, 0o600), "w", encoding="utf-8") as file:
                 file.writelines(f"{name}={value}\n" for name, value in variables.items())
             temporary.replace(self._path)
         except OSError as error:
@@ -217,7 +247,7 @@ class EnvironmentFile:
                 self._path.unlink()
 
     def _is_ours(self) -> bool:
-        if not self._path.is_file() or self._path.stat().st_size > 4096:
+        if not self._path.is_file() or self._path.stat().st_size > 16384:
             return False
         lines = self._path.read_text("utf-8", "replace").splitlines()
-        return [line.partition("=")[0] for line in lines] == list(NAMES)
+        return [line.partition("=")[0] for line in lines[: len(NAMES)]] == list(NAMES)

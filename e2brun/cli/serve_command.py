@@ -57,6 +57,12 @@ def serve(  # noqa: PLR0913, PLR0917 - Typer reads the options from the signatur
             metavar="DIR", help="Keep templates, snapshots and paused sandboxes' files there."
         ),
     ] = None,
+    https: Annotated[
+        bool, typer.Option("--https", help="TLS for https://{sandbox.get_host(port)}, too.")
+    ] = False,
+    print_ca: Annotated[
+        bool, typer.Option("--print-ca", help="Print the certificate to trust for --https.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Say where it is as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No line for each request.")] = False,
 ) -> None:
@@ -68,12 +74,15 @@ def serve(  # noqa: PLR0913, PLR0917 - Typer reads the options from the signatur
     \b
     e2brun serve -- pytest tests            e2brun serve --env-file e2b.env &
     """
+    from e2brun.cli.serve import print_ca as certificate
     from e2brun.cli.serve import serve as run
     from e2brun.cli.serve_request import ServeRequest
 
+    if print_ca:
+        raise typer.Exit(certificate())
     request = ServeRequest(
         tuple(command or ()), host, port, key, tuple(name or ()), max_sandboxes, memory, disk,
         max_output, output_rate, network, tuple(template or ()), tuple(install or ()),
-        tuple(requirements or ()), env_file, state, as_json, quiet,
+        tuple(requirements or ()), env_file, state, https, as_json, quiet,
     )  # fmt: skip
     raise typer.Exit(run(request))

@@ -27,5 +27,6 @@ class ServeRequest:
     requirements: tuple[str, ...] = ()  # files of them
     env_file: str | None = None
     state: str | None = None
+    https: bool = False
     as_json: bool = False
     quiet: bool = False

@@ -16,8 +16,9 @@ from asyncio.subprocess import Process
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from socket import socket
+from typing import TYPE_CHECKING, NamedTuple
 
-from e2brun.cli.serve_request import NAMES, ServeRequest
+from e2brun.cli.serve_request import ServeRequest
 from e2brun.cli.signals import say
 from e2brun.report.safe import one_line
 from e2brun.server.app import Access
@@ -26,6 +27,9 @@ from e2brun.server.options import ServiceOptions
 from e2brun.server.service import Service
 from e2brun.server.serving import loop_factory, run
 from e2brun.settings import package_environment
+
+if TYPE_CHECKING:
+    from e2brun.server.https.listeners import Https
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PASSED_ON = (*_ENDING, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCONT)
@@ -36,13 +40,24 @@ _REPLACED = ("E2B_KEY", "E2B_DOMAIN", "E2B_ACCESS_TOKEN", "E2B_DEBUG", "E2BRUN_S
 _PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy"})
 
 
+class Sockets(NamedTuple):
+    """Where it listens."""
+
+    plain: socket
+    https: Https | None
+
+
 def host(
-    request: ServeRequest, options: ServiceOptions, listener: socket, announce: Callable[[], None]
+    request: ServeRequest,
+    options: ServiceOptions,
+    sockets: Sockets,
+    variables: Mapping[str, str],
+    announce: Callable[[], None],
 ) -> int:
     """Serve until told to end, or until the command ends. Returns the exit code."""
     logging.basicConfig(format="e2brun: %(message)s", level=logging.WARNING)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        return runner.run(_Hosting(request, options, listener, announce).run())
+        return runner.run(_Hosting(request, options, sockets, variables, announce).run())
 
 
 class _Hosting:
@@ -52,11 +67,12 @@ class _Hosting:
         self,
         request: ServeRequest,
         options: ServiceOptions,
-        listener: socket,
+        sockets: Sockets,
+        variables: Mapping[str, str],
         announce: Callable[[], None],
     ) -> None:
-        self._request, self._options, self._listener = request, options, listener
-        self._announce = announce
+        self._request, self._options, self._sockets = request, options, sockets
+        self._variables, self._announce = variables, announce
         self._asked = asyncio.Event()
         self._listening = asyncio.Event()
         self._command: Process | None = None
@@ -74,14 +90,17 @@ class _Hosting:
             # nohup means it. A shell that ignores SIGINT for `serve &` does not.
             if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
                 loop.add_signal_handler(number, self._signalled, number)
-        await run(service, self._listener, self._began, self._over)
+        await run(service, self._sockets.plain, self._began, self._over, self._sockets.https)
         return self._code
 
     def _began(self) -> None:
         self._announce()
         if not self._request.quiet and not self._request.command:
             reach = "" if is_loopback(self._options.host) else ", for other machines too"
-            say(f"e2brun: serving on {url_of(self._listener)}{reach}; Ctrl-C ends it")
+            https = self._sockets.https
+            names = f" and https://PORT-ID.{https.domain}" if https else ""
+            where = url_of(self._sockets.plain)
+            say(f"e2brun: serving on {where}{names}{reach}; Ctrl-C ends it")
 
     async def _over(self) -> None:
         if self._request.command:
@@ -108,7 +127,7 @@ class _Hosting:
         words = self._request.command
         try:
             self._command = await asyncio.create_subprocess_exec(
-                *words, env=_environment(self._options, self._listener)
+                *words, env=_environment(self._variables)
             )
         except OSError as error:
             say(f"e2brun: {one_line(words[0])}: {error.strerror}")
@@ -121,10 +140,9 @@ class _Hosting:
         self._code = 128 - code if code < 0 else code
 
 
-def _environment(options: ServiceOptions, listener: socket) -> Mapping[str, str]:
-    url = url_of(listener)
+def _environment(variables: Mapping[str, str]) -> Mapping[str, str]:
     environment = {k: v for k, v in package_environment().items() if k not in _REPLACED}
-    environment |= dict(zip(NAMES, (url, url, options.key), strict=True))
+    environment |= variables
     if any(name.lower() in _PROXIES for name in environment):
         # A proxy would be asked for its own loopback.
         for name in ("NO_PROXY", "no_proxy"):

@@ -17,6 +17,7 @@ class ServiceOptions:
     key: str
     host: str = "127.0.0.1"
     port: int = 0  # as bound: it is part of the host names that sandboxes get
+    domain: str = ""  # what those end in where it is not localhost and the port
     max_sandboxes: int = 1200
     memory: int = 512 * MIB
     disk: int = 512 * MIB

@@ -11,11 +11,15 @@ import resource
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import uvicorn
 
 from e2brun.server.http.connection import Connection
-from e2brun.server.service import Service
+
+if TYPE_CHECKING:
+    from e2brun.server.https.listeners import Https
+    from e2brun.server.service import Service
 
 _KEEP_ALIVE = 640  # seconds, as envd's
 _BACKLOG = 1024
@@ -28,10 +32,12 @@ async def run(
     listener: socket.socket,
     on_listening: Callable[[], object],
     until: Callable[[], Awaitable[object]],
+    https: Https | None = None,
 ) -> None:
     """Serve on a bound socket until `until()` returns; then end every sandbox.
 
-    `on_listening` is called when requests are answered. No signal handler is installed.
+    `https`: on its sockets, too. `on_listening` is called when requests are answered. No signal
+    handler is installed.
     """
     _raise_open_files()
     open_connections: dict[tuple[str, int], Connection] = {}
@@ -61,6 +67,14 @@ async def run(
     await service.start()
     try:
         await server.startup(sockets=[listener])
+        if https is not None:
+
+            def secure() -> Connection:
+                state = server.lifespan.state
+                made: Connection = protocol(config, server.server_state, state)
+                return made
+
+            server.servers += await https.open(secure)
         on_listening()
         await _until(until, server)
     finally:

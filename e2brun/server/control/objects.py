@@ -81,4 +81,6 @@ def detailed(record: Record, options: ServiceOptions) -> Wire:
 
 def domain(options: ServiceOptions) -> str:
     """What sandboxes' host names end in."""
+    if options.domain:
+        return options.domain
     return f"localhost:{options.port}" if options.port else "localhost"

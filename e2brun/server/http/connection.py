@@ -10,7 +10,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
+import logging
 import socket
 import struct
 from collections.abc import Callable
@@ -21,14 +23,25 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+log = logging.getLogger("e2brun.server")
+
 _EARLY_LIMIT = 256 * 1024  # bytes a client may send before its upgrade is answered
 _HEAD_LIMIT = 128 * 1024  # bytes of a request line and headers
 _IDLE_LIMIT = 512 * 1024  # bytes that bring neither a request nor a piece of a body
 _PIPELINE_LIMIT = 1000  # requests that wait for the answers to others
 _HEADER_SECONDS = 30.0  # for a client to send the head of its first request
 _LINGER_SECONDS = 2.0  # for a client to take in why it is refused
+_TLS_HELLO = b"\x16\x03"  # a handshake record, RFC 8446 5.1
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 _RESET = struct.pack("ii", 1, 0)  # struct linger: on, 0 seconds: close(2) sends RST
+
+
+@functools.cache
+def _told_of_https() -> None:
+    log.warning(
+        "a client speaks TLS here: sandboxes' https names, which E2B's SDKs before 2.9 need for "
+        "run_code, are there with `e2brun serve --https`"
+    )
 
 
 class _TooMuch(Exception):
@@ -93,6 +106,8 @@ class Connection(HttpToolsProtocol):
         except httptools.HttpParserUpgrade as upgrade:
             self._came_to_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
+            if data.startswith(_TLS_HELLO):
+                _told_of_https()
             if isinstance(error.__context__, _TooMuch):
                 self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the head is too long")
             else:

@@ -50,6 +50,7 @@ class Origin:
     internet: bool | None = None
     connected: bool = False  # whether it was given a way out
     packages: tuple[str, ...] = ()  # of its template, there from the start
+    secure: bool = True  # False: whoever knows its id may use it, as the SDKs 1.x do
     user: str = USER  # who programs run as where a client does not say
     directory: str = ""  # and where; "": the user's home
     start: str = ""  # a command that runs in it from the start
