@@ -52,6 +52,7 @@ FOLDERS: dict[str, dict[str, set[str]]] = {
     "sandbox/local/agent/kernels": {"bash": {"jsontext"}, "python": {"jsontext"}},
     "server": {
         "http": set(),
+        "https": {"http"},
         "sandboxes": {"http", "options"},
         "access": {"http", "options", "sandboxes"},
         "builds": {"http", "sandboxes"},
