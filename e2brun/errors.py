@@ -35,7 +35,7 @@ class UsageError(E2brunError):
 class StoreUnusable(E2brunError):
     """The record of runs cannot be read or written; a run itself goes on without it."""
 
-    hint = "Set E2BRUN_STATE_DIR to another directory, or move the file away."
+    hint = "Name another file with --store or E2BRUN_STORE, or move this one away."
 
 
 class SandboxError(E2brunError):

@@ -12,8 +12,8 @@ directory and may have come with a stranger's repository, so what they say is bo
 - A key from .env, and whatever else a project file loosens, is named in `Settings.notices`,
   which the command line prints; see `loosened`.
 - `python` must be a bare name there: the host starts it to learn its version, so a path could
-  start any file. `cache_dir`, `cache_size` and `state_dir`, shared by all projects, are not read
-  there at all.
+  start any file. `cache_dir`, `cache_size`, `state_dir` and `store`, shared by all projects, are
+  not read there at all.
 - pyproject.toml is meant to be committed: keys and endpoints in it are refused.
 """
 
@@ -27,7 +27,7 @@ from typing import Literal, NamedTuple, cast
 
 from e2brun.errors import UsageError
 from e2brun.frozen import Frozen
-from e2brun.values import env_entries, parse_count, parse_duration, parse_size, parse_switch
+from e2brun.values import FALSE, env_entries, parse_count, parse_duration, parse_size, parse_switch
 
 On = Literal["e2b", "local", "auto"]
 Flag = str | int | float | Path | None
@@ -37,7 +37,7 @@ _KEY_NAMES = ("E2B_API_KEY", "E2B_KEY")  # the first one wins
 
 _OURS = (
     "on", "timeout", "template", "memory", "processes", "disk", "max_output", "network", "fetch",
-    "python", "install_timeout", "install_size", "cache_size", "cache_dir", "state_dir",
+    "python", "install_timeout", "install_size", "cache_size", "cache_dir", "state_dir", "store",
 )  # fmt: skip
 _VARIABLES = {
     "api_url": "E2B_API_URL",
@@ -51,7 +51,12 @@ _PLACES = {
 }
 _CI = ("GITHUB_ACTIONS", "TF_BUILD", "TEAMCITY_VERSION", "GITLAB_CI")
 _ENDPOINTS = ("api_url", "sandbox_url", "domain")
-_SHARED = ("cache_size", "cache_dir", "state_dir")  # by all projects: no file of one decides
+_SHARED = (
+    "cache_size",
+    "cache_dir",
+    "state_dir",
+    "store",
+)  # by all projects: no file of one decides
 _PYPROJECT_KEYS = tuple(name.replace("_", "-") for name in _OURS if name not in _SHARED)
 
 
@@ -77,7 +82,8 @@ class Settings(Frozen):
     install_size: int = 8 * 1024 * _MIB  # of the packages of one sandbox
     cache_size: int = 20 * 1024 * _MIB  # of all packages that are kept
     cache_dir: Path = Path(os.path.expanduser("~/.cache/e2brun"))  # noqa: PTH111 - raises nothing
-    state_dir: Path = Path()  # where the records of runs are kept
+    state_dir: Path = Path()  # where what outlives a run is kept
+    store: Path | None = None  # the file that runs are recorded in; None: nowhere
     step_summary: Path = Path()  # GITHUB_STEP_SUMMARY; the empty path: there is none
     github_actions: bool = False
     in_ci: bool = False  # what reads our pipes may obey commands in them
@@ -109,21 +115,20 @@ def load_settings(
     """
     directory = _here() if directory is None else directory
     environ = os.environ if environ is None else environ
-    unknown = flags.keys() - _VARIABLES.keys() - {"api_key"}
-    if unknown:
+    if unknown := flags.keys() - _VARIABLES.keys() - {"api_key"}:
         raise TypeError(f"no such setting: {', '.join(sorted(unknown))}")
     chosen: _Layer = {
         name: _Given(value, f"--{name.replace('_', '-')}")
         for name, value in flags.items()
         if value is not None
     }
-    own = _from_environment(environ) | chosen
     dotenv = _from_dotenv(directory / ".env")
-    merged = _from_pyproject(directory) | dotenv | own
+    merged = _from_pyproject(directory) | dotenv | _from_environment(environ) | chosen
     _check_endpoints(merged, dotenv)
     values = {name: _READERS[name](given) for name, given in merged.items()}
     for name, places in _PLACES.items():
         values[name] = directory / cast("Path", values.get(name) or _default(environ, *places))
+    values.setdefault("store", cast("Path", values["state_dir"]) / "runs.sqlite")
     return Settings(
         api_key_from=merged["api_key"].where if "api_key" in merged else "",
         **values,  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] # by _READERS
@@ -145,9 +150,8 @@ def _here() -> Path:
     try:
         return Path.cwd()
     except OSError as error:
-        raise UsageError(
-            f"the working directory: {error.strerror}", hint="It was deleted: cd to another."
-        ) from error
+        why = f"the working directory: {error.strerror}"
+        raise UsageError(why, hint="It was deleted: cd to another.") from error
 
 
 def _from_environment(environ: Mapping[str, str]) -> _Layer:
@@ -378,6 +382,7 @@ _READERS: dict[str, Callable[[_Given], object]] = {
     "cache_size": _parsed(parse_size, literal=(int,)),
     "cache_dir": _read_path,
     "state_dir": _read_path,
+    "store": lambda given: None if str(given.value).lower() in FALSE else _read_path(given),
 }
 
 

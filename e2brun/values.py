@@ -20,7 +20,7 @@ MAX_SIZE = 2**60
 _UNIT_SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _UNIT_POWER = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 _TRUE = frozenset({"1", "true", "yes", "on"})
-_FALSE = frozenset({"0", "false", "no", "off"})
+FALSE = frozenset({"0", "false", "no", "off"})
 
 # Patterns are given to `re` where they are used, not compiled here: `e2brun exec hello.py`
 # imports this module and parses nothing.
@@ -69,7 +69,7 @@ def parse_count(text: str) -> int:
 def parse_switch(text: str) -> bool:
     """`1 true yes on` or `0 false no off`, in any case."""
     word = text.strip().lower()
-    if word not in _TRUE | _FALSE:
+    if word not in _TRUE | FALSE:
         raise UsageError(f"{_shown(text)} is neither yes nor no: write true or false")
     return word in _TRUE
 

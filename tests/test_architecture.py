@@ -32,7 +32,7 @@ EXCEPTIONS = {("settings", "values")}
 FOLDERS: dict[str, dict[str, set[str]]] = {
     "batch": {"formats": {"case", "fields", "jsonl", "lines"}},
     "sandbox": {
-        "e2b": {"check", "completion", "cell_end", "contract", "endings", "requirement"},
+        "e2b": {"check", "completion", "cell_end", "contract", "endings", "owner", "requirement"},
         "local": {"check", "completion", "cell_end", "contract", "endings", "requirement"},
     },
     "sandbox/local": {

@@ -12,6 +12,7 @@ import typer
 from e2brun.cli.batch_command import batch_command
 from e2brun.cli.exec import exec_command
 from e2brun.cli.pipeline import pipelines
+from e2brun.cli.runs import runs
 from e2brun.cli.sandbox import sandboxes
 from e2brun.cli.serve_command import SETTINGS as SERVE_SETTINGS
 from e2brun.cli.serve_command import serve
@@ -33,6 +34,7 @@ app.command(
 )(exec_command())
 app.command("batch")(batch_command())
 app.add_typer(pipelines)
+app.add_typer(runs)
 app.add_typer(sandboxes)
 app.command("serve", context_settings=SERVE_SETTINGS)(serve)
 
@@ -99,6 +101,8 @@ def bench(  # noqa: PLR0913, PLR0917 - Typer reads the options from the signatur
     report: Annotated[
         list[str] | None, typer.Option(metavar="[KIND:]FILE", help="As for pipelines. Repeatable.")
     ] = None,
+    store: Annotated[str | None, typer.Option(metavar="FILE", help="Record the run in it.")] = None,
+    no_store: Annotated[bool, typer.Option("--no-store", help="Record nothing.")] = False,
 ) -> None:
     """Time programs against each other, each run in a sandbox of its own."""
     from pathlib import Path
@@ -108,7 +112,8 @@ def bench(  # noqa: PLR0913, PLR0917 - Typer reads the options from the signatur
 
     places = tuple(map(Path, files))
     reports = tuple(report or ())
-    request = BenchRequest(places, on, timeout, repeats, warm_up, baseline, as_json, reports)
+    request = BenchRequest(places, on, timeout, repeats, warm_up, baseline, as_json, reports,
+                           "false" if no_store else store)  # fmt: skip
     raise typer.Exit(run_bench(request))
 
 

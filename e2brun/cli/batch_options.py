@@ -13,6 +13,7 @@ _EXECUTION = (
     "cell", "on", "timeout", "template", "install", "requirements", "auto_install",
     "install_timeout", "install_size", "files", "with_imports", "env", "env_files", "cwd",
     "python", "memory", "disk", "processes", "max_output", "network", "fetch", "api_key",
+    "store", "no_store",
 )  # fmt: skip
 _CAP = Option(
     ("--max-output",), "max_output", "text", "Of each stream; 0: no limit. Default here 256K.",

@@ -14,11 +14,9 @@ from e2brun.batch.run import Places
 from e2brun.errors import UsageError
 from e2brun.runs.origin import Origin
 from e2brun.runs.record import RunRecord
-from e2brun.runs.recording import Recording
+from e2brun.runs.recording import Recording, mask_for
 from e2brun.runs.store import looked_up
-from e2brun.sandbox.masking import Mask, secrets_in, secrets_of_others
 from e2brun.sandbox.select import is_cloud
-from e2brun.settings import package_environment
 
 if TYPE_CHECKING:
     from e2brun.batch.results import Results
@@ -30,7 +28,7 @@ def places_of(
     request: BatchRequest, plan: Plan, results: Results | None, notice: Callable[[str], None]
 ) -> Places:
     """The store is open then. Raises UsageError for a run that cannot be gone on with."""
-    store = plan.settings.state_dir / "runs.sqlite"
+    store = plan.settings.store
     run = _new_run(plan)
     earlier, before = Earlier(), ""
     if request.resume is not None:
@@ -61,7 +59,7 @@ def _new_run(plan: Plan) -> RunRecord:
     return RunRecord(os.urandom(8).hex(), cases.name, cases.file, backend, time.time())
 
 
-def _resumed(store: Path, text: str, plan: Plan) -> RunRecord:
+def _resumed(store: Path | None, text: str, plan: Plan) -> RunRecord:
     found = looked_up(store, lambda opened: resumed(opened, text, plan.code_hash))
     if found is None:
         raise UsageError(f"--resume {text}: no run is recorded")
@@ -69,19 +67,17 @@ def _resumed(store: Path, text: str, plan: Plan) -> RunRecord:
 
 
 def _recording(
-    store: Path, run: RunRecord, request: BatchRequest, plan: Plan, notice: Callable[[str], None]
+    store: Path | None,
+    run: RunRecord,
+    request: BatchRequest,
+    plan: Plan,
+    notice: Callable[[str], None],
 ) -> Recording:
-    environment = plan.order.choices.plan.spec.env
-    secrets = [
-        plan.settings.api_key or "",
-        *secrets_in(environment),
-        *secrets_of_others(package_environment()),
-    ]
     return Recording(
         store,
         run,
         Origin("batch", tuple(sys.argv[1:]), str(Path.cwd()), plan.code_hash),
-        mask=Mask(secrets),
+        mask=mask_for(plan.settings, plan.order.choices.plan.spec.env),
         notice=notice,
         needed=bool(request.resume or request.failed),
     )

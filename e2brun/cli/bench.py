@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import time
@@ -16,6 +18,7 @@ from e2brun.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from e2brun.primitives.benchmark import Comparison
+    from e2brun.runs.recording import Recording
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,7 @@ class BenchRequest:
     baseline: str | None = None
     as_json: bool = False
     reports: tuple[str, ...] = ()
+    store: str | None = None
 
 
 def bench(request: BenchRequest) -> int:
@@ -37,19 +41,54 @@ def bench(request: BenchRequest) -> int:
     from e2brun.report.bench import comparison_record
     from e2brun.report.files import parse_report, write_report
 
-    settings = load_settings(None, None, on=request.on, timeout=request.timeout)
+    settings = load_settings(
+        None, None, on=request.on, timeout=request.timeout, store=request.store
+    )
     reports = [parse_report(text) for text in request.reports]
+    implementations = _implementations(request.files)
     started = time()
-    comparison = asyncio.run(_compared(request, settings))
-    _tell(comparison, request, settings)
-    code = 0 if all(found.success for found in comparison.measurements) else 1
-    record = comparison_record(comparison, settings.on, started)
+    recording = _recording(request, implementations, settings, started)
+    recording.begin()
+    try:
+        comparison = asyncio.run(_compared(request, implementations, settings))
+        _tell(comparison, request, settings)
+        code = 0 if all(found.success for found in comparison.measurements) else 1
+        record = comparison_record(comparison, settings.on, started)
+        for case in record.cases:
+            recording.keep(case)
+        recording.finish(code)
+    finally:
+        recording.close()
     for report in reports:
         write_report(report, record, code)
     return code
 
 
-async def _compared(request: BenchRequest, settings: Settings) -> Comparison:
+def _recording(
+    request: BenchRequest, code: Mapping[str, str], settings: Settings, started: float
+) -> Recording:
+    from hashlib import sha256
+
+    from e2brun.runs.origin import Origin
+    from e2brun.runs.record import RunRecord
+    from e2brun.runs.recording import Recording, mask_for
+
+    digest = sha256("\0".join(code.values()).encode("utf-8", "surrogatepass"))
+    file = str(request.files[0].absolute()) if len(request.files) == 1 else ""
+    return Recording(
+        settings.store,
+        RunRecord(
+            os.urandom(8).hex(), " ".join(map(str, request.files)), file, settings.on, started
+        ),
+        Origin("bench", tuple(sys.argv[1:]), str(Path.cwd()), digest.hexdigest()),
+        mask=mask_for(settings),
+        notice=lambda line: say(f"e2brun: {line}"),
+    )
+
+
+async def _compared(
+    request: BenchRequest, implementations: Mapping[str, str], settings: Settings
+) -> Comparison:
     from e2brun.primitives.benchmark import BenchmarkSuite
     from e2brun.primitives.context import WorkflowContext
     from e2brun.primitives.events import Event, Noticed
@@ -65,7 +104,7 @@ async def _compared(request: BenchRequest, settings: Settings) -> Comparison:
 
     primitive = CodeExecutionPrimitive(settings=settings, timeout=settings.timeout, as_program=True)
     suite = BenchmarkSuite(
-        _implementations(request.files),
+        implementations,
         request.repeats,
         request.warm_up,
         request.baseline,

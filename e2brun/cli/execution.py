@@ -11,13 +11,14 @@ from e2brun.cli.signals import Interrupted
 from e2brun.errors import E2brunError, SandboxError, SandboxLost
 from e2brun.frozen import Frozen
 from e2brun.jobs import run as jobs
-from e2brun.sandbox.contract import CodeError, Execution, Outcome
+from e2brun.sandbox.contract import CodeError, Execution, Outcome, Sandbox
 from e2brun.sandbox.select import choose
 from e2brun.settings import Flag, Settings, load_settings
 
 if TYPE_CHECKING:
     from e2brun.cli.console import Console
     from e2brun.jobs.job import Job
+    from e2brun.runs.spool import SpooledRun
 
 _BROKEN = 125
 _NO_FLAGS: Mapping[str, Flag] = {}
@@ -63,8 +64,13 @@ def execute(request: ExecRequest) -> int:
     try:
         return _run(request, voice)
     except E2brunError as error:
-        return voice.console.failed(error)
+        code = voice.console.failed(error)
+        if voice.job is not None:
+            voice.record.failed(error)
+        return code
     except Interrupted as interrupted:
+        if voice.job is not None:
+            voice.record.interrupted(str(interrupted), 128 + interrupted.number)
         voice.console.interrupted(interrupted)
         raise
 
@@ -79,6 +85,8 @@ class _ExecReporter:
         self._console: Console | None = None
         self.settings: Settings | None = None
         self.run_id = os.urandom(8).hex()
+        self.job: Job | None = None  # once everything that could be wrong was looked at
+        self._record: SpooledRun | None = None
 
     @property
     def console(self) -> Console:
@@ -99,6 +107,18 @@ class _ExecReporter:
                 self._console.notice(line)
         return self._console
 
+    @property
+    def record(self) -> SpooledRun:
+        """What is kept of the run; there must be a job."""
+        if self._record is None:
+            from e2brun.runs.spool import SpooledRun
+
+            assert self.job is not None  # noqa: S101 - for type checkers
+            settings = self.settings or Settings()
+            given = (*self._request.parameters, *self._request.raw_parameters)
+            self._record = SpooledRun(self.run_id, self.job, given, settings, self.notice)
+        return self._record
+
     def notice(self, line: str) -> None:
         """Say it, or keep it until there is a console."""
         if self._console is None:
@@ -113,41 +133,52 @@ def _run(request: ExecRequest, voice: _ExecReporter) -> int:
     settings = voice.settings = load_settings(None, None, **request.flags)
     for line in settings.notices:
         voice.notice(line)
-    job = job_from(request, settings, voice.notice)
+    job = voice.job = job_from(request, settings, voice.notice)
     if request.sandbox is not None:
-        return _run_in(request.sandbox, request, job, voice.console, settings)
+        return _run_in(request.sandbox, request, job, voice)
     backend = choose(settings, run_id=voice.run_id, notice=voice.notice)
     if backend.name != "local" or job.spec.install:
         voice.console.backend = backend.name  # this may take long: speak now
+        voice.record.begin(backend.name)
     try:
         sandbox = backend.create(job.spec)
         console = voice.console
         console.created(sandbox)
-        ran = jobs.run(job, sandbox, console.outputs())
-        return _report(request, job, console, ran)
+        return _run_job(request, job, voice, sandbox)
     finally:
         backend.close()
 
 
-def _run_in(
-    sandbox_id: str, request: ExecRequest, job: Job, console: Console, settings: Settings
-) -> int:
+def _run_in(sandbox_id: str, request: ExecRequest, job: Job, voice: _ExecReporter) -> int:
     """Run it in a sandbox that was there before, and that lives on."""
     from e2brun.cli.sandbox_place import Place
 
-    where = Place(settings)
+    console = voice.console
+    where = Place(voice.settings or load_settings())
     console.backend = where.name
     try:
         _, sandbox = where.about(sandbox_id).attach(sandbox_id, job.spec.env)
         console.created(sandbox)
         console.backend = where.name
         sandbox.furnish(job.spec)
-        outputs = console.outputs()
-        return _report(request, job, console, jobs.run(job, sandbox, outputs))
+        return _run_job(request, job, voice, sandbox)
     except SandboxError as error:
         if error.exit_code != SandboxError.exit_code:  # 1 is the program's own
             raise SandboxLost(str(error), hint=error.hint) from error
         raise
+
+
+def _run_job(request: ExecRequest, job: Job, voice: _ExecReporter, sandbox: Sandbox) -> int:
+    voice.record.begin(voice.console.backend)  # while an embedded sandbox is still starting
+    outputs = voice.record.hears(sandbox.id, voice.console.outputs())
+    ran = jobs.run(job, sandbox, outputs)
+    code = _report(request, job, voice.console, ran)
+    voice.record.finish(ran.execution, code)
+    if voice.record.overflows and voice.settings is not None and voice.settings.store is not None:
+        from e2brun.runs.unspool import unspool_if_possible
+
+        unspool_if_possible(voice.settings.store)
+    return code
 
 
 def _report(request: ExecRequest, job: Job, console: Console, ran: jobs.Ran) -> int:

@@ -72,6 +72,8 @@ OPTIONS = (
     ),
     Option(("--keep",), "keep", "switch", "Leave it running (E2B)."),
     Option(("--sandbox",), "sandbox", "text", "Run in this one, which lives on.", "ID"),
+    Option(("--store",), "store", "text", "Record the run in it.", "FILE", setting=True),
+    Option(("--no-store",), "no_store", "switch", "Record nothing."),
     Option(("--json",), "as_json", "switch", "One JSON document on stdout."),
     Option(("--raw",), "raw", "switch", "The program's bytes in a CI job's log, too."),
     Option(("-q", "--quiet"), "quiet", "switch", "Only the program's output."),
@@ -102,7 +104,9 @@ def request_from(
         value = values.get(option.field)
         if value is None:
             continue
-        if option.setting:
+        if option.field == "no_store":
+            flags |= {"store": "false"} if value else {}
+        elif option.setting:
             flags[option.field] = str(value).lower() if option.kind == "choice" else str(value)
         else:
             fields[option.field] = _words(value) if option.kind == "words" else value
@@ -127,7 +131,7 @@ def read_quickly(words: list[str]) -> ExecRequest | None:
         if option.kind in {"switch", "choice"}:
             if equals:
                 return None
-            values[option.field] = not name.startswith("--no-")
+            values[option.field] = option.kind == "switch" or not name.startswith("--no-")
         elif equals:
             keep(option, value, values)
         elif rest and not rest[-1].startswith("-"):

@@ -119,7 +119,7 @@ def list_pipelines(directory: Path) -> int:
     if not directory.is_dir():
         raise UsageError(f"{directory}: no such directory")
     settings = load_settings()
-    runs = looked_up(settings.state_dir / "runs.sqlite", lambda store: store.runs("pipeline")) or []
+    runs = looked_up(settings.store, lambda store: store.runs("pipeline")) or []
     last = {run.record.file: run.counts for run in reversed(runs)}
     count = 0
     for file in (*sorted(directory.glob("*.toml")), *sorted(directory.glob("pipelines/*.toml"))):

@@ -29,6 +29,8 @@ class RunRequest:
     record: str | None = None
     replay: str | None = None
     no_fetch: bool = False
+    store: str | None = None
+    no_store: bool = False
     as_json: bool = False
     quiet: bool = False
 
@@ -52,6 +54,8 @@ RUN_OPTIONS = (
     Option(("--record",), "record", "text", "Keep what generators answer.", "FILE"),
     Option(("--replay",), "replay", "text", "Answer from such a file.", "FILE"),
     Option(("--no-fetch",), "no_fetch", "switch", "Fetch nothing that E2B's template has."),
+    Option(("--store",), "store", "text", "Record the run in it.", "FILE"),
+    Option(("--no-store",), "no_store", "switch", "Record nothing."),
     Option(("--json",), "as_json", "switch", "One JSON document on stdout."),
     Option(("-q", "--quiet"), "quiet", "switch", "Only the result lines."),
 )  # fmt: skip

@@ -19,7 +19,7 @@ from e2brun.cli.signals import Interrupted, complain, say
 from e2brun.errors import E2brunError, UsageError
 from e2brun.runs import events
 from e2brun.runs.record import RunRecord
-from e2brun.settings import Settings, load_settings, package_environment
+from e2brun.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from e2brun.pipeline.loader import Pipeline
@@ -53,7 +53,8 @@ def run_pipeline(request: RunRequest) -> int:
 
     supply: Supply | None = None
     try:
-        settings = load_settings(None, None, on=request.on)
+        store = "false" if request.no_store else request.store
+        settings = load_settings(None, None, on=request.on, store=store)
         run_id = os.urandom(8).hex()
         supply = Supply(settings, run_id)
         plan = _plan(request, settings, supply)
@@ -162,20 +163,18 @@ def _recording(plan: _Plan, record: RunRecord, voice: _PipelineReporter) -> Reco
     from hashlib import sha256
 
     from e2brun.runs.origin import Origin
-    from e2brun.runs.recording import Recording
-    from e2brun.sandbox.masking import Mask, secrets_in, secrets_of_others
+    from e2brun.runs.recording import Recording, mask_for
 
     pipeline, settings = plan.pipeline, plan.settings
     given = [pipeline.document.sandbox.env]
     if pipeline.document.execute is not None:
         given.append(pipeline.document.execute.env)
-    secrets = [settings.api_key or "", *(value for env in given for value in secrets_in(env))]
     return Recording(
-        settings.state_dir / "runs.sqlite",
+        settings.store,
         replace(record, file=str(pipeline.file.absolute())),
         Origin("pipeline", tuple(sys.argv[1:]), str(Path.cwd()),
                sha256(pipeline.file.read_bytes()).hexdigest()),
-        mask=Mask([*secrets, *secrets_of_others(package_environment())]),
+        mask=mask_for(settings, *given),
         notice=voice.notice,
         needed=plan.choices.resume,
     )  # fmt: skip

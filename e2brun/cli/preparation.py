@@ -83,7 +83,7 @@ def _max_get(request: ExecRequest, settings: Settings) -> int:
 def _metadata(request: ExecRequest) -> Mapping[str, str]:
     if not request.keep:
         return {}
-    from e2brun.sandbox.e2b.owner import KEPT
+    from e2brun.sandbox.owner import KEPT
 
     return {KEPT: "yes"}  # `sandbox reap` is not to take it for one that was left behind
 

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from e2brun.cli.signals import answered
+
 sandboxes = typer.Typer(
     name="sandbox",
     help="Sandboxes that live on, in E2B's cloud or on this machine: create, look, use, end.",
@@ -36,7 +38,7 @@ def create(  # noqa: PLR0913, PLR0917 - Typer reads the options from the signatu
     as_json: Json = False,
 ) -> None:
     """Start a sandbox and print its id."""
-    from e2brun.cli.sandbox_commands import NewSandbox, answered
+    from e2brun.cli.sandbox_commands import NewSandbox
     from e2brun.cli.sandbox_commands import create as run
 
     asked = NewSandbox(
@@ -56,7 +58,7 @@ def list_command(
     as_json: Json = False,
 ) -> None:
     """List the sandboxes there are, newest first."""
-    from e2brun.cli.sandbox_commands import answered, list_all
+    from e2brun.cli.sandbox_commands import list_all
 
     how = "json" if as_json else "ids" if quiet else "table"
     code = answered(lambda: list_all(on, state or (), metadata or (), how), as_json=as_json)
@@ -66,7 +68,6 @@ def list_command(
 @sandboxes.command()
 def info(sandbox: Id, on: On = None, as_json: Json = False) -> None:
     """Say what is known of a sandbox."""
-    from e2brun.cli.sandbox_commands import answered
     from e2brun.cli.sandbox_commands import info as run
 
     raise typer.Exit(answered(lambda: run(on, sandbox, as_json=as_json), as_json=as_json))
@@ -119,7 +120,6 @@ def ls(
     as_json: Json = False,
 ) -> None:
     """List a directory in a sandbox."""
-    from e2brun.cli.sandbox_commands import answered
     from e2brun.cli.sandbox_files import ls as run
 
     raise typer.Exit(answered(lambda: run(on, sandbox, path, as_json=as_json), as_json=as_json))
@@ -153,7 +153,6 @@ def logs(
 @sandboxes.command()
 def metrics(sandbox: Id, on: On = None, as_json: Json = False) -> None:
     """Show what a sandbox has used."""
-    from e2brun.cli.sandbox_commands import answered
     from e2brun.cli.sandbox_commands import metrics as run
 
     raise typer.Exit(answered(lambda: run(on, sandbox, as_json=as_json), as_json=as_json))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from e2brun.cli.sandbox_place import Place, notice, place
 from e2brun.cli.signals import complain
-from e2brun.errors import E2brunError, SandboxError, UsageError
+from e2brun.errors import SandboxError, UsageError
 from e2brun.report.safe import ascii_json
 
 if TYPE_CHECKING:
@@ -29,19 +29,6 @@ class NewSandbox:
     env: tuple[str, ...] = ()
     network: bool | None = None
     as_json: bool = False
-
-
-def answered(command: Callable[[], int], *, as_json: bool = False) -> int:
-    """The exit code of `command`; with `--json` its failure is a document, too."""
-    try:
-        return command()
-    except E2brunError as error:
-        if as_json:
-            from e2brun.report.sandboxes import failure
-
-            show(ascii_json(failure(error)))
-        complain(error)
-        return error.exit_code
 
 
 def show(line: str) -> None:
@@ -251,7 +238,7 @@ def _kill(where: Place, ids: Iterable[str], *, missing_is_error: bool) -> int:
 
 def reap(on: str | None) -> int:
     """End what dead runs of ours on this machine left behind, and nothing else."""
-    from e2brun.sandbox.e2b.owner import is_left_behind
+    from e2brun.sandbox.owner import is_left_behind
 
     where = place(on)
     remote = where.remote()

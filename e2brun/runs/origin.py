@@ -10,6 +10,7 @@ from typing import Literal
 from e2brun.runs.record import RunRecord
 
 Kind = Literal["exec", "pipeline", "batch", "bench"]
+KINDS: tuple[Kind, ...] = ("exec", "pipeline", "batch", "bench")
 
 
 class State(StrEnum):

@@ -6,15 +6,24 @@ Commands that run code record through this; the store itself is for who reads or
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from e2brun.errors import StoreUnusable
+from e2brun.runs.keeping import tidy
 from e2brun.runs.origin import Origin
 from e2brun.runs.record import CaseRecord, RunRecord
 from e2brun.runs.rows import StoredEvent
 from e2brun.runs.store import Store
-from e2brun.sandbox.masking import Mask
+from e2brun.sandbox.masking import Mask, secrets_in, secrets_of_others
+from e2brun.settings import Settings, package_environment
+
+
+def mask_for(settings: Settings, *environments: Mapping[str, object]) -> Mask:
+    """Hides the key, and what bears a secret's name in `environments` and in our own."""
+    given = (value for environment in environments for value in secrets_in(environment))
+    others = secrets_of_others(package_environment())
+    return Mask([settings.api_key or "", *given, *others])
 
 
 class Recording:
@@ -52,6 +61,7 @@ class Recording:
         try:
             self._store = Store(self._path, self._mask)
             self._store.begin(self.run, self._origin)
+            tidy(self._store)
         except StoreUnusable as error:
             if self._needed:
                 raise

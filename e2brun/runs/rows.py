@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from time import time
+from typing import Any, NamedTuple
 
 from e2brun.runs.origin import Origin, State, StoredRun
 from e2brun.runs.record import CaseRecord, RunRecord, Verdict
-from e2brun.sandbox.e2b.owner import is_dead
+from e2brun.sandbox.owner import is_dead
+from e2brun.values import MAX_DURATION
 
 RUN = (
     "id, kind, name, file, backend, command, directory, code_hash, version, owner, started,"
@@ -42,6 +44,17 @@ class StoredEvent:
     kind: str  # sandbox: its id; notice: the line
     case: str
     text: str
+
+
+class Held(NamedTuple):
+    """What decides whether a run stays."""
+
+    id: str
+    kind: str
+    file: str  # or its name
+    started: float
+    size: int  # bytes of its long texts on disk
+    goes_on: bool
 
 
 def text(value: str) -> str:
@@ -92,6 +105,15 @@ def stored_run(row: tuple[Any, ...], counts: dict[str, int]) -> StoredRun:
         exit_code,
         counts,
     )
+
+
+def held(row: tuple[Any, ...]) -> Held:
+    """Of id, kind, file, name, started, size, finished, owner."""
+    run_id, kind, file, name, started, size, finished, owner = row
+    goes_on = _state(finished, owner) in {State.RUNNING, State.UNKNOWN}
+    # Of another machine nobody can tell; but nothing runs for longer than a sandbox may.
+    goes_on = goes_on and time() - started < MAX_DURATION
+    return Held(run_id, kind, file or name, started, size, goes_on)
 
 
 def _error(case: CaseRecord) -> str:

@@ -20,7 +20,8 @@ _TABLES = (
     id TEXT PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, file TEXT NOT NULL,
     backend TEXT NOT NULL, command TEXT NOT NULL, directory TEXT NOT NULL,
     code_hash TEXT NOT NULL, version TEXT NOT NULL, owner TEXT NOT NULL, started REAL NOT NULL,
-    finished REAL, exit_code INTEGER, counts TEXT, notes TEXT NOT NULL DEFAULT '[]'
+    finished REAL, exit_code INTEGER, counts TEXT, notes TEXT NOT NULL DEFAULT '[]',
+    size INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID""",
     "CREATE INDEX runs_by_start ON runs (started)",
     "CREATE INDEX runs_by_file ON runs (file, started)",
@@ -88,7 +89,7 @@ def _make_over(
 def _take_over(database: sqlite3.Connection, keep: Callable[[str, str, CaseRecord], None]) -> None:
     database.execute(
         "INSERT INTO runs SELECT id, 'pipeline', pipeline, file, backend, '[]', '', '', '', '',"
-        " started, finished, NULL, NULL, '[]' FROM old_runs"
+        " started, finished, NULL, NULL, '[]', 0 FROM old_runs"
     )
     places = database.execute("SELECT run, id FROM old_cases").fetchall()
     for run, case_id in places:  # one by one: together they may not fit into memory

@@ -25,16 +25,19 @@ from e2brun.runs.rows import (
     CASE,
     RUN,
     CaseRow,
+    Held,
     StoredEvent,
     case_row,
     case_values,
+    held,
     stored_run,
     text,
 )
 from e2brun.runs.schema import prepare
+from e2brun.runs.spool import files_of
 from e2brun.runs.texts import Cut, LongTexts
-from e2brun.sandbox.e2b.owner import owner_mark
 from e2brun.sandbox.masking import HIDDEN, Mask, is_secret_name, secrets_in
+from e2brun.sandbox.owner import owner_mark
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -65,11 +68,13 @@ class Store:
                 self._database.close()
                 raise
 
-    def begin(self, run: RunRecord, origin: Origin) -> None:
-        """A run starts, of this process. `run.file` is absolute, or empty: it is what `passed`
-        finds earlier runs of the same by."""
-        with self._explained():
-            self._insert_run(run, origin, __version__, owner_mark())
+    def begin(
+        self, run: RunRecord, origin: Origin, *, version: str = __version__, owner: str = ""
+    ) -> None:
+        """A run starts, of this process unless `owner` says of whose. `run.file` is absolute, or
+        empty: it is what `passed` finds earlier runs of the same by."""
+        with self._explained(), self._transaction():
+            self._insert_run(run, origin, version, owner or owner_mark())
 
     def keep(self, run_id: str, case: CaseRecord, fingerprint: str = "") -> None:
         """A case is over; a second record of the same id takes the place of the first.
@@ -84,15 +89,22 @@ class Store:
         """Something happened; written with the next case, or at the end."""
         self._events.append((run_id, event))
 
-    def finish(self, run_id: str, exit_code: int | None, notes: Sequence[str] = ()) -> None:
-        """The run came to its end, with the exit code of its command."""
+    def finish(
+        self,
+        run_id: str,
+        exit_code: int | None,
+        notes: Sequence[str] = (),
+        *,
+        at: float | None = None,
+    ) -> None:
+        """The run came to its end, with the exit code of its command; now, or `at`."""
         with self._explained(), self._transaction():
             self._insert_events()
             counts = json.dumps(self._count(run_id))
             said = json.dumps([self._mask(note) for note in notes])
             self._database.execute(
                 "UPDATE runs SET finished = ?, exit_code = ?, counts = ?, notes = ? WHERE id = ?",
-                (time.time(), exit_code, counts, said, run_id),
+                (at or time.time(), exit_code, counts, said, text(run_id)),
             )
 
     def passed(self, file: str, fingerprints: Mapping[str, str]) -> dict[str, CaseRecord]:
@@ -126,6 +138,15 @@ class Store:
             ).fetchall()
             return [self._stored(row) for row in rows]
 
+    def held(self) -> list[Held]:
+        """What decides which of them stay, the newest first."""
+        with self._explained():
+            rows = self._database.execute(
+                "SELECT id, kind, file, name, started, size, finished, owner FROM runs"
+                " ORDER BY started DESC, id"
+            )
+            return [held(row) for row in rows]
+
     def run(self, run_id: str) -> StoredRun | None:
         """The one with exactly this id."""
         with self._explained():
@@ -135,13 +156,13 @@ class Store:
             ).fetchone()
             return None if row is None else self._stored(row)
 
-    def ids(self, prefix: str, limit: int) -> list[str]:
+    def ids(self, prefix: str, limit: int, kind: Kind | None = None) -> list[str]:
         """Of the runs that begin so, the newest first."""
         with self._explained():
             rows = self._database.execute(
                 "SELECT id FROM runs WHERE substr(id, 1, length(?1)) = ?1"
-                " ORDER BY started DESC, id LIMIT ?2",
-                (text(prefix), limit),
+                " AND (?3 IS NULL OR kind = ?3) ORDER BY started DESC, id LIMIT ?2",
+                (text(prefix), limit, kind),
             )
             return [row[0] for row in rows]
 
@@ -189,9 +210,15 @@ class Store:
             self._database.execute("DELETE FROM runs WHERE id = ?", (text(run_id),))
             self.texts(run_id).remove()
 
+    def compact(self) -> None:
+        """Give back the room of what was removed."""
+        with self._explained():
+            self._database.execute("VACUUM")
+            self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def texts(self, run_id: str) -> LongTexts:
         """The files of a run."""
-        return LongTexts(files_of(self.path) / Path(run_id).name)
+        return LongTexts(files_of(self.path, run_id))
 
     def close(self) -> None:
         """Nothing more is kept."""
@@ -216,7 +243,8 @@ class Store:
     def _insert_case(self, run_id: str, fingerprint: str, case: CaseRecord) -> None:
         values: Any = plain(case)
         mask = self._hide_parameters(values["parameters"])
-        cuts = self.texts(run_id).cut(values, case.id, mask)
+        texts = self.texts(run_id)
+        cuts = texts.cut(values, case.id, mask)
         *columns, error = case_values(case, fingerprint)
         self._database.execute(
             f"INSERT OR REPLACE INTO cases (run, {CASE}, cuts, record)"  # noqa: S608 - a constant
@@ -226,6 +254,10 @@ class Store:
                 *(json.dumps(cuts), json.dumps(values, default=str)),
             ),
         )
+        if texts.written:
+            self._database.execute(
+                "UPDATE runs SET size = size + ? WHERE id = ?", (texts.written, text(run_id))
+            )
 
     def _hide_parameters(self, parameters: dict[str, object]) -> Callable[[str], str]:
         """By name; and what they were, wherever else in the case it stands."""
@@ -281,7 +313,16 @@ class Store:
         return dict(rows.fetchall())
 
     @contextmanager
+    def together(self) -> Generator[None, None, None]:
+        """What is written inside is written at once, or not at all."""
+        with self._explained(), self._transaction():
+            yield
+
+    @contextmanager
     def _transaction(self) -> Generator[None, None, None]:
+        if self._database.in_transaction:  # of `together`
+            yield
+            return
         # IMMEDIATE: one that begins by reading cannot wait for a writer, it fails at once.
         self._database.execute("BEGIN IMMEDIATE")
         try:
@@ -301,14 +342,9 @@ class Store:
             ) from error
 
 
-def files_of(path: Path) -> Path:
-    """The directory beside a store that has the long texts of its runs."""
-    return path.with_name(f"{path.name}.files")
-
-
-def looked_up(path: Path, use: Callable[[Store], T]) -> T | None:
+def looked_up(path: Path | None, use: Callable[[Store], T]) -> T | None:
     """What `use` finds in the store; None where there is no store yet."""
-    if not path.exists():
+    if path is None or not path.exists():
         return None
     with closing(Store(path)) as store:
         return use(store)

@@ -30,6 +30,7 @@ class LongTexts:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self.written = 0  # bytes on disk
 
     def cut(self, record: object, case_id: str, mask: Callable[[str], str]) -> list[Cut]:
         """Mask every text in `record` (dicts and lists) and cut what is long, in place."""
@@ -74,6 +75,7 @@ class LongTexts:
         path = self.directory / name
         path.write_bytes(packed)
         path.chmod(0o600)
+        self.written += len(packed)
 
     def _read(self, cut: Cut) -> str | None:
         try:

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from e2brun.sandbox.e2b.owner import KEPT, OWNER, is_left_behind, owner_mark
+from e2brun.sandbox.owner import KEPT, OWNER, is_left_behind, owner_mark
 from tests.conftest import COMMAND, Run, clean_environment
 
-MARK = "from e2brun.sandbox.e2b.owner import owner_mark; print(owner_mark())"
+MARK = "from e2brun.sandbox.owner import owner_mark; print(owner_mark())"
 
 
 @pytest.fixture

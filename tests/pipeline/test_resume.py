@@ -180,5 +180,5 @@ def test_going_on_without_a_record_to_go_on_from_is_refused(place: Place) -> Non
     (place.directory / "file").write_text("")
     ran = place.pipeline("run", "p.toml", "--failed", env={"E2BRUN_STATE_DIR": "file"})
     assert (ran.code, ran.out) == (125, b"")
-    assert "E2BRUN_STATE_DIR" in ran.err
+    assert "E2BRUN_STORE" in ran.err
     assert os.path.isfile(place.directory / "file")

@@ -17,7 +17,8 @@ from e2brun.runs.plain import plain
 from e2brun.runs.record import Verdict
 from e2brun.runs.recording import Recording
 from e2brun.runs.rows import StoredEvent
-from e2brun.runs.store import Store, files_of
+from e2brun.runs.spool import files_of
+from e2brun.runs.store import Store
 from e2brun.sandbox.masking import Mask
 from tests.runs.records import ORIGIN, case, execution, run
 
@@ -129,7 +130,7 @@ def test_what_was_removed_is_gone_with_its_files(store: Store) -> None:
     store.remove("r1")
     assert store.runs() == []
     assert list(store.cases("r1")) == []
-    assert list(files_of(store.path).iterdir()) == []
+    assert list(files_of(store.path, "r1").parent.iterdir()) == []
 
 
 def test_secrets_are_in_no_row_and_in_no_file(tmp_path: Path) -> None:

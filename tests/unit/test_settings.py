@@ -71,6 +71,7 @@ def test_every_variable_of_the_example_is_read_and_every_one_read_is_in_it(tmp_p
         "E2BRUN_CACHE_SIZE": "40G",
         "E2BRUN_CACHE_DIR": "/var/cache/e",
         "E2BRUN_STATE_DIR": "/var/lib/e",
+        "E2BRUN_STORE": "/var/lib/r.sqlite",
         "NO_COLOR": "1",
     }
     settings = load_settings(tmp_path, values)
@@ -85,6 +86,7 @@ def test_every_variable_of_the_example_is_read_and_every_one_read_is_in_it(tmp_p
     assert (settings.install_timeout, settings.install_size) == (120.0, 16 * 1024**3)
     assert settings.cache_size == 40 * 1024**3
     assert settings.state_dir == Path("/var/lib/e")
+    assert settings.store == Path("/var/lib/r.sqlite")
     assert settings.no_color
     assert settings.notices == ()  # the user's own environment needs no comment
     example = (Path(__file__).parents[2] / ".env.example").read_text().splitlines()
@@ -358,3 +360,14 @@ def test_importing_settings_loads_nothing_heavy() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout == "set()\n"
+
+
+def test_runs_are_recorded_below_the_state_directory_elsewhere_or_nowhere(tmp_path: Path) -> None:
+    state = {"E2BRUN_STATE_DIR": "/state"}
+    assert load_settings(tmp_path, state).store == Path("/state/runs.sqlite")
+    assert load_settings(tmp_path, state, store="r.db").store == Path("r.db")
+    for word in ("false", "off", "0", "No"):
+        assert load_settings(tmp_path, {"E2BRUN_STORE": word}).store is None
+    (tmp_path / ".env").write_text("E2BRUN_STORE=/tmp/x\n")
+    with pytest.raises(UsageError, match="read from the environment only"):
+        load_settings(tmp_path, {})

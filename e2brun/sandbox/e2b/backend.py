@@ -23,10 +23,10 @@ from e2brun.sandbox.contract import Limits, SandboxSpec
 from e2brun.sandbox.e2b import sdk
 from e2brun.sandbox.e2b.backoff import Backoff
 from e2brun.sandbox.e2b.channel import call
-from e2brun.sandbox.e2b.owner import OWNER, owner_mark
 from e2brun.sandbox.e2b.reaper import Reaper
 from e2brun.sandbox.e2b.sandbox import E2BSandbox, Ties
 from e2brun.sandbox.e2b.translate import translated_errors
+from e2brun.sandbox.owner import OWNER, owner_mark
 
 LOAD_SECONDS = 120.0  # for the SDK's import, on a disk that may be slow
 CLOSE_SECONDS = 1.0  # for the guardian to be done; it goes on without us
