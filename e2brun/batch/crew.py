@@ -85,24 +85,29 @@ class Crew:
 
     def _turn(self) -> bool:
         """One case; False when there is none."""
-        leave = self._width.leave
+        case = None
         try:
             case = self._next()
             if case is None:
                 return False
-            try:
-                record = self._run(case)
-            except RateLimited:
-                leave = self._width.refused
-                with self._lock:
-                    self._again.append(case)
-                return True
+            record = self._run(case)
+        except RateLimited as refusal:
+            if case is None:
+                raise
+            return self._come_again(case, refusal)
         finally:
-            leave()
+            self._width.leave()
         self._done.put((case, record))
         with self._lock:
             self._open -= 1
             self._close_when_done()
+        return True
+
+    def _come_again(self, case: Case, refusal: RateLimited) -> bool:
+        with self._lock:
+            self._again.append(case)
+        if not self._width.refuse():
+            raise refusal
         return True
 
     def _next(self) -> Case | None:

@@ -17,6 +17,7 @@ from e2brun.errors import (
     RateLimited,
     SandboxError,
     SandboxLost,
+    SandboxUnavailable,
     Unsupported,
 )
 from e2brun.frozen import Frozen
@@ -31,6 +32,7 @@ from e2brun.runs.record import AttemptRecord, CaseRecord, ExecutionRecord, StepR
 from e2brun.sandbox.contract import Backend, Outcome, Sandbox
 
 _EVERYBODY = (AuthenticationFailed, Unsupported)  # what no other try and no other case changes
+_LONGEST_PAUSE = 5.0  # seconds
 _ROOM = 64 * 1024  # bytes of output beyond what is expected: they are for the message
 
 
@@ -41,8 +43,9 @@ class Choices(Frozen):
     wish: Wish = Wish()
     max_output: int = 256 * 1024
     repeat: int = 1
-    tries: int = 5  # of what fails without the program's doing
+    tries: int = 3  # of what fails without the program's doing
     pause: float = 0.2  # seconds before the second of them, doubled each time
+    hopeless: int = 20  # faults with no success before them: nothing runs here
 
 
 class Executor:
@@ -55,6 +58,7 @@ class Executor:
         self._backend, self._choices, self._told = backend, choices, told
         self._lock = threading.Lock()
         self._stopped = threading.Event()
+        self._succeeded = False
         self.sandbox_seconds = 0.0
         self.faults = 0  # tries that failed without the program's doing
 
@@ -83,11 +87,17 @@ class Executor:
             except SandboxError as error:
                 if attempt == self._choices.tries or self._stopped.is_set():
                     return [_fault(error, attempt)]
-                with self._lock:
-                    self.faults += 1
-            pause = self._choices.pause * 2 ** (attempt - 1)
+                self._count(error)
+            pause = min(self._choices.pause * 2 ** (attempt - 1), _LONGEST_PAUSE)
             self._stopped.wait(pause * random.uniform(0.5, 1))  # noqa: S311 - not a secret
         raise AssertionError("there is at least one try")
+
+    def _count(self, error: SandboxError) -> None:
+        with self._lock:
+            self.faults += 1
+            if self._succeeded or self.faults < self._choices.hopeless:
+                return
+        raise E2brunError(f"nothing runs: {error}", hint=error.hint) from error
 
     def _tested(self, case: Case) -> list[StepRecord]:
         """Every test until one fails, and all of that again as often as was asked."""
@@ -106,6 +116,7 @@ class Executor:
                     told = which + str(error)
                     return [StepRecord("execute", "program", Verdict.FAILED, 0.0, told)]
                 raise
+            self._succeeded = True
             steps = steps_of(record, test, self._choices.wish, which)
             if any(step.verdict is Verdict.FAILED for step in steps):
                 break
@@ -127,6 +138,8 @@ class Executor:
         try:
             self._told(case.id, sandbox.id)
             return _ran(job, sandbox, limit)
+        except RateLimited as error:  # which says nothing of how many there may be
+            raise SandboxUnavailable(str(error)) from error
         finally:
             sandbox.kill()
             with self._lock:

@@ -16,13 +16,12 @@ from e2brun.batch.results import Results
 from e2brun.batch.shard import Shard
 from e2brun.batch.tally import Tally
 from e2brun.batch.width import Width
-from e2brun.errors import E2brunError, SandboxUnavailable
+from e2brun.errors import E2brunError
 from e2brun.frozen import Frozen
 from e2brun.runs.record import CaseRecord, Verdict
 from e2brun.runs.recording import Recording
 from e2brun.sandbox.contract import Backend
 
-_HOPELESS = 10  # faults and no success at all: nothing runs here
 _ENDING_SECONDS = 4.0
 
 
@@ -65,7 +64,6 @@ class BatchRun:
         self.executor = Executor(backend, order.choices, self._told)
         self._crew = Crew(self._left(), self.executor.run, self.width, order.most)
         self._kept = bool(places.results) or places.recording.store is not None
-        self._succeeded = False
 
     def execute(self) -> None:
         """Raises what concerns every case. Every sandbox is ended then."""
@@ -73,7 +71,7 @@ class BatchRun:
         try:
             for case, record in results:
                 self._keep(case, record)
-                self._look(record)
+                self._look()
         finally:
             self.executor.stop()
             self._crew.stop()
@@ -107,15 +105,11 @@ class BatchRun:
         self.tally.add(record.verdict, case.task)
         self._heard(record)
 
-    def _look(self, record: CaseRecord) -> None:
+    def _look(self) -> None:
         """Whether to go on."""
         tally, order = self.tally, self._order
-        self._succeeded = self._succeeded or record.verdict is not Verdict.INFRASTRUCTURE
-        faults = tally.count(Verdict.INFRASTRUCTURE)
-        if not self._succeeded and faults >= max(_HOPELESS, 2 * order.most):
-            why = record.attempts[-1].steps[-1]
-            raise SandboxUnavailable(f"nothing runs: {why.message}", hint=why.details)
-        if order.max_fail is not None and tally.count(Verdict.FAILED) + faults >= order.max_fail:
+        bad = tally.count(Verdict.FAILED) + tally.count(Verdict.INFRASTRUCTURE)
+        if order.max_fail is not None and bad >= order.max_fail:
             self._stop(f"{order.max_fail} failures (--max-fail)")
         if order.budget is not None and self.executor.sandbox_seconds >= order.budget.seconds:
             self._stop(f"the budget is spent: {order.budget}")

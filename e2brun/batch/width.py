@@ -6,6 +6,7 @@ import threading
 from time import monotonic
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0  # seconds after a refusal; doubled by each in a row
+_MOST_REFUSALS = 12  # in a row, with nothing running that could end: a minute of them
 
 
 class Width:
@@ -18,7 +19,7 @@ class Width:
     def __init__(self, start: int, most: int) -> None:
         self._room = threading.Condition()
         self._limit, self._most = min(start, most), most
-        self._running = self._well = self._in_a_row = 0
+        self._running = self._well = self._in_a_row = self._was_refused = 0
         self._refused = False
         self._not_before = 0.0
         self._closed = False
@@ -45,26 +46,33 @@ class Width:
             return False
 
     def leave(self) -> None:
-        """One went well, or failed for reasons of its own."""
+        """One is over, however it went."""
         with self._room:
             self._running -= 1
-            self._in_a_row = 0
-            self._well += 1
-            # Before the first refusal the limit is nowhere near: double it in each round.
-            if self._limit < self._most and (not self._refused or self._well >= self._limit):
-                self._limit, self._well = self._limit + 1, 0
+            if self._was_refused:
+                self._was_refused -= 1
+            else:
+                self._grow()
             self._room.notify(2)
 
-    def refused(self) -> None:
-        """One was one too many: it leaves and has to come again."""
+    def _grow(self) -> None:
+        self._in_a_row = 0
+        self._well += 1
+        # Before the first refusal the limit is nowhere near: double it in each round.
+        if self._limit < self._most and (not self._refused or self._well >= self._limit):
+            self._limit, self._well = self._limit + 1, 0
+
+    def refuse(self) -> bool:
+        """One that is to leave now was one too many. False: coming again has no sense."""
         with self._room:
-            self._running -= 1
-            self._limit = max(1, min(self._limit, self._running))
+            others = self._running - 1
+            self._limit = max(1, min(self._limit, others))
             self._refused, self._well = True, 0
+            self._was_refused += 1
             pause = min(_FIRST_PAUSE * 2**self._in_a_row, _LONGEST_PAUSE)
             self._in_a_row += 1
             self._not_before = monotonic() + pause
-            self._room.notify_all()
+            return others > 0 or self._in_a_row < _MOST_REFUSALS
 
     def close(self) -> None:
         """Nobody enters any more."""

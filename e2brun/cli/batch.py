@@ -19,6 +19,7 @@ from e2brun.settings import load_settings
 
 if TYPE_CHECKING:
     from e2brun.cli.batch_options import BatchRequest
+    from e2brun.sandbox.contract import Backend
 
 _BROKEN = 125
 
@@ -61,7 +62,7 @@ def _go(request: BatchRequest, plan: Plan, voice: Voice, places: Places) -> int:
         if kept is not None:
             kept[record.id] = record
 
-    backend = choose(plan.settings, run_id=run_id, notice=voice.notice, many=True)
+    backend = _backend(request, plan, run_id, voice)
     run = BatchRun(plan.order, places, backend, heard)
     voice.begin(run, plan.settings)
     signalled = 0
@@ -79,6 +80,15 @@ def _go(request: BatchRequest, plan: Plan, voice: Voice, places: Places) -> int:
     if signalled:
         raise Interrupted(signalled)
     return code
+
+
+def _backend(request: BatchRequest, plan: Plan, run_id: str, voice: Voice) -> Backend:
+    backend = choose(plan.settings, run_id=run_id, notice=voice.notice, many=True, crowd=True)
+    if not request.reuse:
+        return backend
+    from e2brun.batch.reuse import Reusing
+
+    return Reusing(backend)
 
 
 def _record(plan: Plan, places: Places, kept: dict[str, CaseRecord] | None) -> RunRecord:

@@ -41,6 +41,7 @@ class BatchRequest(Frozen):
     skip_bad: bool = False
     completed: bool | None = None
     concurrency: str | None = None
+    reuse: bool = False
     repeat: str | None = None
     shard: str | None = None
     out: str | None = None
@@ -68,6 +69,10 @@ OWN = (
         "Passed only at its last line (default with --format).",
     ),
     Option(("--concurrency",), "concurrency", "text", "At once: a number, or auto.", "N"),
+    Option(
+        ("--reuse",), "reuse", "switch",
+        "Several cases in one sandbox: they see what others leave there.",
+    ),
     Option(("--repeat",), "repeat", "text", "Run each N times; all have to pass.", "N"),
     Option(("--shard",), "shard", "text", "Only part I of N: 2/8.", "I/N"),
     Option(("-o", "--out"), "out", "text", "Results as JSON lines, as they come.", "FILE"),

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from e2brun.cli.batch_options import BatchRequest
     from e2brun.report.files import Report
 
-_CLOUD_START, _CLOUD_MOST = 8, 100
+_CLOUD_START, _CLOUD_MOST, _CLOUD_TRIES = 8, 100, 8
 
 
 class Plan(Frozen):
@@ -48,7 +48,9 @@ def plan_of_batch(request: BatchRequest, settings: Settings, notice: Callable[[s
     max_fail = count("--max-fail", request.max_fail)
     pass_rate = share("--pass-rate", request.pass_rate)
     budget = None if request.budget is None else parse_budget(request.budget, cloud=cloud)
-    choices = _choices(request, settings, notice)
+    choices = _choices(request, settings, notice).but(hopeless=max(20, 3 * most))
+    if cloud:
+        choices = choices.but(tries=_CLOUD_TRIES)
     cases = input_of(request)
     survey = cases.survey()
     _tell_skipped(survey, notice)

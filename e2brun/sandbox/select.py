@@ -23,9 +23,15 @@ def is_cloud_backend(backend: Backend) -> bool:
 
 
 def choose(
-    settings: Settings, *, run_id: str, notice: Callable[[str], None], many: bool = False
+    settings: Settings,
+    *,
+    run_id: str,
+    notice: Callable[[str], None],
+    many: bool = False,
+    crowd: bool = False,
 ) -> Backend:
-    """The backend that `--on` asks for; `many`: more than one sandbox will be wanted.
+    """The backend that `--on` asks for; `many`: more than one sandbox will be wanted; `crowd`:
+    as many side by side as there may be.
 
     Raises AuthenticationFailed: e2b without a key.
     """
@@ -34,7 +40,7 @@ def choose(
             raise AuthenticationFailed("there is no E2B key")
         from e2brun.sandbox.e2b.backend import E2BBackend
 
-        return E2BBackend(
+        backend = E2BBackend(
             settings.api_key,
             api_url=settings.api_url,
             sandbox_url=settings.sandbox_url,
@@ -42,6 +48,9 @@ def choose(
             run_id=run_id,
             notice=notice,
         )
+        if crowd:
+            backend.expect_crowd()
+        return backend
     if settings.on == "auto":
         notice("no E2B key: running in the embedded sandbox on this machine (--on local)")
     from e2brun.sandbox.local.backend import LocalBackend

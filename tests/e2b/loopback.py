@@ -120,6 +120,10 @@ class Loopback:
         self.faults: dict[str, deque[Fault]] = defaultdict(deque)
         self.find_links = ""  # a directory of wheels for pip
         self.end_event = False  # E2B's own server ends a cell without it
+        self.most: int | None = None  # sandboxes at once; one more is refused
+        self.refusals = 0
+        # Asked at every request, and (of method EVENT) before every event of a stream.
+        self.chaos: Callable[[str], Fault | None] = lambda method: None
         self.root = Path(tempfile.mkdtemp(prefix="e2b-loopback-"))
         self.lock = threading.Lock()
         self._stopped = threading.Event()
@@ -177,7 +181,7 @@ class Loopback:
         for prefix, waiting in self.faults.items():
             if waiting and f"{method} {path}".startswith(prefix):
                 return waiting.popleft()
-        return None
+        return self.chaos(method)
 
     def count(self, method: str, path: str) -> int:
         return sum(c.method == method and c.path.startswith(path) for c in self.calls)
@@ -323,8 +327,15 @@ class LoopbackHandler(BaseHTTPRequestHandler):
             self.refuse(401, "Invalid API key")
         elif self.command == "POST" and path in {"/sandboxes", "/v2/sandboxes"}:
             with self.loopback.lock:
-                box = self.loopback.create(self.json_body())
-            self.send_json(201, self.described(box))
+                full = self.loopback.most is not None and (
+                    len(self.loopback.running()) >= self.loopback.most
+                )
+                box = None if full else self.loopback.create(self.json_body())
+                self.loopback.refusals += full
+            if box is None:
+                self.refuse(429, "too many sandboxes")
+            else:
+                self.send_json(201, self.described(box))
         elif self.command == "GET" and path == "/v2/sandboxes":
             self.listed()
         elif one and one.group(1) in self.loopback.boxes:

@@ -53,10 +53,16 @@ class E2BBackend:
         self._credentials = sdk.Credentials(api_key, api_url, sandbox_url, domain)
         self._run_id = run_id or secrets.token_hex(8)
         self._backoff = Backoff(notice=notice)
+        self._crowd = False
         self._guard = Reaper()
         self._lock = threading.Lock()
         self._introduced = False
         self._owned: dict[str, E2BSandbox] = {}
+
+    def expect_crowd(self) -> None:
+        """As many as there may be will be wanted: a refusal is raised at once, since another
+        sandbox may have to end first; killing one waits until it is gone, and counts no more."""
+        self._backoff, self._crowd = Backoff(tries=1), True
 
     @property
     def name(self) -> str:
@@ -151,6 +157,8 @@ class E2BBackend:
             except Exception as error:
                 if sdk.created_nothing(error):
                     self._guard.nothing(token)
+                else:
+                    self._guard.lost(token)
                 raise
             # Told by the thread that learns it: the one that waits may have been interrupted.
             if _SANDBOX_ID.fullmatch(str(native.sandbox_id)):
@@ -175,7 +183,8 @@ class E2BBackend:
         self, template: str, env: dict[str, str], native: sdk.Native, *, owned: bool = True
     ) -> Ties:
         hidden = (self._credentials.api_key, *sdk.tokens(native))
-        return Ties(self._guard, self._backoff, hidden, template, env, owned)
+        ties = Ties(self._guard, self._backoff, hidden, template, env, owned)
+        return replace(ties, waits_for_end=self._crowd and owned)
 
     def _furnish(self, sandbox: E2BSandbox, spec: SandboxSpec) -> None:
         try:

@@ -49,6 +49,9 @@ class Reaper:
     def nothing(self, token: str) -> None:
         self._tell(f"nothing {token}")
 
+    def lost(self, token: str) -> None:
+        self._tell(f"lost {token}")
+
     def own(self, sandbox: str, token: str) -> None:
         self._tell(f"own {sandbox} {token}")
 

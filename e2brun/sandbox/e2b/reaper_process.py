@@ -6,6 +6,7 @@ with `url` and `key`; then one order a line:
 
     creating TOKEN     a sandbox with the metadata e2brun_create=TOKEN may come into being
     nothing TOKEN      it certainly did not
+    lost TOKEN         nobody will hear of it: look for it, and end it
     own ID TOKEN       it did, and this is its id
     kill ID            end it now
     release ID         it may outlive us
@@ -92,6 +93,8 @@ class ReaperProcess:
                 self._expected.add(token)
             case ["nothing", token]:
                 self._expected.discard(token)
+            case ["lost", token]:
+                threading.Thread(target=self._search, args=(token,), daemon=True).start()
             case ["own", sandbox, token]:
                 self._expected.discard(token)
                 self._owned.add(sandbox)
@@ -116,6 +119,16 @@ class ReaperProcess:
                 time.sleep(0.5)
         for thread in list(self._killing.values()):
             thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _search(self, token: str) -> None:
+        """What does not turn up now is looked for once more at the end."""
+        for pause in PAUSES[:4]:
+            for sandbox in self._found(token):
+                self._expected.discard(token)
+                self._kill(sandbox)
+            if token not in self._expected:
+                return
+            time.sleep(pause)
 
     def _found(self, token: str) -> list[str]:
         try:

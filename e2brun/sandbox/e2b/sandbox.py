@@ -32,10 +32,12 @@ from e2brun.sandbox.e2b.launch import plan, remote_path
 from e2brun.sandbox.e2b.program import SLOWEST_UPLOAD, UPLOAD_PATIENCE, ProgramRun
 from e2brun.sandbox.e2b.reaper import Reaper
 from e2brun.sandbox.e2b.sinks import Sinks, tail
-from e2brun.sandbox.e2b.translate import one_line, translated_errors
+from e2brun.sandbox.e2b.translate import one_line, translate, translated_errors
 from e2brun.sandbox.requirement import CONSTRAINT, divided
 
 T = TypeVar("T")
+
+END_SECONDS = 4.0  # for one answer; after that it is the guardian's to end
 
 PIP = (
     *("python3", "-m", "pip", "install", "--quiet", "--no-input"),
@@ -57,6 +59,7 @@ class Ties:
     env: Mapping[str, str] = field(default_factory=dict[str, str])
     owned: bool = True  # False: it lives on, so what we leave running in it would, too
     install_timeout: float = INSTALL_SECONDS
+    waits_for_end: bool = False  # whoever kills it
 
 
 class E2BSandbox:
@@ -206,8 +209,24 @@ class E2BSandbox:
             raise InstallFailed(_reason(said.decode(errors="replace")) or ended.detail or "pip")
 
     def kill(self) -> None:
-        self._ties.guard.kill(self._id)
+        first = not self._killed
         self.stop_run()
+        if first and self._ties.waits_for_end and self._end():
+            self._ties.guard.release(self._id)  # there is nothing left to kill
+        else:
+            self._ties.guard.kill(self._id)
+
+    def _end(self) -> bool:
+        """Whether it is gone."""
+        try:
+            call(
+                lambda: sdk.kill(self._native, END_SECONDS), deadline=END_SECONDS + 1, name="ending"
+            )
+        except Exception as error:
+            if translate(error) is None:
+                raise
+            return False
+        return True
 
     @property
     def killed(self) -> bool:

@@ -357,6 +357,11 @@ def kill_command(native: Native, pid: int, line: str) -> None:
         native.commands.kill(pid, request_timeout=QUICK_SECONDS)
 
 
+def kill(native: Native, seconds: float) -> None:
+    """End the sandbox; one that is gone already is as good."""
+    native.kill(request_timeout=seconds)
+
+
 def is_running(native: Native) -> bool:
     return bool(native.is_running(request_timeout=QUICK_SECONDS))
 
