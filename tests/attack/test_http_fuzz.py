@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.attack.wire import Sandbox, Wire
 from tests.server.talking import asking, dial, with_talker
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.campaign
 
 _SNIPPETS = [
     b"",

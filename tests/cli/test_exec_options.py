@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -16,12 +17,12 @@ Script = Callable[..., Path]
 _LETTERS = "import os; print({k: v for k, v in sorted(os.environ.items()) if k in 'ABC'})"
 
 
-@pytest.mark.parametrize("time", ["0.4", "400ms", "0.4s"])
+@pytest.mark.parametrize("time", ["1.4", "1400ms", "1.4s"])
 def test_a_run_past_its_time_ends_with_124(local: Run, script: Script, time: str) -> None:
     ran = local("--timeout", time, script("print('before')\nwhile True: pass"))
     assert (ran.code, ran.text) == (124, "before\n")
     assert ran.err.splitlines()[0] == "e2brun: The time limit was reached: raise it with --timeout."
-    assert ran.err.splitlines()[1].startswith("timeout after 0.4 s · i")
+    assert ran.err.splitlines()[1].startswith("timeout after 1.4 s · i")
 
 
 @pytest.mark.parametrize("time", ["30", "30s", "5m", "1h", "2m30s"])
@@ -119,7 +120,11 @@ def test_the_callers_environment_stays_outside(e2brun: Run, script: Script) -> N
     [
         ("prog.py", "import os; print(os.getcwd(), open('f').read())"),
         ("prog.sh", 'echo "$PWD" $(cat f)'),
-        ("prog.js", "console.log(process.cwd(), require('fs').readFileSync('f', 'utf8'))"),
+        pytest.param(
+            "prog.js",
+            "console.log(process.cwd(), require('fs').readFileSync('f', 'utf8'))",
+            marks=pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed"),
+        ),
     ],
 )
 @pytest.mark.parametrize("directory", ["/home/user/w", "w", "~/w"])

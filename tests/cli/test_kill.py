@@ -17,7 +17,7 @@ import pytest
 from tests.conftest import COMMAND, clean_environment
 
 _PR_SET_CHILD_SUBREAPER = 36
-_TIMES = 50
+_CAMPAIGN = pytest.param(50, marks=pytest.mark.campaign)
 _SECONDS = 8.0  # two, where nothing else runs
 # Threads, a child in a session of its own, a file in every place that can be written.
 _BUSY = """
@@ -65,8 +65,9 @@ def _left_after(seconds: float, before: set[int]) -> list[str]:
 
 @pytest.mark.usefixtures("subreaper")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("times", [8, _CAMPAIGN])
 def test_a_signal_at_any_moment_leaves_no_process_and_no_file(
-    number: signal.Signals, tmp_path: Path
+    number: signal.Signals, times: int, tmp_path: Path
 ) -> None:
     (tmp_path / "busy.py").write_text(_BUSY)
     temporary = tmp_path / "temporary"
@@ -74,7 +75,7 @@ def test_a_signal_at_any_moment_leaves_no_process_and_no_file(
     moments = random.Random(number)
     codes: set[int] = set()
     before = set(_children())
-    for _ in range(_TIMES):
+    for _ in range(times):
         process = subprocess.Popen(
             [*COMMAND, "exec", "--on", "local", "busy.py"],
             cwd=tmp_path,

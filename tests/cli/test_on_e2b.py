@@ -15,7 +15,7 @@ import pytest
 from tests.conftest import COMMAND, Run, clean_environment
 from tests.e2b.loopback import KEY, Answer, Cut, Delay, Loopback
 
-_TIMES = 15
+_CAMPAIGN = pytest.param(15, marks=pytest.mark.campaign)
 
 
 @pytest.fixture
@@ -142,14 +142,14 @@ def test_a_slow_kill_delays_nothing_that_is_shown(
     assert server.eventually(lambda: not server.running(), 20)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("times", [3, _CAMPAIGN])
 def test_a_signal_at_any_moment_leaves_no_sandbox(
-    server: Loopback, script: Script, number: signal.Signals
+    server: Loopback, script: Script, number: signal.Signals, times: int
 ) -> None:
     path = script("import time\nwhile True: print('busy', flush=True); time.sleep(0.01)")
     moments = random.Random(number)
-    for attempt in range(_TIMES):
+    for attempt in range(times):
         process = subprocess.Popen(
             [*COMMAND, "exec", "prog.py"],
             cwd=path.parent,
@@ -158,7 +158,7 @@ def test_a_signal_at_any_moment_leaves_no_sandbox(
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        if attempt == _TIMES - 1:
+        if attempt == times - 1:
             assert server.eventually(lambda: bool(server.running()), 30)
         time.sleep(moments.uniform(0.0, 2.0))
         process.send_signal(number)
