@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from e2brun.cli.signals import Interrupted
 from e2brun.errors import E2brunError, SandboxError, SandboxLost
 from e2brun.frozen import Frozen
-from e2brun.jobs import run as jobs
 from e2brun.sandbox.contract import CodeError, Execution, Outcome, Sandbox
 from e2brun.sandbox.select import choose
 from e2brun.settings import Flag, Settings, load_settings
@@ -18,6 +17,7 @@ from e2brun.settings import Flag, Settings, load_settings
 if TYPE_CHECKING:
     from e2brun.cli.console import Console
     from e2brun.jobs.job import Job
+    from e2brun.jobs.run import Ran
     from e2brun.runs.spool import SpooledRun
 
 _BROKEN = 125
@@ -169,9 +169,11 @@ def _run_in(sandbox_id: str, request: ExecRequest, job: Job, voice: _ExecReporte
 
 
 def _run_job(request: ExecRequest, job: Job, voice: _ExecReporter, sandbox: Sandbox) -> int:
+    from e2brun.jobs.run import run  # as the console, while the sandbox starts
+
     voice.record.begin(voice.console.backend)  # while an embedded sandbox is still starting
     outputs = voice.record.hears(sandbox.id, voice.console.outputs())
-    ran = jobs.run(job, sandbox, outputs)
+    ran = run(job, sandbox, outputs)
     code = _report(request, job, voice.console, ran)
     voice.record.finish(ran.execution, code)
     if voice.record.overflows and voice.settings is not None and voice.settings.store is not None:
@@ -181,7 +183,7 @@ def _run_job(request: ExecRequest, job: Job, voice: _ExecReporter, sandbox: Sand
     return code
 
 
-def _report(request: ExecRequest, job: Job, console: Console, ran: jobs.Ran) -> int:
+def _report(request: ExecRequest, job: Job, console: Console, ran: Ran) -> int:
     """Everything the user is told, before the sandbox is ended: ending it costs no time here."""
     _hint_about_arguments(request, ran.execution, console.notice)
     for write in (_write_notebook, _save_results):
@@ -200,7 +202,7 @@ def _report(request: ExecRequest, job: Job, console: Console, ran: jobs.Ran) -> 
     return _BROKEN if code == 0 and ran.failures else code
 
 
-def _write_notebook(request: ExecRequest, job: Job, _: Console, ran: jobs.Ran) -> None:
+def _write_notebook(request: ExecRequest, job: Job, _: Console, ran: Ran) -> None:
     if request.output is None or job.notebook is None:
         return
     from e2brun.jobs.notebook import executed_notebook
@@ -232,12 +234,12 @@ def _write_whole(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _save_results(request: ExecRequest, _: Job, console: Console, ran: jobs.Ran) -> None:
+def _save_results(request: ExecRequest, _: Job, console: Console, ran: Ran) -> None:
     if request.on_result is not None:
         console.save_results(ran.execution, Path(request.on_result))
 
 
-def _with_failure(ran: jobs.Ran) -> Execution:
+def _with_failure(ran: Ran) -> Execution:
     """A run that went well, but whose files did not all arrive, has an error to tell of."""
     if not ran.failures or ran.execution.outcome is not Outcome.OK:
         return ran.execution

@@ -184,7 +184,9 @@ def _rules(request: ExecRequest) -> Rules:
         except UsageError as error:
             raise UsageError(f"--cell-timeout: {error}") from error
     lives_on = request.keep or request.sandbox is not None
-    return Rules(request.allow_errors, limit, lives_on)
+    # What reads them costs as much as a plot: where only their pictures go into the document.
+    charts = request.as_json or request.on_result is not None
+    return Rules(request.allow_errors, limit, lives_on, charts)
 
 
 def _uploads(request: ExecRequest, notice: Callable[[str], None]) -> tuple[Upload, ...]:

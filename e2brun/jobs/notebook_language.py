@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
-import shlex
 from collections.abc import Mapping
 
 from e2brun.errors import UsageError
-from e2brun.jobs.notebook_format import table
 from e2brun.sandbox.contract import HOME
 
 PYTHON = "python"
@@ -29,6 +26,8 @@ def language_of(metadata: Mapping[str, object], where: str) -> str:
     Kernels have any name (that of a Conda environment, say), languages do not: what a kernel is
     called counts only where nothing else is said. Raises UsageError for an unknown one.
     """
+    from e2brun.jobs.notebook_format import table
+
     kernel, info = (table(metadata.get(key)) for key in ("kernelspec", "language_info"))
     for value in (kernel.get("language"), info.get("name"), kernel.get("name")):
         if isinstance(value, str) and value.strip():
@@ -51,6 +50,9 @@ def _of_environment(name: str) -> str | None:
 
 def enter_directory(language: str, path: str) -> str | None:
     """The code that makes `path` a kernel's working directory; None where a language cannot."""
+    import json
+    import shlex
+
     if path.startswith("~"):
         path = HOME + path[1:]
     match language:

@@ -17,6 +17,7 @@ from typing import Any
 
 MIME = "application/vnd.e2brun+json"
 QUOTES = ("'", '"')
+CHARTS: bool = globals().get("CHARTS", True)
 SHORTEN_AFTER = 1000  # IPython's own default, which E2B switches off
 
 
@@ -43,6 +44,8 @@ class Connection:
         self.replace(self.shell, "ask_exit", ask_exit)  # a kernel would end behind our back
         self.plain.max_seq_length = SHORTEN_AFTER
         when_imported("ipywidgets.widgets.widget_output", self.catch)
+        if hasattr(self.shell, "outlets"):  # of an embedded sandbox: nobody looks at charts
+            self.replace(self.shell.outlets, "charts", CHARTS)
         self.shell.e2brun_connection = self
         self.shell.events.register("post_run_cell", self.forget)
 

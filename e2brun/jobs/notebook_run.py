@@ -28,6 +28,7 @@ class Rules:
     allow_errors: bool = False
     cell_timeout: float | None = None
     lives_on: bool = False  # its sandbox is used again: leave the context as it was
+    charts: bool = True  # the data of figures is wanted, beside their pictures
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ class NotebookRun:
         """Connect what tells more of a notebook than results; how it ended if that was the end."""
         if self.notebook.language != PYTHON or not self.notebook.cells:
             return None
-        ended = self._hidden(prelude(), max(0.001, end - monotonic()))
+        ended = self._hidden(prelude(charts=self.rules.charts), max(0.001, end - monotonic()))
         if ended.outcome in {Outcome.OK, Outcome.ERROR}:  # without it, a little is lost
             return None
         if ended.outcome is Outcome.TIMEOUT:
@@ -162,12 +163,12 @@ def _drop(_: bytes) -> None:
     """Of cells that are not the notebook's."""
 
 
-def prelude() -> str:
+def prelude(*, charts: bool = True) -> str:
     """The cell before the first one. Its module has names of its own in there, and none of ours."""
     source = Path(__file__).with_name("notebook_prelude.py").read_text(encoding="utf-8")
     return (
         f"exec(compile({source!r}, '<notebook>', 'exec', dont_inherit=True), "
-        "{'__name__': 'e2brun_notebook'})"
+        f"{{'__name__': 'e2brun_notebook', 'CHARTS': {charts}}})"
     )
 
 

@@ -43,10 +43,7 @@ def prepare(plan: Plan) -> Job:
     fetched = Fetched(plan.spec.template, cells=cells, fetch=plan.spec.fetch)
     needs = needs_of(source, codes, plan.wanted, uploads, fetched)
     if cells and not (plan.wanted.auto or plan.wanted.cloud or plan.spec.network):
-        from e2brun.jobs.pip_lines import advice
-
-        if line := advice(map(str, texts), needs.install):
-            plan.notice(line)
+        _advise(plan, [text for text in texts if "install" in str(text)], needs.install)
     lifetime = plan.timeout + _LIFETIME_MARGIN + plan.longer
     spec = plan.spec.but(
         lifetime=max(lifetime, _KEEP_LIFETIME) if plan.keep else lifetime,
@@ -59,6 +56,16 @@ def prepare(plan: Plan) -> Job:
     )
     whole = vars(plan.but(spec=spec, uploads=uploads))
     return Job(**whole, notebook=notebook, own=needs.own, unreadable=unreadable)
+
+
+def _advise(plan: Plan, texts: Sequence[str | bytes], install: Sequence[str]) -> None:
+    """Say what to do about cells that install packages, where that cannot succeed."""
+    if not texts:  # reading such lines takes modules that few jobs need
+        return
+    from e2brun.jobs.pip_lines import advice
+
+    if line := advice(map(str, texts), install):
+        plan.notice(line)
 
 
 def is_home(path: str) -> bool:

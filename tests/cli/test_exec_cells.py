@@ -203,7 +203,9 @@ def test_the_time_limit_is_for_the_whole_notebook(
     assert ran.err.splitlines()[-1].startswith("timeout after 1 s · ")
     done = nbformat.read(tmp_path / "done.ipynb", as_version=4)
     nbformat.validate(done)
-    assert done.cells[2].outputs[0].ename == "timeout"
+    # The second where the machine is quick; one alone never takes as long.
+    told = [output.ename for cell in done.cells[1:] for output in cell.outputs]
+    assert told == ["timeout"]
 
 
 def test_a_notebook_may_overwrite_itself(local: Run, notebook: Callable[..., Path]) -> None:

@@ -169,6 +169,17 @@ def test_nothing_of_ours_is_seen_by_the_first_cell(execute: Run, book: Book, don
     assert b"vnd.e2brun" not in ran.out
 
 
+def test_the_data_of_figures_are_read_only_where_somebody_sees_them(
+    e2brun: Run, book: Book, tmp_path: Path
+) -> None:
+    notebook = book("print(get_ipython().outlets.charts)")
+    for options, charts in (((), "False"), (("--on-result", tmp_path / "results"), "True")):
+        ran = e2brun("exec", "-q", "--on", "local", *options, notebook)
+        assert ran.text.strip() == charts
+    whole = json.loads(e2brun("exec", "--json", "--on", "local", notebook).text)
+    assert whole["stdout"].strip() == "True"
+
+
 def test_an_error_ends_the_run_where_it_happened(execute: Run, book: Book, done: Done) -> None:
     ran = execute("--output", "done.ipynb", book("print('a')", "print('b'); 1/0", "print('c')"))
     assert (ran.code, ran.text) == (1, "a\nb\n")

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from e2brun.sandbox.contract import USUAL_ROOM, Room, SandboxSpec
-from e2brun.sandbox.local.blocking.sandbox import LocalSandbox, start
+from e2brun.sandbox.local.blocking.starting import start
 from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
 from e2brun.sandbox.local.isolation.driver import Driver, Jail, new_id
 from e2brun.sandbox.local.packages.supply import Packages, ahead
 
 if TYPE_CHECKING:
+    from e2brun.sandbox.local.blocking.sandbox import LocalSandbox
     from e2brun.sandbox.local.isolation.forkserver import Forkserver
 
 

@@ -30,7 +30,7 @@ from e2brun.sandbox.local.blocking.exclusive import Exclusive
 from e2brun.sandbox.local.blocking.supervisor import Supervisor
 from e2brun.sandbox.local.host.control import Control
 from e2brun.sandbox.local.host.streams import Inlet, Outlet
-from e2brun.sandbox.local.isolation.driver import Driver, Jail, Jailed
+from e2brun.sandbox.local.isolation.driver import Jail, Jailed
 from e2brun.sandbox.local.isolation.environment import environment, resource_limits
 from e2brun.sandbox.local.memory.watch import MemoryWatch
 
@@ -270,21 +270,3 @@ def _ended(following: Supervisor, elapsed: float) -> Execution:
 def _cpu_seconds(timeout: float | None) -> int:
     """More than a program can use in its time on every core: the clock comes first."""
     return 0 if timeout is None else int(timeout + 1) * (os.cpu_count() or 1) + 2
-
-
-def start(driver: Driver, jail: Jail, spec: SandboxSpec, layer: Layer) -> LocalSandbox:
-    """One sandbox, which its caller kills. Raises SandboxError."""
-    control = Control()
-    try:
-        jailed = driver.start(jail, control.agent_end())
-    except BaseException:
-        control.close()
-        raise
-    control.attach(jailed)
-    try:
-        return LocalSandbox(jail, spec, control, jailed, layer)
-    except BaseException:
-        jailed.end()
-        control.close()
-        jailed.reap()
-        raise

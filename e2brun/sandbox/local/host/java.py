@@ -6,25 +6,14 @@ A kernel that compiled its own source would start in twice the time.
 
 from __future__ import annotations
 
-import fcntl
-import io
 import os
-import shutil
-import subprocess
-import tempfile
-import threading
-import zipfile
-from pathlib import Path
-
-from e2brun.sandbox.local import agent
+from _thread import allocate_lock
 
 INSTALL = (
     "install a JDK 17 or later on this machine, where the sandbox finds it (/usr/bin/java): "
     "apt-get install default-jdk-headless"
 )
 _SEEN_INSIDE = "/usr/local/bin:/usr/bin:/bin"
-_SECONDS = 60.0
-_SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 
 class JavaMissing(Exception):
@@ -37,7 +26,7 @@ class Classes:
     def __init__(self, path: str = _SEEN_INSIDE) -> None:
         self._path = path
         self._jar = -1
-        self._making = threading.Lock()
+        self._making = allocate_lock()
 
     def make(self) -> None:
         """Compile them, once; others who ask wait for it. Raises JavaMissing."""
@@ -50,56 +39,11 @@ class Classes:
         return os.open(f"/proc/self/fd/{self._jar}", os.O_RDONLY | os.O_CLOEXEC)
 
     def _make(self) -> int:
-        java = shutil.which("java", path=self._path)
-        if java is None:
-            raise JavaMissing(INSTALL)
-        with tempfile.TemporaryDirectory(prefix="e2brun-java-") as directory:
-            complaint = _compile(java, directory)
-            if complaint:
-                raise JavaMissing(f"{INSTALL} ({java} cannot compile it: {complaint})")
-            return _sealed(_archive(Path(directory)))
+        # Not before: cells in any language import this module.
+        from e2brun.sandbox.local.host.java_compiler import NoCompiler, make_jar
 
-
-def _compile(java: str, directory: str) -> str:
-    """Fill `directory` with classes; why it was not possible, or ''."""
-    sources = sorted(Path(next(iter(agent.__path__)), "kernels", "java").glob("*.java"))
-    options = ["-XDignore.symbol.file", "-proc:none", "-nowarn", "-encoding", "UTF-8"]
-    compiler = [java, "-XX:TieredStopAtLevel=1", "-m", "jdk.compiler/com.sun.tools.javac.Main"]
-    try:
-        process = subprocess.run(
-            [*compiler, *options, "-d", directory, *map(str, sources)],
-            env={"LANG": "C.UTF-8"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        return str(error)
-    if process.returncode == 0:
-        return ""
-    lines = process.stdout.decode(errors="replace").strip().splitlines()
-    return lines[0][:500] if lines else f"exit code {process.returncode}"
-
-
-def _archive(directory: Path) -> bytes:
-    jar = io.BytesIO()
-    with zipfile.ZipFile(jar, "w") as archive:  # stored: reading it takes less time
-        for file in sorted(directory.glob("*.class")):
-            archive.write(file, file.name)
-    return jar.getvalue()
-
-
-def _sealed(content: bytes) -> int:
-    """A file in memory that not even its owner can write to: every sandbox is given the same."""
-    descriptor = os.memfd_create("kernel.jar", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    try:
-        with open(descriptor, "wb", closefd=False) as file:
-            file.write(content)
-        os.fchmod(descriptor, 0o444)
-        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
+        try:
+            return make_jar(self._path)
+        except NoCompiler as error:
+            why = f" ({error})" if str(error) else ""
+            raise JavaMissing(INSTALL + why) from error

@@ -7,7 +7,6 @@ What bubblewrap is given travels by descriptors: its arguments would be readable
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Mapping
 from itertools import pairwise
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 from e2brun.errors import SandboxUnavailable
 from e2brun.sandbox.contract import HOME
 from e2brun.sandbox.local.isolation import mounts, rootfs, syscalls
+from e2brun.sandbox.local.isolation.compiled import compile_agent
 from e2brun.sandbox.local.isolation.driver import CONTROL_FD, Jail, Jailed, Problem, agent_code
 from e2brun.sandbox.local.isolation.launching import (
     FIRST_WORDS,
@@ -43,7 +43,7 @@ class Bubblewrap:
     name = "bubblewrap"
 
     def __init__(self, executable: str | None = None) -> None:
-        self._executable = executable or shutil.which("bwrap")
+        self._executable = executable or _on_path("bwrap")
 
     def problem(self) -> Problem | None:
         """Why it cannot work here, as far as can be told without starting one."""
@@ -65,6 +65,7 @@ class Bubblewrap:
         if problem is not None or self._executable is None:
             problem = problem or Problem("bubblewrap is not installed", INSTALL)
             raise SandboxUnavailable(problem.what, hint=problem.remedy)
+        compile_agent()
         uplink = _uplink() if jail.network else None
         code = memory_file("code", _AGENT)
         arguments = memory_file("arguments", b"\0".join(_arguments(jail)))
@@ -160,6 +161,15 @@ def _launch(
     except BaseException as error:  # noqa: BLE001  # a forked child must not return into its parent
         os.write(2, f"e2brun: {error}\n".encode(errors="replace"))
         os._exit(125)
+
+
+def _on_path(name: str) -> str | None:
+    """As `shutil.which`, whose module brings three kinds of compression."""
+    for directory in os.get_exec_path():
+        path = os.path.join(directory, name)
+        if os.path.isfile(path) and os.access(path, os.X_OK):
+            return path
+    return None
 
 
 def _version(executable: str) -> str:

@@ -16,7 +16,7 @@ from contextlib import suppress
 
 from e2brun.frozen import Frozen
 from e2brun.sandbox.contract import HOME, USER
-from e2brun.sandbox.local.isolation import syscalls
+from e2brun.sandbox.local.isolation import compiled, syscalls
 from e2brun.sandbox.local.isolation.driver import (
     AGENT_DIRECTORY,
     CELLS_DIRECTORY,
@@ -30,7 +30,6 @@ from e2brun.sandbox.local.isolation.driver import (
 # path bound from below it has been opened before. bubblewrap itself needs /tmp as well.
 STAGE = "/tmp"  # noqa: S108
 ROOT = f"{STAGE}/root"
-_AGENT = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "agent")
 SANDBOX_UID = 1000
 SOCKET_BUFFER = 212_992  # bytes, in one direction: the kernel's default
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
@@ -111,7 +110,7 @@ def shares(jail: Jail) -> list[Share]:
         found[layer_place(jail)] = jail.layer
     if jail.cells_layer:
         found[CELLS_DIRECTORY] = jail.cells_layer
-    found[AGENT_DIRECTORY] = _AGENT
+    found[AGENT_DIRECTORY] = compiled.DIRECTORY
     if jail.node_layer:
         found[NODE_DIRECTORY] = jail.node_layer
     if jail.shelf:

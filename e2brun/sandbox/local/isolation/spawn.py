@@ -21,6 +21,7 @@ SHELF = "/mnt"  # in the zygote's root: what sandboxes share, each thing with no
 ROOT_ON_SHELF = "/root"
 _VIEWS = ("/proc", HOME, "/dev/shm")  # noqa: S108
 _NOTHING = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
+_kept: list[object] = []
 
 
 def spawn(main: Any, request: dict[str, Any], given: tuple[int, int, int]) -> NoReturn:
@@ -78,8 +79,9 @@ def _live(main: Any, request: dict[str, Any], given: tuple[int, int, _socket.soc
         syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
         syscalls.install_filter(request["filter"])
         _keep_only(control, root_namespace)
-        for name in [name for name in sys.modules if name.split(".")[0] == "e2brun"]:
-            del sys.modules[name]
+        # Not freed: that would write to, and so copy, memory that sandboxes share.
+        kept = [name for name in sys.modules if name.split(".")[0] == "e2brun"]
+        _kept.extend(sys.modules.pop(name) for name in kept)
         os.chdir(HOME)
         views = tuple(os.open(place, os.O_RDONLY | os.O_CLOEXEC) for place in _VIEWS)
         filters = request["user_filter"], request["root_filter"]

@@ -13,7 +13,7 @@ from e2brun.errors import InstallFailed, UsageError
 from e2brun.sandbox.contract import Room
 from e2brun.sandbox.local.interpreter import Interpreter
 from e2brun.sandbox.local.isolation.driver import CELLS_DIRECTORY
-from e2brun.sandbox.local.packages import bytecode, wheels
+from e2brun.sandbox.local.packages import bytecode, fonts, wheels
 from e2brun.sandbox.local.packages.pruning import note_written
 from e2brun.sandbox.local.packages.store import link_tree, locked, make_directory, publish, sweep
 from e2brun.sandbox.local.packages.tree import check, remove
@@ -108,7 +108,7 @@ class LayerBuild:
         beside.chmod(0o644)
         room = min(self.room.layer - size.bytes, spare(self.cache_dir))
         compiled = bytecode.compile_layer(packages, interpreter, room, deadline)
-        return size.bytes + compiled
+        return size.bytes + compiled + fonts.keep_font_list(packages, interpreter, deadline)
 
 
 def check_requirements(requirements: Sequence[str]) -> None:

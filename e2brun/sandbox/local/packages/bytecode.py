@@ -32,7 +32,7 @@ _LARGEST = 64 * MIB
 def compile_layer(packages: Path, python: Interpreter, room: int, deadline: float) -> int:
     """Put a .pyc beside every .py that can be compiled until `deadline` (monotonic), `room`
     bytes in all; how many bytes. Raises SandboxError when no sandbox starts."""
-    from e2brun.sandbox.local.blocking.sandbox import start
+    from e2brun.sandbox.local.blocking.starting import start
 
     suffix = _suffix(python)
     sources = sorted(
@@ -46,7 +46,7 @@ def compile_layer(packages: Path, python: Interpreter, room: int, deadline: floa
     jail = Jail(new_id(), python, _LIMITS, str(packages))
     names = b"\0".join(os.fsencode(os.path.relpath(path, packages)) for path in sources)
     arguments = (f"{AGENT_DIRECTORY}/bytecode.py", layer_place(jail), str(_LIMITS.memory))
-    sandbox = start(Bubblewrap(), jail, SandboxSpec(limits=_LIMITS), _no_packages)
+    sandbox = start(Bubblewrap(), jail, SandboxSpec(limits=_LIMITS), no_packages)
     try:
         sandbox.run_program(
             Program((python.executable, "-I", "-S", "-W", "ignore", *arguments), stdin=names),
@@ -59,7 +59,8 @@ def compile_layer(packages: Path, python: Interpreter, room: int, deadline: floa
     return receiver.written
 
 
-def _no_packages(requirements: Sequence[str], python: Interpreter, timeout: float) -> Path:
+def no_packages(requirements: Sequence[str], python: Interpreter, timeout: float) -> Path:
+    """For a sandbox that is ours alone."""
     raise AssertionError("nobody installs anything there")
 
 

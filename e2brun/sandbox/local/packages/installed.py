@@ -8,9 +8,7 @@ the installer did not: these are our own dependencies, not packages that a run h
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,6 +53,9 @@ def _key(interpreter: Interpreter) -> str | None:
 
 
 def _make(cache_dir: Path, key: str) -> Path:
+    import shutil
+    import tempfile
+
     from e2brun.sandbox.local.packages.store import locked, make_directory, publish
 
     try:
@@ -88,6 +89,8 @@ def _make(cache_dir: Path, key: str) -> Path:
 
 
 def _copy(target: Path) -> None:
+    from shutil import copy2
+
     for distribution in _distributions():
         for name in distribution.files or ():
             parts = name.parts
@@ -96,7 +99,7 @@ def _copy(target: Path) -> None:
             source, place = distribution.locate_file(name), target.joinpath(*parts)
             place.parent.mkdir(parents=True, exist_ok=True)
             try:
-                shutil.copy2(str(source), place)
+                copy2(str(source), place)
             except FileNotFoundError:  # a .pyc that was recorded and has gone since
                 continue
             place.chmod(0o644)

@@ -177,9 +177,9 @@ def forget_ourselves() -> None:
     names = [name for name in sys.modules if name.partition(".")[0] == _PACKAGE]
     _kept.extend(sys.modules.pop(name) for name in names)  # not freed: that would copy memory
     sys.path[:] = [entry for entry in sys.path if entry not in ("", _PLACE)]
-    for place in [place for place in sys.path_importer_cache if place.startswith(_AGENT)]:
-        del sys.path_importer_cache[place]
-    sys.path_importer_cache.pop(_PLACE, None)
+    places = [place for place in sys.path_importer_cache if place.startswith(_AGENT)]
+    _kept.extend(sys.path_importer_cache.pop(place) for place in places)
+    _kept.append(sys.path_importer_cache.pop(_PLACE, None))
 
 
 def _find_packages() -> None:

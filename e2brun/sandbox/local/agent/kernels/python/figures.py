@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import os
 import sys
 
 from ..jsontext import Fragment, NotJsonError
@@ -21,14 +22,15 @@ globals()["__builtins__"] = dict(vars(builtins))  # ours work on whatever a cell
 class Figures:
     """Looks at matplotlib only where the user's code has imported it."""
 
-    def __init__(self, channel: Channel) -> None:
-        self._channel = channel
+    def __init__(self, channel: Channel, outlets: Any) -> None:
+        self._channel, self._outlets = channel, outlets
         # The figures themselves, not their ids: an id is used again once its figure is gone.
         self._shown: list[object] = []
 
     def prepare(self, matplotlib: Any) -> None:
         """No window system here. Called when matplotlib is imported."""
         matplotlib.use("agg")
+        _bring_fonts(matplotlib)
 
     def take_over_show(self, pyplot: Any) -> None:
         """Agg's own `show` does nothing. Called when pyplot is imported."""
@@ -49,7 +51,8 @@ class Figures:
         return any(value is figure for figure in self._shown)
 
     def fields_of(self, figure: Any) -> dict[str, str | Fragment]:
-        """Its picture, and its chart where e2b_charts is installed; marks it as shown."""
+        """Its picture, and its chart where that is asked for and e2b_charts is installed; marks
+        it as shown."""
         self._shown.append(figure)
         fields: dict[str, str | Fragment] = {}
         try:
@@ -59,7 +62,7 @@ class Figures:
             return fields
         if picture is not None:
             fields["png"] = picture
-            chart = _chart(figure)
+            chart = _chart(figure) if self._outlets.charts else None
             if chart is not None:
                 fields["chart"] = chart
         return fields
@@ -88,6 +91,16 @@ class Figures:
     def forget(self) -> None:
         """A new cell begins: every figure may be shown again."""
         self._shown.clear()
+
+
+def _bring_fonts(matplotlib: Any) -> None:
+    """The list of fonts that came with the layer goes where matplotlib keeps its own."""
+    data: str = matplotlib.get_data_path()
+    cache: str = matplotlib.get_cachedir()
+    for name in os.listdir(data):
+        if name.startswith("fontlist-") and not os.path.exists(f"{cache}/{name}"):
+            with open(f"{data}/{name}", "rb") as kept, open(f"{cache}/{name}", "xb") as file:
+                file.write(kept.read())
 
 
 def _png(figure: Any) -> str | None:

@@ -3,6 +3,8 @@ Imports nothing of either before it is asked to."""
 
 from __future__ import annotations
 
+import gc
+import select
 import sys
 
 TYPE_CHECKING = False
@@ -40,10 +42,19 @@ def server() -> Callable[[int, int], None]:
         if _prepared:
             shell = _prepared.pop()
             sys.path.insert(0, "")
-            shells.rehearse(shell)
+            if not _waits(cells_fd):
+                shells.rehearse(shell)
         else:
             shell = shells.new_shell()
+            gc.freeze()  # IPython is no garbage: looking through it is a tenth of `import pandas`
             sys.path.insert(0, "")
         sessions.serve(shell, cells_fd, frames_fd)
 
     return serve
+
+
+def _waits(descriptor: int) -> bool:
+    """Whether somebody has sent a cell, and waits for what comes of it."""
+    waiting = select.poll()
+    waiting.register(descriptor, select.POLLIN)
+    return bool(waiting.poll(0))

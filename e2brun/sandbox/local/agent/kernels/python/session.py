@@ -75,7 +75,7 @@ class NotebookSession:
 
     def __init__(self, shell: Any, channel: Channel, interrupts: Interrupts) -> None:
         self._shell, self._channel, self._interrupts = shell, channel, interrupts
-        self._figures = Figures(channel)
+        self._figures = Figures(channel, shell.outlets)
         self._loop = Loop()
         self._told: Told | None = None
         self._connect()

@@ -1,0 +1,33 @@
+"""A driver and a jail become a sandbox; its host's side is read while the rest comes up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from e2brun.sandbox.local.host.control import Control
+
+if TYPE_CHECKING:
+    from e2brun.sandbox.contract import SandboxSpec
+    from e2brun.sandbox.local.blocking.sandbox import Layer, LocalSandbox
+    from e2brun.sandbox.local.isolation.driver import Driver, Jail
+
+
+def start(driver: Driver, jail: Jail, spec: SandboxSpec, layer: Layer) -> LocalSandbox:
+    """One sandbox, which its caller kills. Raises SandboxError."""
+    control = Control()
+    try:
+        jailed = driver.start(jail, control.agent_end())
+    except BaseException:
+        control.close()
+        raise
+    control.attach(jailed)
+    # Not before: it is imported while the sandbox starts on the other core.
+    from e2brun.sandbox.local.blocking.sandbox import LocalSandbox
+
+    try:
+        return LocalSandbox(jail, spec, control, jailed, layer)
+    except BaseException:
+        jailed.end()
+        control.close()
+        jailed.reap()
+        raise
