@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from e2brun.report.safe import inert, visible
+from e2brun.report.safe import shown
 from e2brun.runs.record import CaseRecord, Finding, RunRecord, Severity, StepRecord, Verdict
 from e2brun.sandbox.contract import HOME
 
@@ -70,7 +70,7 @@ def _command(kind: str, file: str, finding: Finding, case: CaseRecord) -> tuple[
 
 def _data(text: str) -> str:
     escaped = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-    return inert(visible(escaped))  # commands of the older form are found anywhere in a line
+    return shown(escaped)  # commands of the older form are found anywhere in a line
 
 
 def _property(text: str) -> str:

@@ -8,7 +8,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from e2brun.report.failures import reason, sandbox_id
-from e2brun.report.safe import inert, one_line, visible
+from e2brun.report.safe import one_line, shown
 from e2brun.runs import events
 from e2brun.runs.record import CaseRecord, RunRecord, StepRecord, Verdict
 
@@ -135,7 +135,7 @@ class LiveView:
         name = f"{step.stage} {one_line(step.step, 60)}"
         branch = tree.add(_line(mark, style, name, step.seconds, one_line(step.message, 200)))
         if step.verdict in {Verdict.FAILED, Verdict.INFRASTRUCTURE} and step.details:
-            lines = inert(visible(step.details)).rstrip().splitlines()
+            lines = shown(step.details).rstrip().splitlines()
             branch.add(_plain("\n".join(lines[-_DETAIL_LINES:]), "dim"))
 
 

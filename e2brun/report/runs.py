@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
-from e2brun.report.safe import one_line, visible
+from e2brun.report.safe import one_line, shown
 from e2brun.runs.comparing import Difference
 from e2brun.runs.origin import State, StoredRun
 from e2brun.runs.record import AttemptRecord, CaseRecord, ExecutionRecord, StepRecord, Verdict
@@ -127,7 +127,7 @@ def _execution(execution: ExecutionRecord) -> Iterator[str]:
 def _text(name: str, text: str) -> Iterator[str]:
     if text:
         yield f"  {name}:"
-        yield from (f"    {visible(line)}" for line in text.splitlines())
+        yield from (f"    {shown(line)}" for line in text.splitlines())
 
 
 def run_value(run: StoredRun) -> dict[str, object]:

@@ -145,13 +145,18 @@ def inert(text: str) -> str:
     return LogFilter().feed(text.encode()).decode()
 
 
+def shown(text: str) -> str:
+    """Text from the sandbox, fit to be shown among lines of our own: nothing in it is active."""
+    return inert(visible(text))
+
+
 def one_line(text: str, limit: int = 300) -> str:
     """A name or message from the sandbox, fit for a line of our own: one line, nothing active."""
     flat = re.sub(r"[\r\n\t]+", " ", text[: limit * 4]).strip()
-    shown = visible(flat.encode("utf-8", "backslashreplace").decode())
-    if len(shown) > limit or len(text) > limit * 4:
-        shown = f"{shown[: limit - 1]}…"
-    return inert(shown)
+    line = visible(flat.encode("utf-8", "backslashreplace").decode())
+    if len(line) > limit or len(text) > limit * 4:
+        line = f"{line[: limit - 1]}…"
+    return inert(line)
 
 
 def ascii_json(document: object) -> str:

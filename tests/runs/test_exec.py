@@ -33,6 +33,17 @@ def environment(path: Path) -> dict[str, str]:
     return {"E2BRUN_ON": "local", "E2BRUN_STORE": str(path)}
 
 
+def test_output_that_is_shown_again_is_no_command_and_no_escape(
+    e2brun: Run, environment: dict[str, str], script: Callable[..., Path]
+) -> None:
+    script("print('a ##vso[task.x]b\\x1b[31m\\n::error::c\\n##teamcity[x]')")
+    assert e2brun("exec", "-q", "prog.py", env=environment).code == 0
+    shown = e2brun("runs", "show", "@last", env=environment).text
+    assert "    a ##vso\u200b[task.x]b\u241b[31m\n    :\u200b:error::c\n" in shown
+    for command in ("##vso[", "##teamcity[", "\x1b", " ::error"):
+        assert command not in shown
+
+
 @pytest.fixture
 def recorded(path: Path) -> Recorded:
     """Every run, the newest first, with its cases whole."""
