@@ -32,7 +32,7 @@ def prepare(plan: Plan) -> Job:
     notebook = _notebook(source, plan.parameters)
     cells = plan.as_cell or notebook is not None
     _check_together(plan, cells=cells)
-    _check_size(plan.arguments, plan.spec.env)
+    check_size(plan.arguments, plan.spec.env)
     code, unreadable = _code(source, notebook, cells=cells)
     uploads = plan.uploads
     if plan.with_imports and source.directory is not None:
@@ -98,7 +98,7 @@ def _check_together(plan: Plan, *, cells: bool) -> None:
         raise UsageError(f"{plan.cwd!r} is no directory")
 
 
-def _check_size(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+def check_size(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
     """What a program is started with has to fit one message to the sandbox."""
     words = (*arguments, *environment, *environment.values())
     size = sum(len(word.encode("utf-8", "surrogatepass")) + 5 for word in words)

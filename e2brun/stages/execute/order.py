@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import cast
@@ -36,9 +36,15 @@ class RunOrder:
 
 
 def order_for(
-    work: Work, settings: ExecuteSettings, checks: Sequence[Judge], *, cloud: bool = False
+    work: Work,
+    settings: ExecuteSettings,
+    checks: Sequence[Judge],
+    notice: Callable[[str], None] = lambda _: None,
+    *,
+    cloud: bool = False,
 ) -> RunOrder:
-    """Raises UsageError for settings, SourceUnfit for a candidate that cannot be run."""
+    """`notice` is told what the reader may want to know. Raises UsageError for settings,
+    SourceUnfit for a candidate that cannot be run."""
     variables = work.case.variables
     settings = fill_fields(settings, variables)
     checks = [check.rendered(variables) for check in checks]
@@ -46,7 +52,7 @@ def order_for(
     return RunOrder(
         prepare(
             _plan(work, settings, probes, cloud=cloud).but(
-                tells_end=any(check.asks_for_end for check in checks)
+                tells_end=any(check.asks_for_end for check in checks), notice=notice
             )
         ),
         settings.max_output,

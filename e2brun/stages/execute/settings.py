@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from e2brun.errors import UsageError
+from e2brun.jobs.prepare import check_size
 from e2brun.sandbox.contract import INSTALL_SECONDS, MIB
 from e2brun.stages.candidate import MAIN
 
@@ -94,6 +95,7 @@ class ExecuteSettings:
             raise UsageError("execute: get and cache contradict each other: files are not kept")
         if self.get and self.get_to is None:
             raise UsageError("execute: get needs a directory to put the files in")
+        check_size(self.args, self.env)
 
     def _check_names(self) -> None:
         if "" in (*self.files, *self.get, *self.inline_files, self.cwd, self.file):

@@ -20,7 +20,7 @@ from e2brun.jobs.blame import wants_what_does_not_exist
 from e2brun.jobs.source import Kind, SourceUnfit
 from e2brun.primitives.base import Primitive
 from e2brun.primitives.context import WorkflowContext
-from e2brun.primitives.events import Cached, Event
+from e2brun.primitives.events import Cached, Event, Noticed
 from e2brun.primitives.threads import in_thread
 from e2brun.runs.record import Verdict
 from e2brun.sandbox.contract import Backend, Outcome
@@ -88,7 +88,10 @@ class ExecuteStage(Step):
         started = monotonic()
         own: tuple[str, ...] = ()
         try:
-            order = await in_thread(lambda: self._order(work))
+            noticed: list[str] = []
+            order = await in_thread(lambda: self._order(work, noticed.append))
+            for line in noticed:
+                context.emit(Noticed(context.span, line))
             own = order.job.own
             work, judgement = await self._repeated(order, work, context)
         except SourceUnfit as error:
@@ -99,9 +102,9 @@ class ExecuteStage(Step):
             judgement = _blamed(error, own)
         return work.with_step(self.record(judgement, started, work.execution))
 
-    def _order(self, work: Work) -> RunOrder:
+    def _order(self, work: Work, notice: Callable[[str], None]) -> RunOrder:
         cloud = self.backend().name == "e2b"
-        return order_for(work, self.settings, self.checks, cloud=cloud)
+        return order_for(work, self.settings, self.checks, notice, cloud=cloud)
 
     async def _repeated(
         self, order: RunOrder, work: Work, context: WorkflowContext
