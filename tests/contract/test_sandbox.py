@@ -266,11 +266,10 @@ def test_kill_can_be_repeated_and_ends_everything(sandbox: Sandbox) -> None:
 def test_a_file_comes_back_as_it_went(sandbox: Sandbox, size: int, tmp_path: Path) -> None:
     content = os.urandom(size)
     (tmp_path / "local").write_bytes(content)
-    sandbox.write_files(
-        [Upload("a/b c/ü.bin", content), Upload("/tmp/from-path", tmp_path / "local")]
-    )
+    there = str(tmp_path / "there")  # where the sandbox is a directory of this machine, ours
+    sandbox.write_files([Upload("a/b c/ü.bin", content), Upload(there, tmp_path / "local")])
     assert b"".join(sandbox.read_file("a/b c/ü.bin")) == content
-    assert b"".join(sandbox.read_file("/tmp/from-path")) == content
+    assert b"".join(sandbox.read_file(there)) == content
 
 
 def test_files_of_a_program_are_there_when_it_starts(sandbox: Sandbox, tmp_path: Path) -> None:
