@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.security.probing import Probe
 
-_CHILDREN = """
+CHILDREN = """
 import json, multiprocessing, os, subprocess, sys
 LOOK = (
     "import os; print(*(os.readlink(f'/proc/self/fd/{n}') for n in (3, 4)"
@@ -53,7 +53,7 @@ print(json.dumps([name for name, found in seen.items() if found & channel]))
 
 
 def test_no_child_of_a_cell_has_its_channel(probe: Probe) -> None:
-    assert probe(_CHILDREN, cell=True).answer == []
+    assert probe(CHILDREN, cell=True).answer == []
 
 
 def test_a_forged_end_ends_no_more_than_the_cell_s_own_report(probe: Probe) -> None:

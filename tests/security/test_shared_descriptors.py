@@ -4,8 +4,10 @@ neither waits for it nor keeps it."""
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import shutil
+import threading
 import time
 
 import pytest
@@ -147,10 +149,18 @@ async def test_a_watch_that_is_made_to_wait_ends_its_sandbox(
     async with hostile(_WORKER.replace("ANSWER", answer)) as live:
         watcher = await live.part(watchers.Watchers).open(watchers.Wanted("/tmp"))
         ticks = asyncio.ensure_future(_ticks())
+        rescue = threading.Timer(6, _stir, (watcher.descriptor,))  # or a service that waits hangs
+        rescue.start()
         with pytest.raises(SandboxLost):  # as when somebody inside was quicker to read
             await watcher._take_in()
         assert live.gone.is_set()
+        rescue.cancel()
         ticks.cancel()
+
+
+def _stir(inotify: int) -> None:
+    libc = ctypes.CDLL(None)
+    libc.inotify_rm_watch(inotify, libc.inotify_add_watch(inotify, b"/", 0x100))
 
 
 async def _ticks() -> None:

@@ -15,7 +15,7 @@ _SHARED = ["/usr/bin/env", "/usr/bin", "/usr/share", "/etc/ssl/certs", "/opt/e2b
 _PYTHON = "[*SHARED, os.path.realpath(sys.executable), os.path.dirname(os.__file__), '/etc/passwd']"
 
 # Watches all of them by inotify and by dnotify, its own home as well, and says what it hears.
-_WATCH = f"""
+WATCH = f"""
 import ctypes, fcntl, json, os, select, signal, struct, sys, time
 SHARED = {_SHARED}
 libc = ctypes.CDLL(None, use_errno=True)
@@ -46,7 +46,7 @@ print(json.dumps(sorted(heard)), flush=True)
 os._exit(0)  # not of a signal that is still to come
 """
 
-_USE = f"""
+USE = f"""
 import os, subprocess, sys, time
 SHARED = {_SHARED}
 end = time.monotonic() + 10
@@ -63,7 +63,7 @@ while time.monotonic() < end:
 
 @contextmanager
 def _in_use_on_the_host(probe: Probe) -> Generator[None]:
-    process = subprocess.Popen([probe.python, "-c", _USE.replace("/opt/e2brun/agent", "/usr")])
+    process = subprocess.Popen([probe.python, "-c", USE.replace("/opt/e2brun/agent", "/usr")])
     try:
         yield
     finally:
@@ -73,20 +73,18 @@ def _in_use_on_the_host(probe: Probe) -> Generator[None]:
 
 def test_a_sandbox_hears_nothing_of_what_the_host_opens(probe: Probe) -> None:
     with _in_use_on_the_host(probe):
-        assert probe(_WATCH).answer == []
+        assert probe(WATCH).answer == []
         weak = Weak(add=("--ro-bind", "/usr", "/usr"))
-        assert "/usr/bin/env" in probe(_WATCH, weak=weak).answer
+        assert "/usr/bin/env" in probe(WATCH, weak=weak).answer
 
 
 def test_a_sandbox_hears_nothing_of_what_its_neighbour_opens(probe: Probe) -> None:
-    assert probe(_WATCH, neighbour=_USE).answer == []
+    assert probe(WATCH, neighbour=USE).answer == []
 
 
 def test_a_sandbox_hears_of_its_own_files(probe: Probe) -> None:
     code = "import threading\ndef write():\n    time.sleep(1)\n    open('new', 'w').close()\n"
-    lines = _WATCH.replace(
-        'print("watching", flush=True)', "threading.Thread(target=write).start()"
-    )
+    lines = WATCH.replace('print("watching", flush=True)', "threading.Thread(target=write).start()")
     assert "/home/user" in probe(f"import time\n{code}{lines}").answer
 
 
