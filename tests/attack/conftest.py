@@ -9,10 +9,13 @@ import pytest
 from tests.attack.wire import Sandbox, Wire
 from tests.sdk.serving import Serving, served
 
+SECRET = "what-the-caller-of-the-service-knows"  # in its environment
+
 
 @pytest.fixture(scope="package")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    with served(tmp_path_factory.mktemp("attacked"), "--disk", "256M") as serving:
+    directory, secret = tmp_path_factory.mktemp("attacked"), {"CALLERS_SECRET": SECRET}
+    with served(directory, "--disk", "256M", environment=secret) as serving:
         yield serving
     text = serving.log.read_text()
     assert "Traceback" not in text, text

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.attack.conftest import SECRET
 from tests.attack.test_inside import _write
 from tests.attack.wire import INTERPRETER, Sandbox, Wire
 from tests.conftest import COMMAND, clean_environment
@@ -119,7 +120,7 @@ def test_nothing_works_in_a_cell_of_a_service(
 
 
 def _of(wire: Wire, host: dict[str, str]) -> dict[str, str]:
-    return {**host, "service": str(wire.address[1]), "secret": wire.key}
+    return {**host, "service": str(wire.address[1]), "secret": SECRET}
 
 
 def test_the_attacks_would_work_outside(host: dict[str, str], tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,8 +41,11 @@ class Serving:
 
 
 @contextmanager
-def served(directory: Path, *options: str) -> Iterator[Serving]:
-    """Start it on a free port, and end it as a user would; it must leave no process behind."""
+def served(
+    directory: Path, *options: str, environment: Mapping[str, str] | None = None
+) -> Iterator[Serving]:
+    """Start it on a free port, and end it as a user would; it must leave no process behind.
+    `environment` comes on top of ours."""
     log = directory / "log"
     with log.open("wb") as stderr:
         process = subprocess.Popen(
@@ -50,7 +53,7 @@ def served(directory: Path, *options: str) -> Iterator[Serving]:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=stderr,
-            env=clean_environment(),
+            env=clean_environment(environment),
             start_new_session=True,  # ^C in the test run must not reach it before we do
         )
     try:
