@@ -78,6 +78,9 @@ def _files(document: Document, directory: Path, found: Found) -> list[str]:
             why = "it must be relative to the file" if pattern.startswith("/") else str(error)
             found.at_paths.append((path, f"{pattern!r} is no pattern for files: {why}"))
             continue
+        except RecursionError:
+            found.at_paths.append((path, "a pattern for files has too many parts"))
+            continue
         if not matched:
             from e2brun.pipeline.kinds import missing
 

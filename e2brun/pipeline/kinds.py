@@ -87,7 +87,7 @@ class _Pattern(Kind):
             raise UsageError(f"{_shown(value)} is not {self.wanted}")
         try:
             re.compile(value)
-        except re.error as error:
+        except (re.error, RecursionError, OverflowError) as error:
             raise UsageError(f"{value!r} is not a regular expression: {error}") from error
         return value
 

@@ -20,6 +20,9 @@ from e2brun.pipeline.schema import Document
 from e2brun.stages.work import Case
 
 _MAX_SIZE = 64 * 1024 * 1024
+# tomllib walks down all parts of a name for each of them.
+_LONG_NAME = re.compile(r"(?:[\w\"'-]++[ \t]*+\.[ \t]*+){500}", re.ASCII)
+_LONG_NUMBER = re.compile(r"[0-9_]{4300}")  # what Python converts (sys.int_info)
 
 
 @dataclass(frozen=True)
@@ -62,12 +65,7 @@ def load(
     Raises BrokenPipeline with all that is wrong, and UsageError where it cannot be read at all.
     """
     text = _text(file)
-    try:
-        raw: dict[str, object] = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise BrokenPipeline([_syntax(file, text, error)]) from error
-    except RecursionError as error:
-        raise BrokenPipeline([Problem(f"{file}:1", "nested too deeply")]) from error
+    raw = _tables(file, text)
     labels = overrides.apply(raw, settings)
     check = _Check(file, text, raw, labels)
     document = check.document()
@@ -199,6 +197,25 @@ def _text(file: Path) -> str:
         raise UsageError(f"{file}: {missing(file)}") from error
     except OSError as error:
         raise UsageError(f"{file}: {error.strerror}") from error
+
+
+def _tables(file: Path, text: str) -> dict[str, object]:
+    if (name := _LONG_NAME.search(text)) is not None:
+        raise BrokenPipeline([_at(file, text, name, "a name has more than 500 parts")])
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BrokenPipeline([_syntax(file, text, error)]) from error
+    except ValueError as error:  # not all of tomllib's are its own
+        number = _LONG_NUMBER.search(text)
+        raise BrokenPipeline([_at(file, text, number, "a number is too long")]) from error
+    except RecursionError as error:
+        raise BrokenPipeline([Problem(f"{file}:1", "nested too deeply")]) from error
+
+
+def _at(file: Path, text: str, where: re.Match[str] | None, why: str) -> Problem:
+    line = text.count("\n", 0, where.start()) + 1 if where else 1
+    return Problem(f"{file}:{line}", f"not valid TOML: {why}")
 
 
 def _syntax(file: Path, text: str, error: tomllib.TOMLDecodeError) -> Problem:

@@ -33,7 +33,7 @@ def toml_value(text: str) -> object:
     if "\n" not in text:
         try:
             return tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
+        except (ValueError, RecursionError):  # not all of tomllib's are its own
             pass
     return text
 

@@ -14,6 +14,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 
 HOST: dict[str, str] = {}
 ONLY: list[str] = []  # all, if there is none
@@ -29,7 +30,7 @@ def attack(name: str) -> Callable[[Callable[[], object]], None]:
 
 
 def _call(number: int, *words: object) -> bool:
-    return libc.syscall(ctypes.c_long(number), *words) >= 0
+    return bool(libc.syscall(ctypes.c_long(number), *words) >= 0)
 
 
 def _reads(path: str) -> bool:
@@ -42,7 +43,7 @@ def _writes(path: str) -> bool:
         return file.write(b"x") == 1
 
 
-def _connects(address: object, family: int = socket.AF_INET) -> bool:
+def _connects(address: tuple[str, int] | str, family: int = socket.AF_INET) -> bool:
     with socket.socket(family) as one:
         one.settimeout(0.3)
         one.connect(address)
@@ -54,14 +55,14 @@ for path in ("/etc/shadow", "/etc/gshadow", "/root/.ssh/id_rsa", "/root/.bash_hi
              "/var/log/dpkg.log", "/proc/kcore", "/proc/1/mem", "/proc/1/maps", "/dev/mem",
              "/dev/kmsg", "/sys/firmware/acpi/tables/DSDT", "/run/dbus/system_bus_socket",
              "/proc/keys", "/proc/config.gz", "/proc/cmdline", "/proc/timer_list"):  # fmt: skip
-    ATTACKS[f"read {path}"] = lambda path=path: _reads(path)
+    ATTACKS[f"read {path}"] = partial(_reads, path)
 for path in ("/usr/bin/planted", "/etc/passwd", "/etc/ld.so.preload", "/etc/hosts",
              "/proc/sys/kernel/core_pattern", "/proc/sys/kernel/hostname",
              "/proc/sys/vm/overcommit_memory", "/proc/1/oom_score_adj", "/proc/sysrq-trigger",
              "/sys/kernel/profiling",
              "/opt/e2brun/agent/main.py", "/lib/planted", "/proc/self/uid_map",
              "/proc/sys/user/max_user_namespaces", "/proc/sys/net/ipv4/ip_forward"):  # fmt: skip
-    ATTACKS[f"write {path}"] = lambda path=path: _writes(path)
+    ATTACKS[f"write {path}"] = partial(_writes, path)
 
 
 @attack("read the host's file")
@@ -112,11 +113,9 @@ def _() -> bool:
 # Network
 for port in (HOST.get("port", "1"), HOST.get("service", "1")):
     for host in ("127.0.0.1", "localhost", "127.1.2.3", "0.0.0.0"):
-        ATTACKS[f"connect to {host}, {port}"] = lambda host=host, port=port: _connects(
-            (host, int(port))
-        )
+        ATTACKS[f"connect to {host}, {port}"] = partial(_connects, (host, int(port)))
 for host in ("169.254.169.254", "10.0.2.2", "8.8.8.8", "192.168.1.1"):
-    ATTACKS[f"connect to {host}"] = lambda host=host: _connects((host, 80))
+    ATTACKS[f"connect to {host}"] = partial(_connects, (host, 80))
 ATTACKS["connect to an abstract socket of the host"] = lambda: _connects(
     "\0" + HOST["abstract"], socket.AF_UNIX
 )
@@ -180,7 +179,7 @@ for name, number, words in (
     ("memory of another", 310, (1, 0, 0, 0, 0, 0)), ("a descriptor of another", 438, (3, 0, 0)),
     ("16-bit segments", 154, (1, 0, 0)), ("a clone into a cgroup", 435, (0, 88)),
 ):  # fmt: skip
-    ATTACKS[name] = lambda number=number, words=words: _call(number, *words)
+    ATTACKS[name] = partial(_call, number, *words)
 
 
 @attack("a capability")
@@ -192,7 +191,7 @@ def _() -> bool:
 
 @attack("new privileges")
 def _() -> bool:
-    return libc.prctl(39, 0, 0, 0, 0) != 1
+    return bool(libc.prctl(39, 0, 0, 0, 0) != 1)
 
 
 @attack("keys typed into the terminal of who started us")

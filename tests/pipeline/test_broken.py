@@ -19,6 +19,15 @@ BROKEN = {
     "a quote left open": (HEAD + 'x = "y\n', 3, "not valid TOML"),
     "the file ends too early": (HEAD + "x = [1,\n2,\n", 4, "not valid TOML"),
     "a key twice": (HEAD + 'name = "y"\n', 3, "not valid TOML"),
+    "a name of very many parts": (CODE + ".".join(["a"] * 50_000) + " = 1\n", 5, "500 parts"),
+    "a table of very many parts": (CODE + f"[a{'.a' * 50_000}]\n", 5, "500 parts"),
+    "a number that is too long": (RUN + f"timeout = {'9' * 5000}\n", 6, "a number is too long"),
+    "a pattern of very many parts": (
+        f'{HEAD}[generate]\nfiles = ["{"../" * 3000}x"]\n', 4, "has too many parts",
+    ),
+    "an expression nested too deeply": (
+        RUN + f'[[check]]\nstdout = {{ matches = "{"(" * 5000}" }}\n', 7, "regular expression",
+    ),
     "no pipeline table": ('[generate]\ncode = "1"\n', 1, "has no 'pipeline'"),
     "no name": ('[pipeline]\n[generate]\ncode = "1"\n', 1, "[pipeline] has no 'name'"),
     "an empty name": ('[pipeline]\nname = " "\n[generate]\ncode="1"\n', 1, "is no name"),
