@@ -39,6 +39,7 @@ def _is_told(wire: Wire, sandbox: Sandbox) -> bool:
     return b"out of memory" in wire.api("GET", f"/sandboxes/{sandbox.id}/logs").body
 
 
+@pytest.mark.alone  # what all others use is counted with it
 @pytest.mark.parametrize("way", _CHOSEN)
 def test_memory_ends_at_its_limit(wire: Wire, victim: Sandbox, way: str) -> None:
     seen: list[float] = []
