@@ -14,6 +14,7 @@ from e2brun.server.control import (
     network,
     operations,
     refusals,
+    secrets,
     snapshots,
     telemetry,
 )
@@ -38,6 +39,7 @@ _PLAIN: dict[tuple[str, ...], dict[str, _Plain]] = {
     ("sandboxes",): {"POST": create.create_old, "GET": listing.running},
     ("sandboxes", "metrics"): {"GET": telemetry.latest},
     ("snapshots",): {"GET": snapshots.listing},
+    ("secrets",): {"GET": secrets.listing, "POST": secrets.create},
     ("templates",): {"GET": catalog.listing},
     ("v2", "templates"): {"GET": catalog.listing},
     ("v3", "templates"): {"POST": builds.request},
@@ -62,6 +64,14 @@ _ABOUT: dict[tuple[str, ...], dict[str, _About]] = {
     ("metrics",): {"GET": telemetry.metrics},
 }
 _ABOUT_V2: dict[tuple[str, ...], dict[str, _About]] = {("connect",): {"POST": operations.connect}}
+# With a name where the star is.
+_NAMED: dict[tuple[str, ...], dict[str, _Named]] = {
+    ("secrets", "*"): {"GET": secrets.show, "POST": secrets.update, "DELETE": secrets.delete},
+    ("templates", "aliases", "*"): {"GET": catalog.alias},
+    ("templates", "*", "tags"): {"GET": builds.tags},
+    ("templates", "*"): {"GET": catalog.show, "DELETE": catalog.delete, "PATCH": builds.update},
+    ("v2", "templates", "*"): {"PATCH": builds.update},
+}
 
 
 async def handle(request: Request, registry: Registry) -> Response:
@@ -79,7 +89,7 @@ async def handle(request: Request, registry: Registry) -> Response:
         case ("v2", "sandboxes", sandbox_id, *rest) if tuple(rest) in _ABOUT_V2:
             answer = _pick(request, _ABOUT_V2[tuple(rest)])
         case _:
-            return await _template(request, registry, parts)
+            return await _about_a_name(request, registry, parts)
     record = registry.find(_plain_id(sandbox_id))
     if record is None:
         raise lifecycle.missing(_plain_id(sandbox_id))
@@ -90,8 +100,7 @@ async def _logs(answer: _Named, request: Request, registry: Registry, name: str)
     return await _pick(request, {"GET": answer})(request, registry, _plain_id(name))
 
 
-async def _template(request: Request, registry: Registry, parts: tuple[str, ...]) -> Response:
-    methods: dict[str, _Named]
+async def _about_a_name(request: Request, registry: Registry, parts: tuple[str, ...]) -> Response:
     match parts:
         case ("templates", name, "files", key):
             return await _pick(request, {"GET": builds.file_link})(request, registry, name, key)
@@ -100,17 +109,13 @@ async def _template(request: Request, registry: Registry, parts: tuple[str, ...]
         case ("templates", name, "builds", build, "status" | "logs" as what):
             answer = {"status": builds.status, "logs": builds.logs}[what]
             return await _pick(request, {"GET": answer})(request, registry, name, build)
-        case ("templates", name, "tags"):
-            methods = {"GET": builds.tags}
-        case ("v2", "templates", name) | ("templates", name) if request.method == "PATCH":
-            methods = {"PATCH": builds.update}
-        case ("templates", "aliases", name):
-            methods = {"GET": catalog.alias}
-        case ("templates", name) if request.method in ("GET", "DELETE"):
-            methods = {"GET": catalog.show, "DELETE": catalog.delete}
         case _:
-            raise refusals.refuse(parts)
-    return await _pick(request, methods)(request, registry, name)
+            pass
+    for form, methods in _NAMED.items():
+        if len(form) == len(parts) and all(f in ("*", p) for f, p in zip(form, parts, strict=True)):
+            name = parts[form.index("*")]
+            return await _pick(request, methods)(request, registry, name)
+    raise refusals.refuse(parts)
 
 
 def _plain_id(text: str) -> str:

@@ -27,6 +27,7 @@ from e2brun.server.sandboxes.metering import Journal, Meter, Sampler
 from e2brun.server.sandboxes.metrics import ExecutionMetrics
 from e2brun.server.sandboxes.pool import Pool
 from e2brun.server.sandboxes.records import Origin, Record, State
+from e2brun.server.sandboxes.secrets import Secrets
 from e2brun.server.sandboxes.snapshots import Snapshots
 from e2brun.server.sandboxes.templates import TemplateStore
 
@@ -60,6 +61,7 @@ class Registry:
         self.idempotency = Idempotency()
         durable = options.state is not None
         self.snapshots = Snapshots(directory, durable=durable)
+        self.secrets = Secrets(directory, durable=durable)
         self._make_builder = make_builder
         self._builder: Builder | None = None
         self._paused = PausedSandboxes(directory) if durable else None

@@ -1,0 +1,107 @@
+"""Secrets: kept under a name, and told to nobody: E2B fills them in where a request leaves a
+sandbox, which nothing here does (`network` refuses such rules)."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING
+
+from e2brun.server.control import objects, paging
+from e2brun.server.http.fields import Fields, number
+from e2brun.server.http.messages import ApiError, Request, Response, json_response
+from e2brun.server.sandboxes.secrets import PREFIX, Secret
+
+if TYPE_CHECKING:
+    from e2brun.server.sandboxes.registry import Registry
+
+_NAME = re.compile(r"[^{}\x00-\x1f\x7f-\x9f]{1,255}")
+_VALUE_LIMIT = 64 * 1024  # bytes
+_ENTRIES, _KEY_LIMIT, _TEXT_LIMIT, _METADATA_LIMIT = 32, 128, 1024, 8192  # as E2B's API says
+_SECRETS = 10_000
+
+
+async def create(request: Request, registry: Registry) -> Response:
+    """POST /secrets"""
+    fields, kept = Fields(await request.json()), registry.secrets
+    name = fields.text("name").lower()
+    if not _NAME.fullmatch(name) or name.startswith(PREFIX):
+        message = "the name of a secret must not be empty, begin with sec_ or have {} in it"
+        raise ApiError(400, message)
+    if name in kept.by_name:
+        raise ApiError(409, f"there is a secret {name[:100]!r} already")
+    if len(kept.by_name) >= _SECRETS:
+        raise ApiError(429, f"there are {_SECRETS} secrets already")
+    secret = Secret(name, _value(fields), _metadata(fields) or {})
+    kept.by_name[name] = secret
+    kept.save()
+    return json_response(_wire(secret), status=201)
+
+
+async def listing(request: Request, registry: Registry) -> Response:
+    """GET /secrets"""
+    query = request.query
+    limit = number(query, "limit", lowest=1, highest=100) or 100
+    ordered = sorted(
+        ((int(1e6 * one.created), one.id, one) for one in registry.secrets.by_name.values()),
+        key=lambda entry: entry[:2],
+        reverse=True,
+    )
+    page = paging.page(ordered, query.get("nextToken", ""), limit, descending=True)
+    return json_response([_wire(one) for one in page.items], headers=page.headers)
+
+
+async def show(request: Request, registry: Registry, name: str) -> Response:
+    """GET /secrets/{id or name}"""
+    return json_response(_wire(registry.secrets.find(name)))
+
+
+async def update(request: Request, registry: Registry, name: str) -> Response:
+    """POST /secrets/{id or name}: a new version"""
+    secret, fields = registry.secrets.find(name), Fields(await request.json())
+    metadata = _metadata(fields)
+    secret.value, secret.version, secret.updated = _value(fields), secret.version + 1, time.time()
+    if metadata is not None:
+        secret.metadata = metadata
+    registry.secrets.save()
+    return json_response(_wire(secret))
+
+
+async def delete(_request: Request, registry: Registry, name: str) -> Response:
+    """DELETE /secrets/{id or name}"""
+    secret = registry.secrets.find(name)
+    del registry.secrets.by_name[secret.name]
+    registry.secrets.save()
+    return Response(204)
+
+
+def _value(fields: Fields) -> str:
+    value = fields.text("value")
+    if not value or len(value.encode("utf-8", "replace")) > _VALUE_LIMIT:
+        raise ApiError(400, f"the value of a secret has from 1 to {_VALUE_LIMIT} bytes")
+    return value
+
+
+def _metadata(fields: Fields) -> dict[str, str] | None:
+    if "metadata" not in fields:
+        return None
+    given = fields.metadata()
+    sizes = [(len(key.encode()), len(text.encode())) for key, text in given.items()]
+    if (
+        len(sizes) > _ENTRIES
+        or any(key > _KEY_LIMIT or text > _TEXT_LIMIT for key, text in sizes)
+        or sum(key + text for key, text in sizes) > _METADATA_LIMIT
+    ):
+        raise ApiError(400, f"metadata: at most {_ENTRIES} entries, {_METADATA_LIMIT} bytes in all")
+    return given
+
+
+def _wire(secret: Secret) -> objects.Wire:
+    return {
+        "secretID": secret.id,
+        "name": secret.name,
+        "currentVersion": secret.version,
+        "metadata": secret.metadata,
+        "createdAt": objects.timestamp(secret.created),
+        "updatedAt": objects.timestamp(secret.updated),
+    }
