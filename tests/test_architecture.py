@@ -69,6 +69,11 @@ FOLDERS: dict[str, dict[str, set[str]]] = {
         "validate": {"candidate", "child", "evidence", "lazy", "step", "work"},
     },
 }
+# What the service may know of the host's end of a sandbox: neither frames nor the control socket.
+HOST = {
+    "commands", "contexts", "descriptors", "execution", "file_worker", "inside", "languages",
+    "output", "process", "processes", "running", "subscriptions", "trees",
+}  # fmt: skip
 AGENT = PACKAGE / "sandbox" / "local" / "agent"
 LAUNCHER = PACKAGE / "sandbox" / "e2b" / "launcher.py"  # runs inside, too
 NAMES = PACKAGE / "server" / "https" / "names" / "sitecustomize.py"  # in other people's programs
@@ -208,6 +213,17 @@ def test_every_folder_imports_only_what_its_list_has() -> None:
         for folder, who, whom, file in _arrows(types=True)
         if folder in FOLDERS and who in FOLDERS[folder] and whom not in FOLDERS[folder][who]
         if not (folder == "server" and (who, whom) == ("sandboxes", "builds"))  # the builder's type
+    ]
+    assert wrong == []
+
+
+def test_the_service_talks_to_sandboxes_through_the_hosts_interface() -> None:
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {'/'.join(place)}"
+        for path in (PACKAGE / "server").rglob("*.py")
+        for place in _targets(path, types=True)
+        if place[:2] == ("sandbox", "local")
+        and (place[2] in {"agent", "blocking"} or (place[2] == "host" and place[3] not in HOST))
     ]
     assert wrong == []
 

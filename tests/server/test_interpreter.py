@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from e2brun.sandbox.local.host.contexts import Context, Contexts, NotStarted
+from e2brun.sandbox.local.host.execution import RequestedCell, execute
 from e2brun.sandbox.local.host.running import RunningSandbox
 from e2brun.sandbox.local.interpreter import current_interpreter
 from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
 from e2brun.sandbox.local.isolation.driver import Jail, new_id
 from e2brun.sandbox.local.packages.installed import installed_layer
-from e2brun.server.interpreter.execute import RequestedCell, execute
+from e2brun.server.interpreter import events
 from e2brun.settings import load_settings
 
 Events = list[dict[str, Any]]
@@ -34,14 +35,16 @@ class Trial:
     ) -> Events:
         """All events of one cell."""
         cell = RequestedCell(code, env or {})
-        pieces = [piece async for piece in execute(self.contexts, context or self.python, cell)]
-        lines = b"".join(pieces)
-        assert lines.isascii()
-        return [json.loads(line) for line in lines.splitlines()]
+        pieces = [
+            piece async for piece in execute(self.contexts, context or self.python, cell, events)
+        ]
+        said = b"".join(pieces)
+        assert said.isascii()
+        return [json.loads(line) for line in said.splitlines()]
 
     async def leave(self, code: str, after: str) -> None:
         """Start a cell, and hang up when it has printed `after`."""
-        lines = execute(self.contexts, self.python, RequestedCell(code, {}))
+        lines = execute(self.contexts, self.python, RequestedCell(code, {}), events)
         async for piece in lines:
             if after.encode() in piece:
                 break
@@ -176,7 +179,7 @@ def test_a_slow_client_makes_the_cell_wait(in_sandbox: Try) -> None:
     async def body(trial: Trial) -> None:
         code = "for i in range(64): print('x' * 1_000_000)"
         got, most = 0, 0
-        async for piece in execute(trial.contexts, trial.python, RequestedCell(code, {})):
+        async for piece in execute(trial.contexts, trial.python, RequestedCell(code, {}), events):
             await asyncio.sleep(0.005)
             most = max(most, len(piece))
             got += sum(len(event.get("text", "")) for event in map(json.loads, piece.splitlines()))

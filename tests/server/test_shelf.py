@@ -13,6 +13,7 @@ import pytest
 
 from e2brun.errors import UsageError
 from e2brun.sandbox.local.host.contexts import Contexts
+from e2brun.sandbox.local.host.execution import RequestedCell, execute
 from e2brun.sandbox.local.host.running import RunningSandbox
 from e2brun.sandbox.local.interpreter import current_interpreter
 from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
@@ -20,7 +21,7 @@ from e2brun.sandbox.local.isolation.driver import Driver, Jail, new_id
 from e2brun.sandbox.local.isolation.forkserver import Forkserver
 from e2brun.sandbox.local.packages.installed import installed_layer
 from e2brun.sandbox.local.packages.template_layers import TemplateLayers
-from e2brun.server.interpreter.execute import RequestedCell, execute
+from e2brun.server.interpreter import events
 from e2brun.server.sandboxes.preloading import with_install
 from e2brun.server.sandboxes.shelf import Shelf
 from e2brun.settings import load_settings
@@ -83,9 +84,9 @@ def ask(driver: Driver, layers: TemplateLayers) -> Ask:
 
 
 async def _said(contexts: Contexts, code: str) -> str:
-    lines = execute(contexts, contexts.default("python"), RequestedCell(code, {}))
-    events = [json.loads(line) for line in b"".join([p async for p in lines]).splitlines()]
-    return "".join(e.get("text", e.get("name", "")) for e in events if e["type"] in _SHOWN)
+    lines = execute(contexts, contexts.default("python"), RequestedCell(code, {}), events)
+    told = [json.loads(line) for line in b"".join([p async for p in lines]).splitlines()]
+    return "".join(e.get("text", e.get("name", "")) for e in told if e["type"] in _SHOWN)
 
 
 _SHOWN = ("stdout", "stderr", "error")

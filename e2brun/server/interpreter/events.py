@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 from e2brun.sandbox.contract import Result
 
-KEEPALIVE = b'{"type":"keepalive"}\n'
-END = b'{"type":"end_of_execution"}\n'
+KEEPALIVE: bytes = b'{"type":"keepalive"}\n'
+END: bytes = b'{"type":"end_of_execution"}\n'
 
 
 def _line(event: dict[str, object]) -> bytes:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from e2brun.errors import SandboxError
 from e2brun.sandbox.contract import MIB
-from e2brun.sandbox.local.host.agent_client import AgentRefused
+from e2brun.sandbox.local.host.running import AgentRefused
 from e2brun.sandbox.local.memory.procfs import contents, kilobytes
 from e2brun.sandbox.local.memory.unaccounted import set_aside
 from e2brun.sandbox.local.memory.watch import INTERVAL

@@ -16,7 +16,7 @@ from typing import Protocol, TypeVar
 
 from e2brun.errors import SandboxLost
 from e2brun.sandbox.contract import HOME, USER
-from e2brun.sandbox.local.host.agent_client import AgentClient
+from e2brun.sandbox.local.host.agent_client import AgentClient, AgentRefused
 from e2brun.sandbox.local.host.control import Control, Handed, let_go
 from e2brun.sandbox.local.host.inside import Inside
 from e2brun.sandbox.local.host.output import Outflow, OutputBounds
@@ -24,6 +24,14 @@ from e2brun.sandbox.local.isolation.driver import Driver, Jail
 from e2brun.sandbox.local.isolation.environment import environment, resource_limits
 from e2brun.sandbox.local.memory.watch import MemoryWatch
 from e2brun.sandbox.local.templates import find
+
+__all__ = [
+    "USERS",
+    "AgentRefused",
+    "AnyPart",
+    "Part",
+    "RunningSandbox",
+]
 
 ROOT_HOME = "/root"
 USERS = {USER: HOME, "root": ROOT_HOME}  # name -> home directory

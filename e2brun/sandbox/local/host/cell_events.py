@@ -1,18 +1,14 @@
-"""One cell, from a request to its last line: told as it happens, interrupted when nobody
-listens any more, and never more of it in memory than a slow client is owed."""
+"""What a kernel says of one cell, as lines for the client who asked for it: told as it happens, and
+never more of it in memory than a slow client is owed."""
 
 from __future__ import annotations
 
 import asyncio
 import codecs
-import signal
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable
+from typing import Protocol
 
-from e2brun.errors import SandboxLost
-from e2brun.sandbox.local.host.agent_client import AgentRefused
-from e2brun.sandbox.local.host.contexts import Context, Contexts, NotStarted
+from e2brun.sandbox.contract import Result
 from e2brun.sandbox.local.host.control import Exited
 from e2brun.sandbox.local.host.frames import (
     CellEnd,
@@ -22,46 +18,49 @@ from e2brun.sandbox.local.host.frames import (
     Frame,
     FrameReader,
     ResultFrame,
-    encode_cell,
 )
 from e2brun.sandbox.local.host.kernel import PIECE, Kernel
-from e2brun.sandbox.local.host.languages import PYTHON
 from e2brun.sandbox.local.host.output import Outflow
-from e2brun.server.interpreter import events
 
-_KEEPALIVE_SECONDS = 5.0
+KEEPALIVE_SECONDS = 5.0
 _GATHER_SECONDS = 0.02  # prints in a row are one piece of output, as a notebook's are
 _SHORT_CELL_SECONDS = 0.002
 _FULL = 1024 * 1024  # bytes a client has not taken, from which on the cell has to wait
 _LAST_WORDS_SECONDS = 0.3
 _PIPE_PIECES = 8  # what a pipe can hold, in the pieces that Kernel.read takes
 _APART_PIECES = 256  # and of those that were written apart
-_INTERRUPT_ROUNDS, _ROUND_SECONDS = 3, 1.0
 _STREAMS = ("stdout", "stderr")
 _RESTARTING = "ContextRestarting"
 
 
-def _fetching(
-    contexts: Contexts, context: Context, cell: RequestedCell
-) -> asyncio.Task[str | None] | None:
-    """Finds where that is which the cell uses of the template, and its sandbox has not."""
-    shelf = context.live.shelf
-    if shelf is None or context.language.name != PYTHON:
-        return None
-    missing = shelf.missing(cell.code, context.live.jail)
-    if not missing:
-        return None
-    task = asyncio.get_running_loop().create_task(shelf.place(missing))
-    contexts.chores.add(task)
-    task.add_done_callback(contexts.chores.discard)
-    return task
+class EventLines(Protocol):
+    """How a client is told what happens, a line for each event."""
+
+    KEEPALIVE: bytes
+    END: bytes
+
+    def count(self, number: int, /) -> bytes:
+        """The cell was taken."""
+        ...
+
+    def output(self, stream: str, text: str, /) -> bytes:
+        """Something was printed; `stream` is stdout or stderr."""
+        ...
+
+    def result(self, shown: Result, /) -> bytes:
+        """Something was shown."""
+        ...
+
+    def error(self, name: str, value: str, traceback: str, /) -> bytes:
+        """The cell failed; at most one of a cell."""
+        ...
 
 
 class CellExecution:
     """What a kernel says of one cell, as lines for the client."""
 
-    def __init__(self, kernel: Kernel, outflow: Outflow) -> None:
-        self.kernel = kernel
+    def __init__(self, kernel: Kernel, outflow: Outflow, events: EventLines) -> None:
+        self.kernel, self._events = kernel, events
         self.over = asyncio.Event()
         self.deserted = False  # nobody takes the lines any more
         self.broken = False  # its process is not to be used again
@@ -89,11 +88,11 @@ class CellExecution:
         """The next lines; a keepalive when there were none for a while; b"" after the last."""
         if not self._lines and not self.over.is_set():
             self._wake = self._loop.create_future()
-            timer = self._loop.call_later(_KEEPALIVE_SECONDS, self._stir)
+            timer = self._loop.call_later(KEEPALIVE_SECONDS, self._stir)
             await self._wake
             timer.cancel()
             if not self._lines:
-                return events.KEEPALIVE
+                return self._events.KEEPALIVE
         taken = bytes(self._lines)
         full = len(taken) > _FULL
         self._lines.clear()
@@ -159,7 +158,7 @@ class CellExecution:
     def _say(self, name: str, data: bytes, *, last: bool = False) -> None:
         text = self._decoders[name].decode(data, last)
         if text:
-            self._tell(events.output(name, text))
+            self._tell(self._events.output(name, text))
 
     def _watch(self, name: str) -> None:
         if len(self._lines) <= _FULL:
@@ -203,11 +202,11 @@ class CellExecution:
         match frame:
             case CellStarted():
                 if not self.deserted:
-                    self._lines += events.count(frame.execution_count)
+                    self._lines += self._events.count(frame.execution_count)
                 # A short cell ends before that: one piece for the client instead of three.
                 self._loop.call_later(_SHORT_CELL_SECONDS, self._push)
             case ResultFrame():
-                self._show(events.result(frame.result))
+                self._show(self._events.result(frame.result))
             case ErrorFrame():
                 self._fail(frame.name, frame.value, frame.traceback)
             case CellEnd():
@@ -250,13 +249,13 @@ class CellExecution:
     def _fail(self, name: str, value: str, traceback: str) -> None:
         if not self._failed:
             self._failed = "killed" if name == _RESTARTING else "error"
-            self._tell(events.error(name, value, traceback))
+            self._tell(self._events.error(name, value, traceback))
 
     def _finish(self) -> None:
         for timer in self._gathering.values():
             timer.cancel()
         self._gathering.clear()
-        self._lines += events.END
+        self._lines += self._events.END
         self.over.set()
         self._stir()
 
@@ -283,101 +282,3 @@ class CellExecution:
         wake, self._wake = self._wake, None
         if wake is not None and not wake.done():
             wake.set_result(None)
-
-
-@dataclass(frozen=True, slots=True)
-class RequestedCell:
-    """What is to be run: `env` for this cell alone; `spoken`: a kernel may know more languages."""
-
-    code: str
-    env: Mapping[str, str]
-    spoken: str | None = None
-
-
-async def _turn(context: Context) -> AsyncIterator[bytes]:
-    """Ours at its end."""
-    while context.turn.locked():
-        try:
-            async with asyncio.timeout(_KEEPALIVE_SECONDS):
-                await context.turn.acquire()
-            return
-        except TimeoutError:
-            yield events.KEEPALIVE
-    await context.turn.acquire()
-
-
-async def execute(
-    contexts: Contexts, context: Context, cell: RequestedCell
-) -> AsyncIterator[bytes]:
-    """The lines of one execution of a cell. Closed before its end, the cell is interrupted."""
-    async for line in _turn(context):
-        yield line
-    run: CellExecution | None = None
-    began = asyncio.get_running_loop().time()
-    try:
-        paths: tuple[str, ...] = ()
-        if fetching := _fetching(contexts, context, cell):
-            while not (await asyncio.wait((fetching,), timeout=_KEEPALIVE_SECONDS))[0]:
-                yield events.KEEPALIVE
-            place = fetching.result()
-            paths = () if place is None else (place,)
-        message = encode_cell(cell.code, cell.env, cell.spoken, paths)
-        kernel = await context.started()
-        run = CellExecution(kernel, context.live.outflow)
-        kernel.listen(run)
-        sending = asyncio.ensure_future(kernel.send(message))
-        contexts.chores.add(sending)
-        sending.add_done_callback(contexts.chores.discard)
-        while not run.over.is_set():
-            yield await run.lines()
-        while rest := await run.lines():
-            yield rest
-    except NotStarted as error:
-        yield events.error("KernelNotStarted", str(error), "") + events.END
-    finally:
-        if run is not None:
-            seconds = asyncio.get_running_loop().time() - began
-            failed = run.status != "ok"
-            context.live.executions.count(run.status, has_error=failed, seconds=seconds)
-        _let_go(contexts, context, run)
-
-
-def _let_go(contexts: Contexts, context: Context, run: CellExecution | None) -> None:
-    if run is None:
-        context.turn.release()
-    elif run.over.is_set() and not run.broken:
-        run.kernel.listen(None)
-        context.turn.release()
-    else:
-        chore = asyncio.get_running_loop().create_task(_follow(context, run))
-        contexts.chores.add(chore)
-        chore.add_done_callback(contexts.chores.discard)
-
-
-async def _follow(context: Context, run: CellExecution) -> None:
-    """Bring a deserted cell to its end: interrupt it, and kill what does not listen to that."""
-    kernel = run.kernel
-    run.desert()
-    try:
-        for _ in range(_INTERRUPT_ROUNDS):
-            if run.over.is_set():
-                break
-            await kernel.signal(signal.SIGINT)
-            await _unfrozen(context, run)
-        kernel.listen(None)
-        if (run.broken or not run.over.is_set()) and context.kernel is kernel:
-            await context.end()
-    except (SandboxLost, AgentRefused):
-        pass
-    finally:
-        context.turn.release()
-
-
-async def _unfrozen(context: Context, run: CellExecution) -> None:
-    """Wait for the end of the run, one round, not counting the time of a pause."""
-    left = _ROUND_SECONDS
-    while left > 0 and not run.over.is_set():
-        with suppress(TimeoutError):
-            async with asyncio.timeout(0.1):
-                await run.over.wait()
-        left -= 0.0 if context.live.frozen else 0.1

@@ -1,0 +1,132 @@
+"""One cell, from a request to its last line, interrupted when nobody listens any more."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+from e2brun.errors import SandboxLost
+from e2brun.sandbox.local.host.agent_client import AgentRefused
+from e2brun.sandbox.local.host.cell_events import KEEPALIVE_SECONDS, CellExecution, EventLines
+from e2brun.sandbox.local.host.contexts import Context, Contexts, NotStarted
+from e2brun.sandbox.local.host.frames import encode_cell
+from e2brun.sandbox.local.host.languages import PYTHON
+
+_INTERRUPT_ROUNDS, _ROUND_SECONDS = 3, 1.0
+
+
+def _fetching(
+    contexts: Contexts, context: Context, cell: RequestedCell
+) -> asyncio.Task[str | None] | None:
+    """Finds where that is which the cell uses of the template, and its sandbox has not."""
+    shelf = context.live.shelf
+    if shelf is None or context.language.name != PYTHON:
+        return None
+    missing = shelf.missing(cell.code, context.live.jail)
+    if not missing:
+        return None
+    task = asyncio.get_running_loop().create_task(shelf.place(missing))
+    contexts.chores.add(task)
+    task.add_done_callback(contexts.chores.discard)
+    return task
+
+
+@dataclass(frozen=True, slots=True)
+class RequestedCell:
+    """What is to be run: `env` for this cell alone; `spoken`: a kernel may know more languages."""
+
+    code: str
+    env: Mapping[str, str]
+    spoken: str | None = None
+
+
+async def _turn(context: Context, events: EventLines) -> AsyncIterator[bytes]:
+    """Ours at its end."""
+    while context.turn.locked():
+        try:
+            async with asyncio.timeout(KEEPALIVE_SECONDS):
+                await context.turn.acquire()
+            return
+        except TimeoutError:
+            yield events.KEEPALIVE
+    await context.turn.acquire()
+
+
+async def execute(
+    contexts: Contexts, context: Context, cell: RequestedCell, events: EventLines
+) -> AsyncIterator[bytes]:
+    """The lines of one execution of a cell. Closed before its end, the cell is interrupted."""
+    async for line in _turn(context, events):
+        yield line
+    run: CellExecution | None = None
+    began = asyncio.get_running_loop().time()
+    try:
+        paths: tuple[str, ...] = ()
+        if fetching := _fetching(contexts, context, cell):
+            while not (await asyncio.wait((fetching,), timeout=KEEPALIVE_SECONDS))[0]:
+                yield events.KEEPALIVE
+            place = fetching.result()
+            paths = () if place is None else (place,)
+        message = encode_cell(cell.code, cell.env, cell.spoken, paths)
+        kernel = await context.started()
+        run = CellExecution(kernel, context.live.outflow, events)
+        kernel.listen(run)
+        sending = asyncio.ensure_future(kernel.send(message))
+        contexts.chores.add(sending)
+        sending.add_done_callback(contexts.chores.discard)
+        while not run.over.is_set():
+            yield await run.lines()
+        while rest := await run.lines():
+            yield rest
+    except NotStarted as error:
+        yield events.error("KernelNotStarted", str(error), "") + events.END
+    finally:
+        if run is not None:
+            seconds = asyncio.get_running_loop().time() - began
+            failed = run.status != "ok"
+            context.live.executions.count(run.status, has_error=failed, seconds=seconds)
+        _let_go(contexts, context, run)
+
+
+def _let_go(contexts: Contexts, context: Context, run: CellExecution | None) -> None:
+    if run is None:
+        context.turn.release()
+    elif run.over.is_set() and not run.broken:
+        run.kernel.listen(None)
+        context.turn.release()
+    else:
+        chore = asyncio.get_running_loop().create_task(_follow(context, run))
+        contexts.chores.add(chore)
+        chore.add_done_callback(contexts.chores.discard)
+
+
+async def _follow(context: Context, run: CellExecution) -> None:
+    """Bring a deserted cell to its end: interrupt it, and kill what does not listen to that."""
+    kernel = run.kernel
+    run.desert()
+    try:
+        for _ in range(_INTERRUPT_ROUNDS):
+            if run.over.is_set():
+                break
+            await kernel.signal(signal.SIGINT)
+            await _unfrozen(context, run)
+        kernel.listen(None)
+        if (run.broken or not run.over.is_set()) and context.kernel is kernel:
+            await context.end()
+    except (SandboxLost, AgentRefused):
+        pass
+    finally:
+        context.turn.release()
+
+
+async def _unfrozen(context: Context, run: CellExecution) -> None:
+    """Wait for the end of the run, one round, not counting the time of a pause."""
+    left = _ROUND_SECONDS
+    while left > 0 and not run.over.is_set():
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await run.over.wait()
+        left -= 0.0 if context.live.frozen else 0.1
