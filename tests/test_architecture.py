@@ -31,6 +31,7 @@ EXCEPTIONS = {("settings", "values")}
 # beside them may import all of them, and each other.
 FOLDERS: dict[str, dict[str, set[str]]] = {
     "batch": {"formats": {"case", "fields", "jsonl", "lines"}},
+    "report": {"html": {"failures", "safe"}},
     "sandbox": {
         "e2b": {"check", "completion", "cell_end", "contract", "endings", "owner", "requirement"},
         "local": {"check", "completion", "cell_end", "contract", "endings", "requirement"},

@@ -83,7 +83,7 @@ OWN = (
     Option(("--budget",), "budget", "text", "Of sandboxes: 5m, or $2 (an estimate).", "LIMIT"),
     Option(
         ("--report",), "reports", "words",
-        ".json .xml .sarif .md, or KIND:FILE. Repeatable.", "FILE",
+        ".json .xml .sarif .md .html, or KIND:FILE. Repeatable.", "FILE",
     ),
     Option(("--json",), "as_json", "switch", "One JSON document on stdout."),
     Option(("-q", "--quiet"), "quiet", "switch", "Only the result lines."),

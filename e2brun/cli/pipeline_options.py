@@ -49,7 +49,7 @@ RUN_OPTIONS = (
     Option(("--pass-rate",), "pass_rate", "text", "The share that must pass. Default 1.", "P"),
     Option(
         ("--report",), "reports", "words",
-        ".json .xml .sarif .md, or KIND:FILE. Repeatable.", "FILE",
+        ".json .xml .sarif .md .html, or KIND:FILE. Repeatable.", "FILE",
     ),
     Option(("--record",), "record", "text", "Keep what generators answer.", "FILE"),
     Option(("--replay",), "replay", "text", "Answer from such a file.", "FILE"),

@@ -41,13 +41,16 @@ def list_command(
 def show(
     run: Id,
     case: Annotated[str | None, typer.Argument(metavar="[CASE]", help="All of one case.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a page for a browser.")
+    ] = None,
     store: Where = None,
     as_json: Json = False,
 ) -> None:
     """Say what is known of a run."""
     from e2brun.cli.runs_commands import show_run
 
-    code = answered(lambda: show_run(store, run, case, as_json=as_json), as_json=as_json)
+    code = answered(lambda: show_run(store, run, case, html=html, as_json=as_json), as_json=as_json)
     raise typer.Exit(code)
 
 

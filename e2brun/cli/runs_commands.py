@@ -38,11 +38,15 @@ def list_runs(store: str | None, kind: str | None, limit: int, *, as_json: bool)
     return 0
 
 
-def show_run(store: str | None, run_id: str, case_id: str | None, *, as_json: bool) -> int:
+def show_run(
+    store: str | None, run_id: str, case_id: str | None, *, html: Path | None, as_json: bool
+) -> int:
     """One run and its cases, or one of its cases."""
     with _there(store) as opened:
         run = find(opened, run_id)
-        if case_id is not None:
+        if html is not None:
+            _write_page(opened, run, html)
+        elif case_id is not None:
             _show_case(opened, run, case_id, as_json=as_json)
         elif as_json:
             print_document(_whole(opened, run))
@@ -90,6 +94,20 @@ def _show_case(store: Store, run: StoredRun, case_id: str, *, as_json: bool) -> 
         print_document(_document(run=run.record.id, case=plain(case)))
     else:
         _print(about_case(case))
+
+
+def _write_page(store: Store, run: StoredRun, file: Path) -> None:
+    import shlex
+
+    from e2brun.report.html.page import about, page
+
+    command = shlex.join(("e2brun", *run.origin.command)) if run.origin.command else ""
+    head = about(run.record, run.exit_code, {"Command": command, "Kind": run.origin.kind})
+    try:
+        with file.open("w", encoding="utf-8", errors="replace") as out:
+            out.writelines(page(head, lambda: store.cases(run.record.id)))
+    except OSError as error:
+        raise E2brunError(f"--html {file}: {error.strerror}") from error
 
 
 def diff_runs(store: str | None, before: str, after: str, *, as_json: bool) -> int:

@@ -9,8 +9,14 @@ from pathlib import Path
 from e2brun.errors import E2brunError, UsageError
 from e2brun.runs.record import RunRecord
 
-_BY_EXTENSION = {".json": "json", ".xml": "junit", ".sarif": "sarif", ".md": "markdown"}
-KINDS = ("json", "junit", "sarif", "github", "markdown")
+_BY_EXTENSION = {
+    ".json": "json",
+    ".xml": "junit",
+    ".sarif": "sarif",
+    ".md": "markdown",
+    ".html": "html",
+}
+KINDS = ("json", "junit", "sarif", "github", "markdown", "html")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +98,17 @@ def _markdown(record: RunRecord, _: int) -> str:
     return markdown(record)
 
 
+def _html(record: RunRecord, exit_code: int) -> str:
+    from e2brun.report.html.page import about, page
+
+    return "".join(page(about(record, exit_code), lambda: record.cases))
+
+
 _WRITERS: dict[str, Callable[[RunRecord, int], str]] = {
     "json": _json,
     "junit": _junit,
     "sarif": _sarif,
     "github": _github,
     "markdown": _markdown,
+    "html": _html,
 }
