@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from time import monotonic
 
@@ -51,11 +50,8 @@ class Choices(Frozen):
 class Executor:
     """Runs cases on `backend`; `run` may be called from many threads."""
 
-    def __init__(
-        self, backend: Backend, choices: Choices, told: Callable[[str, str], None]
-    ) -> None:
-        """`told` hears of each sandbox: the case's id, and its own."""
-        self._backend, self._choices, self._told = backend, choices, told
+    def __init__(self, backend: Backend, choices: Choices) -> None:
+        self._backend, self._choices = backend, choices
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._succeeded = False
@@ -110,7 +106,7 @@ class Executor:
             test = case.tests[number % count]
             job = self._job(case, test)
             try:
-                record = self._once(case, job, self._limit(test))
+                record = self._once(job, self._limit(test))
             except SandboxError as error:
                 if wants_what_does_not_exist(error, job.own):
                     told = which + str(error)
@@ -132,11 +128,10 @@ class Executor:
             return self._choices.max_output
         return max(self._choices.max_output, 4 * len(test.expected) + _ROOM)
 
-    def _once(self, case: Case, job: Job, limit: int) -> ExecutionRecord:
+    def _once(self, job: Job, limit: int) -> ExecutionRecord:
         begun = monotonic()
         sandbox = self._backend.create(job.spec)
         try:
-            self._told(case.id, sandbox.id)
             return _ran(job, sandbox, limit)
         except RateLimited as error:  # which says nothing of how many there may be
             raise SandboxUnavailable(str(error)) from error

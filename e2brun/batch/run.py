@@ -61,7 +61,7 @@ class BatchRun:
         self.tally = Tally(order.total)
         self.stopped, self.began = "", time.time()
         self.width = Width(order.start, order.most)
-        self.executor = Executor(backend, order.choices, self._told)
+        self.executor = Executor(backend, order.choices)
         self._crew = Crew(self._left(), self.executor.run, self.width, order.most)
         self._kept = bool(places.results) or places.recording.store is not None
 
@@ -77,9 +77,6 @@ class BatchRun:
             self._crew.stop()
             self._backend.close()
             self._crew.abandon(_ENDING_SECONDS)
-
-    def _told(self, case: str, sandbox: str) -> None:
-        """Nothing yet: the record of the case names its sandbox."""
 
     def _left(self) -> Iterator[Case]:
         for case in self._order.shard.of(self._order.input.cases()):

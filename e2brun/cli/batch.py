@@ -55,7 +55,8 @@ def _run(request: BatchRequest, plan: Plan, voice: Voice) -> int:
 def _go(request: BatchRequest, plan: Plan, voice: Voice, places: Places) -> int:
     run_id = places.recording.run.id
     restore(plan.order, places)
-    kept: dict[str, CaseRecord] | None = {} if request.as_json or plan.reports else None
+    wanted = request.as_json or plan.reports or plan.settings.github_actions
+    kept: dict[str, CaseRecord] | None = {} if wanted else None  # otherwise memory stays flat
 
     def heard(record: CaseRecord) -> None:
         voice.finished(run, record)

@@ -124,3 +124,16 @@ def test_an_id_is_a_name_and_never_a_path(place: Place, name: str) -> None:
     assert place.batch("--jsonl", "c.jsonl", "-o", "out.jsonl").code == 0
     assert {path.name for path in place.directory.iterdir()} == before
     assert place.verdicts() == {name: "passed"}
+
+
+def test_in_github_actions_every_failure_is_an_annotation(place: Place) -> None:
+    place.write("bad.py", "raise ValueError('no')")
+    summary = place.directory / "summary.md"
+    environment = {
+        **place.environment,
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_STEP_SUMMARY": str(summary),
+    }
+    ran = place.run("batch", "bad.py", env=environment)
+    assert (ran.code, "::error title=bad.py" in ran.err) == (1, True)
+    assert "bad.py" in summary.read_text()
