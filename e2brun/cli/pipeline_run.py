@@ -42,7 +42,7 @@ class _Plan:
     pipeline: Pipeline
     choices: Choices
     reports: tuple[Report, ...]
-    tape: Cassette | None
+    cassette: Cassette | None
     pass_rate: float
     supply: Supply
 
@@ -111,7 +111,7 @@ def _plan(request: RunRequest, settings: Settings, supply: Supply) -> _Plan:
 
     choices = _choices(request, settings)
     chosen(pipeline, choices.only)
-    return _Plan(settings, pipeline, choices, reports, _tape(request), pass_rate, supply)
+    return _Plan(settings, pipeline, choices, reports, _cassette(request), pass_rate, supply)
 
 
 def _choices(request: RunRequest, settings: Settings) -> Choices:
@@ -127,7 +127,7 @@ def _choices(request: RunRequest, settings: Settings) -> Choices:
     )
 
 
-def _tape(request: RunRequest) -> Cassette | None:
+def _cassette(request: RunRequest) -> Cassette | None:
     if request.record is not None and request.replay is not None:
         raise UsageError("--record and --replay contradict each other")
     if request.record is not None:
@@ -149,7 +149,7 @@ def _new_run(request: RunRequest, plan: _Plan, voice: _PipelineReporter, run_id:
     name = pipeline.document.pipeline.name
     record = RunRecord(run_id, name, request.file, plan.supply.name, time.time())
     around = Surroundings(
-        pipeline.directory, plan.supply.backend, settings, plan.tape, settings.state_dir
+        pipeline.directory, plan.supply.backend, settings, plan.cassette, settings.state_dir
     )
     for line in settings.notices:
         voice.notice(line)

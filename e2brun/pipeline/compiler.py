@@ -44,7 +44,7 @@ class Surroundings:
     directory: Path
     backend: Callable[[], Backend]
     settings: Settings = Settings()
-    tape: Cassette | None = None
+    cassette: Cassette | None = None
     state: Path = Path()  # where caches are kept
 
 
@@ -96,7 +96,7 @@ def generator(table: GenerateTable, around: Surroundings) -> Step:
         return CommandGenerator(
             prompt=prompt or "",
             timeout=table.timeout,
-            tape=around.tape,
+            cassette=around.cassette,
             command=table.command,
             directory=around.directory,
         )
@@ -105,7 +105,7 @@ def generator(table: GenerateTable, around: Surroundings) -> Step:
     return ModelGenerator(
         prompt=prompt or "",
         timeout=table.timeout,
-        tape=around.tape,
+        cassette=around.cassette,
         model=table.model or "",
         base_url=table.base_url,
         temperature=table.temperature,

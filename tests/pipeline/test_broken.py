@@ -184,7 +184,7 @@ def test_what_is_wrong_in_a_file_of_cases_is_told_with_its_line(directory: Path,
         (("--pass-rate", "95"), "", "a share from 0 to 1"),
         (("--report", "x.docx"), "", "no kind of report"),
         (("--report", "nowhere/x.xml"), "", "no such place"),
-        (("--replay", "no.tape"), "", "cannot be replayed"),
+        (("--replay", "no.cassette"), "", "cannot be replayed"),
         (("--nonsense",), "", "No such option"),
     ],
 )

@@ -160,10 +160,10 @@ def test_candidates_are_files_and_their_names_are_the_cases(place: Place) -> Non
 def test_a_recording_is_replayed_without_the_generator(place: Place) -> None:
     text = '[pipeline]\nname = "r"\n[generate]\ncommand = "CMD"\nprompt = "p"\n[execute]\n'
     place.write(text.replace("CMD", "echo print(1)"))
-    assert place.pipeline("run", "p.toml", "--record", "tape").code == 0
-    ran = place.pipeline("run", "p.toml", "--replay", "tape")
+    assert place.pipeline("run", "p.toml", "--record", "cassette").code == 0
+    ran = place.pipeline("run", "p.toml", "--replay", "cassette")
     assert ran.code == 0
-    ran = place.pipeline("run", "p.toml", "--replay", "tape", "--set", "generate.prompt=other")
+    ran = place.pipeline("run", "p.toml", "--replay", "cassette", "--set", "generate.prompt=other")
     assert ran.code == 125
     assert "recorded with another prompt" in ran.text
 

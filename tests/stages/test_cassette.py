@@ -17,9 +17,11 @@ from tests.stages.taking import take
 pytestmark = pytest.mark.anyio
 
 
-def _generator(count: Path, tape: Cassette, prompt: str = "p {{v}}") -> CommandGenerator:
+def _generator(count: Path, cassette: Cassette, prompt: str = "p {{v}}") -> CommandGenerator:
     program = f"open({str(count)!r}, 'a').write('x'); print(len(open({str(count)!r}).read()))"
-    return CommandGenerator(command=(sys.executable, "-c", program), prompt=prompt, tape=tape)
+    return CommandGenerator(
+        command=(sys.executable, "-c", program), prompt=prompt, cassette=cassette
+    )
 
 
 async def _answer(step: CommandGenerator, case: str, value: int) -> Work:
@@ -27,7 +29,7 @@ async def _answer(step: CommandGenerator, case: str, value: int) -> Work:
 
 
 async def test_what_was_recorded_is_replayed_and_nobody_is_asked(tmp_path: Path) -> None:
-    count, file = tmp_path / "count", tmp_path / "tape.jsonl"
+    count, file = tmp_path / "count", tmp_path / "cassette.jsonl"
     recording = _generator(count, Recorder(file))
     first = [(await _answer(recording, case, v)).code for case, v in (("a", 1), ("b", 2))]
     replaying = _generator(count, Replay(file))
@@ -37,7 +39,7 @@ async def test_what_was_recorded_is_replayed_and_nobody_is_asked(tmp_path: Path)
 
 
 async def test_equal_prompts_of_two_cases_get_each_its_own_answer(tmp_path: Path) -> None:
-    count, file = tmp_path / "count", tmp_path / "tape.jsonl"
+    count, file = tmp_path / "count", tmp_path / "cassette.jsonl"
     recording = _generator(count, Recorder(file))
     await _answer(recording, "a", 1)
     await _answer(recording, "b", 1)
@@ -47,7 +49,7 @@ async def test_equal_prompts_of_two_cases_get_each_its_own_answer(tmp_path: Path
 
 
 async def test_a_prompt_that_is_not_there_is_infrastructure_and_says_so(tmp_path: Path) -> None:
-    count, file = tmp_path / "count", tmp_path / "tape.jsonl"
+    count, file = tmp_path / "count", tmp_path / "cassette.jsonl"
     await _answer(_generator(count, Recorder(file)), "a", 1)
     work = await _answer(_generator(count, Replay(file), prompt="other {{v}}"), "a", 1)
     assert work.steps[0].verdict is Verdict.INFRASTRUCTURE
@@ -67,14 +69,14 @@ def test_times_and_addresses_in_a_prompt_do_not_count() -> None:
 
 @pytest.mark.parametrize("line", ["not json", "[]", '{"key": 1}', '{"key": "k", "text": "t"}'])
 async def test_a_file_that_is_no_recording_is_a_mistake_of_usage(tmp_path: Path, line: str) -> None:
-    file = tmp_path / "tape.jsonl"
+    file = tmp_path / "cassette.jsonl"
     file.write_text("\n" + line)
-    with pytest.raises(UsageError, match=r"tape\.jsonl:2: this is no line of a recording"):
+    with pytest.raises(UsageError, match=r"cassette\.jsonl:2: this is no line of a recording"):
         Replay(file)
 
 
 async def test_a_recording_holds_the_prompt_for_its_reader(tmp_path: Path) -> None:
-    file = tmp_path / "tape.jsonl"
+    file = tmp_path / "cassette.jsonl"
     step = _generator(tmp_path / "count", Recorder(file))
     await take(step, variables={"v": "\udc80"})
     assert json.loads(file.read_text())["prompt"] == "p \udc80"

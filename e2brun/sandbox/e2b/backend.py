@@ -29,7 +29,7 @@ from e2brun.sandbox.e2b.translate import translated_errors
 from e2brun.sandbox.owner import OWNER, owner_mark
 
 LOAD_SECONDS = 120.0  # for the SDK's import, on a disk that may be slow
-CLOSE_SECONDS = 1.0  # for the guardian to be done; it goes on without us
+CLOSE_SECONDS = 1.0  # for the reaper to be done; it goes on without us
 _SANDBOX_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,99}")
 FIXED_LIMITS = "E2B's limits are fixed by the template: build one with other limits and name it."
 
@@ -37,7 +37,7 @@ FIXED_LIMITS = "E2B's limits are fixed by the template: build one with other lim
 class E2BBackend:
     """Creates E2B sandboxes, each with a lifetime and the marks of who owns it.
 
-    Whatever happens to this process, its guardian kills what it created and did not release.
+    Whatever happens to this process, its reaper kills what it created and did not release.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class E2BBackend:
         ties = self._ties(template, dict(spec.env), native)
         sandbox = E2BSandbox(native, replace(ties, install_timeout=spec.install_timeout))
         with self._lock:
-            # A long life makes many: those that were killed are the guardian's alone.
+            # A long life makes many: those that were killed are the reaper's alone.
             self._owned = {i: owned for i, owned in self._owned.items() if not owned.killed}
             self._owned[sandbox.id] = sandbox
         self._furnish(sandbox, spec)
@@ -128,7 +128,7 @@ class E2BBackend:
         with self._lock:
             if self._introduced:
                 return
-            # Both take their time, so side by side: the guardian's start and the SDK's import.
+            # Both take their time, so side by side: the reaper's start and the SDK's import.
             self._guard.start()
             # The import is not for the caller's thread: a signal's exception that is raised in the
             # depths of the import system may be swallowed there, and the signal with it.

@@ -1,4 +1,4 @@
-"""Our end of the pipe to the guardian, which kills sandboxes even when we cannot any more.
+"""Our end of the pipe to the reaper, which kills sandboxes even when we cannot any more.
 
 Telling it something is one write to a pipe: it costs nothing and cannot fail for long. The key
 goes through the pipe too, so that neither a list of processes nor an environment shows it.
@@ -15,18 +15,18 @@ from pathlib import Path
 
 SCRIPT = Path(__file__).with_name("reaper_process.py")
 
-# The user's own environment may hold the key; the guardian has no use for it.
+# The user's own environment may hold the key; the reaper has no use for it.
 _WITHOUT_KEYS = ("env", "-u", "E2B_API_KEY", "-u", "E2B_KEY", "-u", "E2B_ACCESS_TOKEN")
 
 
 class Reaper:
-    """Starts the guardian, starts it again should it be gone, and tells it what is owned."""
+    """Starts the reaper, starts it again should it be gone, and tells it what is owned."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._credentials: bytes | None = None
-        self._history: list[str] = []  # what a new guardian has to know
+        self._history: list[str] = []  # what a new reaper has to know
         self._closed = False
 
     @property

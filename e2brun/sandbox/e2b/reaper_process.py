@@ -37,7 +37,7 @@ class Hopeless(Exception):
 
 
 class Api:
-    """The two calls of E2B's control plane that a guardian needs."""
+    """The two calls of E2B's control plane that a reaper needs."""
 
     def __init__(self, url: str, key: str) -> None:
         self._url = url.rstrip("/")
@@ -160,17 +160,17 @@ def main(orders: Iterable[str]) -> None:
     lines = iter(orders)
     try:
         first = json.loads(next(lines))
-        guardian = ReaperProcess(Api(first["url"], first["key"]))
+        reaper = ReaperProcess(Api(first["url"], first["key"]))
     except (StopIteration, ValueError, KeyError):
         return  # our owner ended before it had anything to own
     for line in lines:
-        guardian.obey(line)
+        reaper.obey(line)
     deadline = time.monotonic() + LAST
     # Whatever hangs below, a name lookup for one, has no right to keep a process alive.
     watchdog = threading.Timer(LAST, os._exit, args=(1,))
     watchdog.daemon = True
     watchdog.start()
-    guardian.finish(deadline)
+    reaper.finish(deadline)
 
 
 if __name__ == "__main__":

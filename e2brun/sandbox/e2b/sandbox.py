@@ -37,7 +37,7 @@ from e2brun.sandbox.requirement import CONSTRAINT, divided
 
 T = TypeVar("T")
 
-END_SECONDS = 4.0  # for one answer; after that it is the guardian's to end
+END_SECONDS = 4.0  # for one answer; after that it is the reaper's to end
 
 PIP = (
     *("python3", "-m", "pip", "install", "--quiet", "--no-input"),
@@ -63,7 +63,7 @@ class Ties:
 
 
 class E2BSandbox:
-    """The `Sandbox` contract over the E2B SDK. Killing it is one line to the guardian."""
+    """The `Sandbox` contract over the E2B SDK. Killing it is one line to the reaper."""
 
     def __init__(self, native: sdk.Native, ties: Ties) -> None:
         self._native = native

@@ -1,4 +1,4 @@
-"""What generators that are asked have in common: the prompt, the tape, the answer."""
+"""What generators that are asked have in common: the prompt, the cassette, the answer."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class PromptedGenerator(Step):
 
     prompt: str
     timeout: float = 120.0
-    tape: Cassette | None = None
+    cassette: Cassette | None = None
     prompt_limit: int = 100_000
 
     stage: ClassVar[str] = "generate"
@@ -80,10 +80,10 @@ class PromptedGenerator(Step):
         return replace(work, code=code).with_step(self.record(done, started))
 
     async def _answer(self, question: Question, variables: Mapping[str, object]) -> RecordedAnswer:
-        found = self.tape.find(question) if self.tape is not None else None
+        found = self.cassette.find(question) if self.cassette is not None else None
         if found is not None:
             return found
         answer = await self.ask(question.prompt, variables)
-        if self.tape is not None:
-            self.tape.keep(question, answer)
+        if self.cassette is not None:
+            self.cassette.keep(question, answer)
         return answer

@@ -30,7 +30,7 @@ _NOTHING = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
 def move_in(jail: Jail) -> list[tuple[str, str, bool]]:
     """Go on in such a place, as a child of this process, which waits for it and ends with it.
 
-    Returns what its sandboxes share, as fields of `staging.Share`. Raises OSError.
+    Returns what its sandboxes share, as fields of `rootfs.Share`. Raises OSError.
     """
     root = os.geteuid() == 0
     rootfs.enter_namespaces()

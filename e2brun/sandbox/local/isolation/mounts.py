@@ -52,7 +52,7 @@ def opened(shared: list[Share]) -> list[tuple[Share, int]]:
 
 
 def assemble(own: Own, root: int, shared: list[tuple[Share, int]]) -> None:
-    """Put it together at `TOP`, all but /proc; `root` is where `staging.lay_out` has been, and
+    """Put it together at `TOP`, all but /proc; `root` is where `rootfs.lay_out` has been, and
     descriptors are closed. Raises OSError naming the step."""
     owner = own["owner"]
     uid, gid = (owner, owner) if owner >= 0 else (os.geteuid(), os.getegid())
