@@ -44,12 +44,12 @@ def subreaper() -> Iterator[None]:
     libc.prctl(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 
 
-def children() -> list[int]:
+def _children() -> list[int]:
     tasks = Path("/proc/self/task").iterdir()
     return [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
 
 
-def left_after(seconds: float, before: set[int]) -> list[str]:
+def _left_after(seconds: float, before: set[int]) -> list[str]:
     """What is still alive of the orphans; zombies are collected on the way. `before`: children
     that others have left here."""
     end = time.monotonic() + seconds
@@ -57,7 +57,7 @@ def left_after(seconds: float, before: set[int]) -> list[str]:
         with suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
-        left = [pid for pid in children() if pid not in before]
+        left = [pid for pid in _children() if pid not in before]
         if not left or time.monotonic() > end:
             return [Path(f"/proc/{pid}/comm").read_text() for pid in left]
         time.sleep(0.02)
@@ -74,7 +74,7 @@ def test_a_signal_at_any_moment_leaves_no_process_and_no_file(
     temporary.mkdir()
     moments = random.Random(number)
     codes: set[int] = set()
-    before = set(children())
+    before = set(_children())
     for _ in range(times):
         process = subprocess.Popen(
             [*COMMAND, "exec", "--on", "local", "busy.py"],
@@ -88,7 +88,7 @@ def test_a_signal_at_any_moment_leaves_no_process_and_no_file(
         time.sleep(moments.uniform(0.0, 0.3))
         process.send_signal(number)
         codes.add(process.wait(10))
-        assert left_after(_SECONDS, before) == []
+        assert _left_after(_SECONDS, before) == []
     # Before Python has installed its handlers the kernel answers for it.
     expected = {-number, 128 + number} if number != signal.SIGKILL else {-number}
     assert codes <= expected | {1}

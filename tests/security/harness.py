@@ -33,7 +33,7 @@ class Recording:
         weakened = bwrap is not None  # only bubblewrap can be made to do without a protection
         forkserver = kind == "forkserver" and not weakened
         self._driver: Forkserver | Bubblewrap = Forkserver() if forkserver else Bubblewrap(bwrap)
-        self.name = self._driver.name
+        self.name, self.forks = self._driver.name, forkserver
         self.launchers: list[int] = []
 
     def problem(self) -> Any:
@@ -195,7 +195,8 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     sandbox = backend.create(spec)
     python = sandbox.jail.interpreter.executable
     files = tuple(Upload(name, text.encode()) for name, text in request["files"].items())
-    argv = tuple(request["argv"]) or (python, "probe.py")
+    # Which a forked sandbox has no need to start.
+    argv = tuple(request["argv"]) or ("python3" if driver.forks else python, "probe.py")
     program = Program(argv, (Upload("probe.py", request["code"].encode()), *files))
     neighbour = _neighbour(backend, spec, request["neighbour"], request["timeout"])
     namespaces: set[str] = set()

@@ -41,6 +41,9 @@ if fd != 5:
 import sys
 os.execve({bwrap!r}, [{bwrap!r}, *sys.argv[1:]], {{}})
 """
+# Probes look at everything: those of a forked sandbox are forked all the same, not started.
+_OBSERVING = "e2brun/sandbox/local/agent/programs/observing.py"
+_BLIND = "\n\ndef seen(_: object) -> int:\n    return Seen.END\n"
 
 
 @dataclass(frozen=True)
@@ -209,6 +212,8 @@ def world_readable_copy(directory: Path) -> None:
     """What the harness needs, where another user can read it."""
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(_PACKAGE, directory / "e2brun", ignore=ignored)
+    with (directory / _OBSERVING).open("a") as file:
+        file.write(_BLIND)
     shutil.copy(_HERE / "harness.py", directory)
     (directory / "cache").mkdir()
     (directory / "cache").chmod(0o1777)

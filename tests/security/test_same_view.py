@@ -46,7 +46,8 @@ def _flat(place: str, seen: Any) -> Iterator[tuple[str, str]]:
 
 
 def _facts(probe: Probe, *, cell: bool) -> dict[str, str]:
-    report = probe(_PROGRAM, cell=cell)
+    # Started in both: what is forked instead does not look like this.
+    report = probe(_PROGRAM, cell=cell, argv=["env", "python3", "probe.py"])
     seen = report.answer
     text = json.dumps(seen).replace(seen["environment"]["E2B_SANDBOX_ID"], "ID")
     # Which user of the host's it is: as root each sandbox has another.

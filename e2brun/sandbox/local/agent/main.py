@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 else:
     import _signal
 
+warm: Any = None  # what goes on as a program, without a start; where there is such a thing (`warm`)
 MESSAGE_LIMIT = 160 * 1024  # below the kernel's default socket buffer, fds and all
 _PR_SET_DUMPABLE = 4
 _STARTING_MILLISECONDS = 10_000  # between a fork and its execve
@@ -138,6 +139,8 @@ class Agent:
         self.failed_write = ""
         self.deadline = 0.0
         self.root_namespace, self.user_filter, self.root_filter = -1, b"", b""
+        self.warm = warm
+        self.unwinding: tuple[type[BaseException], ...] = warm.unwinding if warm else ()
 
     def milliseconds_left(self) -> float | None:
         """How long to wait for the host; None: for ever."""
@@ -234,11 +237,8 @@ class Agent:
 
         number = request["id"]
         self.witnesses[number] = seeing = witness.Witness()
-        given = [*descriptors, seeing.given.fileno()]
-        try:
-            self.launch(number, lambda report: self._become(request, given, report))
-        finally:
-            seeing.started()
+        descriptors.append(seeing.given.detach())  # closed with the others
+        self.launch(number, lambda report: self._become(request, descriptors, report))
 
     def launch(self, number: int, become: Callable[[int], NoReturn]) -> None:
         """Fork a child that becomes a program, and say that it started once it has; or that it
@@ -275,16 +275,25 @@ class Agent:
                 resource.setrlimit(resource.RLIMIT_CPU, (request["cpu"], request["cpu"] + 1))
             os.chdir(request["cwd"])
             confine(self.user_filter)
+            if self.warm is not None and self.warm.fits(request):
+                descriptors.clear()  # their numbers are others by now
+                self.control.detach()
+                for seeing in self.witnesses.values():
+                    seeing.let_go()
+                self.warm.begin(report, request)
             os.execvpe(request["argv"][0], request["argv"], request["env"])  # noqa: S606
+        except self.unwinding:
+            raise
         except BaseException as error:  # noqa: BLE001  # a fork must not return into its parent
             number = getattr(error, "errno", None) or 0
             text = getattr(error, "strerror", None) or str(error)
             where = getattr(error, "filename", None) or request["argv"][0]
             if isinstance(where, bytes):
                 where = where.decode("utf-8", "replace")
-            os.write(report, f"{number} {where}: {text}".encode()[:4096])
-        finally:
-            os._exit(127)
+            try:
+                os.write(report, f"{number} {where}: {text}".encode()[:4096])
+            finally:
+                os._exit(127)
 
     def do_signal(self, request: Request, _descriptors: list[int]) -> None:
         """A signal for the program of one run, if it is still there."""

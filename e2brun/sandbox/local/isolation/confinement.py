@@ -12,6 +12,7 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import NoReturn
 
@@ -27,14 +28,15 @@ _ASIDE = "/run"
 _NOTHING = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
 
 
-def move_in(jail: Jail) -> list[tuple[str, str, bool]]:
+def move_in(jail: Jail, files: Mapping[str, str]) -> list[tuple[str, str, bool]]:
     """Go on in such a place, as a child of this process, which waits for it and ends with it.
+    `files` are in the home there, but in no sandbox's.
 
     Returns what its sandboxes share, as fields of `rootfs.Share`. Raises OSError.
     """
     root = os.geteuid() == 0
     rootfs.enter_namespaces()
-    shared = _build(jail)
+    shared = _build(jail, files)
     syscalls.unshare(_NAMESPACES)
     ready_read, ready_write = os.pipe2(os.O_CLOEXEC)
     mapped_read, mapped_write = os.pipe2(os.O_CLOEXEC)
@@ -49,11 +51,14 @@ def move_in(jail: Jail) -> list[tuple[str, str, bool]]:
     return shared
 
 
-def _build(jail: Jail) -> list[tuple[str, str, bool]]:
+def _build(jail: Jail, files: Mapping[str, str]) -> list[tuple[str, str, bool]]:
     """Put together a root for the zygote, and on a shelf in it all that its sandboxes share."""
     opened = mounts.opened(rootfs.shares(jail))
     rootfs.lay_out(jail, [share for share, _ in opened])
     root = rootfs.ROOT
+    for path, text in files.items():
+        os.makedirs(root + os.path.dirname(path), exist_ok=True)
+        rootfs.write(root + path, text, os.O_CREAT)
     shelf = root + spawn.SHELF
     os.mkdir(f"{rootfs.STAGE}/empty")
     syscalls.mount("shelf", shelf, "tmpfs", _NOTHING, "size=64k,mode=755")

@@ -19,8 +19,9 @@ from e2brun.sandbox.local.isolation import rootfs, syscalls
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
-# Both drivers start Python like this: the command line can be read inside, as /proc/1/cmdline.
-FIRST_WORDS = ("-I", "-S", "-c", "exec(open(4, 'rb').read())")
+# Both drivers have pid 1 look like this: the command line can be read inside, as /proc/1/cmdline.
+# Long, for what is written over another one cannot be longer than that was (see `plain_start`).
+FIRST_WORDS = ("-I", "-S", "-c", "exec(open(4, 'rb').read())  # e2brun".ljust(240, "."))
 _FIRST_TO_GO = "1000"  # proc(5), oom_score_adj
 _lasting: list[ThreadPoolExecutor] = []
 

@@ -7,7 +7,7 @@ import fcntl
 import os
 import signal
 import sys
-from typing import Any, NoReturn
+from typing import Any
 
 from e2brun.sandbox.contract import HOME
 from e2brun.sandbox.local.isolation import mounts, rootfs, syscalls
@@ -20,14 +20,14 @@ _NAMESPACES = (
 SHELF = "/mnt"  # in the zygote's root: what sandboxes share, each thing with nothing mounted on it
 ROOT_ON_SHELF = "/root"
 _VIEWS = ("/proc", HOME, "/dev/shm")  # noqa: S108
+Life = tuple[int, int, bytes, bytes, tuple[int, ...]]  # what the agent's `serve` is called with
 _NOTHING = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
 _kept: list[object] = []
 
 
-def spawn(main: Any, request: dict[str, Any], given: tuple[int, int, int]) -> NoReturn:
-    """In the zygote's child: start the sandbox's first process, and end."""
+def spawn(main: Any, request: dict[str, Any], given: tuple[int, int, int]) -> Life:
+    """In the zygote's child: start the sandbox's first process, and end. Returns in that alone."""
     control, complaints, go = given
-    service = request["own"]["service"]
     try:
         os.setsid()
         os.dup2(complaints, 2)
@@ -37,14 +37,15 @@ def spawn(main: Any, request: dict[str, Any], given: tuple[int, int, int]) -> No
         ours, theirs = _socket.socketpair()
         if os.fork() == 0:
             ours.close()
-            _live(main, request, (control, go, theirs))
-        if service:
+            return _live(request, (control, go, theirs))
+        if request["own"]["service"]:
             _offer_root(main, request, ours)
         os._exit(0)
     except BaseException as error:  # noqa: BLE001  # a forked child must not return into its parent
-        os.write(2, f"e2brun: {error}\n".encode(errors="replace"))
-    finally:
-        os._exit(125)
+        try:
+            os.write(2, f"e2brun: {error}\n".encode(errors="replace"))
+        finally:
+            os._exit(125)
 
 
 def _offer_root(main: Any, request: dict[str, Any], pid_1: _socket.socket) -> None:
@@ -58,38 +59,33 @@ def _offer_root(main: Any, request: dict[str, Any], pid_1: _socket.socket) -> No
     pid_1.sendmsg([b"root"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
 
 
-def _live(main: Any, request: dict[str, Any], given: tuple[int, int, _socket.socket]) -> NoReturn:
+def _live(request: dict[str, Any], given: tuple[int, int, _socket.socket]) -> Life:
     """Pid 1: everything that needs a right, then none is left."""
     control, go, mid = given
     service = request["own"]["service"]
-    try:
-        root_namespace = _received(mid) if service else -1
-        while os.read(go, 1):
-            pass
-        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
-        os.setsid()
-        _mount_own(request["own"], request["shared"])
-        syscalls.set_hostname(request["own"]["sandbox_id"])
-        rootfs.prepare_network()
-        rootfs.limit_namespace(user_namespaces=0 if service else 1)
-        mounts.add_flags("/proc/sys", syscalls.MS_RDONLY)
-        if not service:  # as bwrap has it: the limits are those of the namespace around ours
-            rootfs.enter_user_namespace(rootfs.SANDBOX_UID)
-        syscalls.drop_capabilities()
-        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
-        syscalls.install_filter(request["filter"])
-        _keep_only(control, root_namespace)
-        # Not freed: that would write to, and so copy, memory that sandboxes share.
-        kept = [name for name in sys.modules if name.split(".")[0] == "e2brun"]
-        _kept.extend(sys.modules.pop(name) for name in kept)
-        os.chdir(HOME)
-        views = tuple(os.open(place, os.O_RDONLY | os.O_CLOEXEC) for place in _VIEWS)
-        filters = request["user_filter"], request["root_filter"]
-        main.serve(CONTROL_FD, CONTROL_FD + 1 if service else -1, *filters, views)
-    except BaseException as error:  # noqa: BLE001
-        os.write(2, f"e2brun: {error}\n".encode(errors="replace"))
-    finally:
-        os._exit(125)
+    root_namespace = _received(mid) if service else -1
+    while os.read(go, 1):
+        pass
+    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+    os.setsid()
+    _mount_own(request["own"], request["shared"])
+    syscalls.set_hostname(request["own"]["sandbox_id"])
+    rootfs.prepare_network()
+    rootfs.limit_namespace(user_namespaces=0 if service else 1)
+    mounts.add_flags("/proc/sys", syscalls.MS_RDONLY)
+    if not service:  # as bwrap has it: the limits are those of the namespace around ours
+        rootfs.enter_user_namespace(rootfs.SANDBOX_UID)
+    syscalls.drop_capabilities()
+    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+    syscalls.install_filter(request["filter"])
+    _keep_only(control, root_namespace)
+    # Not freed: that would write to, and so copy, memory that sandboxes share.
+    kept = [name for name in sys.modules if name.split(".")[0] == "e2brun"]
+    _kept.extend(sys.modules.pop(name) for name in kept)
+    os.chdir(HOME)
+    views = tuple(os.open(place, os.O_RDONLY | os.O_CLOEXEC) for place in _VIEWS)
+    filters = request["user_filter"], request["root_filter"]
+    return CONTROL_FD, CONTROL_FD + 1 if service else -1, *filters, views
 
 
 def _received(mid: _socket.socket) -> int:

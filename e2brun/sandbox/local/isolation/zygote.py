@@ -9,7 +9,8 @@ a child into new namespaces (`spawn`), whose first process adds what can be writ
 every right and becomes the agent.
 
 What is forked is alike: contexts have the zygote's hash seed and address layout. The seed cannot be
-changed once strings are hashed. A program is started, and so has its own.
+changed once strings are hashed. A program that could see a hash is started, and so has its own; one
+that could not is forked as well (`plain_start`).
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ import marshal
 import os
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NoReturn
 
 from e2brun.sandbox.contract import HOME
 from e2brun.sandbox.local.interpreter import Interpreter
-from e2brun.sandbox.local.isolation import confinement, spawn, syscalls
+from e2brun.sandbox.local.isolation import confinement, plain_start, spawn, syscalls
 from e2brun.sandbox.local.isolation.driver import AGENT_DIRECTORY, CELLS_DIRECTORY, Jail
 
 _MESSAGE_LIMIT = 64 * 1024
@@ -34,8 +36,8 @@ _NOT_RECEIVED = 126  # a child's exit code
 # What the agent's operations import: here once instead of in each sandbox.
 _AGENT_MODULES = (
     "main", "files.plain", "files.server", "files.watching", "programs.processes",
-    "programs.ports", "programs.freezer", "programs.health", "programs.privileges", "root.door",
-    "kernels.contexts",
+    "programs.ports", "programs.freezer", "programs.health", "programs.witness",
+    "programs.privileges", "root.door", "kernels.contexts",
 )  # fmt: skip
 
 
@@ -45,8 +47,24 @@ def serve(control: _socket.socket, python: dict[str, Any], what: dict[str, Any])
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
     os.set_inheritable(control.fileno(), False)
     jail = Jail("template", Interpreter(**python), **what)
-    shared = confinement.move_in(jail)  # as another process, the first of a pid namespace
+    if plain_start.is_worth_it(jail):
+        plain_start.become(control, jail, what)
+    shared = confinement.move_in(jail, {})  # as another process, the first of a pid namespace
+    go_on(control, jail, shared)
+
+
+def go_on(
+    control: _socket.socket,
+    jail: Jail,
+    shared: list[tuple[str, str, bool]],
+    prepare: Callable[[Any], None] = lambda _: None,
+) -> NoReturn:
+    """Be one from here on, and in a child the first process of a sandbox. `prepare` is given
+    the agent's main module, before there are any."""
     main = _prepare(jail)
+    prepare(main)
+    gc.collect()
+    gc.freeze()  # collections in the children leave these pages shared
     control.send(b"ready")
     number = 0
     # What one sandbox is told stays in the child that becomes it: all that we ever held can be
@@ -54,7 +72,9 @@ def serve(control: _socket.socket, python: dict[str, Any], what: dict[str, Any])
     while control.recv(1, _socket.MSG_PEEK):
         number += 1
         # An owner of the zygote's own users.
-        _bear(control, main, {"shared": shared, "owner": 1 + number % 65_000})
+        life = _bear(control, main, {"shared": shared, "owner": 1 + number % 65_000})
+        if life is not None:
+            main.serve(*life)
     os._exit(0)
 
 
@@ -67,8 +87,6 @@ def _prepare(jail: Jail) -> Any:
     if jail.notebook and jail.interpreter.purelib:
         _prepare_notebook([jail.interpreter.purelib, CELLS_DIRECTORY], jail.ahead)
     compile("0", "<warm>", "eval")
-    gc.collect()
-    gc.freeze()  # collections in the children leave these pages shared
     return _of_agent("main")
 
 
@@ -89,7 +107,8 @@ def _prepare_notebook(packages: list[str], ahead: tuple[str, ...]) -> None:
     del sys.path[-len(packages) :]  # each context looks for its packages itself
 
 
-def _bear(control: _socket.socket, main: Any, more: dict[str, Any]) -> None:
+def _bear(control: _socket.socket, main: Any, more: dict[str, Any]) -> spawn.Life | None:
+    """A sandbox. Returns in its first process too: what the agent is to serve with."""
     go_read, go_write = os.pipe2(os.O_CLOEXEC)
     try:
         pid = os.fork()
@@ -97,7 +116,7 @@ def _bear(control: _socket.socket, main: Any, more: dict[str, Any]) -> None:
         _turn_away(control, error)
         os.close(go_read)
         os.close(go_write)
-        return
+        return None
     if pid == 0:
         os.close(go_write)
         try:
@@ -105,7 +124,7 @@ def _bear(control: _socket.socket, main: Any, more: dict[str, Any]) -> None:
             control.close()
         except BaseException:  # noqa: BLE001  # a forked child must not return into its parent
             os._exit(_NOT_RECEIVED)
-        spawn.spawn(main, request | more, (agent_end, complaints, go_read))
+        return spawn.spawn(main, request | more, (agent_end, complaints, go_read))
     os.close(go_read)
     # The child's child is ours from the moment it has ended: only then may it ask to die with us.
     status = os.waitpid(pid, 0)[1]
@@ -115,9 +134,9 @@ def _bear(control: _socket.socket, main: Any, more: dict[str, Any]) -> None:
     while True:  # sandboxes that have ended since
         try:
             if os.waitpid(-1, os.WNOHANG)[0] == 0:
-                return
+                return None
         except ChildProcessError:
-            return
+            return None
 
 
 def _received(control: _socket.socket) -> tuple[dict[str, Any], array.array[int]]:

@@ -18,9 +18,10 @@ class Witness:
         self._own.send(self._secret)
         self._own.setblocking(False)
 
-    def started(self) -> None:
-        """The program has its end."""
-        self.given.close()
+    def let_go(self) -> None:
+        """In a forked child, where the descriptors are others by now."""
+        self._own.detach()
+        self.given.detach()
 
     def saw(self) -> bool:
         """The program is over: whether its code came to its end."""

@@ -1,0 +1,291 @@
+"""Programs in an interpreter that has started already: a fork of it goes on as `python3 FILE`.
+
+It was started as for a program, with the sandbox's environment, and stands where Python is about
+to open FILE: at the audit event `cpython.run_file`, below which there is no frame. A fork puts
+right what depends on the run and returns from there. The rest is Python's own work: it reads the
+file, runs it, prints tracebacks, joins threads, exits.
+
+What it would see the difference of, it does not get: see `fits` and `observing`. Such a program is
+started, as everywhere else.
+"""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import gc
+import io
+import os
+import stat
+import sys
+
+from . import observing
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal as _signal
+    from collections.abc import Callable
+    from types import CodeType, ModuleType
+    from typing import Any, NoReturn
+else:
+    import _signal
+
+WORD = "python3"  # what the command line has to begin with
+# What an interpreter reads when it starts, or the C library below it.
+_READ_AT_START = ("PYTHON", "LC_", "LANG", "LD_", "MALLOC_", "GLIBC_", "TZ")
+_EQUAL_AT_START = ("HOME", "PATH")
+_PR_SET_DUMPABLE, _PR_SET_NAME = 4, 15
+# Offsets in a str; in every CPython since 3.3, but those without a lock.
+_LENGTH, _HASH = 16, 24
+_libc = ctypes.CDLL(None)
+_NAME = ctypes.create_string_buffer(WORD.encode())
+_NO_MORE = (ctypes.c_ulong(0),) * 3
+_END_OF_ZIP = 65_557  # bytes: its last record, and the longest comment
+_WITNESS = 3  # the descriptor at which the secret waits that tells of an end
+_STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
+_IGNORED = (_signal.SIGPIPE, _signal.SIGXFSZ)  # by Python itself
+
+
+class Begin(BaseException):
+    """Unwinds a forked child to where Python goes on with it as a program."""
+
+
+class Warm:
+    """What the start has left, before anything of ours was imported; and a run's part of it."""
+
+    def __init__(self, hook: Callable[..., object], name: str, path: list[str]) -> None:
+        """Called by an audit hook; `name` is the very string that Python is about to open."""
+        self.unwinding = (Begin,)
+        self._name, self._room = name, len(name)
+        self._path = path[1:]
+        self._environment = dict(os.environ)
+        self._executable = sys.executable
+        self._user_sites = [place for place in self._path if place.startswith(os.environ["HOME"])]
+        self._command_line = _CommandLine()
+        self._ahead: dict[str, ModuleType] = {}
+        self._hook = hook
+        _be_forgotten(hook)
+        self._hook = hook
+        self._added: list[str] = []
+        self._run: tuple[str, dict[str, Any]] | None = None
+
+    def show(self, command: list[str]) -> None:
+        """Let it look as if it had been started so."""
+        self._command_line.rewrite(command)
+        name = ctypes.create_string_buffer(os.fsencode(os.path.basename(command[0])))
+        _libc.prctl(_PR_SET_NAME, name, *_NO_MORE)
+
+    def settle(
+        self, modules: dict[str, ModuleType], ahead: tuple[str, ...], kept: tuple[str, ...]
+    ) -> None:
+        """Let sys.modules be what the start has left, and those `kept` by pid 1. Import `ahead`
+        what many programs do; not to be seen before they do."""
+        ours = {name: module for name, module in sys.modules.items() if name not in modules}
+        sys.modules.clear()
+        sys.modules.update(modules)
+        for name in ahead:
+            __import__(name)
+        self._ahead = {n: sys.modules.pop(n) for n in [*sys.modules] if n not in modules}
+        self._added = [name for name in kept if name in ours]
+        sys.modules.update((name, ours[name]) for name in self._added)
+        for path in {*sys.path_importer_cache} - {*self._path}:
+            del sys.path_importer_cache[path]
+        # What is freed is written to, and what a fork writes to is copied: all of it stays.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object((self, ours, self._hook)))
+
+    def fits(self, request: dict[str, Any]) -> bool:
+        """In the child, in its working directory: whether a start would have led to this."""
+        argv, env = _command(request), request["env"]
+        if len(argv) < 2 or argv[0] != WORD or argv[1][:1] in {"", "-"}:
+            return False
+        names = {*env, *self._environment}
+        told = [n for n in names if n.startswith(_READ_AT_START) or n in _EQUAL_AT_START]
+        if any(env.get(name) != self._environment.get(name) for name in told):
+            return False
+        path = _absolute(argv[1])
+        if not path.isascii() or len(path) > self._room or path.endswith(".pyc"):
+            return False
+        try:
+            os.fsencode("".join((*argv, *env, *env.values())))
+            if not _is_source(path):
+                return False
+        except (OSError, ValueError):
+            return False
+        return self._finds_us(env["PATH"]) and not self._may_change_start()
+
+    def _finds_us(self, search_path: str) -> bool:
+        candidates = (f"{directory}/{WORD}" for directory in search_path.split(":"))
+        return next((c for c in candidates if os.access(c, os.X_OK)), "") == self._executable
+
+    def _may_change_start(self) -> bool:
+        """Whether the user's own packages do: they may have .pth files, or a usercustomize."""
+        return any(os.listdir(path) for path in self._user_sites if os.path.isdir(path))
+
+    def begin(self, report: int, request: dict[str, Any]) -> NoReturn:
+        """In the child: become what a start would have made of it. Raises Begin, or OSError;
+        `report` is closed then."""
+        argv, env = _command(request), request["env"]
+        path = _absolute(argv[1])
+        self._run = path, request
+        if [*env] != [*self._environment]:
+            os.environ.clear()
+        for word, value in env.items():
+            if os.environ.get(word) != value:
+                os.environ[word] = value
+        sys.argv[:] = argv[1:]
+        sys.orig_argv[:] = argv
+        sys.path[:] = [os.path.dirname(os.path.realpath(path)), *self._path]
+        for name in self._added:
+            del sys.modules[name]
+        self._forget_importers(path)
+        for descriptor, (name, mode) in enumerate(_STREAMS):
+            if not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+                stream = _standard(getattr(sys, f"__{name}__"), descriptor, mode)
+                setattr(sys, name, stream)
+                setattr(sys, f"__{name}__", stream)
+        _signal.set_wakeup_fd(-1)
+        _signal.signal(_signal.SIGINT, _signal.default_int_handler)
+        for number in _IGNORED:
+            _signal.signal(number, _signal.SIG_IGN)
+        _unfreeze(sys.modules["__main__"])
+        _rewrite(self._name, path)
+        self._command_line.rewrite(argv)
+        _libc.prctl(_PR_SET_NAME, _NAME, *_NO_MORE)
+        _libc.prctl(_PR_SET_DUMPABLE, ctypes.c_ulong(1), *_NO_MORE)
+        sys.addaudithook(self._heard)
+        os.close(report)
+        raise Begin
+
+    def _forget_importers(self, path: str) -> None:
+        cache = sys.path_importer_cache
+        cache[path] = None
+        for place in self._user_sites:  # another directory than the one it has looked at
+            finder: Any = cache.get(place)
+            if finder is not None:
+                finder.invalidate_caches()
+
+    def _heard(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """Until the program's code is about to run."""
+        if event == "exec" and self._run is not None and arguments[0].co_filename == self._run[0]:
+            self._look(arguments[0], self._run[1])
+            _be_forgotten(self._heard)
+
+    def _look(self, code: CodeType, request: dict[str, Any]) -> None:
+        """Start an interpreter of its own for what could tell that this is none."""
+        seen = observing.seen(code)
+        if seen == observing.Seen.START or (
+            request["tells_end"] and seen != observing.Seen.NOTHING
+        ):
+            for number in _IGNORED:
+                _signal.signal(number, _signal.SIG_DFL)
+            os.execve(self._executable, request["argv"], request["env"])  # noqa: S606
+        if seen == observing.Seen.IMPORTS:
+            return
+        if not any(name.partition(".")[0] in self._ahead for name in os.listdir(sys.path[0])):
+            sys.modules.update(self._ahead)
+        if seen == observing.Seen.NOTHING:
+            tells = request["tells_end"]
+            atexit.register(_leave, vars(sys.modules["__main__"]), tells=tells)
+
+
+def _leave(names: dict[str, object], *, tells: bool) -> None:
+    """The last thing that is called at exit. Where nothing can tell whether its objects are freed
+    in good order, they are not: that is most of an exit's work, in a fork."""
+    # Python has taken away __file__: the code came to its end, and called no exit().
+    if "__file__" in names or hasattr(sys, "last_type"):
+        return
+    if tells:
+        os.write(_WITNESS, os.read(_WITNESS, 64))
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError):  # Python says so, and has a code for it
+        return
+    os._exit(0)
+
+
+def _command(request: dict[str, Any]) -> list[str]:
+    """Without what tells its end (`wholly`) before it: `python3 -c TEXT FILE ARGUMENTS...`."""
+    argv: list[str] = request["argv"]
+    return [argv[0], *argv[3:]] if request["tells_end"] else argv
+
+
+def _absolute(path: str) -> str:
+    return path if path.startswith("/") else f"{os.getcwd()}/{path}"
+
+
+def _is_source(path: str) -> bool:
+    """Whether it is a file and no archive of modules, which may be at the end of one."""
+    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        found = os.fstat(file)
+        end = os.pread(file, _END_OF_ZIP, max(0, found.st_size - _END_OF_ZIP))
+        return stat.S_ISREG(found.st_mode) and b"PK\5\6" not in end
+    finally:
+        os.close(file)
+
+
+def _standard(like: Any, descriptor: int, mode: str) -> Any:
+    """As create_stdio() in CPython's pylifecycle.c has it."""
+    through = like.write_through  # python3 -u, or PYTHONUNBUFFERED
+    bare = through and mode == "w"
+    buffer: Any = io.open(descriptor, f"{mode}b", 0 if bare else -1, closefd=False)  # noqa: UP020, SIM115
+    raw = buffer if bare else buffer.raw
+    raw.name = like.name
+    by_line = not through and (raw.isatty() or descriptor == 2)
+    stream = io.TextIOWrapper(
+        buffer, like.encoding, like.errors, "\n", by_line, write_through=through
+    )
+    stream.mode = mode  # type: ignore[misc]
+    return stream
+
+
+def _rewrite(text: str, new: str) -> None:
+    """Let a str say something else, no longer than it was: Python has hold of it, and nobody has
+    looked it up yet."""
+    data = new.encode("ascii") + b"\0"
+    ctypes.memmove(id(text) + sys.getsizeof(text) - len(text) - 1, data, len(data))
+    ctypes.c_ssize_t.from_address(id(text) + _LENGTH).value = len(new)
+    ctypes.c_ssize_t.from_address(id(text) + _HASH).value = -1
+
+
+def can_rewrite(text: str) -> bool:
+    """Whether `_rewrite` knows its way about this interpreter's."""
+    where = id(text)
+    length = ctypes.c_ssize_t.from_address(where + _LENGTH).value
+    start = where + sys.getsizeof(text) - len(text) - 1
+    return length == len(text) and ctypes.string_at(start, length) == text.encode()
+
+
+def _unfreeze(module: ModuleType) -> None:
+    """Let the garbage collector find what is left in it at the end: it passes over what was there
+    when the zygote called gc.freeze()."""
+    for found in (module, vars(module)):
+        ctypes.pythonapi.PyObject_GC_UnTrack(ctypes.py_object(found))
+        ctypes.pythonapi.PyObject_GC_Track(ctypes.py_object(found))
+
+
+class _CommandLine:
+    """The one that this process was started with, where others see it."""
+
+    def __init__(self) -> None:
+        with open("/proc/self/stat", "rb") as file:
+            words = file.read().rpartition(b")")[2].split()
+        self._start, end = int(words[45]), int(words[46])  # proc(5): arg_start, arg_end
+        self._room = end - self._start
+
+    def rewrite(self, words: list[str]) -> None:
+        """Let it be another, as far as there is room."""
+        text = b"".join(os.fsencode(word) + b"\0" for word in words)
+        ctypes.memmove(self._start, text[: self._room].ljust(self._room, b"\0"), self._room)
+
+
+def _be_forgotten(hook: Callable[..., object]) -> None:
+    """Called by an audit hook: take it out of the list that the interpreter goes over."""
+    kind: type[object] = type(iter([]))
+    for found in gc.get_objects(0):
+        if type(found) is kind:
+            hooks: Any = found.__reduce__()[1][0]
+            if hooks == [hook]:
+                hooks.clear()
+                return
