@@ -20,8 +20,9 @@ from e2brun.pipeline.schema import Document
 from e2brun.stages.work import Case
 
 _MAX_SIZE = 64 * 1024 * 1024
-# tomllib walks down all parts of a name for each of them.
-_LONG_NAME = re.compile(r"(?:[\w\"'-]++[ \t]*+\.[ \t]*+){500}", re.ASCII)
+# tomllib walks down all parts of a name for each of them. Looked for from where a name begins, or a
+# long word would be read once for each of its letters.
+_LONG_NAME = re.compile(r"(?<![\w\"'-])(?:[\w\"'-]++[ \t]*+\.[ \t]*+){500}", re.ASCII)
 _LONG_NUMBER = re.compile(r"[0-9_]{4300}")  # what Python converts (sys.int_info)
 
 

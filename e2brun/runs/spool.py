@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 INLINE = 32 * 1024  # bytes of one text in a line; longer ones get a file
 FOLD_SIZE = 4 * 1024 * 1024
 MAX_FILE = 16 * 1024 * 1024  # bytes of one stream; the rest is counted
+_NO_HOME = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _PRIVATE = 0o600
 _LOCK_SECONDS = 2.0  # others hold it for moments
 
@@ -284,6 +285,9 @@ class SpooledRun:
 
     def _not_recorded(self, error: OSError, what: str) -> None:
         store, self._store = self._store, None
+        usual = store == self._settings.state_dir / "runs.sqlite"
+        if usual and error.errno in _NO_HOME:  # a user without a home did not ask for it either
+            return
         self._notice(f"{store}: {what} is not recorded: {error.strerror}")
 
 

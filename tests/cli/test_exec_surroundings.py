@@ -175,7 +175,9 @@ def test_files_to_send_that_cannot_be_read_are_one_line(
 def test_a_directory_that_cannot_be_written_is_told_after_the_run(public: Path) -> None:
     ended = as_nobody("--get", "out", "ok.py", cwd=public)
     assert (ended.returncode, ended.stdout) == (125, b"ran\n")
-    first, last = ended.stderr.decode().splitlines()
+    lines = ended.stderr.decode().splitlines()
+    assert len(lines) == 2, lines
+    first, last = lines
     assert first == "e2brun: --get out: out: Permission denied"
     assert last.startswith("ok, but see above (exit code 125) · ")
 

@@ -12,7 +12,7 @@ from tests.parity.sides import Case, Sides
 
 @pytest.mark.parametrize("case", [*PROGRAMS, *FILES], ids=lambda case: case.name)
 def test_a_program_tells_the_same_on_both_backends(sides: Sides, case: Case) -> None:
-    if case.argv[0].endswith(".js") and shutil.which("node") is None:
+    if case.argv and case.argv[0].endswith(".js") and shutil.which("node") is None:
         pytest.skip("node is not installed")
     compare(sides, case)
 
