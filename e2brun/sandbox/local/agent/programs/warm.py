@@ -174,7 +174,7 @@ class Warm:
         """Start an interpreter of its own for what could tell that this is none."""
         seen = observing.seen(code)
         if seen == observing.Seen.START or (
-            request["tells_end"] and seen != observing.Seen.NOTHING
+            request.get("tells_end") and seen != observing.Seen.NOTHING
         ):
             for number in _IGNORED:
                 _signal.signal(number, _signal.SIG_DFL)
@@ -184,7 +184,7 @@ class Warm:
         if not any(name.partition(".")[0] in self._ahead for name in os.listdir(sys.path[0])):
             sys.modules.update(self._ahead)
         if seen == observing.Seen.NOTHING:
-            tells = request["tells_end"]
+            tells = request.get("tells_end")
             atexit.register(_leave, vars(sys.modules["__main__"]), tells=tells)
 
 
@@ -207,7 +207,7 @@ def _leave(names: dict[str, object], *, tells: bool) -> None:
 def _command(request: dict[str, Any]) -> list[str]:
     """Without what tells its end (`wholly`) before it: `python3 -c TEXT FILE ARGUMENTS...`."""
     argv: list[str] = request["argv"]
-    return [argv[0], *argv[3:]] if request["tells_end"] else argv
+    return [argv[0], *argv[3:]] if request.get("tells_end") else argv
 
 
 def _absolute(path: str) -> str:
