@@ -64,12 +64,27 @@ test('the older endpoints create, connect and list as well', async () => {
   await refused(await api(`/sandboxes/${sandboxID}`, { method: 'DELETE' }), 404)
 })
 
-test('template builds, volumes and secrets are refused, and not retried', async () => {
+test('volumes and images that are not here are refused, and not retried', async () => {
   const started = Date.now()
-  await failure(Template.build(Template().fromBaseImage(), 'mine', { cpuCount: 1, memoryMB: 512 }))
   await failure(Volume.create('mine'))
-  await failure(Secret.create('mine', 'value'))
+  await failure(Template.build(Template().fromImage('alpine:3'), unique('mine')))
   assert.ok(Date.now() - started < 3_000, 'a permanent refusal is not asked again')
+})
+
+test('a template is built, and a sandbox of it has what its steps left', async () => {
+  const name = unique('mine')
+  const template = Template().fromBaseImage().runCmd('echo built > file').setWorkdir('/app')
+  await Template.build(template, name, { cpuCount: 1, memoryMB: 512 })
+  const sandbox = await Sandbox.create(name)
+  assert.equal((await sandbox.commands.run('cat ~/file; pwd')).stdout, 'built\n/app\n')
+  await sandbox.kill()
+})
+
+test('a secret is kept, and told to nobody', async () => {
+  const name = unique('secret')
+  await Secret.create(name, 'value')
+  assert.ok(!JSON.stringify(await Secret.getInfo(name)).includes('value'))
+  await Secret.destroy(name)
 })
 
 test('an MCP gateway that a template has not takes the sandbox with it', async () => {
