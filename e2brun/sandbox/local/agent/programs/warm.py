@@ -184,7 +184,7 @@ class Warm:
         if not any(name.partition(".")[0] in self._ahead for name in os.listdir(sys.path[0])):
             sys.modules.update(self._ahead)
         if seen == observing.Seen.NOTHING:
-            tells = request.get("tells_end")
+            tells = bool(request.get("tells_end"))
             atexit.register(_leave, vars(sys.modules["__main__"]), tells=tells)
 
 
