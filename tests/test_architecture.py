@@ -53,15 +53,15 @@ FOLDERS: dict[str, dict[str, set[str]]] = {
     "sandbox/local/agent/kernels": {"bash": {"jsontext"}, "python": {"jsontext"}},
     "server": {
         "http": set(),
-        "https": {"http"},
-        "sandboxes": {"http", "options"},
+        "https": {"http", "private"},
+        "sandboxes": {"http", "options", "private"},
         "access": {"http", "options", "sandboxes"},
         "builds": {"http", "sandboxes"},
         "control": {"builds", "http", "options", "sandboxes"},
         "envd": {"access", "http", "sandboxes"},
         "interpreter": {"access", "http", "sandboxes"},
         "ports": {"http", "sandboxes"},
-        "background": {"http", "options", "sandboxes", "service", "serving"},
+        "background": {"http", "options", "private", "sandboxes", "service", "serving"},
     },
     "stages": {
         "check": {"candidate", "child", "evidence", "lazy", "step", "validate", "work"},

@@ -229,15 +229,12 @@ class EnvironmentFile:
 
     def write(self, variables: Mapping[str, str]) -> None:
         """Whole or not at all."""
-        temporary = self._path.with_name(f".{self._path.name}.{os.urandom(6).hex()}")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        from e2brun.server.private import write_private
+
+        lines = "".join(f"{name}={value}\n" for name, value in variables.items())
         try:
-            with os.fdopen(os.open(temporary, flags, 0o600), "w", encoding="utf-8") as file:
-                file.writelines(f"{name}={value}\n" for name, value in variables.items())
-            temporary.replace(self._path)
+            write_private(self._path, lines.encode())
         except OSError as error:
-            with suppress(OSError):
-                temporary.unlink()
             raise UsageError(f"--env-file {self._path}: {error.strerror}") from error
 
     def remove(self) -> None:

@@ -16,10 +16,10 @@ from e2brun.runs.record import (
     Verdict,
 )
 
-ORIGIN = Origin("batch", ("batch", "c.jsonl"), "/work", "0" * 64)
+ORIGIN = Origin("batch", ("batch", "c.jsonl"), "/data", "0" * 64)
 
 
-def run(run_id: str = "r1", *, started: float = 1000.0, file: str = "/work/c.jsonl") -> RunRecord:
+def run(run_id: str = "r1", *, started: float = 1000.0, file: str = "/data/c.jsonl") -> RunRecord:
     return RunRecord(run_id, "c.jsonl", file, "local", started)
 
 

@@ -62,7 +62,7 @@ def test_list_has_the_newest_first(runs: Runs) -> None:
 
 def test_show_tells_of_a_run_and_of_each_of_its_cases(runs: Runs) -> None:
     shown = runs("show", "@last").text
-    for expected in ("aa22", "e2brun batch c.jsonl", "/work", "failed", "changed", "i1"):
+    for expected in ("aa22", "e2brun batch c.jsonl", "/data", "failed", "changed", "i1"):
         assert expected in shown
     found = json.loads(runs("show", "aa2", "--json").out)
     assert [one["id"] for one in found["cases"]] == ["same", "changed", "added"]

@@ -172,7 +172,7 @@ def _old_file(path: Path) -> None:
     with closing(sqlite3.connect(path)) as database:
         database.executescript(OLD)
         kept = plain(case(ran=execution(stdout="y" * 9000)))
-        row = ("r1", "/work/p.toml", "p", "local", 1.0, 2.0)
+        row = ("r1", "/data/p.toml", "p", "local", 1.0, 2.0)
         database.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?)", row)
         for case_id, record in (("one", json.dumps(kept)), ("unreadable", "{")):
             row2 = ("r1", case_id, "print", "passed", record)
@@ -187,7 +187,7 @@ def test_the_file_of_an_older_version_is_made_over(tmp_path: Path) -> None:
             (found,) = store.runs()
             assert (found.origin.kind, found.record.pipeline) == ("pipeline", "p")
             assert (found.record.finished, found.counts) == (2.0, {"passed": 1})
-            passed = store.passed("/work/p.toml", {"one": "print"})
+            passed = store.passed("/data/p.toml", {"one": "print"})
             assert passed == {"one": case(ran=execution(stdout="y" * 9000))}
 
 

@@ -66,17 +66,21 @@ def test_snapshots_and_paused_sandboxes_outlive_the_service(
     assert not [path for path in (tmp_path / "state").glob("tree-*") if "kept" in path.name]
 
 
+def _serve_again(state: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, "serve", "--template", "base", "--state", str(state)],
+        capture_output=True,
+        text=True,
+        env=clean_environment(),
+        timeout=60,
+        check=False,
+    )
+
+
 def test_a_directory_has_one_service(tmp_path: Path) -> None:
     state = tmp_path / "state"
     with served(tmp_path, "--template", "base", "--state", str(state)):
-        ran = subprocess.run(
-            [*COMMAND, "serve", "--template", "base", "--state", str(state)],
-            capture_output=True,
-            text=True,
-            env=clean_environment(),
-            timeout=60,
-            check=False,
-        )
+        ran = _serve_again(state)
     assert ran.returncode == 2
     assert ran.stderr == f"e2brun: --state {state}: another service uses it\n"
 
@@ -86,14 +90,7 @@ def test_a_state_that_is_damaged_is_left_alone(tmp_path: Path) -> None:
     state.mkdir()
     index = state / "snapshots.json"
     index.write_text('{"x": 1}')
-    ran = subprocess.run(
-        [*COMMAND, "serve", "--template", "base", "--state", str(state)],
-        capture_output=True,
-        text=True,
-        env=clean_environment(),
-        timeout=60,
-        check=False,
-    )
+    ran = _serve_again(state)
     assert ran.returncode == 2
     assert "snapshots.json: it is damaged" in ran.stderr
     assert "Traceback" not in ran.stderr

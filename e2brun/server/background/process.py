@@ -20,6 +20,7 @@ from e2brun.sandbox.contract import Room
 from e2brun.server.background.client import READY, STATE
 from e2brun.server.http.listening import bind, new_key, port_of, url_of
 from e2brun.server.options import ServiceOptions
+from e2brun.server.private import write_private
 from e2brun.server.sandboxes.preloading import DEFAULT, PackageCache, preload, templates
 from e2brun.server.service import Service
 from e2brun.server.serving import loop_factory, run
@@ -88,7 +89,7 @@ class _Served:
 
     def announce(self) -> None:
         """Whoever waits for it can use it."""
-        _write(self.state, self._document)
+        write_private(self.state, self._document)
         _say(READY)
         nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
         os.dup2(nowhere, 1)
@@ -110,19 +111,9 @@ class _Served:
         self.state.unlink(missing_ok=True)
         await asyncio.sleep(_LAST_CALL_SECONDS)
         if self.service.busy:
-            _write(self.state, self._document)
+            write_private(self.state, self._document)
             return False
         return True
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all, and for nobody else to read."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with os.fdopen(os.open(temporary, flags, 0o600), "wb") as file:
-        file.write(content)
-    temporary.replace(path)
 
 
 def _say(line: str) -> None:

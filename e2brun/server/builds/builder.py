@@ -7,7 +7,7 @@ import hashlib
 import logging
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +30,7 @@ from e2brun.server.builds.registered import (
     RegisteredTemplates,
 )
 from e2brun.server.http.messages import ApiError
-from e2brun.server.sandboxes.records import Origin
+from e2brun.server.sandboxes.records import Origin, Setup
 
 if TYPE_CHECKING:
     from e2brun.sandbox.local.host.running import RunningSandbox
@@ -124,7 +124,7 @@ class Builder:
             raise StepFailed(BASE_STEP, f"template {plan.template[:100]!r} was not found")
         told = f"{template.name} {template.packages} {self._registry.options.install}"
         key = hashlib.sha256(told.encode()).hexdigest()
-        return _Base(Made(template.name, template.packages, key), None, check)
+        return _Base(Made(Setup(template.name, template.packages), key), None, check)
 
     def layer(self, key: str) -> Path | None:
         """The files after the step of this key."""
@@ -159,19 +159,16 @@ class _Run:
         if kept and tree is None:  # its room was needed in this very moment
             done, tree = 0, base.tree
         last = tasks[-1].after if tasks else _context(base.made)
-        start, ready = plan.start or base.made.start, plan.ready or base.made.ready
+        below = base.made.setup
+        setup = replace(
+            below, place=last, start=plan.start or below.start, ready=plan.ready or below.ready
+        )
         if tasks[done:] or plan.start or plan.ready or _checks(base.check):
-            tree = await self._work(base, tree, tasks[done:], (start, ready, last))
+            tree = await self._work(base, tree, tasks[done:], setup)
         return Made(
-            base=base.made.base,
-            packages=base.made.packages,
+            setup,
             key=tasks[-1].key if tasks else base.made.key,
             tree=self._builder.templates.keep_tree(self._build, tree) if tree else "",
-            user=last.user,
-            directory=last.directory,
-            start=start,
-            ready=ready,
-            environment=last.environment,
         )
 
     def _done(self, tasks: Sequence[_Task]) -> int:
@@ -185,14 +182,11 @@ class _Run:
         return done
 
     async def _work(
-        self, base: _Base, tree: Path | None, tasks: Sequence[_Task],
-        last: tuple[str, str, Context],
-    ) -> Path | None:  # fmt: skip
+        self, base: _Base, tree: Path | None, tasks: Sequence[_Task], last: Setup
+    ) -> Path | None:
         """Do `tasks` in a sandbox, and try what it is to start; the files in the end."""
-        origin = Origin(
-            template_id=base.made.base, alias=None, base=base.made.base, metadata={},
-            environment={}, packages=base.made.packages, connected=True,
-        )  # fmt: skip
+        bare = Setup(last.base, last.packages)
+        origin = Origin(last.base, None, bare, metadata={}, environment={}, connected=True)
         async with self._registry.borrowed(origin, tree) as live:
             await self._check(live, base.check)
             for task in tasks:
@@ -200,9 +194,7 @@ class _Run:
                 await self._step(live, task)
                 if task.step.kind in CHANGING:
                     tree = await self._builder.keep(task.key, live)
-            start, ready, context = last
-            if start or ready:
-                await self._finalize(live, start, ready, context)
+            await self._finalize(live, last)
         return tree
 
     async def _check(self, live: RunningSandbox, check: StandIn | None) -> None:
@@ -210,7 +202,7 @@ class _Run:
             return
         found: list[str] = []
         bad = await commands.run(
-            live, "node --version", Context().place, lambda _, line: found.append(line)
+            live, "node --version", Context(), lambda _, line: found.append(line)
         )
         version = found[0].strip() if found and not bad else ""
         if not version or (check.major and not version.startswith(f"v{check.major}.")):
@@ -222,8 +214,8 @@ class _Run:
         step, number = task.step, str(task.number)
         try:
             if step.kind == "RUN":
-                place = task.before.acting(task.number, step).place
-                await self._command(live, step.args[0], place, task)
+                acting = task.before.acting(task.number, step)
+                await self._command(live, step.args[0], acting, task)
             elif step.kind == "WORKDIR":
                 place = commands.Place(task.before.user, "/")
                 await self._command(
@@ -265,19 +257,18 @@ class _Run:
         except trees.TreeLost as lost:
             raise StepFailed(number, f"failed to copy {pattern[:200]!r}: {lost}") from None
 
-    async def _finalize(
-        self, live: RunningSandbox, start: str, ready: str, context: Context
-    ) -> None:
-        if start:
-            self._build.say(f"[finalize] START {start}", step=LAST_STEP)
+    async def _finalize(self, live: RunningSandbox, setup: Setup) -> None:
+        if setup.start:
+            self._build.say(f"[finalize] START {setup.start}", step=LAST_STEP)
         try:
-            await commands.start(live, start, ready, context.place, _READY_SECONDS)
+            await commands.start(live, setup.start, setup.ready, setup.place, _READY_SECONDS)
         except (commands.NotReady, StartRefused) as error:
             raise StepFailed(LAST_STEP, str(error)) from None
 
 
 def _context(made: Made) -> Context:
-    return Context(made.user, made.directory, dict(made.environment))
+    place = made.setup.place
+    return Context(place.user, place.directory, place.environment)
 
 
 def _checks(check: StandIn | None) -> bool:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import posixpath
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from e2brun.sandbox.contract import USER
 from e2brun.sandbox.local.host.commands import Place
 from e2brun.sandbox.local.host.running import USERS
 from e2brun.server.builds.plan import Step
@@ -26,24 +25,14 @@ class StepFailed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
-    """Where a build stands."""
-
-    user: str = USER
-    directory: str = ""  # "": the user's home
-    environment: dict[str, str] = field(default_factory=dict[str, str])
-
-    @property
-    def place(self) -> Place:
-        """Where its commands run."""
-        return Place(self.user, self.directory, self.environment)
+class Context(Place):
+    """Where a build stands, and its commands run."""
 
     def absolute(self, path: str) -> str:
         """A path as a step gives it; a slash at its end stays."""
-        home = USERS[self.user]
         if path == "~" or path.startswith("~/"):
-            path = home + path[1:]
-        whole = posixpath.join(self.directory or home, path)
+            path = USERS[self.user] + path[1:]
+        whole = posixpath.join(self.cwd, path)
         end = "/" if path.endswith(("/", "/.")) or path == "." else ""
         return posixpath.normpath(whole).rstrip("/") + end or "/"
 

@@ -8,9 +8,9 @@ import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from e2brun.sandbox.contract import USER
 from e2brun.server.sandboxes.durable import load, store
 from e2brun.server.sandboxes.names import DEFAULT_TAG, split_name
+from e2brun.server.sandboxes.records import Setup
 
 _LOG_ENTRIES = 20_000
 _LINE = 4000  # characters
@@ -32,15 +32,9 @@ class Line:
 class Made:
     """What came of a build: all that a sandbox needs to be made of it."""
 
-    base: str  # the built-in template below it
-    packages: tuple[str, ...]
+    setup: Setup
     key: str  # names its files, for builds that start from it
-    tree: str = ""  # the name of the file that holds them; "": those of `base`
-    user: str = USER
-    directory: str = ""  # "": the user's home
-    start: str = ""
-    ready: str = ""
-    environment: dict[str, str] = field(default_factory=dict[str, str])
+    tree: str = ""  # the name of the file that holds them; "": those of the built-in template
 
 
 @dataclass(slots=True, eq=False)

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from e2brun.sandbox.contract import MIB
 from e2brun.sandbox.local import templates as local_templates
 from e2brun.sandbox.local.templates import Template
 from e2brun.server.builds.registered import FAILED, READY, Build, Registered
 from e2brun.server.control import objects
 from e2brun.server.http.messages import PERMANENT, ApiError, Request, Response, json_response
-from e2brun.server.sandboxes.metering import CPU_COUNT
 
 if TYPE_CHECKING:
     from e2brun.server.sandboxes.registry import Registry
@@ -87,9 +85,7 @@ def _wire(template: Template, registry: Registry) -> objects.Wire:
     return {
         "templateID": template.template_id,
         "buildID": _BUILD,
-        "cpuCount": CPU_COUNT,
-        "memoryMB": registry.options.memory // MIB,
-        "diskSizeMB": registry.options.disk // MIB,
+        **objects.machine(registry.options),
         "public": True,
         "aliases": names,
         "names": names,
@@ -99,7 +95,6 @@ def _wire(template: Template, registry: Registry) -> objects.Wire:
         "lastSpawnedAt": None,
         "spawnCount": 0,
         "buildCount": 1,
-        "envdVersion": objects.ENVD_VERSION,
         "buildStatus": "ready",
         "isDefault": True,
     }
@@ -110,9 +105,7 @@ def _built(template: Registered, registry: Registry) -> objects.Wire:
     return {
         "templateID": template.id,
         "buildID": newest.id,
-        "cpuCount": CPU_COUNT,
-        "memoryMB": registry.options.memory // MIB,
-        "diskSizeMB": registry.options.disk // MIB,
+        **objects.machine(registry.options),
         "public": False,
         "aliases": [template.name],
         "names": [template.name],
@@ -122,7 +115,6 @@ def _built(template: Registered, registry: Registry) -> objects.Wire:
         "lastSpawnedAt": objects.timestamp(template.last_spawned) if template.spawned else None,
         "spawnCount": template.spawned,
         "buildCount": len(template.builds),
-        "envdVersion": objects.ENVD_VERSION,
         "buildStatus": newest.status,
         "isDefault": False,
     }
@@ -134,10 +126,7 @@ def _build(build: Build, registry: Registry) -> objects.Wire:
         "status": build.status,
         "createdAt": objects.timestamp(build.created),
         "updatedAt": objects.timestamp(build.updated),
-        "cpuCount": CPU_COUNT,
-        "memoryMB": registry.options.memory // MIB,
-        "diskSizeMB": registry.options.disk // MIB,
-        "envdVersion": objects.ENVD_VERSION,
+        **objects.machine(registry.options),
     }
     if build.status in (READY, FAILED):
         wire["finishedAt"] = wire["updatedAt"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from e2brun.server.control import catalog, network, objects
 from e2brun.server.http.fields import Fields
 from e2brun.server.http.messages import PERMANENT, ApiError, Request, Response, json_response
-from e2brun.server.sandboxes.records import Lifecycle, Origin
+from e2brun.server.sandboxes.records import Lifecycle, Origin, Setup
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,7 +68,7 @@ def _origin(fields: Fields, registry: Registry, *, secure: bool) -> tuple[Origin
     origin = Origin(
         template_id=name,
         alias=None,
-        base="",
+        setup=Setup(""),
         metadata=metadata,
         environment=environment,
         lifecycle=_lifecycle(fields),
@@ -87,14 +87,8 @@ def _from_template(name: str, origin: Origin, registry: Registry) -> tuple[Origi
         made = replace(
             origin,
             template_id=snapshot.id,
-            base=source.base,
+            setup=source.setup,
             environment={**source.environment, **origin.environment},
-            packages=source.packages,
-            user=source.user,
-            directory=source.directory,
-            start=source.start,
-            ready=source.ready,
-            start_environment=source.start_environment,
         )
         return made, snapshot.tree
     # The SDKs' template for `mcp`: they start the gateway themselves, and say that it is missing.
@@ -112,8 +106,7 @@ def _from_template(name: str, origin: Origin, registry: Registry) -> tuple[Origi
         origin,
         template_id=template.template_id,
         alias=template.name,
-        base=template.name,
-        packages=template.packages,
+        setup=Setup(template.name, template.packages),
     )
     return made, None
 
@@ -126,13 +119,7 @@ def _from_build(
         origin,
         template_id=template.id,
         alias=template.name,
-        base=made.base,
-        packages=made.packages,
-        user=made.user,
-        directory=made.directory,
-        start=made.start,
-        ready=made.ready,
-        start_environment=made.environment,
+        setup=made.setup,
     )
     return whole, registry.builder.templates.tree(made)
 

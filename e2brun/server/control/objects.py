@@ -47,16 +47,23 @@ def listed(record: Record, options: ServiceOptions) -> Wire:
         "clientID": CLIENT_ID,
         "startedAt": timestamp(record.started_at),
         "endAt": timestamp(record.ends_at),
-        "cpuCount": CPU_COUNT,
-        "memoryMB": options.memory // MIB,
-        "diskSizeMB": options.disk // MIB,
+        **machine(options),
         "state": str(record.state),
-        "envdVersion": ENVD_VERSION,
         "metadata": dict(record.origin.metadata),
     }
     if record.origin.alias is not None:
         wire["alias"] = record.origin.alias
     return wire
+
+
+def machine(options: ServiceOptions) -> Wire:
+    """What every sandbox is: its size, and the version of what answers in it."""
+    return {
+        "cpuCount": CPU_COUNT,
+        "memoryMB": options.memory // MIB,
+        "diskSizeMB": options.disk // MIB,
+        "envdVersion": ENVD_VERSION,
+    }
 
 
 def detailed(record: Record, options: ServiceOptions) -> Wire:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 import ssl
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from e2brun.errors import UsageError
+from e2brun.server.private import write_private
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -59,26 +59,20 @@ class Authority:
         known = [extra] if extra is not None else [Path(name) for name in _SYSTEM]
         trusted = next((path.read_bytes() for path in known if path.is_file()), b"")
         path = self._directory / _BUNDLE
-        _write(path, trusted.rstrip() + b"\n" + self.certificate.read_bytes())
+        write_private(path, trusted.rstrip() + b"\n" + self.certificate.read_bytes())
         return path
 
     def context(self) -> ssl.SSLContext:
         """TLS for the domain's names, with a certificate made now."""
-        from cryptography.hazmat.primitives import serialization
         from cryptography.hazmat.primitives.asymmetric import ec
 
         key = ec.generate_private_key(ec.SECP256R1())
         chain = _pem(self._leaf(key)) + _pem(self._certificate)
-        secret = key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.set_alpn_protocols(["http/1.1"])
         memory = os.memfd_create("certificate")  # nothing of the key on a disk
         try:
-            os.write(memory, secret + chain)
+            os.write(memory, _secret(key) + chain)
             context.load_cert_chain(f"/proc/self/fd/{memory}")
         finally:
             os.close(memory)
@@ -121,7 +115,7 @@ class Authority:
 
     def _make(self) -> tuple[EllipticCurvePrivateKey, Certificate]:
         from cryptography import x509
-        from cryptography.hazmat.primitives import hashes, serialization
+        from cryptography.hazmat.primitives import hashes
         from cryptography.hazmat.primitives.asymmetric import ec
 
         key = ec.generate_private_key(ec.SECP256R1())
@@ -137,13 +131,8 @@ class Authority:
             .add_extension(identifier, critical=False)
             .sign(key, hashes.SHA256())
         )
-        secret = key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        _write(self._directory / _KEY, secret)
-        _write(self.certificate, _pem(certificate))
+        write_private(self._directory / _KEY, _secret(key))
+        write_private(self.certificate, _pem(certificate))
         return key, certificate
 
 
@@ -184,18 +173,17 @@ def _signing() -> x509.KeyUsage:
     )
 
 
+def _secret(key: EllipticCurvePrivateKey) -> bytes:
+    from cryptography.hazmat.primitives import serialization
+
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+
+
 def _pem(certificate: Certificate) -> bytes:
     from cryptography.hazmat.primitives import serialization
 
     return certificate.public_bytes(serialization.Encoding.PEM)
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all, and for nobody else to read."""
-    written = path.with_name(f".{path.name}.{os.getpid()}")
-    with suppress(FileNotFoundError):
-        written.unlink()
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with os.fdopen(os.open(written, flags, 0o600), "wb") as file:
-        file.write(content)
-    written.replace(path)

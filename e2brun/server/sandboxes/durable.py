@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import fcntl
 import os
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from e2brun.errors import UsageError
+from e2brun.server.private import write_private
 from e2brun.server.sandboxes.metering import Journal, Meter
 from e2brun.server.sandboxes.records import Lifecycle, Origin, Record, State
 
@@ -50,7 +52,7 @@ class StateDirectory:
 
 @dataclass(frozen=True, slots=True)
 class _Paused:
-    """A paused sandbox as it is written down."""
+    """A paused sandbox as it is written down: fields of its record."""
 
     id: str
     origin: Origin
@@ -58,11 +60,14 @@ class _Paused:
     traffic_token: str | None
     timeout: float
     lifecycle: Lifecycle
-    network: dict[str, Any] | None
+    network: Mapping[str, Any] | None
     internet: bool | None
     started_at: float
     ends_at: float
     saved: Path
+
+
+_KEPT = tuple(field.name for field in fields(_Paused))
 
 
 class PausedSandboxes:
@@ -74,19 +79,7 @@ class PausedSandboxes:
     def write(self, records: Iterable[Record]) -> None:
         """Write down those of `records` that are paused and have their files saved."""
         paused = [
-            _Paused(
-                record.id,
-                record.origin,
-                record.envd_token,
-                record.traffic_token,
-                record.timeout,
-                record.lifecycle,
-                None if record.network is None else dict(record.network),
-                record.internet,
-                record.started_at,
-                record.ends_at,
-                record.saved,
-            )
+            _Paused(**{name: getattr(record, name) for name in _KEPT})
             for record in records
             if record.state is State.PAUSED and record.saved is not None
         ]
@@ -99,22 +92,8 @@ class PausedSandboxes:
 
 
 def _record(paused: _Paused) -> Record:
-    record = Record(
-        id=paused.id,
-        origin=replace(paused.origin),
-        envd_token=paused.envd_token,
-        traffic_token=paused.traffic_token,
-        journal=Journal(),
-        meter=Meter(),
-        timeout=paused.timeout,
-        lifecycle=paused.lifecycle,
-        network=paused.network,
-        internet=paused.internet,
-        started_at=paused.started_at,
-        ends_at=paused.ends_at,
-        state=State.PAUSED,
-        saved=paused.saved,
-    )
+    kept = {name: getattr(paused, name) for name in _KEPT}
+    record = Record(**kept, journal=Journal(), meter=Meter(), state=State.PAUSED)
     record.journal.note("the service was started anew: files were kept, processes were not")
     return record
 
@@ -123,10 +102,7 @@ def store(path: Path, form: Any, value: Any, but: Any = None) -> None:
     """Write `value` (of the type `form`, `but` for these fields) as JSON, whole or not at all."""
     from pydantic import TypeAdapter  # a tenth of a second, for those who keep something
 
-    written = path.with_suffix(".new")
-    written.touch(0o600)
-    written.write_bytes(TypeAdapter(form).dump_json(value, exclude=but))
-    written.replace(path)
+    write_private(path, TypeAdapter(form).dump_json(value, exclude=but))
 
 
 def load(path: Path, form: Any, default: Any) -> Any:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from e2brun.sandbox.contract import USER
+from e2brun.sandbox.local.host.commands import Place
 from e2brun.server.http.messages import ApiError
 
 if TYPE_CHECKING:
@@ -37,25 +37,30 @@ class Lifecycle:
 
 
 @dataclass(frozen=True, slots=True)
+class Setup:
+    """What a sandbox has from the start, by its template."""
+
+    base: str  # the built-in template that it goes back to
+    packages: tuple[str, ...] = ()
+    place: Place = Place()  # of programs, where a client does not say; its environment is `start`'s
+    start: str = ""  # a command that runs in it from the start
+    ready: str = ""  # and one that succeeds once that is up
+
+
+@dataclass(frozen=True, slots=True)
 class Origin:
     """What a sandbox was created as; a fork is created as its source was."""
 
     template_id: str  # also a snapshot's
     alias: str | None
-    base: str  # the built-in template it goes back to
+    setup: Setup
     metadata: Mapping[str, str]
     environment: Mapping[str, str]  # create-time envVars
     lifecycle: Lifecycle = Lifecycle()
     network: Mapping[str, Any] | None = None  # as the client sent it, without secrets
     internet: bool | None = None
     connected: bool = False  # whether it was given a way out
-    packages: tuple[str, ...] = ()  # of its template, there from the start
     secure: bool = True  # False: whoever knows its id may use it, as the SDKs 1.x do
-    user: str = USER  # who programs run as where a client does not say
-    directory: str = ""  # and where; "": the user's home
-    start: str = ""  # a command that runs in it from the start
-    ready: str = ""  # and one that succeeds once that is up
-    start_environment: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(slots=True, eq=False)
@@ -99,7 +104,7 @@ class Record:
     @property
     def template(self) -> str:
         """The built-in template that it goes back to, by name."""
-        return self.origin.base
+        return self.origin.setup.base
 
     @property
     def metadata(self) -> Mapping[str, str]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from e2brun.errors import E2brunError, SandboxError
 from e2brun.sandbox.contract import MIB
+from e2brun.sandbox.local.host import commands
 from e2brun.sandbox.local.host.output import Outflow
 from e2brun.sandbox.local.host.processes import StartRefused
 from e2brun.sandbox.local.host.running import RunningSandbox
@@ -108,6 +109,8 @@ class Registry:
         self._sampler.stop()
         self._guard.stop()
         self._pool.close()
+        for record in tuple(self._building.values()):
+            self.stop(record)  # its build then fails, and is not waited for
         for record in tuple(self.records.values()):
             if self._paused is not None and record.state is State.PAUSED and record.saved:
                 self.stop(record)  # the next service has it
@@ -201,18 +204,22 @@ class Registry:
         self._starting += 1
         live = None
         try:
-            origin = record.origin
-            jail = await self._stock.jail(origin.base, origin.packages, connected=origin.connected)
+            origin, setup = record.origin, record.origin.setup
+            jail = await self._stock.jail(setup.base, setup.packages, connected=origin.connected)
             if fresh:
-                live = await self._pool.take(jail, origin.base)
+                live = await self._pool.take(jail, setup.base)
                 record.id = live.id
             else:
-                live = RunningSandbox(self._driver, jail.but(sandbox_id=record.id), origin.base)
+                live = RunningSandbox(self._driver, jail.but(sandbox_id=record.id), setup.base)
                 await live.ready()
             if tree is not None:
                 from e2brun.sandbox.local.host import trees
 
                 await trees.restore(live, tree)
+            live.shelf = self._stock.shelf if live.jail.shelf is not None else None
+            live.environment["E2B_TEMPLATE_ID"] = origin.template_id
+            live.environment.update(origin.environment)
+            await self._begin(record, live)
         except BaseException as error:
             if live is not None:
                 live.kill()
@@ -229,23 +236,14 @@ class Registry:
             live.kill()
             self.chore(live.buried())
             raise _killed(record)
-        live.shelf = self._stock.shelf if live.jail.shelf is not None else None
-        live.environment["E2B_TEMPLATE_ID"] = record.origin.template_id
-        live.environment.update(record.origin.environment)
-        await self._begin(record, live)
         return live
 
     async def _begin(self, record: Record, live: RunningSandbox) -> None:
         """What its template says: who programs run as and where, what runs from the start."""
-        origin = record.origin
-        live.user, live.directory = origin.user, origin.directory
-        if not (origin.start or origin.ready):
-            return
-        from e2brun.sandbox.local.host import commands
-
-        place = commands.Place(origin.user, origin.directory, dict(origin.start_environment))
+        setup = record.origin.setup
+        live.user, live.directory = setup.place.user, setup.place.directory
         try:
-            await commands.start(live, origin.start, origin.ready, place, _READY_SECONDS)
+            await commands.start(live, setup.start, setup.ready, setup.place, _READY_SECONDS)
         except (commands.NotReady, StartRefused) as error:
             record.journal.note(f"what its template starts is not ready: {error}", "warn")
 

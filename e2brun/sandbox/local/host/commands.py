@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from e2brun.sandbox.contract import USER
 from e2brun.sandbox.local.host.process import Process, ProcessOrder
 from e2brun.sandbox.local.host.processes import Processes
 from e2brun.sandbox.local.host.running import USERS, RunningSandbox
@@ -29,8 +30,8 @@ class NotReady(Exception):
 class Place:
     """As whom, where and with what in the environment a command runs."""
 
-    user: str
-    directory: str
+    user: str = USER
+    directory: str = ""  # "": the user's home
     environment: dict[str, str] = field(default_factory=dict[str, str])
 
     @property

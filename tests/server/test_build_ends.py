@@ -1,0 +1,81 @@
+"""Builds, and what templates start, when whoever waits for them goes away."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.server.asgi import Client, serving
+
+
+async def _begin(client: Client, **plan: Any) -> tuple[str, str]:
+    """Ask for a build; (template, build)."""
+    asked = (await client.ask("POST", "/v3/templates", {"name": "mine"})).json
+    path = f"/v2/templates/{asked['templateID']}/builds/{asked['buildID']}"
+    answer = await client.ask("POST", path, {"fromImage": "e2bdev/base", **plan})
+    assert answer.status == 202
+    return asked["templateID"], asked["buildID"]
+
+
+async def _become(client: Client, template: str, build: str, status: str) -> None:
+    for _ in range(1000):
+        told = await client.ask("GET", f"/templates/{template}/builds/{build}/status")
+        if told.json["status"] == status:
+            return
+        await asyncio.sleep(0.02)
+    pytest.fail(f"it did not become {status}: {told.json}")
+
+
+def _runs(mark: str) -> bool:
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):
+            if entry.name.isdigit() and mark in (entry / "cmdline").read_text("utf-8", "replace"):
+                return True
+    return False
+
+
+async def _until(mark: str, *, there: bool) -> None:
+    for _ in range(1000):
+        if _runs(mark) is there:
+            return
+        await asyncio.sleep(0.02)
+    pytest.fail(f"a program is {'not there' if there else 'still there'}")
+
+
+def test_a_service_that_ends_does_not_wait_for_a_build() -> None:
+    mark = f"mark-{uuid4().hex}"
+
+    async def run() -> str:
+        async with serving() as client:
+            step = {"type": "RUN", "args": [f"exec -a {mark} sleep 300"]}
+            template, build = await _begin(client, steps=[step])
+            await _until(mark, there=True)
+            found = client.service.registry.builder.templates.templates[template].builds[build]
+        return found.status
+
+    assert asyncio.run(run()) == "error"
+
+
+def test_a_create_that_is_given_up_while_its_template_starts_leaves_no_sandbox() -> None:
+    mark = f"mark-{uuid4().hex}"
+    # Ready while it is built, and never in a sandbox of the template.
+    plan = {"startCmd": f"exec -a {mark} sleep 300", "readyCmd": '[ "$E2B_TEMPLATE_ID" = base ]'}
+
+    async def run() -> None:
+        async with serving() as client:
+            template, build = await _begin(client, **plan)
+            await _become(client, template, build, "ready")
+            await _until(mark, there=False)  # the build's own has gone
+            body = {"templateID": template, "timeout": 60}
+            create = asyncio.ensure_future(client.ask("POST", "/v2/sandboxes", body))
+            await _until(mark, there=True)
+            create.cancel()
+            await asyncio.gather(create, return_exceptions=True)
+            await _until(mark, there=False)
+
+    asyncio.run(run())
