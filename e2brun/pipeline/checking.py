@@ -3,18 +3,43 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import cast
 
 from e2brun.errors import UsageError
-from e2brun.pipeline.schema import CheckTable, FileTable, Stream, TestsTable, TextTable
+from e2brun.pipeline.schema import (
+    CheckTable,
+    FileTable,
+    GenerateTable,
+    Stream,
+    TestsTable,
+    TextTable,
+)
 from e2brun.stages import check
 from e2brun.stages.step import Judge
+from e2brun.stages.template import placeholders
+
+# A last line that leaves by itself: nothing can come after it.
+_LEAVES = re.compile(r"\b(?:_?exit|quit|main)\s*\(|\bSystemExit\b")
 
 
-def judges(table: CheckTable) -> Iterator[Judge]:
-    """In the order of the schema. Raises UsageError."""
+def tests_follow(table: GenerateTable) -> bool:
+    """Whether the pipeline itself ends what it runs, `check({{entry_point}})` after `{{code}}`:
+    then an exit code of 0 says something of these tests only if they were come to."""
+    lines = (table.code or "").rstrip().splitlines()
+    last = lines[-1] if lines and table.name.endswith(".py") else ""
+    return (
+        bool(placeholders("\n".join(lines[:-1])))
+        and bool(re.sub(r"{{.*?}}", "", last).strip())
+        and not _LEAVES.search(last)
+    )
+
+
+def judges(table: CheckTable, *, whole: bool = False) -> Iterator[Judge]:
+    """In the order of the schema; `whole`: an exit code of 0 is one of the whole program, unless
+    the table says otherwise. Raises UsageError."""
     if table.exit_code is not None:
         yield check.ExitCode(table.exit_code)
     for stream, wanted in (("stdout", table.stdout), ("stderr", table.stderr)):
@@ -32,11 +57,12 @@ def judges(table: CheckTable) -> Iterator[Judge]:
         yield check.ResultsCheck(results.mime, results.value, results.contains, results.count)
     if table.file is not None:
         yield from _file(table.file)
-    yield from _bounds(table)
+    yield from _bounds(table, whole=whole)
 
 
-def _bounds(table: CheckTable) -> Iterator[Judge]:
-    if table.completed:
+def _bounds(table: CheckTable, *, whole: bool) -> Iterator[Judge]:
+    implied = whole and table.exit_code in {0, "0"}
+    if table.completed or (implied and table.completed is None):
         yield check.Completed()
     if table.max_time is not None:
         yield check.MaxTime(table.max_time)

@@ -211,12 +211,13 @@ def _validator(table: object, document: Document, *, cell: bool) -> Judge:
 
 def checks_of(document: Document) -> Makers:
     """By the path of its table, what makes the checks in it."""
-    from e2brun.pipeline.checking import judges
+    from e2brun.pipeline.checking import judges, tests_follow
 
+    whole = tests_follow(document.generate)
     for number, table in enumerate(document.check):
 
         def make(table: CheckTable = table) -> tuple[Judge, ...]:
-            return tuple(judges(table))
+            return tuple(judges(table, whole=whole))
 
         yield ("check", number), make
 

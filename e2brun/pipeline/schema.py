@@ -260,9 +260,10 @@ class CheckTable:
 
     def __post_init__(self) -> None:
         _something(self)
-        for name in ("completed", "no_stderr"):
-            if getattr(self, name) is False:
-                raise UsageError(f"{name} = false checks nothing")
+        if self.no_stderr is False:
+            raise UsageError("no_stderr = false checks nothing")
+        if self.completed is False and self.exit_code is None:
+            raise UsageError("completed = false checks nothing without an exit_code")
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -65,9 +65,29 @@ def test_completed_is_not_asked_of_what_nobody_can_tell_of(place: Place) -> None
     assert (ran.code, "nobody can tell" in ran.text) == (1, True)
 
 
-def test_completed_false_is_refused(place: Place) -> None:
+def test_completed_false_alone_is_refused(place: Place) -> None:
     place.write(
         '[pipeline]\nname = "c"\n[generate]\ncode = ""\n[execute]\n[[check]]\ncompleted = false\n'
     )
     ran = place.pipeline("run", "p.toml")
     assert (ran.code, "completed = false checks nothing" in ran.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("code", "check", "passes"),
+    [
+        ("{{solution}}\\ncheck()", "exit_code = 0", False),
+        ("{{solution}}\\ncheck()", "exit_code = 0\ncompleted = false", True),
+        ("{{solution}}\\nraise SystemExit(check())", "exit_code = 0", True),
+        ("def check(): pass\\n{{solution}}", "exit_code = 0", True),
+        ("print({{solution}})", "exit_code = 0", True),
+    ],
+)
+def test_an_exit_code_of_0_is_of_the_whole_program_where_the_pipeline_adds_the_tests(
+    place: Place, code: str, check: str, *, passes: bool
+) -> None:
+    place.write(
+        f'[pipeline]\nname = "c"\n[generate]\ncode = "{code}"\n[execute]\n[[check]]\n{check}\n'
+        '[[case]]\nid = "a"\nsolution = "exit()"\n'
+    )
+    assert place.pipeline("run", "p.toml").code == (0 if passes else 1)
