@@ -22,8 +22,10 @@ from e2brun.sandbox.local.blocking import transfer
 from e2brun.sandbox.local.blocking.sandbox import LocalSandbox
 from e2brun.sandbox.local.host.agent_client import AgentClient
 from e2brun.sandbox.local.host.control import Control, Exited, Hello, RequestDone, RequestFailed
-from e2brun.sandbox.local.isolation.driver import Jailed
+from e2brun.sandbox.local.interpreter import current_interpreter
+from e2brun.sandbox.local.isolation.driver import Jail, Jailed, new_id
 from e2brun.sandbox.local.memory.watch import MemoryWatch
+from tests.security.hostile_agent import Hostile
 
 
 @dataclass
@@ -37,18 +39,26 @@ class Peer:
         self.agent.send(message)
 
 
+class Kept(Hostile):
+    """Starts nothing: the agent's end stays here."""
+
+    agent: socket.socket
+
+    def start(self, jail: Jail, control: int) -> Jailed:
+        self.agent = socket.socket(fileno=os.dup(control))
+        return Jailed(-1, os.open(os.devnull, os.O_RDONLY))
+
+
 @pytest.fixture
 def peer() -> Iterator[Peer]:
-    control = Control()
-    agent = socket.socket(fileno=os.dup(control.agent_end()))
-    complaints = os.open(os.devnull, os.O_RDONLY)
-    control.attach(Jailed(0, complaints))
-    agent.send(b"hello")
+    control, driver = Control(), Kept("")
+    jailed = control.start(driver, Jail(new_id(), current_interpreter()))
+    driver.agent.send(b"hello")
     control.greet()
-    yield Peer(control, agent)
-    agent.close()
+    yield Peer(control, driver.agent)
+    driver.agent.close()
     control.close()
-    os.close(complaints)
+    jailed.reap()
 
 
 def _talk_at(control: Control) -> None:

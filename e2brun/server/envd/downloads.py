@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from e2brun.errors import SandboxLost
-from e2brun.sandbox.local.host.descriptors import pipe, read_all
+from e2brun.sandbox.local.host.descriptors import read_all
 from e2brun.sandbox.local.host.file_worker import PATIENCE, FileTrouble, FileWorker
+from e2brun.sandbox.local.host.streams import pipe
 from e2brun.server.envd import paths
 from e2brun.server.http.messages import ApiError, Response, Stream
 

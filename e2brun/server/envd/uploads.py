@@ -6,7 +6,7 @@ import errno
 import os
 from collections.abc import Mapping
 
-from e2brun.sandbox.local.host.descriptors import pipe, write_all
+from e2brun.sandbox.local.host.descriptors import write_all
 from e2brun.sandbox.local.host.file_worker import (
     INLINE_LIMIT,
     PATIENCE,
@@ -14,6 +14,7 @@ from e2brun.sandbox.local.host.file_worker import (
     FileWorker,
     WorkerCall,
 )
+from e2brun.sandbox.local.host.streams import pipe
 from e2brun.server.envd import paths
 from e2brun.server.envd.entries import text_map
 

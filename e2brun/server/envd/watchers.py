@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from e2brun.errors import SandboxLost
-from e2brun.sandbox.local.host.descriptors import read_shared, until_readable
+from e2brun.sandbox.local.host.descriptors import Watched, read_shared
 from e2brun.sandbox.local.host.file_worker import FileTrouble, FileWorker, close_all
 from e2brun.sandbox.local.host.running import RunningSandbox
 from e2brun.server.envd import paths
@@ -122,9 +122,10 @@ class Watcher:
         os.close(self.descriptor)
 
     async def _follow(self) -> None:
+        watched = Watched(self.descriptor)
         try:
             while True:
-                await until_readable(self.descriptor)
+                await watched.readable()
                 async with self._reading:
                     await self._take_in()
                 while self._events.full:

@@ -12,6 +12,7 @@ from e2brun.errors import SandboxError, SandboxLost, Unsupported
 from e2brun.sandbox.cell_end import cell_execution, interpreter_gone
 from e2brun.sandbox.contract import HOME, CodeError, Execution, Outcome, Result, Sink
 from e2brun.sandbox.local.blocking.supervisor import Supervisor
+from e2brun.sandbox.local.host import languages
 from e2brun.sandbox.local.host.frames import (
     CellReport,
     CellStarted,
@@ -20,8 +21,8 @@ from e2brun.sandbox.local.host.frames import (
     ResultFrame,
     encode_cell,
 )
-from e2brun.sandbox.local.host.languages import Language, command
-from e2brun.sandbox.local.host.streams import Inlet, Outlet, of_packets, pipe
+from e2brun.sandbox.local.host.languages import Language
+from e2brun.sandbox.local.host.streams import Inlet, Outlet, pipe
 
 if TYPE_CHECKING:
     from e2brun.sandbox.local.blocking.sandbox import LocalSandbox
@@ -43,33 +44,21 @@ class CellContext:
         self._frames.first = (self._stdout, self._stderr)
         cells_read, self._cells = pipe()
         os.set_blocking(self._cells, False)
-        null = Inlet(None)
-        given = [null.read, self._stdout.write, self._stderr.write, cells_read, self._frames.write]
+        given = [self._stdout.write, self._stderr.write, cells_read, self._frames.write]
         self.alive = True
         try:
-            if language.attached is not None:
-                language.attached.make()
-                given.append(language.attached.open())
-            if language.apart:
-                given += [of_packets(self._stdout.write), of_packets(self._stderr.write)]
-            self.number = self._start(given)
+            languages.complete(language, given)
+            self.number = sandbox.control.request(
+                "context",
+                given,
+                **languages.request(language, sandbox.jail, HOME, sandbox.environment({})),
+            )
         except BaseException:
             self.close()
             raise
         finally:
             for descriptor in given:
                 os.close(descriptor)
-
-    def _start(self, given: list[int]) -> int:
-        jail = self._sandbox.jail
-        return self._sandbox.control.request(
-            "context",
-            given,
-            argv=command(self._language, jail),
-            cwd=HOME,
-            env=self._sandbox.environment({}),
-            executable=jail.interpreter.executable,
-        )
 
     def run(
         self,
@@ -102,7 +91,7 @@ class CellContext:
             self.number,
             outlets=outlets,
             inlet=Inlet(encode_cell(code, language=language), into=self._cells),
-            end_sandbox=self._sandbox.end,
+            end_sandbox=self._sandbox.jailed.end,
         )
         following.ask_to_end = self._interrupt
         following.finished = lambda: report.ended
@@ -160,7 +149,7 @@ class CellContext:
                 self._signal(SIGKILL)
                 self._sandbox.control.wait_for(self.number, _LAST_WORDS_SECONDS)
         except SandboxLost:
-            self._sandbox.end()
+            self._sandbox.jailed.end()
         self.close()
         raised = CodeError("ForgedResults", f"the code tampered with its results: {error}", "")
         return Execution(Outcome.ERROR, 1, error=raised, results=tuple(report.results))

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-import select
-import signal
 from _thread import allocate_lock
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -64,9 +61,9 @@ class LocalSandbox:
         self.template = spec.template or "python"
         self.jail = jail
         self.control = control
-        self._spec, self._jailed, self._layer = spec, jailed, layer
+        self.jailed = jailed
+        self._spec, self._layer = spec, layer
         self._watch: MemoryWatch | None = None
-        self._agent = -1  # pidfd
         self._contexts: dict[str, CellContext] = {}
         self._killed = False
         self._first_kill = allocate_lock()
@@ -104,7 +101,7 @@ class LocalSandbox:
                 for end in ends:
                     end.give_away()
             following = Supervisor(
-                self.control, number, outlets=outlets, inlet=inlet, end_sandbox=self.end
+                self.control, number, outlets=outlets, inlet=inlet, end_sandbox=self.jailed.end
             )
             return self.follow(following, timeout)
         finally:
@@ -198,11 +195,11 @@ class LocalSandbox:
         if self._watch is None:
             hello = self.control.greet()
             try:
-                self._agent = os.pidfd_open(hello.pid)
+                self.jailed.greeted(hello.pid)
             except OSError as error:
                 raise SandboxLost("the sandbox went away as it started") from error
             if self._killed:  # before there was anybody to kill: a forked one has no other end
-                self.end()
+                self.jailed.end()
             self._watch = MemoryWatch(hello.pid, self.jail.limits, hello.views)
         return self._watch
 
@@ -211,35 +208,23 @@ class LocalSandbox:
         if not self._first_kill.acquire(blocking=False):
             return
         self._killed = True
-        self.end()
-        if self._agent >= 0:
-            # The first process of a pid namespace ends when all others in it have ended.
-            waiting = select.poll()
-            waiting.register(self._agent, select.POLLIN)
-            waiting.poll(_END_SECONDS * 1000)
+        self.jailed.end()
+        if self.jailed.agent >= 0:
+            self.jailed.ended(_END_SECONDS)
         self._turns.end()
         self.forget(self.id)
 
     def _tidy(self) -> None:
         for context in self._contexts.values():
             context.close()
-        if self._agent >= 0:
-            os.close(self._agent)
         self.control.close()
-        self._jailed.reap()
+        self.jailed.reap()
         if self._watch is not None:
             self._watch.close()
 
     def release(self) -> None:
         """Not here: a local sandbox dies with its owner."""
         raise Unsupported("a local sandbox cannot outlive the command that made it")
-
-    def end(self) -> None:
-        """Kill everything in it; what is ours stays open for `kill`."""
-        if self._agent >= 0:
-            with suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._agent, signal.SIGKILL)
-        self._jailed.end()
 
     def _why(self, outcome: Outcome, timeout: float | None, error: SandboxError | None) -> str:
         match outcome:

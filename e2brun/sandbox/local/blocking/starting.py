@@ -15,12 +15,7 @@ if TYPE_CHECKING:
 def start(driver: Driver, jail: Jail, spec: SandboxSpec, layer: Layer) -> LocalSandbox:
     """One sandbox, which its caller kills. Raises SandboxError."""
     control = Control()
-    try:
-        jailed = driver.start(jail, control.agent_end())
-    except BaseException:
-        control.close()
-        raise
-    control.attach(jailed)
+    jailed = control.start(driver, jail)
     # Not before: it is imported while the sandbox starts on the other core.
     from e2brun.sandbox.local.blocking.sandbox import LocalSandbox
 

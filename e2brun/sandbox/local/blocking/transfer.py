@@ -7,24 +7,21 @@ from __future__ import annotations
 
 import os
 import re
-import select
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
-from time import monotonic
 from typing import TYPE_CHECKING
 
 from e2brun.errors import FileTransferFailed, SandboxLost
 from e2brun.sandbox import endings
 from e2brun.sandbox.contract import FileEntry, Upload
 from e2brun.sandbox.local.host.control import INLINE_LIMIT, Report, RequestDone, RequestFailed
-from e2brun.sandbox.local.host.streams import pipe
+from e2brun.sandbox.local.host.streams import pieces, pipe, pour
 
 if TYPE_CHECKING:
     from e2brun.sandbox.local.blocking.sandbox import LocalSandbox
 
-_PIECE = 1024 * 1024
-_SILENCE_SECONDS = 30.0  # a pipe on which nothing moves for so long is dead
+_ANSWER_SECONDS = 30.0
 _NAMES_LIMIT = 16 * 1024 * 1024
 _SIZE = re.compile(rb"[0-9]{1,19}")  # Python refuses to read numbers of thousands of digits
 _KINDS = frozenset({"file", "directory", "symlink", "other"})
@@ -68,8 +65,8 @@ def receive(sandbox: LocalSandbox, path: str) -> Iterator[bytes]:
 def entries(sandbox: LocalSandbox, path: str) -> list[FileEntry]:
     """The entries of a directory, sorted by name. Raises FileTransferFailed."""
     text = bytearray()  # pieces may be of one byte each, and bytes would be copied for every one
-    with closing(_poured(sandbox, "list", path)) as pieces:
-        for piece in pieces:
+    with closing(_poured(sandbox, "list", path)) as listed:
+        for piece in listed:
             text += piece
             if len(text) > _NAMES_LIMIT:
                 raise FileTransferFailed(f"{path}: the directory has too many names")
@@ -92,7 +89,7 @@ def _poured(sandbox: LocalSandbox, do: str, path: str) -> Generator[bytes]:
     finally:
         os.close(write)
     try:
-        yield from _pieces(read)
+        yield from pieces(read)
     finally:
         os.close(read)
         _expect_done(sandbox, number)
@@ -106,47 +103,21 @@ def _entry(record: bytes) -> FileEntry:
 
 
 def _pour(source: bytes | Path, write: int) -> None:
-    os.set_blocking(write, False)
     if isinstance(source, bytes):
-        view = memoryview(source)
-        while view:
-            _until_ready(write, select.POLLOUT)
-            view = view[os.write(write, view) :]
-        return
+        return pour(source, write)
     try:
         file = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise FileTransferFailed(f"{source}: {error.strerror}") from error
     try:
-        while True:
-            _until_ready(write, select.POLLOUT)
-            if os.sendfile(write, file, None, _PIECE) == 0:
-                return
+        pour(file, write)
     finally:
         os.close(file)
 
 
-def _pieces(read: int) -> Iterator[bytes]:
-    while True:
-        _until_ready(read, select.POLLIN)
-        piece = os.read(read, _PIECE)
-        if not piece:
-            return
-        yield piece
-
-
-def _until_ready(descriptor: int, events: int) -> None:
-    waiting = select.poll()
-    waiting.register(descriptor, events)
-    deadline = monotonic() + _SILENCE_SECONDS
-    while not waiting.poll(max(0.0, deadline - monotonic()) * 1000):
-        if monotonic() >= deadline:
-            raise SandboxLost(f"a file transfer stood still for {_SILENCE_SECONDS:g} s")
-
-
 def _expect_done(sandbox: LocalSandbox, number: int, words: Callable[[str], str] = str) -> None:
     sandbox.watch()
-    report: Report = sandbox.control.wait_for(number, _SILENCE_SECONDS)
+    report: Report = sandbox.control.wait_for(number, _ANSWER_SECONDS)
     match report:
         case RequestDone():
             return

@@ -17,6 +17,7 @@ from e2brun.sandbox.local.host.control import (
     RequestFailed,
     let_go,
 )
+from e2brun.sandbox.local.host.descriptors import Watched
 
 _TURNS = 64  # reports taken before others have their turn
 _PATIENCE = 20.0  # seconds for an answer; the agent itself never blocks for long
@@ -40,7 +41,7 @@ class AgentClient:
         self._exits: dict[int, Callable[[Exited], None]] = {}
         self.hello: asyncio.Future[Hello] = self._loop.create_future()
         self.closed = False
-        self._room: asyncio.Future[None] | None = None
+        self._watched = Watched(control.descriptor)
         os.set_blocking(control.descriptor, False)
         self._loop.add_reader(control.descriptor, self._readable)
 
@@ -71,20 +72,22 @@ class AgentClient:
         Raises Refused when the agent could not do it, SandboxLost when it went away or did not
         answer. `on_exit` is told when the process that this request started ends.
         """
-        number = await self._sent(do, descriptors, fields, patience)
-        if on_exit is not None:
-            self._exits[number] = on_exit
-        future = self._waiting[number] = self._loop.create_future()
+        number = 0
         try:
             async with asyncio.timeout(patience):
-                report: Report = await future
+                number = await self._sent(do, descriptors, fields)
+                if on_exit is not None:
+                    self._exits[number] = on_exit
+                future = self._waiting[number] = self._loop.create_future()
+                try:
+                    report: Report = await future
+                except asyncio.CancelledError:
+                    if future.done() and not future.cancelled() and future.exception() is None:
+                        let_go(future.result())  # it came, but nobody takes it any more
+                    raise
         except TimeoutError:
             self._lose()
             raise SandboxLost(f"the sandbox did not answer for {patience:g} s") from None
-        except asyncio.CancelledError:
-            if future.done() and not future.cancelled() and future.exception() is None:
-                let_go(future.result())  # it came, but nobody takes it any more
-            raise
         finally:
             self._waiting.pop(number, None)
         if isinstance(report, RequestFailed):
@@ -96,37 +99,20 @@ class AgentClient:
             raise SandboxLost("the sandbox's agent sent a malformed report")
         return report
 
-    async def _sent(
-        self, do: str, descriptors: Sequence[int], fields: Mapping[str, object], patience: float
-    ) -> int:
+    async def _sent(self, do: str, descriptors: Sequence[int], fields: Mapping[str, object]) -> int:
         """Send a request, when the agent has taken enough of those before it."""
-        end = self._loop.time() + patience
         while True:
             try:
                 return self._request(do, descriptors, fields)
             except BlockingIOError:
-                pass
-            if self._room is None:
-                self._room = self._loop.create_future()
-                self._loop.add_writer(self._control.descriptor, self._writable)
-            await asyncio.wait((self._room,), timeout=max(0.0, end - self._loop.time()))
-            if self._loop.time() >= end:
-                self._lose()
-                raise SandboxLost(f"the sandbox took no request for {patience:g} s")
-
-    def _writable(self) -> None:
-        room, self._room = self._room, None
-        self._loop.remove_writer(self._control.descriptor)
-        if room is not None and not room.done():
-            room.set_result(None)
+                await self._watched.writable()
 
     def close(self) -> None:
         """Hang up; whoever waits gets SandboxLost."""
         if self.closed:
             return
         self.closed = True
-        self._loop.remove_reader(self._control.descriptor)
-        self._writable()  # whoever waits for room is told as well
+        self._loop.remove_reader(self._watched.forget())
         self._control.close()
         waiting: list[asyncio.Future[Any]] = [self.hello, *self._waiting.values()]
         for future in waiting:

@@ -4,38 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import fcntl
 import os
 from collections.abc import Callable
-from contextlib import suppress
 
-_PIPE_SIZE = 1024 * 1024
+from e2brun.sandbox.local.host.descriptors import Watched
+from e2brun.sandbox.local.host.streams import PIPE_SIZE
+
 _CHUNK = 64 * 1024
 
 
 class BrokenChannel(Exception):
     """What was written cannot arrive any more."""
-
-
-def output_pipe() -> tuple[int, int]:
-    """(our end, not blocking; the program's end) of a large pipe."""
-    read, write = os.pipe2(os.O_CLOEXEC)
-    os.set_blocking(read, False)
-    _enlarge(read)
-    return read, write
-
-
-def input_pipe() -> tuple[int, int]:
-    """(our end, not blocking; the program's end) of a large pipe."""
-    read, write = os.pipe2(os.O_CLOEXEC)
-    os.set_blocking(write, False)
-    _enlarge(write)
-    return write, read
-
-
-def _enlarge(pipe: int) -> None:
-    with suppress(OSError):  # an ordinary user may only have so many large ones
-        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
 
 
 class PipeReader:
@@ -69,7 +48,7 @@ class PipeReader:
 
     def drain(self) -> None:
         """Read what is there now, and no more than a pipe can hold."""
-        for _ in range(_PIPE_SIZE // _CHUNK + 1):
+        for _ in range(PIPE_SIZE // _CHUNK + 1):
             if self._descriptor < 0 or not self._read():
                 return
 
@@ -102,50 +81,30 @@ class PipeWriter:
     """Writes in order, waiting for room; one caller at a time."""
 
     def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self._loop = asyncio.get_running_loop()
+        self._watched = Watched(descriptor)
         self._turn = asyncio.Lock()
-        self._room: asyncio.Future[None] | None = None
 
     @property
     def open(self) -> bool:
         """Whether something can still be written."""
-        return self._descriptor >= 0
+        return self._watched.descriptor >= 0
 
     async def write(self, data: bytes) -> None:
         """Write all of it. Raises BrokenChannel when nobody can read it any more."""
         async with self._turn:
             rest = memoryview(data)
             while rest:
-                if self._descriptor < 0:
+                if self._watched.descriptor < 0:
                     raise BrokenChannel("it is closed")
                 try:
-                    rest = rest[os.write(self._descriptor, rest) :]
+                    rest = rest[os.write(self._watched.descriptor, rest) :]
                 except BlockingIOError:
-                    await self._wait()
+                    await self._watched.writable()
                 except OSError as error:
                     name = errno.errorcode.get(error.errno or 0, "")
                     raise BrokenChannel(f"{error.strerror} ({name})") from None
 
     def close(self) -> None:
         """Close it; whoever waits for room gets BrokenChannel."""
-        if self._descriptor >= 0:
-            if self._room is not None:
-                self._loop.remove_writer(self._descriptor)
-                self._wake()
-            os.close(self._descriptor)
-            self._descriptor = -1
-
-    async def _wait(self) -> None:
-        descriptor, self._room = self._descriptor, self._loop.create_future()
-        self._loop.add_writer(descriptor, self._wake)
-        try:
-            await self._room
-        finally:
-            self._room = None
-            if self._descriptor == descriptor:
-                self._loop.remove_writer(descriptor)
-
-    def _wake(self) -> None:
-        if self._room is not None and not self._room.done():
-            self._room.set_result(None)
+        if (descriptor := self._watched.forget()) >= 0:
+            os.close(descriptor)

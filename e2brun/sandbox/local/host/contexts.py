@@ -12,7 +12,7 @@ from e2brun.sandbox.contract import HOME, USER
 from e2brun.sandbox.local.host.agent_client import AgentRefused
 from e2brun.sandbox.local.host.java import JavaMissing
 from e2brun.sandbox.local.host.kernel import Kernel
-from e2brun.sandbox.local.host.languages import JAVASCRIPT, PYTHON, Language, command, find
+from e2brun.sandbox.local.host.languages import JAVASCRIPT, PYTHON, Language, find
 from e2brun.sandbox.local.host.running import RunningSandbox
 
 _END_SECONDS = 2.0
@@ -58,9 +58,7 @@ class Context:
             if self.kernel is None or not self.kernel.alive:
                 kernel = Kernel(self.live)
                 try:
-                    await kernel.start(
-                        self.language, command(self.language, self.live.jail), self.cwd
-                    )
+                    await kernel.start(self.language, self.cwd)
                 except JavaMissing as error:
                     raise NotStarted(f"No {self.language.name} kernel: {error}") from error
                 except AgentRefused as error:

@@ -19,7 +19,7 @@ from time import monotonic
 
 from e2brun.errors import SandboxError, SandboxLost, SandboxUnavailable
 from e2brun.frozen import Frozen
-from e2brun.sandbox.local.isolation.driver import Jailed
+from e2brun.sandbox.local.isolation.driver import Driver, Jail, Jailed
 
 INLINE_LIMIT = 96 * 1024  # a file no larger travels in the message; below the socket's buffer
 _REPORT_LIMIT = 8192
@@ -93,14 +93,16 @@ class Control:
         self._starting: Jailed | None = None
         self.descriptor = ours.fileno()
 
-    def agent_end(self) -> int:
-        """The descriptor the agent is to have."""
-        return self._theirs.fileno()
-
-    def attach(self, jailed: Jailed) -> None:
-        """The agent's end is with `jailed` now; our copy goes, so that its death shows."""
+    def start(self, driver: Driver, jail: Jail) -> Jailed:
+        """Have a sandbox started whose agent has the other end. Raises SandboxUnavailable."""
+        try:
+            jailed = driver.start(jail, self._theirs.fileno())
+        except BaseException:
+            self.close()
+            raise
         self._starting = jailed
-        self._theirs.close()
+        self._theirs.close()  # our copy of the agent's end goes, so that its death shows
+        return jailed
 
     def close(self) -> None:
         """Hang up; an agent still alive then ends the sandbox."""

@@ -1,35 +1,59 @@
-"""Waiting for pipes on the event loop."""
+"""Waiting for descriptors on the event loop."""
 
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 
 PIECE = 256 * 1024
-_PIPE_SIZE = 1024 * 1024
+_Waiting = set[asyncio.Future[None]]
 
 
-def pipe() -> tuple[int, int]:
-    """(read, write), roomy where that is allowed, both blocking."""
-    read, write = os.pipe2(os.O_CLOEXEC)
-    with suppress(OSError):  # past what one user may have in pipes
-        fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
-    return read, write
+class Watched:
+    """A descriptor that many may wait for, until whoever closes it says `forget`."""
 
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor  # -1: forgotten
+        self._loop = asyncio.get_running_loop()
+        self._readers: _Waiting = set()
+        self._writers: _Waiting = set()
 
-async def until_readable(descriptor: int) -> None:
-    """Returns when there is something to read, or the end of it."""
-    loop = asyncio.get_running_loop()
-    ready: asyncio.Future[None] = loop.create_future()
-    loop.add_reader(descriptor, _set, ready)
-    try:
-        await ready
-    finally:
-        loop.remove_reader(descriptor)
+    async def readable(self) -> None:
+        """Returns when there is something to read, or the end of it; or when it is forgotten."""
+        await self._ready(self._readers, self._loop.add_reader, self._loop.remove_reader)
+
+    async def writable(self) -> None:
+        """Returns when there is room, or nobody is left to read; or when it is forgotten."""
+        await self._ready(self._writers, self._loop.add_writer, self._loop.remove_writer)
+
+    def forget(self) -> int:
+        """Wait for it no more: its number, to be closed, and -1 the next time."""
+        descriptor, self.descriptor = self.descriptor, -1
+        for waiting, remove in (
+            (self._readers, self._loop.remove_reader),
+            (self._writers, self._loop.remove_writer),
+        ):
+            if waiting:
+                remove(descriptor)
+                _wake(waiting)
+        return descriptor
+
+    async def _ready(
+        self, waiting: _Waiting, add: Callable[..., object], remove: Callable[[int], object]
+    ) -> None:
+        future: asyncio.Future[None] = self._loop.create_future()
+        if not waiting:
+            add(self.descriptor, _wake, waiting)
+        waiting.add(future)
+        try:
+            await future
+        finally:
+            waiting.discard(future)
+            if not waiting and self.descriptor >= 0:
+                remove(self.descriptor)
 
 
 async def read_shared(descriptor: int, most: int, patience: float) -> bytes:
@@ -57,36 +81,26 @@ async def read_shared(descriptor: int, most: int, patience: float) -> bytes:
     return found
 
 
-async def until_writable(descriptor: int) -> None:
-    """Returns when there is room, or nobody is left to read."""
-    loop = asyncio.get_running_loop()
-    ready: asyncio.Future[None] = loop.create_future()
-    loop.add_writer(descriptor, _set, ready)
-    try:
-        await ready
-    finally:
-        loop.remove_writer(descriptor)
-
-
 async def write_all(descriptor: int, data: bytes, patience: float) -> None:
     """Write to a non-blocking descriptor. Raises BrokenPipeError, TimeoutError when it takes
     nothing for `patience` seconds."""
-    view = memoryview(data)
+    view, watched = memoryview(data), Watched(descriptor)
     while view:
         try:
             view = view[os.write(descriptor, view) :]
         except BlockingIOError:
             async with asyncio.timeout(patience):
-                await until_writable(descriptor)
+                await watched.writable()
 
 
 async def read_all(descriptor: int) -> AsyncGenerator[bytes]:
     """What comes out of a non-blocking descriptor, until its end."""
+    watched = Watched(descriptor)
     while True:
         try:
             piece = os.read(descriptor, PIECE)
         except BlockingIOError:
-            await until_readable(descriptor)
+            await watched.readable()
             continue
         if not piece:
             return
@@ -98,6 +112,7 @@ def _give(came: asyncio.Future[bytes | OSError], found: bytes | OSError) -> None
         came.set_result(found)
 
 
-def _set(ready: asyncio.Future[None]) -> None:
-    if not ready.done():
-        ready.set_result(None)
+def _wake(waiting: _Waiting) -> None:
+    for future in waiting:
+        if not future.done():
+            future.set_result(None)

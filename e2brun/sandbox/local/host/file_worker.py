@@ -21,6 +21,7 @@ from typing import Any, cast
 from e2brun.errors import SandboxLost
 from e2brun.sandbox.local.host.agent_client import AgentRefused
 from e2brun.sandbox.local.host.control import Exited, ProgramStarted
+from e2brun.sandbox.local.host.descriptors import Watched
 from e2brun.sandbox.local.host.running import RunningSandbox
 
 INLINE_LIMIT = 64 * 1024  # contents no larger travel in a message
@@ -212,7 +213,7 @@ class _Worker:
         self._next = 0
         self._sending = asyncio.Lock()
         self._loop = asyncio.get_running_loop()
-        self._blocked: asyncio.Future[None] = self._loop.create_future()
+        self._watched = Watched(connection.fileno())
         self._loop.add_reader(connection.fileno(), self._readable)
 
     async def begin(
@@ -241,9 +242,7 @@ class _Worker:
         if self.closed:
             return
         self.closed = True
-        self._loop.remove_reader(self._connection.fileno())
-        self._loop.remove_writer(self._connection.fileno())
-        _set(self._blocked)
+        self._loop.remove_reader(self._watched.forget())
         self._connection.close()
         for call in list(self.calls.values()):
             call.arrived(None)
@@ -261,20 +260,9 @@ class _Worker:
                 socket.send_fds(self._connection, [message], descriptors)
                 return
             except BlockingIOError:
-                await self._room()
+                async with asyncio.timeout(PATIENCE):
+                    await self._watched.writable()
         raise ConnectionResetError
-
-    async def _room(self) -> None:
-        """Returns when the worker takes more, or is gone."""
-        connection = self._connection.fileno()
-        ready = self._blocked = self._loop.create_future()
-        self._loop.add_writer(connection, _set, ready)
-        try:
-            async with asyncio.timeout(PATIENCE):
-                await ready
-        finally:
-            if not self.closed:
-                self._loop.remove_writer(connection)
 
     def _readable(self) -> None:
         for _ in range(_TURNS):
@@ -307,11 +295,6 @@ class _Worker:
             call.length += len(head)
             call.arrived((fields, payload, descriptors))
         return True
-
-
-def _set(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
 
 
 def _well_formed(fields: object) -> bool:

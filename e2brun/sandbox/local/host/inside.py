@@ -6,11 +6,11 @@ So nobody relies on that here: each call says for itself that it is not to wait.
 
 from __future__ import annotations
 
-import asyncio
 import socket
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
+
+from e2brun.sandbox.local.host.descriptors import Watched
 
 _NO_WAIT = socket.MSG_DONTWAIT
 _FAMILIES = frozenset({socket.AF_INET, socket.AF_INET6})
@@ -45,8 +45,7 @@ class Inside:
         if self._socket.family not in _FAMILIES or self._socket.type != socket.SOCK_STREAM:
             self._socket.detach()
             raise OSError("not a connection")
-        self._loop = asyncio.get_running_loop()
-        self._waiting: set[asyncio.Future[None]] = set()
+        self._watched = Watched(descriptor)
         with suppress(OSError):  # or Nagle holds a body back until its head is acknowledged
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -56,7 +55,7 @@ class Inside:
             try:
                 return self._socket.recv(most, _NO_WAIT)
             except BlockingIOError:
-                await self._ready(self._loop.add_reader, self._loop.remove_reader)
+                await self._watched.readable()
 
     async def send(self, data: bytes) -> None:
         """Send all of it. Raises OSError."""
@@ -65,7 +64,7 @@ class Inside:
             try:
                 rest = rest[self._socket.send(rest, _NO_WAIT) :]
             except BlockingIOError:
-                await self._ready(self._loop.add_writer, self._loop.remove_writer)
+                await self._watched.writable()
 
     def say(self, data: bytes) -> None:
         """Send what there is room for, and do not mind the rest."""
@@ -78,31 +77,6 @@ class Inside:
             self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Let go of it; who waits for it gets ConnectionAbortedError."""
-        for future in self._waiting:
-            if not future.done():
-                future.set_exception(ConnectionAbortedError())
-        descriptor = self._socket.fileno()
-        if descriptor >= 0:
-            self._loop.remove_reader(descriptor)
-            self._loop.remove_writer(descriptor)
+        """Let go of it; who waits for it gets OSError."""
+        self._watched.forget()
         self._socket.close()
-
-    async def _ready(self, add: Callable[..., object], remove: Callable[[int], object]) -> None:
-        descriptor = self._socket.fileno()
-        if descriptor < 0:
-            raise ConnectionAbortedError
-        future: asyncio.Future[None] = self._loop.create_future()
-        self._waiting.add(future)
-        add(descriptor, _set, future)
-        try:
-            await future
-        finally:
-            self._waiting.discard(future)
-            if self._socket.fileno() >= 0:
-                remove(descriptor)
-
-
-def _set(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)

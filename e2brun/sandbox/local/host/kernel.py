@@ -12,10 +12,12 @@ from typing import Protocol
 
 from e2brun.errors import SandboxLost
 from e2brun.sandbox.contract import USER
+from e2brun.sandbox.local.host import languages
 from e2brun.sandbox.local.host.control import Exited, ProgramStarted
+from e2brun.sandbox.local.host.descriptors import Watched
 from e2brun.sandbox.local.host.languages import Language
 from e2brun.sandbox.local.host.running import RunningSandbox
-from e2brun.sandbox.local.host.streams import in_pipe, of_packets, pipe
+from e2brun.sandbox.local.host.streams import in_pipe, pipe
 
 PIECE = 256 * 1024
 _IDLE_PAUSE = 0.05  # seconds between looks at what nobody listens to
@@ -43,31 +45,30 @@ class Kernel:
         self._listener: Listener | None = None
         self._reading: set[str] = set()
         self.outlets: dict[str, int] = {}  # name -> the end of the pipe that we read
-        self._cells = -1
+        self._cells: Watched | None = None
         self.alive = False
         self.fresh = True  # nobody has used it yet
         self.environment: dict[str, str] = {}  # as it was started
         self.apart = False  # every piece that is read was written as one
         self.over = asyncio.Event()
 
-    async def start(self, language: Language, argv: list[str], cwd: str) -> None:
+    async def start(self, language: Language, cwd: str) -> None:
         """Start it. Raises Refused with the reason why it could not, JavaMissing, SandboxLost."""
         self.apart = language.apart
-        theirs = [os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)]
+        theirs: list[int] = []
         try:
             for name in ("stdout", "stderr", "frames"):
                 self.outlets[name], write = pipe()
                 theirs.append(write)
                 os.set_blocking(self.outlets[name], False)
-            cells, self._cells = pipe()
-            theirs.insert(3, cells)
-            os.set_blocking(self._cells, False)
-            if language.attached is not None:
+            cells, write = pipe()
+            self._cells = Watched(write)
+            theirs.insert(2, cells)
+            os.set_blocking(write, False)
+            if language.attached is not None:  # which may take seconds
                 await asyncio.to_thread(language.attached.make)
-                theirs.append(language.attached.open())
-            if self.apart:
-                theirs += [of_packets(theirs[1]), of_packets(theirs[2])]
-            await self._ask_for(theirs, language.name, argv, cwd)
+            languages.complete(language, theirs)
+            await self._ask_for(theirs, language, cwd)
         except BaseException:
             self.close()
             raise
@@ -75,19 +76,11 @@ class Kernel:
             for descriptor in theirs:
                 os.close(descriptor)
 
-    async def _ask_for(self, theirs: list[int], language: str, argv: list[str], cwd: str) -> None:
+    async def _ask_for(self, theirs: list[int], language: Language, cwd: str) -> None:
         self.alive = True
         self.environment = self._live.user_environment(USER)
-        report = await self._live.link.ask(
-            "context",
-            theirs,
-            on_exit=self._exited,
-            language=language,
-            argv=argv,
-            cwd=cwd,
-            env=self.environment,
-            executable=self._live.jail.interpreter.executable,
-        )
+        request = languages.request(language, self._live.jail, cwd, self.environment)
+        report = await self._live.link.ask("context", theirs, on_exit=self._exited, **request)
         if not isinstance(report, ProgramStarted):
             raise SandboxLost("the sandbox's agent sent a malformed report")
         self._number = report.number
@@ -139,25 +132,13 @@ class Kernel:
     async def send(self, cell: bytes) -> None:
         """Hand over a cell. One that the process does not take waits until it does or is gone."""
         rest = memoryview(cell)
-        while rest and self.alive:
+        while rest and self.alive and self._cells is not None:
             try:
-                rest = rest[os.write(self._cells, rest) :]
+                rest = rest[os.write(self._cells.descriptor, rest) :]
             except BlockingIOError:
-                await self._writable()
+                await self._cells.writable()
             except BrokenPipeError:
                 return  # it closed it or is ending: its end will tell
-
-    async def _writable(self) -> None:
-        ready = asyncio.Event()
-        self._loop.add_writer(self._cells, ready.set)
-        waits = [asyncio.ensure_future(event.wait()) for event in (ready, self.over)]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-            if self._cells >= 0:
-                self._loop.remove_writer(self._cells)
 
     async def signal(self, number: int) -> None:
         """A signal for its process group."""
@@ -180,7 +161,5 @@ class Kernel:
         for descriptor in self.outlets.values():
             os.close(descriptor)
         self.outlets.clear()
-        if self._cells >= 0:
-            self._loop.remove_writer(self._cells)
-            os.close(self._cells)
-            self._cells = -1
+        if self._cells is not None and (descriptor := self._cells.forget()) >= 0:
+            os.close(descriptor)

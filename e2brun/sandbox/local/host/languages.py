@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+import os
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from e2brun.frozen import Frozen
 from e2brun.sandbox.local.host import java
+from e2brun.sandbox.local.host.streams import of_packets
 from e2brun.sandbox.local.isolation.driver import AGENT_DIRECTORY, Jail, agent_code
 
 PYTHON, JAVASCRIPT, TYPESCRIPT = "python", "javascript", "typescript"
@@ -96,6 +99,19 @@ def find(name: str) -> Language | None:
     return _LANGUAGES.get(name)
 
 
-def command(language: Language, jail: Jail) -> list[str]:
-    """What to start inside; empty for Python."""
-    return [word.replace("{python}", jail.interpreter.executable) for word in language.argv]
+def request(language: Language, jail: Jail, cwd: str, env: Mapping[str, str]) -> dict[str, Any]:
+    """What the agent is told of a context to be started."""
+    python = jail.interpreter.executable
+    argv = [word.replace("{python}", python) for word in language.argv]  # empty for Python
+    return {"argv": argv, "cwd": cwd, "env": dict(env), "executable": python}
+
+
+def complete(language: Language, given: list[int]) -> None:
+    """Add to the ends of stdout, stderr, cells and frames what else its process gets, in the order
+    in which the agent places them; all of it is for the caller to close. Raises JavaMissing."""
+    given.insert(0, os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+    if language.attached is not None:
+        language.attached.make()
+        given.append(language.attached.open())
+    if language.apart:
+        given += [of_packets(given[1]), of_packets(given[2])]

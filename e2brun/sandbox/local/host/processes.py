@@ -14,10 +14,10 @@ from typing import Any
 
 from e2brun.errors import SandboxLost
 from e2brun.sandbox.local.host.agent_client import AgentRefused
-from e2brun.sandbox.local.host.channels import input_pipe, output_pipe
 from e2brun.sandbox.local.host.control import INLINE_LIMIT, ProgramStarted, Report
 from e2brun.sandbox.local.host.process import Process, ProcessOrder
 from e2brun.sandbox.local.host.running import RunningSandbox
+from e2brun.sandbox.local.host.streams import pipe
 from e2brun.sandbox.local.host.terminals import new_terminal
 
 _REMEMBERED_SECONDS = 30.0
@@ -122,10 +122,10 @@ class Processes:
 
     async def _start_piped(self, process: Process, theirs: ExitStack) -> None:
         with ExitStack() as ours:
-            stdout, stdout_inside = output_pipe()
-            stderr, stderr_inside = output_pipe()
-            stdin, stdin_inside = input_pipe() if process.order.stdin else (None, _null())
+            (stdout, stdout_inside), (stderr, stderr_inside) = pipe(), pipe()
+            stdin_inside, stdin = pipe() if process.order.stdin else (_null(), None)
             for descriptor in (stdout, stderr, *(() if stdin is None else (stdin,))):
+                os.set_blocking(descriptor, False)
                 ours.callback(os.close, descriptor)
             inside = (stdin_inside, stdout_inside, stderr_inside)
             for descriptor in inside:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import select
-import signal
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Protocol, TypeVar
@@ -18,6 +16,7 @@ from e2brun.errors import SandboxLost
 from e2brun.sandbox.contract import HOME, USER
 from e2brun.sandbox.local.host.agent_client import AgentClient, AgentRefused
 from e2brun.sandbox.local.host.control import Control, Handed, let_go
+from e2brun.sandbox.local.host.descriptors import Watched
 from e2brun.sandbox.local.host.inside import Inside
 from e2brun.sandbox.local.host.output import Outflow, OutputBounds
 from e2brun.sandbox.local.isolation.driver import Driver, Jail
@@ -95,16 +94,11 @@ class RunningSandbox:
         self.shelf: PackageShelf | None = None  # where its cells find more packages
         self.outflow = Outflow(OutputBounds())  # as the service was told, likewise
         self.watch: MemoryWatch | None = None
-        self._pidfd = -1
         self._parts: dict[type, Part] = {}
+        self._buried = False
         self._farewells: list[Callable[[], object]] = []
         control = Control()
-        try:
-            self._jailed = driver.start(jail, control.agent_end())
-        except BaseException:
-            control.close()
-            raise
-        control.attach(self._jailed)
+        self._jailed = control.start(driver, jail)
         self.link = AgentClient(control, self._end)
         self.link.request("limit", limits=resource_limits(jail))
         if jail.notebook:
@@ -115,7 +109,7 @@ class RunningSandbox:
         try:
             async with asyncio.timeout(20):
                 hello = await asyncio.shield(self.link.hello)
-            self._pidfd = os.pidfd_open(hello.pid)
+            self._jailed.greeted(hello.pid)
             self.watch = MemoryWatch(hello.pid, self.jail.limits, hello.views)
         except (TimeoutError, OSError, SandboxLost) as error:
             reason = self._jailed.complaint() or str(error) or "it did not answer"
@@ -179,28 +173,18 @@ class RunningSandbox:
 
     def kill(self) -> None:
         """End everything in it. Returns at once; `buried` waits."""
-        if self._pidfd >= 0:
-            with suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
         self._jailed.end()
         self._end()
 
     async def buried(self) -> None:
         """Wait (2 s at most) until its last process is gone, and let go of it."""
-        if self._pidfd < 0:
+        if self._jailed.agent < 0 or self._buried:
             return
-        # The first process of a pid namespace ends when all others in it have ended.
-        loop, over = asyncio.get_running_loop(), asyncio.Event()
-        descriptor, self._pidfd = self._pidfd, -1
-        waiting = select.poll()
-        waiting.register(descriptor, select.POLLIN)
-        if not waiting.poll(0):
-            loop.add_reader(descriptor, over.set)
+        self._buried = True
+        if not self._jailed.ended(0):
             with suppress(TimeoutError):
                 async with asyncio.timeout(_END_SECONDS):
-                    await over.wait()
-            loop.remove_reader(descriptor)
-        os.close(descriptor)
+                    await Watched(self._jailed.agent).readable()
         self._jailed.reap()
 
     def _end(self) -> None:

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from time import monotonic
 
+from e2brun.errors import SandboxLost
 from e2brun.sandbox.contract import Sink
 
 _PIECE = 256 * 1024
-_PIPE_SIZE = 1024 * 1024  # the most an ordinary user may have (fs.pipe-max-size)
+PIPE_SIZE = 1024 * 1024  # the most an ordinary user may have (fs.pipe-max-size)
 _FIONREAD = 0x541B
+_SILENCE_SECONDS = 30.0  # a pipe on which nothing moves for so long is dead
+
+
+class StoodStill(SandboxLost):
+    """Whoever has the other end of a pipe inside neither reads nor writes."""
 
 
 def pipe() -> tuple[int, int]:
-    """A close-on-exec pipe, as large as the kernel lets us."""
+    """(read, write) of a close-on-exec pipe, as large as the kernel lets us."""
     read, write = os.pipe2(os.O_CLOEXEC)
     with suppress(OSError):  # over the user's share of pipe memory: a small one does as well
-        fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
+        fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
     return read, write
 
 
@@ -34,6 +42,38 @@ def of_packets(write: int) -> int:
     packets = os.open(f"/proc/self/fd/{write}", os.O_WRONLY | os.O_CLOEXEC)
     fcntl.fcntl(packets, fcntl.F_SETFL, os.O_WRONLY | os.O_DIRECT)
     return packets
+
+
+def pieces(read: int) -> Iterator[bytes]:
+    """What comes out of a pipe, until its end. Raises StoodStill."""
+    while True:
+        _until_ready(read, select.POLLIN)
+        piece = os.read(read, PIPE_SIZE)
+        if not piece:
+            return
+        yield piece
+
+
+def pour(source: bytes | int, write: int) -> None:
+    """Write all of it, or of a file that is open, to a pipe. Raises BrokenPipeError, StoodStill."""
+    os.set_blocking(write, False)
+    rest, moved = memoryview(source if isinstance(source, bytes) else b""), 1
+    while rest or (isinstance(source, int) and moved):
+        _until_ready(write, select.POLLOUT)
+        with suppress(BlockingIOError):  # room for less than a page is not worth the kernel's while
+            if isinstance(source, int):
+                moved = os.sendfile(write, source, None, PIPE_SIZE)
+            else:
+                rest = rest[os.write(write, rest) :]
+
+
+def _until_ready(descriptor: int, events: int) -> None:
+    waiting = select.poll()
+    waiting.register(descriptor, events)
+    deadline = monotonic() + _SILENCE_SECONDS
+    while not waiting.poll(max(0.0, deadline - monotonic()) * 1000):
+        if monotonic() >= deadline:
+            raise StoodStill(f"a file transfer stood still for {_SILENCE_SECONDS:g} s")
 
 
 class Outlet:

@@ -7,20 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import os
-import select
+from contextlib import suppress
 from pathlib import Path
 
 from e2brun.errors import SandboxError
-from e2brun.sandbox.local.host.descriptors import pipe
 from e2brun.sandbox.local.host.file_worker import FileTrouble, fresh_worker
 from e2brun.sandbox.local.host.running import RunningSandbox
+from e2brun.sandbox.local.host.streams import StoodStill, pieces, pipe, pour
 
 # What may be written inside; the worker leaves out what in this sandbox is not.
 ROOTS = ("/home/user", "/root", "/code", "/usr/local", "/tmp", "/var/tmp")  # noqa: S108
 _SLACK = 64 * 1024 * 1024  # names, times and attributes beside the content
-_IDLE_SECONDS = 30.0
 _END_SECONDS = 60.0  # for what is still to do when all bytes have gone through
-_PIECE = 1024 * 1024
 _DONE = {"save": "kept", "restore": "brought back", "unpack": "copied"}
 
 
@@ -67,7 +65,6 @@ async def _transfer(live: RunningSandbox, file: int, do: str, fields: dict[str, 
     read, write = pipe()
     saving = do == "save"
     ours, theirs = (read, write) if saving else (write, read)
-    limit = live.jail.limits.disk + _SLACK
     try:
         # One of our own: all that ran before may be frozen.
         worker = await fresh_worker(live)
@@ -75,9 +72,12 @@ async def _transfer(live: RunningSandbox, file: int, do: str, fields: dict[str, 
             call = await worker.begin(do, [theirs], fields)
             os.close(theirs)
             theirs = -1
-            source, sink = (ours, file) if saving else (file, ours)
             try:
-                await asyncio.to_thread(_pump, source, sink, ours, limit)
+                if saving:
+                    limit = live.jail.limits.disk + _SLACK
+                    await asyncio.to_thread(_keep, ours, file, limit)
+                else:
+                    await asyncio.to_thread(_give, file, ours)
             finally:
                 os.close(ours)
                 ours = -1
@@ -86,7 +86,7 @@ async def _transfer(live: RunningSandbox, file: int, do: str, fields: dict[str, 
             worker.end()
     except FileTrouble as trouble:
         raise TreeLost(f"the files could not be {_DONE[do]}: {trouble}") from None
-    except TimeoutError:
+    except (TimeoutError, StoodStill):
         raise TreeLost("the sandbox's files could not be moved: nothing came") from None
     finally:
         for descriptor in (ours, theirs):
@@ -94,38 +94,17 @@ async def _transfer(live: RunningSandbox, file: int, do: str, fields: dict[str, 
                 os.close(descriptor)
 
 
-def _pump(source: int, sink: int, pipe_end: int, limit: int) -> None:
-    """Copy until the end, or until nobody reads. Raises TimeoutError, TreeLost."""
-    os.set_blocking(pipe_end, False)
+def _keep(read: int, file: int, limit: int) -> None:
+    """Copy until the end. Raises StoodStill, TreeLost."""
     moved = 0
-    while True:
-        if source == pipe_end:
-            _wait(source, select.POLLIN)
-        piece = os.read(source, _PIECE)
-        if not piece:
-            return
-        moved += len(piece)
-        if moved > limit:
-            raise TreeLost("the sandbox's files are larger than its disk")
-        try:
-            _write_all(sink, piece, pipe_end)
-        except BrokenPipeError:
-            return  # the worker's answer says why
+    with open(file, "wb", closefd=False) as sink:
+        for piece in pieces(read):
+            moved += len(piece)
+            if moved > limit:
+                raise TreeLost("the sandbox's files are larger than its disk")
+            sink.write(piece)
 
 
-def _write_all(sink: int, piece: bytes, pipe_end: int) -> None:
-    view = memoryview(piece)
-    while view:
-        if sink == pipe_end:
-            _wait(sink, select.POLLOUT)
-        try:
-            view = view[os.write(sink, view) :]
-        except BlockingIOError:  # room for less than a page is not worth the kernel's while
-            continue
-
-
-def _wait(descriptor: int, what: int) -> None:
-    waiting = select.poll()
-    waiting.register(descriptor, what)
-    if not waiting.poll(_IDLE_SECONDS * 1000):
-        raise TimeoutError
+def _give(file: int, write: int) -> None:
+    with suppress(BrokenPipeError):  # the worker's answer says why
+        pour(file, write)

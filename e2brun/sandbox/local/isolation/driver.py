@@ -4,6 +4,7 @@ bubblewrap stands, so that a second driver can join."""
 from __future__ import annotations
 
 import os
+import select
 import signal
 from collections.abc import Mapping
 from contextlib import suppress
@@ -52,24 +53,40 @@ class Jail(Frozen):
 
 
 class Jailed:
-    """A started sandbox as the host sees it: the process that holds it, and its complaints."""
+    """A started sandbox as the host holds it: its processes, and its complaints."""
 
     def __init__(self, launcher: int, complaints: int) -> None:
-        """`launcher` is the pid of our direct child, whose death ends the sandbox; `complaints`
-        a descriptor to read what the driver says when it fails."""
+        """`launcher` is the pid of our direct child, whose death ends the sandbox (-1: it was
+        forked, and dies with its control socket, or its zygote); `complaints` a descriptor to read
+        what the driver says when it fails."""
         self.launcher, self.complaints = launcher, complaints
-        self.companions: list[int] = []  # other children to end with it
-        self.lifelines: list[int] = []  # closed, also by our death, end those
+        self.agent = -1  # pidfd of its first process, once that has said which it is
+        self.children = [launcher] if launcher > 0 else []
+        self.lifelines: list[int] = []  # closed, also by our death, end other children
+
+    def greeted(self, pid: int) -> None:
+        """Its first process has this pid. Raises OSError when it is gone."""
+        self.agent = os.pidfd_open(pid)
 
     def end(self) -> None:
         """Kill it and everything in it; returns at once."""
-        for pid in (self.launcher, *self.companions):
+        with suppress(ProcessLookupError):
+            if self.agent >= 0:
+                signal.pidfd_send_signal(self.agent, signal.SIGKILL)
+        for pid in self.children:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        # bubblewrap's child is told to die with its parent only just before it becomes the agent;
-        # until then it is in its parent's group, and would wait there for ever.
-        with suppress(ProcessLookupError):
-            os.killpg(self.launcher, signal.SIGKILL)
+            # bubblewrap's child is told to die with its parent only just before it becomes the
+            # agent; until then it is in its parent's group, and would wait there for ever.
+            with suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+
+    def ended(self, seconds: float) -> bool:
+        """Whether nothing in it is left, waiting so long: the first process of a pid namespace
+        ends when all others in it have ended."""
+        waiting = select.poll()
+        waiting.register(self.agent, select.POLLIN)
+        return bool(waiting.poll(seconds * 1000))
 
     def complaint(self) -> str:
         """The last line the driver wrote about why it could not start, or ''."""
@@ -81,13 +98,14 @@ class Jailed:
 
     def reap(self) -> None:
         """Wait for our children, which are dead or dying, and close what is open."""
-        for pid in (self.launcher, *self.companions):
+        for pid in self.children:
             with suppress(ChildProcessError):
                 os.waitpid(pid, 0)
-        self.companions.clear()
-        for descriptor in (self.complaints, *self.lifelines):
-            os.close(descriptor)
-        self.lifelines.clear()
+        for descriptor in (self.agent, self.complaints, *self.lifelines):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self.agent = self.complaints = -1
+        self.children, self.lifelines = [], []
 
 
 class Problem(Frozen):

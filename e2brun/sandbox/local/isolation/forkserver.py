@@ -46,22 +46,6 @@ _SHARED = ("layer", "cells_layer", "node_layer", "shelf", "notebook")
 _Template = tuple[object, ...]
 
 
-class _Forked(Jailed):
-    """A sandbox that is no child of ours: it dies with its control socket, or its zygote."""
-
-    def __init__(self, complaints: int) -> None:
-        super().__init__(-1, complaints)
-
-    def end(self) -> None:
-        """Nothing to do: whoever ends it kills the agent by its pidfd, or hangs up."""
-
-    def reap(self) -> None:
-        """Close what is open; the zygote reaps."""
-        if self.complaints >= 0:
-            os.close(self.complaints)
-            self.complaints = -1
-
-
 class Forkserver:
     """Builds sandboxes out of zygotes, one for each template; falls back to `other`."""
 
@@ -190,7 +174,7 @@ class _Zygote:
             raise
         finally:
             os.close(complain)
-        return _Forked(complaints)
+        return Jailed(-1, complaints)
 
     def ready(self, seconds: float) -> bool:
         """Whether it is up, waiting so long. Raises SandboxUnavailable when it never will be."""

@@ -158,7 +158,7 @@ def _start(jailed: Jailed, owner: int, namespaces: Sequence[int]) -> None:
         pid = os.fork()
         if pid == 0:
             _become_slirp(owner, (complain, say_ready, tied, *namespaces))
-        jailed.companions.append(pid)
+        jailed.children.append(pid)
         for descriptor in (say_ready, complain):
             os.close(descriptor)
         if not _says_ready(ready):
