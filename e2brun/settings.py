@@ -23,11 +23,11 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal, NamedTuple, cast
+from typing import Literal, cast
 
 from e2brun.errors import UsageError
 from e2brun.frozen import Frozen
-from e2brun.values import FALSE, env_entries, parse_count, parse_duration, parse_size, parse_switch
+from e2brun.values import FALSE, Given, parse_count, parse_duration, parse_size, parse_switch
 
 On = Literal["e2b", "local", "auto"]
 Flag = str | int | float | Path | None
@@ -95,15 +95,7 @@ class Settings(Frozen):
         return f"Settings({vars(self) | {'api_key': '...'}})"
 
 
-class _Given(NamedTuple):
-    """A value as written, and where: `--timeout`, `E2BRUN_TIMEOUT`, `.env:3`, a TOML line."""
-
-    value: object
-    where: str
-    by_project: bool = False
-
-
-_Layer = dict[str, _Given]
+_Layer = dict[str, Given]
 
 
 def load_settings(
@@ -118,7 +110,7 @@ def load_settings(
     if unknown := flags.keys() - _VARIABLES.keys() - {"api_key"}:
         raise TypeError(f"no such setting: {', '.join(sorted(unknown))}")
     chosen: _Layer = {
-        name: _Given(value, f"--{name.replace('_', '-')}")
+        name: Given(value, f"--{name.replace('_', '-')}")
         for name, value in flags.items()
         if value is not None
     }
@@ -160,7 +152,7 @@ def _from_environment(environ: Mapping[str, str]) -> _Layer:
     for name, variables in names.items():
         for variable in variables:
             if environ.get(variable):
-                found[name] = _Given(environ[variable], variable)
+                found[name] = Given(environ[variable], variable)
                 break
     return found
 
@@ -177,23 +169,12 @@ def _from_dotenv(path: Path) -> _Layer:
 
 
 def _read_dotenv(path: Path) -> _Layer:
-    """By variable. The file may be another tool's: only lines that begin with E2B must be right."""
-    try:
-        if not path.is_file() or path.stat().st_size > _MIB:
-            return {}  # `.env` is also a name people give to a virtual environment
-        text = path.read_bytes().decode("utf-8-sig", "replace")
-    except OSError:
+    """By variable."""
+    if not os.path.isfile(path):  # noqa: PTH113 - raises nothing; `.env` may be a directory
         return {}
-    written: _Layer = {}
-    for entry in env_entries(text):
-        where = f"{path.name}:{entry.line}"
-        if not entry.name.startswith("E2B"):
-            continue
-        if entry.problem:
-            raise UsageError(f"{where}: {entry.name}: {entry.problem}")
-        if entry.value:
-            written[entry.name] = _Given(entry.value, where, by_project=True)
-    return written
+    from e2brun.project_files import read_dotenv
+
+    return read_dotenv(path)
 
 
 def _check_endpoints(merged: _Layer, dotenv: _Layer) -> None:
@@ -231,28 +212,14 @@ def _from_pyproject(directory: Path) -> _Layer:
 
 
 def _read_table(path: Path, content: bytes) -> _Layer:
-    import tomllib
+    from e2brun.project_files import read_table
 
-    try:
-        text = content.decode()
-        document = tomllib.loads(text)
-    except ValueError as error:
-        at = re.search(r"line (\d+)", str(error))
-        raise UsageError(f"{path}:{at[1] if at else 1}: not valid TOML: {error}") from error
     found: _Layer = {}
-    for key, value in _table(_table(document, "tool", path), "e2brun", path).items():
-        where = f"{path}:{_line_of(text, key)}"
+    for key, given in read_table(path, content).items():
         if key not in _PYPROJECT_KEYS:
-            raise UsageError(f"{where}: {_why_not(key)}")
-        found[key.replace("-", "_")] = _Given(value, where, by_project=True)
+            raise UsageError(f"{given.where}: {_why_not(key)}")
+        found[key.replace("-", "_")] = given
     return found
-
-
-def _table(parent: Mapping[str, object], name: str, path: Path) -> Mapping[str, object]:
-    value = parent.get(name, {})
-    if not isinstance(value, dict):
-        raise UsageError(f"{path}: {name} is not a table; settings go under [tool.e2brun]")
-    return cast("dict[str, object]", value)
 
 
 def _why_not(key: str) -> str:
@@ -271,16 +238,6 @@ def _why_not(key: str) -> str:
     return f"[tool.e2brun] has no key {key!r}; {known}"
 
 
-def _line_of(text: str, key: str) -> int:
-    """tomllib tells no lines; the table is small enough to look the key up."""
-    header = re.search(r"^\s*\[tool\.e2brun", text, re.MULTILINE)
-    name = rf"[\"']?{re.escape(key)}[\"']?\s*"
-    pattern = rf"^\s*(?:{name}[=.]|\[+tool\.e2brun\.{name}[\].])"
-    match = re.compile(pattern, re.MULTILINE).search(text, header.start() if header else 0)
-    at = match.end() if match else (header.end() if header else 0)
-    return text.count("\n", 0, at) + 1
-
-
 def _default(environ: Mapping[str, str], variable: str, below_home: str) -> Path:
     base = environ.get(variable, "")
     if os.path.isabs(base):  # noqa: PTH117 - the specification says to ignore a relative one
@@ -288,16 +245,16 @@ def _default(environ: Mapping[str, str], variable: str, below_home: str) -> Path
     return Path(environ.get("HOME") or Path.home()) / below_home / "e2brun"
 
 
-def _wrong(given: _Given, why: str) -> UsageError:
+def _wrong(given: Given, why: str) -> UsageError:
     return UsageError(f"{given.where}: {why}")
 
 
 def _parsed(
     parse: Callable[[str], object], *, literal: tuple[type, ...]
-) -> Callable[[_Given], object]:
+) -> Callable[[Given], object]:
     """Read text with `parse`, and TOML values and typed flags of `literal` types as text."""
 
-    def read(given: _Given) -> object:
+    def read(given: Given) -> object:
         value = given.value
         # bool is an int to Python, but `timeout = true` is a mistake
         fits = isinstance(value, literal) and (not isinstance(value, bool) or bool in literal)
@@ -311,40 +268,40 @@ def _parsed(
     return read
 
 
-def _read_on(given: _Given) -> str:
+def _read_on(given: Given) -> str:
     if given.value not in ("e2b", "local", "auto"):  # a list from TOML has no hash
         raise _wrong(given, f"{given.value!r} is no backend: write e2b, local or auto")
     return str(given.value)
 
 
-def _read_text(given: _Given) -> str:
+def _read_text(given: Given) -> str:
     if not isinstance(given.value, str) or not given.value.isprintable() or not given.value:
         raise _wrong(given, f"{given.value!r} is not a name")
     return given.value
 
 
-def _read_key(given: _Given) -> str:
+def _read_key(given: Given) -> str:
     key = str(given.value).strip()
     if not re.fullmatch(r"[!-~]+", key):  # what no HTTP header may hold
         raise _wrong(given, "the E2B key holds characters that no key has (value not shown)")
     return key
 
 
-def _read_url(given: _Given) -> str:
+def _read_url(given: Given) -> str:
     url = str(given.value).strip()
     if not re.fullmatch(r"https?://[!-~]+", url):
         raise _wrong(given, f"{url!r} is not an address: it begins with https:// or http://")
     return url
 
 
-def _read_domain(given: _Given) -> str:
+def _read_domain(given: Given) -> str:
     domain = str(given.value).strip()
     if not re.fullmatch(r"[A-Za-z0-9.-]+(:[0-9]+)?", domain):
         raise _wrong(given, f"{domain!r} is not a domain: write it like e2b.app, no https://")
     return domain
 
 
-def _read_python(given: _Given) -> str:
+def _read_python(given: Given) -> str:
     name = _read_text(given)
     if given.by_project and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise _wrong(
@@ -355,14 +312,14 @@ def _read_python(given: _Given) -> str:
     return name
 
 
-def _read_path(given: _Given) -> Path:
+def _read_path(given: Given) -> Path:
     try:
         return Path(str(given.value)).expanduser()
     except RuntimeError as error:
         raise _wrong(given, str(error)) from error
 
 
-_READERS: dict[str, Callable[[_Given], object]] = {
+_READERS: dict[str, Callable[[Given], object]] = {
     "on": _read_on,
     "api_key": _read_key,
     "api_url": _read_url,

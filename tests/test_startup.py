@@ -8,10 +8,21 @@ from pathlib import Path
 
 import pytest
 
+import e2brun
 from tests.conftest import clean_environment
 
 # A dataclass is compiled when its module is imported, which `frozen` is there to spare `exec`.
 GENERATED = {"dataclasses", "inspect"}
+# What another process, or nobody, needs for a program in a file: the sandbox is built by a child,
+# which has begun with it before the file is read.
+LOCAL = "e2brun.sandbox.local"
+ELSEWHERE = {
+    *("ctypes", "resource", f"{LOCAL}.pythons", f"{LOCAL}.packages", "e2brun.project_files"),
+    *(
+        f"{LOCAL}.isolation.{name}"
+        for name in ("builder", "mounts", "rootfs", "seccomp", "syscalls")
+    ),
+}
 HEAVY = {"asyncio", "e2b", "e2b_code_interpreter", "httpx", "pydantic", "rich", "tomllib", "uv"}
 _RUN = """
 import os, sys
@@ -54,10 +65,22 @@ def test_exec_of_a_file_imports_nothing_heavy_and_not_even_the_parser(
 ) -> None:
     loaded = _loaded(
         ["exec", *options, "hello.py"],
-        HEAVY | GENERATED | {"typer", "subprocess", "json", "threading"},
+        HEAVY | GENERATED | ELSEWHERE | {"typer", "subprocess", "json", "threading"},
         hello,
     )
     assert loaded == set()
+
+
+def test_exec_of_a_file_imports_few_modules(hello: Path) -> None:
+    """A limit to lower: each costs 0.2 ms, and 1 ms where Python may not keep what it compiles."""
+    names = {f"e2brun.{name}" for name in _modules()}
+    assert 30 < len(_loaded(["exec", "hello.py"], names, hello)) <= 54
+
+
+def _modules() -> set[str]:
+    package = Path(e2brun.__file__).parent
+    paths = (path.relative_to(package).with_suffix("") for path in package.rglob("*.py"))
+    return {".".join(path.parts).removesuffix(".__init__") for path in paths}
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from e2brun.cli.signals import complain, say
 from e2brun.errors import E2brunError
 from e2brun.jobs.diagnosis import TAIL, explained
 from e2brun.jobs.run import Outputs
+from e2brun.report.closing import print_closing
 from e2brun.report.streams import FdWriter, LogLines, OutputStream, same_file, writer_for
 from e2brun.sandbox.contract import CodeError, Execution, Outcome, Result, Sandbox
 
@@ -174,8 +175,6 @@ class Console:
                 self._writers[1](error.traceback.rstrip().encode("utf-8", "replace") + b"\n")
 
     def _close(self, execution: Execution) -> None:
-        from e2brun.report.closing import print_closing
-
         error = execution.error
         if error is not None and error.hint:
             say(f"e2brun: {error.hint}")

@@ -11,7 +11,7 @@ from e2brun.cli.signals import Interrupted
 from e2brun.errors import E2brunError, SandboxError, SandboxLost
 from e2brun.frozen import Frozen
 from e2brun.sandbox.contract import CodeError, Execution, Outcome, Sandbox
-from e2brun.sandbox.select import choose
+from e2brun.sandbox.select import begin, choose
 from e2brun.settings import Flag, Settings, load_settings
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from e2brun.jobs.job import Job
     from e2brun.jobs.run import Ran
     from e2brun.runs.spool import SpooledRun
+    from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
 
 _BROKEN = 125
 _NO_FLAGS: Mapping[str, Flag] = {}
@@ -128,15 +129,26 @@ class _ExecReporter:
 
 
 def _run(request: ExecRequest, voice: _ExecReporter) -> int:
-    from e2brun.cli.preparation import job_from
-
     settings = voice.settings = load_settings(None, None, **request.flags)
     for line in settings.notices:
         voice.notice(line)
+    driver = None if request.sandbox is not None else begin(settings)
+    try:
+        return _run_on(driver, request, settings, voice)
+    finally:
+        if driver is not None:
+            driver.close()
+
+
+def _run_on(
+    driver: Bubblewrap | None, request: ExecRequest, settings: Settings, voice: _ExecReporter
+) -> int:
+    from e2brun.cli.preparation import job_from
+
     job = voice.job = job_from(request, settings, voice.notice)
     if request.sandbox is not None:
         return _run_in(request.sandbox, request, job, voice)
-    backend = choose(settings, run_id=voice.run_id, notice=voice.notice)
+    backend = choose(settings, run_id=voice.run_id, notice=voice.notice, driver=driver)
     if backend.name != "local" or job.spec.install:
         voice.console.backend = backend.name  # this may take long: speak now
         voice.record.begin(backend.name)

@@ -200,7 +200,7 @@ def _uploads(request: ExecRequest, notice: Callable[[str], None]) -> tuple[Uploa
 def _environment(request: ExecRequest) -> Mapping[str, str]:
     if not request.env and not request.env_files:
         return {}
-    from e2brun.values import parse_env_assignment, parse_env_file
+    from e2brun.dotenv import parse_env_assignment, parse_env_file
 
     environment: dict[str, str] = {}
     for name in request.env_files:

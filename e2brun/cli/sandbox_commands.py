@@ -70,7 +70,7 @@ def pairs(words: Iterable[str], option: str) -> dict[str, str]:
 
 
 def _environment(words: Iterable[str]) -> Mapping[str, str]:
-    from e2brun.values import parse_env_assignment
+    from e2brun.dotenv import parse_env_assignment
 
     try:
         return dict(parse_env_assignment(word) for word in words)

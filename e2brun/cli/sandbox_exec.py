@@ -50,7 +50,8 @@ def execute(order: ExecOrder) -> int:
 
 
 def _execute(order: ExecOrder, console: Console) -> int:
-    from e2brun.values import parse_duration, parse_env_assignment
+    from e2brun.dotenv import parse_env_assignment
+    from e2brun.values import parse_duration
 
     if not order.words:
         raise UsageError("exec: there is no command", hint="e2brun sandbox exec ID -- ls -l")

@@ -103,7 +103,8 @@ def _imported(
 ) -> Iterable[str]:
     from e2brun.jobs.imports import missing_imports
     from e2brun.jobs.local_modules import Beside
-    from e2brun.sandbox.local.interpreter import current_interpreter, find_interpreter
+    from e2brun.sandbox.local.interpreter import current_interpreter
+    from e2brun.sandbox.local.pythons import find_interpreter
 
     version = (find_interpreter(python) if python else current_interpreter()).version[:2]
     # A module that lies beside the source is not somebody's package of that name.
@@ -149,7 +150,8 @@ def modules_of(uploads: Iterable[Upload]) -> set[str]:
 def _suitable_python(wanted: str, asked: str | None, name: str) -> str | None:
     """The interpreter for a script's `requires-python`: ours, the one asked for, or one found."""
     from e2brun.jobs.requirements import check_requires_python
-    from e2brun.sandbox.local.interpreter import current_interpreter, find_interpreter
+    from e2brun.sandbox.local.interpreter import current_interpreter
+    from e2brun.sandbox.local.pythons import find_interpreter
 
     if asked is not None:
         check_requires_python(wanted, find_interpreter(asked).version, name)

@@ -9,6 +9,7 @@ from e2brun.errors import AuthenticationFailed
 from e2brun.sandbox.contract import Backend, Room
 
 if TYPE_CHECKING:
+    from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
     from e2brun.settings import Settings
 
 
@@ -22,16 +23,29 @@ def is_cloud_backend(backend: Backend) -> bool:
     return backend.name == "e2b"
 
 
+def begin(settings: Settings) -> Bubblewrap | None:
+    """Where one sandbox will be made on this machine: a driver that has begun with it, while the
+    caller reads what is to run. To be closed."""
+    if is_cloud(settings):
+        return None
+    from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
+
+    driver = Bubblewrap()
+    driver.begin()
+    return driver
+
+
 def choose(
     settings: Settings,
     *,
     run_id: str,
     notice: Callable[[str], None],
+    driver: Bubblewrap | None = None,
     many: bool = False,
     crowd: bool = False,
 ) -> Backend:
-    """The backend that `--on` asks for; `many`: more than one sandbox will be wanted; `crowd`:
-    as many side by side as there may be.
+    """The backend that `--on` asks for; `driver`: what `begin` gave; `many`: more than one sandbox
+    will be wanted; `crowd`: as many side by side as there may be.
 
     Raises AuthenticationFailed: e2b without a key.
     """
@@ -58,6 +72,7 @@ def choose(
 
     return LocalBackend(
         cache_directory=str(settings.cache_dir),
+        driver=driver,
         environment=package_environment(),
         room=Room(settings.install_size, settings.cache_size),
         notice=notice,

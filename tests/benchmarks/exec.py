@@ -1,6 +1,6 @@
 """`python -m tests.benchmarks.exec [ROUNDS]`: what `e2brun exec` costs, as ratios.
 
-start   hello.py against plain bwrap + python3       at most x8, aim 6
+start   hello.py against plain bwrap + python3       at most x5.9, aim 5
 help    `e2brun --help` against `import typer`       at most x1.6
 stdout  1 GiB against `bwrap ... | cat`              flat memory
 file    `--file` of 1 GiB                            flat memory

@@ -15,6 +15,8 @@ from pathlib import Path
 from tests.conftest import clean_environment
 
 E2BRUN = (sys.executable, "-m", "e2brun")
+# As pip installs it: compiled. Else 10,000 lines would be compiled in every single run.
+_NOT_COMPILED = "PYTHONDONTWRITEBYTECODE"
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ def once(command: Sequence[str], directory: Path, stdout: int) -> tuple[float, f
         # A process starts with the peak of the one that forked it: let that be a small shell.
         ("sh", "-c", '"$@"', "sh", *command),
         cwd=directory,
-        env=clean_environment(),
+        env={k: v for k, v in clean_environment().items() if k != _NOT_COMPILED},
         stdin=subprocess.DEVNULL,
         stdout=stdout,
         stderr=subprocess.DEVNULL,

@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -93,6 +94,41 @@ def test_a_signal_at_any_moment_leaves_no_process_and_no_file(
     expected = {-number, 128 + number} if number != signal.SIGKILL else {-number}
     assert codes <= expected | {1}
     assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.usefixtures("subreaper")
+@pytest.mark.parametrize("words", [("nowhere.py",), ("--get=", "busy.py")])
+def test_what_is_refused_has_begun_with_a_sandbox_and_leaves_no_process(
+    words: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "busy.py").write_text(_BUSY)
+    before = set(_children())
+    command = [*COMMAND, "exec", "--on", "local", *words]
+    refused = subprocess.run(
+        command, cwd=tmp_path, env=clean_environment(), capture_output=True, text=True, check=False
+    )
+    assert len(refused.stderr.splitlines()) == 1
+    assert refused.returncode == 2
+    assert [pid for pid in _children() if pid not in before] == []
+
+
+@pytest.mark.usefixtures("subreaper")
+@pytest.mark.parametrize("end", ["os.kill(os.getpid(), 9)", "driver.close(); time.sleep(60)"])
+def test_a_sandbox_that_was_begun_and_that_nobody_wants_ends(end: str, tmp_path: Path) -> None:
+    code = (
+        "import os, time\n"
+        "from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap\n"
+        f"driver = Bubblewrap(); driver.begin(); print('begun', flush=True); {end}\n"
+    )
+    before = set(_children())
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"begun\n"
+        until = time.monotonic() + _SECONDS
+        while _descendants(process.pid) if process.poll() is None else _left_after(0, before):
+            assert time.monotonic() < until, "it waits on"
+            time.sleep(0.02)
+        process.kill()
 
 
 def test_the_second_signal_does_not_cut_the_tidying_short(tmp_path: Path) -> None:

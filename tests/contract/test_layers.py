@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from e2brun.errors import InstallFailed, UsageError
-from e2brun.sandbox.local.interpreter import Interpreter, current_interpreter, find_interpreter
+from e2brun.sandbox.local.interpreter import Interpreter, current_interpreter
 from e2brun.sandbox.local.packages.layers import Layers, layer_key
+from e2brun.sandbox.local.pythons import find_interpreter
 from tests.contract.wheelhouse import build_elsewhere, fill
 
 _PROCESS_EVENTS = {"subprocess.Popen", "os.posix_spawn", "os.fork", "os.exec"}

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from e2brun.errors import SandboxUnavailable, UsageError
-from e2brun.sandbox.local import interpreter as module
-from e2brun.sandbox.local.interpreter import current_interpreter, find_interpreter
+from e2brun.sandbox.local import pythons as module
+from e2brun.sandbox.local.interpreter import current_interpreter
+from e2brun.sandbox.local.pythons import find_interpreter
 
 _DEBIAN = Path("/usr/lib/python3/dist-packages")
 

@@ -4,15 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from e2brun.dotenv import parse_env_assignment, parse_env_file
 from e2brun.errors import UsageError
-from e2brun.values import (
-    parse_count,
-    parse_duration,
-    parse_env_assignment,
-    parse_env_file,
-    parse_size,
-    parse_switch,
-)
+from e2brun.values import parse_count, parse_duration, parse_size, parse_switch
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,11 +10,12 @@ from e2brun.sandbox.contract import USUAL_ROOM, Room, SandboxSpec
 from e2brun.sandbox.local.blocking.starting import start
 from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
 from e2brun.sandbox.local.isolation.driver import Driver, Jail, new_id
-from e2brun.sandbox.local.packages.supply import Packages, ahead
 
 if TYPE_CHECKING:
     from e2brun.sandbox.local.blocking.sandbox import LocalSandbox
+    from e2brun.sandbox.local.interpreter import Interpreter
     from e2brun.sandbox.local.isolation.forkserver import Forkserver
+    from e2brun.sandbox.local.packages.supply import Packages
 
 
 class LocalBackend:
@@ -39,13 +40,14 @@ class LocalBackend:
         self._forkserver: Forkserver | None = None
         self._created = 0
         self._cache_directory, self._environment = Path(cache_directory), environment
-        self._packages = Packages(Path(cache_directory), environment, notice, room)
+        self._room, self._notice = room, notice
+        self._supply: Packages | None = None
         self._sandboxes: dict[str, LocalSandbox] = {}
 
     def create(self, spec: SandboxSpec) -> LocalSandbox:
         """Start a sandbox; see the contract."""
         jail = self._jail(spec)
-        sandbox = start(self._driver_for(jail), jail, spec, self._packages.layer)
+        sandbox = start(self._driver_for(jail), jail, spec, self._layer)
         self._sandboxes[sandbox.id] = sandbox
         sandbox.forget = lambda id_: self._sandboxes.pop(id_, None)
         return sandbox
@@ -56,6 +58,20 @@ class LocalBackend:
             sandbox.kill()
         if self._forkserver is not None:
             self._forkserver.close()
+
+    @property
+    def _packages(self) -> Packages:
+        """Made when somebody needs some: many programs do not."""
+        if self._supply is None:
+            from e2brun.sandbox.local.packages.supply import Packages
+
+            self._supply = Packages(
+                self._cache_directory, self._environment, self._notice, self._room
+            )
+        return self._supply
+
+    def _layer(self, requirements: Sequence[str], python: Interpreter, timeout: float) -> Path:
+        return self._packages.layer(requirements, python, timeout)
 
     def _driver_for(self, jail: Jail) -> Driver:
         """A zygote costs what a few sandboxes cost and makes the rest cheap: not for the first,
@@ -71,14 +87,8 @@ class LocalBackend:
         return self._forkserver if at_once or self._forkserver.ready(jail) else self._driver
 
     def _jail(self, spec: SandboxSpec) -> Jail:
-        from e2brun.sandbox.local import interpreter
-
-        python = (
-            interpreter.find_interpreter(spec.python)
-            if spec.python
-            else interpreter.current_interpreter()
-        )
-        layer = self._packages.of(spec, python)
+        python = _python(spec.python)
+        layer = self._packages.of(spec, python) if spec.install or spec.wants else None
         cells = self._packages.for_cells(python, spec.install_timeout) if spec.cells else None
         return Jail(
             new_id(),
@@ -90,7 +100,7 @@ class LocalBackend:
             node_layer=self._node_layer(spec),
             notebook=spec.cells,
             directories=spec.directories,
-            ahead=ahead(layer, spec.wants) if layer and spec.cells else (),
+            ahead=self._packages.ahead(layer, spec.wants) if layer and spec.cells else (),
         )
 
     def _node_layer(self, spec: SandboxSpec) -> str | None:
@@ -101,3 +111,13 @@ class LocalBackend:
 
         layer = typescript_layer(self._cache_directory, self._environment)
         return None if layer is None else str(layer)
+
+
+def _python(name: str | None) -> Interpreter:
+    from e2brun.sandbox.local.interpreter import current_interpreter
+
+    if name is None:
+        return current_interpreter()
+    from e2brun.sandbox.local.pythons import find_interpreter
+
+    return find_interpreter(name)

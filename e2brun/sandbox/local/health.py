@@ -191,7 +191,7 @@ def _cgroups() -> Check:
 
 
 def _uv() -> Check:
-    from e2brun.sandbox.local.interpreter import find_uv
+    from e2brun.sandbox.local.pythons import find_uv
 
     remedy = "Only for --install. Install it: pip install uv"
     try:

@@ -104,7 +104,7 @@ _OURS = _Python()
 @lru_cache(maxsize=8)
 def _python(name: str) -> _Python:
     """Raises UsageError: there is no such Python, and none that could stand in for it."""
-    from e2brun.sandbox.local.interpreter import find_interpreter
+    from e2brun.sandbox.local.pythons import find_interpreter
 
     own = sys.version_info[:2]
     try:

@@ -24,18 +24,18 @@ from e2brun.sandbox.contract import (
     absolute,
 )
 from e2brun.sandbox.local.blocking.exclusive import Exclusive
-from e2brun.sandbox.local.blocking.supervisor import Supervisor
 from e2brun.sandbox.local.host.control import Control
 from e2brun.sandbox.local.host.streams import Inlet, Outlet
 from e2brun.sandbox.local.isolation.driver import Jail, Jailed
 from e2brun.sandbox.local.isolation.environment import environment, resource_limits
-from e2brun.sandbox.local.memory.watch import MemoryWatch
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from e2brun.sandbox.local.blocking.cells import CellContext
+    from e2brun.sandbox.local.blocking.supervisor import Supervisor
     from e2brun.sandbox.local.interpreter import Interpreter
+    from e2brun.sandbox.local.memory.watch import MemoryWatch
 
     # Where packages come from: requirements, for which Python, seconds it may take.
     Layer = Callable[[Sequence[str], Interpreter, float], Path]
@@ -100,6 +100,9 @@ class LocalSandbox:
             finally:
                 for end in ends:
                     end.give_away()
+            # Not before: it is imported while the program starts.
+            from e2brun.sandbox.local.blocking.supervisor import Supervisor
+
             following = Supervisor(
                 self.control, number, outlets=outlets, inlet=inlet, end_sandbox=self.jailed.end
             )
@@ -193,6 +196,8 @@ class LocalSandbox:
     def watch(self) -> MemoryWatch:
         """Wait until the agent is up. Raises SandboxUnavailable with the driver's reason."""
         if self._watch is None:
+            from e2brun.sandbox.local.memory.watch import MemoryWatch  # while it comes up
+
             hello = self.control.greet()
             try:
                 self.jailed.greeted(hello.pid)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from e2brun.sandbox.contract import HOME, USER
 from e2brun.sandbox.local.isolation.driver import Jail
 
+SOCKET_BUFFER = 212_992  # bytes, in one direction: the kernel's default
+
 
 def search_path(jail: Jail) -> str:
     """PATH inside."""

@@ -20,7 +20,8 @@ from typing import NoReturn
 
 from e2brun.errors import SandboxUnavailable
 from e2brun.sandbox.contract import HOME
-from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap, own
+from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
+from e2brun.sandbox.local.isolation.builder import own
 from e2brun.sandbox.local.isolation.driver import Driver, Jail, Jailed, Problem
 from e2brun.sandbox.local.isolation.environment import resource_limits
 from e2brun.sandbox.local.isolation.launching import (

@@ -25,13 +25,13 @@ from e2brun.sandbox.local.isolation.driver import (
     Jail,
     agent_code,
 )
+from e2brun.sandbox.local.isolation.environment import SOCKET_BUFFER
 
 # Any directory will do that surely exists: the mount is seen by the sandbox alone, and every
 # path bound from below it has been opened before. bubblewrap itself needs /tmp as well.
 STAGE = "/tmp"  # noqa: S108
 ROOT = f"{STAGE}/root"
 SANDBOX_UID = 1000
-SOCKET_BUFFER = 212_992  # bytes, in one direction: the kernel's default
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
 
 _PASSWD = f"""root:x:0:0:root:/root:/bin/bash

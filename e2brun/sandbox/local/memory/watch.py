@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from e2brun.errors import SandboxLost
 from e2brun.sandbox.contract import HOME, MIB, Limits
-from e2brun.sandbox.local.isolation.rootfs import SOCKET_BUFFER
+from e2brun.sandbox.local.isolation.environment import SOCKET_BUFFER
 from e2brun.sandbox.local.memory.hoards import Hoards
 from e2brun.sandbox.local.memory.procfs import contents, kilobytes, word
 

@@ -32,14 +32,6 @@ _AHEAD = (
 )
 
 
-def ahead(layer: str, wants: Sequence[str]) -> tuple[str, ...]:
-    """What to import once for all sandboxes that have this layer: only out of the template's, which
-    are public and not of anybody's choice."""
-    if Path(layer).parts[-3:-2] != ("template",):
-        return ()
-    return tuple(module for module, users in _AHEAD if not users.isdisjoint(wants))
-
-
 class Packages:
     """Those of one backend's sandboxes; `notice` takes lines to show."""
 
@@ -57,12 +49,19 @@ class Packages:
         self._failed: set[tuple[str, ...]] = set()
 
     def of(self, spec: SandboxSpec, python: Interpreter) -> str | None:
-        """The layer for a sandbox, beside what cells need. Raises InstallFailed, UsageError."""
-        if not spec.install and not spec.wants:
-            return None
+        """The layer for a sandbox that has or wants packages, beside what cells need. Raises
+        InstallFailed, UsageError."""
         found = self._with_install if spec.install else self._of_template
         layer = found(spec, python)
         return None if layer is None else str(layer)
+
+    @staticmethod
+    def ahead(layer: str, wants: Sequence[str]) -> tuple[str, ...]:
+        """What to import once for all sandboxes that have this layer: only out of the template's,
+        which are public and not of anybody's choice."""
+        if Path(layer).parts[-3:-2] != ("template",):
+            return ()
+        return tuple(module for module, users in _AHEAD if not users.isdisjoint(wants))
 
     def for_cells(self, python: Interpreter, timeout: float) -> str:
         """Where IPython is: apart from what is installed, whose index need not know it."""

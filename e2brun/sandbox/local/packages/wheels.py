@@ -16,11 +16,11 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 from e2brun.errors import InstallFailed
-from e2brun.sandbox.local.interpreter import find_uv
 from e2brun.sandbox.local.packages import uv_report
 from e2brun.sandbox.local.packages.indexes import uv_arguments, uv_environment
 from e2brun.sandbox.local.packages.tree import remove
 from e2brun.sandbox.local.packages.uv_watch import ADDRESS_SPACE, Bounds, Watch
+from e2brun.sandbox.local.pythons import find_uv
 from e2brun.sandbox.requirement import CONSTRAINT, OVERRIDE, divided
 
 _GRACE = 2.0

@@ -1,0 +1,94 @@
+"""From a forked child of ours, whose stderr is for complaints, to bubblewrap: the tree that a
+sandbox sees, the filters, no right."""
+
+from __future__ import annotations
+
+import os
+from itertools import pairwise
+from typing import TYPE_CHECKING, NoReturn
+
+from e2brun.sandbox.contract import HOME
+from e2brun.sandbox.local.isolation import mounts, rootfs, syscalls
+from e2brun.sandbox.local.isolation.compiled import compile_agent
+from e2brun.sandbox.local.isolation.driver import CONTROL_FD, Jail, agent_code
+from e2brun.sandbox.local.isolation.launching import FIRST_WORDS, be_expendable, memory_file, place
+from e2brun.sandbox.local.isolation.mounts import Own
+from e2brun.sandbox.local.isolation.seccomp import first_filter, last_filter
+
+if TYPE_CHECKING:
+    from e2brun.sandbox.local.isolation.slirp4netns import Uplink
+
+_ARGS_FD, _FILTER_FDS, _UPLINK_FD = 5, (6, 7), 8
+_NAMESPACES = 16  # of users: bubblewrap nests some, and so does what stands behind --network
+_AGENT = agent_code("main", f"serve({CONTROL_FD})").encode()
+
+
+def get_ready() -> None:
+    """What is the same for every sandbox. Raises OSError."""
+    compile_agent()
+    be_expendable()
+    rootfs.enter_namespaces()
+    # From here bwrap takes /proc/sys: with the flags that a /proc of its own has.
+    mounts.add_flags("/proc", syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
+    if os.geteuid() != 0:
+        rootfs.limit_namespace(user_namespaces=_NAMESPACES)
+
+
+def build(
+    bwrap: str, jail: Jail, control: int, owner: int, uplink: Uplink | None = None
+) -> NoReturn:
+    """Build the tree, give up every right, become bubblewrap. Raises OSError."""
+    # The same two filters that a forked sandbox lives behind.
+    filters = [memory_file("filter", make()) for make in (first_filter, last_filter)]
+    code = memory_file("code", _AGENT)
+    arguments = memory_file("arguments", b"\0".join(_arguments(jail)))
+    # 2 the complaints, 3 control, 4 code, 5 arguments, 6 and 7 the filters, 8 the way out
+    descriptors = (2, control, code, arguments, *filters)
+    place(descriptors if uplink is None else (*descriptors, uplink.far_end))
+    shared = mounts.opened(rootfs.shares(jail))
+    rootfs.lay_out(jail, [share for share, _ in shared])
+    tree = os.open(rootfs.ROOT, os.O_PATH)
+    mounts.assemble(own(jail, owner if os.geteuid() == 0 else -1), tree, shared)
+    rootfs.become(owner)
+    syscalls.show_in_proc()  # who gave up root may not even see its own files there
+    if uplink is not None:
+        uplink.plug_in(_UPLINK_FD)
+    else:
+        # As in a forked sandbox, whose network is not the host's root's either.
+        rootfs.enter_user_namespace(rootfs.SANDBOX_UID, syscalls.CLONE_NEWNET)
+        rootfs.prepare_network()
+    command = [bwrap, "--args", str(_ARGS_FD), "--", jail.interpreter.executable]
+    os.execve(bwrap, [*command, *FIRST_WORDS], {})  # noqa: S606
+
+
+def own(jail: Jail, owner: int = -1) -> Own:
+    """What this sandbox is to have for itself alone."""
+    random = os.urandom(16).hex()
+    boot_id = "-".join(random[start:end] for start, end in pairwise((0, 8, 12, 16, 20, 32)))
+    limits = jail.limits
+    return {
+        "sandbox_id": jail.sandbox_id,
+        "boot_id": boot_id,
+        "disk": limits.disk,
+        "inodes": limits.inodes,
+        "memory": limits.memory,
+        "service": jail.service,
+        "directories": jail.directories,
+        "owner": owner,
+    }
+
+
+def _arguments(jail: Jail) -> list[bytes]:
+    words = ["--unshare-all", "--unshare-user", "--uid", "1000", "--gid", "1000"]
+    words += ["--share-net"]  # with the launcher, whose network is a new one
+    words += ["--disable-userns", "--die-with-parent", "--new-session", "--as-pid-1"]
+    words += ["--cap-drop", "ALL", "--clearenv", "--hostname", jail.sandbox_id]
+    words += ["--dev-bind", mounts.TOP, "/", "--proc", "/proc"]
+    # Settings of the sandbox's own namespaces (fs/mqueue, kernel/pid_max, ...) belong to its user.
+    words += ["--ro-bind", "/proc/sys", "/proc/sys"]
+    for source, inside in mounts.covers():
+        words += ["--ro-bind", source, inside]
+    words += ["--chdir", HOME]
+    for filter_fd in _FILTER_FDS:
+        words += ["--add-seccomp-fd", str(filter_fd)]
+    return [os.fsencode(word) for word in words]

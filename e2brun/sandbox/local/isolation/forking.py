@@ -1,0 +1,107 @@
+"""Who forks the process that becomes bubblewrap: when its sandbox is known, or ahead of that.
+
+Ahead, it reads its modules and enters its namespaces while its parent, on another core, still
+reads what is to run; which sandbox it is to be, it is told on a socket. Should nobody tell, as
+its parent has ended, it ends.
+"""
+
+from __future__ import annotations
+
+import _socket
+import array
+import marshal
+import os
+from collections.abc import Callable
+from contextlib import suppress
+
+from e2brun.sandbox.contract import Limits
+from e2brun.sandbox.local.interpreter import Interpreter
+from e2brun.sandbox.local.isolation.driver import Jail, Jailed
+
+_LONGEST = 64 * 1024
+
+
+class Begun:
+    """One that is forked already."""
+
+    def __init__(self, bwrap: str) -> None:
+        self._socket, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+        complaints, complain = os.pipe()
+
+        def become() -> None:
+            self._socket.close()  # or we would not see our parent end
+            _build_when_told(bwrap, theirs)
+
+        pid = _forked(complain, become)
+        theirs.close()
+        os.close(complain)
+        self._jailed = Jailed(pid, complaints)
+
+    def start(self, jail: Jail, control: int) -> Jailed:
+        """Tell it."""
+        python, limits = vars(jail.interpreter), vars(jail.limits)
+        what = {**vars(jail), "interpreter": python, "limits": limits}
+        rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", [control]))
+        with suppress(OSError):  # it has failed, and complained
+            self._socket.sendmsg([marshal.dumps(what)], [rights])
+        self._socket.close()
+        return self._jailed
+
+    def close(self) -> None:
+        """There is none to be."""
+        self._socket.close()
+        self._jailed.end()
+        self._jailed.reap()
+
+
+def fork(bwrap: str, jail: Jail, control: int) -> Jailed:
+    """One for this sandbox."""
+    from e2brun.sandbox.local.isolation import builder, rootfs
+    from e2brun.sandbox.local.isolation.launching import in_lasting_thread
+
+    uplink = None
+    if jail.network:
+        from e2brun.sandbox.local.isolation.slirp4netns import Uplink
+
+        uplink = Uplink()
+    owner = rootfs.sandbox_owner()
+    complaints, complain = os.pipe()
+
+    def build() -> None:
+        builder.get_ready()
+        builder.build(bwrap, jail, control, owner, uplink)
+
+    jailed = Jailed(in_lasting_thread(lambda: _forked(complain, build)), complaints)
+    os.close(complain)
+    if uplink is not None:
+        uplink.attach(jailed, owner)
+    return jailed
+
+
+def _forked(complain: int, become: Callable[[], object]) -> int:
+    """The pid of a child that calls `become`, from which it is not to return."""
+    pid = os.fork()
+    if pid != 0:
+        return pid
+    try:
+        os.setsid()  # the terminal's Ctrl-C is for e2brun, which then ends the sandbox
+        os.dup2(complain, 2)
+        become()
+    except BaseException as error:  # noqa: BLE001  # a forked child must not return into its parent
+        os.write(2, f"e2brun: {error}\n".encode(errors="replace"))
+    finally:
+        os._exit(125)
+
+
+def _build_when_told(bwrap: str, told: _socket.socket) -> None:
+    from e2brun.sandbox.local.isolation import builder, rootfs
+
+    builder.get_ready()
+    message, ancillary, _, _ = told.recvmsg(_LONGEST, _socket.CMSG_SPACE(4))
+    if not message:
+        return
+    what = marshal.loads(message)  # noqa: S302  # from our parent
+    what["interpreter"] = Interpreter(**what["interpreter"])
+    what["limits"] = Limits(**what["limits"])
+    control = int.from_bytes(ancillary[0][2][:4], "little")
+    builder.build(bwrap, Jail(**what), control, rootfs.sandbox_owner())
