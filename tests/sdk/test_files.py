@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import e2b
@@ -32,6 +33,20 @@ def test_all_kinds_of_content_and_ways_to_read(sandbox: Any) -> None:
         assert files.read(path, gzip=True) == "hellö"
         assert bytes(files.read(path, format="bytes")) == "hellö".encode()
         assert b"".join(files.read(path, format="stream")) == "hellö".encode()
+
+
+def test_a_large_file_is_read_into_the_same_memory_piece_by_piece(
+    service: Serving, sandbox: Any
+) -> None:
+    pages = 64 * 256
+    before = _pages_given(service.pid)
+    sandbox.files.write("large", io.BytesIO(bytes(pages * 4096)))
+    assert _pages_given(service.pid) - before < pages / 4  # each once would be as many as pages
+
+
+def _pages_given(pid: int) -> int:
+    """How many new pages the kernel has given to a process: its minor faults (proc(5))."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[7])
 
 
 def test_many_files_in_one_request(sandbox: Any) -> None:
