@@ -78,7 +78,7 @@ async def run(
                 made: Connection = protocol(config, server.server_state, state)
                 return made
 
-            server.servers += await https.open(secure)
+            await https.open(secure)
         on_listening()
         await _until(until, server)
     finally:
@@ -86,6 +86,8 @@ async def run(
         server.should_exit = True
         # Requests that are not over by themselves see their client leave: a clean end for them.
         asyncio.get_running_loop().call_later(_GRACE_SECONDS, _abort, open_connections)
+        if https is not None:
+            await https.stop()
         await server.shutdown(sockets=[listener])
 
 

@@ -99,6 +99,30 @@ def test_a_port_is_reached_by_its_https_name(secure: Secure, sandbox: Sandbox) -
     assert answer.endswith(b"inside\n")
 
 
+def test_the_same_port_takes_plain_http_as_e2bs_edge_does(secure: Secure, sandbox: Sandbox) -> None:
+    answer = _plain(secure, f"GET / HTTP/1.0\r\nHost: 8000-{sandbox.id}.{_DOMAIN}\r\n\r\n".encode())
+    assert answer.endswith(b"inside\n")
+
+
+@pytest.mark.parametrize("sent", [b"", b"\x16", b"\x16\x03\x01\x00\x01x", b"\0" * 100, b"G"])
+def test_who_says_nothing_sensible_on_it_keeps_nobody_else_from_it(
+    secure: Secure, sandbox: Sandbox, sent: bytes
+) -> None:
+    with socket.create_connection(("127.0.0.1", secure.port), timeout=20) as silent:
+        silent.sendall(sent)
+        answer = secure.talk(f"8000-{sandbox.id}.{_DOMAIN}", "GET / HTTP/1.0\nHost: {host}")
+    assert answer.endswith(b"inside\n")
+
+
+def _plain(secure: Secure, request: bytes) -> bytes:
+    with socket.create_connection(("127.0.0.1", secure.port), timeout=20) as connection:
+        connection.sendall(request)
+        received = b""
+        while piece := connection.recv(65536):
+            received += piece
+        return received
+
+
 def test_the_key_of_the_authority_is_the_users_alone(secure: Secure) -> None:
     directory = secure.state / "e2brun" / "https"
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700

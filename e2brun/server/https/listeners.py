@@ -1,4 +1,4 @@
-"""What `--https` opens beside the plain listener: TLS for its names, and the proxy to them."""
+"""What `--https` opens beside the plain listener: a port for its names, and the proxy to them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from e2brun.server.http.listening import bind, port_of
 from e2brun.server.https.authority import DOMAIN, Authority
+from e2brun.server.https.either import Either
 from e2brun.server.https.environment import environment, upstream
 from e2brun.server.https.forwarding import Proxy
 
@@ -24,6 +25,7 @@ class Https:
         self._given, self._key = given, key
         self._secure, self._plain = bind(_HOST, 0), bind(_HOST, 0)
         self.port, self._proxy_port = port_of(self._secure), port_of(self._plain)
+        self._serving: list[Either | asyncio.Server] = []
 
     @property
     def domain(self) -> str:
@@ -35,16 +37,20 @@ class Https:
         """What a command's environment needs beside the service's address."""
         return environment(self._given, self.authority, self.port, self._proxy_port, self._key)
 
-    async def open(self, connection: Callable[[], asyncio.Protocol]) -> list[asyncio.Server]:
-        """Serve; `connection` makes the protocol of a client. The servers, to be closed."""
-        loop = asyncio.get_running_loop()
+    async def open(self, connection: Callable[[], asyncio.Protocol]) -> None:
+        """Serve until `stop`; `connection` makes the protocol of a client."""
+        secure = Either(self._secure, self.authority.context(), connection)
+        secure.start(_BACKLOG)
+        self._serving.append(secure)
         proxy = Proxy(self._key, (_HOST, self.port), upstream(self._given))
-        return [
-            await loop.create_server(
-                connection, sock=self._secure, ssl=self.authority.context(), backlog=_BACKLOG
-            ),
-            await asyncio.start_server(proxy, sock=self._plain, backlog=_BACKLOG),
-        ]
+        self._serving.append(await asyncio.start_server(proxy, sock=self._plain, backlog=_BACKLOG))
+
+    async def stop(self) -> None:
+        """Take no more connections; those that were taken go on."""
+        for server in self._serving:
+            server.close()
+            if isinstance(server, Either):  # the other waits for its clients, where Python is new
+                await server.wait_closed()
 
     def close(self) -> None:
         """Let go of the sockets, also of those that nobody served on."""
