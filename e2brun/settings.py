@@ -12,8 +12,8 @@ directory and may have come with a stranger's repository, so what they say is bo
 - A key from .env, and whatever else a project file loosens, is named in `Settings.notices`,
   which the command line prints; see `loosened`.
 - `python` must be a bare name there: the host starts it to learn its version, so a path could
-  start any file. `cache_dir`, `cache_size`, `state_dir` and `store`, shared by all projects, are
-  not read there at all.
+  start any file. What is shared by all projects (`cache_dir`, `cache_size`, `state_dir`, `store`,
+  what a service may have in all) is not read there at all.
 - pyproject.toml is meant to be committed: keys and endpoints in it are refused.
 """
 
@@ -38,6 +38,7 @@ _KEY_NAMES = ("E2B_API_KEY", "E2B_KEY")  # the first one wins
 _OURS = (
     "on", "timeout", "template", "memory", "processes", "disk", "max_output", "network", "fetch",
     "python", "install_timeout", "install_size", "cache_size", "cache_dir", "state_dir", "store",
+    "total_memory", "total_disk",
 )  # fmt: skip
 _VARIABLES = {
     "api_url": "E2B_API_URL",
@@ -51,12 +52,9 @@ _PLACES = {
 }
 _CI = ("GITHUB_ACTIONS", "TF_BUILD", "TEAMCITY_VERSION", "GITLAB_CI")
 _ENDPOINTS = ("api_url", "sandbox_url", "domain")
-_SHARED = (
-    "cache_size",
-    "cache_dir",
-    "state_dir",
-    "store",
-)  # by all projects: no file of one decides
+_SHARED = (  # by all projects: no file of one decides
+    "cache_size", "cache_dir", "state_dir", "store", "total_memory", "total_disk",
+)  # fmt: skip
 _PYPROJECT_KEYS = tuple(name.replace("_", "-") for name in _OURS if name not in _SHARED)
 
 
@@ -74,6 +72,8 @@ class Settings(Frozen):
     memory: int = 512 * _MIB
     processes: int = 64
     disk: int = 512 * _MIB
+    total_memory: int = 0  # of all sandboxes of a service; 0: three quarters of what is free
+    total_disk: int = 0  # likewise
     max_output: int = 10 * _MIB  # of each stream; 0: no limit
     network: bool | None = None  # None: the backend's default
     fetch: bool = True  # the default template's packages, when code first uses them
@@ -330,6 +330,8 @@ _READERS: dict[str, Callable[[Given], object]] = {
     "memory": _parsed(parse_size, literal=(int,)),
     "processes": _parsed(parse_count, literal=(int,)),
     "disk": _parsed(parse_size, literal=(int,)),
+    "total_memory": _parsed(parse_size, literal=(int,)),
+    "total_disk": _parsed(parse_size, literal=(int,)),
     "max_output": _parsed(lambda text: parse_size(text, zero=True), literal=(int,)),
     "network": _parsed(parse_switch, literal=(bool,)),
     "fetch": _parsed(parse_switch, literal=(bool,)),

@@ -96,7 +96,13 @@ def print_ca() -> int:
 
 def _flags(request: ServeRequest) -> dict[str, Flag]:
     network = None if request.network is None else str(request.network).lower()
-    return {"memory": request.memory, "disk": request.disk, "network": network}
+    return {
+        "memory": request.memory,
+        "disk": request.disk,
+        "total_memory": request.total_memory,
+        "total_disk": request.total_disk,
+        "network": network,
+    }
 
 
 def _options(
@@ -125,6 +131,8 @@ def _options(
         memory=settings.memory,
         # Files of people who build on E2B are larger than those of one script.
         disk=settings.disk if request.disk is not None else max(settings.disk, _DISK),
+        total_memory=settings.total_memory,
+        total_disk=settings.total_disk,
         output=OutputBounds(
             rate=_bound("--output-rate", request.output_rate),
             total=_bound("--max-output", request.max_output),

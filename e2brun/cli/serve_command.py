@@ -30,6 +30,14 @@ def serve(  # noqa: PLR0913, PLR0917 - Typer reads the options from the signatur
     disk: Annotated[
         str | None, typer.Option(metavar="SIZE", help="Of a sandbox. Default 2G.")
     ] = None,
+    total_memory: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="Of all together, files too. Default: 75% of the free."),
+    ] = None,
+    total_disk: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="Files of all together. Default: 75% of the free."),
+    ] = None,
     max_output: Annotated[
         str | None, typer.Option(metavar="SIZE", help="Of a program's stream. Default: no limit.")
     ] = None,
@@ -82,7 +90,7 @@ def serve(  # noqa: PLR0913, PLR0917 - Typer reads the options from the signatur
         raise typer.Exit(certificate())
     request = ServeRequest(
         tuple(command or ()), host, port, key, tuple(name or ()), max_sandboxes, memory, disk,
-        max_output, output_rate, network, tuple(template or ()), tuple(install or ()),
-        tuple(requirements or ()), env_file, state, https, as_json, quiet,
+        total_memory, total_disk, max_output, output_rate, network, tuple(template or ()),
+        tuple(install or ()), tuple(requirements or ()), env_file, state, https, as_json, quiet,
     )  # fmt: skip
     raise typer.Exit(run(request))

@@ -19,6 +19,8 @@ class ServeRequest:
     max_sandboxes: int = 1200
     memory: str | None = None
     disk: str | None = None
+    total_memory: str | None = None
+    total_disk: str | None = None
     max_output: str | None = None
     output_rate: str | None = None
     network: bool | None = None

@@ -21,6 +21,8 @@ class ServiceOptions:
     max_sandboxes: int = 1200
     memory: int = 512 * MIB
     disk: int = 512 * MIB
+    total_memory: int = 0  # of all together, files too; 0: three quarters of what is free
+    total_disk: int = 0  # files of all together, also those kept on disk; 0: likewise
     output: OutputBounds = OutputBounds()
     network: bool = False  # whether sandboxes may reach the internet
     cache_directory: Path = field(default_factory=lambda: Path.home() / ".cache" / "e2brun")

@@ -69,6 +69,8 @@ def test_every_variable_of_the_example_is_read_and_every_one_read_is_in_it(tmp_p
         "E2BRUN_INSTALL_TIMEOUT": "2m",
         "E2BRUN_INSTALL_SIZE": "16G",
         "E2BRUN_CACHE_SIZE": "40G",
+        "E2BRUN_TOTAL_MEMORY": "8G",
+        "E2BRUN_TOTAL_DISK": "9G",
         "E2BRUN_CACHE_DIR": "/var/cache/e",
         "E2BRUN_STATE_DIR": "/var/lib/e",
         "E2BRUN_STORE": "/var/lib/r.sqlite",
@@ -85,6 +87,7 @@ def test_every_variable_of_the_example_is_read_and_every_one_read_is_in_it(tmp_p
     assert (settings.python, settings.cache_dir) == ("/usr/bin/python3", Path("/var/cache/e"))
     assert (settings.install_timeout, settings.install_size) == (120.0, 16 * 1024**3)
     assert settings.cache_size == 40 * 1024**3
+    assert (settings.total_memory, settings.total_disk) == (8 * 1024**3, 9 * 1024**3)
     assert settings.state_dir == Path("/var/lib/e")
     assert settings.store == Path("/var/lib/r.sqlite")
     assert settings.no_color

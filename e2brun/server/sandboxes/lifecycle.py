@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from e2brun.errors import SandboxError, SandboxLost
 from e2brun.sandbox.local.host.running import AgentRefused
-from e2brun.server.http.messages import ApiError
+from e2brun.server.http.messages import PERMANENT, ApiError
 from e2brun.server.sandboxes.records import Record, State
+from e2brun.server.sandboxes.totals import TREE
 
 if TYPE_CHECKING:
     from e2brun.sandbox.local.host.running import RunningSandbox
@@ -143,7 +144,10 @@ async def _boot(registry: Registry, record: Record) -> None:
 async def _save(registry: Registry, live: RunningSandbox) -> Path:
     from e2brun.sandbox.local.host import trees
 
-    path = registry.directory / f"tree-{secrets.token_hex(8)}"
+    files = 0 if live.watch is None else live.watch.files
+    if why := registry.totals.no_room(files):
+        raise ApiError(429, why, headers=PERMANENT)
+    path = registry.directory / f"{TREE}{secrets.token_hex(8)}"
     try:
         await trees.save(live, path)
     except BaseException:
@@ -155,7 +159,7 @@ async def _save(registry: Registry, live: RunningSandbox) -> Path:
 async def _copy(registry: Registry, record: Record) -> Path:
     if record.saved is None:
         raise SandboxLost("its files are gone")
-    path = registry.directory / f"tree-{secrets.token_hex(8)}"
+    path = registry.directory / f"{TREE}{secrets.token_hex(8)}"
     await asyncio.to_thread(shutil.copyfile, record.saved, path)
     path.chmod(0o600)
     return path

@@ -1,4 +1,5 @@
-"""Keeps every sandbox to its memory, where no cgroup does: looks from outside, and often enough.
+"""Keeps every sandbox to its memory, where no cgroup does, and all of them to what they may have
+together: looks from outside, and often enough.
 
 Looking at one sandbox costs a few system calls, and a thousand idle ones would cost a whole
 processor: so the host's memory is watched closely, and the sandboxes when it shrinks.
@@ -15,9 +16,8 @@ from typing import TYPE_CHECKING
 from e2brun.errors import SandboxError
 from e2brun.sandbox.contract import MIB
 from e2brun.sandbox.local.host.running import AgentRefused
-from e2brun.sandbox.local.memory.procfs import contents, kilobytes
-from e2brun.sandbox.local.memory.unaccounted import set_aside
 from e2brun.sandbox.local.memory.watch import INTERVAL
+from e2brun.server.sandboxes.totals import Totals, available_memory
 
 if TYPE_CHECKING:
     from e2brun.sandbox.local.memory.watch import MemoryWatch
@@ -33,8 +33,10 @@ _MERCY_SECONDS = 1.0  # for everything inside to be gone once it was killed
 class MemoryMonitor:
     """Ends the programs of a sandbox that uses more than its limit; if that does not help, it."""
 
-    def __init__(self, records: Mapping[str, Record], kill: Callable[[Record, str], None]) -> None:
-        self._records, self._kill = records, kill
+    def __init__(
+        self, records: Mapping[str, Record], totals: Totals, kill: Callable[[Record, str], None]
+    ) -> None:
+        self._records, self._totals, self._kill = records, totals, kill
         self._stopped = asyncio.Event()
         self._punished: set[asyncio.Task[None]] = set()
 
@@ -68,6 +70,10 @@ class MemoryMonitor:
             live = record.running
             doubtful |= live is not None and live.watch is not None and live.watch.doubtful
             await asyncio.sleep(0)  # requests come first
+        for record, why in await self._totals.excess():
+            log.warning("sandbox %s ends: %s", record.id, why)
+            record.journal.note(f"out of memory: {why}", "error")
+            self._kill(record, why)
         return doubtful
 
     def _punish(self, record: Record) -> None:
@@ -109,9 +115,3 @@ def _look(watch: MemoryWatch) -> bool:
         return watch.exceeded()
     finally:
         watch.close()
-
-
-def available_memory() -> int:
-    """Bytes that the host could still give to programs."""
-    available = kilobytes(contents("/proc/meminfo"), b"MemAvailable:")
-    return available + set_aside()  # or what a processor had at hand would go unnoticed

@@ -11,6 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from e2brun.server.sandboxes.fairness import FairShares
+
 if TYPE_CHECKING:
     from e2brun.sandbox.local.memory.watch import MemoryWatch
     from e2brun.server.sandboxes.records import Record
@@ -88,7 +90,7 @@ class Sampler:
     """Looks at every running sandbox now and then."""
 
     def __init__(self, records: Mapping[str, Record]) -> None:
-        self._records = records
+        self._records, self._shares = records, FairShares(records)
         self._stopped = asyncio.Event()
 
     def stop(self) -> None:
@@ -101,6 +103,7 @@ class Sampler:
             for record in tuple(self._records.values()):
                 sample(record)
                 await asyncio.sleep(0)  # a thousand looks in a row would hold requests up
+            await self._shares.look()
             with suppress(TimeoutError):
                 async with asyncio.timeout(1.0):
                     await self._stopped.wait()

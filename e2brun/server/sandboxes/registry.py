@@ -23,7 +23,7 @@ from e2brun.sandbox.local.templates import CODE_INTERPRETER
 from e2brun.server.http.messages import PERMANENT, ApiError
 from e2brun.server.sandboxes.deadlines import Deadlines
 from e2brun.server.sandboxes.durable import PausedSandboxes, sweep
-from e2brun.server.sandboxes.memory_monitor import MemoryMonitor, available_memory
+from e2brun.server.sandboxes.memory_monitor import MemoryMonitor
 from e2brun.server.sandboxes.metering import Journal, Meter, Sampler
 from e2brun.server.sandboxes.metrics import ExecutionMetrics
 from e2brun.server.sandboxes.pool import Pool
@@ -31,6 +31,7 @@ from e2brun.server.sandboxes.records import Origin, Record, State
 from e2brun.server.sandboxes.secrets import Secrets
 from e2brun.server.sandboxes.snapshots import Snapshots
 from e2brun.server.sandboxes.templates import TemplateStore
+from e2brun.server.sandboxes.totals import Totals, available_memory
 
 if TYPE_CHECKING:
     from e2brun.server.builds.builder import Builder
@@ -69,7 +70,9 @@ class Registry:
         self._driver = Forkserver()
         self._sampler = Sampler(self.records)
         self._building: dict[str, Record] = {}  # sandboxes of builds, which no list shows
-        self._guard = MemoryMonitor(ChainMap(self.records, self._building), self.kill)
+        everybody = ChainMap(self.records, self._building)
+        self.totals = Totals(everybody, options.total_memory, options.total_disk, directory)
+        self._guard = MemoryMonitor(everybody, self.totals, self.kill)
         self.executions = ExecutionMetrics()
         self._stock = TemplateStore(options)
         self._pool = Pool(self._driver, self.chore)
@@ -200,7 +203,7 @@ class Registry:
     ) -> RunningSandbox:
         """Start the processes of a sandbox, with the files of `tree`; a fresh one gets its id
         here. Raises ApiError."""
-        self._admit()
+        self._admit(tree)
         self._starting += 1
         live = None
         try:
@@ -288,16 +291,18 @@ class Registry:
 
         self.chore(lifecycle.pause_expired(self, record))
 
-    def _admit(self) -> None:
+    def _admit(self, tree: Path | None) -> None:
         """Raises ApiError when there is no room for another sandbox."""
         alive = sum(record.running is not None for record in self.records.values())
-        alive += len(self._building)
-        if alive + self._starting >= self.options.max_sandboxes:
+        alive += len(self._building) + self._starting
+        if alive >= self.options.max_sandboxes:
             message = (
                 f"the limit of {self.options.max_sandboxes} sandboxes at once is reached: "
                 "kill some, or start the service with a higher --max-sandboxes"
             )
             raise ApiError(429, message, headers=PERMANENT)
+        if why := self.totals.refusal(self._starting, tree):
+            raise ApiError(429, why, headers=PERMANENT)
         if available_memory() < _SPARE_MEMORY:
             raise ApiError(503, "this machine's memory is nearly used up", headers=PERMANENT)
 

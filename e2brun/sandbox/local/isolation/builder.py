@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 from e2brun.sandbox.contract import HOME
 from e2brun.sandbox.local.isolation import mounts, rootfs, syscalls
 from e2brun.sandbox.local.isolation.compiled import compile_agent
-from e2brun.sandbox.local.isolation.driver import CONTROL_FD, Jail, agent_code
+from e2brun.sandbox.local.isolation.driver import CONTROL_FD, NICE, Jail, agent_code
 from e2brun.sandbox.local.isolation.launching import FIRST_WORDS, be_expendable, memory_file, place
 from e2brun.sandbox.local.isolation.mounts import Own
 from e2brun.sandbox.local.isolation.seccomp import first_filter, last_filter
@@ -50,6 +50,8 @@ def build(
     tree = os.open(rootfs.ROOT, os.O_PATH)
     mounts.assemble(own(jail, owner if os.geteuid() == 0 else -1), tree, shared)
     rootfs.become(owner)
+    if jail.service:
+        os.nice(NICE)
     syscalls.show_in_proc()  # who gave up root may not even see its own files there
     if uplink is not None:
         uplink.plug_in(_UPLINK_FD)

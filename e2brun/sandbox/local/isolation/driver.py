@@ -19,6 +19,7 @@ NODE_DIRECTORY = "/opt/e2brun/node"  # where a node_modules of ours is mounted
 CELLS_DIRECTORY = "/opt/e2brun/ipython"  # where IPython is mounted beside other packages
 SHELF_DIRECTORY = "/opt/e2brun/template"  # where all layers of the template's packages are mounted
 CONTROL_FD = 3  # the agent's end of the control socket, inside the sandbox
+NICE = 5  # of all that runs in a service's sandboxes: its own work comes first
 _ID_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from e2brun.sandbox.contract import HOME
 from e2brun.sandbox.local.isolation import mounts, rootfs, syscalls
-from e2brun.sandbox.local.isolation.driver import CONTROL_FD
+from e2brun.sandbox.local.isolation.driver import CONTROL_FD, NICE
 
 _NAMESPACES = (
     syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWNET
@@ -76,6 +76,8 @@ def _live(request: dict[str, Any], given: tuple[int, int, _socket.socket]) -> Li
     if not service:  # as bwrap has it: the limits are those of the namespace around ours
         rootfs.enter_user_namespace(rootfs.SANDBOX_UID)
     syscalls.drop_capabilities()
+    if service:
+        os.nice(NICE)
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
     syscalls.install_filter(request["filter"])
     _keep_only(control, root_namespace)

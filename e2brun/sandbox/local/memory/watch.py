@@ -72,6 +72,8 @@ class MemoryWatch:
 
             self._group = Cgroup.of(agent_pid, limits)
         self.unexplained = False  # what made `exceeded` say so
+        # Bytes at the last call of `suspicious`: of memory and files, at most; of files on disk.
+        self.held = self.files = 0
 
     def _keep(self, path: str, flags: int) -> None:
         self._open.append(os.open(path, flags | os.O_CLOEXEC))
@@ -91,6 +93,11 @@ class MemoryWatch:
         memory += (shm.f_blocks - shm.f_bfree) * shm.f_frsize
         return memory, (disk.f_blocks - disk.f_bfree) * disk.f_frsize, self._ticks(_ALL_TIME)
 
+    @property
+    def proc(self) -> str:
+        """Where its /proc is to be read."""
+        return f"/proc/self/fd/{self._proc}"
+
     def apart(self) -> MemoryWatch:
         """One with descriptors of its own, for a look in another thread; to be closed."""
         from copy import copy
@@ -105,18 +112,32 @@ class MemoryWatch:
 
     def suspicious(self) -> bool:
         """Whether `exceeded` is worth asking, which may take a second where somebody makes it."""
+        disk = os.fstatvfs(self._disk)
+        self.files = (disk.f_blocks - disk.f_bfree) * disk.f_frsize
         if self._group is not None:
+            self.held = self._group.used()
             return True
         statuses = self._statuses()
         meminfo = contents("/proc/meminfo")
         shared = kilobytes(meminfo, b"Shmem:") - self._shared_before
-        elsewhere = max(self._kernel(statuses, meminfo))
-        if self._hoards.excessive or self._hoards.due(self._gone()):
-            return True
-        elsewhere += shared if shared > _NOISE else 0
+        counted, charged = self._kernel(statuses, meminfo)
         mapped = sum(kilobytes(status, b"RssShmem:") for status in statuses.values())
         private = sum(_private(status) for status in statuses.values())
-        return elsewhere + private + max(self._files(), mapped) > self._limits.memory
+        seen = private + max(self._files(), mapped)
+        self.held = counted + seen + self._free_of_charge()
+        if self._hoards.excessive or self._hoards.due(self._gone()):
+            return True
+        elsewhere = max(counted, charged) + (shared if shared > _NOISE else 0)
+        return elsewhere + seen > self._limits.memory
+
+    def lent(self) -> int:
+        """Bytes of `held` that are counted for others as well, as pages of what its processes were
+        forked from. Takes long where there is much."""
+        if self._group is not None:
+            return 0
+        statuses = self._statuses()
+        private, _ = self._proportional(statuses, monotonic() + _PATIENCE)
+        return max(0, sum(_private(status) for status in statuses.values()) - private)
 
     def exceeded(self) -> bool:
         """Whether the sandbox uses more than its limit now."""

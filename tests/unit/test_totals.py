@@ -1,0 +1,32 @@
+"""Which sandbox ends when all of them together have too much."""
+
+from __future__ import annotations
+
+from e2brun.sandbox.contract import MIB
+from e2brun.server.sandboxes.totals import chosen
+
+
+def _ended(before: dict[str, int], now: dict[str, int], most: int) -> list[str]:
+    earlier, later = ({name: n * MIB for name, n in each.items()} for each in (before, now))
+    return chosen(earlier, later, most * MIB)
+
+
+def test_nobody_ends_while_there_is_room() -> None:
+    assert _ended({}, {"a": 500, "b": 500}, 1000) == []
+
+
+def test_the_one_that_grew_ends_and_not_the_larger_one_that_did_not() -> None:
+    assert _ended({"a": 700, "b": 100}, {"a": 701, "b": 400}, 1000) == ["b"]
+
+
+def test_of_those_that_grew_the_largest_end_until_the_rest_has_room() -> None:
+    before = {"a": 200, "b": 200, "c": 200, "d": 300}
+    assert _ended(before, {"a": 500, "b": 400, "c": 300, "d": 300}, 700) == ["a", "b"]
+
+
+def test_who_has_next_to_nothing_does_not_end_for_the_growth_of_its_first_program() -> None:
+    assert _ended({"a": 960, "b": 1}, {"a": 960, "b": 50}, 1000) == ["a"]
+
+
+def test_all_are_small_then_the_one_that_grew_ends() -> None:
+    assert _ended({"a": 60, "b": 10}, {"a": 60, "b": 50}, 100) == ["b"]
