@@ -227,6 +227,17 @@ def test_the_first_process_shows_nothing_of_itself(probe: Probe) -> None:
     assert probe(code).answer == []
 
 
+def test_what_tells_of_the_machine_and_its_users_keys_is_blank(probe: Probe) -> None:
+    """The keyring is another one, too; a reader that finds a key all the same is told nothing."""
+    code = """
+    import json, os
+    names = ("/proc/cmdline", "/proc/config.gz", "/proc/keys", "/proc/key-users")
+    print(json.dumps([name for name in names if os.path.exists(name) and open(name, "rb").read(1)]))
+    """
+    assert probe(code).answer == []
+    assert probe.outside(code) != []
+
+
 def test_every_mount_ignores_set_id_bits_and_the_tree_is_read_only(probe: Probe) -> None:
     code = """
     import json, os, stat
