@@ -30,7 +30,7 @@ def shared_directory() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def probes(shared_directory: Path) -> dict[str, Probe]:
+def probes(shared_directory: Path) -> Iterator[dict[str, Probe]]:
     """One for each account that can run sandboxes here."""
     if shutil.which("bwrap") is None:
         pytest.skip("bubblewrap (bwrap) is not installed")
@@ -43,7 +43,9 @@ def probes(shared_directory: Path) -> dict[str, Probe]:
     if python is not None:
         setpriv = ("setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups")
         found["user"] = Probe("user", python, shared_directory, setpriv, environment)
-    return found
+    yield found
+    for probe in found.values():
+        probe.close()
 
 
 @pytest.fixture(scope="session", params=_WAYS, ids="-".join)

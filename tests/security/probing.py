@@ -6,6 +6,7 @@ import base64
 import compileall
 import json
 import os
+import select
 import shutil
 import subprocess
 import sys
@@ -44,6 +45,34 @@ os.execve({bwrap!r}, [{bwrap!r}, *sys.argv[1:]], {{}})
 # Probes look at everything: those of a forked sandbox are forked all the same, not started.
 _OBSERVING = "e2brun/sandbox/local/agent/programs/observing.py"
 _BLIND = "\n\ndef seen(_: object) -> int:\n    return Seen.END\n"
+
+
+class Harness:
+    """harness.py, which takes one request after the other."""
+
+    def __init__(self, command: Sequence[str], **how: Any) -> None:
+        get, self._requests = os.pipe()
+        self._answers, put = os.pipe()
+        self._process = subprocess.Popen(command, stdin=get, stdout=put, **how)
+        os.close(get)
+        os.close(put)
+
+    def ask(self, request: Mapping[str, object], seconds: float) -> dict[str, Any]:
+        """Its answer, which may be a failure of its own."""
+        os.write(self._requests, json.dumps(request).encode() + b"\n")
+        if not select.select([self._answers], [], [], seconds)[0]:
+            self._process.kill()
+        said = b""
+        while not said.endswith(b"\n") and (more := os.read(self._answers, 1 << 20)):
+            said += more
+        answer: dict[str, Any] = json.loads(said or b'{"failure": "no answer in time"}')
+        return answer
+
+    def close(self) -> None:
+        """Let it end."""
+        os.close(self._requests)
+        self._process.wait(10)
+        os.close(self._answers)
 
 
 @dataclass(frozen=True)
@@ -97,6 +126,8 @@ class Probe:
     prefix: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
     driver: str = "bubblewrap"  # or "forkserver"
+    # What was started for probes, by what is special about it.
+    harnesses: dict[object, Harness] = field(default_factory=dict[object, Harness])
 
     def __call__(
         self,
@@ -127,22 +158,27 @@ class Probe:
             "spare": 0,
             **more,
         }
-        done = subprocess.run(
-            [*self.prefix, self.python, str(self.directory / "harness.py"), *words],
-            input=json.dumps(request),
-            capture_output=True,
-            text=True,
-            env={**self.environment, **(environment or {})},
-            cwd=self.directory,
-            pass_fds=tuple(descriptors),
-            timeout=timeout + 30,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        answer = json.loads(done.stdout)
+        special = (tuple(words), tuple(descriptors), tuple((environment or {}).items()))
+        harness = self.harnesses.get(special)
+        if harness is None:
+            harness = self.harnesses[special] = Harness(
+                [*self.prefix, self.python, str(self.directory / "harness.py"), *words],
+                env={**self.environment, **(environment or {})},
+                cwd=self.directory,
+                pass_fds=tuple(descriptors),
+            )
+        answer = harness.ask(request, timeout + 30)
+        if descriptors or "failure" in answer:  # these numbers will be other files'
+            self.harnesses.pop(special).close()
+        assert "failure" not in answer, answer["failure"]
         for stream in ("stdout", "stderr"):
             answer[stream] = base64.b64decode(answer[stream]).decode(errors="replace")
         return Report(**answer)
+
+    def close(self) -> None:
+        """End what was kept for more probes."""
+        while self.harnesses:
+            self.harnesses.popitem()[1].close()
 
     def within(self, rise: int, code: str, **more: Any) -> Report:
         """A run during which the host never had `rise` bytes less than before. Others live on
