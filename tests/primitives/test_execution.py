@@ -223,7 +223,7 @@ async def test_a_sandbox_that_goes_away_is_lost_with_its_id_in_a_note(tmp_path: 
             await asyncio.sleep(0.02)
         await asyncio.sleep(0.5)
         sandbox: Any = backend.created[0]
-        sandbox.end()  # as the kernel would, not as `kill` does
+        sandbox.jailed.end()  # as the kernel would, not as `kill` does
         with pytest.raises(SandboxLost) as raised:
             await asyncio.wait_for(task, 5)
     assert raised.value.__notes__ == [f"sandbox {sandbox.id}"]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from e2brun.errors import SandboxError
 from e2brun.sandbox.contract import USUAL_ROOM, Room, SandboxSpec
 from e2brun.sandbox.local.blocking.starting import start
 from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
@@ -13,6 +15,7 @@ from e2brun.sandbox.local.isolation.driver import Driver, Jail, new_id
 
 if TYPE_CHECKING:
     from e2brun.sandbox.local.blocking.sandbox import LocalSandbox
+    from e2brun.sandbox.local.blocking.spare import Spare
     from e2brun.sandbox.local.interpreter import Interpreter
     from e2brun.sandbox.local.isolation.forkserver import Forkserver
     from e2brun.sandbox.local.packages.supply import Packages
@@ -43,21 +46,43 @@ class LocalBackend:
         self._room, self._notice = room, notice
         self._supply: Packages | None = None
         self._sandboxes: dict[str, LocalSandbox] = {}
+        self._spares: list[Spare] = []  # one at most, or one for each thread
 
     def create(self, spec: SandboxSpec) -> LocalSandbox:
         """Start a sandbox; see the contract."""
         jail = self._jail(spec)
-        sandbox = start(self._driver_for(jail), jail, spec, self._layer)
+        driver = self._driver_for(jail)
+        sandbox = start(driver, jail, spec, self._layer, self._spare(jail))
         self._sandboxes[sandbox.id] = sandbox
         sandbox.forget = lambda id_: self._sandboxes.pop(id_, None)
+        if driver is self._forkserver and jail.notebook and self._created > 1:
+            self._expect_another(driver, jail)
         return sandbox
 
     def close(self) -> None:
         """Kill what is left."""
         for sandbox in tuple(self._sandboxes.values()):
             sandbox.kill()
+        while self._spares:
+            self._spares.pop().end()
         if self._forkserver is not None:
             self._forkserver.close()
+
+    def _spare(self, jail: Jail) -> Spare | None:
+        while self._spares:
+            spare = self._spares.pop()
+            if spare.fits(jail):
+                return spare
+            spare.end()
+        return None
+
+    def _expect_another(self, driver: Driver, jail: Jail) -> None:
+        """Who has asked for two that run cells will want a third."""
+        from e2brun.sandbox.local.blocking.spare import Spare
+
+        if not self._spares:
+            with suppress(SandboxError):  # then there is none; who asks is told why
+                self._spares.append(Spare(driver, jail))
 
     @property
     def _packages(self) -> Packages:

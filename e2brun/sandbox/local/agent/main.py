@@ -137,7 +137,7 @@ class Agent:
         self.waiting = select.poll()
         self.listeners: dict[int, Callable[[], None]] = {}  # more descriptors of `waiting`
         self.failed_write = ""
-        self.deadline = 0.0
+        self.deadline, self.unwanted = 0.0, False
         self.root_namespace, self.user_filter, self.root_filter = -1, b"", b""
         self.warm = warm
         self.unwinding: tuple[type[BaseException], ...] = warm.unwinding if warm else ()
@@ -151,6 +151,8 @@ class Agent:
         nothing runs longer all the same."""
         if self.deadline and monotonic() >= self.deadline:
             self.deadline = 0.0
+            if self.unwanted:
+                os._exit(0)
             _kill_all()
 
     def obey(self) -> bool:
@@ -307,9 +309,10 @@ class Agent:
         self.tell("halted", request["id"])
 
     def do_deadline(self, request: Request, _descriptors: list[int]) -> None:
-        """Kill everything so many seconds from now; 0: never."""
+        """Kill everything so many seconds from now, and `leave` as well; 0: never."""
         seconds = request["seconds"]
         self.deadline = monotonic() + seconds if seconds else 0.0
+        self.unwanted = request.get("leave", False)
 
     def do_write(self, request: Request, descriptors: list[int]) -> None:
         """Write a file from the message itself or from a pipe."""

@@ -9,13 +9,19 @@ from e2brun.sandbox.local.host.control import Control
 if TYPE_CHECKING:
     from e2brun.sandbox.contract import SandboxSpec
     from e2brun.sandbox.local.blocking.sandbox import Layer, LocalSandbox
+    from e2brun.sandbox.local.blocking.spare import Spare
     from e2brun.sandbox.local.isolation.driver import Driver, Jail
 
 
-def start(driver: Driver, jail: Jail, spec: SandboxSpec, layer: Layer) -> LocalSandbox:
-    """One sandbox, which its caller kills. Raises SandboxError."""
-    control = Control()
-    jailed = control.start(driver, jail)
+def start(
+    driver: Driver, jail: Jail, spec: SandboxSpec, layer: Layer, spare: Spare | None = None
+) -> LocalSandbox:
+    """One sandbox, which its caller kills: `spare`, where there is one. Raises SandboxError."""
+    if spare is not None:
+        jail, (control, jailed) = spare.jail, spare.take()
+    else:
+        control = Control()
+        jailed = control.start(driver, jail)
     # Not before: it is imported while the sandbox starts on the other core.
     from e2brun.sandbox.local.blocking.sandbox import LocalSandbox
 
