@@ -8,11 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
 
 from e2brun.dotenv import env_entries
 from e2brun.errors import UsageError
-from e2brun.values import Given
+from e2brun.values import Given, is_table
 
 _LARGEST = 1024 * 1024
 
@@ -55,9 +54,9 @@ def read_table(path: Path, content: bytes) -> dict[str, Given]:
 
 def _table(parent: Mapping[str, object], name: str, path: Path) -> Mapping[str, object]:
     value = parent.get(name, {})
-    if not isinstance(value, dict):
+    if not is_table(value):
         raise UsageError(f"{path}: {name} is not a table; settings go under [tool.e2brun]")
-    return cast("dict[str, object]", value)
+    return value
 
 
 def _line_of(text: str, key: str) -> int:

@@ -32,6 +32,7 @@ from e2brun.values import FALSE, Given, parse_count, parse_duration, parse_size,
 On = Literal["e2b", "local", "auto"]
 Flag = str | int | float | Path | None
 
+STORE = "runs.sqlite"  # in the state directory, where nothing else was asked for
 _MIB = 1024 * 1024
 _KEY_NAMES = ("E2B_API_KEY", "E2B_KEY")  # the first one wins
 
@@ -120,7 +121,7 @@ def load_settings(
     values = {name: _READERS[name](given) for name, given in merged.items()}
     for name, places in _PLACES.items():
         values[name] = directory / cast("Path", values.get(name) or _default(environ, *places))
-    values.setdefault("store", cast("Path", values["state_dir"]) / "runs.sqlite")
+    values.setdefault("store", cast("Path", values["state_dir"]) / STORE)
     return Settings(
         api_key_from=merged["api_key"].where if "api_key" in merged else "",
         **values,  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] # by _READERS
@@ -240,7 +241,7 @@ def _why_not(key: str) -> str:
 
 def _default(environ: Mapping[str, str], variable: str, below_home: str) -> Path:
     base = environ.get(variable, "")
-    if os.path.isabs(base):  # noqa: PTH117 - the specification says to ignore a relative one
+    if os.path.isabs(base):  # the specification says to ignore a relative one
         return Path(base) / "e2brun"
     return Path(environ.get("HOME") or Path.home()) / below_home / "e2brun"
 

@@ -1,4 +1,5 @@
-"""Turn what people type into values: durations, sizes, switches.
+"""Turn what people type into values: durations, sizes, switches; and tell what JSON and TOML hold
+by its form.
 
 Every parser raises UsageError with one line saying what is accepted.
 """
@@ -6,9 +7,12 @@ Every parser raises UsageError with one line saying what is accepted.
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from e2brun.errors import UsageError
+
+if TYPE_CHECKING:
+    from typing import TypeGuard
 
 MAX_DURATION = 7 * 24 * 3600.0
 """poll(2) and friends count milliseconds in 32 bits, so an endless wait is refused up front."""
@@ -30,6 +34,26 @@ class Given(NamedTuple):
     value: object
     where: str
     by_project: bool = False
+
+
+def is_table(value: object) -> TypeGuard[dict[str, object]]:
+    """Whether it is a JSON object, or a TOML table."""
+    return isinstance(value, dict)
+
+
+def is_list(value: object) -> TypeGuard[list[object]]:
+    """Whether it is an array."""
+    return isinstance(value, list)
+
+
+def is_text_table(value: object) -> TypeGuard[dict[str, str]]:
+    """Whether it is one of texts alone."""
+    return is_table(value) and all(isinstance(item, str) for item in value.values())
+
+
+def is_text_list(value: object) -> TypeGuard[list[str]]:
+    """Whether it is an array of texts alone."""
+    return is_list(value) and all(isinstance(item, str) for item in value)
 
 
 def parse_duration(text: str, *, maximum: float = MAX_DURATION) -> float:

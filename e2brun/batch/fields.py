@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
 from e2brun.batch.case import Case, Test
 from e2brun.batch.ids import plain_id
 from e2brun.batch.lines import Record
 from e2brun.frozen import Frozen
 from e2brun.jobs.source import Kind, Source
+from e2brun.values import is_list, is_text_list
 
 CODE = "code"
 IDS = ("id", "task_id")
@@ -88,12 +88,11 @@ def tests_of(record: Record, stdin: str | None, expected: str | None) -> tuple[T
 
 def _texts(record: Record, name: str) -> Sequence[str]:
     value = record.get(name)
-    if not isinstance(value, list):
+    if not is_list(value):
         return (text(record, name),)
-    items = cast("list[object]", value)
-    if not all(isinstance(item, str) for item in items):
+    if not is_text_list(value):
         raise Unfit(f"the field {name!r} is a list in which not everything is text")
-    return cast("list[str]", items)
+    return value
 
 
 def _encoded(value: str, name: str | None) -> bytes:

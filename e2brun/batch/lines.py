@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from e2brun.errors import UsageError
+from e2brun.values import is_table
 
 LONGEST = 64 * 1024 * 1024  # bytes of one line
 _GZIP = b"\x1f\x8b"
@@ -44,7 +45,7 @@ class Lines:
         if self.is_standard_input:
             self._kept = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as we are
             shutil.copyfileobj(sys.stdin.buffer, self._kept)
-        elif os.path.isdir(file):  # noqa: PTH112 - raises nothing
+        elif os.path.isdir(file):
             raise UsageError(f"{file} is a directory, and no file of JSON lines")
         else:
             with self._opened():
@@ -80,9 +81,9 @@ class Lines:
             raise BadLine(self.file, number, "JSON that is nested too deeply") from None
         except ValueError as error:
             raise BadLine(self.file, number, f"not JSON: {_why(error)}") from None
-        if not isinstance(value, dict):
+        if not is_table(value):
             raise BadLine(self.file, number, "not a JSON object")
-        return cast("dict[str, object]", value)
+        return value
 
     @contextmanager
     def _opened(self) -> Generator[IO[bytes], None, None]:

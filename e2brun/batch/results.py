@@ -13,9 +13,9 @@ import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import cast
 
 from e2brun.errors import E2brunError, UsageError
+from e2brun.values import is_table
 
 Line = Mapping[str, object]
 _STDOUT = 1
@@ -144,4 +144,4 @@ def _read(line: bytes) -> Line | None:
         value: object = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    return cast("dict[str, object]", value) if isinstance(value, dict) else None
+    return value if is_table(value) else None

@@ -88,7 +88,7 @@ def doctor(
 
 
 @app.command()
-def bench(  # noqa: PLR0913, PLR0917 - Typer reads the options from the signature
+def bench(
     files: Annotated[list[str], typer.Argument(metavar="FILE...", help="A.py B.py, or one TOML.")],
     on: Annotated[str | None, typer.Option(metavar="WHERE", help="e2b, local or auto.")] = None,
     timeout: Annotated[str | None, typer.Option(metavar="TIME", help="For each run.")] = None,

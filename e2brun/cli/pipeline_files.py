@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from e2brun.cli.pipeline_run import print_document, refuse, write_line
 from e2brun.cli.signals import say
 from e2brun.errors import E2brunError, UsageError
 from e2brun.report.safe import one_line
+from e2brun.values import is_table
 
 if TYPE_CHECKING:
     from e2brun.pipeline.loader import Pipeline
@@ -143,10 +144,9 @@ def _described(file: Path) -> str | None:
         table = tomllib.loads(file.read_text(encoding="utf-8")).get("pipeline")
     except (OSError, ValueError):
         return None
-    if not isinstance(table, dict) or "name" not in table:
+    if not is_table(table) or "name" not in table:
         return None
-    given = cast("dict[str, object]", table)
-    words = [str(given["name"])]
-    if given.get("description"):
-        words.append(str(given["description"]))
+    words = [str(table["name"])]
+    if table.get("description"):
+        words.append(str(table["description"]))
     return ": ".join(words)

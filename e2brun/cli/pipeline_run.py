@@ -142,13 +142,13 @@ def _cassette(request: RunRequest) -> Cassette | None:
 
 
 def _new_run(request: RunRequest, plan: _Plan, voice: _PipelineReporter, run_id: str) -> Run:
-    from e2brun.pipeline.compiler import Surroundings
+    from e2brun.pipeline.compiler import Environment
     from e2brun.pipeline.runner import Run
 
     settings, pipeline = plan.settings, plan.pipeline
     name = pipeline.document.pipeline.name
     record = RunRecord(run_id, name, request.file, plan.supply.name, time.time())
-    around = Surroundings(
+    around = Environment(
         pipeline.directory, plan.supply.backend, settings, plan.cassette, settings.state_dir
     )
     for line in settings.notices:

@@ -156,11 +156,11 @@ def _check_places(request: ExecRequest) -> None:
             raise UsageError(f"{option}: the name is empty")
     if request.output is not None:
         output = Path(request.output)
-        if os.path.isdir(output) or not os.path.isdir(output.parent):  # noqa: PTH112  # raises nothing
+        if os.path.isdir(output) or not os.path.isdir(output.parent):
             raise UsageError(f"--output {request.output}: no such place for a file")
     if request.on_result is not None:
         directory = request.on_result
-        if os.path.lexists(directory) and not os.path.isdir(directory):  # noqa: PTH112
+        if os.path.lexists(directory) and not os.path.isdir(directory):
             raise UsageError(f"--on-result {directory}: not a directory")
 
 

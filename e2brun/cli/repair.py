@@ -89,4 +89,4 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _say(line: str) -> None:
-    print(f"e2brun: {line}", file=sys.stderr, flush=True)  # noqa: T201
+    print(f"e2brun: {line}", file=sys.stderr, flush=True)

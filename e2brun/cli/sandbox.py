@@ -24,7 +24,7 @@ Metadata = Annotated[Words, typer.Option(metavar="K=V", help="Only with it. Repe
 
 
 @sandboxes.command()
-def create(  # noqa: PLR0913, PLR0917 - Typer reads the options from the signature
+def create(
     timeout: Annotated[
         str | None, typer.Option(metavar="TIME", help="How long it lives. Default 5m.")
     ] = None,
@@ -74,7 +74,7 @@ def info(sandbox: Id, on: On = None, as_json: Json = False) -> None:
 
 
 @sandboxes.command("exec")
-def exec_command(  # noqa: PLR0913, PLR0917 - Typer reads the options from the signature
+def exec_command(
     sandbox: Id,
     command: Annotated[list[str], typer.Argument(metavar="-- CMD...", help="What to run.")],
     stdin: Annotated[

@@ -33,7 +33,7 @@ class NewSandbox:
 
 def show(line: str) -> None:
     """What was asked for, on stdout."""
-    print(line, flush=True)  # noqa: T201
+    print(line, flush=True)
 
 
 def create(asked: NewSandbox) -> int:

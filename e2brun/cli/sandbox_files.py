@@ -41,7 +41,7 @@ def ls(on: str | None, sandbox_id: str, path: str, *, as_json: bool) -> int:
 
     if as_json:
         files = [{"name": e.name, "type": e.kind, "size": e.size} for e in entries]
-        print(ascii_json(report.document(where.name, path=path, files=files)))  # noqa: T201
+        print(ascii_json(report.document(where.name, path=path, files=files)))
     else:
         settings = where.settings
         color = not (settings.no_color or settings.dumb_terminal)
@@ -132,7 +132,7 @@ def _empty_directories(local: Path, target: str) -> list[str]:
         return []
     found: list[str] = []
     for directory, below, names in os.walk(local):
-        below[:] = [name for name in below if not os.path.islink(os.path.join(directory, name))]  # noqa: PTH114, PTH118
+        below[:] = [name for name in below if not Path(directory, name).is_symlink()]
         if not below and not names:
             relative = Path(directory).relative_to(local).as_posix()
             found.append(target if relative == "." else f"{target.rstrip('/')}/{relative}")

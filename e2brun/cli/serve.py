@@ -217,7 +217,7 @@ def _announce(
 
 def _print(line: str) -> None:
     with suppress(BrokenPipeError):
-        print(line, flush=True)  # noqa: T201  # it is what was asked for
+        print(line, flush=True)
 
 
 class EnvironmentFile:

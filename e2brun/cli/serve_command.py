@@ -10,7 +10,7 @@ SETTINGS = {"allow_interspersed_args": False}
 _Words = list[str] | None
 
 
-def serve(  # noqa: PLR0913, PLR0917 - Typer reads the options from the signature
+def serve(
     command: Annotated[
         _Words, typer.Argument(metavar="[-- COMMAND...]", help="Run it, and end with it.")
     ] = None,

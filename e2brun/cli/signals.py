@@ -47,7 +47,7 @@ def answered(command: Callable[[], int], *, as_json: bool = False) -> int:
             from e2brun.report.safe import ascii_json
             from e2brun.report.sandboxes import failure
 
-            print(ascii_json(failure(error)), flush=True)  # noqa: T201 - what was asked for
+            print(ascii_json(failure(error)), flush=True)
         complain(error)
         return error.exit_code
 
@@ -65,7 +65,7 @@ def say(text: str, *, indent: str = "") -> None:
 
     if sys.stderr is not None:  # pyright: ignore[reportUnnecessaryComparison] # 2>&-
         with suppress(OSError):
-            print(indent + one_line(text, 4000), file=sys.stderr, flush=True)  # noqa: T201
+            print(indent + one_line(text, 4000), file=sys.stderr, flush=True)
 
 
 def _take_standard_descriptors() -> None:

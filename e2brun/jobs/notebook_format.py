@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from e2brun.errors import UsageError
+from e2brun.values import is_list, is_table
 
 Json = dict[str, object]
 
@@ -21,18 +22,17 @@ def parse(content: bytes, where: str) -> Json:
         document: object = json.loads(content.decode("utf-8-sig"), parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{where}: not a notebook: not valid JSON ({error})") from error
-    if not isinstance(document, dict):
+    if not is_table(document):
         raise UsageError(f"{where}: not a notebook: not a JSON object")
-    fields = cast("Json", document)
-    version = fields.get("nbformat")
+    version = document.get("nbformat")
     if version == 3:
-        fields = _from_version_3(fields)
+        document = _from_version_3(document)
     elif version != 4:
         raise UsageError(
             f"{where}: a notebook of nbformat {str(version)[:40]}, only 3 and 4 are read; "
             "convert it: jupyter nbconvert --to notebook"
         )
-    return _completed(fields, where)
+    return _completed(document, where)
 
 
 def _refuse(constant: str) -> object:
@@ -41,13 +41,13 @@ def _refuse(constant: str) -> object:
 
 def table(value: object) -> Mapping[str, object]:
     """A JSON object, or an empty one for what is none."""
-    return cast("Json", value) if isinstance(value, dict) else {}
+    return value if is_table(value) else {}
 
 
 def text(value: object) -> str:
     """nbformat's multiline string: one string, or a list of pieces to join as they are."""
-    if isinstance(value, list):
-        return "".join(str(piece) for piece in cast("list[object]", value))
+    if is_list(value):
+        return "".join(str(piece) for piece in value)
     return value if isinstance(value, str) else ""
 
 
@@ -59,7 +59,7 @@ def cells_of(document: Json) -> list[Json]:
 def tags_of(cell: Mapping[str, object]) -> frozenset[str]:
     """The tags of a cell."""
     tags = table(cell.get("metadata")).get("tags")
-    found = cast("list[object]", tags) if isinstance(tags, list) else []
+    found = tags if is_list(tags) else []
     return frozenset(tag for tag in found if isinstance(tag, str))
 
 
@@ -102,10 +102,9 @@ def _with_fields(cell: Json) -> Json:
 def _metadata(given: object) -> Json:
     metadata = dict(table(given))
     kernel = metadata.get("kernelspec")
-    if isinstance(kernel, dict):
-        named = cast("Json", kernel)
-        name = named.get("name") or named.get("language") or "python3"
-        metadata["kernelspec"] = {"display_name": name, **named, "name": name}
+    if is_table(kernel):
+        name = kernel.get("name") or kernel.get("language") or "python3"
+        metadata["kernelspec"] = {"display_name": name, **kernel, "name": name}
     elif kernel is not None:
         del metadata["kernelspec"]
     return metadata
@@ -140,9 +139,9 @@ def _from_version_3(document: Json) -> Json:
     sheets = document.get("worksheets")
     cells: list[object] = []
     languages: set[str] = set()
-    for sheet in cast("list[object]", sheets) if isinstance(sheets, list) else []:
+    for sheet in sheets if is_list(sheets) else []:
         found = table(sheet).get("cells")
-        for cell in cast("list[object]", found) if isinstance(found, list) else []:
+        for cell in found if is_list(found) else []:
             fields = table(cell)
             cells.append(_cell_from_version_3(fields))
             if isinstance(language := fields.get("language"), str):

@@ -11,11 +11,11 @@ import codecs
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import cast
 
 from e2brun.jobs.notebook_format import Json, table
 from e2brun.jobs.notebook_prelude import MIME as OURS
 from e2brun.sandbox.contract import MIB, CodeError, Execution, Outcome, Result
+from e2brun.values import is_table
 
 MOST_OUTPUT = 128 * MIB  # of all results of a run, as JSON
 _MOST_AREAS, _MOST_WIDGETS = 100, 10_000  # Output widgets inside each other; of a run
@@ -334,8 +334,8 @@ def _is_json(value: object) -> bool:
 
 def _size(value: object) -> int:
     """About as many bytes as it takes in the document."""
-    if isinstance(value, dict):
-        pairs = cast("Json", value).items()
+    if is_table(value):
+        pairs = value.items()
         return sum(len(str(key)) + 8 + _size(item) for key, item in pairs)
     return len(value) if isinstance(value, str) else len(json.dumps(value))
 

@@ -11,10 +11,10 @@ import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import cast
 
 from e2brun.errors import UsageError
 from e2brun.jobs.notebook_format import Json, cells_of, new_code_cell, tags_of, text
+from e2brun.values import is_list, is_table
 
 _LIMIT = 1024 * 1024
 _TAG, _INJECTED = "parameters", "injected-parameters"
@@ -160,19 +160,18 @@ def _python(value: object) -> str:
         return f"float('{value}')"
     if value is None or isinstance(value, (bool, int, float)):
         return repr(value)
-    if isinstance(value, list):
-        return f"[{', '.join(map(_python, cast('list[object]', value)))}]"
-    if isinstance(value, dict):
-        pairs = cast("Json", value).items()
-        return f"{{{', '.join(f'{_quoted(key)}: {_python(item)}' for key, item in pairs)}}}"
+    if is_list(value):
+        return f"[{', '.join(map(_python, value))}]"
+    if is_table(value):
+        return f"{{{', '.join(f'{_quoted(key)}: {_python(item)}' for key, item in value.items())}}}"
     return _quoted(value)  # dates too, as papermill has it
 
 
 def _bash(value: object) -> str:
-    if isinstance(value, dict):
+    if is_table(value):
         raise _Unsayable("tables")
-    if isinstance(value, list):
-        return f"({' '.join(map(_bash, cast('list[object]', value)))})"
+    if is_list(value):
+        return f"({' '.join(map(_bash, value))})"
     if isinstance(value, bool):
         return "true" if value else "false"
     return "" if value is None else shlex.quote(str(value))
@@ -185,22 +184,22 @@ def _r(value: object) -> str:
         return "NaN" if math.isnan(value) else f"{'-' if value < 0 else ''}Inf"
     if isinstance(value, (int, float)):
         return repr(value)
-    if isinstance(value, list):
-        return f"list({', '.join(map(_r, cast('list[object]', value)))})"
-    if isinstance(value, dict):
-        pairs = cast("Json", value).items()
-        return f"list({', '.join(f'{_json(key)} = {_r(item)}' for key, item in pairs)})"
+    if is_list(value):
+        return f"list({', '.join(map(_r, value))})"
+    if is_table(value):
+        return f"list({', '.join(f'{_json(key)} = {_r(item)}' for key, item in value.items())})"
     return _json(str(value))
 
 
 def _javascript(value: object) -> str:
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else f"{'-' if value < 0 else ''}Infinity"
-    if isinstance(value, list):
-        return f"[{', '.join(map(_javascript, cast('list[object]', value)))}]"
-    if isinstance(value, dict):
-        pairs = cast("Json", value).items()
-        return f"{{{', '.join(f'{_json(key)}: {_javascript(item)}' for key, item in pairs)}}}"
+    if is_list(value):
+        return f"[{', '.join(map(_javascript, value))}]"
+    if is_table(value):
+        return (
+            f"{{{', '.join(f'{_json(key)}: {_javascript(item)}' for key, item in value.items())}}}"
+        )
     return _json(value if value is None or isinstance(value, (bool, int, float)) else str(value))
 
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
+
+from e2brun.values import is_list
 
 if TYPE_CHECKING:
     import ast
@@ -27,7 +29,7 @@ def imported(source: str | bytes) -> list[str]:
     if len(source) <= _SHORT:
         return _names(source)
     found = _apart("imported", source)
-    return [str(name) for name in cast("list[object]", found)] if isinstance(found, list) else []
+    return [str(name) for name in found] if is_list(found) else []
 
 
 def is_cell(source: str) -> bool:

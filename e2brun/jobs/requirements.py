@@ -10,11 +10,12 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from e2brun.errors import UsageError
 from e2brun.jobs.source import SourceUnfit
 from e2brun.sandbox.requirement import parse_requirement
+from e2brun.values import is_list, is_table
 
 if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
@@ -98,10 +99,10 @@ def _metadata(content: str, file: str, first: int) -> ScriptMetadata:
 
 
 def _dependencies(given: object, at: Callable[[str], str]) -> tuple[str, ...]:
-    if not isinstance(given, list):
+    if not is_list(given):
         raise UsageError(f"{at('dependencies')}: dependencies is not a list of strings")
     found: list[str] = []
-    for entry in cast("list[object]", given):
+    for entry in given:
         if not isinstance(entry, str):
             raise UsageError(f"{at('dependencies')}: dependencies is not a list of strings")
         try:
@@ -114,14 +115,14 @@ def _dependencies(given: object, at: Callable[[str], str]) -> tuple[str, ...]:
 
 def _rules(table: Mapping[str, object], at: Callable[[str], str]) -> tuple[str, ...]:
     tools = table.get("tool")
-    uv: object = cast("Mapping[str, object]", tools).get("uv") if isinstance(tools, dict) else None
+    uv: object = tools.get("uv") if is_table(tools) else None
     if uv is None:
         return ()
-    if not isinstance(uv, dict):
+    if not is_table(uv):
         raise UsageError(f"{at('uv')}: [tool.uv] is not a table")
     from e2brun.jobs.uv_table import rules_of
 
-    return rules_of(cast("Mapping[str, object]", uv), at)
+    return rules_of(uv, at)
 
 
 def check_requires_python(spec: str, version: tuple[int, ...], file: str) -> None:

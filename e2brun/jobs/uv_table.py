@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import cast
 
 from e2brun.errors import UsageError
 from e2brun.sandbox.requirement import (
@@ -19,6 +18,7 @@ from e2brun.sandbox.requirement import (
     parse_requirement,
     rule,
 )
+from e2brun.values import is_list, is_table
 
 Where = Callable[[str], str]  # FILE:LINE of a text in the metadata
 
@@ -94,11 +94,11 @@ def _refuse(key: str, at: Where) -> None:
 
 
 def _refuse_sources(value: object, at: Where) -> None:
-    if not isinstance(value, dict):
+    if not is_table(value):
         raise UsageError(f"{at('sources')}: [tool.uv] sources is not a table")
-    for name, source in cast("dict[str, object]", value).items():
-        tables = cast("list[object]", source) if isinstance(source, list) else [source]
-        given = [cast("Mapping[str, object]", one) for one in tables if isinstance(one, dict)]
+    for name, source in value.items():
+        tables = source if is_list(source) else [source]
+        given = [one for one in tables if is_table(one)]
         keys = {key for one in given for key in one}
         kind = next((kind for kind in _OTHER_PLACES if kind in keys), "")
         place = _OTHER_PLACES.get(kind, "another place")
@@ -115,9 +115,9 @@ def _refuse_sources(value: object, at: Where) -> None:
 
 
 def _requirements(key: str, value: object, at: Where) -> Iterator[str]:
-    if not isinstance(value, list):
+    if not is_list(value):
         raise UsageError(f"{at(key)}: [tool.uv] {key} is not a list of strings")
-    for entry in cast("list[object]", value):
+    for entry in value:
         if not isinstance(entry, str):
             raise UsageError(f"{at(key)}: [tool.uv] {key} is not a list of strings")
         if parse_requirement(entry, at(entry)).url is not None:
@@ -126,9 +126,9 @@ def _requirements(key: str, value: object, at: Where) -> Iterator[str]:
 
 
 def _times(value: object, key: str, at: Where) -> Iterator[str]:
-    if not isinstance(value, dict):
+    if not is_table(value):
         raise UsageError(f"{at(key)}: [tool.uv] {key} is not a table of times")
-    for name, time in cast("dict[str, object]", value).items():
+    for name, time in value.items():
         package = parse_requirement(name, at(name)).name
         yield rule(EXCLUDE_NEWER_PACKAGE, f"{package}={_time(time, key, at)}")
 

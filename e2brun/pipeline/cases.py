@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
-from typing import cast
 
 from e2brun.pipeline.places import Path as KeyPath
 from e2brun.pipeline.problems import Problem
 from e2brun.pipeline.schema import CasesTable, Document
 from e2brun.stages.work import Case
+from e2brun.values import is_table
 
 MAX_CASES = 100_000
 _LONGEST_FIELD = 16 * 1024 * 1024
@@ -157,10 +157,10 @@ def _jsonl(path: Path, found: Found) -> Iterator[tuple[int, dict[str, object]]]:
             except (ValueError, RecursionError) as error:
                 found.elsewhere.append(Problem(f"{path.name}:{number}", f"not JSON: {error}"))
                 continue
-            if not isinstance(row, dict):
+            if not is_table(row):
                 found.elsewhere.append(Problem(f"{path.name}:{number}", "not a JSON object"))
                 continue
-            yield number, cast("dict[str, object]", row)
+            yield number, row
 
 
 def _grid(document: Document, found: Found) -> Iterator[tuple[str, dict[str, object]]]:

@@ -20,6 +20,7 @@ from e2brun.pipeline.schema import (
 from e2brun.stages import check
 from e2brun.stages.step import Judge
 from e2brun.stages.template import placeholders
+from e2brun.values import is_table
 
 # A last line that leaves by itself: nothing can come after it.
 _LEAVES = re.compile(r"\b(?:_?exit|quit|main)\s*\(|\bSystemExit\b")
@@ -106,6 +107,6 @@ def _schema(given: Mapping[str, object] | Path | None) -> Mapping[str, object] |
         read: object = json.loads(given.read_bytes())
     except (ValueError, OSError) as error:
         raise UsageError(f"{given.name} is not JSON: {error}") from error
-    if not isinstance(read, dict):
+    if not is_table(read):
         raise UsageError(f"{given.name} is not a JSON Schema: it holds no object")
-    return cast("dict[str, object]", read)
+    return read

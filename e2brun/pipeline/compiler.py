@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class Environment:
     """What a pipeline runs with that its file does not say."""
 
     directory: Path
@@ -48,7 +48,7 @@ class Surroundings:
     state: Path = Path()  # where caches are kept
 
 
-def compiled(document: Document, around: Surroundings) -> Primitive[Work, Work]:
+def compiled(document: Document, around: Environment) -> Primitive[Work, Work]:
     """`generate >> validate >> execute >> check`. Raises UsageError."""
     validators = tuple(judge for _, make in validators_of(document) for judge in make())
     checks = tuple(judge for _, make in checks_of(document) for judge in make())
@@ -67,7 +67,7 @@ def try_out(document: Document, directory: Path, note: Callable[[KeyPath, str], 
     def nowhere() -> Backend:
         raise AssertionError("nothing is run here")
 
-    around = Surroundings(directory, nowhere)
+    around = Environment(directory, nowhere)
     tries: list[tuple[KeyPath, Callable[[], object]]] = [
         (("generate",), lambda: generator(document.generate, around)),
         (("execute",), lambda: execute_settings(document, around)),
@@ -81,7 +81,7 @@ def try_out(document: Document, directory: Path, note: Callable[[KeyPath, str], 
             note(path, str(error))
 
 
-def generator(table: GenerateTable, around: Surroundings) -> Step:
+def generator(table: GenerateTable, around: Environment) -> Step:
     """Where candidates come from."""
     if table.files:
         return FilesGenerator()
@@ -114,7 +114,7 @@ def generator(table: GenerateTable, around: Surroundings) -> Step:
     )
 
 
-def execute_settings(document: Document, around: Surroundings) -> ExecuteSettings:
+def execute_settings(document: Document, around: Environment) -> ExecuteSettings:
     """[execute] over [sandbox] over the settings of the user."""
     table = document.execute or ExecuteTable()
     base, user = document.sandbox, around.settings

@@ -125,7 +125,7 @@ def missing(path: Path) -> str:
     from e2brun.pipeline.problems import suggestion
 
     try:
-        names = os.listdir(path.parent)  # noqa: PTH208 - names are enough
+        names = os.listdir(path.parent)
     except OSError:
         return f"no such file: there is no directory {path.parent.name}"
     hint = suggestion(path.name, names)

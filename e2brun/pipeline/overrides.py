@@ -8,6 +8,7 @@ from typing import cast
 
 from e2brun.errors import UsageError
 from e2brun.pipeline.places import Path as KeyPath
+from e2brun.values import is_list
 
 
 def parse_set(text: str) -> tuple[KeyPath, object]:
@@ -59,13 +60,12 @@ def _write(raw: dict[str, object], path: KeyPath, value: object, label: str) -> 
                 table[str(part)] = value
             else:
                 here = table.setdefault(str(part), {})
-        elif isinstance(here, list):
-            items = cast("list[object]", here)
-            if not isinstance(part, int) or part >= len(items):
-                many = f"{len(items)} items, numbered from 0"
+        elif is_list(here):
+            if not isinstance(part, int) or part >= len(here):
+                many = f"{len(here)} here, numbered from 0"
                 raise UsageError(f"{label}: {'.'.join(map(str, path[:depth]))} has {many}")
             if last:
-                items[part] = value
-            here = items[part]
+                here[part] = value
+            here = here[part]
         else:
             raise UsageError(f"{label}: {'.'.join(map(str, path[:depth]))} is not a table")

@@ -29,6 +29,7 @@ from e2brun.errors import UsageError
 from e2brun.pipeline.kinds import Kind
 from e2brun.pipeline.places import Path as KeyPath
 from e2brun.pipeline.problems import suggestion
+from e2brun.values import is_list, is_table
 
 T = TypeVar("T")
 _NAMES = {
@@ -165,11 +166,11 @@ class TomlReader:
         raise self._wrong(path, f"{_dotted(path)} cannot be {raw!r}{hint}")
 
     def _items(self, kind: Any, raw: object, path: KeyPath) -> tuple[object, ...]:
-        if not isinstance(raw, list):
+        if not is_list(raw):
             raise self._wrong(path, f"{_dotted(path)} is a list, not {_said(raw)}")
         read: list[object] = []
         wrong = False
-        for number, item in enumerate(cast("list[object]", raw)):
+        for number, item in enumerate(raw):
             try:
                 read.append(self.value(kind, item, (*path, number)))
             except _Wrong:
@@ -189,9 +190,9 @@ class TomlReader:
         return float(cast("float", raw)) if number else raw
 
     def _as_table(self, raw: object, path: KeyPath) -> Mapping[str, object]:
-        if not isinstance(raw, dict):
+        if not is_table(raw):
             raise self._wrong(path, f"{_dotted(path)} is a table, not {_said(raw)}")
-        return cast("dict[str, object]", raw)
+        return raw
 
     def _wrong(self, path: KeyPath, message: str) -> _Wrong:
         self.problems.append((path, message))
@@ -225,11 +226,11 @@ def _fits(kind: Any, raw: object) -> bool:
     if origin is Annotated:
         return isinstance(arguments[1], Tagged) or not isinstance(raw, list | dict)
     if origin is tuple:
-        return isinstance(raw, list)
+        return is_list(raw)
     if origin is Literal or kind is str:
         return isinstance(raw, str)
     if is_dataclass(kind) or (origin is not None and issubclass(origin, Mapping)):
-        return isinstance(raw, dict)
+        return is_table(raw)
     if kind is float:
         return isinstance(raw, int | float) and not isinstance(raw, bool)
     return kind is object or type(raw) is kind
@@ -248,8 +249,10 @@ def _title(path: KeyPath) -> str:
 
 
 def _said(raw: object) -> str:
-    if isinstance(raw, list | dict):
-        return "a list" if isinstance(raw, list) else "a table"
+    if is_list(raw):
+        return "a list"
+    if is_table(raw):
+        return "a table"
     text = repr(raw)
     shown = text if len(text) <= 40 else f"{text[:39]}…"
     if isinstance(raw, bool):

@@ -11,7 +11,7 @@ from pathlib import Path
 from time import monotonic
 
 from e2brun.errors import UsageError
-from e2brun.pipeline.compiler import Surroundings, checks_of, compiled, validators_of
+from e2brun.pipeline.compiler import Environment, checks_of, compiled, validators_of
 from e2brun.pipeline.loader import Pipeline
 from e2brun.pipeline.problems import suggestion
 from e2brun.pipeline.refine import RefinePrimitive
@@ -40,7 +40,7 @@ class Run:
     """One run. `record` holds what is known so far, also after a cancellation."""
 
     pipeline: Pipeline
-    around: Surroundings
+    around: Environment
     choices: Choices
     record: RunRecord
     recording: Recording

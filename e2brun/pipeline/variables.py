@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import cast
 
 from e2brun.errors import UsageError
 from e2brun.pipeline.places import Path as KeyPath
 from e2brun.pipeline.problems import suggestion
 from e2brun.stages.template import placeholders, render
+from e2brun.values import is_list, is_table
 
 _RENDERED: Mapping[str, frozenset[str] | None] = {  # None: every key
     "generate": frozenset({"code", "prompt", "command"}),
@@ -70,9 +70,9 @@ def _resolve(
 def _texts(value: object, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
     if isinstance(value, str):
         yield path, value
-    elif isinstance(value, dict):
-        for key, item in cast("dict[str, object]", value).items():
+    elif is_table(value):
+        for key, item in value.items():
             yield from _texts(item, (*path, key))
-    elif isinstance(value, list):
-        for number, item in enumerate(cast("list[object]", value)):
+    elif is_list(value):
+        for number, item in enumerate(value):
             yield from _texts(item, (*path, number))

@@ -116,7 +116,7 @@ def _content(key: str, value: object) -> bytes | str:
 
 
 def _last_number(directory: Path) -> int:
-    found = (re.match(r"result-([0-9]{3,9})\.", name) for name in os.listdir(directory))  # noqa: PTH208 - names are enough
+    found = (re.match(r"result-([0-9]{3,9})\.", name) for name in os.listdir(directory))
     return max((int(match[1]) for match in found if match), default=0)
 
 
@@ -130,7 +130,7 @@ def _write(directory: Path, number: int, suffix: str, content: bytes) -> tuple[i
         except FileExistsError:
             number += 1
             continue
-        with open(fd, "wb") as file:  # noqa: PTH123 - a descriptor
+        with open(fd, "wb") as file:
             file.write(content)
         return number, path
 

@@ -94,7 +94,7 @@ def print_log(lines: Iterable[LogLine], *, color: bool) -> None:
         style = _LEVEL_STYLE.get(line.level, "")
         if color and style and sys.stdout.isatty():
             text = f"\x1b[{'33' if style == 'yellow' else '31'}m{text}\x1b[0m"
-        print(text, flush=True)  # noqa: T201  # it is what was asked for
+        print(text, flush=True)
 
 
 def facts_value(facts: Facts) -> dict[str, object]:
@@ -175,7 +175,7 @@ def _print_table(
     with console.capture() as capture:
         console.print(table, soft_wrap=True)
     for line in capture.get().splitlines():
-        print(line.rstrip())  # noqa: T201  # it is what was asked for
+        print(line.rstrip())
 
 
 def _pairs(metadata: Mapping[str, str]) -> str:

@@ -23,7 +23,7 @@ from e2brun.errors import UsageError
 from e2brun.sandbox.contract import CodeError, Execution, Outcome, Sink
 from e2brun.sandbox.masking import Mask, is_secret_name, secrets_in, secrets_of_others
 from e2brun.sandbox.owner import owner_mark
-from e2brun.settings import package_environment
+from e2brun.settings import STORE, package_environment
 
 if TYPE_CHECKING:
     from e2brun.errors import E2brunError
@@ -285,7 +285,7 @@ class SpooledRun:
 
     def _not_recorded(self, error: OSError, what: str) -> None:
         store, self._store = self._store, None
-        usual = store == self._settings.state_dir / "runs.sqlite"
+        usual = store == self._settings.state_dir / STORE
         if usual and error.errno in _NO_HOME:  # a user without a home did not ask for it either
             return
         self._notice(f"{store}: {what} is not recorded: {error.strerror}")

@@ -132,7 +132,7 @@ class Store:
         """The newest first."""
         with self._explained():
             rows = self._database.execute(
-                f"SELECT {RUN} FROM runs WHERE ?1 IS NULL OR kind = ?1"  # noqa: S608 - a constant
+                f"SELECT {RUN} FROM runs WHERE ?1 IS NULL OR kind = ?1"
                 " ORDER BY started DESC, id LIMIT ?2",
                 (kind, limit),
             ).fetchall()
@@ -151,7 +151,7 @@ class Store:
         """The one with exactly this id."""
         with self._explained():
             row = self._database.execute(
-                f"SELECT {RUN} FROM runs WHERE id = ?",  # noqa: S608 - a constant
+                f"SELECT {RUN} FROM runs WHERE id = ?",
                 (text(run_id),),
             ).fetchone()
             return None if row is None else self._stored(row)
@@ -171,7 +171,7 @@ class Store:
         for number in self._numbers(run_id):
             with self._explained():
                 row = self._database.execute(
-                    f"SELECT {CASE} FROM cases WHERE number = ?",  # noqa: S608 - a constant
+                    f"SELECT {CASE} FROM cases WHERE number = ?",
                     (number,),
                 ).fetchone()
             if row is not None:
@@ -235,7 +235,7 @@ class Store:
             *(origin.directory, origin.code_hash, version, owner),
         )
         self._database.execute(
-            f"INSERT OR IGNORE INTO runs ({RUN}) VALUES"  # noqa: S608 - a constant
+            f"INSERT OR IGNORE INTO runs ({RUN}) VALUES"
             " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, '[]')",
             (*map(text, values), run.started, run.finished),
         )
@@ -247,7 +247,7 @@ class Store:
         cuts = texts.cut(values, case.id, mask)
         *columns, error = case_values(case, fingerprint)
         self._database.execute(
-            f"INSERT OR REPLACE INTO cases (run, {CASE}, cuts, record)"  # noqa: S608 - a constant
+            f"INSERT OR REPLACE INTO cases (run, {CASE}, cuts, record)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 *(text(run_id), *columns, mask(str(error))),

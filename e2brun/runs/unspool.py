@@ -71,7 +71,7 @@ def _entries(file: Path) -> Iterator[dict[str, Any]]:
         descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         return  # another has taken it in
-    with open(descriptor, "rb") as lines:  # noqa: PTH123 - a descriptor
+    with open(descriptor, "rb") as lines:
         for line in lines:
             try:
                 entry = ast.literal_eval(line.decode("ascii").strip())

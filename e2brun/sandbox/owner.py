@@ -53,7 +53,7 @@ def _mark(pid: int) -> str:
 
 def _machine() -> str:
     boot = namespace = "?"
-    with suppress(OSError), open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:  # noqa: PTH123
+    with suppress(OSError), open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
         boot = file.read().strip()
     with suppress(OSError):
         namespace = str(os.stat("/proc/self/ns/pid").st_ino)  # noqa: PTH116
@@ -63,7 +63,7 @@ def _machine() -> str:
 def _started(pid: int) -> str:
     """In clock ticks since boot; empty for a process that is gone, or that nobody waited for."""
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123
+        with open(f"/proc/{pid}/stat", "rb") as file:
             fields = file.read().rpartition(b")")[2].split()
     except OSError:
         return ""

@@ -88,7 +88,7 @@ async def test_when_the_one_that_runs_is_cancelled_another_takes_over(store: Cac
     step = MockPrimitive(side_effect=_slowly)
     cache, context = CachePrimitive(step, 60, store=store), create_test_context()
     first, *others = [asyncio.create_task(cache.execute("x", context)) for _ in range(4)]
-    while step.call_count == 0:  # noqa: ASYNC110 - a mock has no event
+    while step.call_count == 0:
         await asyncio.sleep(0.001)
     first.cancel()
     assert await asyncio.gather(*others) == ["ran x"] * 3

@@ -37,7 +37,7 @@ def _step(marker: str) -> CodeExecutionPrimitive:
 
 async def _running(marker: str) -> None:
     end = monotonic() + 30
-    while not processes_of(marker) and monotonic() < end:  # noqa: ASYNC110 - a process, no event
+    while not processes_of(marker) and monotonic() < end:
         await asyncio.sleep(0.02)
     await asyncio.sleep(0.2)
 

@@ -219,7 +219,7 @@ async def test_a_sandbox_that_goes_away_is_lost_with_its_id_in_a_note(tmp_path: 
         step = CodeExecutionPrimitive(backend=backend)
         code = "import time; time.sleep(30)"
         task = asyncio.create_task(step.execute({"code": code}, create_test_context()))
-        while not backend.created:  # noqa: ASYNC110 - a thread's work, no event
+        while not backend.created:
             await asyncio.sleep(0.02)
         await asyncio.sleep(0.5)
         sandbox: Any = backend.created[0]

@@ -29,7 +29,7 @@ def envelope(message: object) -> bytes:
 async def eventually(true: Callable[[], bool], seconds: float = 20) -> None:
     """Wait for it while the loop runs."""
     async with asyncio.timeout(seconds):
-        while not true():  # noqa: ASYNC110 - what changes has no event
+        while not true():
             await asyncio.sleep(0.02)
 
 

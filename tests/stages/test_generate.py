@@ -116,7 +116,7 @@ async def test_cancellation_ends_the_command_and_what_it_started(tmp_path: Path)
     program = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
     step = CommandGenerator(command=(PYTHON, "-c", program), prompt="p")
     task = asyncio.create_task(take(step))
-    while not mark.exists():  # noqa: ASYNC110 - another process makes it
+    while not mark.exists():
         await asyncio.sleep(0.02)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

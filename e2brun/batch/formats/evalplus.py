@@ -6,12 +6,12 @@ from __future__ import annotations
 import json
 from functools import cache
 from pathlib import Path
-from typing import cast
 
 from e2brun.batch.fields import Unfit, text
 from e2brun.batch.formats import humaneval
 from e2brun.batch.formats.answer import Answer, answered, given, name_in
 from e2brun.batch.lines import Record
+from e2brun.values import is_list
 
 
 def own_answer(problem: Record) -> Answer:
@@ -49,9 +49,9 @@ def _compared(problem: Record, answer: Answer) -> str:
 
 def _inputs(problem: Record, name: str) -> list[object]:
     value = problem.get(name, [])
-    if not isinstance(value, list):
+    if not is_list(value):
         raise Unfit(f"the field {name!r} is no list")
-    return cast("list[object]", value)
+    return value
 
 
 @cache

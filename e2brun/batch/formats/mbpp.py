@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from e2brun.batch.fields import Unfit, text
 from e2brun.batch.formats.answer import Answer, given
 from e2brun.batch.lines import Record
+from e2brun.values import is_list, is_text_list
 
 
 def own_answer(problem: Record) -> Answer:
@@ -26,9 +25,8 @@ def program(problem: Record, answer: Answer) -> str:
 
 def _lines(problem: Record, name: str) -> list[str]:
     value = problem.get(name, [])
-    if not isinstance(value, list):
+    if not is_list(value):
         raise Unfit(f"the field {name!r} is no list")
-    lines = cast("list[object]", value)
-    if not all(isinstance(line, str) for line in lines):
+    if not is_text_list(value):
         raise Unfit(f"the field {name!r} is a list in which not everything is text")
-    return cast("list[str]", lines)
+    return value

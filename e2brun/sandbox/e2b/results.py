@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
 
 from e2brun.sandbox.contract import JSON_RESULT_KEYS, TEXT_RESULT_KEYS, CodeError, Result
+from e2brun.values import is_table
 
 LONGEST_TRACEBACK = 1024 * 1024
 LONGEST_NAME = 1000
@@ -60,12 +60,11 @@ def cell_event(line: bytes) -> CellEvent | None:
         document = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(document, dict):
+    if not is_table(document):
         return None
-    fields = cast("dict[str, object]", document)
-    kind = fields.get("type")
+    kind = document.get("type")
     reader = _READERS.get(kind) if isinstance(kind, str) else None
-    return Nothing() if reader is None else reader(fields, len(line))
+    return Nothing() if reader is None else reader(document, len(line))
 
 
 def _text(fields: dict[str, object], size: int) -> CellEvent:

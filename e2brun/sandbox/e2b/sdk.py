@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 from e2brun.sandbox.contract import USER
 from e2brun.sandbox.e2b.backoff import refused_from
 from e2brun.sandbox.e2b.translate import RequestRefused
+from e2brun.values import is_table
 
 if TYPE_CHECKING:
     import httpx
@@ -248,7 +249,7 @@ def _refuse(response: httpx.Response) -> None:
         body = response.json()
     except ValueError:
         body = None
-    message = cast("dict[str, object]", body).get("message") if isinstance(body, dict) else None
+    message = body.get("message") if is_table(body) else None
     raise refused_from(
         response.status_code,
         message if isinstance(message, str) else response.reason_phrase,

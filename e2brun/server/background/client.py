@@ -19,10 +19,11 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 import e2brun
 from e2brun.errors import SandboxUnavailable
+from e2brun.values import is_table
 
 LOCK, STATE, LOG = "lock", "service.json", "log"
 READY = "ready"  # what it says when it can be used
@@ -48,7 +49,7 @@ def runtime_directory(environment: Mapping[str, str], state_directory: Path) -> 
     base = environment.get("XDG_RUNTIME_DIR", "")
     directory = state_directory / "service"
     # After `su` it may still be the other user's.
-    if os.path.isabs(base) and _is_ours(Path(base)):  # noqa: PTH117
+    if os.path.isabs(base) and _is_ours(Path(base)):
         directory = Path(base) / "e2brun"
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
@@ -171,10 +172,9 @@ def read_state(directory: Path) -> Endpoint | None:
         document: object = json.loads((directory / STATE).read_bytes())
     except (OSError, ValueError):
         return None
-    if not isinstance(document, dict):
+    if not is_table(document):
         return None
-    said = cast("dict[str, object]", document)
-    url, key, pid = said.get("url"), said.get("key"), said.get("pid")
+    url, key, pid = document.get("url"), document.get("key"), document.get("pid")
     if not (isinstance(url, str) and isinstance(key, str) and isinstance(pid, int)):
         return None
     return Endpoint(url, key, pid)

@@ -9,8 +9,9 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from e2brun.server.http.fields import Fields, bad, is_object
+from e2brun.server.http.fields import Fields, bad
 from e2brun.server.http.messages import ApiError
+from e2brun.values import is_table
 
 _STEPS = 1000
 _COMMAND = 128 * 1024  # characters: what execve(2) takes of one argument
@@ -74,7 +75,7 @@ def plan_of(body: dict[str, Any]) -> Plan:
 
 
 def _step(number: int, given: Any) -> Step:
-    if not is_object(given):
+    if not is_table(given):
         raise bad(f"steps[{number}]", "an object")
     fields = Fields(given)
     kind, files_hash = fields.text("type").upper(), fields.text("filesHash")

@@ -10,9 +10,10 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING, Any
 
-from e2brun.server.http.fields import Fields, bad, is_object
+from e2brun.server.http.fields import Fields, bad
 from e2brun.server.http.messages import PERMANENT, ApiError, Request, Response
 from e2brun.server.sandboxes.records import State
+from e2brun.values import is_table
 
 if TYPE_CHECKING:
     from e2brun.server.sandboxes.records import Record
@@ -124,7 +125,7 @@ def _rules(hosts: Fields) -> dict[str, Any]:
 
 
 def _rule(value: object) -> dict[str, Any]:
-    if not is_object(value):
+    if not is_table(value):
         raise bad("a network rule", "an object")
     transform = Fields(value).object("transform")
     if transform is None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import errno
 import stat
 import time
-from typing import Any, cast
+from typing import Any
 
 from e2brun.sandbox.local.host.file_worker import FileTrouble
 from e2brun.server.envd import paths
+from e2brun.values import is_list, is_text_table
 
 Entry = dict[str, Any]
 
@@ -51,19 +52,16 @@ def entry_info(raw: object) -> Entry:
 
 def items(raw: object) -> list[object]:
     """`raw` if it is a list. Raises FileTrouble."""
-    if not isinstance(raw, list):
+    if not is_list(raw):
         raise FileTrouble(errno.EPROTO)
-    return cast("list[object]", raw)
+    return raw
 
 
 def text_map(raw: object) -> dict[str, str]:
     """`raw` if it maps strings to strings. Raises FileTrouble."""
-    if not isinstance(raw, dict):
+    if not is_text_table(raw):
         raise FileTrouble(errno.EPROTO)
-    pairs = cast("dict[str, object]", raw)
-    if not all(isinstance(value, str) for value in pairs.values()):
-        raise FileTrouble(errno.EPROTO)
-    return cast("dict[str, str]", pairs)
+    return raw
 
 
 def permissions(mode: int) -> str:

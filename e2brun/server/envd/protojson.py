@@ -7,7 +7,9 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
+
+from e2brun.values import is_list, is_table, is_text_list, is_text_table
 
 Fields = Mapping[str, Any]
 
@@ -29,9 +31,9 @@ def value(message: Fields, name: str) -> Any:
 def struct(message: Fields, name: str) -> dict[str, Any] | None:
     """A message within the message; None when it is not set."""
     found = value(message, name)
-    if found is not None and not isinstance(found, dict):
+    if found is not None and not is_table(found):
         raise Malformed(f"{name} must be an object")
-    return cast("dict[str, Any] | None", found)
+    return found
 
 
 def text(message: Fields, name: str) -> str:
@@ -71,13 +73,11 @@ def texts(message: Fields, name: str) -> list[str]:
     found = value(message, name)
     if found is None:
         return []
-    if not isinstance(found, list):
+    if not is_list(found):
         raise Malformed(f"{name} must be a list")
-    for item in cast(list[object], found):
-        if not isinstance(item, str):
-            raise Malformed(f"{name} must be a list of strings")
-        _clean(name, item)
-    return cast(list[str], found)
+    if not is_text_list(found):
+        raise Malformed(f"{name} must be a list of strings")
+    return [_clean(name, item) for item in found]
 
 
 def text_map(message: Fields, name: str) -> dict[str, str]:
@@ -85,14 +85,11 @@ def text_map(message: Fields, name: str) -> dict[str, str]:
     found = value(message, name)
     if found is None:
         return {}
-    if not isinstance(found, dict):
+    if not is_table(found):
         raise Malformed(f"{name} must be an object")
-    for key, item in cast(dict[str, object], found).items():
-        if not isinstance(item, str):
-            raise Malformed(f"{name} must be a map of strings")
-        _clean(name, key)
-        _clean(name, item)
-    return cast(dict[str, str], found)
+    if not is_text_table(found):
+        raise Malformed(f"{name} must be a map of strings")
+    return {_clean(name, key): _clean(name, item) for key, item in found.items()}
 
 
 def blob(message: Fields, name: str) -> bytes | None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, TypeGuard
+from typing import Any
 from urllib.parse import unquote, unquote_plus
 
 from e2brun.server.http.messages import ApiError
+from e2brun.values import is_list, is_table, is_text_list, is_text_table
 
 DAY = 86_400  # seconds: the longest that E2B lets a sandbox live, too
 _ENVIRONMENT_LIMIT = 96 * 1024  # bytes: it travels with every program that is started
@@ -58,7 +59,7 @@ class Fields:
         value = self._body.get(name)
         if value is None:
             return None
-        if not is_object(value):
+        if not is_table(value):
             raise bad(name, "an object")
         return Fields(value)
 
@@ -80,9 +81,9 @@ class Fields:
     def texts(self, name: str) -> list[str] | None:
         """A list of strings; None when absent."""
         value = self.items(name)
-        if value is not None and not all(isinstance(item, str) for item in value):
-            raise bad(name, "a list of strings")
-        return value
+        if value is None or is_text_list(value):
+            return value
+        raise bad(name, "a list of strings")
 
     def environment(self) -> dict[str, str]:
         """`envVars`: what execve(2) takes."""
@@ -100,7 +101,7 @@ class Fields:
         value = self._body.get(name)
         if value is None:
             return {}
-        if not is_object(value) or not all(isinstance(v, str) for v in value.values()):
+        if not is_text_table(value):
             raise bad(name, "an object whose values are strings")
         try:
             size = sum(len(k.encode()) + len(v.encode()) for k, v in value.items())
@@ -109,16 +110,6 @@ class Fields:
         if size > limit:
             raise ApiError(400, f"{name} is longer than {limit} bytes")
         return value
-
-
-def is_object(value: object) -> TypeGuard[dict[str, Any]]:
-    """Whether it was a JSON object."""
-    return isinstance(value, dict)
-
-
-def is_list(value: object) -> TypeGuard[list[Any]]:
-    """Whether it was a JSON array."""
-    return isinstance(value, list)
 
 
 def bad(name: str, expected: str) -> ApiError:

@@ -7,7 +7,7 @@ port: what they ask about contexts shows and ends some, but runs nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 from e2brun.sandbox.contract import HOME
 from e2brun.sandbox.local.host import languages
@@ -17,6 +17,7 @@ from e2brun.server.access.admission import check_access_token
 from e2brun.server.http.messages import ApiError, Request, Response, Stream, json_response
 from e2brun.server.interpreter import events
 from e2brun.server.sandboxes.records import Record
+from e2brun.values import is_text_table
 
 _CODE_LIMIT = 64 * 1024 * 1024
 
@@ -102,10 +103,9 @@ def _optional(body: Mapping[str, Any], key: str) -> str | None:
 def _environment(given: object) -> dict[str, str]:
     if given is None:
         return {}
-    pairs = cast("dict[str, object]", given) if isinstance(given, dict) else None
-    if pairs is None or not all(isinstance(value, str) for value in pairs.values()):
+    if not is_text_table(given):
         raise _Refusal(400, "env_vars must be an object of strings")
-    return cast("dict[str, str]", pairs)
+    return given
 
 
 def _found(contexts: Contexts, context_id: str) -> Context:

@@ -219,7 +219,7 @@ class Registry:
                 from e2brun.sandbox.local.host import trees
 
                 await trees.restore(live, tree)
-            live.shelf = self._stock.shelf if live.jail.shelf is not None else None
+            live.more_packages = self._stock.on_demand if live.jail.template_layers else None
             live.environment["E2B_TEMPLATE_ID"] = origin.template_id
             live.environment.update(origin.environment)
             await self._begin(record, live)

@@ -16,8 +16,8 @@ from e2brun.sandbox.local.packages.npm import cached, typescript_layer
 from e2brun.sandbox.local.packages.template_layers import TemplateLayers
 from e2brun.sandbox.local.templates import find, is_default
 from e2brun.server.http.messages import PERMANENT, ApiError
+from e2brun.server.sandboxes.on_demand import PackagesOnDemand
 from e2brun.server.sandboxes.preloading import with_install
-from e2brun.server.sandboxes.shelf import Shelf
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +35,7 @@ class TemplateStore:
         timeout, room = options.install_timeout, options.room
         self._exact = Layers(directory, environment, timeout=timeout, room=room)
         self._template = TemplateLayers(directory, environment, timeout=timeout, room=room)
-        self.shelf = Shelf(self._template, fetch=options.fetch)
+        self.on_demand = PackagesOnDemand(self._template, fetch=options.fetch)
         self._layers: dict[tuple[str, ...], str | None] = {}
         node_layer = cached(options.cache_directory)
         self._node_layer = str(node_layer) if node_layer and not options.lean else None
@@ -54,7 +54,7 @@ class TemplateStore:
             network=connected and options.network,
             node_layer=self._node_layer if full else None,
             notebook=template is not None and template.notebook and layer is not None,
-            shelf=str(self.shelf.directory) if is_default(base) else None,
+            template_layers=str(self.on_demand.directory) if is_default(base) else None,
             service=True,
         )
 

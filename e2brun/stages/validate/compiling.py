@@ -12,9 +12,9 @@ import json
 import re
 import sys
 import warnings
-from typing import List, Optional, Tuple  # noqa: UP035 - Python 3.8 reads this
+from typing import List, Optional, Tuple
 
-Problem = Tuple[int, int, str, str]  # noqa: UP006 - line, column, rule, message
+Problem = Tuple[int, int, str, str]  # line, column, rule, message
 
 _SIMPLE_SIZE = 50_000
 _SIMPLE_DEPTH = 40
@@ -42,8 +42,8 @@ def is_simple(source: bytes) -> bool:
 def problem(
     source: bytes,
     cell: bool,
-    feature_version: Optional[Tuple[int, int]] = None,  # noqa: UP006, UP045
-) -> Optional[Problem]:  # noqa: UP045
+    feature_version: Optional[Tuple[int, int]] = None,
+) -> Optional[Problem]:
     """The first thing that is wrong, or None. A cell may await at top level and hold magics."""
     found = _not_text(source) or _problem(source, cell, feature_version)
     if found is not None and cell:
@@ -53,7 +53,7 @@ def problem(
     return found
 
 
-def _not_text(source: bytes) -> Optional[Problem]:  # noqa: UP045
+def _not_text(source: bytes) -> Optional[Problem]:
     """`compile` looks at no comment, and Python would not run the file for a byte in one."""
     try:
         source.decode("utf-8")
@@ -68,8 +68,8 @@ def _not_text(source: bytes) -> Optional[Problem]:  # noqa: UP045
 def _problem(
     source: bytes,
     cell: bool,
-    feature_version: Optional[Tuple[int, int]],  # noqa: UP006, UP045
-) -> Optional[Problem]:  # noqa: UP045
+    feature_version: Optional[Tuple[int, int]],
+) -> Optional[Problem]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about "\d": for a linter
         try:
@@ -100,7 +100,7 @@ def limit_this_process() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
 
 
-def main(words: List[str]) -> None:  # noqa: UP006
+def main(words: List[str]) -> None:
     """Compile stdin; the problem, as JSON, on stdout."""
     limit_this_process()
     found = problem(sys.stdin.buffer.read(), "cell" in words)

@@ -22,13 +22,13 @@ def _fetching(
     contexts: Contexts, context: Context, cell: RequestedCell
 ) -> asyncio.Task[str | None] | None:
     """Finds where that is which the cell uses of the template, and its sandbox has not."""
-    shelf = context.live.shelf
-    if shelf is None or context.language.name != PYTHON:
+    packages = context.live.more_packages
+    if packages is None or context.language.name != PYTHON:
         return None
-    missing = shelf.missing(cell.code, context.live.jail)
+    missing = packages.missing(cell.code, context.live.jail)
     if not missing:
         return None
-    task = asyncio.get_running_loop().create_task(shelf.place(missing))
+    task = asyncio.get_running_loop().create_task(packages.place(missing))
     contexts.chores.add(task)
     task.add_done_callback(contexts.chores.discard)
     return task

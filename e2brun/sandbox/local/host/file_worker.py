@@ -16,13 +16,14 @@ import socket
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 from e2brun.errors import SandboxLost
 from e2brun.sandbox.local.host.agent_client import AgentRefused
 from e2brun.sandbox.local.host.control import Exited, ProgramStarted
 from e2brun.sandbox.local.host.descriptors import Watched
 from e2brun.sandbox.local.host.running import RunningSandbox
+from e2brun.values import is_list
 
 INLINE_LIMIT = 64 * 1024  # contents no larger travel in a message
 PATIENCE = 10.0  # seconds for what the worker does itself
@@ -298,9 +299,9 @@ class _Worker:
 
 
 def _well_formed(fields: object) -> bool:
-    if not isinstance(fields, list) or len(cast("list[object]", fields)) != 4:
+    if not is_list(fields) or len(fields) != 4:
         return False
-    number, code, _, more = cast("list[object]", fields)
+    number, code, _, more = fields
     return (type(number), type(code), type(more)) == (int, int, bool)
 
 

@@ -11,7 +11,7 @@ import math
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from typing import NoReturn, assert_never, cast
+from typing import NoReturn, assert_never
 
 from e2brun.frozen import Frozen
 from e2brun.sandbox.contract import (
@@ -21,6 +21,7 @@ from e2brun.sandbox.contract import (
     CodeError,
     Result,
 )
+from e2brun.values import is_list, is_table
 
 MAX_FRAME = 33 * MIB
 MAX_TOTAL = 256 * MIB
@@ -177,9 +178,9 @@ class FrameReader:
             raise
         except (ValueError, RecursionError) as error:
             raise ForgedFrames(f"a frame that is not JSON: {type(error).__name__}") from None
-        if not isinstance(raw, dict):
+        if not is_table(raw):
             raise ForgedFrames("a frame that is not an object")
-        return cast("dict[str, object]", raw)
+        return raw
 
     def _count_values(self, line: bytes) -> None:
         # Before they are parsed. The first count is too high by what stands inside strings.
@@ -210,14 +211,12 @@ class FrameReader:
             raise ForgedFrames(f"a value nested deeper than {MAX_DEPTH}")
         if isinstance(value, str):
             return self._hold(_scrubbed(value))
-        if isinstance(value, list):
-            items = cast("list[object]", value)
-            return [self._checked(item, depth + 1) for item in items]
-        if isinstance(value, dict):
-            pairs = cast("dict[str, object]", value)
+        if is_list(value):
+            return [self._checked(item, depth + 1) for item in value]
+        if is_table(value):
             return {
                 self._hold(_scrubbed(key)): self._checked(item, depth + 1)
-                for key, item in pairs.items()
+                for key, item in value.items()
             }
         return value
 

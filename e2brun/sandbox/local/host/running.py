@@ -61,7 +61,7 @@ class _Uncounted:
         pass
 
 
-class PackageShelf(Protocol):
+class MorePackages(Protocol):
     """Has packages that a sandbox did not start with."""
 
     def missing(self, code: str, jail: Jail) -> frozenset[str]:
@@ -91,7 +91,7 @@ class RunningSandbox:
         self.gone = asyncio.Event()
         self.frozen = False
         self.executions: Executions = _Uncounted()  # the service's, once it is one of its sandboxes
-        self.shelf: PackageShelf | None = None  # where its cells find more packages
+        self.more_packages: MorePackages | None = None  # where its cells find more packages
         self.outflow = Outflow(OutputBounds())  # as the service was told, likewise
         self.watch: MemoryWatch | None = None
         self._parts: dict[type, Part] = {}

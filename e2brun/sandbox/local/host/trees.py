@@ -16,7 +16,7 @@ from e2brun.sandbox.local.host.running import RunningSandbox
 from e2brun.sandbox.local.host.streams import StoodStill, pieces, pipe, pour
 
 # What may be written inside; the worker leaves out what in this sandbox is not.
-ROOTS = ("/home/user", "/root", "/code", "/usr/local", "/tmp", "/var/tmp")  # noqa: S108
+ROOTS = ("/home/user", "/root", "/code", "/usr/local", "/tmp", "/var/tmp")
 _SLACK = 64 * 1024 * 1024  # names, times and attributes beside the content
 _END_SECONDS = 60.0  # for what is still to do when all bytes have gone through
 _DONE = {"save": "kept", "restore": "brought back", "unpack": "copied"}

@@ -63,7 +63,12 @@ class Bubblewrap:
             return begun.start(jail, control)
         from e2brun.sandbox.local.isolation.forking import fork
 
-        return fork(self._executable, jail, control)
+        uplink = None
+        if jail.network:
+            from e2brun.sandbox.local.isolation.slirp4netns import Uplink
+
+            uplink = Uplink()
+        return fork(self._executable, jail, control, uplink)
 
     def close(self) -> None:
         """Nobody needs what has begun."""

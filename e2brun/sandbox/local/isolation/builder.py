@@ -4,7 +4,6 @@ sandbox sees, the filters, no right."""
 from __future__ import annotations
 
 import os
-from itertools import pairwise
 from typing import TYPE_CHECKING, NoReturn
 
 from e2brun.sandbox.contract import HOME
@@ -12,7 +11,6 @@ from e2brun.sandbox.local.isolation import mounts, rootfs, syscalls
 from e2brun.sandbox.local.isolation.compiled import compile_agent
 from e2brun.sandbox.local.isolation.driver import CONTROL_FD, NICE, Jail, agent_code
 from e2brun.sandbox.local.isolation.launching import FIRST_WORDS, be_expendable, memory_file, place
-from e2brun.sandbox.local.isolation.mounts import Own
 from e2brun.sandbox.local.isolation.seccomp import first_filter, last_filter
 
 if TYPE_CHECKING:
@@ -29,7 +27,7 @@ def get_ready() -> None:
     be_expendable()
     rootfs.enter_namespaces()
     # From here bwrap takes /proc/sys: with the flags that a /proc of its own has.
-    mounts.add_flags("/proc", syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
+    mounts.add_flags("/proc", syscalls.MS_NOTHING)
     if os.geteuid() != 0:
         rootfs.limit_namespace(user_namespaces=_NAMESPACES)
 
@@ -48,7 +46,7 @@ def build(
     shared = mounts.opened(rootfs.shares(jail))
     rootfs.lay_out(jail, [share for share, _ in shared])
     tree = os.open(rootfs.ROOT, os.O_PATH)
-    mounts.assemble(own(jail, owner if os.geteuid() == 0 else -1), tree, shared)
+    mounts.assemble(mounts.own(jail, owner if os.geteuid() == 0 else -1), tree, shared)
     rootfs.become(owner)
     if jail.service:
         os.nice(NICE)
@@ -60,24 +58,7 @@ def build(
         rootfs.enter_user_namespace(rootfs.SANDBOX_UID, syscalls.CLONE_NEWNET)
         rootfs.prepare_network()
     command = [bwrap, "--args", str(_ARGS_FD), "--", jail.interpreter.executable]
-    os.execve(bwrap, [*command, *FIRST_WORDS], {})  # noqa: S606
-
-
-def own(jail: Jail, owner: int = -1) -> Own:
-    """What this sandbox is to have for itself alone."""
-    random = os.urandom(16).hex()
-    boot_id = "-".join(random[start:end] for start, end in pairwise((0, 8, 12, 16, 20, 32)))
-    limits = jail.limits
-    return {
-        "sandbox_id": jail.sandbox_id,
-        "boot_id": boot_id,
-        "disk": limits.disk,
-        "inodes": limits.inodes,
-        "memory": limits.memory,
-        "service": jail.service,
-        "directories": jail.directories,
-        "owner": owner,
-    }
+    os.execve(bwrap, [*command, *FIRST_WORDS], {})
 
 
 def _arguments(jail: Jail) -> list[bytes]:

@@ -20,12 +20,7 @@ from e2brun.sandbox.local.isolation import mounts, rootfs, seccomp, spawn, sysca
 from e2brun.sandbox.local.isolation.driver import Jail
 
 _USERS = 65_536
-_NAMESPACES = (
-    syscalls.CLONE_NEWPID | syscalls.CLONE_NEWNET | syscalls.CLONE_NEWIPC
-    | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWCGROUP
-)  # fmt: skip
 _ASIDE = "/run"
-_NOTHING = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
 
 
 def move_in(jail: Jail, files: Mapping[str, str]) -> list[tuple[str, str, bool]]:
@@ -37,7 +32,7 @@ def move_in(jail: Jail, files: Mapping[str, str]) -> list[tuple[str, str, bool]]
     root = os.geteuid() == 0
     rootfs.enter_namespaces()
     shared = _build(jail, files)
-    syscalls.unshare(_NAMESPACES)
+    syscalls.unshare(syscalls.NAMESPACES)
     ready_read, ready_write = os.pipe2(os.O_CLOEXEC)
     mapped_read, mapped_write = os.pipe2(os.O_CLOEXEC)
     pid = os.fork()
@@ -52,29 +47,29 @@ def move_in(jail: Jail, files: Mapping[str, str]) -> list[tuple[str, str, bool]]
 
 
 def _build(jail: Jail, files: Mapping[str, str]) -> list[tuple[str, str, bool]]:
-    """Put together a root for the zygote, and on a shelf in it all that its sandboxes share."""
+    """Put together a root for the zygote, and in one place in it all that its sandboxes share."""
     opened = mounts.opened(rootfs.shares(jail))
     rootfs.lay_out(jail, [share for share, _ in opened])
     root = rootfs.ROOT
     for path, text in files.items():
         os.makedirs(root + os.path.dirname(path), exist_ok=True)
         rootfs.write(root + path, text, os.O_CREAT)
-    shelf = root + spawn.SHELF
+    place = root + spawn.SHARED
     os.mkdir(f"{rootfs.STAGE}/empty")
-    syscalls.mount("shelf", shelf, "tmpfs", _NOTHING, "size=64k,mode=755")
+    syscalls.mount("shared", place, "tmpfs", syscalls.MS_NOTHING, "size=64k,mode=755")
     # Alone: the kernel makes no overlay of a directory with something mounted on it.
-    _put(root, shelf + spawn.ROOT_ON_SHELF)
+    _put(root, place + spawn.SHARED_ROOT)
     syscalls.mount(root, root, None, syscalls.MS_BIND | syscalls.MS_REC)
     shared: list[tuple[str, str, bool]] = []
     for number, (share, descriptor) in enumerate(opened):
-        on_shelf = f"{spawn.SHELF}/{number}" if share.source else ""
+        shared_at = f"{spawn.SHARED}/{number}" if share.source else ""
         if share.source:
             os.fchdir(descriptor)
-            _put(".", root + on_shelf, others=share.divided)
+            _put(".", root + shared_at, others=share.divided)
             os.close(descriptor)
-        source = root + on_shelf if share.source else f"{rootfs.STAGE}/empty"
+        source = root + shared_at if share.source else f"{rootfs.STAGE}/empty"
         syscalls.mount(source, root + share.target, None, syscalls.MS_BIND | syscalls.MS_REC)
-        shared.append((on_shelf, share.target, share.divided))
+        shared.append((shared_at, share.target, share.divided))
     for name in rootfs.DEVICES:
         syscalls.mount(f"/dev/{name}", f"{root}/dev/{name}", None, syscalls.MS_BIND)
     syscalls.mount("/proc", f"{root}/proc", None, syscalls.MS_BIND | syscalls.MS_REC)
@@ -118,7 +113,7 @@ def _wait_for(pid: int, ready: int, mapped: int, *, root: bool) -> NoReturn:
 def _settle(root: bool, ready: int, mapped: int) -> None:
     syscalls.unshare(syscalls.CLONE_NEWNS)
     # While the host's is to be seen, or an ordinary user would be refused one (fs/namespace.c).
-    syscalls.mount("proc", _ASIDE, "proc", _NOTHING)
+    syscalls.mount("proc", _ASIDE, "proc", syscalls.MS_NOTHING)
     syscalls.unmount("/proc")
     syscalls.mount(_ASIDE, "/proc", None, syscalls.MS_MOVE)
     if root:

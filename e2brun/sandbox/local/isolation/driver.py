@@ -17,7 +17,9 @@ from e2brun.sandbox.local.interpreter import Interpreter
 AGENT_DIRECTORY = "/opt/e2brun/agent"  # a package; its parent is on the path of our own programs
 NODE_DIRECTORY = "/opt/e2brun/node"  # where a node_modules of ours is mounted
 CELLS_DIRECTORY = "/opt/e2brun/ipython"  # where IPython is mounted beside other packages
-SHELF_DIRECTORY = "/opt/e2brun/template"  # where all layers of the template's packages are mounted
+TEMPLATE_DIRECTORY = (
+    "/opt/e2brun/template"  # where all layers of the template's packages are mounted
+)
 CONTROL_FD = 3  # the agent's end of the control socket, inside the sandbox
 NICE = 5  # of all that runs in a service's sandboxes: its own work comes first
 _ID_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -49,7 +51,7 @@ class Jail(Frozen):
     notebook: bool = False  # it has IPython, to be imported before the sandbox is made
     directories: tuple[str, ...] = ()  # the user's own, also outside the home
     ahead: tuple[str, ...] = ()  # modules of public packages that a zygote may import beforehand
-    shelf: str | None = None  # host directory with the layers of the template's packages
+    template_layers: str | None = None  # host directory with the layers of the template's packages
     service: bool = False  # /root and /code can be written as well, as in E2B's templates
 
 

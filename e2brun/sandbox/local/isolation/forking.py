@@ -13,10 +13,14 @@ import marshal
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from e2brun.sandbox.contract import Limits
 from e2brun.sandbox.local.interpreter import Interpreter
 from e2brun.sandbox.local.isolation.driver import Jail, Jailed
+
+if TYPE_CHECKING:
+    from e2brun.sandbox.local.isolation.slirp4netns import Uplink
 
 _LONGEST = 64 * 1024
 
@@ -32,7 +36,7 @@ class Begun:
             self._socket.close()  # or we would not see our parent end
             _build_when_told(bwrap, theirs)
 
-        pid = _forked(complain, become)
+        pid = forked(complain, become)
         theirs.close()
         os.close(complain)
         self._jailed = Jailed(pid, complaints)
@@ -54,16 +58,11 @@ class Begun:
         self._jailed.reap()
 
 
-def fork(bwrap: str, jail: Jail, control: int) -> Jailed:
+def fork(bwrap: str, jail: Jail, control: int, uplink: Uplink | None) -> Jailed:
     """One for this sandbox."""
     from e2brun.sandbox.local.isolation import builder, rootfs
     from e2brun.sandbox.local.isolation.launching import in_lasting_thread
 
-    uplink = None
-    if jail.network:
-        from e2brun.sandbox.local.isolation.slirp4netns import Uplink
-
-        uplink = Uplink()
     owner = rootfs.sandbox_owner()
     complaints, complain = os.pipe()
 
@@ -71,15 +70,16 @@ def fork(bwrap: str, jail: Jail, control: int) -> Jailed:
         builder.get_ready()
         builder.build(bwrap, jail, control, owner, uplink)
 
-    jailed = Jailed(in_lasting_thread(lambda: _forked(complain, build)), complaints)
+    jailed = Jailed(in_lasting_thread(lambda: forked(complain, build)), complaints)
     os.close(complain)
     if uplink is not None:
         uplink.attach(jailed, owner)
     return jailed
 
 
-def _forked(complain: int, become: Callable[[], object]) -> int:
-    """The pid of a child that calls `become`, from which it is not to return."""
+def forked(complain: int, become: Callable[[], object]) -> int:
+    """The pid of a child that calls `become`, from which it is not to return: what hinders it, it
+    says to `complain`, which is its stderr."""
     pid = os.fork()
     if pid != 0:
         return pid
@@ -87,7 +87,7 @@ def _forked(complain: int, become: Callable[[], object]) -> int:
         os.setsid()  # the terminal's Ctrl-C is for e2brun, which then ends the sandbox
         os.dup2(complain, 2)
         become()
-    except BaseException as error:  # noqa: BLE001  # a forked child must not return into its parent
+    except BaseException as error:
         os.write(2, f"e2brun: {error}\n".encode(errors="replace"))
     finally:
         os._exit(125)
@@ -100,7 +100,7 @@ def _build_when_told(bwrap: str, told: _socket.socket) -> None:
     message, ancillary, _, _ = told.recvmsg(_LONGEST, _socket.CMSG_SPACE(4))
     if not message:
         return
-    what = marshal.loads(message)  # noqa: S302  # from our parent
+    what = marshal.loads(message)
     what["interpreter"] = Interpreter(**what["interpreter"])
     what["limits"] = Limits(**what["limits"])
     control = int.from_bytes(ancillary[0][2][:4], "little")

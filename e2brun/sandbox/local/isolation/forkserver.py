@@ -16,14 +16,16 @@ import signal
 from _thread import allocate_lock
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from typing import NoReturn
 
 from e2brun.errors import SandboxUnavailable
 from e2brun.sandbox.contract import HOME
+from e2brun.sandbox.local.isolation import mounts
 from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
-from e2brun.sandbox.local.isolation.builder import own
 from e2brun.sandbox.local.isolation.driver import Driver, Jail, Jailed, Problem
 from e2brun.sandbox.local.isolation.environment import resource_limits
+from e2brun.sandbox.local.isolation.forking import forked
 from e2brun.sandbox.local.isolation.launching import (
     FIRST_WORDS,
     be_expendable,
@@ -43,7 +45,7 @@ _ZYGOTE = (
     b"from e2brun.sandbox.local.isolation import zygote; zygote.serve(host, *what)"
 )
 # Fields of a Jail; its interpreter too. What is imported ahead is a help only: the first one's.
-_SHARED = ("layer", "cells_layer", "node_layer", "shelf", "notebook")
+_SHARED = ("layer", "cells_layer", "node_layer", "template_layers", "notebook")
 _Template = tuple[object, ...]
 
 
@@ -55,7 +57,7 @@ class Forkserver:
     def __init__(self, other: Driver | None = None) -> None:
         self._other = other or Bubblewrap()
         self._zygotes: dict[_Template, _Zygote] = {}
-        self._stillborn: set[_Template] = set()  # those whose zygote never came up
+        self._failed: set[_Template] = set()  # those whose zygote never came up
         self._lock = allocate_lock()
 
     def problem(self) -> Problem | None:
@@ -78,13 +80,13 @@ class Forkserver:
 
     def ready(self, jail: Jail) -> bool:
         """Whether a zygote stands ready for sandboxes like this one; if not, it soon will."""
-        if not self.can(jail) or _key(jail) in self._stillborn:
+        if not self.can(jail) or _key(jail) in self._failed:
             return False
         with self._lock:
             try:
                 return self._zygote(jail).ready(0)
             except SandboxUnavailable:  # the other driver says why, if it cannot either
-                self._stillborn.add(_key(jail))
+                self._failed.add(_key(jail))
                 return False
 
     def start(self, jail: Jail, control: int) -> Jailed:
@@ -93,10 +95,10 @@ class Forkserver:
             return self._other.start(jail, control)
         with self._lock:
             try:
-                return self._zygote(jail).bear(jail, control)
+                return self._zygote(jail).start(jail, control)
             except OSError:  # it has died since
                 self._zygotes.pop(_key(jail)).close()
-                return self._zygote(jail).bear(jail, control)
+                return self._zygote(jail).start(jail, control)
 
     def pids(self) -> list[int]:
         """The zygotes."""
@@ -134,34 +136,27 @@ class _Zygote:
         }
         complaints, complain = os.pipe2(os.O_CLOEXEC)
         code = memory_file("code", _ZYGOTE)
-        given = (complain, theirs.fileno(), code)
-
-        def fork() -> int:
-            pid = os.fork()
-            if pid == 0:
-                _launch(jail, given)
-            return pid
-
+        given = (2, theirs.fileno(), code)
         here = os.path.dirname(os.path.abspath(__file__))
         parent = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(here))))
         # Not as arguments: those can be read in every sandbox, as /proc/1/cmdline.
         fields = {name: getattr(jail, name) for name in (*_SHARED, "ahead")}
         what = [vars(jail.interpreter), fields]
         self._socket.send(marshal.dumps([parent, *what]))
-        self.pid = in_lasting_thread(fork)
+        self.pid = in_lasting_thread(lambda: forked(complain, partial(_launch, jail, given)))
         self._jailed = Jailed(self.pid, complaints)
         os.close(complain)
         os.close(code)
         theirs.close()
 
-    def bear(self, jail: Jail, control: int) -> Jailed:
+    def start(self, jail: Jail, control: int) -> Jailed:
         """Ask for one sandbox. Raises OSError when the zygote is dead, SandboxUnavailable when
         it never came up."""
         if not self.ready(_START_SECONDS):
             raise SandboxUnavailable("the sandbox did not start: it did not answer")
         found = resource_limits(jail)
         request = {
-            "own": own(jail),
+            "own": mounts.own(jail),
             "user_limits": {name: most for name, most in found.items() if name in _BY_USER},
             **self._filters[jail.service],
         }
@@ -198,15 +193,9 @@ class _Zygote:
         self._jailed.reap()
 
 
-def _launch(jail: Jail, given: tuple[int, int, int]) -> NoReturn:
+def _launch(jail: Jail, given: tuple[int, ...]) -> NoReturn:
     """In the child: become a Python that knows nothing of ours."""
-    try:
-        os.setsid()
-        be_expendable()
-        place(given)  # 2 the complaints, 3 the socket, 4 the code
-        python = jail.interpreter.executable
-        os.execve(python, [python, *FIRST_WORDS], {"PWD": HOME})  # noqa: S606  # as bwrap has it
-    except BaseException as error:  # noqa: BLE001  # a forked child must not return into its parent
-        os.write(2, f"e2brun: {error}\n".encode(errors="replace"))
-    finally:
-        os._exit(125)
+    be_expendable()
+    place(given)  # 2 the complaints, 3 the socket, 4 the code
+    python = jail.interpreter.executable
+    os.execve(python, [python, *FIRST_WORDS], {"PWD": HOME})  # as bwrap has it

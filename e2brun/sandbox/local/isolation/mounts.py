@@ -14,10 +14,12 @@ from __future__ import annotations
 
 import os
 import stat
+from itertools import pairwise
 from typing import TypedDict
 
 from e2brun.sandbox.contract import HOME
 from e2brun.sandbox.local.isolation import rootfs, syscalls
+from e2brun.sandbox.local.isolation.driver import Jail
 from e2brun.sandbox.local.isolation.rootfs import STAGE, Share
 
 TOP = f"{STAGE}/top"  # what becomes the root
@@ -43,6 +45,23 @@ class Own(TypedDict):
     service: bool
     directories: tuple[str, ...]  # absolute; see `_places`
     owner: int  # a uid, and a gid, of everything that can be written; -1: our own
+
+
+def own(jail: Jail, owner: int = -1) -> Own:
+    """What this sandbox is to have for itself alone."""
+    random = os.urandom(16).hex()
+    boot_id = "-".join(random[start:end] for start, end in pairwise((0, 8, 12, 16, 20, 32)))
+    limits = jail.limits
+    return {
+        "sandbox_id": jail.sandbox_id,
+        "boot_id": boot_id,
+        "disk": limits.disk,
+        "inodes": limits.inodes,
+        "memory": limits.memory,
+        "service": jail.service,
+        "directories": jail.directories,
+        "owner": owner,
+    }
 
 
 def opened(shared: list[Share]) -> list[tuple[Share, int]]:
@@ -197,7 +216,7 @@ def _devices(own: Own, owned: str) -> None:
         syscalls.mount(f"/dev/{name}", f"{TOP}/dev/{name}", None, syscalls.MS_BIND)
         add_flags(f"{TOP}/dev/{name}", syscalls.MS_NOSUID)
     shm = f"size={own['memory']},nr_inodes=10000,mode=1777,{owned}"
-    syscalls.mount("e2brun-shm", f"{TOP}/dev/shm", "tmpfs", _NOTHING, shm)  # noqa: S108
+    syscalls.mount("e2brun-shm", f"{TOP}/dev/shm", "tmpfs", _NOTHING, shm)
     terminals = syscalls.MS_NOSUID | syscalls.MS_NOEXEC
     # Of 4096 that there are for the host and all sandboxes together (devpts, max=).
     options = "newinstance,ptmxmode=0666,mode=620,max=64"

@@ -15,8 +15,7 @@ import marshal
 import os
 from typing import Any, NoReturn
 
-from e2brun.sandbox.contract import HOME
-from e2brun.sandbox.local.isolation import confinement
+from e2brun.sandbox.local.isolation import confinement, rootfs
 from e2brun.sandbox.local.isolation.driver import Jail
 from e2brun.sandbox.local.isolation.environment import environment
 from e2brun.sandbox.local.isolation.launching import FIRST_WORDS
@@ -60,7 +59,7 @@ def become(control: _socket.socket, jail: Jail, what: dict[str, Any]) -> NoRetur
     fields of. Raises OSError."""
     parent = os.path.abspath(__file__).rpartition("/e2brun/")[0]
     code = os.open(parent, os.O_PATH | os.O_CLOEXEC)
-    shared = confinement.move_in(jail, {_place_of_hook(jail): _HOOK})
+    shared = confinement.move_in(jail, {f"{rootfs.user_site(jail)}/usercustomize.py": _HOOK})
     facts, told = os.pipe()  # which holds 64 KiB
     os.write(told, marshal.dumps([vars(jail.interpreter), what, shared]))
     os.close(told)
@@ -72,9 +71,4 @@ def become(control: _socket.socket, jail: Jail, what: dict[str, Any]) -> NoRetur
     os.closerange(CODE_FD + 1, 1 << 20)
     room = sum(len(word) + 1 for word in (jail.interpreter.executable, *FIRST_WORDS))
     name = "/".ljust(room - len(_WORD) - 2, "x")
-    os.execve(f"/opt/e2brun/bin/{_WORD}", [_WORD, name], environment(jail, ""))  # noqa: S606
-
-
-def _place_of_hook(jail: Jail) -> str:
-    major, minor, _ = jail.interpreter.version
-    return f"{HOME}/.local/lib/python{major}.{minor}/site-packages/usercustomize.py"
+    os.execve(f"/opt/e2brun/bin/{_WORD}", [_WORD, name], environment(jail, ""))

@@ -34,7 +34,7 @@ def take_over(hook: Callable[..., object], before: dict[str, ModuleType], name: 
     del sys.path[0], before["usercustomize"]
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
     with open(FACTS_FD, "rb") as file:
-        python, what, shared = marshal.load(file)  # noqa: S302  # from `become`
+        python, what, shared = marshal.load(file)  # from `become`
     os.close(CODE_FD)
     jail = Jail("template", Interpreter(**python), **what)
     control = _socket.socket(fileno=CONTROL_FD)

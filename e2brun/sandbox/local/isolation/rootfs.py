@@ -21,7 +21,7 @@ from e2brun.sandbox.local.isolation.driver import (
     AGENT_DIRECTORY,
     CELLS_DIRECTORY,
     NODE_DIRECTORY,
-    SHELF_DIRECTORY,
+    TEMPLATE_DIRECTORY,
     Jail,
     agent_code,
 )
@@ -29,7 +29,7 @@ from e2brun.sandbox.local.isolation.environment import SOCKET_BUFFER
 
 # Any directory will do that surely exists: the mount is seen by the sandbox alone, and every
 # path bound from below it has been opened before. bubblewrap itself needs /tmp as well.
-STAGE = "/tmp"  # noqa: S108
+STAGE = "/tmp"
 ROOT = f"{STAGE}/root"
 SANDBOX_UID = 1000
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
@@ -78,10 +78,10 @@ _DEVICE_LINKS = {
     "ptmx": "pts/ptmx", "core": "/proc/kcore",
 }  # fmt: skip
 # What can be written, and its mode; everywhere, and in a service as well.
-WRITABLE = {HOME: 0o755, "/tmp": 0o1777, "/var/tmp": 0o1777}  # noqa: S108
+WRITABLE = {HOME: 0o755, "/tmp": 0o1777, "/var/tmp": 0o1777}
 WRITABLE_IN_SERVICE = {"/root": 0o755, "/code": 0o777}
 _DIRECTORIES = (
-    "/dev/pts", "/dev/shm", "/proc", "/run/e2b", "/etc",  # noqa: S108
+    "/dev/pts", "/dev/shm", "/proc", "/run/e2b", "/etc",
     "/opt/e2brun/bin", "/usr", "/sys", "/mnt",
 )  # fmt: skip
 _MOST = {"max_inotify_instances": 64, "max_inotify_watches": 65536}
@@ -113,8 +113,8 @@ def shares(jail: Jail) -> list[Share]:
     found[AGENT_DIRECTORY] = compiled.DIRECTORY
     if jail.node_layer:
         found[NODE_DIRECTORY] = jail.node_layer
-    if jail.shelf:
-        found[SHELF_DIRECTORY] = jail.shelf
+    if jail.template_layers:
+        found[TEMPLATE_DIRECTORY] = jail.template_layers
     directories = [*_ETC_DIRECTORIES, *_language_settings()]
     found |= {f"/etc/{name}": f"/etc/{name}" for name in directories}
     places = mount_points()

@@ -29,11 +29,13 @@ import signal
 import stat
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 from e2brun.errors import SandboxUnavailable
 from e2brun.sandbox.local.isolation import rootfs, rtnetlink, syscalls
 from e2brun.sandbox.local.isolation.driver import Problem
+from e2brun.sandbox.local.isolation.forking import forked
 from e2brun.sandbox.local.isolation.launching import place
 from e2brun.sandbox.local.isolation.rtnetlink import Network
 
@@ -155,10 +157,8 @@ def _start(jailed: Jailed, owner: int, namespaces: Sequence[int]) -> None:
     tied, lifeline = os.pipe()
     jailed.lifelines.append(lifeline)
     try:
-        pid = os.fork()
-        if pid == 0:
-            _become_slirp(owner, (complain, say_ready, tied, *namespaces))
-        jailed.children.append(pid)
+        given = (2, say_ready, tied, *namespaces)
+        jailed.children.append(forked(complain, partial(_become_slirp, owner, given)))
         for descriptor in (say_ready, complain):
             os.close(descriptor)
         if not _says_ready(ready):
@@ -185,27 +185,22 @@ def _not_started(complaints: int) -> SandboxUnavailable:
     return SandboxUnavailable(f"--network: slirp4netns did not start: {why}")
 
 
-def _become_slirp(owner: int, descriptors: tuple[int, ...]) -> NoReturn:
+def _become_slirp(owner: int, given: tuple[int, ...]) -> NoReturn:
     """In a forked child: give up every right but those over the sandbox's own namespaces."""
-    try:
-        program = shutil.which("slirp4netns") or ""
-        os.setsid()  # the terminal's Ctrl-C is for e2brun, which then ends the sandbox
-        os.chdir("/")
-        place(descriptors)
-        # Its complaints are read until it is up; later ones must not kill it.
-        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-        _limit()
-        if os.geteuid() == 0:
-            syscalls.unshare(syscalls.CLONE_NEWNS)
-            syscalls.mount("", "/", None, syscalls.MS_REC | syscalls.MS_SLAVE)
-            _let_everyone_open()
-            rootfs.become(owner)
-        syscalls.enter_user_namespace(_USER_FD)
-        os.close(_USER_FD)
-        os.execve(program, ["slirp4netns", *_OPTIONS], {})  # noqa: S606
-    except BaseException as error:  # noqa: BLE001  # a forked child must not return into its parent
-        os.write(2, f"{error}\n".encode(errors="replace"))
-        os._exit(125)
+    program = shutil.which("slirp4netns") or ""
+    os.chdir("/")
+    place(given)
+    # Its complaints are read until it is up; later ones must not kill it.
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    _limit()
+    if os.geteuid() == 0:
+        syscalls.unshare(syscalls.CLONE_NEWNS)
+        syscalls.mount("", "/", None, syscalls.MS_REC | syscalls.MS_SLAVE)
+        _let_everyone_open()
+        rootfs.become(owner)
+    syscalls.enter_user_namespace(_USER_FD)
+    os.close(_USER_FD)
+    os.execve(program, ["slirp4netns", *_OPTIONS], {})
 
 
 def _let_everyone_open() -> None:

@@ -13,15 +13,10 @@ from e2brun.sandbox.contract import HOME
 from e2brun.sandbox.local.isolation import mounts, rootfs, syscalls
 from e2brun.sandbox.local.isolation.driver import CONTROL_FD, NICE
 
-_NAMESPACES = (
-    syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWNET
-    | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWCGROUP
-)  # fmt: skip
-SHELF = "/mnt"  # in the zygote's root: what sandboxes share, each thing with nothing mounted on it
-ROOT_ON_SHELF = "/root"
-_VIEWS = ("/proc", HOME, "/dev/shm")  # noqa: S108
+SHARED = "/mnt"  # in the zygote's root: what sandboxes share, each thing with nothing mounted on it
+SHARED_ROOT = "/root"
+_VIEWS = ("/proc", HOME, "/dev/shm")
 Life = tuple[int, int, bytes, bytes, tuple[int, ...]]  # what the agent's `serve` is called with
-_NOTHING = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
 _kept: list[object] = []
 
 
@@ -33,7 +28,7 @@ def spawn(main: Any, request: dict[str, Any], given: tuple[int, int, int]) -> Li
         os.dup2(complaints, 2)
         rootfs.become(request["owner"])  # where the zygote has more than one user
         syscalls.show_in_proc()
-        rootfs.enter_user_namespace(rootfs.SANDBOX_UID, _NAMESPACES)
+        rootfs.enter_user_namespace(rootfs.SANDBOX_UID, syscalls.CLONE_NEWNS | syscalls.NAMESPACES)
         ours, theirs = _socket.socketpair()
         if os.fork() == 0:
             ours.close()
@@ -41,7 +36,7 @@ def spawn(main: Any, request: dict[str, Any], given: tuple[int, int, int]) -> Li
         if request["own"]["service"]:
             _offer_root(main, request, ours)
         os._exit(0)
-    except BaseException as error:  # noqa: BLE001  # a forked child must not return into its parent
+    except BaseException as error:
         try:
             os.write(2, f"e2brun: {error}\n".encode(errors="replace"))
         finally:
@@ -100,10 +95,10 @@ def _received(mid: _socket.socket) -> int:
 
 def _mount_own(own: mounts.Own, shared: list[tuple[str, str, bool]]) -> None:
     """What this sandbox sees, and of it what only a process of its namespaces can make: /proc."""
-    root = os.open(SHELF + ROOT_ON_SHELF, os.O_PATH | os.O_CLOEXEC)
+    root = os.open(SHARED + SHARED_ROOT, os.O_PATH | os.O_CLOEXEC)
     mounts.assemble(own, root, mounts.opened([rootfs.Share(*share) for share in shared]))
     proc = f"{mounts.TOP}/proc"
-    syscalls.mount("proc", proc, "proc", _NOTHING)
+    syscalls.mount("proc", proc, "proc", syscalls.MS_NOTHING)
     syscalls.mount(f"{proc}/sys", f"{proc}/sys", None, syscalls.MS_BIND | syscalls.MS_REC)
     for source, place in mounts.covers():
         mounts.bind_read_only(source, mounts.TOP + place)

@@ -72,7 +72,7 @@ def go_on(
     while control.recv(1, _socket.MSG_PEEK):
         number += 1
         # An owner of the zygote's own users.
-        life = _bear(control, main, {"shared": shared, "owner": 1 + number % 65_000})
+        life = _fork_sandbox(control, main, {"shared": shared, "owner": 1 + number % 65_000})
         if life is not None:
             main.serve(*life)
     os._exit(0)
@@ -107,7 +107,7 @@ def _prepare_notebook(packages: list[str], ahead: tuple[str, ...]) -> None:
     del sys.path[-len(packages) :]  # each context looks for its packages itself
 
 
-def _bear(control: _socket.socket, main: Any, more: dict[str, Any]) -> spawn.Life | None:
+def _fork_sandbox(control: _socket.socket, main: Any, more: dict[str, Any]) -> spawn.Life | None:
     """A sandbox. Returns in its first process too: what the agent is to serve with."""
     go_read, go_write = os.pipe2(os.O_CLOEXEC)
     try:
@@ -122,7 +122,7 @@ def _bear(control: _socket.socket, main: Any, more: dict[str, Any]) -> spawn.Lif
         try:
             request, (agent_end, complaints) = _received(control)
             control.close()
-        except BaseException:  # noqa: BLE001  # a forked child must not return into its parent
+        except BaseException:
             os._exit(_NOT_RECEIVED)
         return spawn.spawn(main, request | more, (agent_end, complaints, go_read))
     os.close(go_read)
@@ -146,7 +146,7 @@ def _received(control: _socket.socket) -> tuple[dict[str, Any], array.array[int]
     given = array.array("i")
     for _, _, data in ancillary:
         given.frombytes(data)
-    return marshal.loads(message), given  # noqa: S302  # from the host, which is trusted
+    return marshal.loads(message), given
 
 
 def _turn_away(control: _socket.socket, error: OSError) -> None:

@@ -59,7 +59,7 @@ class MemoryWatch:
             if not views:
                 self._keep(f"{root}/proc", os.O_RDONLY | os.O_DIRECTORY)
                 self._keep(f"{root}{HOME}", os.O_PATH)
-                self._keep(f"{root}/dev/shm", os.O_PATH)  # noqa: S108
+                self._keep(f"{root}/dev/shm", os.O_PATH)
         except OSError as error:
             self.close()
             raise SandboxLost(f"the sandbox cannot be watched: {error.strerror}") from error

@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from typing import cast
+
+from e2brun.values import is_list, is_table
 
 _DEFAULT = "UV_DEFAULT_INDEX"
 _EXTRA = "UV_INDEX"
@@ -103,7 +104,7 @@ def _indexes(table: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     """The `[[index]]` tables; one that is `explicit` serves only packages pinned to it."""
     entries = table.get("index")
     extra: list[str] = []
-    for entry in map(_table, cast("list[object]", entries) if isinstance(entries, list) else []):
+    for entry in map(_table, entries if is_list(entries) else []):
         url, name = entry.get("url"), entry.get("name")
         if not isinstance(url, str) or entry.get("explicit"):
             continue
@@ -118,10 +119,10 @@ def _indexes(table: Mapping[str, object]) -> Iterator[tuple[str, str]]:
 
 
 def _table(value: object) -> Mapping[str, object]:
-    return cast("Mapping[str, object]", value) if isinstance(value, dict) else {}
+    return value if is_table(value) else {}
 
 
 def _text(value: object, separator: str) -> str:
-    if isinstance(value, list):
-        return separator.join(map(str, cast("list[object]", value)))
+    if is_list(value):
+        return separator.join(map(str, value))
     return str(value).lower() if isinstance(value, bool) else str(value)

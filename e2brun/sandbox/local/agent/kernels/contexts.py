@@ -80,7 +80,7 @@ def _become(request: dict[str, Any], descriptors: list[int], confinement: bytes)
         code = 0
     except SystemExit as leaving:  # a cell's own fork ran past the end of its cell
         code = leaving.code if isinstance(leaving.code, int) else 1
-    except BaseException as error:  # noqa: BLE001  # nothing may return into pid 1's own code
+    except BaseException as error:  # nothing may return into pid 1's own code
         sys.excepthook(type(error), error, error.__traceback__)
     finally:
         _finish(code)
@@ -96,7 +96,7 @@ def _finish(code: int) -> NoReturn:
             atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()
-    except BaseException:  # noqa: BLE001, S110  # theirs, and nobody is left to tell
+    except BaseException:  # theirs, and nobody is left to tell
         pass
     finally:
         os._exit(code & 0xFF)

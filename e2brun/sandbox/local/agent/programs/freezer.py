@@ -16,7 +16,7 @@ def freeze(agent: Any, request: dict[str, Any], _descriptors: list[int]) -> None
     """SIGSTOP to every process but pid 1 (kill(2), pid -1: none can escape by forking)."""
     _stopped_before.clear()
     _stopped_before.update(pid for pid in _processes() if _is_stopped(pid))
-    try:  # noqa: SIM105  # contextlib is not imported in a bare agent
+    try:  # contextlib is not imported in a bare agent
         os.kill(-1, signal.SIGSTOP)
     except ProcessLookupError:
         pass

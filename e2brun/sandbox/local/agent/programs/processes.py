@@ -24,7 +24,7 @@ def start(agent: Any, request: dict[str, Any], descriptors: list[int]) -> None:
     if not program:
         with open(descriptors.pop(), "rb") as file:
             program = file.read()
-    request["argv"], request["env"] = marshal.loads(program)  # noqa: S302  # from the host
+    request["argv"], request["env"] = marshal.loads(program)
     _launch(agent, request, descriptors * 3 if request["terminal"] else descriptors)
 
 
@@ -62,7 +62,7 @@ def become(agent: Any, request: dict[str, Any], descriptors: list[int], report: 
         os.chdir(request["cwd"])
         step = "exec"
         _execute(request["argv"], request["env"])
-    except BaseException as error:  # noqa: BLE001  # a fork must not return into its parent
+    except BaseException as error:
         number = getattr(error, "errno", None) or 0
         text = getattr(error, "strerror", None) or str(error)
         os.write(report, f"{number} {step}: {text}".encode(errors="replace")[:4096])
@@ -74,11 +74,11 @@ def _execute(argv: list[str], env: dict[str, str]) -> NoReturn:
     # Not os.execvpe: it would import a module in every child.
     name = argv[0]
     if "/" in name:
-        os.execve(name, argv, env)  # noqa: S606
+        os.execve(name, argv, env)
     problem: OSError = FileNotFoundError(2, "No such file or directory")
     for directory in env.get("PATH", "/usr/bin:/bin").split(":"):
         try:
-            os.execve(os.path.join(directory, name), argv, env)  # noqa: S606
+            os.execve(os.path.join(directory, name), argv, env)
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:

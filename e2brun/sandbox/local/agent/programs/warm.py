@@ -178,7 +178,7 @@ class Warm:
         ):
             for number in _IGNORED:
                 _signal.signal(number, _signal.SIG_DFL)
-            os.execve(self._executable, request["argv"], request["env"])  # noqa: S606
+            os.execve(self._executable, request["argv"], request["env"])
         if seen == observing.Seen.IMPORTS:
             return
         if not any(name.partition(".")[0] in self._ahead for name in os.listdir(sys.path[0])):

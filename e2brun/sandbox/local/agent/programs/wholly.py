@@ -56,7 +56,7 @@ def _run(codes: "Any", own: "Any") -> None:
         every(map(run, codes(path), ({}, main, {})))
     except leaving:
         raise
-    except BaseException as error:  # noqa: BLE001  # as Python tells of it
+    except BaseException as error:  # as Python tells of it
         error.__traceback__ = own(error.__traceback__)
         sys.last_type, sys.last_value = type(error), error
         sys.last_traceback = error.__traceback__

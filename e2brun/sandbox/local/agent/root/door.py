@@ -38,7 +38,7 @@ def open_door(agent: Any) -> None:
 def _dismiss(descriptor: int, status: int) -> None:
     client = _socket.socket(fileno=descriptor)
     client.setblocking(False)
-    try:  # noqa: SIM105  # contextlib costs 2 ms of every sandbox's start
+    try:
         client.send(b"ended\0%d" % status)
     except OSError:
         pass

@@ -201,7 +201,7 @@ def _execute(request: _Request, argv: list[str], environment: dict[str, str]) ->
     door = None if request.user != "root" or os.geteuid() == 0 else _door()
     try:
         if door is None:
-            os.execve(argv[0], argv, environment)  # noqa: S606
+            os.execve(argv[0], argv, environment)
         _through(door, request.user, argv, environment)
     except OSError as error:
         _fail(f"unable to execute {argv[0]}: {error.strerror}")

@@ -313,9 +313,9 @@ def _json(value: str | int | bool) -> str:
 def _scratch_file() -> int:
     """A file without a name; memfd_create(2) is not for sandboxes."""
     try:
-        descriptor = os.open("/tmp", os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)  # noqa: S108
+        descriptor = os.open("/tmp", os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
     except OSError:
-        path = f"/tmp/.cell-{os.getpid()}-{monotonic()}"  # noqa: S108
+        path = f"/tmp/.cell-{os.getpid()}-{monotonic()}"
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         os.unlink(path)
     try:

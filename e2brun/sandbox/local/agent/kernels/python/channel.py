@@ -199,7 +199,7 @@ def flush() -> None:
     for stream in {id(stream): stream for stream in (*now, *_streams)}.values():
         try:
             stream.flush()  # type: ignore[union-attr] # pyright: ignore[reportOptionalMemberAccess]
-        except BaseException:  # noqa: BLE001, S112 - a stream of theirs: closed, or anything
+        except BaseException:  # a stream of theirs: closed, or anything
             continue
 
 
@@ -207,5 +207,5 @@ def complain(line: str) -> None:
     """One line for the user on standard error, if they still have one."""
     try:
         sys.stderr.write(line + "\n")
-    except Exception:  # noqa: BLE001 - a stream of theirs: closed, or anything
+    except Exception:  # a stream of theirs: closed, or anything
         return

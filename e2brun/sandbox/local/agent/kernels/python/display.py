@@ -38,7 +38,7 @@ def text_of(value: object) -> str:
     """`repr`, without the quotes of a string, whatever repr does."""
     try:
         text = repr(value)
-    except Exception as error:  # noqa: BLE001 - their __repr__
+    except Exception as error:  # their __repr__
         name, why = type(value).__name__, type(error).__name__
         return f"<{name} object at {id(value):#x}, whose repr raised {why}>"
     quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
@@ -76,7 +76,7 @@ def _add_json(fields: Fields, key: str, data: object, lenient: bool) -> None:
         fields[key] = Fragment(data, lenient)
     except NotJsonError:
         return
-    except Exception as error:  # noqa: BLE001 - a list or dict of theirs with methods of its own
+    except Exception as error:  # a list or dict of theirs with methods of its own
         _tell(data, key, error)
 
 
@@ -86,7 +86,7 @@ def attempt(value: object, name: str, action: Callable[[], Any]) -> Any:
         return action()
     except NotImplementedError:  # how a repr method says "not for this one"
         return None
-    except Exception as error:  # noqa: BLE001 - their method
+    except Exception as error:  # their method
         _tell(value, name, error)
         return None
 
@@ -94,7 +94,7 @@ def attempt(value: object, name: str, action: Callable[[], Any]) -> Any:
 def _tell(value: object, name: str, error: Exception) -> None:
     try:
         complain(f"{name} of {type(value).__name__} raised {type(error).__name__}: {error}")
-    except Exception:  # noqa: BLE001 - their __str__
+    except Exception:  # their __str__
         return
 
 

@@ -27,7 +27,7 @@ def describe(error: BaseException, cells: Container[str]) -> tuple[str, str, str
     value = clipped(_value(error), MAX_VALUE)
     try:
         text = _traceback(error, cells)
-    except BaseException:  # noqa: BLE001 - `traceback` patched by the cell, or the chain too deep
+    except BaseException:  # `traceback` patched by the cell, or the chain too deep
         text = f"{HEADER}\n{name}: {value}\n"
     return name, value, clipped(text, MAX_TRACEBACK)
 
@@ -41,7 +41,7 @@ def exit_code(leaving: SystemExit) -> int:
         if isinstance(asked, int):
             return int.__and__(asked, 0xFF) if -(2**63) <= asked < 2**63 else 0xFF
         print(asked, file=sys.stderr)  # noqa: T201 - as Python does
-    except BaseException:  # noqa: BLE001 - their class, their __str__ or their stream
+    except BaseException:  # their class, their __str__ or their stream
         return 1
     return 1
 
@@ -49,14 +49,14 @@ def exit_code(leaving: SystemExit) -> int:
 def _name(error: BaseException) -> str:
     try:
         return str(type(error).__name__)[:MAX_NAME]
-    except BaseException:  # noqa: BLE001 - a metaclass of theirs
+    except BaseException:  # a metaclass of theirs
         return "Exception"
 
 
 def _value(error: BaseException) -> str:
     try:
         return str(error)
-    except BaseException:  # noqa: BLE001 - their __str__
+    except BaseException:  # their __str__
         return "<exception str() failed>"
 
 

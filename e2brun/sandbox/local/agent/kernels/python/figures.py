@@ -57,7 +57,7 @@ class Figures:
         fields: dict[str, str | Fragment] = {}
         try:
             picture = _png(figure)
-        except Exception as error:  # noqa: BLE001 - a drawing of theirs, such as bad mathtext
+        except Exception as error:  # a drawing of theirs, such as bad mathtext
             complain(f"figure not drawn: {type(error).__name__}: {_safe_str(error)}")
             return fields
         if picture is not None:
@@ -80,7 +80,7 @@ class Figures:
                     self._send(figure)
             if numbers:
                 pyplot.close("all")
-        except Exception as error:  # noqa: BLE001 - half-imported or patched pyplot
+        except Exception as error:  # half-imported or patched pyplot
             complain(f"figures not shown: {type(error).__name__}: {_safe_str(error)}")
 
     def _send(self, figure: object) -> None:
@@ -128,12 +128,12 @@ def _chart(figure: object) -> Fragment | None:
         return Fragment(charts.chart_figure_to_dict(figure), lenient=True)
     except NotJsonError:
         return None
-    except Exception:  # noqa: BLE001 - not installed, or a kind of figure it does not know
+    except Exception:  # not installed, or a kind of figure it does not know
         return None
 
 
 def _safe_str(error: Exception) -> str:
     try:
         return str(error)
-    except Exception:  # noqa: BLE001 - their __str__
+    except Exception:  # their __str__
         return ""

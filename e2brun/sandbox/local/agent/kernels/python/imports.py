@@ -34,14 +34,14 @@ def reach(path: str) -> None:
         os.makedirs(place, exist_ok=True)
         with open(f"{place}/e2brun-template.pth", "a", encoding="utf-8") as file:
             file.write(f"{path}\n")
-    except Exception:  # noqa: BLE001 - the home is full, or theirs to arrange
+    except Exception:  # the home is full, or theirs to arrange
         return
 
 
 def _act(action: Action, module: ModuleType) -> None:
     try:
         action(module)
-    except Exception:  # noqa: BLE001 - another version of it than we know: it works without us
+    except Exception:  # another version of it than we know: it works without us
         return
 
 

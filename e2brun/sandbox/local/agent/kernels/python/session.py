@@ -126,7 +126,7 @@ class NotebookSession:
             self._interrupts.arm()
             ended: Any = self._execute(code)
             self._interrupts.disarm()
-        except BaseException as error:  # noqa: BLE001 - all of it is the user's, and data
+        except BaseException as error:  # all of it is the user's, and data
             return error
         finally:
             self._interrupts.disarm()
@@ -256,7 +256,7 @@ class Loop:
             if not waiting.poll(0):
                 loop.add_reader(descriptor, loop.stop)
                 loop.run_forever()
-        except BaseException as error:  # noqa: BLE001 - of a callback of theirs
+        except BaseException as error:  # of a callback of theirs
             complain(describe(error, ())[2])
         finally:
             loop.remove_reader(descriptor)
@@ -270,7 +270,7 @@ def _set_environment(values: Mapping[str, str] | Mapping[str, str | None]) -> No
                 _environ.pop(name, None)
             else:
                 _environ[name] = value
-        except Exception:  # noqa: BLE001, S112 - `=` in the name, or builtins taken from under it
+        except Exception:  # `=` in the name, or builtins taken from under it
             continue
 
 

@@ -11,7 +11,7 @@ from time import monotonic
 from e2brun.errors import SandboxError
 from e2brun.jobs.wanted import wanted
 from e2brun.sandbox.local.interpreter import current_interpreter
-from e2brun.sandbox.local.isolation.driver import SHELF_DIRECTORY, Jail
+from e2brun.sandbox.local.isolation.driver import TEMPLATE_DIRECTORY, Jail
 from e2brun.sandbox.local.packages.store import make_directory
 from e2brun.sandbox.local.packages.template_layers import TemplateLayers, held
 
@@ -20,8 +20,8 @@ log = logging.getLogger("e2brun.server")
 _AGAIN_SECONDS = 60.0  # after a failure: a network may come back
 
 
-class Shelf:
-    """Every sandbox of the service sees it, read-only; only what is on it grows."""
+class PackagesOnDemand:
+    """Every sandbox of the service sees it, read-only; only what is there grows."""
 
     def __init__(self, layers: TemplateLayers, *, fetch: bool) -> None:
         """With `fetch`, what is not there is fetched."""
@@ -55,7 +55,9 @@ class Shelf:
                 if found is None and monotonic() > self._failed.get(wants, 0.0):
                     found = await asyncio.to_thread(self._fetched, wants)
         found = found or self._layers.nearest(wants, python)
-        return f"{SHELF_DIRECTORY}/{found.parent.name}/{found.name}" if found is not None else None
+        return (
+            f"{TEMPLATE_DIRECTORY}/{found.parent.name}/{found.name}" if found is not None else None
+        )
 
     def _fetched(self, wants: frozenset[str]) -> Path | None:
         names = sorted(wants)

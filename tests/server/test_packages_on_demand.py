@@ -22,8 +22,8 @@ from e2brun.sandbox.local.isolation.forkserver import Forkserver
 from e2brun.sandbox.local.packages.installed import installed_layer
 from e2brun.sandbox.local.packages.template_layers import TemplateLayers
 from e2brun.server.interpreter import events
+from e2brun.server.sandboxes.on_demand import PackagesOnDemand
 from e2brun.server.sandboxes.preloading import with_install
-from e2brun.server.sandboxes.shelf import Shelf
 from e2brun.settings import load_settings
 from tests.conftest import Run
 from tests.contract.wheelhouse import wheel
@@ -61,13 +61,18 @@ def ask(driver: Driver, layers: TemplateLayers) -> Ask:
     """What cells of one sandbox print, or the names of the errors they end with."""
 
     async def run(codes: tuple[str, ...], *, fetch: bool) -> list[str]:
-        shelf, python = Shelf(layers, fetch=fetch), current_interpreter()
+        on_demand, python = PackagesOnDemand(layers, fetch=fetch), current_interpreter()
         ipython = str(installed_layer(load_settings().cache_dir, python))
         jail = Jail(
-            new_id(), python, layer=ipython, notebook=True, shelf=str(shelf.directory), service=True
+            new_id(),
+            python,
+            layer=ipython,
+            notebook=True,
+            template_layers=str(on_demand.directory),
+            service=True,
         )
         live = RunningSandbox(driver, jail, "code-interpreter-v1")
-        live.shelf = shelf
+        live.more_packages = on_demand
         try:
             await live.ready()
             async with asyncio.timeout(60):
