@@ -39,7 +39,7 @@ _KEY_NAMES = ("E2B_API_KEY", "E2B_KEY")  # the first one wins
 _OURS = (
     "on", "timeout", "template", "memory", "processes", "disk", "max_output", "network", "fetch",
     "python", "install_timeout", "install_size", "cache_size", "cache_dir", "state_dir", "store",
-    "total_memory", "total_disk",
+    "total_memory", "total_disk", "serve_state",
 )  # fmt: skip
 _VARIABLES = {
     "api_url": "E2B_API_URL",
@@ -55,6 +55,7 @@ _CI = ("GITHUB_ACTIONS", "TF_BUILD", "TEAMCITY_VERSION", "GITLAB_CI")
 _ENDPOINTS = ("api_url", "sandbox_url", "domain")
 _SHARED = (  # by all projects: no file of one decides
     "cache_size", "cache_dir", "state_dir", "store", "total_memory", "total_disk",
+    "serve_state",
 )  # fmt: skip
 _PYPROJECT_KEYS = tuple(name.replace("_", "-") for name in _OURS if name not in _SHARED)
 
@@ -84,6 +85,7 @@ class Settings(Frozen):
     cache_size: int = 20 * 1024 * _MIB  # of all packages that are kept
     cache_dir: Path = Path(os.path.expanduser("~/.cache/e2brun"))  # noqa: PTH111 - raises nothing
     state_dir: Path = Path()  # where what outlives a run is kept
+    serve_state: Path | None = None  # what `serve` keeps, where that was said; see `own_templates`
     store: Path | None = None  # the file that runs are recorded in; None: nowhere
     step_summary: Path = Path()  # GITHUB_STEP_SUMMARY; the empty path: there is none
     github_actions: bool = False
@@ -342,6 +344,7 @@ _READERS: dict[str, Callable[[Given], object]] = {
     "cache_size": _parsed(parse_size, literal=(int,)),
     "cache_dir": _read_path,
     "state_dir": _read_path,
+    "serve_state": _read_path,
     "store": lambda given: None if str(given.value).lower() in FALSE else _read_path(given),
 }
 

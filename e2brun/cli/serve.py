@@ -144,7 +144,7 @@ def _options(
         fetch=settings.fetch,
         lean=not complete,
         environment=environment,
-        state=None if request.state is None else Path(request.state),
+        state=settings.serve_state if request.state is None else Path(request.state),
         install_timeout=patience,
         room=room,
     )
@@ -237,7 +237,7 @@ class EnvironmentFile:
 
     def write(self, variables: Mapping[str, str]) -> None:
         """Whole or not at all."""
-        from e2brun.server.private import write_private
+        from e2brun.private import write_private
 
         lines = "".join(f"{name}={value}\n" for name, value in variables.items())
         try:

@@ -62,7 +62,8 @@ def serve(
     state: Annotated[
         str | None,
         typer.Option(
-            metavar="DIR", help="Keep templates, snapshots and paused sandboxes' files there."
+            metavar="DIR",
+            help="Keep templates, snapshots, paused sandboxes there. Or: E2BRUN_SERVE_STATE.",
         ),
     ] = None,
     https: Annotated[

@@ -61,7 +61,8 @@ def load(
     """Read it; `settings` are those of --set, `given` those of --var.
 
     `ahead` is told the tables once they and the cases are found right: before the stages, which
-    take longest to import, have looked at their settings.
+    take longest to import, have looked at their settings. It raises UsageError for a template that
+    there is not.
 
     Raises BrokenPipeline with all that is wrong, and UsageError where it cannot be read at all.
     """
@@ -74,7 +75,7 @@ def load(
     found = check.cases(document, variables)
     check.end()
     if ahead is not None:
-        ahead(document)
+        check.told(document, ahead)
     check.stages(document)
     check.end()
     recipe = _recipe(document, raw, file.parent)
@@ -117,6 +118,17 @@ class _Check:
         if found.cases:
             self._variables(document, found, given)
         return found
+
+    def told(self, document: Document, ahead: Callable[[Document], None]) -> None:
+        """`ahead` gets the tables; what it finds wrong with their template has its line."""
+        try:
+            ahead(document)
+        except UsageError as error:
+            tables = {"execute": document.execute, "sandbox": document.sandbox}
+            named = [name for name, table in tables.items() if table and table.template]
+            if not named:
+                raise
+            self._reader.note((named[0], "template"), str(error))
 
     def stages(self, document: Document) -> None:
         """What only the stages themselves know to be wrong."""

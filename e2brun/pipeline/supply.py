@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from e2brun.errors import E2brunError
 from e2brun.sandbox.contract import Backend, Limits, Sandbox, SandboxSpec
-from e2brun.sandbox.select import choose, is_cloud
+from e2brun.sandbox.select import check_template, choose, is_cloud
 
 if TYPE_CHECKING:
     from e2brun.pipeline.schema import Document
@@ -47,7 +47,9 @@ class Supply:
         return self
 
     def prepare(self, document: Document) -> None:
-        """Start a sandbox for its first execution, where that needs nothing special."""
+        """Start a sandbox for its first execution, where that needs nothing special. Raises
+        UsageError for a template that there is not."""
+        check_template(_template(document, self._settings), self._settings)
         spec = _plain_spec(document, self._settings)
         if self.name != "local" or spec is None:
             return
@@ -105,13 +107,18 @@ def _plain_spec(document: Document, settings: Settings) -> SandboxSpec | None:
     )
     network = next((t.network for t in tables if t.network is not None), settings.network)
     return SandboxSpec(
-        template=table.template or base.template or settings.template,
+        template=_template(document, settings),
         env={**base.env, **table.env},
         network=network,
         limits=limits,
         python=settings.python,
         cells=table.cell,
     )
+
+
+def _template(document: Document, settings: Settings) -> str | None:
+    named = document.execute.template if document.execute else None
+    return named or document.sandbox.template or settings.template
 
 
 def _essence(spec: SandboxSpec) -> SandboxSpec:

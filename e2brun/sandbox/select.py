@@ -9,6 +9,8 @@ from e2brun.errors import AuthenticationFailed
 from e2brun.sandbox.contract import Backend, Room
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
     from e2brun.settings import Settings
 
@@ -21,6 +23,22 @@ def is_cloud(settings: Settings) -> bool:
 def is_cloud_backend(backend: Backend) -> bool:
     """Whether its sandboxes are E2B's."""
     return backend.name == "e2b"
+
+
+def check_template(name: str | None, settings: Settings) -> None:
+    """Raises UsageError for one that no sandbox of this machine can be made of."""
+    if name is None or is_cloud(settings):
+        return
+    from e2brun.sandbox.local import templates
+
+    if templates.find(name) is None:
+        from e2brun.sandbox.local import own_templates
+
+        own_templates.find(name, _own_templates(settings))
+
+
+def _own_templates(settings: Settings) -> Path:
+    return settings.serve_state or settings.state_dir / "serve"
 
 
 def begin(settings: Settings) -> Bubblewrap | None:
@@ -70,7 +88,7 @@ def choose(
     from e2brun.sandbox.local.backend import LocalBackend
     from e2brun.settings import package_environment
 
-    return LocalBackend(
+    local = LocalBackend(
         cache_directory=str(settings.cache_dir),
         driver=driver,
         environment=package_environment(),
@@ -78,3 +96,5 @@ def choose(
         notice=notice,
         many=many,
     )
+    local.own_templates = _own_templates(settings)
+    return local

@@ -73,6 +73,7 @@ def test_every_variable_of_the_example_is_read_and_every_one_read_is_in_it(tmp_p
         "E2BRUN_TOTAL_DISK": "9G",
         "E2BRUN_CACHE_DIR": "/var/cache/e",
         "E2BRUN_STATE_DIR": "/var/lib/e",
+        "E2BRUN_SERVE_STATE": "/var/lib/s",
         "E2BRUN_STORE": "/var/lib/r.sqlite",
         "NO_COLOR": "1",
     }
@@ -83,7 +84,7 @@ def test_every_variable_of_the_example_is_read_and_every_one_read_is_in_it(tmp_p
     assert (settings.domain, settings.on, settings.timeout) == ("e2b.example", "local", 300.0)
     assert (settings.template, settings.memory, settings.processes) == ("mine", 1024**3, 7)
     assert (settings.disk, settings.max_output, settings.network) == (64 * 1024**2, 0, True)
-    assert settings.fetch is False
+    assert (settings.fetch, settings.serve_state) == (False, Path("/var/lib/s"))
     assert (settings.python, settings.cache_dir) == ("/usr/bin/python3", Path("/var/cache/e"))
     assert (settings.install_timeout, settings.install_size) == (120.0, 16 * 1024**3)
     assert settings.cache_size == 40 * 1024**3

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from e2brun.sandbox.local.blocking.spare import Spare
     from e2brun.sandbox.local.interpreter import Interpreter
     from e2brun.sandbox.local.isolation.forkserver import Forkserver
+    from e2brun.sandbox.local.own_templates import OwnTemplate
     from e2brun.sandbox.local.packages.supply import Packages
 
 
@@ -42,6 +43,8 @@ class LocalBackend:
         self._may_breed, self._many = driver is None, many
         self._forkserver: Forkserver | None = None
         self._created = 0
+        self.own_templates: Path | None = None  # the state directory of a service that built some
+        self._own_found: dict[str, OwnTemplate] = {}
         self._cache_directory, self._environment = Path(cache_directory), environment
         self._room, self._notice = room, notice
         self._supply: Packages | None = None
@@ -50,12 +53,19 @@ class LocalBackend:
 
     def create(self, spec: SandboxSpec) -> LocalSandbox:
         """Start a sandbox; see the contract."""
+        own = self._own(spec.template)
+        if own is not None:
+            spec = own.applied(spec)
         jail = self._jail(spec)
+        if own is not None:  # where it was built, more could be written to
+            jail = jail.but(service=True)
         driver = self._driver_for(jail)
         sandbox = start(driver, jail, spec, self._layer, self._spare(jail))
         self._sandboxes[sandbox.id] = sandbox
         sandbox.forget = lambda id_: self._sandboxes.pop(id_, None)
-        if driver is self._forkserver and jail.notebook and self._created > 1:
+        if own is not None:
+            self._furnish(own, sandbox)
+        elif driver is self._forkserver and jail.notebook and self._created > 1:
             self._expect_another(driver, jail)
         return sandbox
 
@@ -84,6 +94,27 @@ class LocalBackend:
             with suppress(SandboxError):  # then there is none; who asks is told why
                 self._spares.append(Spare(driver, jail))
 
+    def _own(self, name: str | None) -> OwnTemplate | None:
+        """None for a built-in template. Raises UsageError for one that there is not."""
+        if name is None:
+            return None
+        from e2brun.sandbox.local import templates
+
+        if self.own_templates is None or templates.find(name) is not None:
+            return None
+        if name not in self._own_found:
+            from e2brun.sandbox.local import own_templates
+
+            self._own_found[name] = own_templates.find(name, self.own_templates)
+        return self._own_found[name]
+
+    def _furnish(self, own: OwnTemplate, sandbox: LocalSandbox) -> None:
+        try:
+            own.furnish(sandbox)
+        except BaseException:
+            sandbox.kill()
+            raise
+
     @property
     def _packages(self) -> Packages:
         """Made when somebody needs some: many programs do not."""
@@ -102,8 +133,8 @@ class LocalBackend:
         """A zygote costs what a few sandboxes cost and makes the rest cheap: not for the first,
         and not before it is ready. Where each would import IPython (100 ms) it pays at once."""
         self._created += 1
-        at_once = self._many and jail.notebook
-        if not self._may_breed or (self._created == 1 and not at_once):
+        at_once = jail.service or (self._many and jail.notebook)
+        if not (self._may_breed or jail.service) or (self._created == 1 and not at_once):
             return self._driver
         if self._forkserver is None:
             from e2brun.sandbox.local.isolation.forkserver import Forkserver

@@ -16,11 +16,11 @@ from time import monotonic
 from typing import NoReturn
 
 from e2brun.errors import E2brunError
+from e2brun.private import write_private
 from e2brun.sandbox.contract import Room
 from e2brun.server.background.client import READY, STATE
 from e2brun.server.http.listening import bind, new_key, port_of, url_of
 from e2brun.server.options import ServiceOptions
-from e2brun.server.private import write_private
 from e2brun.server.sandboxes.preloading import DEFAULT, PackageCache, preload, templates
 from e2brun.server.service import Service
 from e2brun.server.serving import loop_factory, run

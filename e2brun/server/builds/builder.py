@@ -16,11 +16,7 @@ from e2brun.sandbox.local import templates as built_in
 from e2brun.sandbox.local.host import commands, trees
 from e2brun.sandbox.local.host.processes import StartRefused
 from e2brun.sandbox.local.interpreter import current_interpreter
-from e2brun.server.builds.context import Context, StepFailed
-from e2brun.server.builds.images import NoSuchImage, StandIn, stand_in
-from e2brun.server.builds.kept import KeptFiles
-from e2brun.server.builds.plan import CHANGING, Plan, Step, copied
-from e2brun.server.builds.registered import (
+from e2brun.sandbox.local.registered import (
     BUILDING,
     FAILED,
     READY,
@@ -29,8 +25,13 @@ from e2brun.server.builds.registered import (
     Registered,
     RegisteredTemplates,
 )
+from e2brun.sandbox.local.template_setup import Place, Setup
+from e2brun.server.builds.context import Context, StepFailed
+from e2brun.server.builds.images import NoSuchImage, StandIn, stand_in
+from e2brun.server.builds.kept import KeptFiles
+from e2brun.server.builds.plan import CHANGING, Plan, Step, copied
 from e2brun.server.http.messages import ApiError
-from e2brun.server.sandboxes.records import Origin, Setup
+from e2brun.server.sandboxes.records import Origin
 
 if TYPE_CHECKING:
     from e2brun.sandbox.local.host.running import RunningSandbox
@@ -217,7 +218,7 @@ class _Run:
                 acting = task.before.acting(task.number, step)
                 await self._command(live, step.args[0], acting, task)
             elif step.kind == "WORKDIR":
-                place = commands.Place(task.before.user, "/")
+                place = Place(task.before.user, "/")
                 await self._command(
                     live, f"mkdir -p {shlex.quote(task.after.directory)}", place, task
                 )
@@ -226,9 +227,7 @@ class _Run:
         except StartRefused as error:
             raise StepFailed(number, f"failed to run {step.line[:200]!r}: {error}") from None
 
-    async def _command(
-        self, live: RunningSandbox, command: str, place: commands.Place, task: _Task
-    ) -> None:
+    async def _command(self, live: RunningSandbox, command: str, place: Place, task: _Task) -> None:
         def tell(stream: str, line: str) -> None:
             self._build.say(f"{task.label.partition(']')[0]}] [{stream}]: {line}", step=number)
 

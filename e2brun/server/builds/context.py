@@ -6,8 +6,7 @@ import posixpath
 import re
 from dataclasses import dataclass, replace
 
-from e2brun.sandbox.local.host.commands import Place
-from e2brun.sandbox.local.host.running import USERS
+from e2brun.sandbox.local.template_setup import USERS, Place
 from e2brun.server.builds.plan import Step
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)

@@ -8,12 +8,12 @@ import re
 from typing import TYPE_CHECKING
 
 from e2brun.sandbox.local import templates as built_in
+from e2brun.sandbox.local.registered import FAILED, WAITING, Build, Line, Registered
+from e2brun.sandbox.local.template_names import DEFAULT_TAG, split_name
 from e2brun.server.builds.plan import plan_of
-from e2brun.server.builds.registered import FAILED, WAITING, Build, Line, Registered
 from e2brun.server.control import objects
 from e2brun.server.http.fields import Fields, number
 from e2brun.server.http.messages import PERMANENT, ApiError, Request, Response, json_response
-from e2brun.server.sandboxes.names import DEFAULT_TAG, split_name
 
 if TYPE_CHECKING:
     from pathlib import Path

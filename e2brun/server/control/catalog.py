@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from e2brun.sandbox.local import templates as local_templates
+from e2brun.sandbox.local.registered import FAILED, READY, Build, Registered
 from e2brun.sandbox.local.templates import Template
-from e2brun.server.builds.registered import FAILED, READY, Build, Registered
 from e2brun.server.control import objects
 from e2brun.server.http.messages import PERMANENT, ApiError, Request, Response, json_response
 

@@ -7,15 +7,16 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from e2brun.sandbox.local.template_setup import Setup
 from e2brun.server.control import catalog, network, objects
 from e2brun.server.http.fields import Fields
 from e2brun.server.http.messages import PERMANENT, ApiError, Request, Response, json_response
-from e2brun.server.sandboxes.records import Lifecycle, Origin, Setup
+from e2brun.server.sandboxes.records import Lifecycle, Origin
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from e2brun.server.builds.registered import Made, Registered
+    from e2brun.sandbox.local.registered import Made, Registered
     from e2brun.server.sandboxes.registry import Registry
 
 _TIMEOUT, _OLD_TIMEOUT = 300, 15

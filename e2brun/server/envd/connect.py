@@ -17,7 +17,7 @@ from contextlib import aclosing
 from typing import Any, cast
 
 from e2brun.sandbox.contract import USER
-from e2brun.sandbox.local.host.running import USERS
+from e2brun.sandbox.local.template_setup import USERS
 from e2brun.server.envd.protojson import Malformed
 from e2brun.server.http.messages import ApiError, Gone, Request, Response, Stream, json_response
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 
 from e2brun.sandbox.local.host.file_worker import FileTrouble, FileWorker
-from e2brun.sandbox.local.host.running import USERS
+from e2brun.sandbox.local.template_setup import USERS
 from e2brun.server.access import signatures
 from e2brun.server.envd import downloads, paths
 from e2brun.server.envd.uploads import BadMetadata, Upload, metadata_of

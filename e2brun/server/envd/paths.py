@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 
-from e2brun.sandbox.local.host.running import USERS
+from e2brun.sandbox.local.template_setup import USERS
 
 
 class BadPath(Exception):

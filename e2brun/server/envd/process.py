@@ -9,8 +9,9 @@ from typing import Any
 
 from e2brun.sandbox.local.host.process import KEEPALIVE, BrokenChannel, Process, ProcessOrder
 from e2brun.sandbox.local.host.processes import NoSuchProcess, Processes, StartRefused
-from e2brun.sandbox.local.host.running import USERS, RunningSandbox
+from e2brun.sandbox.local.host.running import RunningSandbox
 from e2brun.sandbox.local.host.subscriptions import Event, Subscription
+from e2brun.sandbox.local.template_setup import USERS
 from e2brun.server.envd import connect
 from e2brun.server.envd.connect import Message, RpcError
 from e2brun.server.envd.protojson import (

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from e2brun.errors import UsageError
-from e2brun.server.private import write_private
+from e2brun.private import write_private
 
 if TYPE_CHECKING:
     from cryptography import x509

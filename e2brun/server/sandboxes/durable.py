@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from e2brun.errors import UsageError
-from e2brun.server.private import write_private
+from e2brun.private import load, store
 from e2brun.server.sandboxes.metering import Journal, Meter
 from e2brun.server.sandboxes.records import Lifecycle, Origin, Record, State
 
@@ -96,26 +96,6 @@ def _record(paused: _Paused) -> Record:
     record = Record(**kept, journal=Journal(), meter=Meter(), state=State.PAUSED)
     record.journal.note("the service was started anew: files were kept, processes were not")
     return record
-
-
-def store(path: Path, form: Any, value: Any, but: Any = None) -> None:
-    """Write `value` (of the type `form`, `but` for these fields) as JSON, whole or not at all."""
-    from pydantic import TypeAdapter  # a tenth of a second, for those who keep something
-
-    write_private(path, TypeAdapter(form).dump_json(value, exclude=but))
-
-
-def load(path: Path, form: Any, default: Any) -> Any:
-    """What was stored there, `default` where nothing was. Raises UsageError for anything else."""
-    if not path.exists():
-        return default
-    from pydantic import TypeAdapter, ValidationError
-
-    try:
-        return TypeAdapter(form).validate_json(path.read_bytes())
-    except ValidationError as error:
-        first = str(error).splitlines()[0]
-        raise UsageError(f"{path}: it is damaged, or another version's: {first}") from error
 
 
 def sweep(directory: Path, used: Iterable[Path]) -> None:

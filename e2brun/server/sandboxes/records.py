@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from e2brun.sandbox.local.host.commands import Place
+from e2brun.sandbox.local.template_setup import Setup
 from e2brun.server.http.messages import ApiError
 
 if TYPE_CHECKING:
@@ -34,17 +34,6 @@ class Lifecycle:
     pause: bool = False
     keep_memory: bool = True  # False: that pause keeps the files only
     auto_resume: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Setup:
-    """What a sandbox has from the start, by its template."""
-
-    base: str  # the built-in template that it goes back to
-    packages: tuple[str, ...] = ()
-    place: Place = Place()  # of programs, where a client does not say; its environment is `start`'s
-    start: str = ""  # a command that runs in it from the start
-    ready: str = ""  # and one that succeeds once that is up
 
 
 @dataclass(frozen=True, slots=True)

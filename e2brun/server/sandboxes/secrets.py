@@ -7,8 +7,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from e2brun.private import load, store
 from e2brun.server.http.messages import ApiError
-from e2brun.server.sandboxes.durable import load, store
 
 PREFIX = "sec_"
 

@@ -40,6 +40,7 @@ _OPERATIONS = {
     "start": "programs.processes",  # a program with users, groups of descriptors, or a terminal
     "terminals": "programs.processes",  # where the host opens a terminal of ours
     "files": "files.server",  # a process of its own that works on files
+    "restore": "files.server",  # another that puts a template's files in place
     "context": "kernels.contexts",  # a code-interpreter context
     "port": "programs.ports",  # a connection to a port inside
     "health": "programs.health",  # answers at the code interpreter's port

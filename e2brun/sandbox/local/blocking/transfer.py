@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,18 +43,34 @@ def send(sandbox: LocalSandbox, upload: Upload, *, acknowledge: bool) -> None:
         if acknowledge:
             _expect_done(sandbox, number, endings.not_in_place)
         return
+    fields = {"path": path, "data": b"", "mode": mode}
+    _stream(sandbox, upload.source, endings.not_in_place, "write", fields)
+
+
+def restore(sandbox: LocalSandbox, tree: Path) -> None:
+    """Replace all that can be written in it by what was saved. Raises FileTransferFailed."""
+    _stream(sandbox, tree, str, "restore", {})
+
+
+def _stream(
+    sandbox: LocalSandbox,
+    source: bytes | Path,
+    words: Callable[[str], str],
+    do: str,
+    fields: Mapping[str, object],
+) -> None:
     read, write = pipe()
     try:
-        number = sandbox.control.request("write", (read,), path=path, data=b"", mode=mode)
+        number = sandbox.control.request(do, (read,), **fields)
     finally:
         os.close(read)
     try:
         sandbox.watch()
         with suppress(BrokenPipeError):  # the agent's report says why
-            _pour(upload.source, write)
+            _pour(source, write)
     finally:
         os.close(write)
-    _expect_done(sandbox, number, endings.not_in_place)
+    _expect_done(sandbox, number, words)
 
 
 def receive(sandbox: LocalSandbox, path: str) -> Iterator[bytes]:

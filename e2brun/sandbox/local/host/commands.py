@@ -6,14 +6,13 @@ import asyncio
 import base64
 import codecs
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
-from e2brun.sandbox.contract import USER
 from e2brun.sandbox.local.host.process import Process, ProcessOrder
 from e2brun.sandbox.local.host.processes import Processes
-from e2brun.sandbox.local.host.running import USERS, RunningSandbox
+from e2brun.sandbox.local.host.running import RunningSandbox
 from e2brun.sandbox.local.host.subscriptions import Subscription
+from e2brun.sandbox.local.template_setup import Place
 
 _READY_PAUSE = 0.25
 _PATIENCE = 60.0  # between two looks at a program that says nothing
@@ -24,20 +23,6 @@ Told = Callable[[str, str], None]  # ("stdout" or "stderr", a line)
 
 class NotReady(Exception):
     """What a template starts did not come up; the text says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """As whom, where and with what in the environment a command runs."""
-
-    user: str = USER
-    directory: str = ""  # "": the user's home
-    environment: dict[str, str] = field(default_factory=dict[str, str])
-
-    @property
-    def cwd(self) -> str:
-        """The directory: the user's home where none was given."""
-        return self.directory or USERS[self.user]
 
 
 async def run(live: RunningSandbox, command: str, place: Place, tell: Told) -> str:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Protocol, TypeVar
 
 from e2brun.errors import SandboxLost
-from e2brun.sandbox.contract import HOME, USER
+from e2brun.sandbox.contract import USER
 from e2brun.sandbox.local.host.agent_client import AgentClient, AgentRefused
 from e2brun.sandbox.local.host.control import Control, Handed, let_go
 from e2brun.sandbox.local.host.descriptors import Watched
@@ -22,18 +22,16 @@ from e2brun.sandbox.local.host.output import Outflow, OutputBounds
 from e2brun.sandbox.local.isolation.driver import Driver, Jail
 from e2brun.sandbox.local.isolation.environment import environment, resource_limits
 from e2brun.sandbox.local.memory.watch import MemoryWatch
+from e2brun.sandbox.local.template_setup import USERS
 from e2brun.sandbox.local.templates import find
 
 __all__ = [
-    "USERS",
     "AgentRefused",
     "AnyPart",
     "Part",
     "RunningSandbox",
 ]
 
-ROOT_HOME = "/root"
-USERS = {USER: HOME, "root": ROOT_HOME}  # name -> home directory
 _END_SECONDS = 2.0
 _EVENTS_ADDRESS = "http://192.0.2.1"  # E2B's own value; nobody answers there
 

@@ -6,6 +6,7 @@ descriptors; killing it is all that can be done to it, and then the host starts 
 
 from __future__ import annotations
 
+import errno
 import os
 
 from . import worker
@@ -27,6 +28,37 @@ def files(agent: Any, request: dict[str, Any], descriptors: list[int]) -> None:
         _work(descriptors[0])
     agent.programs[pid] = request["id"]
     agent.tell("started", request["id"], pid)
+
+
+def restore(agent: Any, request: dict[str, Any], descriptors: list[int]) -> None:
+    """Replace all that can be written by the saved tree that comes through `descriptors[0]`."""
+    number = request["id"]
+
+    def told(status: int) -> None:
+        code = os.waitstatus_to_exitcode(status)
+        if code == 0:
+            agent.tell("done", number)
+        else:
+            agent.tell("failed", number, max(code, 0), os.strerror(code) if code > 0 else "killed")
+
+    pid = os.fork()
+    if pid == 0:
+        _restore(descriptors[0])
+    agent.errands[pid] = told
+
+
+def _restore(pipe: int) -> NoReturn:
+    code = errno.EINVAL
+    try:
+        _signal.set_wakeup_fd(-1)
+        from . import trees
+
+        trees.restore({}, pipe)
+        code = 0
+    except OSError as error:
+        code = min(error.errno or errno.EIO, 255)
+    finally:
+        os._exit(code)
 
 
 def _work(channel: int) -> NoReturn:

@@ -8,9 +8,9 @@ import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from e2brun.server.sandboxes.durable import load, store
-from e2brun.server.sandboxes.names import DEFAULT_TAG, split_name
-from e2brun.server.sandboxes.records import Setup
+from e2brun.private import load, store
+from e2brun.sandbox.local.template_names import DEFAULT_TAG, split_name
+from e2brun.sandbox.local.template_setup import Setup
 
 _LOG_ENTRIES = 20_000
 _LINE = 4000  # characters

@@ -1,0 +1,45 @@
+"""Files that hold keys, tokens or what else is the user's alone, also values in JSON."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from e2brun.errors import UsageError
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write it whole or not at all, and for nobody else to read (0600). Raises OSError."""
+    written = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        with os.fdopen(os.open(written, flags, 0o600), "wb") as file:
+            file.write(content)
+        written.replace(path)
+    except OSError:
+        with suppress(OSError):
+            written.unlink()
+        raise
+
+
+def store(path: Path, form: Any, value: Any, but: Any = None) -> None:
+    """Write `value` (of the type `form`, `but` for these fields) as JSON, whole or not at all."""
+    from pydantic import TypeAdapter  # a tenth of a second, for those who keep something
+
+    write_private(path, TypeAdapter(form).dump_json(value, exclude=but))
+
+
+def load(path: Path, form: Any, default: Any) -> Any:
+    """What was stored there, `default` where nothing was. Raises UsageError for anything else."""
+    if not path.exists():
+        return default
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(form).validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = str(error).splitlines()[0]
+        raise UsageError(f"{path}: it is damaged, or another version's: {first}") from error

@@ -1,0 +1,34 @@
+"""What a template sets up in each of its sandboxes, beside their files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from e2brun.sandbox.contract import HOME, USER
+
+USERS = {USER: HOME, "root": "/root"}  # name -> home directory
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """As whom, where and with what in the environment a command runs."""
+
+    user: str = USER
+    directory: str = ""  # "": the user's home
+    environment: dict[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def cwd(self) -> str:
+        """The directory: the user's home where none was given."""
+        return self.directory or USERS[self.user]
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a sandbox has from the start, by its template."""
+
+    base: str  # the built-in template that it goes back to
+    packages: tuple[str, ...] = ()
+    place: Place = Place()  # of programs, where a client does not say; its environment is `start`'s
+    start: str = ""  # a command that runs in it from the start
+    ready: str = ""  # and one that succeeds once that is up
