@@ -39,6 +39,11 @@ def interpreter_gone(results: tuple[Result, ...], execution_time: float) -> Exec
     )
 
 
+def tampered(reason: str) -> CodeError:
+    """What is told of a cell whose code wrote to the channel of its results itself."""
+    return CodeError("ForgedResults", f"the code tampered with its results: {reason}", "")
+
+
 def exit_code(value: str) -> int:
     """What `python` would exit with after SystemExit(value), of which only the text is known."""
     value = value.strip()

@@ -39,6 +39,9 @@ _STARTING_MILLISECONDS = 10_000  # between a fork and its execve
 _OPERATIONS = {
     "start": "programs.processes",  # a program with users, groups of descriptors, or a terminal
     "terminals": "programs.processes",  # where the host opens a terminal of ours
+    "write": "files.plain",  # a file from the message itself, or from a pipe
+    "read": "files.plain",  # a regular file into a pipe
+    "names": "files.plain",  # those of a directory into a pipe
     "files": "files.server",  # a process of its own that works on files
     "restore": "files.server",  # another that puts a template's files in place
     "context": "kernels.contexts",  # a code-interpreter context
@@ -314,35 +317,3 @@ class Agent:
         seconds = request["seconds"]
         self.deadline = monotonic() + seconds if seconds else 0.0
         self.unwanted = request.get("leave", False)
-
-    def do_write(self, request: Request, descriptors: list[int]) -> None:
-        """Write a file from the message itself or from a pipe."""
-        from .files import plain
-
-        try:
-            plain.write(request["path"], request["data"], descriptors, request["mode"])
-        except OSError as error:
-            raise OSError(error.errno, f"{request['path']}: {error.strerror}") from None
-        self.tell("done", request["id"])
-
-    def do_read(self, request: Request, descriptors: list[int]) -> None:
-        """Pour a regular file into a pipe."""
-        from .files import plain
-
-        try:
-            plain.read(request["path"], descriptors[0])
-        except OSError as error:
-            if error.errno != errno.EPIPE:  # the host has seen enough
-                raise OSError(error.errno, f"{request['path']}: {error.strerror}") from None
-        self.tell("done", request["id"])
-
-    def do_list(self, request: Request, descriptors: list[int]) -> None:
-        """Pour the names of a directory into a pipe."""
-        from .files import plain
-
-        try:
-            plain.names(request["path"], descriptors[0])
-        except OSError as error:
-            if error.errno != errno.EPIPE:
-                raise OSError(error.errno, f"{request['path']}: {error.strerror}") from None
-        self.tell("done", request["id"])

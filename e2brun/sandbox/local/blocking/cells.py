@@ -9,8 +9,8 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from e2brun.errors import SandboxError, SandboxLost, Unsupported
-from e2brun.sandbox.cell_end import cell_execution, interpreter_gone
-from e2brun.sandbox.contract import HOME, CodeError, Execution, Outcome, Result, Sink
+from e2brun.sandbox.cell_end import cell_execution, interpreter_gone, tampered
+from e2brun.sandbox.contract import HOME, Execution, Outcome, Result, Sink
 from e2brun.sandbox.local.blocking.supervisor import Supervisor
 from e2brun.sandbox.local.host import languages
 from e2brun.sandbox.local.host.frames import (
@@ -151,8 +151,8 @@ class CellContext:
         except SandboxLost:
             self._sandbox.jailed.end()
         self.close()
-        raised = CodeError("ForgedResults", f"the code tampered with its results: {error}", "")
-        return Execution(Outcome.ERROR, 1, error=raised, results=tuple(report.results))
+        results = tuple(report.results)
+        return Execution(Outcome.ERROR, 1, error=tampered(str(error)), results=results)
 
 
 def _told(execution: Execution, report: CellReport, following: Supervisor) -> Execution:

@@ -81,7 +81,7 @@ def receive(sandbox: LocalSandbox, path: str) -> Iterator[bytes]:
 def entries(sandbox: LocalSandbox, path: str) -> list[FileEntry]:
     """The entries of a directory, sorted by name. Raises FileTransferFailed."""
     text = bytearray()  # pieces may be of one byte each, and bytes would be copied for every one
-    with closing(_poured(sandbox, "list", path)) as listed:
+    with closing(_poured(sandbox, "names", path)) as listed:
         for piece in listed:
             text += piece
             if len(text) > _NAMES_LIMIT:

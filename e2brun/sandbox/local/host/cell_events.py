@@ -8,6 +8,7 @@ import codecs
 from collections.abc import Callable
 from typing import Protocol
 
+from e2brun.sandbox.cell_end import INTERPRETER_GONE, tampered
 from e2brun.sandbox.contract import Result
 from e2brun.sandbox.local.host.control import Exited
 from e2brun.sandbox.local.host.frames import (
@@ -30,7 +31,6 @@ _LAST_WORDS_SECONDS = 0.3
 _PIPE_PIECES = 8  # what a pipe can hold, in the pieces that Kernel.read takes
 _APART_PIECES = 256  # and of those that were written apart
 _STREAMS = ("stdout", "stderr")
-_RESTARTING = "ContextRestarting"
 
 
 class EventLines(Protocol):
@@ -226,7 +226,8 @@ class CellExecution:
             return
         for name in _STREAMS:
             self._drain(name, last=True)
-        self._fail("ForgedResults", f"the code tampered with its results: {reason}", "")
+        error = tampered(reason)
+        self._fail(error.name, error.value, error.traceback)
         self.broken = True
         self._finish()
 
@@ -240,7 +241,7 @@ class CellExecution:
         if not exited.signal and exited.code:
             how += f" with exit code {exited.code}"
         self._fail(
-            _RESTARTING,
+            INTERPRETER_GONE,
             f"The context's process {how}; its variables are lost, the next execution starts anew",
             "",
         )
@@ -248,7 +249,7 @@ class CellExecution:
 
     def _fail(self, name: str, value: str, traceback: str) -> None:
         if not self._failed:
-            self._failed = "killed" if name == _RESTARTING else "error"
+            self._failed = "killed" if name == INTERPRETER_GONE else "error"
             self._tell(self._events.error(name, value, traceback))
 
     def _finish(self) -> None:

@@ -6,11 +6,32 @@ import errno
 import os
 import stat
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    Request = dict[str, Any]
+
 PIECE = 1024 * 1024
 
 
-def write(path: str, data: bytes, descriptors: list[int], mode: int) -> None:
-    """Create or replace a regular file from bytes, or from a pipe until its end."""
+def _operation(work: Callable[[Request, list[int]], None]) -> Callable[..., None]:
+    def do(agent: Any, request: Request, descriptors: list[int]) -> None:
+        try:
+            work(request, descriptors)
+        except OSError as error:
+            if error.errno != errno.EPIPE:  # the host has seen enough
+                raise OSError(error.errno, f"{request['path']}: {error.strerror}") from None
+        agent.tell("done", request["id"])
+
+    return do
+
+
+@_operation
+def write(request: Request, descriptors: list[int]) -> None:
+    """Create or replace a regular file from the message itself, or from a pipe until its end."""
+    path, mode = request["path"], request["mode"]
     directory = os.path.dirname(path)
     if directory:
         os.makedirs(directory, exist_ok=True)
@@ -20,42 +41,37 @@ def write(path: str, data: bytes, descriptors: list[int], mode: int) -> None:
     try:
         _only_regular(file, path)
         os.ftruncate(file, 0)
-        if data:
-            _write_all(file, data)
-        while descriptors:
-            piece = os.read(descriptors[0], PIECE)
-            if not piece:
-                break
-            _write_all(file, piece)
+        write_all(file, request["data"])
+        while descriptors and (piece := os.read(descriptors[0], PIECE)):
+            write_all(file, piece)
         os.fchmod(file, mode)
     finally:
         os.close(file)
 
 
-def read(path: str, pipe: int) -> None:
-    """Copy a regular file into `pipe`."""
-    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+@_operation
+def read(request: Request, descriptors: list[int]) -> None:
+    """Copy a regular file into a pipe."""
+    file = os.open(request["path"], os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        _only_regular(file, path)
-        while True:
-            piece = os.read(file, PIECE)
-            if not piece:
-                return
-            _write_all(pipe, piece)
+        _only_regular(file, request["path"])
+        while piece := os.read(file, PIECE):
+            write_all(descriptors[0], piece)
     finally:
         os.close(file)
 
 
-def names(path: str, pipe: int) -> None:
-    """`kind size name NUL` for each entry of a directory, into `pipe`."""
-    with os.scandir(os.fsencode(path)) as entries:
+@_operation
+def names(request: Request, descriptors: list[int]) -> None:
+    """`kind size name NUL` for each entry of a directory, into a pipe."""
+    with os.scandir(os.fsencode(request["path"])) as entries:
         for entry in entries:
             try:
                 facts = entry.stat(follow_symlinks=False)
             except OSError:
                 continue  # gone since
             record = f"{_kind(facts.st_mode)} {facts.st_size} ".encode()
-            _write_all(pipe, record + entry.name + b"\0")
+            write_all(descriptors[0], record + entry.name + b"\0")
 
 
 def _kind(mode: int) -> str:
@@ -74,7 +90,8 @@ def _only_regular(file: int, path: str) -> None:
         raise OSError(errno.EINVAL, "not a regular file", path)
 
 
-def _write_all(descriptor: int, data: bytes) -> None:
+def write_all(descriptor: int, data: bytes) -> None:
+    """All of it, however little is taken at once."""
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]

@@ -8,6 +8,7 @@ import stat
 from _json import encode_basestring_ascii as quote
 
 from . import entries
+from .plain import PIECE, write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     Request = dict[str, Any]
 
 PEEK_LIMIT = 64 * 1024
-_PIECE = 1024 * 1024
 _QUIET = os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK  # a FIFO must not hold us up
 
 
@@ -24,7 +24,7 @@ def write(request: Request) -> str:
     """Make or replace the file `path` with `data`, one write for all of it."""
     file = _prepared(request)
     try:
-        _write_all(file, request["data"])
+        write_all(file, request["data"])
         return _kept(file)
     finally:
         os.close(file)
@@ -34,8 +34,8 @@ def receive(request: Request, descriptors: list[int]) -> str:
     """The same with what comes through a pipe, until its end."""
     file = _prepared(request)
     try:
-        while piece := os.read(descriptors[0], _PIECE):
-            _write_all(file, piece)
+        while piece := os.read(descriptors[0], PIECE):
+            write_all(file, piece)
         return _kept(file)
     finally:
         os.close(file)
@@ -68,10 +68,10 @@ def pour(request: Request, descriptors: list[int]) -> str:
         if request["offset"]:
             os.lseek(file, request["offset"], os.SEEK_SET)
         while left:
-            piece = os.read(file, _PIECE if left < 0 else min(left, _PIECE))
+            piece = os.read(file, PIECE if left < 0 else min(left, PIECE))
             if not piece:
                 break
-            _write_all(descriptors[0], piece)
+            write_all(descriptors[0], piece)
             poured += len(piece)
             left = left if left < 0 else left - len(piece)
         return _list((poured,))
@@ -166,9 +166,3 @@ def _up_to(file: int, limit: int) -> tuple[bytes, bool]:
 
 def _list(values: tuple[object, ...]) -> str:
     return "[" + ",".join(str(value).lower() for value in values) + "]"
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
