@@ -56,10 +56,11 @@ FOLDERS: dict[str, dict[str, set[str]]] = {
     "server": {
         "http": set(),
         "https": {"http"},
-        "sandboxes": {"http", "options"},
+        "egress": {"http"},
+        "sandboxes": {"egress", "http", "options"},
         "access": {"http", "options", "sandboxes"},
         "builds": {"http", "sandboxes"},
-        "control": {"builds", "http", "options", "sandboxes"},
+        "control": {"builds", "egress", "http", "options", "sandboxes"},
         "envd": {"access", "http", "sandboxes"},
         "interpreter": {"access", "http", "sandboxes"},
         "ports": {"http", "sandboxes"},

@@ -42,14 +42,17 @@ class Serving:
 
 @contextmanager
 def served(
-    directory: Path, *options: str, environment: Mapping[str, str] | None = None
+    directory: Path,
+    *options: str,
+    environment: Mapping[str, str] | None = None,
+    prefix: tuple[str, ...] = (),
 ) -> Iterator[Serving]:
     """Start it on a free port, and end it as a user would; it must leave no process behind.
-    `environment` comes on top of ours."""
+    `environment` comes on top of ours; `prefix` is what becomes it."""
     log = directory / "log"
     with log.open("wb") as stderr:
         process = subprocess.Popen(
-            [*COMMAND, "serve", "--port", "0", "--json", *options],
+            [*prefix, *COMMAND, "serve", "--port", "0", "--json", *options],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=stderr,

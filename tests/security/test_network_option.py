@@ -8,7 +8,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.security.another_machine import GREETING_PORT, another_machine
 from tests.security.probing import Probe
 
 METADATA, NEIGHBOUR, ROUTER = "169.254.169.254", "10.213.77.2", "10.213.77.1"
 IS_ROOT = os.geteuid() == 0
-NOT_ROOT = "only root can make a network namespace with a service in it"
 # The tun device as most systems have it; where it is root's alone, in a mount namespace of ours.
 TUN_FOR_ALL = """
 mount -t tmpfs -o mode=755 tun /dev/net && mknod -m 666 /dev/net/tun c 10 200 &&
@@ -90,51 +89,11 @@ def host_port() -> Iterator[int]:
         listener.shutdown(socket.SHUT_RDWR)
 
 
-NEIGHBOUR_CODE = """
-import socket
-with socket.create_server(("0.0.0.0", 8080)) as listener:
-    print("up", flush=True)
-    while True:
-        with listener.accept()[0] as connection:
-            connection.sendall(b"reached")
-"""
-
-
 @pytest.fixture(scope="module")
 def neighbour() -> Iterator[int]:
     """Another machine, near enough: at NEIGHBOUR, and at METADATA as a cloud would have it."""
-    if not IS_ROOT or shutil.which("ip") is None:
-        pytest.skip(NOT_ROOT)
-    space, near, far = (f"e2brun{os.getpid()}", f"e2b{os.getpid()}a", f"e2b{os.getpid()}b")
-    steps = (
-        f"netns add {space}",
-        f"link add {near} type veth peer name {far} netns {space}",
-        f"addr add {ROUTER}/24 dev {near}",
-        f"link set {near} up",
-        f"-n {space} addr add {NEIGHBOUR}/24 dev {far}",
-        f"-n {space} addr add {METADATA}/32 dev {far}",
-        f"-n {space} link set {far} up",
-        f"-n {space} route add default via {ROUTER}",
-        f"route add {METADATA}/32 via {NEIGHBOUR}",
-    )
-    server = None
-    try:
-        for step in steps:
-            done = subprocess.run(["ip", *step.split()], capture_output=True, check=False)
-            if done.returncode != 0:
-                pytest.skip(f"ip {step}: {done.stderr.decode().strip()}")
-        words = ["ip", "netns", "exec", space, sys.executable, "-c", NEIGHBOUR_CODE]
-        server = subprocess.Popen(words, stdout=subprocess.PIPE)
-        assert server.stdout is not None
-        assert server.stdout.readline() == b"up\n"
-        yield 8080
-    finally:
-        if server is not None and server.stdout is not None:
-            server.kill()
-            server.wait()
-            server.stdout.close()
-        subprocess.run(["ip", "netns", "del", space], capture_output=True, check=False)
-        subprocess.run(["ip", "link", "del", near], capture_output=True, check=False)
+    with another_machine(ROUTER, NEIGHBOUR, METADATA):
+        yield GREETING_PORT
 
 
 def _own_address() -> str | None:

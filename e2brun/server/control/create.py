@@ -66,6 +66,8 @@ def _origin(fields: Fields, registry: Registry, *, secure: bool) -> tuple[Origin
     environment, metadata = fields.environment(), fields.metadata()
     internet, wanted = fields.flag("allow_internet_access"), fields.object("network")
     kept = None if wanted is None else network.settings(wanted)
+    if registry.options.network and internet is not False:
+        network.check_kept(kept or {})
     origin = Origin(
         template_id=name,
         alias=None,
@@ -76,7 +78,7 @@ def _origin(fields: Fields, registry: Registry, *, secure: bool) -> tuple[Origin
         network=kept,
         internet=internet,
         secure=bool(fields.flag("secure")) or secure,
-        connected=network.connected(internet, kept),
+        connected=internet is not False,
     )
     return _from_template(name, origin, registry)
 

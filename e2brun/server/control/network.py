@@ -1,7 +1,7 @@
-"""The network settings of a sandbox: checked, kept and told again.
+"""The network settings of a sandbox: checked, kept, followed and told again.
 
-The embedded sandbox has no network unless the service allows it, and then all or nothing: whoever
-asks for rules in between gets nothing, since a rule that is not enforced is worse than none.
+Where the service gives no way out every rule holds anyway. Where it does, they are kept by
+`egress`, and what that cannot keep is refused: a rule that is not enforced is worse than none.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING, Any
 
+from e2brun.server.egress.rules import is_address
 from e2brun.server.http.fields import Fields, bad
 from e2brun.server.http.messages import PERMANENT, ApiError, Request, Response
 from e2brun.server.sandboxes.records import State
 from e2brun.values import is_table
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from e2brun.server.sandboxes.records import Record
     from e2brun.server.sandboxes.registry import Registry
 
@@ -43,10 +46,14 @@ def settings(fields: Fields) -> dict[str, Any]:
     return kept
 
 
-def connected(internet: bool | None, kept: dict[str, Any] | None) -> bool:
-    """Whether a sandbox with these settings may have a way out."""
-    limited = kept is not None and any(kept.get(name) for name in _EGRESS if name != "dnsServers")
-    return internet is not False and not limited
+def check_kept(settings: Mapping[str, Any]) -> None:
+    """Raises ApiError 400 for what a sandbox with a way out cannot be held to here."""
+    for name in ("rules", "egressProxy"):
+        if settings.get(name):
+            message = (
+                f"{name}: this service passes on what a sandbox sends, and changes nothing in it"
+            )
+            raise ApiError(400, message, headers=PERMANENT)
 
 
 async def update(request: Request, registry: Registry, record: Record) -> Response:
@@ -56,10 +63,14 @@ async def update(request: Request, registry: Registry, record: Record) -> Respon
     internet = fields.flag("allow_internet_access")
     if record.state is not State.RUNNING:
         raise ApiError(404, f"sandbox {record.id} is not running")
-    has_way_out = record.origin.connected and registry.options.network
-    if has_way_out and not connected(internet, kept):
+    if record.live.jail.network:
+        from e2brun.server.egress.names import Egress
+
+        check_kept(kept)
+        await record.live.part(Egress).follow(kept, internet)
+    elif internet and registry.options.network:
         message = (
-            "this service cannot take the network from a sandbox that runs: create it with "
+            "this sandbox was made without a way out, and gets none: create it without "
             "allow_internet_access false"
         )
         raise ApiError(400, message, headers=PERMANENT)
@@ -103,20 +114,12 @@ def _check_destination(name: str, entry: str) -> None:
 
 def _check_domains_denied(kept: dict[str, Any]) -> None:
     """An allowed domain means something only where all else is denied: E2B insists on it."""
-    names = [entry for entry in kept.get("allowOut", ()) if not _is_address(entry)]
+    names = [entry for entry in kept.get("allowOut", ()) if not is_address(entry)]
     if names and not _EVERYTHING & set(kept.get("denyOut", ())):
         message = (
             "a domain in allowOut needs '0.0.0.0/0' in denyOut, which blocks all other traffic"
         )
         raise ApiError(400, message)
-
-
-def _is_address(entry: str) -> bool:
-    try:
-        ipaddress.ip_network(entry, strict=False)
-    except ValueError:
-        return False
-    return True
 
 
 def _rules(hosts: Fields) -> dict[str, Any]:

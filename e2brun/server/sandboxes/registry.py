@@ -101,7 +101,7 @@ class Registry:
         if self._stock.ready(CODE_INTERPRETER.packages):
             await self._stock.find_node_packages()
             jail = await self._stock.jail(
-                CODE_INTERPRETER.name, CODE_INTERPRETER.packages, connected=False
+                CODE_INTERPRETER.name, CODE_INTERPRETER.packages, connected=True
             )
             self._pool.warm(jail, CODE_INTERPRETER.name)
 
@@ -242,7 +242,12 @@ class Registry:
         return live
 
     async def _begin(self, record: Record, live: RunningSandbox) -> None:
-        """What its template says: who programs run as and where, what runs from the start."""
+        """What it may reach; and what its template says: who programs run as and where, what runs
+        from the start."""
+        if live.jail.network:
+            from e2brun.server.egress.names import Egress
+
+            await live.part(Egress).follow(record.network, record.internet)
         setup = record.origin.setup
         live.user, live.directory = setup.place.user, setup.place.directory
         try:

@@ -10,7 +10,7 @@ import asyncio
 import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from e2brun.errors import SandboxLost
 from e2brun.sandbox.contract import USER
@@ -24,6 +24,9 @@ from e2brun.sandbox.local.isolation.environment import environment, resource_lim
 from e2brun.sandbox.local.memory.watch import MemoryWatch
 from e2brun.sandbox.local.template_setup import USERS
 from e2brun.sandbox.local.templates import find
+
+if TYPE_CHECKING:
+    from e2brun.sandbox.local.isolation.egress import Rules
 
 __all__ = [
     "AgentRefused",
@@ -158,6 +161,15 @@ class RunningSandbox:
         except OSError:
             os.close(descriptor)
             raise SandboxLost("the sandbox's agent sent a malformed report") from None
+
+    async def confine(self, rules: Rules | None) -> list[int]:
+        """It reaches no more than these say from now on, all that its way out leads to where there
+        are none; see `enforce`. Raises OSError."""
+        if self._jailed.way_out is None:
+            return []
+        from e2brun.sandbox.local.isolation.egress import Rules, enforce
+
+        return await asyncio.to_thread(enforce, self._jailed.way_out, rules or Rules())
 
     async def freeze(self) -> None:
         """Stop every process inside; memory and pids stay."""

@@ -67,7 +67,7 @@ class Bubblewrap:
         if jail.network:
             from e2brun.sandbox.local.isolation.slirp4netns import Uplink
 
-            uplink = Uplink()
+            uplink = Uplink(private=jail.service)
         return fork(self._executable, jail, control, uplink)
 
     def close(self) -> None:

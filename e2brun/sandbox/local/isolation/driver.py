@@ -8,7 +8,7 @@ import select
 import signal
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from e2brun.frozen import Frozen
 from e2brun.sandbox.contract import Limits
@@ -55,6 +55,15 @@ class Jail(Frozen):
     service: bool = False  # /root and /code can be written as well, as in E2B's templates
 
 
+class WayOut(NamedTuple):
+    """A sandbox's network namespace and that of the users around it, as descriptors of ours, and
+    who made them."""
+
+    owner: int
+    network: int
+    users: int
+
+
 class Jailed:
     """A started sandbox as the host holds it: its processes, and its complaints."""
 
@@ -66,6 +75,7 @@ class Jailed:
         self.agent = -1  # pidfd of its first process, once that has said which it is
         self.children = [launcher] if launcher > 0 else []
         self.lifelines: list[int] = []  # closed, also by our death, end other children
+        self.way_out: WayOut | None = None
 
     def greeted(self, pid: int) -> None:
         """Its first process has this pid. Raises OSError when it is gone."""
@@ -104,11 +114,12 @@ class Jailed:
         for pid in self.children:
             with suppress(ChildProcessError):
                 os.waitpid(pid, 0)
-        for descriptor in (self.agent, self.complaints, *self.lifelines):
+        way_out = () if self.way_out is None else (self.way_out.network, self.way_out.users)
+        for descriptor in (self.agent, self.complaints, *self.lifelines, *way_out):
             if descriptor >= 0:
                 os.close(descriptor)
         self.agent = self.complaints = -1
-        self.children, self.lifelines = [], []
+        self.children, self.lifelines, self.way_out = [], [], None
 
 
 class Problem(Frozen):

@@ -40,6 +40,12 @@ class Network(NamedTuple):
         family = _socket.AF_INET6 if ":" in address else _socket.AF_INET
         return cls(_socket.inet_pton(family, address), int(length))
 
+    def holds(self, address: bytes) -> bool:
+        """Whether an address of the same family is in it."""
+        rest = 8 * len(self.address) - self.length
+        both = int.from_bytes(self.address), int.from_bytes(address)
+        return both[0] >> rest == both[1] >> rest
+
 
 def local_networks() -> list[Network]:
     """Every IPv4 address the kernel takes for this namespace's own, broadcast ones included."""

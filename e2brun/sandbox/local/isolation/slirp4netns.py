@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from e2brun.errors import SandboxUnavailable
 from e2brun.sandbox.local.isolation import rootfs, rtnetlink, syscalls
-from e2brun.sandbox.local.isolation.driver import Problem
+from e2brun.sandbox.local.isolation.driver import Problem, WayOut
 from e2brun.sandbox.local.isolation.forking import forked
 from e2brun.sandbox.local.isolation.launching import place
 from e2brun.sandbox.local.isolation.rtnetlink import Network
@@ -56,7 +56,11 @@ _FORBIDDEN = tuple(
         "255.255.255.255/32",
     )
 )
-_GATEWAY, _NAMESERVER = Network.parse("10.0.2.2/32"), Network.parse("10.0.2.3/32")
+_PRIVATE = tuple(
+    Network.parse(text)
+    for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")
+)
+_GATEWAY, NAMESERVER = Network.parse("10.0.2.2/32"), Network.parse("10.0.2.3/32")
 _NO_IPV6 = Network.parse("::/0")
 _TUN, _TUN_NUMBER = "/dev/net/tun", (10, 200)
 _START_SECONDS = 15.0
@@ -86,7 +90,9 @@ def problem() -> Problem | None:
 class Uplink:
     """The way out for one sandbox: a socket pair between us and its launcher, then slirp4netns."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, private: bool) -> None:
+        """`private`: private networks are out of reach, too."""
+        self._private = private
         if found := problem():
             raise SandboxUnavailable(f"--network: {found.what}", hint=found.remedy)
         self._ours, self._theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
@@ -96,7 +102,7 @@ class Uplink:
         """In the launcher: enter the network, and wait for it. Raises OSError."""
         link = _socket.socket(fileno=far_end)
         link.settimeout(_START_SECONDS)
-        link.sendmsg([b"?"], [_rights(_enter_network())])
+        link.sendmsg([b"?"], [_rights(_enter_network(private=self._private))])
         if not link.recv(1):
             raise OSError("the network did not come up")
         # Not before: the kernel takes no default route through a gateway it cannot reach.
@@ -108,6 +114,7 @@ class Uplink:
         self._theirs.close()
         try:
             if namespaces := self._namespaces():
+                jailed.way_out = WayOut(owner, *namespaces)
                 _start(jailed, owner, namespaces)
                 self._ours.send(b"!")
         except BaseException:
@@ -128,10 +135,15 @@ class Uplink:
         return array.array("i", ancillary[0][2]) if message else ()
 
 
-def _enter_network() -> tuple[int, int]:
+def closed_networks(*, private: bool) -> set[Network]:
+    """What nobody inside may reach, seen from the host's network."""
+    return {*_FORBIDDEN, *rtnetlink.local_networks(), *(_PRIVATE if private else ())}
+
+
+def _enter_network(*, private: bool) -> tuple[int, int]:
     """Descriptors of the new network namespace, all set but for slirp4netns, and of the outer
     user namespace."""
-    forbidden = {*_FORBIDDEN, *rtnetlink.local_networks()} - {_GATEWAY, _NAMESERVER}
+    forbidden = closed_networks(private=private) - {_GATEWAY, NAMESERVER}
     rootfs.enter_user_namespace(0)
     user = os.open("/proc/self/ns/user", os.O_RDONLY | os.O_CLOEXEC)
     rootfs.enter_user_namespace(rootfs.SANDBOX_UID, syscalls.CLONE_NEWNET)
@@ -164,7 +176,7 @@ def _start(jailed: Jailed, owner: int, namespaces: Sequence[int]) -> None:
         if not _says_ready(ready):
             raise _not_started(complaints)
     finally:
-        for descriptor in (ready, complaints, tied, *namespaces):
+        for descriptor in (ready, complaints, tied):
             os.close(descriptor)
 
 
@@ -198,7 +210,7 @@ def _become_slirp(owner: int, given: tuple[int, ...]) -> NoReturn:
         syscalls.mount("", "/", None, syscalls.MS_REC | syscalls.MS_SLAVE)
         _let_everyone_open()
         rootfs.become(owner)
-    syscalls.enter_user_namespace(_USER_FD)
+    syscalls.enter_namespace(_USER_FD, syscalls.CLONE_NEWUSER)
     os.close(_USER_FD)
     os.execve(program, ["slirp4netns", *_OPTIONS], {})
 

@@ -38,9 +38,9 @@ def unshare(flags: int) -> None:
     _checked(_libc.unshare(flags), "unshare")
 
 
-def enter_user_namespace(descriptor: int) -> None:
+def enter_namespace(descriptor: int, kind: int) -> None:
     """setns(2), which Python has since 3.12. Raises OSError."""
-    _checked(_libc.setns(descriptor, CLONE_NEWUSER), "setns")
+    _checked(_libc.setns(descriptor, kind), "setns")
 
 
 def show_in_proc() -> None:
