@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from e2brun.errors import UsageError
 from e2brun.jobs import source as sources
-from e2brun.jobs.job import Job, Plan
+from e2brun.jobs.job import Job, Plan, Rules
 from e2brun.jobs.needs import Wanted
 from e2brun.jobs.prepare import prepare
 from e2brun.sandbox.contract import Limits, SandboxSpec, Upload
@@ -19,7 +19,6 @@ from e2brun.values import parse_size
 
 if TYPE_CHECKING:
     from e2brun.cli.execution import ExecRequest
-    from e2brun.jobs.notebook_run import Rules
 
 
 def job_from(request: ExecRequest, settings: Settings, notice: Callable[[str], None]) -> Job:
@@ -173,8 +172,6 @@ def _parameters(request: ExecRequest) -> Mapping[str, object]:
 
 
 def _rules(request: ExecRequest) -> Rules:
-    from e2brun.jobs.notebook_run import Rules
-
     limit = None
     if request.cell_timeout is not None:
         from e2brun.values import parse_duration

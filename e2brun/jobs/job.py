@@ -12,13 +12,21 @@ from e2brun.sandbox.contract import CodeError, Limits, SandboxSpec, Upload
 
 if TYPE_CHECKING:
     from e2brun.jobs.notebook import Notebook
-    from e2brun.jobs.notebook_run import Rules
 
 _NO_PARAMETERS: Mapping[str, object] = {}
 
 
 def _nobody(_: str) -> None:
     """Nobody is listening."""
+
+
+class Rules(Frozen):
+    """How a notebook is run. `cell_timeout` is in seconds, of each cell."""
+
+    allow_errors: bool = False
+    cell_timeout: float | None = None
+    lives_on: bool = False  # its sandbox is used again: leave the context as it was
+    charts: bool = True  # the data of figures is wanted, beside their pictures
 
 
 class Plan(Frozen):

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
+from e2brun.frozen import Frozen
 from e2brun.jobs.notebook_format import Json, cells_of, parse, table, tags_of, text
 from e2brun.jobs.notebook_language import PYTHON, language_of
-from e2brun.jobs.notebook_outputs import CellRun
+
+if TYPE_CHECKING:
+    from e2brun.jobs.notebook_outputs import CellRun
 
 _WIDGETS = "application/vnd.jupyter.widget-state+json"
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(Frozen):
     """A code cell to run: `index` counts all cells of the document from 0."""
 
     index: int
@@ -25,11 +27,10 @@ class Cell:
     may_raise: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Notebook:
+class Notebook(Frozen):
     """A notebook as read, and its cells that are to run."""
 
-    document: Json = field(repr=False)
+    document: Json
     cells: tuple[Cell, ...]
     language: str = PYTHON
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import codecs
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 
+from e2brun.frozen import Frozen
 from e2brun.jobs.notebook_format import Json, table
 from e2brun.jobs.notebook_prelude import MIME as OURS
 from e2brun.sandbox.contract import MIB, CodeError, Execution, Outcome, Result
@@ -35,8 +35,7 @@ _MIME = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class CellRun:
+class CellRun(Frozen):
     """What one cell put out; `count` is the number in its In[ ]."""
 
     index: int
@@ -44,27 +43,25 @@ class CellRun:
     outputs: list[Json]
 
 
-@dataclass(slots=True)
 class _Stream:
-    name: str
-    pieces: list[str] = field(default_factory=list[str])
-    size: int = 0
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.pieces: list[str] = []
+        self.size = 0
 
 
-@dataclass(slots=True, eq=False)
 class _Shown:
-    output: Json
-    result: Result
-    size: int = 0
-    identity: str | None = None
+    def __init__(self, output: Json, result: Result, size: int = 0) -> None:
+        self.output, self.result, self.size = output, result, size
+        self.identity: str | None = None
 
 
-@dataclass(slots=True)
 class _Area:
     """Where output goes: a cell's own, or that of an Output widget."""
 
-    parts: list[_Stream | _Shown] = field(default_factory=list["_Stream | _Shown"])
-    clear_next: bool = False
+    def __init__(self) -> None:
+        self.parts: list[_Stream | _Shown] = []
+        self.clear_next = False
 
 
 class Recorder:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from e2brun.errors import SandboxError
+from e2brun.frozen import Frozen
 from e2brun.jobs.notebook_format import Json
 from e2brun.jobs.notebook_language import PYTHON
 from e2brun.jobs.notebook_outputs import CellRun, Recorder
@@ -16,23 +16,13 @@ from e2brun.sandbox import endings
 from e2brun.sandbox.contract import CodeError, Execution, Outcome, Result, Sandbox, Sink
 
 if TYPE_CHECKING:
+    from e2brun.jobs.job import Rules
     from e2brun.jobs.notebook import Cell, Notebook
 
 _GONE = frozenset({"ForgedResults"})  # errors that leave no context to go on in
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """How a notebook is run. `cell_timeout` is in seconds, of each cell."""
-
-    allow_errors: bool = False
-    cell_timeout: float | None = None
-    lives_on: bool = False  # its sandbox is used again: leave the context as it was
-    charts: bool = True  # the data of figures is wanted, beside their pictures
-
-
-@dataclass(frozen=True, slots=True)
-class Listeners:
+class Listeners(Frozen):
     """Who hears of a run as it goes; `limit` bytes of each stream are kept, 0 for all."""
 
     stdout: Sink
@@ -42,19 +32,20 @@ class Listeners:
     limit: int = 0
 
 
-@dataclass(slots=True)
 class NotebookRun:
     """One run; `cells` grows as it goes."""
 
-    notebook: Notebook
-    sandbox: Sandbox
-    rules: Rules
-    listeners: Listeners
-    cells: list[CellRun] = field(default_factory=list[CellRun])
-    _recorder: Recorder = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._recorder = Recorder(self.listeners.limit)
+    def __init__(
+        self,
+        notebook: Notebook,
+        sandbox: Sandbox,
+        rules: Rules,
+        listeners: Listeners,
+        cells: list[CellRun],
+    ) -> None:
+        self.notebook, self.sandbox, self.rules = notebook, sandbox, rules
+        self.listeners, self.cells = listeners, cells
+        self._recorder = Recorder(listeners.limit)
 
     @property
     def widgets(self) -> Json:

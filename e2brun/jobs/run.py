@@ -224,7 +224,8 @@ def _run_cell(sandbox: Sandbox, code: str, timeout: float, outputs: Outputs) -> 
 def _run_notebook(
     job: Job, notebook: Notebook, sandbox: Sandbox, outputs: Outputs, ran: Ran
 ) -> Execution:
-    from e2brun.jobs.notebook_run import Listeners, NotebookRun, Rules
+    from e2brun.jobs.job import Rules
+    from e2brun.jobs.notebook_run import Listeners, NotebookRun
 
     _prepare_cells(job, sandbox)
     listeners = Listeners(

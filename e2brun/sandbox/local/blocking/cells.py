@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from e2brun.errors import SandboxError, SandboxLost, Unsupported
 from e2brun.sandbox.cell_end import cell_execution, interpreter_gone, tampered
 from e2brun.sandbox.contract import HOME, Execution, Outcome, Result, Sink
-from e2brun.sandbox.local.blocking.supervisor import Supervisor
 from e2brun.sandbox.local.host import languages
 from e2brun.sandbox.local.host.frames import (
     CellReport,
@@ -26,6 +25,7 @@ from e2brun.sandbox.local.host.streams import Inlet, Outlet, pipe
 
 if TYPE_CHECKING:
     from e2brun.sandbox.local.blocking.sandbox import LocalSandbox
+    from e2brun.sandbox.local.blocking.supervisor import Supervisor
 
 _LAST_WORDS_SECONDS = 5.0
 
@@ -69,6 +69,9 @@ class CellContext:
         language: str,
     ) -> Execution:
         """Run one cell, in a language that its kernel knows, to its end."""
+        # Not before: it is imported while the context starts.
+        from e2brun.sandbox.local.blocking.supervisor import Supervisor
+
         reader, report = FrameReader(), CellReport()
         began = 0.0
 

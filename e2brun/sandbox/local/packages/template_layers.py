@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from e2brun.frozen import Frozen
 from e2brun.sandbox.contract import INSTALL_SECONDS, USUAL_ROOM, Room
 from e2brun.sandbox.local import templates
 from e2brun.sandbox.local.packages.layers import Layers, layer_key, sha256
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 STORE = "template"
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(Frozen):
     key: str
     made_for: tuple[str, ...]
     held: frozenset[str]
