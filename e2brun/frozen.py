@@ -31,14 +31,14 @@ class Frozen:
 
     def __init__(self, *values: object, **named: object) -> None:
         names = self._names
-        found = {**dict(zip(names, values, strict=False)), **named}
-        if len(found) < len(values) + len(named) or not found.keys() <= set(names):
+        given = {**dict(zip(names, values, strict=False)), **named}
+        found = {**self._defaults, **given}
+        if len(given) < len(values) + len(named) or len(found) > len(names):
             raise TypeError(f"{type(self).__name__}: wrong arguments: {values}, {list(named)}")
-        found = {**self._defaults, **found}
-        if len(found) < len(names):
-            missing = ", ".join(name for name in names if name not in found)
-            raise TypeError(f"{type(self).__name__}: missing: {missing}")
-        self.__dict__.update((name, found[name]) for name in names)
+        try:
+            self.__dict__.update(zip(names, map(found.__getitem__, names), strict=True))
+        except KeyError as error:
+            raise TypeError(f"{type(self).__name__}: missing: {error.args[0]}") from None
 
     def but(self, **changes: object) -> Self:
         """The same with other values of these fields."""

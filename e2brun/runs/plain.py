@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from typing import Any, cast
+from functools import cache
+from typing import TYPE_CHECKING, Any, cast
 
 from e2brun.runs.record import (
     AttemptRecord,
@@ -16,11 +17,18 @@ from e2brun.runs.record import (
     Verdict,
 )
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+
 
 def plain(value: object) -> object:
     """A record as dicts, lists and scalars; verdicts of cases and attempts are spelled out."""
+    if type(value) in _SCALARS:  # most are, and a batch has millions
+        return value
     if is_dataclass(value) and not isinstance(value, type):
-        found = {f.name: plain(getattr(value, f.name)) for f in fields(value)}
+        found = {name: plain(getattr(value, name)) for name in _names_of(type(value))}
         if isinstance(value, CaseRecord | AttemptRecord):
             found["verdict"] = value.verdict.value
         return found
@@ -29,6 +37,11 @@ def plain(value: object) -> object:
     if isinstance(value, tuple | list):
         return [plain(item) for item in cast("Sequence[object]", value)]
     return value
+
+
+@cache
+def _names_of(kind: type[DataclassInstance]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
 
 
 def case_from(data: Mapping[str, Any]) -> CaseRecord:

@@ -49,7 +49,8 @@ class LongTexts:
                 cuts.append(Cut(path, len(text), name))
                 return text[:LONGEST]
             for key, item in _items(value):
-                cast("Any", value)[key] = looked_at(item, (*path, key))
+                if isinstance(item, str | dict | list):
+                    cast("Any", value)[key] = looked_at(item, (*path, key))
             return value
 
         looked_at(record, ())

@@ -16,6 +16,9 @@ from e2brun.errors import SandboxUnavailable
 from e2brun.frozen import Frozen
 
 
+_current: list[Interpreter] = []
+
+
 class Interpreter(Frozen):
     """One installed Python; paths are real (no symlink on the way)."""
 
@@ -29,6 +32,12 @@ class Interpreter(Frozen):
 
 def current_interpreter() -> Interpreter:
     """The base installation of the Python that e2brun runs on."""
+    if not _current:
+        _current.append(_look_at_current())
+    return _current[0]
+
+
+def _look_at_current() -> Interpreter:
     executables = (getattr(sys, "_base_executable", None), sys.executable)
     return described(
         executables,

@@ -69,7 +69,7 @@ class LocalSandbox:
         self._first_kill = allocate_lock()
         self._turns = Exclusive(self._tidy)
         self.forget: Callable[[str], object] = lambda _: None  # told its id when it is killed
-        control.request("limit", limits=resource_limits(jail))
+        control.hold("limit", limits=resource_limits(jail))
 
     def run_program(
         self, program: Program, *, timeout: float | None, stdout: Sink, stderr: Sink
@@ -96,6 +96,7 @@ class LocalSandbox:
                     cwd=absolute(program.cwd or HOME),
                     env=self.environment(program.env),
                     cpu=_cpu_seconds(timeout),
+                    seconds=0 if timeout is None else timeout + _AGENT_PATIENCE,
                 )
             finally:
                 for end in ends:
@@ -106,21 +107,24 @@ class LocalSandbox:
             following = Supervisor(
                 self.control, number, outlets=outlets, inlet=inlet, end_sandbox=self.jailed.end
             )
-            return self.follow(following, timeout)
+            return self.follow(following, timeout, agent_knows=True)
         finally:
             for end in ends:
                 end.close()
 
-    def follow(self, following: Supervisor, timeout: float | None) -> Execution:
-        """Follow a run to its end and say how it ended."""
+    def follow(
+        self, following: Supervisor, timeout: float | None, *, agent_knows: bool = False
+    ) -> Execution:
+        """Follow a run to its end and say how it ended. `agent_knows`: of the time limit."""
         started = monotonic()
         try:
             watch = self.watch()
             started = monotonic()
-            if timeout is not None:
-                self.control.request("deadline", seconds=timeout + _AGENT_PATIENCE)
+            told = None if agent_knows else timeout
+            if told is not None:
+                self.control.request("deadline", seconds=told + _AGENT_PATIENCE)
             following.follow(watch, timeout)
-            if timeout is not None:
+            if told is not None:
                 self.control.request("deadline", seconds=0)
         except SandboxLost as error:
             outcome = Outcome.KILLED if self._killed else following.verdict or Outcome.LOST

@@ -90,6 +90,7 @@ class Control:
         ours.setsockopt(_socket.SOL_SOCKET, _SO_SNDTIMEO, patience)
         self._socket, self._theirs = ours, theirs
         self._next = 0
+        self._held: list[dict[str, object]] = []
         self._starting: Jailed | None = None
         self.descriptor = ours.fileno()
 
@@ -110,11 +111,27 @@ class Control:
         self._socket.close()
         self._theirs.close()  # where nobody took it
 
+    def hold(self, do: str, **fields: object) -> int:
+        """A request that is sent with the next, as one message where they are small."""
+        self._next += 1
+        self._held.append({"do": do, "id": self._next, **fields})
+        return self._next
+
     def request(self, do: str, descriptors: Sequence[int] = (), **fields: object) -> int:
         """Send one request; its number is in every report about it. Raises SandboxLost, and
         BlockingIOError where the descriptor was made non-blocking and the agent is behind."""
-        self._next += 1
-        message = marshal.dumps({"do": do, "id": self._next, **fields})
+        number = self._next = self._next + 1
+        request = {"do": do, "id": number, **fields}
+        message = marshal.dumps({**request, "before": self._held} if self._held else request)
+        if self._held and len(message) > INLINE_LIMIT:
+            for earlier in self._held:
+                self._send(str(earlier["do"]), marshal.dumps(earlier))
+            message = marshal.dumps(request)
+        self._held.clear()
+        self._send(do, message, descriptors)
+        return number
+
+    def _send(self, do: str, message: bytes, descriptors: Sequence[int] = ()) -> None:
         rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", descriptors))
         try:
             self._socket.sendmsg([message], [rights] if descriptors else [])
@@ -124,7 +141,6 @@ class Control:
             if error.errno == errno.EMSGSIZE:
                 raise ValueError(f"a {do} request of {len(message)} bytes is too long") from error
             raise self._gone() from error
-        return self._next
 
     def receive(self, timeout: float | None) -> Report | None:
         """The next report; None when there is none in time. Raises SandboxLost at the end."""

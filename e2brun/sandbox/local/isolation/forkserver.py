@@ -17,11 +17,11 @@ from _thread import allocate_lock
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from e2brun.errors import SandboxUnavailable
 from e2brun.sandbox.contract import HOME
-from e2brun.sandbox.local.isolation import mounts
+from e2brun.sandbox.local.isolation import mounts, plain_start, syscalls
 from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
 from e2brun.sandbox.local.isolation.driver import Driver, Jail, Jailed, Problem
 from e2brun.sandbox.local.isolation.environment import resource_limits
@@ -135,15 +135,16 @@ class _Zygote:
             },
         }
         complaints, complain = os.pipe2(os.O_CLOEXEC)
+        fields = {name: getattr(jail, name) for name in (*_SHARED, "ahead")}
         code = memory_file("code", _ZYGOTE)
         given = (2, theirs.fileno(), code)
         here = os.path.dirname(os.path.abspath(__file__))
         parent = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(here))))
         # Not as arguments: those can be read in every sandbox, as /proc/1/cmdline.
-        fields = {name: getattr(jail, name) for name in (*_SHARED, "ahead")}
-        what = [vars(jail.interpreter), fields]
-        self._socket.send(marshal.dumps([parent, *what]))
-        self.pid = in_lasting_thread(lambda: forked(complain, partial(_launch, jail, given)))
+        if not plain_start.is_worth_it(jail):
+            self._socket.send(marshal.dumps([parent, vars(jail.interpreter), fields]))
+        launch = partial(_launch, jail, fields, given)
+        self.pid = in_lasting_thread(lambda: forked(complain, launch))
         self._jailed = Jailed(self.pid, complaints)
         os.close(complain)
         os.close(code)
@@ -193,9 +194,12 @@ class _Zygote:
         self._jailed.reap()
 
 
-def _launch(jail: Jail, given: tuple[int, ...]) -> NoReturn:
+def _launch(jail: Jail, fields: dict[str, Any], given: tuple[int, ...]) -> NoReturn:
     """In the child: become a Python that knows nothing of ours."""
     be_expendable()
     place(given)  # 2 the complaints, 3 the socket, 4 the code
+    if plain_start.is_worth_it(jail):
+        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+        plain_start.become(jail.interpreter, fields)
     python = jail.interpreter.executable
     os.execve(python, [python, *FIRST_WORDS], {"PWD": HOME})  # as bwrap has it

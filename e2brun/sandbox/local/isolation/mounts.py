@@ -23,6 +23,7 @@ from e2brun.sandbox.local.isolation.driver import Jail
 from e2brun.sandbox.local.isolation.rootfs import STAGE, Share
 
 TOP = f"{STAGE}/top"  # what becomes the root
+_FILES = f"{STAGE}/files"
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 # Of the host or of its user, and nothing that a program needs.
 _HIDDEN = ("/proc/cmdline", "/proc/config.gz", "/proc/keys", "/proc/key-users")
@@ -78,7 +79,7 @@ def assemble(own: Own, root: int, shared: list[tuple[Share, int]]) -> None:
     owned = f"uid={uid},gid={gid}"
     size = f"size={own['disk']},nr_inodes={own['inodes']},mode=755,{owned}"
     syscalls.mount("e2brun", STAGE, "tmpfs", _NOTHING, size)
-    for name in ("top", "empty", "places"):
+    for name in ("top", "empty", "places", "files"):
         os.mkdir(f"{STAGE}/{name}", 0o755)
     writable = _writable(own, root, [share.target for share, _ in shared])
     _make_way([share.target for share, _ in shared], writable)
@@ -86,10 +87,11 @@ def assemble(own: Own, root: int, shared: list[tuple[Share, int]]) -> None:
         _show(share, descriptor)
     for name, text in _files(own).items():
         rootfs.write(f"{STAGE}/{name}", text, os.O_CREAT)
-    for name in rootfs.own_etc(""):
-        bind_read_only(f"{STAGE}/{name}", f"{TOP}/etc/{name}")
     if owner >= 0:
         _give_away(owner)
+    bind_read_only(STAGE, _FILES)  # what is bound from there is read-only already
+    for name in rootfs.own_etc(""):
+        bind_read_only(f"{_FILES}/{name}", f"{TOP}/etc/{name}")
     _devices(own, owned)
 
 
@@ -135,8 +137,8 @@ def _places(directories: tuple[str, ...], root: int, others: list[str]) -> list[
 
 def covers() -> list[tuple[str, str]]:
     """(place on the stage, place inside) of what is bound over files of /proc, read-only."""
-    hidden = [(f"{STAGE}/blank", path) for path in _HIDDEN if os.path.exists(path)]
-    return [*hidden, (f"{STAGE}/boot_id", BOOT_ID)] if os.path.exists(BOOT_ID) else hidden
+    hidden = [(f"{_FILES}/blank", path) for path in _HIDDEN if os.path.exists(path)]
+    return [*hidden, (f"{_FILES}/boot_id", BOOT_ID)] if os.path.exists(BOOT_ID) else hidden
 
 
 def bind_read_only(source: str, place: str) -> None:
@@ -148,6 +150,8 @@ def bind_read_only(source: str, place: str) -> None:
 def add_flags(place: str, flags: int) -> None:
     """Add flags to one mount. Those it has stay: a user namespace may not take them away."""
     found = os.statvfs(place).f_flag
+    if found & flags == flags:  # MS_RDONLY to MS_NOEXEC are as statvfs(3) numbers them
+        return
     has = found & _FLAGS | _ACCESS_TIMES.get(found & _ACCESS_TIME_BITS, 0)
     syscalls.mount("", place, None, syscalls.MS_BIND | syscalls.MS_REMOUNT | has | flags)
 

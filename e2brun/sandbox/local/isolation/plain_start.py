@@ -10,13 +10,13 @@ The hook is set by a usercustomize in that root's home; each sandbox has a home 
 
 from __future__ import annotations
 
-import _socket
 import marshal
 import os
 from typing import Any, NoReturn
 
+from e2brun.sandbox.local.interpreter import Interpreter
 from e2brun.sandbox.local.isolation import confinement, rootfs
-from e2brun.sandbox.local.isolation.driver import Jail
+from e2brun.sandbox.local.isolation.driver import CONTROL_FD, Jail
 from e2brun.sandbox.local.isolation.environment import environment
 from e2brun.sandbox.local.isolation.launching import FIRST_WORDS
 
@@ -54,17 +54,18 @@ def _changes_start(layer: str) -> bool:
     )
 
 
-def become(control: _socket.socket, jail: Jail, what: dict[str, Any]) -> NoReturn:
-    """Move in and start Python anew there, for a zygote of this `jail`, which `what` has the
-    fields of. Raises OSError."""
+def become(python: Interpreter, what: dict[str, Any]) -> NoReturn:
+    """Move in and start this Python there, for a zygote of a Jail that has the fields `what`;
+    descriptor 2 is for complaints, 3 its socket. Raises OSError."""
+    jail = Jail("template", python, **what)
     parent = os.path.abspath(__file__).rpartition("/e2brun/")[0]
     code = os.open(parent, os.O_PATH | os.O_CLOEXEC)
     shared = confinement.move_in(jail, {f"{rootfs.user_site(jail)}/usercustomize.py": _HOOK})
     facts, told = os.pipe()  # which holds 64 KiB
     os.write(told, marshal.dumps([vars(jail.interpreter), what, shared]))
     os.close(told)
-    # 0 and 1 from a pipe, as a program has them: Python looks. 2 is one already.
-    given = (*os.pipe(), 2, control.fileno(), facts, code)
+    # 0 from nowhere and 1 a pipe, as programs mostly have them: Python looks. 2 is one already.
+    given = (os.open(os.devnull, os.O_RDONLY), os.pipe()[1], 2, CONTROL_FD, facts, code)
     high = [os.dup2(descriptor, 20 + at) for at, descriptor in enumerate(given)]
     for target, descriptor in enumerate(high):
         os.dup2(descriptor, target)

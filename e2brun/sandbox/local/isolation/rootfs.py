@@ -210,11 +210,16 @@ def prepare_network() -> None:
 def enter_user_namespace(inside: int, others: int = 0) -> None:
     """Go on in a user namespace of our own (and `others`, all rights over which it gives), where
     we are the only user and group there are, both numbered `inside`."""
-    uid, gid = os.geteuid(), os.getegid()
+    owner = os.geteuid(), os.getegid()
     syscalls.unshare(syscalls.CLONE_NEWUSER | others)
+    name_only_user(inside, owner)
+
+
+def name_only_user(inside: int, owner: tuple[int, int]) -> None:
+    """In a new user namespace: the user and group that made it, `owner` outside, are `inside`."""
     write("/proc/self/setgroups", "deny")
-    write("/proc/self/uid_map", f"{inside} {uid} 1")
-    write("/proc/self/gid_map", f"{inside} {gid} 1")
+    for kind, number in zip(("uid", "gid"), owner, strict=True):
+        write(f"/proc/self/{kind}_map", f"{inside} {number} 1")
 
 
 def lay_out(jail: Jail, shared: list[Share]) -> None:

@@ -149,7 +149,7 @@ _FEIGNED = {
     },
 }  # fmt: skip
 # What making a sandbox takes, in a user namespace of its own.
-_MAKING = ("setns", "unshare", "mount", "umount2", "pivot_root", "sethostname")
+_MAKING = ("setns", "unshare", "mount", "umount2", "pivot_root", "sethostname", "clone")
 _CLONE_NEW = 0x7E020000  # every CLONE_NEW* flag that clone(2) takes
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
 _AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK = 1, 2, 10, 16
@@ -242,11 +242,15 @@ def _argument_is_null(index: int, body: list[bytes]) -> list[bytes]:
     return [_argument(index), _step(_JEQ, 0, len(high), 0), *high]
 
 
-def _rules(machine: str) -> list[bytes]:
+def _no_new_namespace() -> list[bytes]:
+    return [_argument(0), _step(_JSET, 0, 1, _CLONE_NEW), _refuse(EPERM), _ALLOWED]
+
+
+def _rules(machine: str, but: Collection[str]) -> list[bytes]:
     """What is decided by arguments, call by call."""
     not_agent = [*_when(_AGENT_PID, [_refuse(EPERM)]), _ALLOWED]
     bodies = {
-        "clone": [_argument(0), _step(_JSET, 0, 1, _CLONE_NEW), _refuse(EPERM), _ALLOWED],
+        "clone": _no_new_namespace(),
         "ioctl": [
             _argument(1),
             *_when(_TIOCSTI, [_refuse(EPERM)]),
@@ -272,7 +276,7 @@ def _rules(machine: str) -> list[bytes]:
         ],
     }
     calls = _BY_ARGUMENT[machine]
-    steps = [step for name, body in bodies.items() for step in _when(calls[name], body)]
+    steps = [s for n, body in bodies.items() if n not in but for s in _when(calls[n], body)]
     for number in _PID_FIRST[machine].values():
         steps += _when(number, [_argument(0), *not_agent])
     return steps
@@ -302,7 +306,9 @@ def last_filter(*, but: Collection[str] = ()) -> bytes:
     machine = os.uname().machine
     steps = _preamble(machine)
     for name in _MAKING:
-        if name not in but:
+        if name == "clone" and name not in but:
+            steps += _when(_BY_ARGUMENT[machine][name], _no_new_namespace())
+        elif name not in but:
             steps += _when(_EPERM[machine][name], [_refuse(EPERM)])
     return b"".join([*steps, _ALLOWED])
 
@@ -339,5 +345,5 @@ def filter_program(machine: str | None = None, *, but: Collection[str] = ()) -> 
             for name, number in table.items():
                 if name not in but:
                     steps += [_step(_JEQ, 0, 1, number), _refuse(errno)]
-    steps += [*_rules(machine), _ALLOWED]
+    steps += [*_rules(machine, but), _ALLOWED]
     return b"".join(steps)

@@ -1,4 +1,4 @@
-"""From a fork of the zygote to the first process of a sandbox: namespaces, mounts, no rights."""
+"""A fork of the zygote as the first process of a sandbox: namespaces, mounts, no rights."""
 
 from __future__ import annotations
 
@@ -20,22 +20,39 @@ Life = tuple[int, int, bytes, bytes, tuple[int, ...]]  # what the agent's `serve
 _kept: list[object] = []
 
 
-def spawn(main: Any, request: dict[str, Any], given: tuple[int, int, int]) -> Life:
-    """In the zygote's child: start the sandbox's first process, and end. Returns in that alone."""
-    control, complaints, go = given
+def fork(owner: int) -> int:
+    """Like os.fork; the child is the first process of new namespaces that belong to `owner`.
+    Raises OSError."""
+    root = os.geteuid() == 0
+    if root:  # a user namespace belongs to whoever makes it
+        os.setresgid(-1, owner, -1)
+        os.setresuid(-1, owner, -1)
+    try:
+        pid = syscalls.fork_into(syscalls.CLONE_NEWUSER | _NAMESPACES)
+    except OSError:
+        _be_root_again(root)
+        raise
+    if pid != 0:
+        _be_root_again(root)
+    return pid
+
+
+def _be_root_again(root: bool) -> None:
+    if root:
+        os.setresuid(-1, 0, -1)
+        os.setresgid(-1, 0, -1)
+        # Both reset by a change of user.
+        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+        syscalls.show_in_proc()
+
+
+def live(main: Any, request: dict[str, Any], given: tuple[int, int]) -> Life:
+    """In the child: be a sandbox's pid 1. Everything that needs a right, then none is left."""
+    control, complaints = given
     try:
         os.setsid()
         os.dup2(complaints, 2)
-        rootfs.become(request["owner"])  # where the zygote has more than one user
-        syscalls.show_in_proc()
-        rootfs.enter_user_namespace(rootfs.SANDBOX_UID, syscalls.CLONE_NEWNS | syscalls.NAMESPACES)
-        ours, theirs = _socket.socketpair()
-        if os.fork() == 0:
-            ours.close()
-            return _live(request, (control, go, theirs))
-        if request["own"]["service"]:
-            _offer_root(main, request, ours)
-        os._exit(0)
+        return _settle(main, request, control)
     except BaseException as error:
         try:
             os.write(2, f"e2brun: {error}\n".encode(errors="replace"))
@@ -43,33 +60,22 @@ def spawn(main: Any, request: dict[str, Any], given: tuple[int, int, int]) -> Li
             os._exit(125)
 
 
-def _offer_root(main: Any, request: dict[str, Any], pid_1: _socket.socket) -> None:
-    """A user namespace below the sandbox's, in which its only user is called root."""
-    # What we may have when it is made is what all in it may ever have: or root's programs
-    # would be counted for themselves, beside the user's.
-    main.limit(request["user_limits"])
-    rootfs.enter_user_namespace(0)
-    descriptor = os.open("/proc/self/ns/user", os.O_RDONLY)
-    rights = descriptor.to_bytes(4, "little")
-    pid_1.sendmsg([b"root"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
-
-
-def _live(request: dict[str, Any], given: tuple[int, int, _socket.socket]) -> Life:
-    """Pid 1: everything that needs a right, then none is left."""
-    control, go, mid = given
+def _settle(main: Any, request: dict[str, Any], control: int) -> Life:
     service = request["own"]["service"]
-    root_namespace = _received(mid) if service else -1
-    while os.read(go, 1):
-        pass
+    user = rootfs.SANDBOX_UID
+    syscalls.show_in_proc()
+    rootfs.name_only_user(user, (request["owner"], request["owner"]))
+    os.setresgid(user, user, user)
+    os.setresuid(user, user, user)
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
-    os.setsid()
+    root_namespace = _root_namespace(main, request) if service else -1
     _mount_own(request["own"], request["shared"])
     syscalls.set_hostname(request["own"]["sandbox_id"])
     rootfs.prepare_network()
     rootfs.limit_namespace(user_namespaces=0 if service else 1)
     mounts.add_flags("/proc/sys", syscalls.MS_RDONLY)
     if not service:  # as bwrap has it: the limits are those of the namespace around ours
-        rootfs.enter_user_namespace(rootfs.SANDBOX_UID)
+        rootfs.enter_user_namespace(user)
     syscalls.drop_capabilities()
     if service:
         os.nice(NICE)
@@ -85,12 +91,32 @@ def _live(request: dict[str, Any], given: tuple[int, int, _socket.socket]) -> Li
     return CONTROL_FD, CONTROL_FD + 1 if service else -1, *filters, views
 
 
-def _received(mid: _socket.socket) -> int:
-    message, ancillary, _, _ = mid.recvmsg(16, _socket.CMSG_SPACE(4), _socket.MSG_CMSG_CLOEXEC)
-    mid.close()
+def _root_namespace(main: Any, request: dict[str, Any]) -> int:
+    """A user namespace below the sandbox's, in which its only user is called root."""
+    ours, theirs = _socket.socketpair()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            _offer_root(main, request, theirs)
+        finally:
+            os._exit(0)
+    theirs.close()
+    message, ancillary, _, _ = ours.recvmsg(16, _socket.CMSG_SPACE(4), _socket.MSG_CMSG_CLOEXEC)
+    ours.close()
+    os.waitpid(pid, 0)
     if message != b"root" or len(ancillary) != 1:
         raise OSError("no namespace for root")
     return int.from_bytes(ancillary[0][2][:4], "little")
+
+
+def _offer_root(main: Any, request: dict[str, Any], pid_1: _socket.socket) -> None:
+    # What we may have when it is made is what all in it may ever have: or root's programs
+    # would be counted for themselves, beside the user's.
+    main.limit(request["user_limits"])
+    rootfs.enter_user_namespace(0)
+    descriptor = os.open("/proc/self/ns/user", os.O_RDONLY)
+    rights = descriptor.to_bytes(4, "little")
+    pid_1.sendmsg([b"root"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
 
 
 def _mount_own(own: mounts.Own, shared: list[tuple[str, str, bool]]) -> None:

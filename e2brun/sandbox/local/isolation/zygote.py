@@ -28,11 +28,10 @@ from typing import Any, NoReturn
 
 from e2brun.sandbox.contract import HOME
 from e2brun.sandbox.local.interpreter import Interpreter
-from e2brun.sandbox.local.isolation import confinement, plain_start, spawn, syscalls
+from e2brun.sandbox.local.isolation import confinement, spawn, syscalls
 from e2brun.sandbox.local.isolation.driver import AGENT_DIRECTORY, CELLS_DIRECTORY, Jail
 
 _MESSAGE_LIMIT = 64 * 1024
-_NOT_RECEIVED = 126  # a child's exit code
 # What the agent's operations import: here once instead of in each sandbox.
 _AGENT_MODULES = (
     "main", "files.plain", "files.server", "files.watching", "programs.processes",
@@ -47,8 +46,6 @@ def serve(control: _socket.socket, python: dict[str, Any], what: dict[str, Any])
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
     os.set_inheritable(control.fileno(), False)
     jail = Jail("template", Interpreter(**python), **what)
-    if plain_start.is_worth_it(jail):
-        plain_start.become(control, jail, what)
     shared = confinement.move_in(jail, {})  # as another process, the first of a pid namespace
     go_on(control, jail, shared)
 
@@ -71,8 +68,9 @@ def go_on(
     # read by those that come later.
     while control.recv(1, _socket.MSG_PEEK):
         number += 1
-        # An owner of the zygote's own users.
-        life = _fork_sandbox(control, main, {"shared": shared, "owner": 1 + number % 65_000})
+        # One of the zygote's own users, where it has more than one.
+        owner = os.geteuid() or 1 + number % 65_000
+        life = _fork_sandbox(control, main, {"shared": shared, "owner": owner})
         if life is not None:
             main.serve(*life)
     os._exit(0)
@@ -109,28 +107,26 @@ def _prepare_notebook(packages: list[str], ahead: tuple[str, ...]) -> None:
 
 def _fork_sandbox(control: _socket.socket, main: Any, more: dict[str, Any]) -> spawn.Life | None:
     """A sandbox. Returns in its first process too: what the agent is to serve with."""
-    go_read, go_write = os.pipe2(os.O_CLOEXEC)
+    taken_read, taken_write = os.pipe2(os.O_CLOEXEC)
     try:
-        pid = os.fork()
+        pid = spawn.fork(more["owner"])
     except OSError as error:  # too many processes: that is no reason to end all sandboxes
         _turn_away(control, error)
-        os.close(go_read)
-        os.close(go_write)
+        os.close(taken_read)
+        os.close(taken_write)
         return None
     if pid == 0:
-        os.close(go_write)
         try:
             request, (agent_end, complaints) = _received(control)
+            os.write(taken_write, b"x")
             control.close()
         except BaseException:
-            os._exit(_NOT_RECEIVED)
-        return spawn.spawn(main, request | more, (agent_end, complaints, go_read))
-    os.close(go_read)
-    # The child's child is ours from the moment it has ended: only then may it ask to die with us.
-    status = os.waitpid(pid, 0)[1]
-    if os.waitstatus_to_exitcode(status) == _NOT_RECEIVED:
+            os._exit(125)
+        return spawn.live(main, request | more, (agent_end, complaints))
+    os.close(taken_write)
+    if not os.read(taken_read, 1):
         _turn_away(control, OSError(0, "the request was not understood"))
-    os.close(go_write)
+    os.close(taken_read)
     while True:  # sandboxes that have ended since
         try:
             if os.waitpid(-1, os.WNOHANG)[0] == 0:

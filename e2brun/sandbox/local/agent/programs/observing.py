@@ -117,6 +117,11 @@ def seen(code: CodeType) -> int:
     return Seen.END if generates or not modules <= _PURE or names & _ENDS else Seen.NOTHING
 
 
+def imports(code: CodeType) -> bool:
+    """Whether there is anything that the code of a program imports."""
+    return any(_IMPORT in part.co_code[::2] for part in _codes(code))
+
+
 def _codes(code: CodeType) -> Iterable[CodeType]:
     left = [code]
     while left:

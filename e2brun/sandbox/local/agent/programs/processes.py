@@ -40,7 +40,9 @@ def _launch(agent: Any, request: dict[str, Any], standard: list[int]) -> None:
     def child(report: int) -> NoReturn:
         become(agent, request, standard, report)
 
-    agent.launch(request["id"], child)
+    pid = agent.launch(request["id"], child)
+    if pid:
+        agent.tell("started", request["id"], pid)
 
 
 def become(agent: Any, request: dict[str, Any], descriptors: list[int], report: int) -> NoReturn:

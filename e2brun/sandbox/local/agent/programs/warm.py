@@ -43,6 +43,7 @@ _NO_MORE = (ctypes.c_ulong(0),) * 3
 _END_OF_ZIP = 65_557  # bytes: its last record, and the longest comment
 _WITNESS = 3  # the descriptor at which the secret waits that tells of an end
 _STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
+_NULL = os.makedev(1, 3)
 _IGNORED = (_signal.SIGPIPE, _signal.SIGXFSZ)  # by Python itself
 
 
@@ -67,6 +68,7 @@ class Warm:
         _be_forgotten(hook)
         self._hook = hook
         self._added: list[str] = []
+        self._directory = ""  # of the program
         self._run: tuple[str, dict[str, Any]] | None = None
 
     def show(self, command: list[str]) -> None:
@@ -98,16 +100,16 @@ class Warm:
         argv, env = _command(request), request["env"]
         if len(argv) < 2 or argv[0] != WORD or argv[1][:1] in {"", "-"}:
             return False
-        names = {*env, *self._environment}
-        told = [n for n in names if n.startswith(_READ_AT_START) or n in _EQUAL_AT_START]
-        if any(env.get(name) != self._environment.get(name) for name in told):
+        told = {name for name, _ in env.items() ^ self._environment.items()}
+        if any(name.startswith(_READ_AT_START) or name in _EQUAL_AT_START for name in told):
             return False
         path = _absolute(argv[1])
         if not path.isascii() or len(path) > self._room or path.endswith(".pyc"):
             return False
         try:
             os.fsencode("".join((*argv, *env, *env.values())))
-            if not _is_source(path):
+            self._directory = _place_of_source(path)
+            if not self._directory:
                 return False
         except (OSError, ValueError):
             return False
@@ -129,17 +131,18 @@ class Warm:
         self._run = path, request
         if [*env] != [*self._environment]:
             os.environ.clear()
+            self._environment = {}
         for word, value in env.items():
-            if os.environ.get(word) != value:
+            if self._environment.get(word) != value:
                 os.environ[word] = value
         sys.argv[:] = argv[1:]
         sys.orig_argv[:] = argv
-        sys.path[:] = [os.path.dirname(os.path.realpath(path)), *self._path]
+        sys.path[:] = [self._directory, *self._path]
         for name in self._added:
             del sys.modules[name]
         self._forget_importers(path)
         for descriptor, (name, mode) in enumerate(_STREAMS):
-            if not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+            if not _is_as_at_start(descriptor):
                 stream = _standard(getattr(sys, f"__{name}__"), descriptor, mode)
                 setattr(sys, name, stream)
                 setattr(sys, f"__{name}__", stream)
@@ -181,7 +184,9 @@ class Warm:
             os.execve(self._executable, request["argv"], request["env"])
         if seen == observing.Seen.IMPORTS:
             return
-        if not any(name.partition(".")[0] in self._ahead for name in os.listdir(sys.path[0])):
+        if not observing.imports(code):  # what is touched is copied
+            pass
+        elif not any(name.partition(".")[0] in self._ahead for name in os.listdir(sys.path[0])):
             sys.modules.update(self._ahead)
         if seen == observing.Seen.NOTHING:
             tells = bool(request.get("tells_end"))
@@ -214,13 +219,24 @@ def _absolute(path: str) -> str:
     return path if path.startswith("/") else f"{os.getcwd()}/{path}"
 
 
-def _is_source(path: str) -> bool:
-    """Whether it is a file and no archive of modules, which may be at the end of one."""
+def _is_as_at_start(descriptor: int) -> bool:
+    """Whether it is what `plain_start` had there: /dev/null, or a pipe."""
+    found = os.fstat(descriptor)
+    if descriptor == 0:
+        return stat.S_ISCHR(found.st_mode) and found.st_rdev == _NULL
+    return stat.S_ISFIFO(found.st_mode)
+
+
+def _place_of_source(path: str) -> str:
+    """The directory it is in, behind all links. Empty, where it is no file or an archive of
+    modules, which may be at the end of one."""
     file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         found = os.fstat(file)
         end = os.pread(file, _END_OF_ZIP, max(0, found.st_size - _END_OF_ZIP))
-        return stat.S_ISREG(found.st_mode) and b"PK\5\6" not in end
+        if not stat.S_ISREG(found.st_mode) or b"PK\5\6" in end:
+            return ""
+        return os.path.dirname(os.readlink(f"/proc/self/fd/{file}"))
     finally:
         os.close(file)
 
