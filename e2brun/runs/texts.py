@@ -49,7 +49,7 @@ class LongTexts:
                 cuts.append(Cut(path, len(text), name))
                 return text[:LONGEST]
             for key, item in _items(value):
-                if isinstance(item, str | dict | list):
+                if item is not None and not isinstance(item, int | float):
                     cast("Any", value)[key] = looked_at(item, (*path, key))
             return value
 

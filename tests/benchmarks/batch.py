@@ -73,7 +73,8 @@ def empty(directory: Path) -> float:
     _write(directory / "empty.jsonl", [""] * _EMPTY)
     once((*_BATCH, "empty.jsonl", "--out", "out.jsonl"), directory, 1)
     found = [json.loads(line) for line in (directory / "out.jsonl").read_text().splitlines()]
-    return 1000 * statistics.median(line["seconds"] for line in found[_EMPTY // 4 :])
+    seconds: list[float] = [line["seconds"] for line in found[_EMPTY // 4 :]]
+    return 1000 * statistics.median(seconds)
 
 
 def _write(path: Path, codes: Sequence[str]) -> None:

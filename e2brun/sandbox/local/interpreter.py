@@ -15,7 +15,6 @@ from collections.abc import Iterable
 from e2brun.errors import SandboxUnavailable
 from e2brun.frozen import Frozen
 
-
 _current: list[Interpreter] = []
 
 

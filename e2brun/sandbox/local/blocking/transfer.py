@@ -37,12 +37,10 @@ def send(sandbox: LocalSandbox, upload: Upload, *, acknowledge: bool) -> None:
     mode = 0o755 if upload.executable else 0o644
     path = absolute(upload.path)
     if isinstance(upload.source, bytes) and len(upload.source) <= INLINE_LIMIT:
-        data = {"path": path, "data": upload.source, "mode": mode}
+        ask = sandbox.control.request if acknowledge else sandbox.control.hold
+        number = ask("write", path=path, data=upload.source, mode=mode, needed=not acknowledge)
         if acknowledge:
-            number = sandbox.control.request("write", **data)
             _expect_done(sandbox, number, endings.not_in_place)
-        else:
-            sandbox.control.hold("write", needed=True, **data)
         return
     fields = {"path": path, "data": b"", "mode": mode}
     _stream(sandbox, upload.source, endings.not_in_place, "write", fields)
