@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import _socket
 import array
+import gc
 import marshal
 import os
 import select
@@ -196,6 +197,9 @@ class _Zygote:
 
 def _launch(jail: Jail, fields: dict[str, Any], given: tuple[int, ...]) -> NoReturn:
     """In the child: become a Python that knows nothing of ours."""
+    gc.disable()  # the numbers of what our caller had open are others' soon: no second close
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # whose handler is a loop's
     be_expendable()
     place(given)  # 2 the complaints, 3 the socket, 4 the code
     if plain_start.is_worth_it(jail):

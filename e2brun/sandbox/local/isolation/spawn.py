@@ -28,7 +28,8 @@ def fork(owner: int) -> int:
         os.setresgid(-1, owner, -1)
         os.setresuid(-1, owner, -1)
     try:
-        pid = syscalls.fork_into(syscalls.CLONE_NEWUSER | _NAMESPACES)
+        kinds = syscalls.CLONE_NEWUSER | syscalls.CLONE_NEWNS | syscalls.NAMESPACES
+        pid = syscalls.fork_into(kinds)
     except OSError:
         _be_root_again(root)
         raise

@@ -49,8 +49,9 @@ def unshare(flags: int) -> None:
 
 
 def fork_into(namespaces: int) -> int:
-    """fork(2), of a process with one thread, whose child begins in new namespaces. The C library
-    is not told, so there the child's first thread has its parent's number. Raises OSError."""
+    """fork(2), of a process with one thread, whose child begins in new namespaces. No C library
+    is told, so its handlers do not run, and to it the child's thread has its parent's number.
+    Raises OSError."""
     number = _CLONE[os.uname().machine]
     flags = [ctypes.c_ulong(word) for word in (namespaces | signal.SIGCHLD, 0, 0, 0, 0)]
     _python.PyOS_BeforeFork()
