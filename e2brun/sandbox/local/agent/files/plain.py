@@ -23,7 +23,8 @@ def _operation(work: Callable[[Request, list[int]], None]) -> Callable[..., None
         except OSError as error:
             if error.errno != errno.EPIPE:  # the host has seen enough
                 raise OSError(error.errno, f"{request['path']}: {error.strerror}") from None
-        agent.tell("done", request["id"])
+        if not request.get("needed"):  # or only a failure is told, when a program is to start
+            agent.tell("done", request["id"])
 
     return do
 
