@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from e2brun.sandbox.contract import MIB, Limits
-from e2brun.sandbox.local.memory.cgroup import Cgroup
+from e2brun.sandbox.local.memory.cgroup import Cgroup, _delegated
 
 _LIMITS = Limits(memory=512 * MIB, disk=512 * MIB)
 _SESSION = "user.slice/user-1000.slice/user@1000.service"
@@ -58,6 +60,8 @@ def test_a_sandbox_is_moved_into_a_group_with_its_limit(delegated: tuple[str, st
     # The limit and a tenth, what of its files is free of charge, and time for the watch.
     assert int((place / "memory.max").read_text()) == (512 + 51 + 384 + 64) * MIB + 209_715
     assert (place / "memory.swap.max").read_text() == "0"
+    assert int((place / "pids.max").read_text()) == 64 + 16
+    assert int((place / "cpu.weight").read_text()) < 100  # who else is there comes first
 
 
 def test_files_that_the_kernel_would_give_back_do_not_count(delegated: tuple[str, str]) -> None:
@@ -85,6 +89,82 @@ def test_nothing_is_made_where_the_memory_is_not_ours_to_divide(tmp_path: Path) 
 @pytest.mark.skipif(os.geteuid() != 0, reason="root can write everywhere")
 def test_root_takes_only_what_was_handed_to_it(tmp_path: Path) -> None:
     assert Cgroup.of(4714, _LIMITS, *_tree(tmp_path)) is None
+
+
+def test_a_service_that_is_alone_in_a_group_of_its_own_makes_room_in_it(
+    delegated: tuple[str, str],
+) -> None:
+    scope = Path(delegated[0], _SESSION, "app.slice", "terminal.scope")
+    if os.geteuid() == 0:
+        os.setxattr(scope, "user.delegate", b"1")
+    (scope / "cgroup.procs").write_text(f"{os.getpid()}\n4711\n")
+    assert not Cgroup.settle(*delegated)  # somebody else's shell
+    (scope / "cgroup.procs").write_text(f"{os.getpid()}\n")
+    assert Cgroup.settle(*delegated)
+    own = scope / f"e2brun-{os.getpid()}-0"
+    assert (own / "cgroup.procs").read_text() == str(os.getpid())
+    assert int((own / "cpu.weight").read_text()) > 100  # its own work comes first
+    (scope / "cgroup.subtree_control").write_text("cpu memory pids\n")  # as the kernel has it now
+    Path(delegated[1]).write_text(f"0::/{own.relative_to(delegated[0])}\n")
+    assert not Cgroup.settle(*delegated)  # another service of the same process
+    _delegated.cache_clear()
+    assert Cgroup.of(4716, _LIMITS, *delegated) is not None
+    assert (scope / f"e2brun-{os.getpid()}-4716" / "memory.max").exists()
+
+
+def test_the_kernel_keeps_memory_and_processes_in_a_hierarchy_of_our_own(tmp_path: Path) -> None:
+    tree = _real_tree()
+    ours = Path(tree, f"test-of-e2brun-{os.getpid()}")
+    ours.mkdir()
+    try:
+        os.setxattr(ours, "trusted.delegate", b"1")
+        words = [sys.executable, "-c", _IN_A_GROUP, tree, f"/{ours.name}", str(tmp_path / "ours")]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+        assert (done.stdout, done.stderr) == ("memory kept\nprocesses kept\n", "")
+    finally:
+        for group in (*ours.iterdir(), ours):
+            if group.is_dir():
+                group.rmdir()
+
+
+def _real_tree() -> str:
+    """Skips where the kernel does not hand us memory and processes of a cgroup2 tree."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can make a cgroup hierarchy of its own")
+    mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
+    places = [words[1] for words in mounts if words[2] == "cgroup2"]
+    if not places:
+        pytest.skip("no cgroup2 is mounted here")
+    handed = Path(places[0], "cgroup.subtree_control").read_text().split()
+    if missing := {"memory", "pids"} - set(handed):
+        pytest.skip(f"cgroup2 at {places[0]} does not hand on {', '.join(sorted(missing))}")
+    return places[0]
+
+
+_IN_A_GROUP = """
+import os, pathlib, signal, subprocess, sys
+from e2brun.sandbox.contract import MIB, Limits
+from e2brun.sandbox.local.memory.cgroup import Cgroup
+tree, path, ours = sys.argv[1:]
+pathlib.Path(tree + path, "cgroup.procs").write_text(str(os.getpid()))
+pathlib.Path(ours).write_text(f"0::{path}")
+assert Cgroup.settle(tree, ours)
+pathlib.Path(ours).write_text(f"0::{path}/e2brun-{os.getpid()}-0")
+def inside(code, **limits):
+    words = [sys.executable, "-c", "input()\\n" + code]
+    child = subprocess.Popen(words, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    group = Cgroup.of(child.pid, Limits(**limits), tree, ours)
+    child.communicate(b"\\n")
+    killed = group.killed()
+    group.remove()
+    return child.returncode, killed
+if inside("x = bytearray(b'x' * (1 << 30))", memory=64 * MIB, disk=0) == (-signal.SIGKILL, True):
+    print("memory kept")
+many = "import os, sys\\ntry:\\n  for _ in range(99): os.fork() or os._exit(0)\\n"
+many += "except OSError: sys.exit(7)"
+if inside(many, processes=8) == (7, False):
+    print("processes kept")
+"""
 
 
 def test_what_a_killed_command_has_left_is_removed(delegated: tuple[str, str]) -> None:

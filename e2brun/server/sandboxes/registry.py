@@ -19,6 +19,7 @@ from e2brun.sandbox.local.host.output import Outflow
 from e2brun.sandbox.local.host.processes import StartRefused
 from e2brun.sandbox.local.host.running import RunningSandbox
 from e2brun.sandbox.local.isolation.forkserver import Forkserver
+from e2brun.sandbox.local.memory.cgroup import Cgroup
 from e2brun.sandbox.local.templates import CODE_INTERPRETER
 from e2brun.server.http.messages import PERMANENT, ApiError
 from e2brun.server.sandboxes.deadlines import Deadlines
@@ -87,6 +88,7 @@ class Registry:
 
     async def start(self) -> None:
         """Be ready for requests."""
+        Cgroup.settle()
         if self._paused is not None and self.builder:  # which tells what is damaged
             for record in self._paused.read():
                 self.records[record.id] = record

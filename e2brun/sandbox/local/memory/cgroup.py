@@ -1,8 +1,9 @@
-"""A memory cgroup (v2) of a sandbox's own, where its owner was handed a part of the tree.
+"""A cgroup (v2) of a sandbox's own, where its owner was handed a part of the tree.
 
 That is so below `systemd-run --scope -p Delegate=yes`, in a user's own systemd, and in some
-containers. Then the kernel counts everything, whatever it is, and keeps the limit itself.
-Nothing that is there is changed, and nobody is moved but the sandbox (cgroups(7)).
+containers. Then the kernel counts all memory, whatever it is, and processes, keeps both limits
+itself, and shares processors out by sandbox. Nothing that is there is changed, and nobody is moved
+but the sandbox (cgroups(7)); and a service that is alone in its own, to make room below it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from e2brun.sandbox.local.memory.procfs import contents, word
 
 _TREE, _OURS = "/sys/fs/cgroup", "/proc/self/cgroup"
 _PREFIX = "e2brun-"
+_OURS_INSIDE = 16  # processes beside a sandbox's own: the agent, kernels, who helps to start them
+_WEIGHT, _FIRST = 50, 10_000  # of a sandbox and of the service; 100 is usual
 _SLACK = 64 * MIB  # the watch is to find it first, and to end it in good order
 # Of files that nobody holds: what the kernel would give back.
 _RECLAIMABLE = (b"inactive_file ", b"active_file ", b"slab_reclaimable ")
@@ -39,13 +42,34 @@ class Cgroup:
         try:
             os.mkdir(group._place)
             group._write("memory.max", most)
-            with suppress(OSError):  # no swap in this kernel
-                group._write("memory.swap.max", 0)
+            group._offer("memory.swap.max", 0)
+            group._offer("pids.max", limits.processes + _OURS_INSIDE)
+            group._offer("cpu.weight", _WEIGHT)
             group._write("cgroup.procs", pid)
         except OSError:
             group.remove()
             return None
         return group
+
+    @classmethod
+    def settle(cls, tree: str = _TREE, ours: str = _OURS) -> bool:
+        """Make room for sandboxes' groups in our own, where that was handed to us and nobody else
+        is in it: a group that has groups has no processes. Whether that was so."""
+        place = tree + _path(ours)
+        settled = os.path.basename(place).startswith(_PREFIX)
+        alone = contents(f"{place}/cgroup.procs").split() == [str(os.getpid()).encode()]
+        if settled or place == tree or not alone or not _may_divide(place):
+            return False
+        own = cls(f"{place}/{_PREFIX}{os.getpid()}-0")
+        with suppress(OSError):
+            os.mkdir(own._place)
+            own._write("cgroup.procs", os.getpid())
+            for controller in ("memory", "pids", "cpu"):
+                with suppress(OSError):  # we were not handed this one
+                    cls(place)._write("cgroup.subtree_control", f"+{controller}")
+            own._offer("cpu.weight", _FIRST)
+            return True
+        return False
 
     def used(self) -> int:
         """Bytes, files that the sandbox has written included."""
@@ -74,17 +98,25 @@ class Cgroup:
             with suppress(OSError):
                 os.rmdir(self._place)
 
-    def _write(self, name: str, value: int) -> None:
+    def _offer(self, name: str, value: int) -> None:
+        with suppress(OSError):  # not handed on, or not in this kernel
+            self._write(name, value)
+
+    def _write(self, name: str, value: int | str) -> None:
         with open(f"{self._place}/{name}", "w", encoding="ascii") as file:
             file.write(str(value))
+
+
+def _path(ours: str) -> str:
+    lines = contents(ours).decode(errors="surrogateescape").splitlines()
+    return next((line[3:] for line in lines if line.startswith("0::")), "")
 
 
 @lru_cache(maxsize=1)
 def _delegated(tree: str, ours: str) -> str | None:
     """The nearest cgroup around our own that is ours to divide, and whose children have a memory
     limit. For root everything can be written: only what systemd has marked is its own."""
-    lines = contents(ours).decode(errors="surrogateescape").splitlines()
-    path = next((line[3:] for line in lines if line.startswith("0::")), "")
+    path = _path(ours)
     while path and path != "/":
         place = tree + path
         divided = b"memory" in contents(f"{place}/cgroup.subtree_control").split()
