@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from xdist.scheduler.loadscope import LoadScopeScheduling  # type: ignore[import-untyped]
+from xdist.scheduler.loadscope import LoadScopeScheduling
 
 ALONE = "alone"
 # Two files that are there anyway, to be locked.

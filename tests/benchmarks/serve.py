@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from e2b_code_interpreter import Sandbox  # type: ignore[import-untyped]
+from e2b_code_interpreter import Sandbox
 
 from tests.benchmarks.measure import E2BRUN
 from tests.conftest import clean_environment

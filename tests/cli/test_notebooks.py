@@ -68,7 +68,7 @@ def done(tmp_path: Path) -> Callable[[], list[Json]]:
 
     def read() -> list[Json]:
         text = (tmp_path / "done.ipynb").read_text()
-        nbformat.validate(nbformat.reads(text, as_version=4))  # type: ignore[no-untyped-call]
+        nbformat.validate(nbformat.reads(text, as_version=4))
         cells: list[Json] = json.loads(text)["cells"]
         return cells
 

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 def main() -> None:
     import e2b
-    import e2b_code_interpreter  # type: ignore[import-untyped]
+    import e2b_code_interpreter
 
     from e2brun.cli import console, execution, options, preparation, signals
     from e2brun.report import execution_json, streams

@@ -37,7 +37,7 @@ def sandbox(service: Serving) -> Iterator[Any]:
 @pytest.fixture
 def interpreter(service: Serving) -> Iterator[Any]:
     """A sandbox of the code interpreter's template, through the synchronous SDK."""
-    from e2b_code_interpreter import Sandbox  # type: ignore[import-untyped]
+    from e2b_code_interpreter import Sandbox
 
     made = Sandbox.create(timeout=120)
     try:

@@ -44,7 +44,7 @@ def test_javascript_goes_on_after_a_client_has_left(interpreter: Any) -> None:
 
 @pytest.mark.skipif(shutil.which("javac") is None, reason="no JDK is installed")
 def test_java(service: Serving) -> None:
-    from e2b_code_interpreter import Sandbox  # type: ignore[import-untyped]
+    from e2b_code_interpreter import Sandbox
 
     made: Any = Sandbox.create(timeout=120, envs={"GIVEN": "first"})
     try:

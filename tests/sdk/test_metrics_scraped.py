@@ -22,7 +22,7 @@ def _scraped(service: Serving) -> dict[str, float]:
 
 
 def test_executions_are_counted(service: Serving) -> None:
-    from e2b_code_interpreter import Sandbox  # type: ignore[import-untyped]
+    from e2b_code_interpreter import Sandbox
 
     before = _scraped(service)
     with Sandbox.create() as sandbox:

@@ -158,7 +158,7 @@ def test_unknown_contexts_are_not_found(interpreter: Any) -> None:
 
 
 def test_the_lean_template_runs_cells_too(sandbox: Any, service: Any) -> None:
-    from e2b_code_interpreter import Sandbox  # type: ignore[import-untyped]
+    from e2b_code_interpreter import Sandbox
 
     lean = Sandbox.connect(sandbox.sandbox_id)
     done = lean.run_code("print('Hello')\nimport asyncio\nawait asyncio.sleep(0, {'a': 1})")

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_contexts_run_side_by_side(service: Any) -> None:
-    from e2b_code_interpreter import AsyncSandbox  # type: ignore[import-untyped]
+    from e2b_code_interpreter import AsyncSandbox
 
     async def body() -> None:
         sandbox = await AsyncSandbox.create(timeout=60)

@@ -61,7 +61,7 @@ def test_streamed_events(service: Serving) -> None:
                 await asyncio.sleep(0.01)
             assert ("d/g", "write") in _told(events)
             assert _told(events)[:3] == [("f", kind) for kind in ("create", "chmod", "write")]
-            await watch.stop()  # type: ignore[no-untyped-call]
+            await watch.stop()
             assert ended == [None]
         finally:
             await sandbox.kill()

@@ -53,7 +53,7 @@ def run(index: int, text: str = "new\n") -> CellRun:
 def executed(path: Path, *runs: CellRun) -> Json:
     """As the reference implementation reads it, which it must find valid."""
     made = executed_notebook(read_notebook(path), runs)
-    nbformat.validate(nbformat.reads(made.decode(), as_version=4))  # type: ignore[no-untyped-call]
+    nbformat.validate(nbformat.reads(made.decode(), as_version=4))
     document: Json = json.loads(made)
     return document
 

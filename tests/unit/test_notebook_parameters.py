@@ -31,7 +31,7 @@ def book(*cells: Json, language: str = "python", minor: int = 5) -> bytes:
 def injected(content: bytes, parameters: Json) -> list[Json]:
     """The cells of the document that is written, which nbformat must find valid."""
     made = executed_notebook(read_notebook(content, "b.ipynb", parameters), [])
-    nbformat.validate(nbformat.reads(made.decode(), as_version=4))  # type: ignore[no-untyped-call]
+    nbformat.validate(nbformat.reads(made.decode(), as_version=4))
     cells: list[Json] = json.loads(made)["cells"]
     return cells
 

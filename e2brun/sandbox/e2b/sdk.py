@@ -143,7 +143,7 @@ def default_template() -> str:
 def native_class() -> Any:
     """The SDK's own `Sandbox`."""
     # Untyped as it is, it is everywhere else just `Any`.
-    from e2b_code_interpreter import Sandbox  # type: ignore[import-untyped] # pyright: ignore[reportMissingTypeStubs]
+    from e2b_code_interpreter import Sandbox  # pyright: ignore[reportMissingTypeStubs]
 
     return cast("Any", Sandbox)
 
@@ -372,7 +372,7 @@ def run_cell(
 ) -> Iterator[bytes]:
     """The bytes of the answer: a JSON document a line. Dropping it interrupts the cell."""
     import httpx
-    from e2b_code_interpreter.models import (  # type: ignore[import-untyped]
+    from e2b_code_interpreter.models import (
         extract_exception,
     )
 
