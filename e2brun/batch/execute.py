@@ -21,7 +21,7 @@ from e2brun.errors import (
 )
 from e2brun.frozen import Frozen
 from e2brun.jobs import run as jobs
-from e2brun.jobs.blame import wants_what_does_not_exist
+from e2brun.jobs.diagnosis import wants_what_does_not_exist
 from e2brun.jobs.job import Job, Plan
 from e2brun.jobs.prepare import prepare
 from e2brun.jobs.source import SourceUnfit

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from e2brun.errors import SandboxError, UsageError
 from e2brun.report.safe import ascii_json, one_line
 from e2brun.sandbox.check import Check, Status
-from e2brun.sandbox.health import examine as checks
 from e2brun.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -49,17 +48,16 @@ def _settings() -> tuple[Settings, list[Check]]:
 
 
 def _told(before: list[Check], settings: Settings, *, as_json: bool) -> list[Check]:
+    from e2brun.sandbox.e2b import endpoint
+    from e2brun.sandbox.local import health
+
     found: list[Check] = []
-    for check in _each(before, checks(settings)):
+    proof = map(health.proof, [settings])  # made when it is asked for, after the others
+    for check in chain(before, health.examine(settings), endpoint.examine(settings), proof):
         found.append(check)
         if not as_json:
             _print_check(check, settings)
     return found
-
-
-def _each(*parts: Iterable[Check]) -> Iterator[Check]:
-    for part in parts:
-        yield from part
 
 
 def _print_check(check: Check, settings: Settings) -> None:

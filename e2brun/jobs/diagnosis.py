@@ -1,14 +1,18 @@
-"""What went wrong with a program, read from how it ended and the end of its stderr."""
+"""What went wrong with a program, read from how it ended and the end of its stderr; and whose doing
+it is that one could not be run."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
+from e2brun.errors import E2brunError, InstallFailed
 from e2brun.sandbox.contract import CodeError, Execution, Outcome
 
 TAIL = 16 * 1024  # bytes of stderr that are kept for this
 EXIT_CODE = "ExitCode"  # the name of an error of which no more is known
 
+_NO_SUCH_PACKAGE = r"not found in the package registry|no versions? of|no matching distribution"
 _HEADER = "Traceback (most recent call last):"
 _LAST_LINE = re.compile(r"^([A-Za-z_][\w.]*)(?:: (.*))?$")
 _HINTS: tuple[tuple[str, str], ...] = (
@@ -81,3 +85,11 @@ def _syntax_error_start(lines: list[str]) -> int | None:
         found = [index for index, line in enumerate(lines) if line.startswith("  File ")]
         return found[-1] if found else len(lines) - 1
     return None
+
+
+def wants_what_does_not_exist(error: E2brunError, own: Sequence[str]) -> bool:
+    """Whether the source itself names packages (`own`) that there are not."""
+    if not (isinstance(error, InstallFailed) and re.search(_NO_SUCH_PACKAGE, str(error), re.I)):
+        return False
+    names = (re.split(r"[^A-Za-z0-9._-]", requirement)[0] for requirement in own)
+    return any(name and name.lower() in str(error).lower() for name in names)

@@ -143,7 +143,7 @@ def default_template() -> str:
 def native_class() -> Any:
     """The SDK's own `Sandbox`."""
     # Untyped as it is, it is everywhere else just `Any`.
-    from e2b_code_interpreter import Sandbox  # pyright: ignore[reportMissingTypeStubs]
+    from e2b_code_interpreter import Sandbox
 
     return cast("Any", Sandbox)
 

@@ -16,7 +16,7 @@ from e2brun.errors import (
     SandboxUnavailable,
     UsageError,
 )
-from e2brun.jobs.blame import wants_what_does_not_exist
+from e2brun.jobs.diagnosis import wants_what_does_not_exist
 from e2brun.jobs.source import Kind, SourceUnfit
 from e2brun.primitives.base import Primitive
 from e2brun.primitives.context import WorkflowContext

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NoReturn
 
 from e2brun.sandbox.contract import HOME
 from e2brun.sandbox.local.isolation import mounts, rootfs, syscalls
-from e2brun.sandbox.local.isolation.compiled import compile_agent
 from e2brun.sandbox.local.isolation.driver import CONTROL_FD, NICE, Jail, agent_code
 from e2brun.sandbox.local.isolation.launching import FIRST_WORDS, be_expendable, memory_file, place
 from e2brun.sandbox.local.isolation.seccomp import first_filter, last_filter
@@ -23,7 +22,7 @@ _AGENT = agent_code("main", f"serve({CONTROL_FD})").encode()
 
 def get_ready() -> None:
     """What is the same for every sandbox. Raises OSError."""
-    compile_agent()
+    rootfs.compile_agent()
     be_expendable()
     rootfs.enter_namespaces()
     # From here bwrap takes /proc/sys: with the flags that a /proc of its own has.
