@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 from e2brun.primitives.base import Primitive
 from e2brun.primitives.context import WorkflowContext
@@ -48,12 +48,11 @@ def restored(kept: Mapping[str, Any], fresh: bool) -> SandboxRun:
     record["results"] = tuple(record["results"])
     probed: dict[str, Probed] = {
         key: replace(Probed(**entry), report=_found(entry["report"]))
-        for key, entry in cast("dict[str, Kept]", kept["probed"]).items()
+        for key, entry in kept["probed"].items()
     }
-    collected = cast("dict[str, Kept]", kept["collected"])
     return SandboxRun(
         replace(ExecutionRecord(**record), cached=not fresh),
-        {path: _found(entry) for path, entry in collected.items()},
+        {path: _found(entry) for path, entry in kept["collected"].items()},
         probed,
     )
 

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any, Protocol
 
 from e2brun.errors import E2brunError, UsageError
 
@@ -122,10 +122,10 @@ class Replay:
 
     def _read(self, line: str, number: int) -> None:
         try:
-            entry = cast("dict[str, object]", json.loads(line))
-            tokens = cast("dict[str, int]", entry.get("tokens", {}))
-            answer = RecordedAnswer(str(entry["text"]), {k: int(v) for k, v in tokens.items()})
-            place = (str(entry["case"]), int(cast("int", entry["attempt"])))
+            entry: dict[str, Any] = json.loads(line)
+            tokens = {name: int(count) for name, count in entry.get("tokens", {}).items()}
+            answer = RecordedAnswer(str(entry["text"]), tokens)
+            place = (str(entry["case"]), int(entry["attempt"]))
             self._answers.setdefault(str(entry["key"]), {}).setdefault(place, answer)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UsageError(f"{self.path}:{number}: this is no line of a recording") from error

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
-from typing import Protocol, TypedDict, cast
+from typing import Protocol, TypedDict
 
 from e2brun.primitives.extras import needs_extra
 from e2brun.primitives.threads import in_thread
@@ -104,7 +104,8 @@ async def _in_a_child(path: Path) -> list[_Issue] | None:
     )
     try:
         report = json.loads(ended.stdout)
-        return None if report["errors"] else cast("list[_Issue]", report["results"])
+        issues: list[_Issue] = report["results"]
+        return None if report["errors"] else issues
     except (ValueError, KeyError, TypeError):
         return None
 

@@ -7,7 +7,7 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import ClassVar, TypedDict, cast
+from typing import ClassVar, TypedDict
 
 from e2brun.errors import E2brunError, UsageError
 from e2brun.primitives.extras import needs_extra
@@ -84,7 +84,8 @@ class LintCheck(Judge):
 
 def _report(ended: Ended) -> list[_RuffFinding]:
     try:
-        return cast("list[_RuffFinding]", json.loads(ended.stdout))
+        found: list[_RuffFinding] = json.loads(ended.stdout)
+        return found
     except ValueError:
         said = ended.stderr.decode("utf-8", "replace").strip().splitlines()
         reason = said[0].removeprefix("error: ") if said else f"exit code {ended.code}"

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, TypedDict, cast
+from typing import ClassVar, TypedDict
 
 from e2brun.errors import E2brunError, UsageError
 from e2brun.primitives.extras import needs_extra
@@ -87,7 +87,7 @@ class TypesCheck(Judge):
 def _findings(ended: Ended, file: str) -> list[Finding]:
     lines = ended.stdout.decode("utf-8", "replace").splitlines()
     try:
-        found = [cast("_MypyFinding", json.loads(line)) for line in lines if line.startswith("{")]
+        found: list[_MypyFinding] = [json.loads(line) for line in lines if line.startswith("{")]
     except ValueError:
         found = []
     if ended.code and not found:
