@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -37,8 +36,15 @@ def forkserver() -> Iterator[Forkserver]:
     made.close()
 
 
-def _ours() -> set[tuple[int, str]]:
-    return set(descendants(os.getpid()).items())
+def _children() -> set[int]:
+    """Ours alone: what other tests' services start meanwhile is no child of this process."""
+    tasks = Path("/proc/self/task").iterdir()
+    return {int(pid) for task in tasks for pid in (task / "children").read_text().split()}
+
+
+def _below(zygotes: set[int]) -> set[tuple[int, str]]:
+    """The processes below those, each with its start."""
+    return {found for pid in zygotes for found in descendants(pid).items()}
 
 
 def _until(condition: Callable[[], object]) -> None:
@@ -48,30 +54,27 @@ def _until(condition: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
-def _used(sandbox: LocalSandbox) -> tuple[Outcome, set[tuple[int, str]]]:
-    """How a cell ended in it, and the processes that there were meanwhile."""
+def _is_well(sandbox: LocalSandbox) -> bool:
+    """Whether a cell runs in it."""
     ended = sandbox.run_cell("1", timeout=20, stdout=lambda _: None, stderr=lambda _: None)
-    return ended.outcome, _ours()
+    return ended.outcome is Outcome.OK
 
 
 def test_who_asks_again_and_again_is_given_one_that_was_there(backend: LocalBackend) -> None:
     """It may be too late on a slow machine: so it is tried some times."""
-    spec = SandboxSpec()
-    first = backend.create(spec)
-    assert _used(first)[0] is Outcome.OK
-    first.kill()
-    zygote = _ours()
+    others, spec = _children(), SandboxSpec()
+    backend.create(spec).kill()
+    zygotes = _children() - others
+    alone = _below(zygotes)
     for _ in range(_ATTEMPTS):
+        backend.create(spec).kill()
+        _until(lambda: _below(zygotes) - alone)
+        ready = _below(zygotes) - alone
         sandbox = backend.create(spec)
-        assert _used(sandbox)[0] is Outcome.OK
+        assert _is_well(sandbox)
+        was_there = ready & _below(zygotes)
         sandbox.kill()
-        _until(lambda: _ours() - zygote)
-        ready = _ours() - zygote
-        sandbox = backend.create(spec)
-        outcome, running = _used(sandbox)
-        sandbox.kill()
-        assert outcome is Outcome.OK
-        if ready & running:
+        if was_there and not was_there & _below(zygotes):  # it was that one
             return
     pytest.fail("none of them was ready")
 
@@ -91,18 +94,20 @@ def test_one_that_nobody_wants_ends_by_itself_and_is_given_to_nobody(
 ) -> None:
     jail = Jail(new_id(), current_interpreter())
     _until(lambda: forkserver.ready(jail))
-    zygote = _ours()
+    zygotes = set(forkserver.pids())
+    alone = _below(zygotes)
     spare = Spare(forkserver, jail, patience=1.0)
-    _until(lambda: _ours() - zygote)
-    _until(lambda: not _ours() - zygote)
+    _until(lambda: _below(zygotes) - alone)
+    _until(lambda: not _below(zygotes) - alone)
     assert not spare.fits(jail)
     spare.end()
 
 
 def test_nothing_of_it_is_left_when_the_backend_is_closed(backend: LocalBackend) -> None:
-    before = _ours()
+    others = _children()
     for _ in range(3):
         backend.create(SandboxSpec()).kill()
-    family = dict(_ours() - before)
+    family = dict(_below(_children() - others))
     backend.close()
     assert survivors(family) == []
+    assert _children() <= others
