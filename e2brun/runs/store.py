@@ -71,10 +71,17 @@ class Store:
     def begin(
         self, run: RunRecord, origin: Origin, *, version: str = __version__, owner: str = ""
     ) -> None:
-        """A run starts, of this process unless `owner` says of whose. `run.file` is absolute, or
-        empty: it is what `passed` finds earlier runs of the same by."""
+        """A run starts, of this process unless `owner` says of whose; or goes on, which is of
+        this process. `run.file` is absolute, or empty: it is what `passed` finds earlier runs of
+        the same by."""
         with self._explained(), self._transaction():
             self._insert_run(run, origin, version, owner or owner_mark())
+            if not owner:
+                self._database.execute(
+                    "UPDATE runs SET owner = ?, finished = NULL, exit_code = NULL, counts = NULL"
+                    " WHERE id = ?",
+                    (owner_mark(), text(run.id)),
+                )
 
     def keep(self, run_id: str, case: CaseRecord, fingerprint: str = "") -> None:
         """A case is over; a second record of the same id takes the place of the first.
