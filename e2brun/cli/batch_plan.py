@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from e2brun.cli.batch_options import BatchRequest
     from e2brun.report.files import Report
 
-_CLOUD_START, _CLOUD_MOST, _CLOUD_TRIES = 8, 100, 8
+_CLOUD_START, _CLOUD_MOST, _CLOUD_TRIES = 20, 100, 8
 
 
 class Plan(Frozen):

@@ -36,6 +36,9 @@ class Place:
     def batch(self, *words: str | Path, stdin: bytes | None = None) -> Ran:
         return self.run("batch", *words, env=self.environment, stdin=stdin)
 
+    def batch_for(self, seconds: float, *words: str) -> Ran:
+        return self.run("batch", *words, env=self.environment, timeout=seconds)
+
     def start(self, *words: str | Path) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [*COMMAND, "batch", *map(str, words)],

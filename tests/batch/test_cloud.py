@@ -95,7 +95,7 @@ def test_a_key_that_is_rejected_ends_it_at_once(place: Place, server: Loopback) 
     ran = _run(place, server)
     assert (ran.code, ran.out) == (125, b"")
     assert ran.err.count("\n") < 6
-    assert server.count("POST", "/v2/sandboxes") <= 10
+    assert server.count("POST", "/v2/sandboxes") <= 20  # as many as are begun at once
 
 
 def test_where_nothing_runs_it_does_not_go_through_all_cases(

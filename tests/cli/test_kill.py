@@ -45,12 +45,12 @@ def subreaper() -> Iterator[None]:
     libc.prctl(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 
 
-def _children() -> list[int]:
+def children() -> list[int]:
     tasks = Path("/proc/self/task").iterdir()
     return [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
 
 
-def _left_after(seconds: float, before: set[int]) -> list[str]:
+def left_after(seconds: float, before: set[int]) -> list[str]:
     """What is still alive of the orphans; zombies are collected on the way. `before`: children
     that others have left here."""
     end = time.monotonic() + seconds
@@ -58,7 +58,7 @@ def _left_after(seconds: float, before: set[int]) -> list[str]:
         with suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
-        left = [pid for pid in _children() if pid not in before]
+        left = [pid for pid in children() if pid not in before]
         if not left or time.monotonic() > end:
             return [Path(f"/proc/{pid}/comm").read_text() for pid in left]
         time.sleep(0.02)
@@ -75,7 +75,7 @@ def test_a_signal_at_any_moment_leaves_no_process_and_no_file(
     temporary.mkdir()
     moments = random.Random(number)
     codes: set[int] = set()
-    before = set(_children())
+    before = set(children())
     for _ in range(times):
         process = subprocess.Popen(
             [*COMMAND, "exec", "--on", "local", "busy.py"],
@@ -89,7 +89,7 @@ def test_a_signal_at_any_moment_leaves_no_process_and_no_file(
         time.sleep(moments.uniform(0.0, 0.3))
         process.send_signal(number)
         codes.add(process.wait(10))
-        assert _left_after(_SECONDS, before) == []
+        assert left_after(_SECONDS, before) == []
     # Before Python has installed its handlers the kernel answers for it.
     expected = {-number, 128 + number} if number != signal.SIGKILL else {-number}
     assert codes <= expected | {1}
@@ -102,14 +102,14 @@ def test_what_is_refused_has_begun_with_a_sandbox_and_leaves_no_process(
     words: tuple[str, ...], tmp_path: Path
 ) -> None:
     (tmp_path / "busy.py").write_text(_BUSY)
-    before = set(_children())
+    before = set(children())
     command = [*COMMAND, "exec", "--on", "local", *words]
     refused = subprocess.run(
         command, cwd=tmp_path, env=clean_environment(), capture_output=True, text=True, check=False
     )
     assert len(refused.stderr.splitlines()) == 1
     assert refused.returncode == 2
-    assert [pid for pid in _children() if pid not in before] == []
+    assert [pid for pid in children() if pid not in before] == []
 
 
 @pytest.mark.usefixtures("subreaper")
@@ -120,12 +120,12 @@ def test_a_sandbox_that_was_begun_and_that_nobody_wants_ends(end: str, tmp_path:
         "from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap\n"
         f"driver = Bubblewrap(); driver.begin(); print('begun', flush=True); {end}\n"
     )
-    before = set(_children())
+    before = set(children())
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"begun\n"
         until = time.monotonic() + _SECONDS
-        while _descendants(process.pid) if process.poll() is None else _left_after(0, before):
+        while _descendants(process.pid) if process.poll() is None else left_after(0, before):
             assert time.monotonic() < until, "it waits on"
             time.sleep(0.02)
         process.kill()

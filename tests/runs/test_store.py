@@ -87,6 +87,14 @@ def test_a_run_is_running_then_finished(store: Store) -> None:
     assert after.record.notes == ("a note",)
 
 
+def test_a_run_that_is_resumed_is_running_again(store: Store) -> None:
+    store.begin(run(), ORIGIN, owner="1:0:gone:elsewhere")
+    store.finish("r1", 137)
+    store.begin(run(), ORIGIN)
+    again = store.runs()[0]
+    assert (again.state, again.exit_code) == (State.RUNNING, None)
+
+
 def test_events_are_there_with_the_next_case_or_at_the_end(store: Store) -> None:
     store.begin(run(), ORIGIN)
     events = [StoredEvent(1.0, "sandbox", "one", "i1"), StoredEvent(2.0, "notice", "", "hear")]
