@@ -39,21 +39,21 @@ class LongTexts:
         stem = sha256(case_id.encode("utf-8", "surrogatepass")).hexdigest()[:16]
         cuts: list[Cut] = []
 
-        def looked_at(value: object, path: tuple[str | int, ...]) -> object:
-            if isinstance(value, str):
-                text = mask(value)
-                if len(text) <= LONGEST:
-                    return text
-                name = f"{stem}-{len(cuts) + 1}-{_last_name(path)}.txt.gz"
-                self._write(name, text)
-                cuts.append(Cut(path, len(text), name))
-                return text[:LONGEST]
-            for key, item in _items(value):
-                if item is not None and not isinstance(item, int | float):
-                    cast("Any", value)[key] = looked_at(item, (*path, key))
-            return value
+        def look_at(holder: object, path: tuple[str | int, ...]) -> None:
+            for key, item in _items(holder):
+                if not isinstance(item, str):
+                    look_at(item, (*path, key))
+                    continue
+                text = mask(item)
+                if len(text) > LONGEST:
+                    name = f"{stem}-{len(cuts) + 1}-{_last_name((*path, key))}.txt.gz"
+                    self._write(name, text)
+                    cuts.append(Cut((*path, key), len(text), name))
+                    text = text[:LONGEST]
+                if text is not item:
+                    cast("Any", holder)[key] = text
 
-        looked_at(record, ())
+        look_at(record, ())
         return cuts
 
     def put_back(self, record: object, cuts: Sequence[Cut], *, whole: bool) -> None:

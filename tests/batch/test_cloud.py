@@ -90,12 +90,12 @@ def test_one_that_did_not_end_well_is_not_used_again(place: Place, server: Loopb
 
 
 def test_a_key_that_is_rejected_ends_it_at_once(place: Place, server: Loopback) -> None:
-    _cases(place, 50)
+    _cases(place, 300)
     server.chaos = lambda method: Answer(401)
     ran = _run(place, server)
     assert (ran.code, ran.out) == (125, b"")
     assert ran.err.count("\n") < 6
-    assert server.count("POST", "/v2/sandboxes") <= 20  # as many as are begun at once
+    assert server.count("POST", "/v2/sandboxes") <= 100  # as many as are ever begun at once
 
 
 def test_where_nothing_runs_it_does_not_go_through_all_cases(

@@ -6,7 +6,6 @@ import _socket
 import fcntl
 import os
 import signal
-import sys
 from typing import Any
 
 from e2brun.sandbox.contract import HOME
@@ -17,7 +16,6 @@ SHARED = "/mnt"  # in the zygote's root: what sandboxes share, each thing with n
 SHARED_ROOT = "/root"
 _VIEWS = ("/proc", HOME, "/dev/shm")
 Life = tuple[int, int, bytes, bytes, tuple[int, ...]]  # what the agent's `serve` is called with
-_kept: list[object] = []
 
 
 def fork(owner: int) -> int:
@@ -83,9 +81,6 @@ def _settle(main: Any, request: dict[str, Any], control: int) -> Life:
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
     syscalls.install_filter(request["filter"])
     _keep_only(control, root_namespace)
-    # Not freed: that would write to, and so copy, memory that sandboxes share.
-    kept = [name for name in sys.modules if name.split(".")[0] == "e2brun"]
-    _kept.extend(sys.modules.pop(name) for name in kept)
     os.chdir(HOME)
     views = tuple(os.open(place, os.O_RDONLY | os.O_CLOEXEC) for place in _VIEWS)
     filters = request["user_filter"], request["root_filter"]
@@ -120,10 +115,10 @@ def _offer_root(main: Any, request: dict[str, Any], pid_1: _socket.socket) -> No
     pid_1.sendmsg([b"root"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
 
 
-def _mount_own(own: mounts.Own, shared: list[tuple[str, str, bool]]) -> None:
+def _mount_own(own: mounts.Own, shared: list[rootfs.Share]) -> None:
     """What this sandbox sees, and of it what only a process of its namespaces can make: /proc."""
     root = os.open(SHARED + SHARED_ROOT, os.O_PATH | os.O_CLOEXEC)
-    mounts.assemble(own, root, mounts.opened([rootfs.Share(*share) for share in shared]))
+    mounts.assemble(own, root, mounts.opened(shared))
     proc = f"{mounts.TOP}/proc"
     syscalls.mount("proc", proc, "proc", syscalls.MS_NOTHING)
     syscalls.mount(f"{proc}/sys", f"{proc}/sys", None, syscalls.MS_BIND | syscalls.MS_REC)

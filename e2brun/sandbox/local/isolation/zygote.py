@@ -28,10 +28,11 @@ from typing import Any, NoReturn
 
 from e2brun.sandbox.contract import HOME
 from e2brun.sandbox.local.interpreter import Interpreter
-from e2brun.sandbox.local.isolation import confinement, spawn, syscalls
+from e2brun.sandbox.local.isolation import confinement, rootfs, spawn, syscalls
 from e2brun.sandbox.local.isolation.driver import AGENT_DIRECTORY, CELLS_DIRECTORY, Jail
 
 _MESSAGE_LIMIT = 64 * 1024
+_kept: list[object] = []
 # What the agent's operations import: here once instead of in each sandbox.
 _AGENT_MODULES = (
     "main", "files.plain", "files.server", "files.watching", "programs.processes",
@@ -60,6 +61,10 @@ def go_on(
     the agent's main module, before there are any."""
     main = _prepare(jail)
     prepare(main)
+    # No sandbox imports them. Not freed: what is freed is written to, and so copied.
+    ours = [name for name in sys.modules if name.partition(".")[0] == "e2brun"]
+    _kept.extend(sys.modules.pop(name) for name in ours)
+    more = {"shared": [rootfs.Share(*share) for share in shared]}
     gc.collect()
     gc.freeze()  # collections in the children leave these pages shared
     control.send(b"ready")
@@ -70,7 +75,7 @@ def go_on(
         number += 1
         # One of the zygote's own users, where it has more than one.
         owner = os.geteuid() or 1 + number % 65_000
-        life = _fork_sandbox(control, main, {"shared": shared, "owner": owner})
+        life = _fork_sandbox(control, main, more | {"owner": owner})
         if life is not None:
             main.serve(*life)
     os._exit(0)
