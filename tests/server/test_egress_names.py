@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from e2brun.server.egress.first_words import NotTold, Said, http_host, server_name
-from e2brun.server.egress.names import allows
+from e2brun.server.egress.names import Egress, allows
+from e2brun.server.http.messages import ApiError
 
 
 def _hello(name: str) -> bytes:
@@ -62,3 +64,18 @@ def test_a_star_stands_for_all_names_below() -> None:
         assert allows(names, name)
     for name in ("www.example.com", "wild.test", "notwild.test", "example.com.evil.test"):
         assert not allows(names, name)
+
+
+class _Unable:
+    """A sandbox in whose network nothing can be filtered."""
+
+    async def confine(self, rules: object) -> list[int]:
+        raise OSError(93, "nftables: Protocol not supported")
+
+
+def test_rules_that_the_kernel_cannot_keep_are_refused_with_its_reason() -> None:
+    egress = Egress(cast("Any", _Unable()))
+    with pytest.raises(ApiError, match="nftables: Protocol not supported") as caught:
+        asyncio.run(egress.follow({"denyOut": ["0.0.0.0/0"]}, internet=None))
+    assert caught.value.status == 400
+    asyncio.run(egress.follow({"allowOut": ["192.0.2.1"]}, internet=None))  # says nothing

@@ -144,10 +144,7 @@ async def _boot(registry: Registry, record: Record) -> None:
 async def _save(registry: Registry, live: RunningSandbox) -> Path:
     from e2brun.sandbox.local.host import trees
 
-    files = 0 if live.watch is None else live.watch.files
-    if why := registry.totals.no_room(files):
-        raise ApiError(429, why, headers=PERMANENT)
-    path = registry.directory / f"{TREE}{secrets.token_hex(8)}"
+    path = _place(registry, 0 if live.watch is None else live.watch.usage()[1])
     try:
         await trees.save(live, path)
     except BaseException:
@@ -159,10 +156,17 @@ async def _save(registry: Registry, live: RunningSandbox) -> Path:
 async def _copy(registry: Registry, record: Record) -> Path:
     if record.saved is None:
         raise SandboxLost("its files are gone")
-    path = registry.directory / f"{TREE}{secrets.token_hex(8)}"
+    path = _place(registry, record.saved.stat().st_size)
     await asyncio.to_thread(shutil.copyfile, record.saved, path)
     path.chmod(0o600)
     return path
+
+
+def _place(registry: Registry, files: int) -> Path:
+    """For so many bytes of files. Raises ApiError where there is no room for them."""
+    if why := registry.totals.no_room(files):
+        raise ApiError(429, why, headers=PERMANENT)
+    return registry.directory / f"{TREE}{secrets.token_hex(8)}"
 
 
 async def _undo(registry: Registry, record: Record, live: RunningSandbox) -> None:
