@@ -46,6 +46,7 @@ def take_over(hook: Callable[..., object], before: dict[str, ModuleType], name: 
             found = main.warm = warm.Warm(hook, name, path)
             found.show([jail.interpreter.executable, *FIRST_WORDS])
             found.settle(before, _AHEAD, _KEPT)
+            found.rehearse()
             before.clear()
 
     path = sys.path[:]

@@ -5,8 +5,8 @@ and has never held anything but this code, the agent's and the packages of its t
 is in its memory can be read by every sandbox it becomes.
 
 Its root is what a sandbox may read, put together once (`confinement`). For each sandbox it forks
-a child into new namespaces (`spawn`), whose first process adds what can be written, gives up
-every right and becomes the agent.
+a child into new namespaces (`spawn`), their first process, which adds what can be written, gives
+up every right and becomes the agent.
 
 What is forked is alike: contexts have the zygote's hash seed and address layout. The seed cannot be
 changed once strings are hashed. A program that could see a hash is started, and so has its own; one

@@ -41,6 +41,7 @@ _libc = ctypes.CDLL(None)
 _NAME = ctypes.create_string_buffer(WORD.encode())
 _NO_MORE = (ctypes.c_ulong(0),) * 3
 _END_OF_ZIP = 65_557  # bytes: its last record, and the longest comment
+_OFTEN = 20  # CPython 3.11 adapts code from its eighth run on
 _WITNESS = 3  # the descriptor at which the secret waits that tells of an end
 _STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
 _NULL = os.makedev(1, 3)
@@ -114,6 +115,17 @@ class Warm:
         except (OSError, ValueError):
             return False
         return self._finds_us(env["PATH"]) and not self._may_change_start()
+
+    def rehearse(self) -> None:
+        """What an interpreter has done a few times it does from caches, which a fork shares with
+        others as long as it writes nothing there."""
+        request = {"argv": [WORD, f"{os.path.dirname(__file__)}/warm.py"], "env": {**os.environ}}
+        code = compile("for one in (1, 2): print(one)", "<rehearsed>", "exec")
+        for _ in range(_OFTEN):
+            self.fits(request)
+            observing.seen(code)
+            observing.imports(code)
+        self._directory = ""
 
     def _finds_us(self, search_path: str) -> bool:
         candidates = (f"{directory}/{WORD}" for directory in search_path.split(":"))
