@@ -254,7 +254,7 @@ class Agent:
 
             self.witnesses[number] = seeing = witness.Witness()
             descriptors.append(seeing.given.detach())  # closed with the others
-        if self.launch(number, lambda report: self._become(request, descriptors, report)):
+        if self.launch(number, lambda report: self.become(request, descriptors, report)):
             self.timed = number
             self.do_deadline(request, [])
 
@@ -285,7 +285,8 @@ class Agent:
         self.programs[pid] = number
         return pid
 
-    def _become(self, request: Request, descriptors: list[int], report: int) -> NoReturn:
+    def become(self, request: Request, descriptors: list[int], report: int) -> NoReturn:
+        """In the child: the program, with `descriptors` as its own."""
         try:
             report = detach(descriptors, report)
             if request["cpu"]:

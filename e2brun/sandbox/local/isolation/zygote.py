@@ -107,7 +107,18 @@ def _prepare_notebook(packages: list[str], ahead: tuple[str, ...]) -> None:
         notebook.prepare()
     if ahead:
         _of_agent("kernels.python.ahead").import_ahead(ahead, HOME)
+        _end_threads()
     del sys.path[-len(packages) :]  # each context looks for its packages itself
+
+
+def _end_threads() -> None:
+    """What was imported may have started threads (numpy's OpenBLAS), which no fork has. They end by
+    a handler of the C library's fork(3); the clone that makes a sandbox calls none, and the first
+    fork in it would wait for them for ever."""
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
 
 
 def _fork_sandbox(control: _socket.socket, main: Any, more: dict[str, Any]) -> spawn.Life | None:

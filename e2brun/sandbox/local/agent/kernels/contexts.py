@@ -37,7 +37,10 @@ def context(agent: Any, request: dict[str, Any], descriptors: list[int]) -> None
     if "signal" in request:
         _signal_group(agent, request)
     elif request.get("argv"):
-        agent.do_run({"cpu": 0, **request}, descriptors)
+        kernel = {"cpu": 0, **request}
+        pid = agent.launch(request["id"], lambda report: agent.become(kernel, descriptors, report))
+        if pid:
+            agent.tell("started", request["id"], pid)
     else:
         try:
             os.close(os.open(request["cwd"], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
