@@ -45,7 +45,8 @@ def _what(setting: Decided, *, has_key: bool) -> str:
         return f"using the E2B endpoint {value}"
     found = {
         ("api_key", True): "using the E2B key from this file",
-        ("network", value is True): "network access is on",
+        ("network", value == "internet"): "network access is on",
+        ("network", value == "packages"): "packages can be fetched from inside",
         ("on", value == "local" and has_key): "running on this machine, though there is an E2B key",
     }
     return found.get((name, True), "")

@@ -27,7 +27,16 @@ from typing import Literal, cast
 
 from e2brun.errors import UsageError
 from e2brun.frozen import Frozen
-from e2brun.values import FALSE, Given, parse_count, parse_duration, parse_size, parse_switch
+from e2brun.values import (
+    FALSE,
+    Given,
+    Network,
+    parse_count,
+    parse_duration,
+    parse_network,
+    parse_size,
+    parse_switch,
+)
 
 On = Literal["e2b", "local", "auto"]
 Flag = str | int | float | Path | None
@@ -77,7 +86,7 @@ class Settings(Frozen):
     total_memory: int = 0  # of all sandboxes of a service; 0: three quarters of what is free
     total_disk: int = 0  # likewise
     max_output: int = 10 * _MIB  # of each stream; 0: no limit
-    network: bool | None = None  # None: the backend's default
+    network: Network | None = None  # None: the backend's default
     fetch: bool = True  # the default template's packages, when code first uses them
     python: str | None = None
     install_timeout: float = 300.0
@@ -336,7 +345,7 @@ _READERS: dict[str, Callable[[Given], object]] = {
     "total_memory": _parsed(parse_size, literal=(int,)),
     "total_disk": _parsed(parse_size, literal=(int,)),
     "max_output": _parsed(lambda text: parse_size(text, zero=True), literal=(int,)),
-    "network": _parsed(parse_switch, literal=(bool,)),
+    "network": _parsed(parse_network, literal=(bool,)),
     "fetch": _parsed(parse_switch, literal=(bool,)),
     "python": _read_python,
     "install_timeout": _parsed(parse_duration, literal=(int, float)),

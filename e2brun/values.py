@@ -7,6 +7,7 @@ Every parser raises UsageError with one line saying what is accepted.
 from __future__ import annotations
 
 import re
+from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from e2brun.errors import UsageError
@@ -26,6 +27,14 @@ FALSE = frozenset({"0", "false", "no", "off"})
 # Patterns are given to `re` where they are used, not compiled here: `e2brun exec hello.py`
 # imports this module and parses nothing.
 _NUMBER = r"[0-9]+(?:\.[0-9]+)?|\.[0-9]+"
+
+
+class Network(StrEnum):
+    """What code in a sandbox can reach outside it."""
+
+    NONE = "none"
+    PACKAGES = "packages"  # the package indexes of this machine's settings, and nothing else
+    INTERNET = "internet"
 
 
 class Given(NamedTuple):
@@ -92,6 +101,18 @@ def parse_count(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,9}", text.strip()) or int(text) == 0:
         raise UsageError(f"{shown(text)} is not a count: write a whole number, 1 or more")
     return int(text)
+
+
+def parse_network(text: str) -> Network:
+    """`none`, `packages`, `internet`; yes and no are short for internet and none."""
+    word = text.strip().lower()
+    if word in _TRUE:
+        return Network.INTERNET
+    if word in FALSE:
+        return Network.NONE
+    if word not in set(Network):
+        raise UsageError(f"{shown(text)} is no network: write none, packages or internet")
+    return Network(word)
 
 
 def parse_switch(text: str) -> bool:

@@ -35,8 +35,25 @@ FOLDERS: dict[str, dict[str, set[str]]] = {
     "batch": {"formats": {"case", "fields", "jsonl", "lines"}},
     "report": {"html": {"failures", "safe"}},
     "sandbox": {
-        "e2b": {"check", "completion", "cell_end", "contract", "endings", "owner", "requirement"},
-        "local": {"check", "completion", "cell_end", "contract", "endings", "requirement"},
+        "e2b": {
+            "check",
+            "completion",
+            "cell_end",
+            "contract",
+            "endings",
+            "owner",
+            "public_indexes",
+            "requirement",
+        },
+        "local": {
+            "check",
+            "completion",
+            "cell_end",
+            "contract",
+            "endings",
+            "public_indexes",
+            "requirement",
+        },
     },
     "sandbox/local": {
         "agent": set(),
@@ -44,6 +61,7 @@ FOLDERS: dict[str, dict[str, set[str]]] = {
         "memory": {"isolation"},
         "host": {"agent", "isolation", "memory", "template_setup", "templates"},
         "blocking": {"host", "interpreter", "isolation", "memory"},
+        "mirror": {"isolation", "packages"},
         "packages": {"blocking", "interpreter", "isolation", "pythons", "templates"},
     },
     "sandbox/local/agent": {

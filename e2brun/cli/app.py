@@ -16,6 +16,7 @@ from e2brun.cli.runs import runs
 from e2brun.cli.sandbox import sandboxes
 from e2brun.cli.serve_command import SETTINGS as SERVE_SETTINGS
 from e2brun.cli.serve_command import serve
+from e2brun.cli.typer_command import Networked
 from e2brun.errors import E2brunError, UsageError
 
 app = typer.Typer(
@@ -29,14 +30,15 @@ app = typer.Typer(
 )
 app.command(
     "exec",
+    cls=Networked,
     # Everything after FILE is the program's own, as it is with `python FILE`.
     context_settings={"allow_interspersed_args": False, "ignore_unknown_options": False},
 )(exec_command())
-app.command("batch")(batch_command())
+app.command("batch", cls=Networked)(batch_command())
 app.add_typer(pipelines)
 app.add_typer(runs)
 app.add_typer(sandboxes)
-app.command("serve", context_settings=SERVE_SETTINGS)(serve)
+app.command("serve", cls=Networked, context_settings=SERVE_SETTINGS)(serve)
 
 
 def _show_version(value: bool) -> None:

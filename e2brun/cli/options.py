@@ -12,10 +12,14 @@ from typing import NamedTuple, cast
 
 from e2brun.cli.execution import ExecRequest
 from e2brun.settings import Flag
+from e2brun.values import Network
+
+_NETWORKS = frozenset(Network)
 
 
 class Option(NamedTuple):
-    """One option. `kind` is switch, text, words (repeatable) or choice (--x/--no-x)."""
+    """One option. `kind` is switch, text, words (repeatable), choice (--x/--no-x) or
+    network (see `network_of`)."""
 
     names: tuple[str, ...]
     field: str  # of Request; of Settings where `setting`
@@ -25,6 +29,10 @@ class Option(NamedTuple):
     setting: bool = False
 
 
+NETWORK = Option(
+    ("--network", "--no-network"), "network", "network", "Bare: internet. Default: local none.",
+    "[none|packages|internet]", setting=True,
+)  # fmt: skip
 OPTIONS = (
     Option(("-c", "--code"), "code", "text", "Run CODE as a cell.", "CODE"),
     Option(("--cell",), "cell", "switch", "Run FILE as a notebook cell."),
@@ -62,10 +70,7 @@ OPTIONS = (
         ("--max-output",), "max_output", "text", "Of each stream; 0: no limit. Default 10M.",
         "SIZE", setting=True,
     ),
-    Option(
-        ("--network", "--no-network"), "network", "choice", "Internet. Default: local none.",
-        setting=True,
-    ),
+    NETWORK,
     Option(
         ("--fetch", "--no-fetch"), "fetch", "choice", "Fetch what E2B's template has (default).",
         setting=True,
@@ -118,6 +123,16 @@ def _words(value: object) -> tuple[str, ...]:
     return tuple(map(str, cast("Iterable[object]", value)))
 
 
+def network_of(name: str, value: str | None, rest: list[str]) -> str:
+    """What `--network` says, whose value may be left out; `rest` are the words behind it, the next
+    one last."""
+    if name == "--no-network":
+        return Network.NONE if value is None else f"{name}={value}"
+    if value is not None:
+        return value
+    return rest.pop() if rest and rest[-1] in _NETWORKS else Network.INTERNET
+
+
 def read_quickly(words: list[str]) -> ExecRequest | None:
     """The request that `words` make, or None where they are not plain and Typer has to look."""
     known = {name: option for option in OPTIONS for name in option.names}
@@ -132,6 +147,8 @@ def read_quickly(words: list[str]) -> ExecRequest | None:
             if equals:
                 return None
             values[option.field] = option.kind == "switch" or not name.startswith("--no-")
+        elif option.kind == "network":
+            values[option.field] = network_of(name, value if equals else None, rest)
         elif equals:
             keep(option, value, values)
         elif rest and not rest[-1].startswith("-"):
@@ -158,6 +175,9 @@ def read_anywhere(
         name, equals, value = word.partition("=")
         option = known.get(name)
         valued = option is not None and option.kind in {"text", "words"}
+        if option is not None and option.kind == "network":
+            values[option.field] = network_of(name, value if equals else None, rest)
+            continue
         if option is None or (equals and not (valued and name.startswith("--"))):
             return None
         if not valued:
@@ -198,6 +218,7 @@ def _options(words: list[str], known: Mapping[str, Option]) -> tuple[list[str], 
         name, equals, _ = words[at].partition("=")
         option = known.get(name)
         takes = option is not None and option.kind in {"text", "words"} and not equals
+        takes |= words[at] == "--network" and not _NETWORKS.isdisjoint(words[at + 1 : at + 2])
         at += 2 if takes else 1
     return words[:at], words[at:]
 

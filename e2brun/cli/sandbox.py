@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
+from e2brun.cli.options import NETWORK
 from e2brun.cli.signals import answered
+from e2brun.cli.typer_command import Networked
 
 sandboxes = typer.Typer(
     name="sandbox",
@@ -23,7 +25,7 @@ Words = list[str] | None
 Metadata = Annotated[Words, typer.Option(metavar="K=V", help="Only with it. Repeatable.")]
 
 
-@sandboxes.command()
+@sandboxes.command(cls=Networked)
 def create(
     timeout: Annotated[
         str | None, typer.Option(metavar="TIME", help="How long it lives. Default 5m.")
@@ -32,7 +34,7 @@ def create(
     metadata: Annotated[Words, typer.Option(metavar="K=V", help="Repeatable.")] = None,
     env: Annotated[Words, typer.Option(metavar="K=V", help="Variable. Repeatable.")] = None,
     network: Annotated[
-        bool | None, typer.Option("--network/--no-network", help="Internet. Default: local none.")
+        str | None, typer.Option(*NETWORK.names, metavar=NETWORK.metavar, help=NETWORK.help)
     ] = None,
     on: On = None,
     as_json: Json = False,

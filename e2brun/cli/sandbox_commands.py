@@ -11,6 +11,7 @@ from e2brun.cli.sandbox_place import Place, notice, place
 from e2brun.cli.signals import complain
 from e2brun.errors import SandboxError, UsageError
 from e2brun.report.safe import ascii_json
+from e2brun.values import Network
 
 if TYPE_CHECKING:
     from e2brun.sandbox.e2b.remote import LogLine, Remote
@@ -27,7 +28,7 @@ class NewSandbox:
     template: str | None = None
     metadata: tuple[str, ...] = ()
     env: tuple[str, ...] = ()
-    network: bool | None = None
+    network: str | None = None
     as_json: bool = False
 
 
@@ -41,14 +42,14 @@ def create(asked: NewSandbox) -> int:
     from e2brun.sandbox.e2b.remote import Wanted
     from e2brun.values import parse_duration
 
-    flags = {"template": asked.template, "timeout": asked.timeout}
+    flags = {"template": asked.template, "timeout": asked.timeout, "network": asked.network}
     where = place(asked.on, **flags)
     wanted = Wanted(
         where.settings.template,
         parse_duration(asked.timeout) if asked.timeout else 300.0,
         pairs(asked.metadata, "--metadata"),
         _environment(asked.env),
-        asked.network if asked.network is not None else where.settings.network,
+        _network(where),
     )
     sandbox_id = where.creating(lambda remote: remote.create(wanted))
     if asked.as_json:
@@ -56,6 +57,12 @@ def create(asked: NewSandbox) -> int:
     else:
         show(sandbox_id)
     return 0
+
+
+def _network(where: Place) -> Network | None:
+    """What to ask for; the service on this machine gives of that what it was started with."""
+    wanted = where.settings.network
+    return Network.INTERNET if where.local and wanted is Network.PACKAGES else wanted
 
 
 def pairs(words: Iterable[str], option: str) -> dict[str, str]:

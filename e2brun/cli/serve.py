@@ -16,7 +16,7 @@ from e2brun.cli.signals import complain, say
 from e2brun.errors import E2brunError, UsageError
 from e2brun.report.safe import ascii_json
 from e2brun.settings import Flag, Settings, load_settings, package_environment
-from e2brun.values import parse_size
+from e2brun.values import Network, parse_size
 
 if TYPE_CHECKING:
     from socket import socket
@@ -95,13 +95,12 @@ def print_ca() -> int:
 
 
 def _flags(request: ServeRequest) -> dict[str, Flag]:
-    network = None if request.network is None else str(request.network).lower()
     return {
         "memory": request.memory,
         "disk": request.disk,
         "total_memory": request.total_memory,
         "total_disk": request.total_disk,
-        "network": network,
+        "network": request.network,
     }
 
 
@@ -137,7 +136,7 @@ def _options(
             rate=_bound("--output-rate", request.output_rate),
             total=_bound("--max-output", request.max_output),
         ),
-        network=bool(settings.network),
+        network=settings.network or Network.NONE,
         cache_directory=settings.cache_dir,
         allowed_hosts=frozenset(name.lower() for name in request.names),
         install=install,

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from e2brun.cli.options import NETWORK
+
 SETTINGS = {"allow_interspersed_args": False}
 _Words = list[str] | None
 
@@ -45,7 +47,7 @@ def serve(
         str | None, typer.Option(metavar="SIZE", help="A second, of a sandbox. Default: no limit.")
     ] = None,
     network: Annotated[
-        bool | None, typer.Option("--network/--no-network", help="Internet. Default: none.")
+        str | None, typer.Option(*NETWORK.names, metavar=NETWORK.metavar, help=NETWORK.help)
     ] = None,
     template: Annotated[
         _Words, typer.Option(metavar="NAME", help="Have it ready from the start. Repeatable.")

@@ -23,7 +23,7 @@ class ServeRequest:
     total_disk: str | None = None
     max_output: str | None = None
     output_rate: str | None = None
-    network: bool | None = None
+    network: str | None = None
     templates: tuple[str, ...] = ()
     install: tuple[str, ...] = ()
     requirements: tuple[str, ...] = ()  # files of them

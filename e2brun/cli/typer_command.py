@@ -7,16 +7,45 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
-from e2brun.cli.options import Option
+from e2brun.cli.options import Option, network_of
 
+_NETWORK = ("--network", "--no-network")
 NOTHING = inspect.Parameter.empty  # the default of an argument that has to be there
 _TYPES: dict[str, tuple[Any, object]] = {
     "switch": (bool, False),
     "choice": (bool | None, None),
     "text": (str | None, None),
     "words": (list[str] | None, None),
+    "network": (str | None, None),
 }
+
+
+class Networked(TyperCommand):
+    """A command with `--network`, whose value may be left out."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Spell it out among the options; what else there is, is none of ours to read."""
+        valued = {name for one in self.params if _takes_value(one) for name in one.opts}
+        spelled: list[str] = []
+        rest = list(reversed(args))
+        while rest:
+            word = rest.pop()
+            name, equals, value = word.partition("=")
+            if name in _NETWORK:
+                word = f"--network={network_of(name, value if equals else None, rest)}"
+            elif word == "--" or not (ctx.allow_interspersed_args or word[:1] == "-" != word):
+                return super().parse_args(ctx, [*spelled, word, *reversed(rest)])
+            elif word in valued and rest:
+                spelled.append(word)
+                word = rest.pop()
+            spelled.append(word)
+        return super().parse_args(ctx, spelled)
+
+
+def _takes_value(parameter: Any) -> bool:
+    return parameter.param_type_name == "option" and not parameter.is_flag
 
 
 def command_of(

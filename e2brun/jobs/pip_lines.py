@@ -94,5 +94,5 @@ def advice(codes: Iterable[str], install: Iterable[str]) -> str | None:
     what = ", ".join(missing) if missing else "with options"
     return (
         f"the code runs pip install ({what}), and there is no network in the sandbox: "
-        "add --auto-install, --install or --requirements, or --network"
+        "add --auto-install, --install or --requirements, or --network packages"
     )

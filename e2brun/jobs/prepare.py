@@ -15,12 +15,14 @@ from e2brun.jobs.job import Job, Plan
 from e2brun.jobs.needs import Fetched, needs_of
 from e2brun.jobs.source import Kind, Source, SourceUnfit
 from e2brun.sandbox.contract import HOME, CodeError, Upload, absolute
+from e2brun.values import Network
 
 if TYPE_CHECKING:
     from e2brun.jobs.notebook import Notebook
 
 _LIFETIME_MARGIN = 60.0  # for starting, files, packages; after that a forgotten sandbox ends
 _KEEP_LIFETIME = 3600.0
+_CLOSED = (None, Network.NONE)
 _START_LIMIT = 128 * 1024
 _MOST_DIRECTORIES = 64
 _SHALLOW = frozenset({"opt", "mnt", "root", "srv", "var", "run", "etc", "usr", "home", "code"})
@@ -42,7 +44,7 @@ def prepare(plan: Plan) -> Job:
     texts = (plan.setup, *_texts(source, notebook, code))
     fetched = Fetched(plan.spec.template, cells=cells, fetch=plan.spec.fetch)
     needs = needs_of(source, codes, plan.wanted, uploads, fetched)
-    if cells and not (plan.wanted.auto or plan.wanted.cloud or plan.spec.network):
+    if cells and not (plan.wanted.auto or plan.wanted.cloud or plan.spec.network not in _CLOSED):
         _advise(plan, [text for text in texts if "install" in str(text)], needs.install)
     lifetime = plan.timeout + _LIFETIME_MARGIN + plan.longer
     spec = plan.spec.but(
@@ -140,7 +142,10 @@ def _wants(
     from e2brun.jobs.wanted import wants_of
 
     own = (plan.source.inside.removesuffix(".py"),)
-    return wants_of(texts, uploads, template=plan.spec.template, cells=cells, present=own)
+    found = wants_of(texts, uploads, template=plan.spec.template, cells=cells, present=own)
+    # Whatever starts it: what is to be had with it is what was asked for.
+    more = () if plan.spec.network is not Network.PACKAGES or "pip" in found else ("pip",)
+    return (*found, *more)
 
 
 def _imported(plan: Plan, directory: Path, code: str | bytes, *, cells: bool) -> tuple[Upload, ...]:

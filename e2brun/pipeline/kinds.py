@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 from e2brun.errors import UsageError
-from e2brun.values import parse_duration, parse_size
+from e2brun.values import Network, parse_duration, parse_network, parse_size
 
 
 class Kind:
@@ -110,10 +110,23 @@ class Requirement(Kind):
         return value
 
 
+class _Network(Kind):
+    wanted = "none, packages or internet"
+    schema: ClassVar[dict[str, object]] = {"enum": [*Network, True, False]}
+
+    def read(self, value: object, directory: Path) -> Network:
+        """Yes and no are internet and none."""
+        del directory
+        if not isinstance(value, bool | str):
+            raise UsageError(f"{_shown(value)} is not {self.wanted}")
+        return parse_network(str(value))
+
+
 Duration = Annotated[float, _Duration()]
 Size = Annotated[int, _Size()]
 Count = Annotated[int, _Count()]
 ExistingFile = Annotated[Path, _File()]
+NetworkChoice = Annotated[Network, _Network()]
 Pattern = Annotated[str, _Pattern()]
 Package = Annotated[str, Requirement()]
 

@@ -11,7 +11,15 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from e2brun.errors import UsageError
-from e2brun.pipeline.kinds import Count, Duration, ExistingFile, Package, Pattern, Size
+from e2brun.pipeline.kinds import (
+    Count,
+    Duration,
+    ExistingFile,
+    NetworkChoice,
+    Package,
+    Pattern,
+    Size,
+)
 from e2brun.pipeline.reader import Tagged
 
 Level = Literal["low", "medium", "high"]
@@ -45,7 +53,7 @@ class SandboxTable:
     memory: Size | None = None
     processes: Count | None = None
     disk: Size | None = None
-    network: bool | None = None
+    network: NetworkChoice | None = None
     fetch: bool | None = None
     python: str | None = None
     max_output: Size | None = None

@@ -25,6 +25,7 @@ from e2brun.primitives.transcript import Transcript
 from e2brun.sandbox.contract import HOME, Backend, Limits, Outcome, Sandbox, SandboxSpec, absolute
 from e2brun.sandbox.select import is_cloud, is_cloud_backend
 from e2brun.settings import On, Settings, load_settings
+from e2brun.values import Network, parse_network
 
 if TYPE_CHECKING:
     from e2brun.primitives.fingerprint import Identity
@@ -54,7 +55,7 @@ class CodeExecutionPrimitive(Primitive[Mapping[str, object], CodeOutput]):
     working_directory: str | None = None
     environment_vars: Mapping[str, str] = field(default_factory=dict[str, str])
     on: On | None = None
-    network: bool | None = None
+    network: Network | str | bool | None = None  # yes is internet, no is none
     setup: str = ""
     as_program: bool = False
     arguments: Sequence[str] = ()
@@ -116,7 +117,7 @@ class CodeExecutionPrimitive(Primitive[Mapping[str, object], CodeOutput]):
             "default_template": settings.template,
             "python": settings.python,
             "limits": [settings.memory, settings.processes, settings.disk, settings.max_output],
-            "network": settings.network if self.network is None else self.network,
+            "network": self.network_of(settings),
             "timeout": self.timeout,
             "auto_install": self.auto_install_packages,
             "directory": self._directory,
@@ -125,6 +126,10 @@ class CodeExecutionPrimitive(Primitive[Mapping[str, object], CodeOutput]):
             "program": [self.as_program, *self.arguments],
             "stdin": None if self.stdin is None else self.stdin.hex(),
         }
+
+    def network_of(self, settings: Settings) -> Network | None:
+        """What its code can reach. Raises UsageError."""
+        return settings.network if self.network is None else parse_network(str(self.network))
 
     @property
     def _directory(self) -> str:
@@ -164,7 +169,7 @@ class _Order:
                 "correlation_id": self._context.correlation_id,
                 "workflow_id": self._context.workflow_id,
             },
-            network=settings.network if step.network is None else step.network,
+            network=step.network_of(settings),
             install_timeout=settings.install_timeout,
             fetch=settings.fetch,
             limits=Limits(settings.memory, settings.processes, settings.disk),

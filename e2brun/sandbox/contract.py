@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from e2brun.frozen import Frozen
+from e2brun.values import Network
 
 MIB = 1024 * 1024
 HOME = "/home/user"
@@ -80,7 +81,7 @@ class SandboxSpec(Frozen):
     lifetime: float = 300.0  # seconds; after that the backend ends it, whoever is left to ask
     env: Mapping[str, str] = NO_NAMES
     metadata: Mapping[str, str] = NO_NAMES
-    network: bool | None = None  # None: the backend's default (local: no network)
+    network: Network | None = None  # None: the backend's default (local: no network)
     install: tuple[str, ...] = ()  # PEP 508 requirements, there before the first run
     install_timeout: float = INSTALL_SECONDS  # seconds, before the run and not part of its time
     limits: Limits = Limits()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from e2brun.sandbox.contract import INSTALL_SECONDS, MIB, USUAL_ROOM, Room
 from e2brun.sandbox.local.host.output import OutputBounds
+from e2brun.values import Network
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class ServiceOptions:
     total_memory: int = 0  # of all together, files too; 0: three quarters of what is free
     total_disk: int = 0  # files of all together, also those kept on disk; 0: likewise
     output: OutputBounds = OutputBounds()
-    network: bool = False  # whether sandboxes may reach the internet
+    network: Network = Network.NONE  # what sandboxes can reach, unless their creators want less
     cache_directory: Path = field(default_factory=lambda: Path.home() / ".cache" / "e2brun")
     allowed_hosts: frozenset[str] = frozenset()  # names, besides loopback's, in the Host header
     install: tuple[str, ...] = ()  # beside the packages of a template that has any

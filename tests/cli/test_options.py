@@ -56,11 +56,33 @@ def test_both_readers_make_the_same_request(words: list[str]) -> None:
         ["--on", "local", "--timeout=3s", "x.py", "--json", "-q"],
         ["--install", "a", "--install", "b", "--network", "--no-network", "-q", "-"],
         ["-c", "1+1"],
+        ["--network", "packages", "x.py", "--network", "none"],
+        ["--network", "x.py", "packages"],
+        ["--network=none", "--network", "-q", "x.py"],
     ],
 )
 def test_plain_command_lines_are_read_quickly(words: list[str]) -> None:
     assert read_quickly(words) is not None
     assert read_quickly(words) == by_typer(words)
+
+
+@pytest.mark.parametrize(
+    ("words", "network", "target"),
+    [
+        (["--network", "x.py"], "internet", "x.py"),
+        (["--network", "packages", "x.py"], "packages", "x.py"),
+        (["--network=packages", "none"], "packages", "none"),
+        (["--no-network", "packages"], "none", "packages"),
+        (["x.py", "--network", "packages"], None, "x.py"),
+        (["--env", "--network", "packages"], None, "packages"),
+    ],
+)
+def test_the_network_alone_is_the_internet_and_before_one_of_three_words_that(
+    words: list[str], network: str | None, target: str
+) -> None:
+    for request in (read_quickly(words), by_typer(words)):
+        assert request is None or request.flags.get("network") == network
+        assert request is None or request.target == target
 
 
 @pytest.mark.parametrize("words", [[], ["--help"], ["--nope", "x.py"], ["--timeout"], ["--", "x"]])

@@ -84,6 +84,7 @@ class Box:
     end: float
     network: bool | None = None
     find_links: str = ""
+    rules: dict[str, Any] | None = None
     alive: bool = True
     processes: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
     streams: set[queue.Queue[Any]] = field(default_factory=set)
@@ -200,6 +201,7 @@ class Loopback:
             time.monotonic() + body.get("timeout", 300),
             body.get("allow_internet_access"),
             self.find_links,
+            rules=body.get("network"),
         )
         box.home.mkdir()
         Path(f"{box.home}.site").mkdir()  # Python forgets a directory that was missing at first

@@ -6,6 +6,7 @@ import subprocess
 import time
 import zipfile
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -19,6 +20,8 @@ from e2brun.errors import (
 )
 from e2brun.sandbox.contract import Limits, Program, SandboxSpec, Upload
 from e2brun.sandbox.e2b import E2BBackend, E2BSandbox
+from e2brun.sandbox.public_indexes import python_index
+from e2brun.values import Network
 from tests.e2b.conftest import Run
 from tests.e2b.loopback import KEY, Answer, Cut, Loopback
 
@@ -28,7 +31,9 @@ CREATE = "POST /v2/sandboxes"
 def test_a_sandbox_carries_who_owns_it_and_a_lifetime(
     server: Loopback, backend: E2BBackend
 ) -> None:
-    spec = SandboxSpec(lifetime=61.2, metadata={"mine": "yes"}, env={"A": "b"}, network=False)
+    spec = SandboxSpec(
+        lifetime=61.2, metadata={"mine": "yes"}, env={"A": "b"}, network=Network.NONE
+    )
     sandbox = backend.create(spec)
     box = server.boxes[sandbox.id]
     assert box.metadata["mine"] == "yes"
@@ -48,6 +53,18 @@ def test_the_network_is_left_to_the_provider_unless_asked_for(
 ) -> None:
     assert server.boxes[backend.create(SandboxSpec(template="python")).id].network is None
     assert server.boxes[backend.create(SandboxSpec(template="mine")).id].template == "mine"
+
+
+def test_packages_alone_are_asked_for_by_the_providers_own_rules(
+    server: Loopback, backend: E2BBackend
+) -> None:
+    rules = server.boxes[backend.create(SandboxSpec(network=Network.PACKAGES)).id].rules
+    assert rules is not None
+    assert rules["denyOut"] == ["0.0.0.0/0"]
+    public = python_index()
+    assert public is not None
+    assert {urlsplit(public[0]).hostname, public[1]} <= {*rules["allowOut"]}
+    assert server.boxes[backend.create(SandboxSpec(network=Network.INTERNET)).id].rules is None
 
 
 def test_two_round_trips_come_before_the_first_output(

@@ -24,6 +24,7 @@ from e2brun.sandbox.local.backend import LocalBackend
 from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
 from e2brun.sandbox.local.isolation.driver import Jail, Jailed
 from e2brun.sandbox.local.isolation.forkserver import Forkserver
+from e2brun.values import Network
 
 _HIDDEN = "of process "
 _KEPT = 1024 * 1024  # of each stream; the rest is counted only
@@ -193,7 +194,9 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     driver = Recording(request["driver"], request["bwrap"])
     backend = LocalBackend(cache_directory=request["cache"], driver=driver)
     spec = SandboxSpec(
-        limits=Limits(**request["limits"]), network=request["network"], cells=request["cell"]
+        limits=Limits(**request["limits"]),
+        network=request["network"] and Network(request["network"]),
+        cells=request["cell"],
     )
     sandbox = backend.create(spec)
     python = sandbox.jail.interpreter.executable

@@ -107,7 +107,7 @@ def _own_address() -> str | None:
 
 
 def test_another_machine_is_reached(online: Probe, neighbour: int) -> None:
-    report = online(_connect(f"{NEIGHBOUR}:{neighbour}", ways=("plain",)), network=True)
+    report = online(_connect(f"{NEIGHBOUR}:{neighbour}", ways=("plain",)), network="internet")
     assert report.answer[f"plain {NEIGHBOUR}"][0] == "reached"
 
 
@@ -124,7 +124,7 @@ def test_the_host_is_out_of_reach_by_every_name(
     outside = online.outside(_connect(*targets, ways=("plain",)))
     assert {said for said, _ in outside.values()} == {"reached"}
     aliases = [f"{name}:{host_port}" for name in ("10.0.2.2", "10.0.2.3", "255.255.255.255")]
-    inside = online(_connect(*targets, *aliases), network=True, timeout=120).answer
+    inside = online(_connect(*targets, *aliases), network="internet", timeout=120).answer
     assert {said for said, _ in inside.values()} <= {
         "OSError",
         "ConnectionRefusedError",
@@ -139,7 +139,7 @@ def test_metadata_services_are_out_of_reach_and_say_so_at_once(
 ) -> None:
     target = f"{METADATA}:{neighbour}"
     assert online.outside(_connect(target, ways=("plain",)))[f"plain {METADATA}"][0] == "reached"
-    inside = online(_connect(target), network=True).answer
+    inside = online(_connect(target), network="internet").answer
     assert "reached" not in {said for said, _ in inside.values()}
     assert inside[f"plain {METADATA}"][1] < 0.5
 
@@ -160,7 +160,7 @@ def test_ipv6_leads_nowhere_but_to_itself(online: Probe) -> None:
                 addresses = ["fd00:ec2::254", "fe80::1", "2001:db8::1", "fd00::2"]
                 print(json.dumps([attempt(address) for address in addresses]))
         """,
-        network=True,
+        network="internet",
     )
     assert set(report.answer) <= {22, 99, 101, 113}  # EINVAL EADDRNOTAVAIL ENETUNREACH EHOSTUNREACH
 
@@ -190,7 +190,7 @@ def test_multicast_does_not_get_out(online: Probe) -> None:
         port = listener.getsockname()[1]
         assert online.outside(MULTICAST.format(bound=False, port=port)) == "sent"
         assert listener.recv(100) == b"hello"
-        online(MULTICAST.format(bound=True, port=port), network=True)
+        online(MULTICAST.format(bound=True, port=port), network="internet")
         with pytest.raises(TimeoutError):
             listener.recv(100)
 
@@ -215,7 +215,7 @@ print(json.dumps([ask(*words) for words in asked]))
 
 
 def test_routes_and_interfaces_cannot_be_changed(online: Probe) -> None:
-    assert set(online(CHANGES, network=True).answer) == {1}  # EPERM
+    assert set(online(CHANGES, network="internet").answer) == {1}  # EPERM
     if online.account == "root":  # the probe itself: whoever owns the network may
         done = subprocess.run(
             ["unshare", "-n", online.python, "-c", CHANGES], capture_output=True, check=True
@@ -236,7 +236,7 @@ def test_network_settings_cannot_be_changed(online: Probe) -> None:
                 found.append(error.errno)
         print(json.dumps(found))
         """,
-        network=True,
+        network="internet",
     )
     assert len(report.answer) == 3
     assert set(report.answer) <= {1, 13, 30}
@@ -257,6 +257,6 @@ def test_raw_and_packet_sockets_are_refused(online: Probe) -> None:
                 found.append([kind, error.errno])
         print(json.dumps(found))
         """,
-        network=True,
+        network="internet",
     )
     assert {number for _, number in report.answer} == {1}

@@ -106,10 +106,10 @@ def test_slirp4netns_ends_with_the_sandbox(online: Probe) -> None:
     code = textwrap.dedent(
         """
         import json, os
-        from e2brun.sandbox.contract import Program, SandboxSpec
+        from e2brun.sandbox.contract import Network, Program, SandboxSpec
         from e2brun.sandbox.local.backend import LocalBackend
         backend = LocalBackend(cache_directory="cache")
-        sandbox = backend.create(SandboxSpec(network=True, cells=False))
+        sandbox = backend.create(SandboxSpec(network=Network.INTERNET, cells=False))
         sandbox.run_program(Program(("true",)), timeout=9, stdout=print, stderr=print)
         descriptors = len(os.listdir("/proc/self/fd"))
         children = open(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read().split()
@@ -135,10 +135,11 @@ def test_a_slirp4netns_that_fails_is_an_error_with_its_own_words(online: Probe) 
         """
         import json, os
         from e2brun.errors import SandboxUnavailable
-        from e2brun.sandbox.contract import SandboxSpec
+        from e2brun.sandbox.contract import Network, SandboxSpec
         from e2brun.sandbox.local.backend import LocalBackend
         try:
-            LocalBackend(cache_directory="cache").create(SandboxSpec(network=True, cells=False))
+            spec = SandboxSpec(network=Network.INTERNET, cells=False)
+            LocalBackend(cache_directory="cache").create(spec)
         except SandboxUnavailable as error:
             children = open(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read()
             print(json.dumps([str(error), children]))

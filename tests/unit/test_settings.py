@@ -11,6 +11,7 @@ from e2brun.cli.serve import KEY_VARIABLE
 from e2brun.errors import UsageError
 from e2brun.sandbox.contract import Limits
 from e2brun.settings import _PYPROJECT_KEYS, load_settings
+from e2brun.values import Network
 
 KEY = "e2b_0123456789abcdef"
 
@@ -83,7 +84,7 @@ def test_every_variable_of_the_example_is_read_and_every_one_read_is_in_it(tmp_p
     assert settings.sandbox_url == "http://127.0.0.1:2"
     assert (settings.domain, settings.on, settings.timeout) == ("e2b.example", "local", 300.0)
     assert (settings.template, settings.memory, settings.processes) == ("mine", 1024**3, 7)
-    assert (settings.disk, settings.max_output, settings.network) == (64 * 1024**2, 0, True)
+    assert (settings.disk, settings.max_output, settings.network) == (64 * 1024**2, 0, "internet")
     assert (settings.fetch, settings.serve_state) == (False, Path("/var/lib/s"))
     assert (settings.python, settings.cache_dir) == ("/usr/bin/python3", Path("/var/cache/e"))
     assert (settings.install_timeout, settings.install_size) == (120.0, 16 * 1024**3)
@@ -220,7 +221,11 @@ def test_what_a_project_file_widens_is_said(tmp_path: Path) -> None:
         "6: memory raised to 8G",
         "8: max-output raised to 0",
     ]
-    assert load_settings(tmp_path, {"E2BRUN_NETWORK": "0"}).network is False
+    assert load_settings(tmp_path, {"E2BRUN_NETWORK": "0"}).network is Network.NONE
+    assert load_settings(tmp_path, {"E2BRUN_NETWORK": "packages"}).network is Network.PACKAGES
+    pyproject(tmp_path, 'network = "packages"\n')
+    (line,) = load_settings(tmp_path, {}).notices
+    assert line.endswith(": packages can be fetched from inside")
 
 
 # What a line may loosen, and what it says then; a setting that is in neither list is a new one.
@@ -284,7 +289,7 @@ def test_the_nearest_pyproject_with_our_table_counts(tmp_path: Path) -> None:
         ("timeout = true\n", r"pyproject.toml:5: True is a bool"),
         ("memory = 0.5\n", r"0\.5 is a float"),
         ("memory = 0\n", "out of range"),
-        ("network = 'perhaps'\n", "neither yes nor no"),
+        ("network = 'perhaps'\n", "write none, packages or internet"),
         ("network = 3\n", "3 is a int"),
         ("on = 'moon'\n", "pyproject.toml:5: 'moon' is no backend: write e2b, local or auto"),
         ("on = ['e2b']\n", "is no backend"),

@@ -13,7 +13,9 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
+from e2brun.errors import Unsupported
 from e2brun.sandbox.check import Check, Status
+from e2brun.sandbox.public_indexes import npm_registry, python_index
 
 if TYPE_CHECKING:
     from e2brun.settings import Settings
@@ -23,6 +25,20 @@ _DOMAIN = "e2b.app"
 _KEY, _ENDPOINT = "e2b-key", "e2b-endpoint"
 _GET_A_KEY = "get a key at https://e2b.dev/dashboard and set E2B_API_KEY to it."
 _CHECK_ADDRESS = "Check the network, a proxy, and E2B_API_URL and E2B_DOMAIN if you set them."
+
+
+def packages_only() -> dict[str, list[str]]:
+    """What a sandbox of E2B's can reach with `--network packages`: the public indexes, since those
+    of this machine's settings may be known to this machine alone. Raises Unsupported."""
+    python, npm = python_index(), npm_registry()
+    if python is None:
+        raise Unsupported(
+            "--network packages: which index is E2B's sandbox to reach? There is no pip beside "
+            "e2brun that names the public one",
+            hint="Install pip there (pip install pip, or uv pip install pip), or use --network.",
+        )
+    hosts = [urlsplit(python[0]).hostname, python[1], npm and urlsplit(npm).hostname]
+    return {"allowOut": [host for host in hosts if host], "denyOut": ["0.0.0.0/0"]}
 
 
 class _NoRedirect(HTTPRedirectHandler):

@@ -21,6 +21,7 @@ from e2brun.sandbox.e2b.channel import call
 from e2brun.sandbox.e2b.reaper import Reaper
 from e2brun.sandbox.e2b.sandbox import E2BSandbox, Ties
 from e2brun.sandbox.e2b.translate import one_line, translated_errors
+from e2brun.values import Network
 
 T = TypeVar("T")
 
@@ -84,7 +85,7 @@ class Wanted:
     lifetime: float = 300.0
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
     env: Mapping[str, str] = field(default_factory=dict[str, str])
-    network: bool | None = None
+    network: Network | None = None
 
 
 class Remote:

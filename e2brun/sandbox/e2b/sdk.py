@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from e2brun.sandbox.contract import USER
 from e2brun.sandbox.e2b.backoff import refused_from
+from e2brun.sandbox.e2b.endpoint import packages_only
 from e2brun.sandbox.e2b.translate import RequestRefused
-from e2brun.values import is_table
+from e2brun.values import Network, is_table
 
 if TYPE_CHECKING:
     import httpx
@@ -24,11 +25,8 @@ if TYPE_CHECKING:
 REQUEST_SECONDS = 60.0  # for one answer of the provider
 QUICK_SECONDS = 5.0  # for an answer that only decides how an error is worded
 
-PROXIES = tuple(
-    spelled
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
-    for spelled in (name, name.lower())
-)
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+PROXIES = (*_PROXIES, *map(str.lower, _PROXIES))
 
 Native = Any
 """The SDK's `Sandbox`: its package for cells has no type information."""
@@ -52,7 +50,7 @@ class NewSandbox:
     lifetime: int  # seconds
     metadata: Mapping[str, str]
     env: Mapping[str, str]
-    network: bool | None
+    network: Network | None
     idempotency_key: str
 
 
@@ -151,16 +149,18 @@ def native_class() -> Any:
 def create(credentials: Credentials, new: NewSandbox) -> Native:
     """One request. Raises `RequestRefused` for every answer that is an error."""
     from e2b.api.client.api.sandboxes import post_v2_sandboxes
-    from e2b.api.client.models import NewSandboxV2
+    from e2b.api.client.models import NewSandboxV2, SandboxNetworkConfig
     from e2b.api.client.types import UNSET
 
+    rules = SandboxNetworkConfig.from_dict
     body = NewSandboxV2(
         template_id=new.template,
         timeout=new.lifetime,
         metadata=cast("Any", dict(new.metadata)),
         env_vars=cast("Any", dict(new.env)),
         auto_pause=False,
-        allow_internet_access=UNSET if new.network is None else new.network,
+        allow_internet_access=UNSET if new.network is None else new.network is not Network.NONE,
+        network=rules(packages_only()) if new.network is Network.PACKAGES else UNSET,
     )
     answer = post_v2_sandboxes.sync_detailed(
         client=_api_client(credentials), body=body, idempotency_key=new.idempotency_key

@@ -12,12 +12,14 @@ from e2brun.sandbox.contract import USUAL_ROOM, Room, SandboxSpec
 from e2brun.sandbox.local.blocking.starting import start
 from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
 from e2brun.sandbox.local.isolation.driver import Driver, Jail, new_id
+from e2brun.values import Network
 
 if TYPE_CHECKING:
     from e2brun.sandbox.local.blocking.sandbox import LocalSandbox
     from e2brun.sandbox.local.blocking.spare import Spare
     from e2brun.sandbox.local.interpreter import Interpreter
     from e2brun.sandbox.local.isolation.forkserver import Forkserver
+    from e2brun.sandbox.local.mirror.link import Mirror
     from e2brun.sandbox.local.own_templates import OwnTemplate
     from e2brun.sandbox.local.packages.supply import Packages
 
@@ -48,6 +50,7 @@ class LocalBackend:
         self._cache_directory, self._environment = Path(cache_directory), environment
         self._room, self._notice = room, notice
         self._supply: Packages | None = None
+        self._mirror: Mirror | None = None
         self._sandboxes: dict[str, LocalSandbox] = {}
         self._spares: list[Spare] = []  # one at most, or one for each thread
 
@@ -60,7 +63,8 @@ class LocalBackend:
         if own is not None:  # where it was built, more could be written to
             jail = jail.but(service=True)
         driver = self._driver_for(jail)
-        sandbox = start(driver, jail, spec, self._layer, self._spare(jail))
+        admit = self._admit() if jail.network is Network.PACKAGES else None
+        sandbox = start(driver, jail, spec, self._layer, self._spare(jail), admit)
         self._sandboxes[sandbox.id] = sandbox
         sandbox.forget = lambda id_: self._sandboxes.pop(id_, None)
         if own is not None:
@@ -77,6 +81,15 @@ class LocalBackend:
             self._spares.pop().end()
         if self._forkserver is not None:
             self._forkserver.close()
+        if self._mirror is not None:
+            self._mirror.close()
+
+    def _admit(self) -> Callable[[int], int]:
+        if self._mirror is None:
+            from e2brun.sandbox.local.mirror.link import Mirror
+
+            self._mirror = Mirror(self._environment, self._room)
+        return self._mirror.admit
 
     def _spare(self, jail: Jail) -> Spare | None:
         while self._spares:
@@ -152,7 +165,7 @@ class LocalBackend:
             spec.limits,
             layer or cells,
             cells if layer else None,
-            network=bool(spec.network),
+            network=spec.network or Network.NONE,
             node_layer=self._node_layer(spec),
             notebook=spec.cells,
             directories=spec.directories,

@@ -25,6 +25,7 @@ from e2brun.server.sandboxes.preloading import DEFAULT, PackageCache, preload, t
 from e2brun.server.service import Service
 from e2brun.server.serving import loop_factory, run
 from e2brun.settings import load_settings, package_environment
+from e2brun.values import Network
 
 FIRST_SECONDS = 30.0  # for whoever started it to make the first sandbox
 IDLE_SECONDS = 3.0  # without a sandbox
@@ -60,7 +61,7 @@ async def _serve(directory: Path) -> None:
             port=port_of(listener),
             memory=settings.memory,
             disk=settings.disk,
-            network=bool(settings.network),
+            network=settings.network or Network.NONE,
             cache_directory=settings.cache_dir,
             fetch=settings.fetch,
             lean=not complete,

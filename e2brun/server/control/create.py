@@ -12,6 +12,7 @@ from e2brun.server.control import catalog, network, objects
 from e2brun.server.http.fields import Fields
 from e2brun.server.http.messages import PERMANENT, ApiError, Request, Response, json_response
 from e2brun.server.sandboxes.records import Lifecycle, Origin
+from e2brun.values import Network
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,8 +67,11 @@ def _origin(fields: Fields, registry: Registry, *, secure: bool) -> tuple[Origin
     environment, metadata = fields.environment(), fields.metadata()
     internet, wanted = fields.flag("allow_internet_access"), fields.object("network")
     kept = None if wanted is None else network.settings(wanted)
-    if registry.options.network and internet is not False:
+    connected = internet is not False
+    if connected and registry.options.network is Network.INTERNET:
         network.check_kept(kept or {})
+    elif network.is_limited(kept or {}):  # all of the packages, or none
+        connected = False
     origin = Origin(
         template_id=name,
         alias=None,
@@ -78,7 +82,7 @@ def _origin(fields: Fields, registry: Registry, *, secure: bool) -> tuple[Origin
         network=kept,
         internet=internet,
         secure=bool(fields.flag("secure")) or secure,
-        connected=internet is not False,
+        connected=connected,
     )
     return _from_template(name, origin, registry)
 

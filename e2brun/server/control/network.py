@@ -14,7 +14,7 @@ from e2brun.server.egress.rules import is_address
 from e2brun.server.http.fields import Fields, bad
 from e2brun.server.http.messages import PERMANENT, ApiError, Request, Response
 from e2brun.server.sandboxes.records import State
-from e2brun.values import is_table
+from e2brun.values import Network, is_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,6 +46,11 @@ def settings(fields: Fields) -> dict[str, Any]:
     return kept
 
 
+def is_limited(settings: Mapping[str, Any]) -> bool:
+    """Whether there are rules for what a sandbox may reach."""
+    return any(settings.get(name) for name in _EGRESS if name != "dnsServers")
+
+
 def check_kept(settings: Mapping[str, Any]) -> None:
     """Raises ApiError 400 for what a sandbox with a way out cannot be held to here."""
     for name in ("rules", "egressProxy"):
@@ -63,12 +68,20 @@ async def update(request: Request, registry: Registry, record: Record) -> Respon
     internet = fields.flag("allow_internet_access")
     if record.state is not State.RUNNING:
         raise ApiError(404, f"sandbox {record.id} is not running")
-    if record.live.jail.network:
+    has = record.live.jail.network
+    if has is Network.INTERNET:
         from e2brun.server.egress.names import Egress
 
         check_kept(kept)
         await record.live.part(Egress).follow(kept, internet)
-    elif internet and registry.options.network:
+    elif has is Network.PACKAGES:
+        if internet is False or is_limited(kept):
+            message = (
+                "this service cannot take the package indexes from a sandbox that runs: create it "
+                "with allow_internet_access false"
+            )
+            raise ApiError(400, message, headers=PERMANENT)
+    elif internet and registry.options.network is not Network.NONE:
         message = (
             "this sandbox was made without a way out, and gets none: create it without "
             "allow_internet_access false"

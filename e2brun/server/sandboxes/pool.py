@@ -29,10 +29,14 @@ class Pool:
     """Makes sandboxes, some of them before they are wanted. A kind is a jail without an id."""
 
     def __init__(
-        self, driver: Driver, chore: Callable[[Coroutine[Any, Any, object]], None]
+        self,
+        driver: Driver,
+        chore: Callable[[Coroutine[Any, Any, object]], None],
+        admit: Callable[[int], int] | None = None,
     ) -> None:
-        """`chore` runs something in the background and waits for it at the end."""
-        self._driver, self._chore = driver, chore
+        """`chore` runs something in the background and waits for it at the end; `admit`: see
+        RunningSandbox."""
+        self._driver, self._chore, self._admit = driver, chore, admit
         self._ready: dict[Jail, deque[RunningSandbox]] = {}
         self._making: set[Jail] = set()
         self._closed = False
@@ -44,7 +48,7 @@ class Pool:
         self._forget_old()
         found = self._usable(waiting)
         if found is None:
-            found = RunningSandbox(self._driver, kind.but(sandbox_id=new_id()), template)
+            found = self._started(kind, template)
             await found.ready()
         self._refill(kind, template)
         return found
@@ -59,6 +63,9 @@ class Pool:
         self._closed = True
         while self._ready:
             self._end(self._ready.popitem()[1])
+
+    def _started(self, kind: Jail, template: str) -> RunningSandbox:
+        return RunningSandbox(self._driver, kind.but(sandbox_id=new_id()), template, self._admit)
 
     def _usable(self, waiting: deque[RunningSandbox]) -> RunningSandbox | None:
         while waiting:
@@ -90,7 +97,7 @@ class Pool:
                     return
                 live = None
                 try:
-                    live = RunningSandbox(self._driver, kind.but(sandbox_id=new_id()), template)
+                    live = self._started(kind, template)
                     await live.ready()
                     await _set_up(live)
                 except (SandboxError, NotStarted):  # whoever wants one will be told

@@ -20,6 +20,7 @@ from e2brun.sandbox.local.host.processes import StartRefused
 from e2brun.sandbox.local.host.running import RunningSandbox
 from e2brun.sandbox.local.isolation.forkserver import Forkserver
 from e2brun.sandbox.local.memory.cgroup import Cgroup
+from e2brun.sandbox.local.mirror.link import Mirror
 from e2brun.sandbox.local.templates import CODE_INTERPRETER
 from e2brun.server.http.messages import PERMANENT, ApiError
 from e2brun.server.sandboxes.deadlines import Deadlines
@@ -33,6 +34,7 @@ from e2brun.server.sandboxes.secrets import Secrets
 from e2brun.server.sandboxes.snapshots import Snapshots
 from e2brun.server.sandboxes.templates import TemplateStore
 from e2brun.server.sandboxes.totals import Totals, available_memory
+from e2brun.values import Network
 
 if TYPE_CHECKING:
     from e2brun.server.builds.builder import Builder
@@ -76,7 +78,8 @@ class Registry:
         self._guard = MemoryMonitor(everybody, self.totals, self.kill)
         self.executions = ExecutionMetrics()
         self._stock = TemplateStore(options)
-        self._pool = Pool(self._driver, self.chore)
+        self._mirror = Mirror(options.environment or None, options.room)
+        self._pool = Pool(self._driver, self.chore, self._mirror.admit)
         self._chores: set[asyncio.Task[Any]] = set()
         self._starting = 0
         self.closed = False
@@ -125,6 +128,7 @@ class Registry:
             await self._quiet()
         finally:
             self._driver.close()
+            self._mirror.close()
 
     async def _quiet(self) -> None:
         with suppress(TimeoutError):
@@ -215,7 +219,8 @@ class Registry:
                 live = await self._pool.take(jail, setup.base)
                 record.id = live.id
             else:
-                live = RunningSandbox(self._driver, jail.but(sandbox_id=record.id), setup.base)
+                jail = jail.but(sandbox_id=record.id)
+                live = RunningSandbox(self._driver, jail, setup.base, self._mirror.admit)
                 await live.ready()
             if tree is not None:
                 from e2brun.sandbox.local.host import trees
@@ -246,7 +251,7 @@ class Registry:
     async def _begin(self, record: Record, live: RunningSandbox) -> None:
         """What it may reach; and what its template says: who programs run as and where, what runs
         from the start."""
-        if live.jail.network:
+        if live.jail.network is Network.INTERNET:
             from e2brun.server.egress.names import Egress
 
             await live.part(Egress).follow(record.network, record.internet)

@@ -18,6 +18,7 @@ from e2brun.sandbox.local.templates import find, is_default
 from e2brun.server.http.messages import PERMANENT, ApiError
 from e2brun.server.sandboxes.on_demand import PackagesOnDemand
 from e2brun.server.sandboxes.preloading import with_install
+from e2brun.values import Network
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,7 +52,7 @@ class TemplateStore:
             current_interpreter(),
             Limits(memory=options.memory, disk=options.disk),
             layer,
-            network=connected and options.network,
+            network=options.network if connected else Network.NONE,
             node_layer=self._node_layer if full else None,
             notebook=template is not None and template.notebook and layer is not None,
             template_layers=str(self.on_demand.directory) if is_default(base) else None,

@@ -12,6 +12,7 @@ from e2brun.errors import UsageError
 from e2brun.jobs.prepare import check_size
 from e2brun.sandbox.contract import INSTALL_SECONDS, MIB
 from e2brun.stages.candidate import MAIN
+from e2brun.values import Network
 
 if TYPE_CHECKING:
     from e2brun.primitives.cache_store import CacheStore
@@ -58,7 +59,7 @@ class ExecuteSettings:
     memory: int = 512 * MIB
     processes: int = 64
     disk: int = 512 * MIB
-    network: bool | None = None
+    network: Network | None = None
     fetch: bool = True
     python: str | None = None
     get: tuple[str, ...] = ()

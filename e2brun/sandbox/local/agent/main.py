@@ -46,6 +46,7 @@ _OPERATIONS = {
     "restore": "files.server",  # another that puts a template's files in place
     "context": "kernels.contexts",  # a code-interpreter context
     "port": "programs.ports",  # a connection to a port inside
+    "listen": "programs.ports",  # a port inside that the host answers
     "health": "programs.health",  # answers at the code interpreter's port
     "freeze": "programs.freezer",
     "thaw": "programs.freezer",

@@ -26,7 +26,7 @@ from e2brun.sandbox.contract import (
 from e2brun.sandbox.local.blocking.exclusive import Exclusive
 from e2brun.sandbox.local.host.control import Control
 from e2brun.sandbox.local.host.streams import Inlet, Outlet
-from e2brun.sandbox.local.isolation.driver import Jail, Jailed
+from e2brun.sandbox.local.isolation.driver import INDEX_PORT, Jail, Jailed
 from e2brun.sandbox.local.isolation.environment import environment, resource_limits
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
     # Where packages come from: requirements, for which Python, seconds it may take.
     Layer = Callable[[Sequence[str], Interpreter, float], Path]
+    # Has the host answer at a socket of the sandbox's, until what is returned is closed.
+    Admit = Callable[[int], int]
 
 _END_SECONDS = 2.0
 _AGENT_PATIENCE = 1.0  # after the time limit, which is the host's to keep
@@ -56,13 +58,14 @@ class LocalSandbox:
         control: Control,
         jailed: Jailed,
         layer: Layer,
+        admit: Admit | None = None,
     ) -> None:
         self.id = jail.sandbox_id
         self.template = spec.template or "python"
         self.jail = jail
         self.control = control
         self.jailed = jailed
-        self._spec, self._layer = spec, layer
+        self._spec, self._layer, self._admit = spec, layer, admit
         self._watch: MemoryWatch | None = None
         self._contexts: dict[str, CellContext] = {}
         self._killed = False
@@ -70,6 +73,7 @@ class LocalSandbox:
         self._turns = Exclusive(self._tidy)
         self.forget: Callable[[str], object] = lambda _: None  # told its id when it is killed
         control.hold("limit", limits=resource_limits(jail))
+        self._listening = control.request("listen", port=INDEX_PORT) if admit is not None else 0
 
     def run_program(
         self, program: Program, *, timeout: float | None, stdout: Sink, stderr: Sink
@@ -210,6 +214,9 @@ class LocalSandbox:
             if self._killed:  # before there was anybody to kill: a forked one has no other end
                 self.jailed.end()
             self._watch = MemoryWatch(hello.pid, self.jail.limits, hello.views)
+            if self._admit is not None:
+                listener = self.control.handed(self._listening)
+                self.jailed.lifelines.append(self._admit(listener))
         return self._watch
 
     def kill(self) -> None:

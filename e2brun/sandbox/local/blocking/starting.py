@@ -8,15 +8,21 @@ from e2brun.sandbox.local.host.control import Control
 
 if TYPE_CHECKING:
     from e2brun.sandbox.contract import SandboxSpec
-    from e2brun.sandbox.local.blocking.sandbox import Layer, LocalSandbox
+    from e2brun.sandbox.local.blocking.sandbox import Admit, Layer, LocalSandbox
     from e2brun.sandbox.local.blocking.spare import Spare
     from e2brun.sandbox.local.isolation.driver import Driver, Jail
 
 
 def start(
-    driver: Driver, jail: Jail, spec: SandboxSpec, layer: Layer, spare: Spare | None = None
+    driver: Driver,
+    jail: Jail,
+    spec: SandboxSpec,
+    layer: Layer,
+    spare: Spare | None = None,
+    admit: Admit | None = None,
 ) -> LocalSandbox:
-    """One sandbox, which its caller kills: `spare`, where there is one. Raises SandboxError."""
+    """One sandbox, which its caller kills: `spare`, where there is one; `admit`: who answers for
+    package indexes. Raises SandboxError."""
     if spare is not None:
         jail, (control, jailed) = spare.jail, spare.take()
     else:
@@ -26,7 +32,7 @@ def start(
     from e2brun.sandbox.local.blocking.sandbox import LocalSandbox
 
     try:
-        return LocalSandbox(jail, spec, control, jailed, layer)
+        return LocalSandbox(jail, spec, control, jailed, layer, admit)
     except BaseException:
         jailed.end()
         control.close()

@@ -174,6 +174,14 @@ class Control:
         reason = self._starting.complaint() or "it ended before it was ready"
         return SandboxUnavailable(f"the sandbox did not start: {reason}")
 
+    def handed(self, number: int) -> int:
+        """The one descriptor that a request is answered with, ours to close. Raises SandboxLost."""
+        report = self.wait_for(number, _START_SECONDS)
+        if isinstance(report, Handed) and len(report.descriptors) == 1:
+            return report.descriptors[0]
+        let_go(report)
+        raise SandboxLost("the sandbox's agent sent a malformed report")
+
     def wait_for(self, number: int, timeout: float) -> Report:
         """The final report about one request, passing over others. Raises SandboxLost."""
         end = monotonic() + timeout

@@ -12,18 +12,19 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from e2brun.errors import SandboxLost
+from e2brun.errors import SandboxError, SandboxLost
 from e2brun.sandbox.contract import USER
 from e2brun.sandbox.local.host.agent_client import AgentClient, AgentRefused
 from e2brun.sandbox.local.host.control import Control, Handed, let_go
 from e2brun.sandbox.local.host.descriptors import Watched
 from e2brun.sandbox.local.host.inside import Inside
 from e2brun.sandbox.local.host.output import Outflow, OutputBounds
-from e2brun.sandbox.local.isolation.driver import Driver, Jail
+from e2brun.sandbox.local.isolation.driver import INDEX_PORT, Driver, Jail
 from e2brun.sandbox.local.isolation.environment import environment, resource_limits
 from e2brun.sandbox.local.memory.watch import MemoryWatch
 from e2brun.sandbox.local.template_setup import USERS
 from e2brun.sandbox.local.templates import find
+from e2brun.values import Network
 
 if TYPE_CHECKING:
     from e2brun.sandbox.local.isolation.egress import Rules
@@ -80,8 +81,15 @@ AnyPart = TypeVar("AnyPart", bound=Part)
 class RunningSandbox:
     """The agent behind its link, until it is killed or dies."""
 
-    def __init__(self, driver: Driver, jail: Jail, template: str) -> None:
-        """Start it; `ready` waits for it. Raises SandboxUnavailable."""
+    def __init__(
+        self,
+        driver: Driver,
+        jail: Jail,
+        template: str,
+        admit: Callable[[int], int] | None = None,
+    ) -> None:
+        """Start it; `ready` waits for it. `admit` has somebody answer for the package indexes at
+        a socket of its, until what it returns is closed. Raises SandboxUnavailable."""
         self.id, self.jail, self.template = jail.sandbox_id, jail, template
         built_in = find(template)
         self.environment = {  # the sandbox's global one ("/envs")
@@ -95,6 +103,7 @@ class RunningSandbox:
         self.more_packages: MorePackages | None = None  # where its cells find more packages
         self.outflow = Outflow(OutputBounds())  # as the service was told, likewise
         self.watch: MemoryWatch | None = None
+        self._admit = admit
         self._parts: dict[type, Part] = {}
         self._buried = False
         self._farewells: list[Callable[[], object]] = []
@@ -112,7 +121,10 @@ class RunningSandbox:
                 hello = await asyncio.shield(self.link.hello)
             self._jailed.greeted(hello.pid)
             self.watch = MemoryWatch(hello.pid, self.jail.limits, hello.views)
-        except (TimeoutError, OSError, SandboxLost) as error:
+            if self._admit is not None and self.jail.network is Network.PACKAGES:
+                listener = await self.handed("listen", INDEX_PORT)
+                self._jailed.lifelines.append(self._admit(listener))
+        except (TimeoutError, OSError, SandboxError, AgentRefused) as error:
             reason = self._jailed.complaint() or str(error) or "it did not answer"
             self.kill()
             raise SandboxLost(f"the sandbox did not start: {reason}") from error

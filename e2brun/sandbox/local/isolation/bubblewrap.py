@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from e2brun.errors import SandboxUnavailable
 from e2brun.sandbox.local.isolation.driver import Jail, Jailed, Problem
+from e2brun.values import Network
 
 if TYPE_CHECKING:
     from e2brun.sandbox.local.isolation.forking import Begun
@@ -58,13 +59,13 @@ class Bubblewrap:
         if problem is not None or self._executable is None:
             problem = problem or Problem("bubblewrap is not installed", INSTALL)
             raise SandboxUnavailable(problem.what, hint=problem.remedy)
-        if self._begun is not None and not jail.network:
+        if self._begun is not None and jail.network is not Network.INTERNET:
             begun, self._begun = self._begun, None
             return begun.start(jail, control)
         from e2brun.sandbox.local.isolation.forking import fork
 
         uplink = None
-        if jail.network:
+        if jail.network is Network.INTERNET:
             from e2brun.sandbox.local.isolation.slirp4netns import Uplink
 
             uplink = Uplink(private=jail.service)

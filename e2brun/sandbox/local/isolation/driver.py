@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 from e2brun.frozen import Frozen
 from e2brun.sandbox.contract import Limits
 from e2brun.sandbox.local.interpreter import Interpreter
+from e2brun.values import Network
 
 AGENT_DIRECTORY = "/opt/e2brun/agent"  # a package; its parent is on the path of our own programs
 NODE_DIRECTORY = "/opt/e2brun/node"  # where a node_modules of ours is mounted
@@ -22,6 +23,7 @@ TEMPLATE_DIRECTORY = (
 )
 CONTROL_FD = 3  # the agent's end of the control socket, inside the sandbox
 NICE = 5  # of all that runs in a service's sandboxes: its own work comes first
+INDEX_PORT = 49984  # of the loopback inside, where the host answers for the package indexes
 _ID_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
@@ -46,7 +48,7 @@ class Jail(Frozen):
     limits: Limits = Limits()
     layer: str | None = None  # host directory mounted as the interpreter's site-packages
     cells_layer: str | None = None  # host directory of IPython, where `layer` may lack it
-    network: bool = False
+    network: Network = Network.NONE
     node_layer: str | None = None  # host directory whose node_modules Node.js finds
     notebook: bool = False  # it has IPython, to be imported before the sandbox is made
     directories: tuple[str, ...] = ()  # the user's own, also outside the home
@@ -74,7 +76,7 @@ class Jailed:
         self.launcher, self.complaints = launcher, complaints
         self.agent = -1  # pidfd of its first process, once that has said which it is
         self.children = [launcher] if launcher > 0 else []
-        self.lifelines: list[int] = []  # closed, also by our death, end other children
+        self.lifelines: list[int] = []  # closed, also by our death, end what stands behind it
         self.way_out: WayOut | None = None
 
     def greeted(self, pid: int) -> None:

@@ -3,7 +3,26 @@
 from __future__ import annotations
 
 from e2brun.sandbox.contract import HOME, USER
-from e2brun.sandbox.local.isolation.driver import Jail
+from e2brun.sandbox.local.isolation.driver import INDEX_PORT, Jail
+from e2brun.values import Network
+
+_INDEX = f"http://127.0.0.1:{INDEX_PORT}"
+# For `Network.PACKAGES`. The index is near, and knows at once when it cannot help.
+_PACKAGES = {
+    "PIP_INDEX_URL": f"{_INDEX}/simple/",
+    "PIP_NO_INDEX": "false",  # over pip.conf
+    "PIP_RETRIES": "1",
+    "PIP_TIMEOUT": "60",
+    "UV_DEFAULT_INDEX": f"{_INDEX}/simple/",
+    "UV_HTTP_TIMEOUT": "60",
+    "npm_config_registry": f"{_INDEX}/npm/",
+    "npm_config_fetch_retries": "1",
+    "npm_config_omit_lockfile_registry_resolved": "true",  # no address of ours in a lock file
+    # What else npm would ask for.
+    "npm_config_audit": "false",
+    "npm_config_fund": "false",
+    "npm_config_update_notifier": "false",
+}
 
 SOCKET_BUFFER = 212_992  # bytes, in one direction: the kernel's default
 
@@ -33,6 +52,7 @@ def environment(jail: Jail, template: str) -> dict[str, str]:
         "E2B_SANDBOX": "true",
         "E2B_SANDBOX_ID": jail.sandbox_id,
         "E2B_TEMPLATE_ID": template,
+        **(_PACKAGES if jail.network is Network.PACKAGES else {}),
     }
 
 

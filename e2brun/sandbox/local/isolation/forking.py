@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from e2brun.sandbox.contract import Limits
 from e2brun.sandbox.local.interpreter import Interpreter
 from e2brun.sandbox.local.isolation.driver import Jail, Jailed
+from e2brun.values import Network
 
 if TYPE_CHECKING:
     from e2brun.sandbox.local.isolation.slirp4netns import Uplink
@@ -45,6 +46,7 @@ class Begun:
         """Tell it."""
         python, limits = vars(jail.interpreter), vars(jail.limits)
         what = {**vars(jail), "interpreter": python, "limits": limits}
+        what["network"] = jail.network.value
         rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", [control]))
         with suppress(OSError):  # it has failed, and complained
             self._socket.sendmsg([marshal.dumps(what)], [rights])
@@ -102,6 +104,7 @@ def _build_when_told(bwrap: str, told: _socket.socket) -> None:
         return
     what = marshal.loads(message)
     what["interpreter"] = Interpreter(**what["interpreter"])
+    what["network"] = Network(what["network"])
     what["limits"] = Limits(**what["limits"])
     control = int.from_bytes(ancillary[0][2][:4], "little")
     builder.build(bwrap, Jail(**what), control, rootfs.sandbox_owner())

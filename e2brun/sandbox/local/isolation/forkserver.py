@@ -1,7 +1,7 @@
 """The driver that keeps a zygote: sandboxes are forked from a warm interpreter, in milliseconds.
 
 What it builds is what bubblewrap builds (`spawn` and `rootfs` say how), with the agent's code
-already loaded. Where it cannot work, bubblewrap can: a network, another Python, packages without
+already loaded. Where it cannot work, bubblewrap can: the internet, another Python, packages without
 a place of their own.
 """
 
@@ -35,6 +35,7 @@ from e2brun.sandbox.local.isolation.launching import (
     place,
 )
 from e2brun.sandbox.local.isolation.seccomp import last_filter, root_filter, setns_filter
+from e2brun.values import Network
 
 _START_SECONDS = 30.0
 _SO_SNDTIMEO = 21
@@ -73,7 +74,7 @@ class Forkserver:
         """Whether a zygote can become this sandbox."""
         python = jail.interpreter
         return (
-            not jail.network
+            jail.network is not Network.INTERNET
             and python.version >= (3, 11, 0)
             and not python.prefix.startswith(f"{HOME}/")
             and (jail.layer is None or python.purelib is not None)

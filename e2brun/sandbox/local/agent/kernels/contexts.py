@@ -37,10 +37,7 @@ def context(agent: Any, request: dict[str, Any], descriptors: list[int]) -> None
     if "signal" in request:
         _signal_group(agent, request)
     elif request.get("argv"):
-        kernel = {"cpu": 0, **request}
-        pid = agent.launch(request["id"], lambda report: agent.become(kernel, descriptors, report))
-        if pid:
-            agent.tell("started", request["id"], pid)
+        _launch(agent, {"cpu": 0, **request}, descriptors)
     else:
         try:
             os.close(os.open(request["cwd"], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
@@ -50,6 +47,16 @@ def context(agent: Any, request: dict[str, Any], descriptors: list[int]) -> None
         if pid == 0:
             _become(request, descriptors, agent.user_filter)
         agent.programs[pid] = request["id"]
+        agent.tell("started", request["id"], pid)
+
+
+def _launch(agent: Any, request: dict[str, Any], descriptors: list[int]) -> None:
+    def child(report: int) -> NoReturn:
+        agent.become(request, descriptors, report)
+        os._exit(127)  # which it never comes to
+
+    pid = agent.launch(request["id"], child)
+    if pid:
         agent.tell("started", request["id"], pid)
 
 

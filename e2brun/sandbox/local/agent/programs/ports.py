@@ -1,4 +1,4 @@
-"""A connection to what listens inside, for the host: it has no way into this network."""
+"""Connections between what is inside and the host, which has no way into this network."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+_BACKLOG = 128
 _MILLISECONDS = 10  # on a loopback a port answers at once, or its backlog is full
 
 
@@ -27,6 +28,17 @@ def port(agent: Any, request: dict[str, Any], _descriptors: list[int]) -> None:
         connection.close()
         return
     raise refused
+
+
+def listen(agent: Any, request: dict[str, Any], _descriptors: list[int]) -> None:
+    """Hand over a socket on which the host is to accept. Raises OSError."""
+    door = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
+    try:
+        door.bind(("127.0.0.1", request["port"]))
+        door.listen(_BACKLOG)
+        agent.hand(request["id"], door.fileno())
+    finally:
+        door.close()
 
 
 def _connected(family: int, address: str, number: int) -> _socket.socket:

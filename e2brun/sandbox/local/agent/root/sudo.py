@@ -29,6 +29,8 @@ _LONG = {
     "chroot": "R",
 }  # fmt: skip
 _KEPT = ("PATH", "LANG", "LC_ALL", "TERM", "COLUMNS", "LINES", "SHELL", "DISPLAY")
+# Of which sandbox this is, and where packages come from, if from anywhere.
+_KEPT_KINDS = ("E2B_", "PIP_", "UV_", "npm_config_")
 _FORWARDED = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGQUIT, _signal.SIGWINCH)
 _DOOR = b"\0e2brun-sudo"
 _USAGE = "usage: sudo [-EHiknSs] [-D directory] [-u user] [VAR=value] [-i | -s | command [arg ...]]"
@@ -178,7 +180,7 @@ def _environment(request: _Request) -> dict[str, str]:
         environment = {
             name: value
             for name, value in ours.items()
-            if name in _KEPT or name in request.preserved or name.startswith("E2B_")
+            if name in _KEPT or name in request.preserved or name.startswith(_KEPT_KINDS)
         }
         environment["HOME"] = _HOMES[user]
     environment |= {

@@ -1,0 +1,72 @@
+"""`serve --network packages`: sandboxes reach the package index, and those do not that may not."""
+
+from __future__ import annotations
+
+import pytest
+
+from e2brun.sandbox.local.host.agent_client import AgentRefused
+from e2brun.sandbox.local.host.running import RunningSandbox
+from e2brun.values import Network
+from tests.indexes import Answer, Index, index_served
+from tests.server.asgi import Client, serving
+
+pytestmark = pytest.mark.anyio
+_GET = "GET /simple/tiny/ HTTP/1.1\r\nHost: 127.0.0.1:49984\r\n\r\n"
+
+
+async def _answered(live: RunningSandbox) -> bytes:
+    """What is told at the index's port inside."""
+    connection = await live.connect(49984)
+    try:
+        await connection.send(_GET.encode())
+        told = b""
+        while data := await connection.receive(65536):
+            told += data
+        return told
+    finally:
+        connection.close()
+
+
+def _live(client: Client, sandbox_id: str) -> RunningSandbox:
+    record = client.service.registry.find(sandbox_id)
+    assert record is not None
+    assert record.running is not None
+    return record.running
+
+
+async def test_a_sandbox_is_answered_unless_it_is_to_have_no_internet() -> None:
+    with index_served() as index:
+        _page(index)
+        environment = {"UV_DEFAULT_INDEX": f"{index.url}/simple", "UV_NO_CONFIG": "1"}
+        async with serving(network=Network.PACKAGES, environment=environment) as client:
+            for _ in range(2):  # the second was made ahead
+                made = await client.create()
+                live = _live(client, made["sandboxID"])
+                assert live.environment["PIP_INDEX_URL"] == "http://127.0.0.1:49984/simple/"
+                assert b"/files/tiny/tiny-1.0-py3-none-any.whl" in await _answered(live)
+            for refusal in (
+                {"allow_internet_access": False},
+                {"network": {"denyOut": ["0.0.0.0/0"]}},
+            ):
+                alone = _live(client, (await client.create(**refusal))["sandboxID"])
+                assert "PIP_INDEX_URL" not in alone.environment
+                with pytest.raises(AgentRefused):
+                    await _answered(alone)
+
+
+async def test_a_sandbox_that_was_paused_is_answered_again() -> None:
+    with index_served() as index:
+        _page(index)
+        environment = {"UV_DEFAULT_INDEX": f"{index.url}/simple", "UV_NO_CONFIG": "1"}
+        async with serving(network=Network.PACKAGES, environment=environment) as client:
+            made = await client.create()
+            place = f"/sandboxes/{made['sandboxID']}"
+            assert (await client.ask("POST", f"{place}/pause")).status == 204
+            resumed = await client.ask("POST", f"{place}/connect", {"timeout": 60})
+            assert resumed.status in {200, 201}
+            assert b"/files/tiny/" in await _answered(_live(client, made["sandboxID"]))
+
+
+def _page(index: Index) -> None:
+    index.html("/simple/tiny/", "tiny-1.0-py3-none-any.whl")
+    index.pages["/simple/tiny/tiny-1.0-py3-none-any.whl"] = Answer(b"wheel")

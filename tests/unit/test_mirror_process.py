@@ -1,0 +1,149 @@
+"""The process that answers sandboxes: whom it answers, for how long, and what ends it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from e2brun.errors import SandboxLost
+from e2brun.sandbox.contract import USUAL_ROOM
+from e2brun.sandbox.local.isolation.driver import INDEX_PORT
+from e2brun.sandbox.local.mirror.link import Mirror
+from tests.indexes import Index, index_served
+
+PATIENT = 60.0
+_GET = f"GET /simple/tiny/ HTTP/1.1\r\nHost: 127.0.0.1:{INDEX_PORT}\r\n\r\n".encode()
+
+
+@pytest.fixture
+def index() -> Iterator[Index]:
+    with index_served() as running:
+        running.html("/simple/tiny/", "tiny-1.0.whl")
+        yield running
+
+
+@pytest.fixture
+def mirror(index: Index) -> Iterator[Mirror]:
+    environment = {**os.environ, "UV_DEFAULT_INDEX": f"{index.url}/simple", "UV_NO_CONFIG": "1"}
+    made = Mirror(environment, USUAL_ROOM)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def door() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener
+
+
+def answered(door: socket.socket) -> bytes:
+    with socket.create_connection(door.getsockname(), PATIENT) as client:
+        client.sendall(_GET)
+        told = b""
+        while data := client.recv(65536):
+            told += data
+        return told
+
+
+def becomes(holds: Callable[[], bool]) -> bool:
+    end = time.monotonic() + PATIENT
+    while time.monotonic() < end:
+        if holds():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def children() -> list[int]:
+    me = os.getpid()
+    with open(f"/proc/{me}/task/{me}/children") as file:
+        return [int(word) for word in file.read().split()]
+
+
+def test_it_answers_until_the_sandbox_ends_and_others_after_that(
+    mirror: Mirror, door: socket.socket
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        lives = [mirror.admit(os.dup(one.fileno())) for one in (door, other)]
+        assert b"/files/tiny/tiny-1.0.whl" in answered(door)
+        os.close(lives[0])
+
+        def refused() -> bool:
+            try:
+                socket.create_connection(door.getsockname(), 5).close()
+            except OSError:
+                return True
+            return False
+
+        assert becomes(refused)
+        assert b"/files/tiny/tiny-1.0.whl" in answered(other)
+        os.close(lives[1])
+
+
+@pytest.mark.parametrize("odd", ["pipe", "datagram", "unix"])
+def test_what_is_no_socket_of_the_loopbacks_is_not_taken(mirror: Mirror, odd: str) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    if odd == "pipe":
+        given, other = os.pipe()
+        os.close(other)
+    else:
+        family = socket.AF_INET if odd == "datagram" else socket.AF_UNIX
+        kind = socket.SOCK_DGRAM if odd == "datagram" else socket.SOCK_STREAM
+        given = socket.socket(family, kind).detach()
+    with pytest.raises(SandboxLost):
+        mirror.admit(given)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_socket_that_never_accepts_holds_nobody_else_up(
+    mirror: Mirror, door: socket.socket
+) -> None:
+    deaf = socket.socket()  # not listening
+    lives = [mirror.admit(deaf.detach()), mirror.admit(os.dup(door.fileno()))]
+    assert b"200" in answered(door)[:15]
+    for life in lives:
+        os.close(life)
+
+
+def test_one_that_was_killed_is_followed_by_another(mirror: Mirror, door: socket.socket) -> None:
+    before = children()
+    first = mirror.admit(os.dup(door.fileno()))
+    (process,) = set(children()) - set(before)
+    os.kill(process, signal.SIGKILL)
+    assert os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT) is not None
+    second = mirror.admit(os.dup(door.fileno()))
+    assert b"200" in answered(door)[:15]
+    os.close(first)
+    os.close(second)
+
+
+def test_it_ends_with_its_owner_however_that_ends() -> None:
+    code = """
+import os, signal, socket
+from e2brun.sandbox.contract import USUAL_ROOM
+from e2brun.sandbox.local.mirror.link import Mirror
+door = socket.create_server(("127.0.0.1", 0))
+Mirror(None, USUAL_ROOM).admit(os.dup(door.fileno()))
+me = os.getpid()
+print(open(f"/proc/{me}/task/{me}/children").read(), flush=True)
+os.kill(me, signal.SIGKILL)
+"""
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=False)
+    process = int(done.stdout)
+
+    def gone() -> bool:
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            return True
+        with open(f"/proc/{process}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] == "Z"
+
+    assert becomes(gone)
