@@ -41,11 +41,11 @@ def command(probes: dict[str, Probe], shared_directory: Path) -> list[str]:
     done = subprocess.run([*words, "-c", _NEEDED], cwd="/", capture_output=True, check=False)
     if done.returncode != 0:
         pytest.skip("no Python here with which another user could run the tests")
-    shutil.copytree(_ROOT / "tests", shared_directory / "tests")
+    shutil.copytree(_ROOT / "tests", shared_directory / "tests", dirs_exist_ok=True)
     shutil.copy(_ROOT / "pyproject.toml", shared_directory)
     subprocess.run(["chmod", "-R", "a+rX", str(shared_directory)], check=True)
     for name in ("home", "scratch"):
-        (shared_directory / name).mkdir()
+        (shared_directory / name).mkdir(exist_ok=True)
         (shared_directory / name).chmod(0o1777)
     return words
 
