@@ -30,8 +30,8 @@ class Option(NamedTuple):
 
 
 NETWORK = Option(
-    ("--network", "--no-network"), "network", "network", "Bare: internet. Default: local none.",
-    "[none|packages|internet]", setting=True,
+    ("--network", "--no-network"), "network", "network",
+    "none (local default), packages or internet.", "[KIND]", setting=True,
 )  # fmt: skip
 OPTIONS = (
     Option(("-c", "--code"), "code", "text", "Run CODE as a cell.", "CODE"),
@@ -39,7 +39,7 @@ OPTIONS = (
     Option(("-i", "--stdin"), "stdin", "switch", "Pass stdin on."),
     Option(("--on",), "on", "text", "e2b, local or auto.", "WHERE", setting=True),
     Option(("--timeout",), "timeout", "text", "30s, 5m, 1h. Default 30s.", "TIME", setting=True),
-    Option(("--template",), "template", "text", "E2B template.", "NAME", setting=True),
+    Option(("--template",), "template", "text", "E2B's, or your own.", "NAME", setting=True),
     Option(("--install",), "install", "words", "Package to install. Repeatable.", "REQ"),
     Option(("--requirements",), "requirements", "words", "requirements.txt. Repeatable.", "PATH"),
     Option(("--auto-install",), "auto_install", "switch", "Install what FILE imports."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import marshal
 import os
 
 from e2brun.sandbox.local.host.control import Exited
@@ -11,18 +12,19 @@ from e2brun.sandbox.local.host.running import RunningSandbox
 
 async def python(live: RunningSandbox, code: str) -> None:
     """Run Python code inside; AssertionError with what it printed when it fails."""
+    argv = [live.jail.interpreter.executable, "-c", code]
     read, write = os.pipe()
     null = os.open("/dev/null", os.O_RDWR)
     ended: asyncio.Future[Exited] = asyncio.get_running_loop().create_future()
     try:
         await live.link.ask(
-            "run",
+            "start",
             [null, write, write],
             on_exit=ended.set_result,
-            argv=[live.jail.interpreter.executable, "-c", code],
-            env=live.user_environment("user"),
+            program=marshal.dumps((argv, dict(live.user_environment("user")))),
             cwd="/home/user",
-            cpu=0,
+            user="user",
+            terminal=False,
         )
         os.close(write)
         exited = await asyncio.wait_for(ended, 30)
