@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 MIB = 1024 * 1024
 NOBODY = "65534"
 MOMENT = 0.5
@@ -172,7 +174,10 @@ class Probe:
         answer = harness.ask(request, timeout + 30)
         if descriptors or "failure" in answer:  # these numbers will be other files'
             self.harnesses.pop(special).close()
-        assert "failure" not in answer, answer["failure"]
+        failure = answer.get("failure", "")
+        if request["cell"] and "No module named 'packaging'" in failure:
+            pytest.skip("cells need packages that this user's Python has not")
+        assert not failure, failure
         for stream in ("stdout", "stderr"):
             answer[stream] = base64.b64decode(answer[stream]).decode(errors="replace")
         return Report(**answer)

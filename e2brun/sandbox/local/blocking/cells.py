@@ -20,6 +20,7 @@ from e2brun.sandbox.local.host.frames import (
     ResultFrame,
     encode_cell,
 )
+from e2brun.sandbox.local.host.java import JavaMissing
 from e2brun.sandbox.local.host.languages import Language
 from e2brun.sandbox.local.host.streams import Inlet, Outlet, pipe
 
@@ -53,6 +54,9 @@ class CellContext:
                 given,
                 **languages.request(language, sandbox.jail, HOME, sandbox.environment({})),
             )
+        except JavaMissing as error:
+            self.close()
+            raise Unsupported(f"No {language.name} kernel: {error}") from error
         except BaseException:
             self.close()
             raise

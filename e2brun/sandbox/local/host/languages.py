@@ -48,7 +48,11 @@ class Language(Frozen):
     )
 
 
-_NODE = ("node", f"{AGENT_DIRECTORY}/kernels/javascript/kernel.cjs")
+# The option is for Node 18 (Debian 12), where import() in a cell needs it.
+_NODE = (
+    *("node", "--experimental-vm-modules"),
+    f"{AGENT_DIRECTORY}/kernels/javascript/kernel.cjs",
+)
 _PIPES = ("3", "4")  # cells and frames, as `contexts` in the agent places them
 _NEEDS_NODE = (
     "install Node.js 20 or later on this machine, where the sandbox finds it (/usr/bin/node): "
