@@ -22,7 +22,7 @@ STRINGS = "const s = `import x from 'y' ${\"import('z')\"}`; /* import q */ cons
 def node(tmp_path: Path) -> Iterator[RunningKernel]:
     (tmp_path / "local.mjs").write_text("export default 1\nexport const two = 2\n")
     (tmp_path / "old.cjs").write_text("module.exports = Object.fromEntries([['three', 3]])\n")
-    with RunningKernel((str(NODE), KERNEL), tmp_path) as kernel:
+    with RunningKernel((str(NODE), "--experimental-vm-modules", KERNEL), tmp_path) as kernel:
         yield kernel
 
 

@@ -22,9 +22,12 @@ function importer() {
   const directory = process.cwd()
   if (!importers.has(directory)) {
     const loader = vm.constants?.USE_MAIN_CONTEXT_DEFAULT_LOADER
+    const here = require('url').pathToFileURL(path.join(directory, 'cell.js'))
+    // Node 18 has no loader to name: what is relative is so to the cell, and not to this file.
+    const older = name => import(/^\.{0,2}\//.test(name) ? new URL(name, here).href : name)
     const script = new vm.Script('(name, options) => import(name, options)', {
       filename: path.join(directory, 'cell.js'),
-      importModuleDynamically: loader ?? (name => import(name))
+      importModuleDynamically: loader ?? older
     })
     importers.set(directory, script.runInThisContext())
   }
