@@ -9,9 +9,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from e2brun.cli.options import Option, network_of
+from e2brun.cli.options import NETWORK, Option, network_of
 
-_NETWORK = ("--network", "--no-network")
 NOTHING = inspect.Parameter.empty  # the default of an argument that has to be there
 _TYPES: dict[str, tuple[Any, object]] = {
     "switch": (bool, False),
@@ -33,7 +32,7 @@ class Networked(TyperCommand):
         while rest:
             word = rest.pop()
             name, equals, value = word.partition("=")
-            if name in _NETWORK:
+            if name in NETWORK.names:
                 word = f"--network={network_of(name, value if equals else None, rest)}"
             elif word == "--" or not (ctx.allow_interspersed_args or word[:1] == "-" != word):
                 return super().parse_args(ctx, [*spelled, word, *reversed(rest)])

@@ -44,7 +44,8 @@ def prepare(plan: Plan) -> Job:
     texts = (plan.setup, *_texts(source, notebook, code))
     fetched = Fetched(plan.spec.template, cells=cells, fetch=plan.spec.fetch)
     needs = needs_of(source, codes, plan.wanted, uploads, fetched)
-    if cells and not (plan.wanted.auto or plan.wanted.cloud or plan.spec.network not in _CLOSED):
+    supplied = plan.wanted.auto or plan.wanted.cloud
+    if cells and not supplied and plan.spec.network in _CLOSED:
         _advise(plan, [text for text in texts if "install" in str(text)], needs.install)
     lifetime = plan.timeout + _LIFETIME_MARGIN + plan.longer
     spec = plan.spec.but(

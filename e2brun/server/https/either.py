@@ -10,6 +10,8 @@ import socket
 import ssl
 from collections.abc import Callable
 
+from e2brun.sandbox.local.host.descriptors import Watched
+
 _HANDSHAKE = b"\x16"  # the type of a TLS record that begins one; no method of HTTP begins so
 _FIRST_BYTE_SECONDS = 60.0
 _PAUSE_SECONDS = 0.1  # when the process is out of descriptors
@@ -58,7 +60,7 @@ class Either:
         try:
             client.setblocking(False)
             async with asyncio.timeout(_FIRST_BYTE_SECONDS):
-                await _readable(client)
+                await Watched(client.fileno()).readable()
             first = client.recv(1, socket.MSG_PEEK)
             if first:
                 context = self._context if first == _HANDSHAKE else None
@@ -72,13 +74,3 @@ class Either:
             client.close()
             raise
         client.close()
-
-
-async def _readable(client: socket.socket) -> None:
-    loop = asyncio.get_running_loop()
-    ready = asyncio.Event()
-    loop.add_reader(client, ready.set)
-    try:
-        await ready.wait()
-    finally:
-        loop.remove_reader(client)

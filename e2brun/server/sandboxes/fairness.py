@@ -80,9 +80,8 @@ def _wanted(thread: Path) -> int:
 
 def _weigh(proc: Path, nice: int) -> None:
     for process in _processes(proc):
-        with suppress(
-            OSError
-        ):  # who is not root may do so ten times a second: the rest comes later
+        # Who is not root may do so ten times a second: the rest comes later.
+        with suppress(OSError):
             (process / "autogroup").write_text(str(nice), "ascii")
 
 

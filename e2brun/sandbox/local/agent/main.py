@@ -286,6 +286,12 @@ class Agent:
         self.programs[pid] = number
         return pid
 
+    def start(self, number: int, become: Callable[[int], NoReturn]) -> None:
+        """`launch`, and say that it has started."""
+        pid = self.launch(number, become)
+        if pid:
+            self.tell("started", number, pid)
+
     def become(self, request: Request, descriptors: list[int], report: int) -> NoReturn:
         """In the child: the program, with `descriptors` as its own."""
         try:

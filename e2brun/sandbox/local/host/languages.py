@@ -43,16 +43,12 @@ class Language(Frozen):
     argv: tuple[str, ...] = ()
     install: str = ""  # what to do where its interpreter is missing
     attached: Attachment | None = None  # its process gets this as 5
-    apart: bool = (
-        False  # it gets its stdout and stderr as 6 and 7, too, for pieces to be told apart
-    )
+    # It gets its stdout and stderr as 6 and 7, too, for pieces to be told apart.
+    apart: bool = False
 
 
 # The option is for Node 18 (Debian 12), where import() in a cell needs it.
-_NODE = (
-    *("node", "--experimental-vm-modules"),
-    f"{AGENT_DIRECTORY}/kernels/javascript/kernel.cjs",
-)
+_NODE = ("node", "--experimental-vm-modules", f"{AGENT_DIRECTORY}/kernels/javascript/kernel.cjs")
 _PIPES = ("3", "4")  # cells and frames, as `contexts` in the agent places them
 _NEEDS_NODE = (
     "install Node.js 20 or later on this machine, where the sandbox finds it (/usr/bin/node): "

@@ -18,9 +18,7 @@ from e2brun.values import Network
 AGENT_DIRECTORY = "/opt/e2brun/agent"  # a package; its parent is on the path of our own programs
 NODE_DIRECTORY = "/opt/e2brun/node"  # where a node_modules of ours is mounted
 CELLS_DIRECTORY = "/opt/e2brun/ipython"  # where IPython is mounted beside other packages
-TEMPLATE_DIRECTORY = (
-    "/opt/e2brun/template"  # where all layers of the template's packages are mounted
-)
+TEMPLATE_DIRECTORY = "/opt/e2brun/template"  # where layers of the template's packages are mounted
 CONTROL_FD = 3  # the agent's end of the control socket, inside the sandbox
 NICE = 5  # of all that runs in a service's sandboxes: its own work comes first
 INDEX_PORT = 49984  # of the loopback inside, where the host answers for the package indexes

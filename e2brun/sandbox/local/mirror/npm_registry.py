@@ -88,9 +88,9 @@ def _settings(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     given = {k.lower(): v for k, v in environment.items() if k.lower().startswith(_PREFIX) and v}
     home = Path(environment.get("HOME") or "/")
     own = given.get("npm_config_userconfig") or str(home / ".npmrc")
-    system = (given.get("npm_config_globalconfig"),)
-    for path in (*(system if system[0] else _SYSTEM), own):
-        yield from _of_file(path or "", environment)
+    system = given.get("npm_config_globalconfig")
+    for path in (*([system] if system else _SYSTEM), own):
+        yield from _of_file(path, environment)
     for name, value in given.items():
         yield name.removeprefix(_PREFIX), value
 

@@ -58,7 +58,7 @@ class PythonIndexes:
         told = uv_environment(environment)
         insecure = frozenset(told.get("UV_INSECURE_HOST", "").split())
         self._links = [
-            _source("" if "://" not in place else place, told, insecure, Path(place))
+            _remote(place, "", insecure) if "://" in place else _directory(place)
             for place in filter(None, told.get("UV_FIND_LINKS", "").split(","))
         ]
         urls = (told.get("UV_INDEX") or told.get("UV_EXTRA_INDEX_URL") or "").split()
@@ -122,24 +122,28 @@ class PythonIndexes:
             raise Refused(502, "the index sent no page") from None
 
 
-def _source(
-    written: str, told: Mapping[str, str], insecure: frozenset[str], place: Path | None = None
-) -> Source:
+def _source(written: str, told: Mapping[str, str], insecure: frozenset[str]) -> Source:
     """An index as uv's variables name it: `URL` or `NAME=URL`."""
-    if place is not None and not written:
-        return Source(url=f"{place.absolute().as_uri()}/", headers={})
     name, separator, url = written.partition("=")
     if not separator or "://" in name:
         name, url = "", written
     if "://" not in url:
-        return Source(url=f"{Path(url).absolute().as_uri()}/", headers={})
-    url, user = without_user(url)
-    if key := re.sub(r"[^A-Z0-9]", "_", name.upper()):
-        given = [quote(told.get(f"UV_INDEX_{key}_{what}", ""), "") for what in _LOGIN]
-        user = ":".join(given) if any(given) else user
+        return _directory(url)
+    key = re.sub(r"[^A-Z0-9]", "_", name.upper())
+    given = [quote(told.get(f"UV_INDEX_{key}_{what}", ""), "") for what in _LOGIN if key]
+    return _remote(f"{url.rstrip('/')}/", ":".join(given) if any(given) else "", insecure)
+
+
+def _remote(written: str, login: str, insecure: frozenset[str]) -> Source:
+    """`login` goes before the one that the address has."""
+    url, user = without_user(written)
     host = urlsplit(url).netloc
     careless = host in insecure or host.partition(":")[0] in insecure
-    return Source.with_login(url if place else f"{url.rstrip('/')}/", user, insecure=careless)
+    return Source.with_login(url, login or user, insecure=careless)
+
+
+def _directory(path: str) -> Source:
+    return Source(url=f"{Path(path).absolute().as_uri()}/", headers={})
 
 
 _LOGIN = ("USERNAME", "PASSWORD")

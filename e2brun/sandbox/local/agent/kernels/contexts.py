@@ -55,9 +55,7 @@ def _launch(agent: Any, request: dict[str, Any], descriptors: list[int]) -> None
         agent.become(request, descriptors, report)
         os._exit(127)  # which it never comes to
 
-    pid = agent.launch(request["id"], child)
-    if pid:
-        agent.tell("started", request["id"], pid)
+    agent.start(request["id"], child)
 
 
 def _signal_group(agent: Any, request: dict[str, Any]) -> None:

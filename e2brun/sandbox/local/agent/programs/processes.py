@@ -40,9 +40,7 @@ def _launch(agent: Any, request: dict[str, Any], standard: list[int]) -> None:
     def child(report: int) -> NoReturn:
         become(agent, request, standard, report)
 
-    pid = agent.launch(request["id"], child)
-    if pid:
-        agent.tell("started", request["id"], pid)
+    agent.start(request["id"], child)
 
 
 def become(agent: Any, request: dict[str, Any], descriptors: list[int], report: int) -> NoReturn:

@@ -196,10 +196,10 @@ class Warm:
             os.execve(self._executable, request["argv"], request["env"])
         if seen == observing.Seen.IMPORTS:
             return
-        if not observing.imports(code):  # what is touched is copied
-            pass
-        elif not any(name.partition(".")[0] in self._ahead for name in os.listdir(sys.path[0])):
-            sys.modules.update(self._ahead)
+        if observing.imports(code):  # else not: what is touched is copied
+            beside = {name.partition(".")[0] for name in os.listdir(sys.path[0])}
+            if beside.isdisjoint(self._ahead):
+                sys.modules.update(self._ahead)
         if seen == observing.Seen.NOTHING:
             tells = bool(request.get("tells_end"))
             atexit.register(_leave, vars(sys.modules["__main__"]), tells=tells)
