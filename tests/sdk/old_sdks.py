@@ -9,6 +9,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,9 +106,9 @@ class Tried:
 def python(version: str, directory: Path) -> Tried:
     """A version of e2b-code-interpreter, in an environment made in `directory`."""
     python = directory / "env" / "bin" / "python"
-    _install([uv.find_uv_bin(), "venv", "-q", "-p", sys.executable, str(directory / "env")])
+    install([uv.find_uv_bin(), "venv", "-q", "-p", sys.executable, str(directory / "env")])
     packages = [f"e2b-code-interpreter=={version}", "e2b"]
-    _install(
+    install(
         [
             uv.find_uv_bin(),
             "pip",
@@ -128,7 +129,7 @@ def python(version: str, directory: Path) -> Tried:
 def javascript(version: str, directory: Path) -> Tried:
     """A version of @e2b/code-interpreter, installed in `directory`."""
     (directory / "package.json").write_text('{"private": true, "type": "module"}')
-    _install(
+    install(
         [
             "npm",
             "install",
@@ -144,25 +145,33 @@ def javascript(version: str, directory: Path) -> Tried:
     return _tried(version, ["node", str(directory / "program.mjs")], directory)
 
 
-def _install(words: list[str]) -> None:
+def install(words: Sequence[str], seconds: float = _SECONDS) -> None:
+    """Raises NotHere."""
     try:
-        subprocess.run(words, check=True, capture_output=True, text=True, timeout=_SECONDS)
+        subprocess.run(words, check=True, capture_output=True, text=True, timeout=seconds)
     except FileNotFoundError as error:
         raise NotHere(f"{words[0]} is not installed") from error
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
         raise NotHere(str(getattr(error, "stderr", "") or error)[-300:]) from error
 
 
-def _tried(version: str, words: list[str], directory: Path) -> Tried:
-    ran = subprocess.run(
+def run_served(
+    words: Sequence[str], directory: Path, seconds: float = _SECONDS
+) -> subprocess.CompletedProcess[str]:
+    """A program under `serve --https`."""
+    return subprocess.run(
         [*COMMAND, "serve", "-q", "--https", "--", *words],
         env=clean_environment({"XDG_STATE_HOME": str(directory)}),
         cwd=directory,
         capture_output=True,
         text=True,
-        timeout=_SECONDS,
+        timeout=seconds,
         check=False,
     )
+
+
+def _tried(version: str, words: list[str], directory: Path) -> Tried:
+    ran = run_served(words, directory)
     try:
         return Tried(version, dict(json.loads(ran.stdout.splitlines()[-1])))
     except (IndexError, ValueError):

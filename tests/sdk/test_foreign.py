@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import uv
 
-from tests.conftest import COMMAND, clean_environment
+from tests.sdk.old_sdks import NotHere, install, run_served
 
 pytestmark = pytest.mark.campaign
 _SECONDS = 300
@@ -106,21 +105,12 @@ def test_a_javascript_program_made_for_e2b_runs(tmp_path: Path) -> None:
 
 def _install(*words: str) -> None:
     try:
-        subprocess.run(words, check=True, capture_output=True, text=True, timeout=_SECONDS)
-    except (OSError, subprocess.SubprocessError) as error:
-        reason = str(getattr(error, "stderr", None) or error)[-300:]
-        pytest.skip(f"cannot be installed here: {reason}")
+        install(words, _SECONDS)
+    except (NotHere, OSError) as error:
+        pytest.skip(f"cannot be installed here: {error}")
 
 
 def _run(directory: Path, *words: str) -> None:
     pytest.importorskip("cryptography")
-    ran = subprocess.run(
-        [*COMMAND, "serve", "-q", "--https", "--", *words],
-        env=clean_environment({"XDG_STATE_HOME": str(directory)}),
-        cwd=directory,
-        capture_output=True,
-        text=True,
-        timeout=_SECONDS,
-        check=False,
-    )
+    ran = run_served(words, directory, _SECONDS)
     assert ran.returncode == 0, (ran.stdout + ran.stderr)[-3000:]
