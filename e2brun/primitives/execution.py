@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from e2brun.errors import SandboxError, SandboxLost, UsageError
+from e2brun.errors import UsageError
 from e2brun.jobs.job import Job, Plan
 from e2brun.jobs.needs import Wanted
 from e2brun.jobs.prepare import prepare
-from e2brun.jobs.run import Outputs, run
 from e2brun.jobs.source import Kind, Source
 from e2brun.primitives.base import Primitive
-from e2brun.primitives.code import CodeOutput, CodeRequest, output_of, read_input, seconds
+from e2brun.primitives.code import CodeOutput, CodeRequest, read_input, seconds
 from e2brun.primitives.context import WorkflowContext
-from e2brun.primitives.events import Event, Executed, Executing, Noticed, SandboxReady
-from e2brun.primitives.sandboxes import SandboxLease, shared_backend
-from e2brun.primitives.threads import in_thread
-from e2brun.primitives.transcript import Transcript
-from e2brun.sandbox.contract import HOME, Backend, Limits, Outcome, Sandbox, SandboxSpec, absolute
+from e2brun.primitives.events import Executing, Noticed
+from e2brun.primitives.leased import Leased
+from e2brun.primitives.sandboxes import shared_backend
+from e2brun.sandbox.contract import HOME, Backend, Limits, Sandbox, SandboxSpec, absolute
 from e2brun.sandbox.select import is_cloud, is_cloud_backend
 from e2brun.settings import On, Settings, load_settings
 from e2brun.values import Network, parse_network
@@ -73,31 +69,21 @@ class CodeExecutionPrimitive(Primitive[Mapping[str, object], CodeOutput]):
     async def execute(self, data: Mapping[str, object], context: WorkflowContext) -> CodeOutput:
         """Run it; cancellation ends the sandbox."""
         request = read_input(data, timeout=self.timeout, directory=self._directory)
-        span, loop = context.span, asyncio.get_running_loop()
         for line in request.notices:
-            context.emit(Noticed(span, line))
-
-        def tell(event: Event) -> None:
-            with suppress(RuntimeError):  # the loop is closed: nobody listens any more
-                loop.call_soon_threadsafe(context.emit, event)
-
-        context.emit(
-            Executing(
-                span,
-                code_length=len(request.code),
-                timeout=request.timeout,
-                has_files=bool(request.files),
-                install=request.install,
-                template=self.template,
-            )
+            context.emit(Noticed(context.span, line))
+        executing = Executing(
+            context.span,
+            code_length=len(request.code),
+            timeout=request.timeout,
+            has_files=bool(request.files),
+            install=request.install,
+            template=self.template,
         )
-        order = _Order(self, request, context, tell)
-        stay = SandboxLease(
-            order.backend, order.spec, order.run, lambda line: tell(Noticed(span, line))
+        leased = Leased(context)
+        order = _Order(self, request, context, leased.notice)
+        return await leased.use(
+            executing, order.backend, order.spec, lambda sandbox: order.run(leased, sandbox)
         )
-        output = await in_thread(stay.run, stop=stay.stop)
-        context.emit(Executed(span, output))
-        return output
 
     def effective_settings(self) -> Settings:
         """Those given, or those of the environment, with this step's own in front."""
@@ -144,9 +130,9 @@ class _Order:
         step: CodeExecutionPrimitive,
         request: CodeRequest,
         context: WorkflowContext,
-        tell: Callable[[Event], None],
+        notice: Callable[[str], None],
     ) -> None:
-        self._step, self._request, self._context, self._tell = step, request, context, tell
+        self._step, self._request, self._context, self._notice = step, request, context, notice
         self._settings: Settings | None = None
         self._job: Job | None = None
 
@@ -195,23 +181,15 @@ class _Order:
             uploads=request.files,
         )
 
-    def run(self, sandbox: Sandbox) -> CodeOutput:
+    def run(self, leased: Leased, sandbox: Sandbox) -> CodeOutput:
         """Run the code. Raises SandboxError: it did not run, or nobody can tell how it ended."""
         if self._job is None:
             raise AssertionError("there is no sandbox before its spec")
-        self._tell(SandboxReady(self._context.span, sandbox.id, sandbox.backend, sandbox.template))
-        transcript = Transcript(self._effective().max_output)
-        outputs = Outputs(transcript.stdout, transcript.stderr)
-        execution = run(self._job, sandbox, outputs).execution
-        if execution.outcome is Outcome.LOST:
-            raise SandboxLost(execution.detail or "the sandbox went away")
-        if execution.outcome is Outcome.INFRASTRUCTURE:
-            raise SandboxError(execution.detail or "nobody can tell how the code ended")
-        return output_of(execution, transcript, sandbox)
+        return leased.run(self._job, sandbox, self._effective().max_output)[-1]
 
     def _effective(self) -> Settings:
         if self._settings is None:
             self._settings = self._step.effective_settings()
             for line in self._settings.notices:
-                self._tell(Noticed(self._context.span, line))
+                self._notice(line)
         return self._settings

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from e2brun.errors import FileTransferFailed, SandboxError, SandboxLost
-from e2brun.jobs import run as jobs
+from e2brun.errors import FileTransferFailed, SandboxLost
 from e2brun.primitives.base import Primitive
-from e2brun.primitives.code import output_of
 from e2brun.primitives.context import WorkflowContext
-from e2brun.primitives.events import Event, Executed, Executing, Noticed, SandboxReady, Span
+from e2brun.primitives.events import Executing
+from e2brun.primitives.leased import Leased
 from e2brun.primitives.recorded import recorded
-from e2brun.primitives.sandboxes import SandboxLease
-from e2brun.primitives.threads import in_thread
 from e2brun.primitives.transcript import Transcript
 from e2brun.runs.record import ExecutionRecord
 from e2brun.sandbox.contract import Backend, Outcome, Program, Sandbox
@@ -44,47 +39,30 @@ class Sandboxed(Primitive[RunOrder, SandboxRun]):
 
     async def execute(self, data: RunOrder, context: WorkflowContext) -> SandboxRun:
         """Run it; cancellation ends the sandbox."""
-        span, loop, job = context.span, asyncio.get_running_loop(), data.job
-
-        def tell(event: Event) -> None:
-            with suppress(RuntimeError):  # the loop is closed: nobody listens any more
-                loop.call_soon_threadsafe(context.emit, event)
-
-        context.emit(
-            Executing(
-                span,
-                code_length=len(job.source.content),
-                timeout=job.timeout,
-                has_files=bool(job.uploads),
-                install=job.spec.install,
-                template=job.spec.template or "python",
-            )
+        job = data.job
+        executing = Executing(
+            context.span,
+            code_length=len(job.source.content),
+            timeout=job.timeout,
+            has_files=bool(job.uploads),
+            install=job.spec.install,
+            template=job.spec.template or "python",
         )
         metadata = {
             "correlation_id": context.correlation_id,
             "workflow_id": context.workflow_id,
         }
-        stay = SandboxLease(
+        leased = Leased(context)
+        return await leased.use(
+            executing,
             self.backend,
             lambda: job.spec.but(metadata=metadata),
-            lambda sandbox: _run(data, sandbox, span, tell),
-            lambda line: tell(Noticed(span, line)),
+            lambda sandbox: _run(leased, data, sandbox),
         )
-        return await in_thread(stay.run, stop=stay.stop)
 
 
-def _run(
-    order: RunOrder, sandbox: Sandbox, span: Span, tell: Callable[[Event], None]
-) -> SandboxRun:
-    tell(SandboxReady(span, sandbox.id, sandbox.backend, sandbox.template))
-    transcript = Transcript(order.max_output)
-    outputs = jobs.Outputs(transcript.stdout, transcript.stderr)
-    execution = jobs.run(order.job, sandbox, outputs).execution
-    tell(Executed(span, output_of(execution, transcript, sandbox)))
-    if execution.outcome is Outcome.LOST:
-        raise SandboxLost(execution.detail or "the sandbox went away")
-    if execution.outcome is Outcome.INFRASTRUCTURE:
-        raise SandboxError(execution.detail or "nobody can tell how the code ended")
+def _run(leased: Leased, order: RunOrder, sandbox: Sandbox) -> SandboxRun:
+    execution, transcript, _ = leased.run(order.job, sandbox, order.max_output)
     collected = {path: collect(sandbox, path) for path in order.collect}
     well = execution.outcome is Outcome.OK or (
         order.any_exit and execution.outcome is Outcome.ERROR
