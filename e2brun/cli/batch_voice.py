@@ -68,7 +68,7 @@ class Voice:
         """A failure that ends it. Returns the exit code."""
         self.complain(error)
         if self._as_json:
-            from e2brun.report.refusal import refusal_document
+            from e2brun.report.run_json import refusal_document
 
             print_document(refusal_document(error, []))
         return error.exit_code

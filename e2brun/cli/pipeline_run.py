@@ -74,7 +74,7 @@ def refuse(error: E2brunError, *, as_json: bool) -> int:
 
     problems = error.problems if isinstance(error, BrokenPipeline) else ()
     if as_json:
-        from e2brun.report.refusal import refusal_document
+        from e2brun.report.run_json import refusal_document
 
         print_document(refusal_document(error, [(p.where, p.message) for p in problems]))
     for problem in problems:

@@ -1,9 +1,11 @@
-"""A pipeline run as one JSON document: the record as it is, and its counts."""
+"""A pipeline run, or one that was refused, as one JSON document."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
+from e2brun.errors import E2brunError
 from e2brun.runs.record import RunRecord, Verdict
 
 SCHEMA = 1
@@ -24,4 +26,29 @@ def run_document(run: RunRecord, exit_code: int) -> dict[str, object]:
         "counts": {verdict.value: run.count(verdict) for verdict in Verdict},
         "success": exit_code == 0,
         "exit_code": exit_code,
+    }
+
+
+def refusal_document(error: E2brunError, problems: Sequence[tuple[str, str]]) -> dict[str, object]:
+    """Of one that was not run: the same keys; `problems` are (place, message) in its file."""
+    listed = [{"where": where, "message": message} for where, message in problems]
+    return {
+        "schema": SCHEMA,
+        "id": None,
+        "pipeline": None,
+        "file": None,
+        "backend": None,
+        "started": None,
+        "finished": None,
+        "cases": [],
+        "notes": [],
+        "counts": {verdict.value: 0 for verdict in Verdict},
+        "success": False,
+        "exit_code": error.exit_code,
+        "error": {
+            "name": type(error).__name__,
+            "value": str(error),
+            "hint": error.hint or None,
+            "problems": listed,
+        },
     }

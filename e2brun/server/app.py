@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from e2brun.errors import SandboxError
 from e2brun.server.access import admission
-from e2brun.server.access.signed import signer
+from e2brun.server.access.signatures import signer
 from e2brun.server.http.messages import (
     ApiError,
     Gone,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from e2brun.server.access.signed import signature
+from e2brun.server.access.signatures import signature
 from tests.server.asgi import Answer, Client, serving
 
 
