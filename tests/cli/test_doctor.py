@@ -64,6 +64,12 @@ def endpoint(status: int, location: str = "") -> Iterator[Endpoint]:
         thread.join()
 
 
+@pytest.fixture(autouse=True)
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user's own takes seconds to be counted."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
 @pytest.fixture
 def nothing(tmp_path: Path) -> dict[str, str]:
     """An environment in whose PATH there is nothing."""

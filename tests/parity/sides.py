@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import stat
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.conftest import clean_environment
+from tests.press import Press
 from tests.sdk.serving import Serving
 
 # Of a JSON document: what has to differ from run to run, and the name of the backend.
@@ -57,20 +56,14 @@ class Seen:
         return self.err.decode().splitlines()
 
 
-class Press:
-    """A process that forks a command at a time."""
+class Side:
+    """Commands on one backend, one after the other."""
 
     def __init__(self, directory: Path, *options: str, env: Mapping[str, str]) -> None:
         self._directory, self._options = directory, options
         self._env = clean_environment({**env, "PYTHONHASHSEED": "0"})
         self._count = 0
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.parity.press"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=self._env,
-            text=True,
-        )
+        self._press = Press(self._env)
 
     def run(self, case: Case, *options: str) -> Seen:
         """Run it in a directory of its own with the case's files."""
@@ -86,51 +79,38 @@ class Press:
                 file.chmod(0o755)
         ends[0].write_bytes(case.stdin)
         before = _tree(work)
-        code = self._ask(
-            argv=["exec", *self._options, *options, *case.argv],
-            cwd=str(work),
-            env={**self._env, **case.env},
-            streams=[str(end) for end in ends],
-        )
+        words = ["exec", *self._options, *options, *case.argv]
+        with ends[0].open("rb") as stdin, ends[1].open("wb") as out, ends[2].open("wb") as err:
+            numbers = [file.fileno() for file in (stdin, out, err)]
+            code = self._press.start(words, work, {**self._env, **case.env}, numbers).wait(120)
         after = {name: seen for name, seen in _tree(work).items() if before.get(name) != seen}
         return Seen(code, ends[1].read_bytes(), ends[2].read_bytes(), after)
 
-    def _ask(self, **order: object) -> int:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(order) + "\n")
-        self._process.stdin.flush()
-        return int(self._process.stdout.readline())
-
     def close(self) -> None:
         """It has no command under way."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.stdout.close()
-        self._process.wait(10)
+        self._press.close()
 
 
 @dataclass(frozen=True)
 class Sides:
-    """Both presses; a case runs on them side by side."""
+    """Both; a case runs on them side by side."""
 
-    local: Press
-    e2b: Press
+    local: Side
+    e2b: Side
     service: Serving
     _threads: ThreadPoolExecutor
 
     def run(self, case: Case, *options: str) -> tuple[Seen, Seen]:
         """(local, E2B)."""
         running = [self._threads.submit(p.run, case, *options) for p in (self.local, self.e2b)]
-        return running[0].result(120), running[1].result(120)
+        return running[0].result(), running[1].result()
 
 
 @contextmanager
 def both_sides(directory: Path, service: Serving) -> Iterator[Sides]:
     """Ready for cases until the end of the block."""
-    local = Press(directory / "local", "--on", "local", env={})
-    e2b = Press(directory / "e2b", "--on", "e2b", env=service.environment)
+    local = Side(directory / "local", "--on", "local", env={})
+    e2b = Side(directory / "e2b", "--on", "e2b", env=service.environment)
     with ThreadPoolExecutor(2) as threads:
         try:
             yield Sides(local, e2b, service, threads)

@@ -259,8 +259,7 @@ def system_python() -> str:
 
 def world_readable_copy(directory: Path) -> None:
     """What the harness needs, where another user can read it."""
-    ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(_PACKAGE, directory / "e2brun", ignore=ignored)
+    shutil.copytree(_PACKAGE, directory / "e2brun")  # with what is compiled already
     with (directory / _OBSERVING).open("a") as file:
         file.write(_BLIND)
     shutil.copy(_HERE / "harness.py", directory)

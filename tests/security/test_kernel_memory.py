@@ -167,6 +167,7 @@ time.sleep(2)
 }
 
 
+@pytest.mark.crossed
 @pytest.mark.parametrize("way", [*COUNTED, *HIDDEN])
 def test_memory_of_the_kernel_ends_at_the_limit(probe: Probe, way: str) -> None:
     report = probe.bounded((COUNTED | HIDDEN)[way], timeout=30)

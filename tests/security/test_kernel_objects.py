@@ -46,6 +46,7 @@ time.sleep(10)
 """
 
 
+@pytest.mark.crossed
 @pytest.mark.parametrize("what", _ONE)
 def test_a_sandbox_that_takes_all_leaves_its_neighbour_some(probe: Probe, what: str) -> None:
     hoard = _HOARD.format(one=_ONE[what])

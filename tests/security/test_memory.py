@@ -141,6 +141,7 @@ held = [bytearray(16 << 20) for _ in range(40)]
 }
 
 
+@pytest.mark.crossed
 @pytest.mark.parametrize("way", WAYS)
 def test_memory_ends_at_its_limit(probe: Probe, way: str) -> None:
     """All but the plain ones got away at first: seen before MemoryWatch counted what they hide."""
@@ -151,6 +152,7 @@ def test_memory_ends_at_its_limit(probe: Probe, way: str) -> None:
     assert report.survivors == 0
 
 
+@pytest.mark.crossed
 @pytest.mark.parametrize("way", ["in one process", "in the buffers of sockets"])
 def test_the_same_program_runs_where_the_limit_is_higher(probe: Probe, way: str) -> None:
     limits = {"memory": 4 * _GIB, "disk": 2 * _GIB}
@@ -159,6 +161,7 @@ def test_the_same_program_runs_where_the_limit_is_higher(probe: Probe, way: str)
     assert report.outcome == "ok", report
 
 
+@pytest.mark.crossed
 @pytest.mark.parametrize("place", ["/dev/shm", "/tmp", "/home/user", "/var/tmp"])
 def test_no_file_grows_past_the_limit(probe: Probe, place: str) -> None:
     code = f"""

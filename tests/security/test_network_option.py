@@ -27,7 +27,9 @@ chmod 666 /dev/net/tun && exec "$@"
 """
 CONNECT = """
 import json, socket, struct, sys, time
-def attempt(address, port, how):
+from concurrent.futures import ThreadPoolExecutor
+def attempt(word, how):
+    address, port = word.rsplit(":", 1)
     with socket.socket() as s:
         s.settimeout(2)
         started = time.monotonic()
@@ -36,17 +38,16 @@ def attempt(address, port, how):
                 s.setsockopt(socket.SOL_SOCKET, 25, b"tap0\\0")  # SO_BINDTODEVICE
             elif how == "index":
                 s.setsockopt(socket.IPPROTO_IP, 50, struct.pack("!I", 2))  # IP_UNICAST_IF
-            s.connect((address, port))
+            s.connect((address, int(port)))
             said = s.recv(100).decode()
         except OSError as error:
             said = type(error).__name__
         return [said, time.monotonic() - started]
-answers = {}
-for word in %r:
-    address, port = word.rsplit(":", 1)
-    for how in %r:
-        answers[f"{how} {address}"] = attempt(address, int(port), how)
-print(json.dumps(answers))
+asked = [(word, how) for word in %r for how in %r]
+with ThreadPoolExecutor(len(asked)) as together:
+    answers = together.map(lambda pair: attempt(*pair), asked)
+names = [f"{how} {word.rsplit(':', 1)[0]}" for word, how in asked]
+print(json.dumps(dict(zip(names, answers))))
 """
 
 
@@ -131,7 +132,7 @@ def test_the_host_is_out_of_reach_by_every_name(
         "PermissionError",
         "TimeoutError",
     }
-    assert inside[f"plain {ROUTER}"][1] < 0.5
+    assert inside[f"plain {ROUTER}"][1] < 1  # and not when it is given up
 
 
 def test_metadata_services_are_out_of_reach_and_say_so_at_once(
@@ -141,7 +142,7 @@ def test_metadata_services_are_out_of_reach_and_say_so_at_once(
     assert online.outside(_connect(target, ways=("plain",)))[f"plain {METADATA}"][0] == "reached"
     inside = online(_connect(target), network="internet").answer
     assert "reached" not in {said for said, _ in inside.values()}
-    assert inside[f"plain {METADATA}"][1] < 0.5
+    assert inside[f"plain {METADATA}"][1] < 1
 
 
 def test_ipv6_leads_nowhere_but_to_itself(online: Probe) -> None:

@@ -252,6 +252,7 @@ tar cf x.tar /etc/passwd 2>/dev/null && tar tf x.tar | grep passwd; mktemp; date
 }
 
 
+@pytest.mark.crossed
 @pytest.mark.parametrize("what", _WORKS)
 def test_python_programs_work(probe: Probe, what: str) -> None:
     report = probe(_WORKS[what], timeout=30)
@@ -259,6 +260,7 @@ def test_python_programs_work(probe: Probe, what: str) -> None:
     assert report.survivors == 0
 
 
+@pytest.mark.crossed
 @pytest.mark.parametrize("tool", _TOOLS)
 def test_tools_of_the_system_work(probe: Probe, tool: str) -> None:
     if shutil.which(tool, path="/usr/local/bin:/usr/bin:/bin") is None:

@@ -161,6 +161,7 @@ def _ended_in_time(report: Report, timeout: float) -> None:
     assert report.survivors == 0
 
 
+@pytest.mark.crossed
 @pytest.mark.parametrize("how", _NEVER_ENDING)
 def test_a_program_ends_at_its_timeout(probe: Probe, how: str) -> None:
     report = probe.within(_GIB, _NEVER_ENDING[how], timeout=_TIMEOUT, after=[["read", "probe.py"]])
@@ -172,6 +173,7 @@ def test_a_program_ends_at_its_timeout(probe: Probe, how: str) -> None:
     assert "text" in report.after[0], report.after
 
 
+@pytest.mark.crossed
 @pytest.mark.parametrize("what", _LEAVES_BEHIND)
 def test_what_a_program_leaves_behind_does_not_hold_it_up(probe: Probe, what: str) -> None:
     report = probe.within(_GIB, _LEAVES_BEHIND[what], timeout=5)
@@ -244,6 +246,7 @@ def test_the_number_of_open_files_is_limited(probe: Probe) -> None:
     assert 740 <= probe(code, limits={"open_files": 756}).answer <= 756
 
 
+@pytest.mark.crossed
 @pytest.mark.parametrize("place", ["/tmp", "/home/user", "/dev/shm"])
 def test_the_number_of_files_is_limited(probe: Probe, place: str) -> None:
     code = f"""

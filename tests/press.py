@@ -1,0 +1,169 @@
+"""Commands that talk to E2B, each forked from a process that has imported its SDK already: half a
+second of a processor less for each. All else is as if it had been started."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NoReturn
+
+_ENDS = 3  # stdin, stdout, stderr
+
+
+class Press:
+    """The process that forks, once it is wanted. Commands may run side by side."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._env = env
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+
+    def _begin(self) -> subprocess.Popen[bytes]:
+        self._orders, theirs = socket.socketpair()
+        with theirs:
+            return subprocess.Popen(
+                [sys.executable, "-m", "tests.press", str(theirs.fileno())],
+                cwd=Path(__file__).parents[1],
+                env=self._env,
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+            )
+
+    def start(
+        self, words: Sequence[str], cwd: Path, env: Mapping[str, str], ends: Sequence[int]
+    ) -> Forked:
+        """Run `e2brun WORDS...` with these three descriptors."""
+        with self._lock:
+            self._process = self._process or self._begin()
+        ours, theirs = socket.socketpair()
+        with theirs:
+            socket.send_fds(self._orders, [b"!"], [*ends, theirs.fileno()])
+        order = {"argv": ["e2brun", *words], "cwd": str(cwd), "env": dict(env)}
+        ours.sendall(json.dumps(order).encode() + b"\n")
+        return Forked(ours)
+
+    def run(
+        self,
+        words: Sequence[str],
+        cwd: Path,
+        env: Mapping[str, str],
+        stdin: bytes | None,
+        timeout: float,
+    ) -> tuple[int, bytes, bytes]:
+        """(exit code, stdout, stderr), which are pipes. Raises TimeoutError."""
+        (get, put), (out, out_end), (err, err_end) = (os.pipe() for _ in range(_ENDS))
+        forked = self.start(words, cwd, env, (get, out_end, err_end))
+        for end in (get, out_end, err_end):
+            os.close(end)
+        with ThreadPoolExecutor(_ENDS) as together:
+            together.submit(_write, put, stdin or b"")
+            said = [together.submit(_read, end) for end in (out, err)]
+            return forked.wait(timeout), said[0].result(), said[1].result()
+
+    def close(self) -> None:
+        """What still runs goes on."""
+        if self._process is not None:
+            self._orders.close()
+            self._process.wait(10)
+
+
+class Forked:
+    """One command that runs."""
+
+    def __init__(self, told: socket.socket) -> None:
+        self._told = told.makefile("rb")
+        self._socket = told
+        self.pid = int(self._told.readline())
+
+    def wait(self, timeout: float) -> int:
+        """Its exit code, negative for a signal. Raises TimeoutError, and then it was killed."""
+        with self._socket, self._told:
+            self._socket.settimeout(timeout)
+            try:
+                return int(self._told.readline())
+            except TimeoutError:
+                os.kill(self.pid, signal.SIGKILL)
+                raise
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    with suppress(BrokenPipeError), open(descriptor, "wb", 0) as file:
+        file.write(data)
+
+
+def _read(descriptor: int) -> bytes:
+    with open(descriptor, "rb") as file:
+        return file.read()
+
+
+def _main(orders: socket.socket) -> None:
+    import e2b
+    import e2b_code_interpreter
+
+    from e2brun.cli import app, console, execution, options, preparation, signals
+    from e2brun.report import execution_json, streams
+    from e2brun.sandbox.e2b import backend, sdk
+    from e2brun.sandbox.local import backend as local_backend
+
+    assert all((e2b, e2b_code_interpreter, app, console, execution, signals, options, preparation))
+    assert all((execution_json, streams, backend, sdk, local_backend))
+    while descriptors := socket.recv_fds(orders, 1, _ENDS + 1)[1]:
+        if os.fork() == 0:
+            orders.close()
+            _follow(descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        with suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+
+
+def _follow(descriptors: Sequence[int]) -> NoReturn:
+    """Start the command, tell its pid, and in the end its exit code."""
+    *ends, telling = descriptors
+    with socket.socket(fileno=telling) as client, client.makefile("rb") as file:
+        order = json.loads(file.readline())
+        pid = os.fork()
+        if pid:
+            for end in ends:
+                os.close(end)
+            client.sendall(b"%d\n" % pid)
+            client.sendall(b"%d\n" % os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+            os._exit(0)
+    _become(order, ends)
+
+
+def _become(order: Mapping[str, Any], ends: Sequence[int]) -> NoReturn:
+    try:
+        for number, end in enumerate(ends):
+            os.dup2(end, number)
+            os.close(end)
+        os.chdir(order["cwd"])
+        os.environ.clear()
+        os.environ.update(order["env"])
+        os.umask(0o022)
+        sys.argv, sys.path[0] = order["argv"], order["cwd"]
+        from e2brun.__main__ import main as command
+
+        command()
+    except BaseException:  # noqa: BLE001  # a fork must not return into its parent
+        import traceback
+
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(99)
+
+
+if __name__ == "__main__":
+    _main(socket.socket(fileno=int(sys.argv[1])))
