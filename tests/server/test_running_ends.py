@@ -63,7 +63,7 @@ def test_many_that_do_nothing_stop_nobody(wire: Wire, talker: Sandbox, service: 
     until(lambda: descriptors(service.pid) <= before)
 
 
-@pytest.mark.slow
+@pytest.mark.campaign  # it only waits, for as long as it says
 def test_a_head_must_come_within_half_a_minute_and_an_idle_client_may_stay(
     wire: Wire, talker: Sandbox
 ) -> None:
