@@ -49,7 +49,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> turns.ByF
 
 @pytest.hookimpl(tryfirst=True)  # before the workers write the groups into the names
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=turns.is_alone)
+    # Files that take long come first, or a worker has one left when the others have none.
+    slow = {item.path for item in items if item.get_closest_marker("slow") is not None}
+    items.sort(key=lambda item: (turns.is_alone(item), item.path not in slow))
     for item in filter(turns.is_alone, items):
         item.add_marker(pytest.mark.xdist_group(turns.ALONE))
 

@@ -50,6 +50,7 @@ def command(probes: dict[str, Probe], shared_directory: Path) -> list[str]:
     return words
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suite", _SUITES)
 def test_it_passes_as_an_ordinary_user(
     command: list[str], shared_directory: Path, suite: str
