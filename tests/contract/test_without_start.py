@@ -152,7 +152,8 @@ _HASHES = (
     "import pickle; print(pickle.dumps(set('abcdefghij')))",
     "import other; print(other.seen)",
     "import functools; print(functools._make_key(('a', 'b'), {}, False).hashvalue)",
-    "import typing; print(typing.ForwardRef('has' 'h(\"a\")')._evaluate({}, {}, frozenset()))",
+    "import typing; r = typing.ForwardRef('has' 'h(\"a\")'); "
+    "print(r._evaluate({}, {}, recursive_guard=frozenset()))",
     "import hashlib; print(list(hashlib.algorithms_available))",
     "import random; random.seed('x'); print(hash('b'))",
 )

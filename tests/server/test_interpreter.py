@@ -99,7 +99,7 @@ def test_a_cell_is_told_in_order(in_sandbox: Try) -> None:
 def test_syntax_errors_are_counted(in_sandbox: Try) -> None:
     async def body(trial: Trial) -> None:
         for number in (1, 2):
-            events = await trial.run("x = (")
+            events = await trial.run("x = = 1")
             assert _of(events, "number_of_executions")["execution_count"] == number
             assert _of(events, "error")["name"] == "SyntaxError"
 

@@ -79,16 +79,18 @@ async def test_a_command_in_one_text_is_split_but_meets_no_shell(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("program", "message"),
+    ("program", "message", "seconds"),
     [
-        ("import sys; sys.stderr.write('no key'); sys.exit(3)", "exit code 3"),
-        ("import os; os.kill(os.getpid(), 9)", "signal 9"),
-        ("import time; time.sleep(60)", r"longer than 0\.5 s"),
-        ("while True: print('x' * 100000)", "more than 4 MiB"),
+        ("import sys; sys.stderr.write('no key'); sys.exit(3)", "exit code 3", 60),
+        ("import os; os.kill(os.getpid(), 9)", "signal 9", 60),
+        ("import time; time.sleep(60)", r"longer than 0\.5 s", 0.5),
+        ("while True: print('x' * 100000)", "more than 4 MiB", 60),
     ],
 )
-async def test_a_command_that_fails_is_infrastructure(program: str, message: str) -> None:
-    step = CommandGenerator(command=(PYTHON, "-c", program), prompt="p", timeout=0.5)
+async def test_a_command_that_fails_is_infrastructure(
+    program: str, message: str, seconds: float
+) -> None:
+    step = CommandGenerator(command=(PYTHON, "-c", program), prompt="p", timeout=seconds)
     step_record = (await take(step)).steps[0]
     assert step_record.verdict is Verdict.INFRASTRUCTURE
     assert re.search(message, step_record.message)

@@ -43,10 +43,10 @@ _HASHES = _words(
     "vformat get_type_hints ForwardRef attrgetter methodcaller algorithms_available "
     "algorithms_guaranteed FunctionType CodeType LambdaType f_builtins f_globals f_locals "
     "_make_key all_tasks path_importer_cache getallocatedblocks getrefcount "
-    "find_spec util machinery get_ident native_id"
+    "find_spec util machinery get_ident native_id settrace setprofile"
 )
 # "abc": there is a collections.abc as soon as somebody has imported it.
-_IMPORTS = _words("abc meta_path path_hooks addaudithook settrace setprofile setswitchinterval dir")
+_IMPORTS = _words("abc meta_path path_hooks addaudithook setswitchinterval dir")
 # None of them makes what does something when it is freed.
 _PURE = _words(
     "__future__ abc bisect cmath collections copy dataclasses datetime decimal enum fractions "
