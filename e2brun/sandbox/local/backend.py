@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from _thread import allocate_lock
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -44,6 +45,7 @@ class LocalBackend:
         self._driver: Driver = driver or Bubblewrap()
         self._may_breed, self._many = driver is None, many
         self._forkserver: Forkserver | None = None
+        self._lock = allocate_lock()
         self._created = 0
         self.own_templates: Path | None = None  # the state directory of a service that built some
         self._own_found: dict[str, OwnTemplate] = {}
@@ -149,10 +151,11 @@ class LocalBackend:
         at_once = jail.service or (self._many and jail.notebook)
         if not (self._may_breed or jail.service) or (self._created == 1 and not at_once):
             return self._driver
-        if self._forkserver is None:
-            from e2brun.sandbox.local.isolation.forkserver import Forkserver
+        with self._lock:  # a second one would end, and what came of it, as soon as nobody has it
+            if self._forkserver is None:
+                from e2brun.sandbox.local.isolation.forkserver import Forkserver
 
-            self._forkserver = Forkserver(self._driver)
+                self._forkserver = Forkserver(self._driver)
         return self._forkserver if at_once or self._forkserver.ready(jail) else self._driver
 
     def _jail(self, spec: SandboxSpec) -> Jail:
