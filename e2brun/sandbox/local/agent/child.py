@@ -10,8 +10,12 @@ import resource
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
+    from collections.abc import Callable
+    from typing import Any
 else:
     import _signal  # the C module: `signal` would import enum, 3 ms and more
+
+_filters: dict[bytes, tuple[Callable[..., int], int, Any]] = {}  # and what has to stay for it
 
 
 def prctl(*arguments: int) -> None:
@@ -33,15 +37,25 @@ def prctl(*arguments: int) -> None:
 def confine(program: bytes) -> None:
     """Add a seccomp filter to this process and what it starts; b'': none is due."""
     if program:
+        call, fprog = ready_filter(program)
+        set_seccomp, filter_mode = 22, 2
+        if call(set_seccomp, filter_mode, fprog, 0, 0) != 0:
+            raise OSError(errno.EPERM, "seccomp failed")
+
+
+def ready_filter(program: bytes) -> tuple[Callable[..., int], int]:
+    """prctl(2), and the address of a struct sock_fprog. Made once, before the forks that want it:
+    ctypes makes types for it, which is most of the work."""
+    if program not in _filters:
         import ctypes
 
+        # Not through _ctypes: it passes ints, and an address needs 64 bits.
+        call = ctypes.CDLL(None).prctl
+        call.argtypes = (ctypes.c_int, *(ctypes.c_ulong,) * 4)
         code = ctypes.create_string_buffer(program, len(program))
         fprog = (ctypes.c_uint64 * 2)(len(program) // 8, ctypes.addressof(code))
-        set_seccomp, filter_mode = 22, 2
-        # Not through _ctypes: it passes ints, and an address needs 64 bits.
-        words = map(ctypes.c_ulong, (filter_mode, ctypes.addressof(fprog), 0, 0))
-        if ctypes.CDLL(None).prctl(set_seccomp, *words) != 0:
-            raise OSError(errno.EPERM, "seccomp failed")
+        _filters[program] = call, ctypes.addressof(fprog), (code, fprog)
+    return _filters[program][:2]
 
 
 def limit(limits: dict[str, int]) -> None:

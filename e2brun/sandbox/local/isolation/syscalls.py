@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import signal
 import struct
@@ -31,10 +32,24 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _python = ctypes.PyDLL(None, use_errno=True)  # calls keep the interpreter's lock
 
 
-# With their types, ints and bytes are passed as they are: a sandbox is a hundred such calls.
+# Found once: a child of a zygote would have to look for what its parent never calls. With their
+# types, ints and bytes are passed as they are: a sandbox is a hundred such calls.
 _LONG = ctypes.c_ulong
-_libc.prctl.argtypes = (ctypes.c_int, _LONG, _LONG, _LONG, _LONG)
-_libc.mount.argtypes = (*(ctypes.c_char_p,) * 3, _LONG, ctypes.c_char_p)
+_prctl, _mount, _umount, _syscall = _libc.prctl, _libc.mount, _libc.umount2, _libc.syscall
+_unshare, _setns, _capset, _sethostname = (
+    _libc.unshare,
+    _libc.setns,
+    _libc.capset,
+    _libc.sethostname,
+)
+_prctl.argtypes = (ctypes.c_int, _LONG, _LONG, _LONG, _LONG)
+_mount.argtypes = (*(ctypes.c_char_p,) * 3, _LONG, ctypes.c_char_p)
+_clone = _python.syscall
+_clone.argtypes = (_LONG,) * 6
+_before_fork, _after_fork = _python.PyOS_BeforeFork, _python.PyOS_AfterFork_Parent
+_after_fork_inside = _python.PyOS_AfterFork_Child
+
+_kept: list[object] = []  # what memory of ours points to
 
 
 def _checked(result: int, what: str) -> None:
@@ -45,28 +60,27 @@ def _checked(result: int, what: str) -> None:
 
 def unshare(flags: int) -> None:
     """Leave the namespaces named by `flags`. Raises OSError."""
-    _checked(_libc.unshare(flags), "unshare")
+    _checked(_unshare(flags), "unshare")
 
 
 def fork_into(namespaces: int) -> int:
     """fork(2), of a process with one thread, whose child begins in new namespaces. No C library
     is told, so its handlers do not run, and to it the child's thread has its parent's number.
     Raises OSError."""
-    number = _CLONE[os.uname().machine]
-    flags = [ctypes.c_ulong(word) for word in (namespaces | signal.SIGCHLD, 0, 0, 0, 0)]
-    _python.PyOS_BeforeFork()
-    pid = int(_python.syscall(number, *flags))
+    number, flags = _CLONE[os.uname().machine], namespaces | signal.SIGCHLD
+    _before_fork()
+    pid = int(_clone(number, flags, 0, 0, 0, 0))
     if pid == 0:
-        _python.PyOS_AfterFork_Child()
+        _after_fork_inside()
     else:
-        _python.PyOS_AfterFork_Parent()
+        _after_fork()
     _checked(min(0, pid), "clone")
     return pid
 
 
 def enter_namespace(descriptor: int, kind: int) -> None:
     """setns(2), which Python has since 3.12. Raises OSError."""
-    _checked(_libc.setns(descriptor, kind), "setns")
+    _checked(_setns(descriptor, kind), "setns")
 
 
 def show_in_proc() -> None:
@@ -76,35 +90,40 @@ def show_in_proc() -> None:
 
 def prctl(option: int, *arguments: int) -> None:
     """prctl(2). Raises OSError."""
-    _checked(_libc.prctl(option, *(*arguments, 0, 0, 0, 0)[:4]), "prctl")
+    _checked(_prctl(option, *(*arguments, 0, 0, 0, 0)[:4]), "prctl")
 
 
 def leave_keyring() -> None:
     """Join a new session keyring that has no name (keyctl(2)). Raises OSError."""
     number = {"x86_64": 250, "aarch64": 219}[os.uname().machine]
     # The number of the new one is no error.
-    _checked(min(0, _libc.syscall(number, _KEYCTL_JOIN_SESSION_KEYRING, None)), "keyctl")
+    _checked(min(0, _syscall(number, _KEYCTL_JOIN_SESSION_KEYRING, None)), "keyctl")
 
 
 def drop_capabilities(but: tuple[int, ...] = ()) -> None:
     """Every capability but these, out of every set, for good (capabilities(7)). Raises OSError."""
     for capability in range(_LAST_CAPABILITY + 1):
-        if capability not in but and _libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0:
+        if capability not in but and _prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0:
             break  # EINVAL: the kernel knows no more of them
     prctl(PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
     header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
     kept = sum(1 << capability for capability in but)  # all of them below 32
-    _checked(_libc.capset(header, struct.pack("=6I", kept, kept, 0, 0, 0, 0)), "capset")
+    _checked(_capset(header, struct.pack("=6I", kept, kept, 0, 0, 0, 0)), "capset")
 
 
 def install_filter(program: bytes) -> None:
     """Put a seccomp filter (an array of struct sock_filter) over this thread and what it starts;
     the thread gains no privilege from now on. Raises OSError."""
     prctl(PR_SET_NO_NEW_PRIVS, 1)
+    prctl(PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(ready_filter(program)))
+
+
+@functools.cache
+def ready_filter(program: bytes) -> ctypes.Array[ctypes.c_uint64]:
+    """A struct sock_fprog. Made once: ctypes makes types for it, which is most of the work."""
     code = ctypes.create_string_buffer(program, len(program))
-    description = struct.pack("@HP", len(program) // 8, ctypes.addressof(code))
-    fprog = ctypes.create_string_buffer(description, len(description))
-    prctl(PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(fprog))
+    _kept.append(code)
+    return (ctypes.c_uint64 * 2)(len(program) // 8, ctypes.addressof(code))
 
 
 def change_root(directory: str) -> None:
@@ -112,31 +131,31 @@ def change_root(directory: str) -> None:
     Raises OSError. pivot_root(2): "." twice needs no place for the old root."""
     os.chdir(directory)
     number = {"x86_64": 155, "aarch64": 41}[os.uname().machine]
-    _checked(_libc.syscall(number, b".", b"."), "pivot_root")
+    _checked(_syscall(number, b".", b"."), "pivot_root")
     unmount(".")
     os.chdir("/")
 
 
 def unmount(target: str) -> None:
     """umount2(2) with MNT_DETACH. Raises OSError."""
-    _checked(_libc.umount2(target.encode(), _MNT_DETACH), f"umount {target}")
+    _checked(_umount(target.encode(), _MNT_DETACH), f"umount {target}")
 
 
 def pidfd_getfd(pidfd: int, descriptor: int) -> int:
     """A copy of another process's descriptor, close-on-exec. Raises OSError."""
-    copy = int(_libc.syscall(_PIDFD_GETFD, pidfd, descriptor, 0))
+    copy = int(_syscall(_PIDFD_GETFD, pidfd, descriptor, 0))
     _checked(0 if copy >= 0 else copy, "pidfd_getfd")
     return copy
 
 
 def set_hostname(name: str) -> None:
     """sethostname(2). Raises OSError."""
-    _checked(_libc.sethostname(name.encode(), len(name)), "sethostname")
+    _checked(_sethostname(name.encode(), len(name)), "sethostname")
 
 
 def mount(source: str, target: str, kind: str | None, flags: int, data: str = "") -> None:
     """mount(2). Raises OSError naming the target."""
-    done = _libc.mount(
+    done = _mount(
         source.encode(),
         target.encode(),
         kind.encode() if kind else None,

@@ -28,7 +28,7 @@ from typing import Any, NoReturn
 
 from e2brun.sandbox.contract import HOME
 from e2brun.sandbox.local.interpreter import Interpreter
-from e2brun.sandbox.local.isolation import confinement, rootfs, spawn, syscalls
+from e2brun.sandbox.local.isolation import confinement, rootfs, seccomp, spawn, syscalls
 from e2brun.sandbox.local.isolation.driver import AGENT_DIRECTORY, CELLS_DIRECTORY, Jail
 
 _MESSAGE_LIMIT = 64 * 1024
@@ -90,6 +90,10 @@ def _prepare(jail: Jail) -> Any:
     if jail.notebook and jail.interpreter.purelib:
         _prepare_notebook([jail.interpreter.purelib, CELLS_DIRECTORY], jail.ahead)
     compile("0", "<warm>", "eval")
+    for but in ((), ("setns",)):  # outside of a service, and in one
+        syscalls.ready_filter(seccomp.last_filter(but=but))
+    for program in (seccomp.setns_filter(), seccomp.root_filter()):  # of a service's programs
+        _of_agent("child").ready_filter(program)
     return _of_agent("main")
 
 
