@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from e2brun.sandbox.contract import Outcome, SandboxSpec
+from e2brun.sandbox.contract import Outcome, Program, SandboxSpec
 from e2brun.sandbox.local.backend import LocalBackend
 from e2brun.sandbox.local.blocking.sandbox import LocalSandbox
 from e2brun.sandbox.local.blocking.spare import Spare
 from e2brun.sandbox.local.interpreter import current_interpreter
-from e2brun.sandbox.local.isolation.driver import Jail, new_id
+from e2brun.sandbox.local.isolation.driver import Jail, has_ended, new_id
 from e2brun.sandbox.local.isolation.forkserver import Forkserver
 from tests.caches import with_ipython
 from tests.sdk.serving import descendants, survivors
@@ -54,29 +55,45 @@ def _until(condition: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
-def _is_well(sandbox: LocalSandbox) -> bool:
-    """Whether a cell runs in it."""
-    ended = sandbox.run_cell("1", timeout=20, stdout=lambda _: None, stderr=lambda _: None)
+def _is_well(sandbox: LocalSandbox, code: str = "pass") -> bool:
+    """Whether a program runs in it."""
+    program = Program(("python3", "-c", code))
+    ended = sandbox.run_program(program, timeout=20, stdout=lambda _: None, stderr=lambda _: None)
     return ended.outcome is Outcome.OK
 
 
-def test_who_asks_again_and_again_is_given_one_that_was_there(backend: LocalBackend) -> None:
+def _pid(sandbox: LocalSandbox) -> int:
+    """Of its first process, where it has run something."""
+    told = Path(f"/proc/self/fdinfo/{sandbox.jailed.agent}").read_text()
+    return int(told.partition("Pid:")[2].split()[0])
+
+
+@pytest.mark.parametrize("cells", [True, False])
+def test_who_asks_again_and_again_is_given_one_that_was_there(
+    backend: LocalBackend, cells: bool
+) -> None:
     """It may be too late on a slow machine: so it is tried some times."""
-    others, spec = _children(), SandboxSpec()
-    backend.create(spec).kill()
-    zygotes = _children() - others
-    alone = _below(zygotes)
+    others, spec = _children(), SandboxSpec(cells=cells)
     for _ in range(_ATTEMPTS):
         backend.create(spec).kill()
-        _until(lambda: _below(zygotes) - alone)
-        ready = _below(zygotes) - alone
+        time.sleep(0.1)
+        were_there = {pid for pid, _ in _below(_children() - others)}
         sandbox = backend.create(spec)
         assert _is_well(sandbox)
-        was_there = ready & _below(zygotes)
-        sandbox.kill()
-        if was_there and not was_there & _below(zygotes):  # it was that one
+        if _pid(sandbox) in were_there:
             return
+        sandbox.kill()
     pytest.fail("none of them was ready")
+
+
+def test_one_that_holds_much_memory_is_gone_when_it_was_killed(backend: LocalBackend) -> None:
+    """Others are waited for later; what it holds must not come on top of what the next has."""
+    sandbox = backend.create(SandboxSpec())
+    assert _is_well(sandbox, "open('big', 'wb').write(bytes(100 << 20))")
+    first_process = os.dup(sandbox.jailed.agent)
+    sandbox.kill()
+    assert has_ended(first_process, 0)
+    os.close(first_process)
 
 
 def test_another_kind_of_sandbox_is_made_for_itself(backend: LocalBackend) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from _thread import allocate_lock
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +14,7 @@ from e2brun.errors import SandboxError
 from e2brun.sandbox.contract import USUAL_ROOM, Room, SandboxSpec
 from e2brun.sandbox.local.blocking.starting import start
 from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
-from e2brun.sandbox.local.isolation.driver import Driver, Jail, new_id
+from e2brun.sandbox.local.isolation.driver import Driver, Jail, has_ended, new_id
 from e2brun.values import Network
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from e2brun.sandbox.local.mirror.link import Mirror
     from e2brun.sandbox.local.own_templates import OwnTemplate
     from e2brun.sandbox.local.packages.supply import Packages
+
+_MOST_DYING = 8  # whose processes are gone, or as good as gone
 
 
 class LocalBackend:
@@ -55,6 +59,7 @@ class LocalBackend:
         self._mirror: Mirror | None = None
         self._sandboxes: dict[str, LocalSandbox] = {}
         self._spares: list[Spare] = []  # one at most, or one for each thread
+        self._dying: deque[int] = deque()  # pidfds
 
     def create(self, spec: SandboxSpec) -> LocalSandbox:
         """Start a sandbox; see the contract."""
@@ -69,9 +74,11 @@ class LocalBackend:
         sandbox = start(driver, jail, spec, self._layer, self._spare(jail), admit)
         self._sandboxes[sandbox.id] = sandbox
         sandbox.forget = lambda id_: self._sandboxes.pop(id_, None)
+        if driver is self._forkserver:
+            sandbox.wait_for_end = self._wait_later
         if own is not None:
             self._furnish(own, sandbox)
-        elif driver is self._forkserver and jail.notebook and self._created > 1:
+        elif driver is self._forkserver and self._created > 1:
             self._expect_another(driver, jail)
         return sandbox
 
@@ -81,10 +88,24 @@ class LocalBackend:
             sandbox.kill()
         while self._spares:
             self._spares.pop().end()
+        self._wait_for_dying(0)
         if self._forkserver is not None:
             self._forkserver.close()
         if self._mirror is not None:
             self._mirror.close()
+
+    def _wait_later(self, agent: int) -> None:
+        """The kernel takes milliseconds to take a sandbox apart, most of which it waits: the next
+        is made meanwhile."""
+        self._dying.append(os.dup(agent))
+        self._wait_for_dying(_MOST_DYING)
+
+    def _wait_for_dying(self, left: int) -> None:
+        while len(self._dying) > left:
+            with suppress(IndexError):  # another thread was faster
+                agent = self._dying.popleft()
+                has_ended(agent)
+                os.close(agent)
 
     def _admit(self) -> Callable[[int], int]:
         if self._mirror is None:
@@ -102,7 +123,7 @@ class LocalBackend:
         return None
 
     def _expect_another(self, driver: Driver, jail: Jail) -> None:
-        """Who has asked for two that run cells will want a third."""
+        """Who has asked for two will want a third."""
         from e2brun.sandbox.local.blocking.spare import Spare
 
         if not self._spares:

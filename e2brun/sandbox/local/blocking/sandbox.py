@@ -26,7 +26,7 @@ from e2brun.sandbox.contract import (
 from e2brun.sandbox.local.blocking.exclusive import Exclusive
 from e2brun.sandbox.local.host.control import Control
 from e2brun.sandbox.local.host.streams import Inlet, Outlet
-from e2brun.sandbox.local.isolation.driver import INDEX_PORT, Jail, Jailed
+from e2brun.sandbox.local.isolation.driver import INDEX_PORT, Jail, Jailed, has_ended
 from e2brun.sandbox.local.isolation.environment import environment, resource_limits
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     # Has the host answer at a socket of the sandbox's, until what is returned is closed.
     Admit = Callable[[int], int]
 
-_END_SECONDS = 2.0
+_MUCH = 64 << 20  # bytes
 _AGENT_PATIENCE = 1.0  # after the time limit, which is the host's to keep
 
 
@@ -68,10 +68,12 @@ class LocalSandbox:
         self._spec, self._layer, self._admit = spec, layer, admit
         self._watch: MemoryWatch | None = None
         self._contexts: dict[str, CellContext] = {}
-        self._killed = False
+        self._killed = self._limited = False
         self._first_kill = allocate_lock()
         self._turns = Exclusive(self._tidy)
         self.forget: Callable[[str], object] = lambda _: None  # told its id when it is killed
+        # Called with a pidfd of its first process, which was killed, and what there was to kill.
+        self.wait_for_end: Callable[[int], object] = has_ended
         control.hold("limit", limits=resource_limits(jail))
         self._listening = control.request("listen", port=INDEX_PORT) if admit is not None else 0
 
@@ -139,6 +141,7 @@ class LocalSandbox:
             )
         elapsed = monotonic() - started
         if following.verdict is not None:
+            self._limited = True
             detail = self._why(following.verdict, timeout, None)
             return Execution(following.verdict, execution_time=elapsed, detail=detail)
         return _ended(following, elapsed)
@@ -220,15 +223,20 @@ class LocalSandbox:
         return self._watch
 
     def kill(self) -> None:
-        """End everything in it, and wait (2 s at most) until the last process is gone."""
+        """Kill everything in it; `wait_for_end` sees the last process go."""
         if not self._first_kill.acquire(blocking=False):
             return
         self._killed = True
         self.jailed.end()
         if self.jailed.agent >= 0:
-            self.jailed.ended(_END_SECONDS)
+            wait = has_ended if self._may_hold_much() else self.wait_for_end
+            wait(self.jailed.agent)
         self._turns.end()
         self.forget(self.id)
+
+    def _may_hold_much(self) -> bool:
+        """Whether the next sandbox's memory had better not come on top of what is to be freed."""
+        return self._limited or (self._watch is not None and self._watch.in_files() > _MUCH)
 
     def _tidy(self) -> None:
         for context in self._contexts.values():

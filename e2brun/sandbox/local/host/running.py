@@ -19,7 +19,7 @@ from e2brun.sandbox.local.host.control import Control, Handed, let_go
 from e2brun.sandbox.local.host.descriptors import Watched
 from e2brun.sandbox.local.host.inside import Inside
 from e2brun.sandbox.local.host.output import Outflow, OutputBounds
-from e2brun.sandbox.local.isolation.driver import INDEX_PORT, Driver, Jail
+from e2brun.sandbox.local.isolation.driver import INDEX_PORT, Driver, Jail, has_ended
 from e2brun.sandbox.local.isolation.environment import environment, resource_limits
 from e2brun.sandbox.local.memory.watch import MemoryWatch
 from e2brun.sandbox.local.template_setup import USERS
@@ -203,7 +203,7 @@ class RunningSandbox:
         if self._jailed.agent < 0 or self._buried:
             return
         self._buried = True
-        if not self._jailed.ended(0):
+        if not has_ended(self._jailed.agent, 0):
             with suppress(TimeoutError):
                 async with asyncio.timeout(_END_SECONDS):
                     await Watched(self._jailed.agent).readable()

@@ -21,6 +21,7 @@ CELLS_DIRECTORY = "/opt/e2brun/ipython"  # where IPython is mounted beside other
 TEMPLATE_DIRECTORY = "/opt/e2brun/template"  # where layers of the template's packages are mounted
 CONTROL_FD = 3  # the agent's end of the control socket, inside the sandbox
 NICE = 5  # of all that runs in a service's sandboxes: its own work comes first
+_END_SECONDS = 2.0  # for the kernel to take a sandbox apart
 INDEX_PORT = 49984  # of the loopback inside, where the host answers for the package indexes
 _ID_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 
@@ -94,13 +95,6 @@ class Jailed:
             with suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)
 
-    def ended(self, seconds: float) -> bool:
-        """Whether nothing in it is left, waiting so long: the first process of a pid namespace
-        ends when all others in it have ended."""
-        waiting = select.poll()
-        waiting.register(self.agent, select.POLLIN)
-        return bool(waiting.poll(seconds * 1000))
-
     def complaint(self) -> str:
         """The last line the driver wrote about why it could not start, or ''."""
         os.set_blocking(self.complaints, False)
@@ -120,6 +114,14 @@ class Jailed:
                 os.close(descriptor)
         self.agent = self.complaints = -1
         self.children, self.lifelines, self.way_out = [], [], None
+
+
+def has_ended(agent: int, seconds: float = _END_SECONDS) -> bool:
+    """Whether nothing is left in the sandbox whose first process this pidfd is, waiting so long:
+    the first process of a pid namespace ends when all others in it have ended."""
+    waiting = select.poll()
+    waiting.register(agent, select.POLLIN)
+    return bool(waiting.poll(seconds * 1000))
 
 
 class Problem(Frozen):

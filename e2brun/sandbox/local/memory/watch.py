@@ -181,6 +181,11 @@ class MemoryWatch:
         """Whether the kernel has ended something in it for its memory."""
         return self._group is not None and self._group.killed()
 
+    def in_files(self) -> int:
+        """Bytes of memory that its files are."""
+        disk, shm = os.fstatvfs(self._disk), os.fstatvfs(self._shm)
+        return sum((fs.f_blocks - fs.f_bfree) * fs.f_frsize for fs in (disk, shm))
+
     def _files(self) -> int:
         disk, shm = os.fstatvfs(self._disk), os.fstatvfs(self._shm)
         on_disk = (disk.f_blocks - disk.f_bfree) * disk.f_frsize
@@ -252,8 +257,7 @@ class MemoryWatch:
         """Shared memory that was dropped from every page table still fills RAM, but no
         process's count shows it: it is ours if the host's shared memory grew as much, and
         mappings of that size exist in here."""
-        disk, shm = os.fstatvfs(self._disk), os.fstatvfs(self._shm)
-        visible = sum((fs.f_blocks - fs.f_bfree) * fs.f_frsize for fs in (disk, shm))
+        visible = self.in_files()
         unexplained = shared_now - self._shared_before - visible
         if unexplained <= _NOISE:
             return 0
