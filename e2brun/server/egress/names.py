@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from e2brun.sandbox.local.isolation.slirp4netns import closed_networks
+from e2brun.sandbox.local.isolation import out_of_reach
 from e2brun.server.egress import rules
 from e2brun.server.egress.first_words import NotTold, http_host, server_name
 from e2brun.server.http.messages import PERMANENT, ApiError
@@ -112,7 +112,7 @@ def allows(names: Sequence[str], name: str) -> bool:
 async def _connect(name: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(name, port, family=socket.AF_INET, type=socket.SOCK_STREAM)
-    closed = closed_networks(private=True)
+    closed = out_of_reach.seen_from_host(private=True)
     for *_, (address, *_) in found:
         packed = socket.inet_aton(str(address))
         if not any(network.holds(packed) for network in closed):

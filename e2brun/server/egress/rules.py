@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from e2brun.sandbox.local.isolation.egress import Rules
+from e2brun.sandbox.local.isolation.out_of_reach import NAMESERVER
 from e2brun.sandbox.local.isolation.rtnetlink import Network
-from e2brun.sandbox.local.isolation.slirp4netns import NAMESERVER
 from e2brun.server.http.messages import PERMANENT, ApiError
 
 NAMED_PORTS = (80, 443)  # where a connection tells the name that it is for

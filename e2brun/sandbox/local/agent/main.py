@@ -47,6 +47,7 @@ _OPERATIONS = {
     "context": "kernels.contexts",  # a code-interpreter context
     "port": "programs.ports",  # a connection to a port inside
     "listen": "programs.ports",  # a port inside that the host answers
+    "network": "programs.ports",  # the namespace of that name
     "health": "programs.health",  # answers at the code interpreter's port
     "freeze": "programs.freezer",
     "thaw": "programs.freezer",

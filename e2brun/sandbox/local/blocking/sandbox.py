@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from _thread import allocate_lock
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -76,6 +77,20 @@ class LocalSandbox:
         self.wait_for_end: Callable[[int], object] = has_ended
         control.hold("limit", limits=resource_limits(jail))
         self._listening = control.request("listen", port=INDEX_PORT) if admit is not None else 0
+        if jail.online:  # before anything is asked of it
+            self._plug_in()
+
+    def _plug_in(self) -> None:
+        from e2brun.sandbox.local.isolation.slirp4netns import Uplink
+
+        number = self.control.request("network")
+        try:
+            self.watch()
+            with closing(Uplink(self.jailed, self.control.handed(number))) as uplink:
+                uplink.wait()
+        except BaseException:
+            self.kill()
+            raise
 
     def run_program(
         self, program: Program, *, timeout: float | None, stdout: Sink, stderr: Sink

@@ -97,6 +97,10 @@ class Control:
     def start(self, driver: Driver, jail: Jail) -> Jailed:
         """Have a sandbox started whose agent has the other end. Raises SandboxUnavailable."""
         try:
+            if jail.online:
+                from e2brun.sandbox.local.isolation import slirp4netns
+
+                slirp4netns.check()
             jailed = driver.start(jail, self._theirs.fileno())
         except BaseException:
             self.close()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from e2brun.errors import SandboxError, SandboxLost
@@ -121,6 +121,8 @@ class RunningSandbox:
                 hello = await asyncio.shield(self.link.hello)
             self._jailed.greeted(hello.pid)
             self.watch = MemoryWatch(hello.pid, self.jail.limits, hello.views)
+            if self.jail.online:
+                await self._plug_in()
             if self._admit is not None and self.jail.network is Network.PACKAGES:
                 listener = await self.handed("listen", INDEX_PORT)
                 self._jailed.lifelines.append(self._admit(listener))
@@ -128,6 +130,15 @@ class RunningSandbox:
             reason = self._jailed.complaint() or str(error) or "it did not answer"
             self.kill()
             raise SandboxLost(f"the sandbox did not start: {reason}") from error
+
+    async def _plug_in(self) -> None:
+        from e2brun.sandbox.local.isolation.slirp4netns import START_SECONDS, Uplink
+
+        with closing(Uplink(self._jailed, await self.handed("network"))) as uplink:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(START_SECONDS):
+                    await Watched(uplink.ready).readable()
+            uplink.check()
 
     def user_environment(self, user: str) -> dict[str, str]:
         """The environment for programs of `user` (a key of USERS)."""
@@ -203,10 +214,12 @@ class RunningSandbox:
         if self._jailed.agent < 0 or self._buried:
             return
         self._buried = True
-        if not has_ended(self._jailed.agent, 0):
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_END_SECONDS):
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_END_SECONDS):
+                if not has_ended(self._jailed.agent, 0):
                     await Watched(self._jailed.agent).readable()
+                for pid in self._jailed.children:
+                    await _ended(pid)
         self._jailed.reap()
 
     def _end(self) -> None:
@@ -222,3 +235,12 @@ class RunningSandbox:
         farewells, self._farewells = self._farewells, []
         for farewell in farewells:
             farewell()
+
+
+async def _ended(pid: int) -> None:
+    """A child of ours is over: slirp4netns takes its interface down first, which takes 25 ms."""
+    descriptor = os.pidfd_open(pid)
+    try:
+        await Watched(descriptor).readable()
+    finally:
+        os.close(descriptor)

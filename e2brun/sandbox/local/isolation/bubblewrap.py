@@ -6,14 +6,12 @@ What bubblewrap is given travels by descriptors: its arguments would be readable
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from e2brun.errors import SandboxUnavailable
-from e2brun.sandbox.local.isolation.driver import Jail, Jailed, Problem
-from e2brun.values import Network
+from e2brun.sandbox.local.isolation.driver import Jail, Jailed, Problem, on_path
 
 if TYPE_CHECKING:
     from e2brun.sandbox.local.isolation.forking import Begun
@@ -28,7 +26,7 @@ class Bubblewrap:
     name = "bubblewrap"
 
     def __init__(self, executable: str | None = None) -> None:
-        self._executable = executable or _on_path("bwrap")
+        self._executable = executable or on_path("bwrap")
         self._begun: Begun | None = None
 
     def problem(self) -> Problem | None:
@@ -59,32 +57,18 @@ class Bubblewrap:
         if problem is not None or self._executable is None:
             problem = problem or Problem("bubblewrap is not installed", INSTALL)
             raise SandboxUnavailable(problem.what, hint=problem.remedy)
-        if self._begun is not None and jail.network is not Network.INTERNET:
+        if self._begun is not None:
             begun, self._begun = self._begun, None
             return begun.start(jail, control)
         from e2brun.sandbox.local.isolation.forking import fork
 
-        uplink = None
-        if jail.network is Network.INTERNET:
-            from e2brun.sandbox.local.isolation.slirp4netns import Uplink
-
-            uplink = Uplink(private=jail.service)
-        return fork(self._executable, jail, control, uplink)
+        return fork(self._executable, jail, control)
 
     def close(self) -> None:
         """Nobody needs what has begun."""
         if self._begun is not None:
             self._begun.close()
             self._begun = None
-
-
-def _on_path(name: str) -> str | None:
-    """As `shutil.which`, whose module brings three kinds of compression."""
-    for directory in os.get_exec_path():
-        path = os.path.join(directory, name)
-        if os.path.isfile(path) and os.access(path, os.X_OK):
-            return path
-    return None
 
 
 def _version(executable: str) -> str:

@@ -13,9 +13,11 @@ from e2brun.sandbox.local.isolation.launching import FIRST_WORDS, be_expendable,
 from e2brun.sandbox.local.isolation.seccomp import first_filter, last_filter
 
 if TYPE_CHECKING:
-    from e2brun.sandbox.local.isolation.slirp4netns import Uplink
+    from collections.abc import Collection
 
-_ARGS_FD, _FILTER_FDS, _UPLINK_FD = 5, (6, 7), 8
+    from e2brun.sandbox.local.isolation.rtnetlink import Network
+
+_ARGS_FD, _FILTER_FDS = 5, (6, 7)
 _NAMESPACES = 16  # of users: bubblewrap nests some, and so does what stands behind --network
 _AGENT = agent_code("main", f"serve({CONTROL_FD})").encode()
 
@@ -31,17 +33,15 @@ def get_ready() -> None:
         rootfs.limit_namespace(user_namespaces=_NAMESPACES)
 
 
-def build(
-    bwrap: str, jail: Jail, control: int, owner: int, uplink: Uplink | None = None
-) -> NoReturn:
+def build(bwrap: str, jail: Jail, control: int, owner: int) -> NoReturn:
     """Build the tree, give up every right, become bubblewrap. Raises OSError."""
+    closed = _closed(jail)  # while our modules can be found
     # The same two filters that a forked sandbox lives behind.
     filters = [memory_file("filter", make()) for make in (first_filter, last_filter)]
     code = memory_file("code", _AGENT)
     arguments = memory_file("arguments", b"\0".join(_arguments(jail)))
-    # 2 the complaints, 3 control, 4 code, 5 arguments, 6 and 7 the filters, 8 the way out
-    descriptors = (2, control, code, arguments, *filters)
-    place(descriptors if uplink is None else (*descriptors, uplink.far_end))
+    # 2 the complaints, 3 control, 4 code, 5 arguments, 6 and 7 the filters
+    place((2, control, code, arguments, *filters))
     shared = mounts.opened(rootfs.shares(jail))
     rootfs.lay_out(jail, [share for share, _ in shared])
     tree = os.open(rootfs.ROOT, os.O_PATH)
@@ -50,14 +50,30 @@ def build(
     if jail.service:
         os.nice(NICE)
     syscalls.show_in_proc()  # who gave up root may not even see its own files there
-    if uplink is not None:
-        uplink.plug_in(_UPLINK_FD)
-    else:
-        # As in a forked sandbox, whose network is not the host's root's either.
-        rootfs.enter_user_namespace(rootfs.SANDBOX_UID, syscalls.CLONE_NEWNET)
-        rootfs.prepare_network()
+    _enter_network(closed)
     command = [bwrap, "--args", str(_ARGS_FD), "--", jail.interpreter.executable]
     os.execve(bwrap, [*command, *FIRST_WORDS], {})
+
+
+def _closed(jail: Jail) -> Collection[Network]:
+    """What is not to be reached by a way out."""
+    if not jail.online:
+        return ()
+    from e2brun.sandbox.local.isolation import out_of_reach
+
+    return out_of_reach.seen_from_inside(private=jail.service)
+
+
+def _enter_network(closed: Collection[Network]) -> None:
+    """A new one: as in a forked sandbox, the host's root's neither."""
+    if closed:
+        rootfs.enter_user_namespace(0)  # see `slirp4netns`
+    rootfs.enter_user_namespace(rootfs.SANDBOX_UID, syscalls.CLONE_NEWNET)
+    rootfs.prepare_network()
+    if closed:
+        from e2brun.sandbox.local.isolation import rtnetlink
+
+        rtnetlink.close(closed)
 
 
 def _arguments(jail: Jail) -> list[bytes]:

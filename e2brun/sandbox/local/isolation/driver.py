@@ -8,7 +8,7 @@ import select
 import signal
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from e2brun.frozen import Frozen
 from e2brun.sandbox.contract import Limits
@@ -55,12 +55,30 @@ class Jail(Frozen):
     template_layers: str | None = None  # host directory with the layers of the template's packages
     service: bool = False  # /root and /code can be written as well, as in E2B's templates
 
+    @property
+    def online(self) -> bool:
+        """Whether it has a network with a way out."""
+        return self.network is Network.INTERNET
+
+    def packed(self) -> dict[str, Any]:
+        """As marshal takes it, for `unpacked` in another process."""
+        python, limits = vars(self.interpreter), vars(self.limits)
+        more = {"interpreter": python, "limits": limits, "network": self.network.value}
+        return {**vars(self), **more}
+
+    @classmethod
+    def unpacked(cls, what: dict[str, Any]) -> Jail:
+        """What was packed."""
+        python, limits = Interpreter(**what["interpreter"]), Limits(**what["limits"])
+        more: dict[str, Any] = {"interpreter": python, "limits": limits}
+        more["network"] = Network(what["network"])
+        return cls(**{**what, **more})
+
 
 class WayOut(NamedTuple):
-    """A sandbox's network namespace and that of the users around it, as descriptors of ours, and
-    who made them."""
+    """A sandbox's network namespace, and that of users around its owner, in which we may become
+    root: as descriptors of ours."""
 
-    owner: int
     network: int
     users: int
 
@@ -108,8 +126,7 @@ class Jailed:
         for pid in self.children:
             with suppress(ChildProcessError):
                 os.waitpid(pid, 0)
-        way_out = () if self.way_out is None else (self.way_out.network, self.way_out.users)
-        for descriptor in (self.agent, self.complaints, *self.lifelines, *way_out):
+        for descriptor in (self.agent, self.complaints, *self.lifelines, *(self.way_out or ())):
             if descriptor >= 0:
                 os.close(descriptor)
         self.agent = self.complaints = -1
@@ -122,6 +139,15 @@ def has_ended(agent: int, seconds: float = _END_SECONDS) -> bool:
     waiting = select.poll()
     waiting.register(agent, select.POLLIN)
     return bool(waiting.poll(seconds * 1000))
+
+
+def on_path(name: str) -> str | None:
+    """As `shutil.which`, whose module brings three kinds of compression."""
+    for directory in os.get_exec_path():
+        path = os.path.join(directory, name)
+        if os.path.isfile(path) and os.access(path, os.X_OK):
+            return path
+    return None
 
 
 class Problem(Frozen):

@@ -12,10 +12,11 @@ import os
 from functools import partial
 
 from e2brun.frozen import Frozen
-from e2brun.sandbox.local.isolation import nftables, rootfs, syscalls
+from e2brun.sandbox.local.isolation import nftables, syscalls
 from e2brun.sandbox.local.isolation.driver import WayOut
 from e2brun.sandbox.local.isolation.forking import forked
 from e2brun.sandbox.local.isolation.rtnetlink import Network
+from e2brun.sandbox.local.isolation.slirp4netns import enter_users
 
 _LONGEST = 1000  # bytes of a complaint
 _BACKLOG = 128
@@ -49,8 +50,7 @@ def enforce(way: WayOut, rules: Rules) -> list[int]:
 
 
 def _set(way: WayOut, rules: Rules, answer: _socket.socket) -> None:
-    rootfs.become(way.owner)
-    syscalls.enter_namespace(way.users, syscalls.CLONE_NEWUSER)
+    enter_users(way.users)
     syscalls.enter_namespace(way.network, syscalls.CLONE_NEWNET)
     listeners = [_listener() for _ in rules.ports]
     places = [listener.getsockname()[1] for listener in listeners]

@@ -13,15 +13,8 @@ import marshal
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
-from e2brun.sandbox.contract import Limits
-from e2brun.sandbox.local.interpreter import Interpreter
 from e2brun.sandbox.local.isolation.driver import Jail, Jailed
-from e2brun.values import Network
-
-if TYPE_CHECKING:
-    from e2brun.sandbox.local.isolation.slirp4netns import Uplink
 
 _LONGEST = 64 * 1024
 
@@ -44,12 +37,9 @@ class Begun:
 
     def start(self, jail: Jail, control: int) -> Jailed:
         """Tell it."""
-        python, limits = vars(jail.interpreter), vars(jail.limits)
-        what = {**vars(jail), "interpreter": python, "limits": limits}
-        what["network"] = jail.network.value
         rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", [control]))
         with suppress(OSError):  # it has failed, and complained
-            self._socket.sendmsg([marshal.dumps(what)], [rights])
+            self._socket.sendmsg([marshal.dumps(jail.packed())], [rights])
         self._socket.close()
         return self._jailed
 
@@ -60,22 +50,19 @@ class Begun:
         self._jailed.reap()
 
 
-def fork(bwrap: str, jail: Jail, control: int, uplink: Uplink | None) -> Jailed:
+def fork(bwrap: str, jail: Jail, control: int) -> Jailed:
     """One for this sandbox."""
     from e2brun.sandbox.local.isolation import builder, rootfs
     from e2brun.sandbox.local.isolation.launching import in_lasting_thread
 
-    owner = rootfs.sandbox_owner()
     complaints, complain = os.pipe()
 
     def build() -> None:
         builder.get_ready()
-        builder.build(bwrap, jail, control, owner, uplink)
+        builder.build(bwrap, jail, control, rootfs.sandbox_owner())
 
     jailed = Jailed(in_lasting_thread(lambda: forked(complain, build)), complaints)
     os.close(complain)
-    if uplink is not None:
-        uplink.attach(jailed, owner)
     return jailed
 
 
@@ -102,9 +89,6 @@ def _build_when_told(bwrap: str, told: _socket.socket) -> None:
     message, ancillary, _, _ = told.recvmsg(_LONGEST, _socket.CMSG_SPACE(4))
     if not message:
         return
-    what = marshal.loads(message)
-    what["interpreter"] = Interpreter(**what["interpreter"])
-    what["network"] = Network(what["network"])
-    what["limits"] = Limits(**what["limits"])
     control = int.from_bytes(ancillary[0][2][:4], "little")
-    builder.build(bwrap, Jail(**what), control, rootfs.sandbox_owner())
+    jail = Jail.unpacked(marshal.loads(message))
+    builder.build(bwrap, jail, control, rootfs.sandbox_owner())

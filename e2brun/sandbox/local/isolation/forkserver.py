@@ -1,8 +1,8 @@
 """The driver that keeps a zygote: sandboxes are forked from a warm interpreter, in milliseconds.
 
 What it builds is what bubblewrap builds (`spawn` and `rootfs` say how), with the agent's code
-already loaded. Where it cannot work, bubblewrap can: the internet, another Python, packages without
-a place of their own.
+already loaded. Where it cannot work, bubblewrap can: an old Python, or one in the home, packages
+without a place of their own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from _thread import allocate_lock
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from e2brun.errors import SandboxUnavailable
 from e2brun.sandbox.contract import HOME
@@ -43,12 +43,11 @@ _SO_SNDTIMEO = 21
 _BY_USER = ("RLIMIT_NPROC", "RLIMIT_SIGPENDING")
 _ZYGOTE = (
     b"import _socket, marshal, sys; host = _socket.socket(fileno=3); "
-    b"where, *what = marshal.loads(host.recv(65536)); sys.path.insert(0, where); "
-    b"from e2brun.sandbox.local.isolation import zygote; zygote.serve(host, *what)"
+    b"where, what = marshal.loads(host.recv(65536)); sys.path.insert(0, where); "
+    b"from e2brun.sandbox.local.isolation import zygote; zygote.serve(host, what)"
 )
-# Fields of a Jail; its interpreter too. What is imported ahead is a help only: the first one's.
+# Fields of a Jail. What is imported ahead is a help only: the first one's.
 _SHARED = ("layer", "cells_layer", "node_layer", "template_layers", "notebook")
-_Template = tuple[object, ...]
 
 
 class Forkserver:
@@ -58,8 +57,8 @@ class Forkserver:
 
     def __init__(self, other: Driver | None = None) -> None:
         self._other = other or Bubblewrap()
-        self._zygotes: dict[_Template, _Zygote] = {}
-        self._failed: set[_Template] = set()  # those whose zygote never came up
+        self._zygotes: dict[Jail, _Zygote] = {}
+        self._failed: set[Jail] = set()  # those whose zygote never came up
         self._lock = allocate_lock()
 
     def problem(self) -> Problem | None:
@@ -74,21 +73,20 @@ class Forkserver:
         """Whether a zygote can become this sandbox."""
         python = jail.interpreter
         return (
-            jail.network is not Network.INTERNET
-            and python.version >= (3, 11, 0)
+            python.version >= (3, 11, 0)
             and not python.prefix.startswith(f"{HOME}/")
             and (jail.layer is None or python.purelib is not None)
         )
 
     def ready(self, jail: Jail) -> bool:
         """Whether a zygote stands ready for sandboxes like this one; if not, it soon will."""
-        if not self.can(jail) or _key(jail) in self._failed:
+        if not self.can(jail) or _template(jail) in self._failed:
             return False
         with self._lock:
             try:
                 return self._zygote(jail).ready(0)
             except SandboxUnavailable:  # the other driver says why, if it cannot either
-                self._failed.add(_key(jail))
+                self._failed.add(_template(jail))
                 return False
 
     def start(self, jail: Jail, control: int) -> Jailed:
@@ -99,7 +97,7 @@ class Forkserver:
             try:
                 return self._zygote(jail).start(jail, control)
             except OSError:  # it has died since
-                self._zygotes.pop(_key(jail)).close()
+                self._zygotes.pop(_template(jail)).close()
                 return self._zygote(jail).start(jail, control)
 
     def pids(self) -> list[int]:
@@ -112,20 +110,24 @@ class Forkserver:
             self._zygotes.popitem()[1].close()
 
     def _zygote(self, jail: Jail) -> _Zygote:
-        found = self._zygotes.get(_key(jail))
+        template = _template(jail)
+        found = self._zygotes.get(template)
         if found is None:
-            found = self._zygotes[_key(jail)] = _Zygote(jail)
+            found = self._zygotes[template] = _Zygote(template.but(ahead=jail.ahead))
         return found
 
 
-def _key(jail: Jail) -> _Template:
-    return (jail.interpreter.executable, *(getattr(jail, name) for name in _SHARED))
+def _template(jail: Jail) -> Jail:
+    """What it shares with others."""
+    network = jail.network if jail.online else Network.NONE  # what the root shows
+    shared = {name: getattr(jail, name) for name in _SHARED}
+    return Jail("template", jail.interpreter, network=network, **shared)
 
 
 class _Zygote:
     """The host's end of one zygote."""
 
-    def __init__(self, jail: Jail) -> None:
+    def __init__(self, template: Jail) -> None:
         self._socket, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
         self._ready = False
         self._filters = {  # the same for every sandbox, and not for nothing; in a service or not
@@ -137,15 +139,14 @@ class _Zygote:
             },
         }
         complaints, complain = os.pipe2(os.O_CLOEXEC)
-        fields = {name: getattr(jail, name) for name in (*_SHARED, "ahead")}
         code = memory_file("code", _ZYGOTE)
         given = (2, theirs.fileno(), code)
         here = os.path.dirname(os.path.abspath(__file__))
         parent = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(here))))
         # Not as arguments: those can be read in every sandbox, as /proc/1/cmdline.
-        if not plain_start.is_worth_it(jail):
-            self._socket.send(marshal.dumps([parent, vars(jail.interpreter), fields]))
-        launch = partial(_launch, jail, fields, given)
+        if not plain_start.is_worth_it(template):
+            self._socket.send(marshal.dumps([parent, template.packed()]))
+        launch = partial(_launch, template, given)
         self.pid = in_lasting_thread(lambda: forked(complain, launch))
         self._jailed = Jailed(self.pid, complaints)
         os.close(complain)
@@ -160,6 +161,7 @@ class _Zygote:
         found = resource_limits(jail)
         request = {
             "own": mounts.own(jail),
+            "closed": _closed(jail),
             "user_limits": {name: most for name, most in found.items() if name in _BY_USER},
             **self._filters[jail.service],
         }
@@ -196,15 +198,24 @@ class _Zygote:
         self._jailed.reap()
 
 
-def _launch(jail: Jail, fields: dict[str, Any], given: tuple[int, ...]) -> NoReturn:
+def _closed(jail: Jail) -> list[tuple[bytes, int]]:
+    if not jail.online:
+        return []
+    from e2brun.sandbox.local.isolation import out_of_reach
+
+    closed = out_of_reach.seen_from_inside(private=jail.service)
+    return [(network.address, network.length) for network in closed]
+
+
+def _launch(template: Jail, given: tuple[int, ...]) -> NoReturn:
     """In the child: become a Python that knows nothing of ours."""
     gc.disable()  # the numbers of what our caller had open are others' soon: no second close
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # whose handler is a loop's
     be_expendable()
     place(given)  # 2 the complaints, 3 the socket, 4 the code
-    if plain_start.is_worth_it(jail):
+    if plain_start.is_worth_it(template):
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
-        plain_start.become(jail.interpreter, fields)
-    python = jail.interpreter.executable
+        plain_start.become(template)
+    python = template.interpreter.executable
     os.execve(python, [python, *FIRST_WORDS], {"PWD": HOME})  # as bwrap has it

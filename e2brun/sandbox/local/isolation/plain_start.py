@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import marshal
 import os
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from e2brun.sandbox.local.interpreter import Interpreter
 from e2brun.sandbox.local.isolation import confinement, rootfs
 from e2brun.sandbox.local.isolation.driver import CONTROL_FD, Jail
 from e2brun.sandbox.local.isolation.environment import environment
@@ -54,15 +53,14 @@ def _changes_start(layer: str) -> bool:
     )
 
 
-def become(python: Interpreter, what: dict[str, Any]) -> NoReturn:
-    """Move in and start this Python there, for a zygote of a Jail that has the fields `what`;
-    descriptor 2 is for complaints, 3 its socket. Raises OSError."""
-    jail = Jail("template", python, **what)
+def become(jail: Jail) -> NoReturn:
+    """Move in and start a Python there, for a zygote of this template; descriptor 2 is for
+    complaints, 3 its socket. Raises OSError."""
     parent = os.path.abspath(__file__).rpartition("/e2brun/")[0]
     code = os.open(parent, os.O_PATH | os.O_CLOEXEC)
     shared = confinement.move_in(jail, {f"{rootfs.user_site(jail)}/usercustomize.py": _HOOK})
     facts, told = os.pipe()  # which holds 64 KiB
-    os.write(told, marshal.dumps([vars(jail.interpreter), what, shared]))
+    os.write(told, marshal.dumps([jail.packed(), shared]))
     os.close(told)
     # 0 from nowhere and 1 a pipe, as programs mostly have them: Python looks. 2 is one already.
     given = (os.open(os.devnull, os.O_RDONLY), os.pipe()[1], 2, CONTROL_FD, facts, code)

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from e2brun.sandbox.local.interpreter import Interpreter
 from e2brun.sandbox.local.isolation import syscalls, zygote
 from e2brun.sandbox.local.isolation.driver import CONTROL_FD, Jail
 from e2brun.sandbox.local.isolation.launching import FIRST_WORDS
@@ -34,9 +33,9 @@ def take_over(hook: Callable[..., object], before: dict[str, ModuleType], name: 
     del sys.path[0], before["usercustomize"]
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
     with open(FACTS_FD, "rb") as file:
-        python, what, shared = marshal.load(file)  # from `become`
+        what, shared = marshal.load(file)  # from `become`
     os.close(CODE_FD)
-    jail = Jail("template", Interpreter(**python), **what)
+    jail = Jail.unpacked(what)
     control = _socket.socket(fileno=CONTROL_FD)
     os.set_inheritable(CONTROL_FD, False)
 

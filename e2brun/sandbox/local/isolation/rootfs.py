@@ -27,7 +27,6 @@ from e2brun.sandbox.local.isolation.driver import (
     agent_code,
 )
 from e2brun.sandbox.local.isolation.environment import SOCKET_BUFFER
-from e2brun.values import Network
 
 # Any directory will do that surely exists: the mount is seen by the sandbox alone, and every
 # path bound from below it has been opened before. bubblewrap itself needs /tmp as well.
@@ -300,20 +299,19 @@ def own_etc(sandbox_id: str) -> dict[str, str]:
 
 
 def _etc(jail: Jail, host_files: dict[str, bytes]) -> None:
-    online = jail.network is Network.INTERNET
     files = {
         "passwd": _PASSWD.encode(),
         "group": _GROUP.encode(),
         **dict.fromkeys(own_etc(""), b"\n"),  # places
         "nsswitch.conf": _NSSWITCH.encode(),
-        "pip.conf": (_PIP if online else _PIP + _PIP_ALONE).encode(),
+        "pip.conf": (_PIP if jail.online else _PIP + _PIP_ALONE).encode(),
         "ssl/openssl.cnf": _OPENSSL.encode(),
         "pki/tls/openssl.cnf": _OPENSSL.encode(),
         **host_files,
     }
     for name in ("ssl", "pki/tls"):
         _make_directory(f"{ROOT}/etc/{name}")
-    if online:
+    if jail.online:
         files["resolv.conf"] = _RESOLV.encode()
     for name, content in files.items():
         if content:

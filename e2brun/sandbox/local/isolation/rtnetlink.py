@@ -11,7 +11,7 @@ import errno
 import os
 import struct
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import NamedTuple
 
 _NEWROUTE, _GETROUTE = 24, 26
@@ -47,6 +47,9 @@ class Network(NamedTuple):
         return both[0] >> rest == both[1] >> rest
 
 
+_ALL_IPV6 = Network.parse("::/0")
+
+
 def local_networks() -> list[Network]:
     """Every IPv4 address the kernel takes for this namespace's own, broadcast ones included."""
     with closing(_connection()) as kernel:
@@ -67,9 +70,14 @@ def local_networks() -> list[Network]:
     raise AssertionError("a dump ends with NLMSG_DONE")
 
 
-def make_unreachable(networks: Iterable[Network]) -> None:
-    """Add a route for each that answers "no route to host" at once."""
-    _ask([(_NEWROUTE, _unreachable(network)) for network in networks], _CREATE)
+def close(networks: Iterable[Network]) -> None:
+    """To these, and by IPv6, nobody finds a way out of this namespace: there is a route that
+    answers "no route to host" at once. Raises OSError."""
+    ipv6 = [_ALL_IPV6] if os.path.isdir("/proc/sys/net/ipv6") else []
+    _ask([(_NEWROUTE, _unreachable(network)) for network in (*networks, *ipv6)], _CREATE)
+    # Where /proc/sys is read-only: slirp4netns hears no IPv6 as it is started here.
+    with suppress(OSError), open("/proc/sys/net/ipv6/conf/default/disable_ipv6", "w") as file:
+        file.write("1")
 
 
 def _unreachable(network: Network) -> bytes:

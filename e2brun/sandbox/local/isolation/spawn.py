@@ -9,7 +9,7 @@ import signal
 from typing import Any
 
 from e2brun.sandbox.contract import HOME
-from e2brun.sandbox.local.isolation import mounts, rootfs, syscalls
+from e2brun.sandbox.local.isolation import mounts, rootfs, rtnetlink, syscalls
 from e2brun.sandbox.local.isolation.driver import CONTROL_FD, NICE
 
 SHARED = "/mnt"  # in the zygote's root: what sandboxes share, each thing with nothing mounted on it
@@ -18,16 +18,16 @@ _VIEWS = ("/proc", HOME, "/dev/shm")
 Life = tuple[int, int, bytes, bytes, tuple[int, ...]]  # what the agent's `serve` is called with
 
 
-def fork(owner: int) -> int:
-    """Like os.fork; the child is the first process of new namespaces that belong to `owner`.
-    Raises OSError."""
+def fork(owner: int, *, online: bool) -> int:
+    """Like os.fork; the child is the first process of new namespaces that belong to `owner`. Who
+    is `online` gets a network later. Raises OSError."""
     root = os.geteuid() == 0
     if root:  # a user namespace belongs to whoever makes it
         os.setresgid(-1, owner, -1)
         os.setresuid(-1, owner, -1)
     try:
         kinds = syscalls.CLONE_NEWUSER | syscalls.CLONE_NEWNS | syscalls.NAMESPACES
-        pid = syscalls.fork_into(kinds)
+        pid = syscalls.fork_into(kinds & ~syscalls.CLONE_NEWNET if online else kinds)
     except OSError:
         _be_root_again(root)
         raise
@@ -60,20 +60,26 @@ def live(main: Any, request: dict[str, Any], given: tuple[int, int]) -> Life:
 
 
 def _settle(main: Any, request: dict[str, Any], control: int) -> Life:
-    service = request["own"]["service"]
-    user = rootfs.SANDBOX_UID
+    service, online = request["own"]["service"], request["online"]
+    user = 0 if online else rootfs.SANDBOX_UID  # see `slirp4netns`
     syscalls.show_in_proc()
     rootfs.name_only_user(user, (request["owner"], request["owner"]))
     os.setresgid(user, user, user)
     os.setresuid(user, user, user)
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
-    root_namespace = _root_namespace(main, request) if service else -1
     _mount_own(request["own"], request["shared"])
     syscalls.set_hostname(request["own"]["sandbox_id"])
+    if online:
+        network = syscalls.CLONE_NEWNET | syscalls.CLONE_NEWNS
+        rootfs.enter_user_namespace(rootfs.SANDBOX_UID, network)
+    root_namespace = _root_namespace(main, request) if service else -1
     rootfs.prepare_network()
-    rootfs.limit_namespace(user_namespaces=0 if service else 1)
+    if online:
+        rtnetlink.close(rtnetlink.Network(*network) for network in request["closed"])
+    nested = not service and not online
+    rootfs.limit_namespace(user_namespaces=1 if nested else 0)
     mounts.add_flags("/proc/sys", syscalls.MS_RDONLY)
-    if not service:  # as bwrap has it: the limits are those of the namespace around ours
+    if nested:  # as bwrap has it: the limits are those of the namespace around ours
         rootfs.enter_user_namespace(user)
     syscalls.drop_capabilities()
     if service:

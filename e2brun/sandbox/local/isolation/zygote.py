@@ -27,7 +27,6 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 from e2brun.sandbox.contract import HOME
-from e2brun.sandbox.local.interpreter import Interpreter
 from e2brun.sandbox.local.isolation import confinement, rootfs, seccomp, spawn, syscalls
 from e2brun.sandbox.local.isolation.driver import AGENT_DIRECTORY, CELLS_DIRECTORY, Jail
 
@@ -41,12 +40,11 @@ _AGENT_MODULES = (
 )  # fmt: skip
 
 
-def serve(control: _socket.socket, python: dict[str, Any], what: dict[str, Any]) -> NoReturn:
-    """Become the zygote for an interpreter (its fields) and what else its sandboxes share (fields
-    of a Jail); never returns."""
+def serve(control: _socket.socket, what: dict[str, Any]) -> NoReturn:
+    """Become the zygote for what its sandboxes share (a Jail, packed); never returns."""
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
     os.set_inheritable(control.fileno(), False)
-    jail = Jail("template", Interpreter(**python), **what)
+    jail = Jail.unpacked(what)
     shared = confinement.move_in(jail, {})  # as another process, the first of a pid namespace
     go_on(control, jail, shared)
 
@@ -64,7 +62,7 @@ def go_on(
     # No sandbox imports them. Not freed: what is freed is written to, and so copied.
     ours = [name for name in sys.modules if name.partition(".")[0] == "e2brun"]
     _kept.extend(sys.modules.pop(name) for name in ours)
-    more = {"shared": [rootfs.Share(*share) for share in shared]}
+    more = {"shared": [rootfs.Share(*share) for share in shared], "online": jail.online}
     gc.collect()
     gc.freeze()  # collections in the children leave these pages shared
     control.send(b"ready")
@@ -129,7 +127,7 @@ def _fork_sandbox(control: _socket.socket, main: Any, more: dict[str, Any]) -> s
     """A sandbox. Returns in its first process too: what the agent is to serve with."""
     taken_read, taken_write = os.pipe2(os.O_CLOEXEC)
     try:
-        pid = spawn.fork(more["owner"])
+        pid = spawn.fork(more["owner"], online=more["online"])
     except OSError as error:  # too many processes: that is no reason to end all sandboxes
         _turn_away(control, error)
         os.close(taken_read)
