@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from e2b import InvalidArgumentException, Sandbox, SandboxException
 
-from tests.sdk.serving import Serving, served
+from tests.sdk.serving import Serving, descendants, served
 from tests.security.another_machine import GREETING_PORT, another_machine
 
 _HERE, _ELSEWHERE, _PRIVATE = "198.51.100.2", "203.0.113.2", "10.213.78.2"
 _ROUTER, _NOBODY = "198.51.100.1", "192.0.2.1"
 _ALL = "0.0.0.0/0"
+_WAYS = ("", "bound")
 _HOSTS = f"""
 127.0.0.1 localhost inner.test
 {_HERE} allowed.test www.wild.test wild.test other.test
@@ -125,6 +130,95 @@ def _greeting(address: str, how: str = "") -> tuple[str, int, str]:
     return address, GREETING_PORT, how
 
 
+def _network(sandbox: Any) -> str:
+    """Its network namespace: "net:[4026531840]"."""
+    return str(sandbox.commands.run("readlink /proc/self/ns/net").stdout.strip())
+
+
+def _uplinks(service: Serving) -> dict[str, int]:
+    """The slirp4netns of its sandboxes, each by the namespace that it serves."""
+    found: dict[str, int] = {}
+    for pid in descendants(service.pid):
+        with suppress(OSError):
+            if Path(f"/proc/{pid}/comm").read_text() == "slirp4netns\n":
+                links = [str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()]
+                found |= {link: pid for link in links if link.startswith("net:[")}
+    return found
+
+
+def _held(service: Serving) -> set[str]:
+    """The namespaces that it and its processes live in, or hold open."""
+    found: set[str] = set()
+    for pid in (service.pid, *descendants(service.pid)):
+        for kind in ("fd", "ns"):
+            with suppress(OSError):
+                found |= {str(link.readlink()) for link in Path(f"/proc/{pid}/{kind}").iterdir()}
+    return found
+
+
+def _eventually(holds: Callable[[], bool]) -> bool:
+    end = time.monotonic() + 60
+    while not holds():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def test_a_create_finds_a_sandbox_with_its_network_up(
+    online: Serving, create: Callable[..., Any]
+) -> None:
+    def found() -> bool:
+        ready = _uplinks(online)
+        return _network(create()) in ready
+
+    assert _eventually(found)
+    names = [Path(f"/proc/{pid}/comm") for pid in descendants(online.pid)]
+    assert "bwrap\n" not in [name.read_text() for name in names if name.exists()]
+
+
+def test_root_and_sudo_are_there_and_reach_what_others_reach(create: Callable[..., Any]) -> None:
+    sandbox = create()
+    assert sandbox.commands.run("whoami; sudo whoami; sudo id -u").stdout == "user\nroot\n0\n"
+    targets = [_greeting(place) for place in (_HERE, _PRIVATE, _ROUTER)]
+    assert _reached(sandbox, *targets, user="root") == [True, False, False]
+
+
+def test_two_sandboxes_do_not_reach_each_other(create: Callable[..., Any]) -> None:
+    one, other = create(), create()
+    serving = (
+        'import socket; s = socket.create_server(("0.0.0.0", 9000)); print(1, flush=True)\n'
+        'while True: s.accept()[0].sendall(b"reached")'
+    )
+    next(iter(one.commands.run(f"python3 -c '{serving}'", background=True)))
+    own = ("127.0.0.1", "10.0.2.100")
+    assert _reached(one, *((place, 9000, "") for place in own)) == [True, True]
+    targets = [(place, 9000, "") for place in (*own, "10.0.2.2", _ROUTER)]
+    assert not any(_reached(other, *targets, ("10.0.2.2", 9000, "bound")))
+
+
+def test_a_sandbox_outlives_its_slirp4netns_and_reaches_nothing_then(
+    online: Serving, create: Callable[..., Any]
+) -> None:
+    sandbox = create()
+    assert _reached(sandbox, _greeting(_HERE)) == [True]
+    os.kill(_uplinks(online)[_network(sandbox)], signal.SIGKILL)
+    assert _eventually(lambda: not any(_reached(sandbox, _greeting(_HERE))))
+    sandbox.update_network({"deny_out": [_ALL]})
+    assert sandbox.commands.run("sudo whoami").stdout == "root\n"
+
+
+def test_of_killed_sandboxes_no_slirp4netns_and_no_namespace_is_left(
+    online: Serving, create: Callable[..., Any]
+) -> None:
+    made = [create(network=rules) for rules in (None, {"deny_out": [_ALL]}, None)]
+    networks = {_network(sandbox) for sandbox in made}
+    assert networks <= _held(online)
+    for sandbox in made:
+        sandbox.kill()
+    assert _eventually(lambda: not networks & (_held(online) | set(_uplinks(online))))
+
+
 def test_without_rules_the_internet_is_reached_and_private_networks_are_not(
     create: Callable[..., Any],
 ) -> None:
@@ -138,7 +232,7 @@ def test_what_is_denied_is_not_reached_however_it_is_asked_and_what_is_allowed_i
     create: Callable[..., Any],
 ) -> None:
     denied = create(network={"deny_out": ["203.0.113.0/24"]})
-    ways = [_greeting(place, how) for place in (_HERE, _ELSEWHERE) for how in ("", "bound")]
+    ways = [_greeting(place, how) for place in (_HERE, _ELSEWHERE) for how in _WAYS]
     assert _reached(denied, *ways) == [True, True, False, False]
     alone = create(network={"allow_out": ["198.51.100.0/24"], "deny_out": [_ALL, _HERE]})
     assert _reached(alone, *ways) == [True, True, False, False]

@@ -5,15 +5,17 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import pytest
 
 from tests.security.probing import Probe
+from tests.security.test_network_option import able_to_go_online
 
 _LOOK = """
 import json, os, sys
-from e2brun.sandbox.contract import SandboxSpec
+from e2brun.sandbox.contract import Network, SandboxSpec
 from e2brun.sandbox.local.backend import LocalBackend
 from e2brun.sandbox.local.isolation.forkserver import Forkserver
 
@@ -27,7 +29,8 @@ def children(pid):
 
 forkserver = Forkserver()
 backend = LocalBackend(cache_directory=CACHE, driver=forkserver)
-sandboxes = [backend.create(SandboxSpec()) for _ in range(3)]
+spec = SandboxSpec(network=Network(NETWORK))
+sandboxes = [backend.create(spec) for _ in range(3)]
 for sandbox in sandboxes:
     sandbox.watch()
 zygote, = children(forkserver.pids()[0])
@@ -40,14 +43,17 @@ backend.close()
 _SETGID, _SETUID = 6, 7
 
 
-@pytest.fixture(scope="module", params=["root", "user"])
+@pytest.fixture(scope="module", params=product(["root", "user"], ["none", "internet"]))
 def seen(request: pytest.FixtureRequest, probes: dict[str, Probe]) -> Any:
     """The account, what its zygote is, and what three sandboxes of it are."""
-    if request.param not in probes:
-        pytest.skip(f"no sandboxes can be made here as {request.param}")
-    probe = replace(probes[request.param], driver="forkserver")
-    cache = str(probe.directory / "cache" / probe.account)
-    return probe.account, *probe.outside(f"CACHE = {cache!r}\n{_LOOK}")
+    account, network = request.param
+    if account not in probes:
+        pytest.skip(f"no sandboxes can be made here as {account}")
+    probe = replace(probes[account], driver="forkserver")
+    if network == "internet":
+        probe = able_to_go_online(probe)
+    cache = str(probe.directory / "cache" / account)
+    return account, *probe.outside(f"CACHE, NETWORK = {cache!r}, {network!r}\n{_LOOK}")
 
 
 def test_a_zygote_lives_behind_a_filter(seen: Any) -> None:
