@@ -133,8 +133,13 @@ _FAILING: dict[str, tuple[Callable[[], Any], str, str]] = {
     ),
     "user": (
         lambda: Template().from_base_image().set_user("; exit 1"),
-        "there is no user '; exit 1' here",
+        "invalid username: '; exit 1': there are user and root here",
         "set_user",
+    ),
+    "another user": (
+        lambda: Template().from_base_image().run_cmd("whoami", user="root1"),
+        "command 'whoami': command failed: unauthenticated: invalid username: 'root1'",
+        "run_cmd",
     ),
     "directory": (
         lambda: Template().from_base_image().set_user("root").set_workdir("/etc/passwd"),

@@ -64,7 +64,8 @@ class Context(Place):
             )
             raise StepFailed(str(number), message)
         if len(step.args) > 1 and step.args[1]:
-            return replace(self, user=_user(number, step.args[1]))
+            failed = f"failed to run command {step.args[0][:200]!r}: command failed: "
+            return replace(self, user=_user(number, step.args[1], failed))
         return self
 
 
@@ -74,12 +75,11 @@ def _one(number: int, step: Step) -> str:
     return step.args[0]
 
 
-def _user(number: int, name: str) -> str:
+def _user(number: int, name: str, failed: str = "") -> str:
     user = name.partition(":")[0]
     if user not in USERS:
-        raise StepFailed(
-            str(number), f"there is no user {name[:64]!r} here: there are user and root"
-        )
+        message = f"{failed}unauthenticated: invalid username: {name[:64]!r}"  # as at E2B
+        raise StepFailed(str(number), f"{message}: there are user and root here")
     return user
 
 
