@@ -92,8 +92,9 @@ def test_npm_installs_from_the_registry_of_this_machine(
     index.json("/npm/tiny", document)
     index.pages["/npm/tiny/-/tiny-1.0.0.tgz"] = Answer(packed.getvalue())
     code = "npm install --silent tiny && node -e 'console.log(require(\"tiny\"))'"
+    code += "\nnpm install --silent -g tiny && ls $(npm root -g)"
     ran = run("--network", "packages", script(code, "prog.sh"))
-    assert (ran.code, ran.text.splitlines()[-1:]) == (0, ["42"]), ran.err
+    assert (ran.code, ran.text.splitlines()[-2:]) == (0, ["42", "tiny"]), ran.err
 
 
 @needs_pip

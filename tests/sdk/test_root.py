@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import time
+from pathlib import Path
 from typing import Any
 
+import pytest
 from e2b.sandbox.commands.command_handle import PtySize
+
+from tests.contract.wheelhouse import wheel
 
 _STATUS = "grep -E '^(Cap...|NoNewPrivs|Seccomp):' /proc/self/status | sort -u"
 # What speaks to the socket behind `sudo`: garbage, nothing at all, descriptors too many, too few.
@@ -30,6 +35,28 @@ def test_root_is_called_root_and_has_a_home(sandbox: Any) -> None:
     assert sandbox.commands.run(line, user="root").stdout == "root\n0\nroot\n/root\n"
     assert sandbox.commands.run("sudo whoami; sudo pwd").stdout == "root\n/home/user\n"
     assert sandbox.commands.run("sudo -u user whoami; whoami").stdout == "user\nuser\n"
+
+
+def test_what_root_installs_is_there_for_everybody(sandbox: Any, tmp_path: Path) -> None:
+    if not sandbox.commands.run("pip --version || true").stdout:
+        pytest.skip("this Python has no pip")
+    for number, line in enumerate(("pip {}", "sudo pip {}")):
+        made = wheel(tmp_path, f"brought{number}", {f"brought{number}.py": "VALUE = 42\n"})
+        sandbox.files.write(f"/tmp/{made.name}", made.read_bytes())
+        install = f"install -q --no-index /tmp/{made.name}"
+        asks_nothing = {"PIP_BREAK_SYSTEM_PACKAGES": "1"}  # where the Python is a distribution's
+        user = ("root", "user")[number]
+        sandbox.commands.run(line.format(install), envs=asks_nothing, user=user)
+        asked = f"python3 -c 'import brought{number} as b; print(b.VALUE)'"
+        assert sandbox.commands.run(asked).stdout == "42\n"
+        assert sandbox.commands.run(asked, user="root").stdout == "42\n"
+
+
+@pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
+def test_a_global_package_of_npms_is_a_command(sandbox: Any) -> None:
+    sandbox.files.write("/tmp/says/package.json", '{"name": "says", "bin": "says.sh"}')
+    sandbox.files.write("/tmp/says/says.sh", "#!/bin/sh\necho said\n")
+    assert sandbox.commands.run("sudo npm install -g /tmp/says >&2; says").stdout == "said\n"
 
 
 def test_root_has_no_capability_and_no_way_to_one(sandbox: Any) -> None:

@@ -29,8 +29,8 @@ _LONG = {
     "chroot": "R",
 }  # fmt: skip
 _KEPT = ("PATH", "LANG", "LC_ALL", "TERM", "COLUMNS", "LINES", "SHELL", "DISPLAY")
-# Of which sandbox this is, and where packages come from, if from anywhere.
-_KEPT_KINDS = ("E2B_", "PIP_", "UV_", "npm_config_")
+# Of which sandbox this is, and where packages come from and go to, if they may.
+_KEPT_KINDS = ("E2B_", "PIP_", "UV_", "npm_config_", "PYTHONUSERBASE")
 _FORWARDED = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGQUIT, _signal.SIGWINCH)
 _DOOR = b"\0e2brun-sudo"
 _USAGE = "usage: sudo [-EHiknSs] [-D directory] [-u user] [VAR=value] [-i | -s | command [arg ...]]"
