@@ -97,6 +97,13 @@ def test_npm_installs_from_the_registry_of_this_machine(
     assert (ran.code, ran.text.splitlines()[-2:]) == (0, ["42", "tiny"]), ran.err
 
 
+@pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
+def test_npm_does_not_try_again_where_there_is_no_network(run: Run, script: Script) -> None:
+    ran = run(script("npm config get fetch-retries; npm install tiny", "prog.sh"))
+    assert ran.text == "0\n"
+    assert "There is no network in the sandbox: allow it with --network." in ran.err
+
+
 @needs_pip
 def test_a_pipeline_and_the_environment_say_it_too(
     tmp_path: Path, settings: dict[str, str], e2brun: Run, script: Script

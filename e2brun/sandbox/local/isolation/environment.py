@@ -23,6 +23,11 @@ _PACKAGES = {
     "npm_config_fund": "false",
     "npm_config_update_notifier": "false",
 }
+_WITHIN = {
+    Network.NONE: {"npm_config_fetch_retries": "0"},  # npm would try for 70 s
+    Network.PACKAGES: _PACKAGES,
+    Network.INTERNET: {},
+}
 # Where packages go: /usr is read-only, and what root installs is there for everybody, as at E2B.
 _INSTALLED = {"PYTHONUSERBASE": f"{HOME}/.local", "npm_config_prefix": f"{HOME}/.local"}
 
@@ -55,7 +60,7 @@ def environment(jail: Jail, template: str) -> dict[str, str]:
         "E2B_SANDBOX_ID": jail.sandbox_id,
         "E2B_TEMPLATE_ID": template,
         **(_INSTALLED if jail.service or jail.network is not Network.NONE else {}),
-        **(_PACKAGES if jail.network is Network.PACKAGES else {}),
+        **_WITHIN[jail.network],
     }
 
 
