@@ -94,7 +94,7 @@ FOLDERS: dict[str, dict[str, set[str]]] = {
 # What the service may know of the host's end of a sandbox: neither frames nor the control socket.
 HOST = {
     "commands", "contexts", "descriptors", "execution", "file_worker", "inside", "languages",
-    "output", "process", "processes", "running", "streams", "subscriptions", "trees",
+    "output", "process", "processes", "running", "streams", "subscriptions", "trees", "volumes",
 }  # fmt: skip
 AGENT = PACKAGE / "sandbox" / "local" / "agent"
 LAUNCHER = PACKAGE / "sandbox" / "e2b" / "launcher.py"  # runs inside, too

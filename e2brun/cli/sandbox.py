@@ -30,7 +30,9 @@ def create(
     timeout: Annotated[
         str | None, typer.Option(metavar="TIME", help="How long it lives. Default 5m.")
     ] = None,
-    template: Annotated[str | None, typer.Option(metavar="NAME", help="E2B template.")] = None,
+    template: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Template, own ones too.")
+    ] = None,
     metadata: Annotated[Words, typer.Option(metavar="K=V", help="Repeatable.")] = None,
     env: Annotated[Words, typer.Option(metavar="K=V", help="Variable. Repeatable.")] = None,
     network: Annotated[

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 KEY_VARIABLE = "E2BRUN_SERVE_KEY"
 _KEY = re.compile(r"[!-~]{1,200}")
 _SHORTEST_PUBLIC_KEY = 20
-_DISK = 2 * 1024**3
+_DISK, _VOLUME = 2 * 1024**3, 1024**3
 
 
 def serve(request: ServeRequest) -> int:
@@ -59,7 +59,7 @@ def _serve(request: ServeRequest) -> int:
         listener = opened.enter_context(bind(request.host, request.port))
         options = _options(request, settings, key, listener, wanted)
         url = url_of(listener)
-        variables: dict[str, str] = dict(zip(NAMES, (url, url, options.key), strict=True))
+        variables: dict[str, str] = dict(zip(NAMES, (url, url, options.key, url), strict=True))
         https = _https(request, settings, options.key)
         if https is not None:
             opened.callback(https.close)
@@ -132,6 +132,7 @@ def _options(
         disk=settings.disk if request.disk is not None else max(settings.disk, _DISK),
         total_memory=settings.total_memory,
         total_disk=settings.total_disk,
+        volume_size=_bound("--volume-size", request.volume_size) or _VOLUME,
         output=OutputBounds(
             rate=_bound("--output-rate", request.output_rate),
             total=_bound("--max-output", request.max_output),

@@ -40,6 +40,9 @@ def serve(
         str | None,
         typer.Option(metavar="SIZE", help="Files of all together. Default: 75% of the free."),
     ] = None,
+    volume_size: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Of a volume. Default 1G.")
+    ] = None,
     max_output: Annotated[
         str | None, typer.Option(metavar="SIZE", help="Of a program's stream. Default: no limit.")
     ] = None,
@@ -65,7 +68,7 @@ def serve(
         str | None,
         typer.Option(
             metavar="DIR",
-            help="Keep templates, snapshots, paused sandboxes there. Or: E2BRUN_SERVE_STATE.",
+            help="Keep templates, volumes, paused sandboxes there. Or: E2BRUN_SERVE_STATE.",
         ),
     ] = None,
     https: Annotated[
@@ -79,7 +82,7 @@ def serve(
 ) -> None:
     """Offer sandboxes on this machine to every program that uses E2B.
 
-    Prints the three variables E2B's SDKs need, then serves until SIGINT or SIGTERM (exit code 0),
+    Prints the variables E2B's SDKs need, then serves until SIGINT or SIGTERM (exit code 0),
     or runs COMMAND with them set and ends with its exit code.
 
     \b
@@ -93,7 +96,8 @@ def serve(
         raise typer.Exit(certificate())
     request = ServeRequest(
         tuple(command or ()), host, port, key, tuple(name or ()), max_sandboxes, memory, disk,
-        total_memory, total_disk, max_output, output_rate, network, tuple(template or ()),
-        tuple(install or ()), tuple(requirements or ()), env_file, state, https, as_json, quiet,
+        total_memory, total_disk, volume_size, max_output, output_rate, network,
+        tuple(template or ()), tuple(install or ()), tuple(requirements or ()), env_file, state,
+        https, as_json, quiet,
     )  # fmt: skip
     raise typer.Exit(run(request))

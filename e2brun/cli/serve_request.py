@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-NAMES = ("E2B_API_URL", "E2B_SANDBOX_URL", "E2B_API_KEY")
+NAMES = ("E2B_API_URL", "E2B_SANDBOX_URL", "E2B_API_KEY", "E2B_VOLUME_API_URL")
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class ServeRequest:
     disk: str | None = None
     total_memory: str | None = None
     total_disk: str | None = None
+    volume_size: str | None = None
     max_output: str | None = None
     output_rate: str | None = None
     network: str | None = None

@@ -34,10 +34,11 @@ def check_template(name: str | None, settings: Settings) -> None:
     if templates.find(name) is None:
         from e2brun.sandbox.local import own_templates
 
-        own_templates.find(name, _own_templates(settings))
+        own_templates.find(name, own_directory(settings))
 
 
-def _own_templates(settings: Settings) -> Path:
+def own_directory(settings: Settings) -> Path:
+    """Where `serve` keeps templates of the user's own, unless it was told otherwise."""
     return settings.serve_state or settings.state_dir / "serve"
 
 
@@ -96,5 +97,5 @@ def choose(
         notice=notice,
         many=many,
     )
-    local.own_templates = _own_templates(settings)
+    local.own_templates = own_directory(settings)
     return local

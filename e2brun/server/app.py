@@ -152,6 +152,10 @@ class App:
 
             if request.raw_path.startswith(endpoints.UPLOADS):
                 return await endpoints.upload(request, self._registry)
+            if request.raw_path.startswith("/volumecontent/"):  # a volume's own token opens it
+                from e2brun.server import volume_content
+
+                return await volume_content.handle(request, self._registry)
             self._check_key(request)
             from e2brun.server.control import routes
 

@@ -24,6 +24,7 @@ class ServiceOptions:
     disk: int = 512 * MIB
     total_memory: int = 0  # of all together, files too; 0: three quarters of what is free
     total_disk: int = 0  # files of all together, also those kept on disk; 0: likewise
+    volume_size: int = 1024 * MIB
     output: OutputBounds = OutputBounds()
     network: Network = Network.NONE  # what sandboxes can reach, unless their creators want less
     cache_directory: Path = field(default_factory=lambda: Path.home() / ".cache" / "e2brun")
@@ -32,6 +33,7 @@ class ServiceOptions:
     fetch: bool = True  # packages of the template, when a cell first imports them
     lean: bool = False  # without the packages of their templates, which cannot be had
     environment: Mapping[str, str] = field(default_factory=dict[str, str])  # package indexes
+    templates_of: Path | None = None  # another service's state, whose templates it has, too
     state: Path | None = None  # a directory for what is to outlive the service
     install_timeout: float = INSTALL_SECONDS  # seconds for the packages of one template
     room: Room = USUAL_ROOM

@@ -29,6 +29,8 @@ CONTROL = [
     ("POST", "/v3/templates"),
     ("POST", "/volumes"),
     ("GET", "/volumes"),
+    ("GET", "/volumes/{id}"),
+    ("DELETE", "/volumes/{id}"),
     ("POST", "/secrets"),
     ("GET", "/no/such/endpoint"),
 ]

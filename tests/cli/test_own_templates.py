@@ -86,6 +86,19 @@ def test_every_case_of_a_pipeline_has_a_template_of_its_own(run: Run, tmp_path: 
     assert ran.code == 0, ran.text + ran.err
 
 
+def test_a_sandbox_that_stays_is_made_of_one(run: Run, runtime: Path) -> None:
+    env = {"XDG_RUNTIME_DIR": str(runtime)}
+    made = run("sandbox", "create", "--on", "local", "--template", "mine", env=env)
+    assert made.code == 0, made.err
+    told = "cat link; curl -sf localhost:8123/kept.txt"
+    ran = run("sandbox", "exec", made.text.strip(), "--", "sh", "-c", told, env=env)
+    assert ran.text == "from-the-template\nfrom-the-template\n"
+    refused = run("sandbox", "create", "--on", "local", "--template", "mime", env=env)
+    assert refused.code != 0
+    assert "mime" in refused.err
+    assert run("sandbox", "kill", made.text.strip(), env=env).code == 0
+
+
 def test_a_name_that_is_not_there_is_told_with_those_that_are(run: Run, script: Script) -> None:
     ran = run("exec", "--on", "local", "--template", "mime", "--json", script("print(1)"))
     assert ran.code == 2

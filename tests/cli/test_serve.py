@@ -23,7 +23,7 @@ from tests.conftest import COMMAND, Run, clean_environment
 
 EXPORT = re.compile(
     r"export E2B_API_URL=(http://127\.0\.0\.1:\d+) E2B_SANDBOX_URL=\1 "
-    r"E2B_API_KEY=(e2b_[0-9a-f]{40})\n"
+    r"E2B_API_KEY=(e2b_[0-9a-f]{40}) E2B_VOLUME_API_URL=\1\n"
 )
 KEY = "e2b_" + "0123456789abcdef" * 2 + "01234567"
 PROGRAM = """
@@ -68,9 +68,7 @@ def ask(url: str, key: str | None, method: str = "GET") -> int:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_prints_three_variables_and_stops_cleanly(
-    tmp_path: Path, number: signal.Signals
-) -> None:
+def test_it_prints_its_variables_and_stops_cleanly(tmp_path: Path, number: signal.Signals) -> None:
     with serving(tmp_path) as (process, line):
         found = EXPORT.fullmatch(line)
         assert found is not None, line

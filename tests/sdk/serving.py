@@ -37,6 +37,7 @@ class Serving:
             "E2B_API_URL": self.url,
             "E2B_SANDBOX_URL": self.url,
             "E2B_API_KEY": self.key,
+            "E2B_VOLUME_API_URL": self.url,
         }
 
 

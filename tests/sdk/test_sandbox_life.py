@@ -241,7 +241,7 @@ def test_the_missing_mcp_gateway_is_named_and_its_sandbox_ends(service: Serving)
 def test_refusals_come_at_once_and_say_why(service: Serving) -> None:
     for arguments, reason in (
         ({"template": "none-such"}, "none-such"),
-        ({"volume_mounts": {"/x": "v"}}, "volumes"),
+        ({"volume_mounts": {"/x": "v"}}, "volume 'v'"),
         ({"timeout": 10**9}, "timeout"),
     ):
         began = time.monotonic()

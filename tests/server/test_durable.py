@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from e2b import Sandbox
+from e2b import Sandbox, Volume
 
 from tests.conftest import COMMAND, clean_environment
 from tests.sdk.serving import Serving, served
@@ -30,7 +30,7 @@ def _kill(pid: int) -> None:
 
 
 @pytest.mark.parametrize("how", ["ended", "killed"])
-def test_snapshots_and_paused_sandboxes_outlive_the_service(
+def test_snapshots_volumes_and_paused_sandboxes_outlive_the_service(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     options = ("--template", "base", "--state", str(tmp_path / "state"), "--key", _KEY)
@@ -46,6 +46,11 @@ def test_snapshots_and_paused_sandboxes_outlive_the_service(
         for sandbox in (paused, lean, gone):
             sandbox.files.write("/data/file", sandbox.sandbox_id)
         snapshot = gone.create_snapshot(name="kept")
+        volume = Volume.create("kept")
+        volume.write_file("old", "still here")
+        user = Sandbox.create("base", timeout=60, volume_mounts={"/mnt/kept": volume})
+        user.files.write("/mnt/kept/new", "from inside")
+        user.pause()
         paused.pause()
         lean.pause(keep_memory=False)
         if how == "killed":
@@ -53,12 +58,18 @@ def test_snapshots_and_paused_sandboxes_outlive_the_service(
     with served(second, *options) as serving:
         _use(serving, monkeypatch)
         listed = {info.sandbox_id: info for info in Sandbox.list().next_items()}
-        assert set(listed) == {paused.sandbox_id, lean.sandbox_id}
+        assert set(listed) == {paused.sandbox_id, lean.sandbox_id, user.sandbox_id}
         assert listed[paused.sandbox_id].metadata == {"which": "paused"}
         for old in (paused, lean):
             again = Sandbox.connect(old.sandbox_id, timeout=60)
             assert again.files.read("/data/file") == old.sandbox_id
             again.kill()
+        again = Sandbox.connect(user.sandbox_id, timeout=60)
+        assert again.files.read("/mnt/kept/old") == "still here"
+        volume = Volume.connect(volume.volume_id)
+        volume.write_file("new", "from outside", force=True)
+        assert again.files.read("/mnt/kept/new") == "from outside"
+        again.kill()
         made = Sandbox.create(snapshot.snapshot_id, timeout=60)
         assert made.files.read("/data/file") == gone.sandbox_id
         made.kill()

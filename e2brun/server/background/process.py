@@ -18,6 +18,7 @@ from typing import NoReturn
 from e2brun.errors import E2brunError
 from e2brun.private import write_private
 from e2brun.sandbox.contract import Room
+from e2brun.sandbox.select import own_directory
 from e2brun.server.background.client import READY, STATE
 from e2brun.server.http.listening import bind, new_key, port_of, url_of
 from e2brun.server.options import ServiceOptions
@@ -66,6 +67,7 @@ async def _serve(directory: Path) -> None:
             fetch=settings.fetch,
             lean=not complete,
             environment=environment,
+            templates_of=own_directory(settings),
             install_timeout=patience,
             room=room,
         )

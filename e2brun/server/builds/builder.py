@@ -77,6 +77,19 @@ class Builder:
         self._layers = KeptFiles(directory / "layers", _LAYERS)
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
+    def ready(self, name: str) -> tuple[Registered, Made, Path | None] | None:
+        """What a sandbox of this name is made of, and its files: built here, or by the service
+        whose templates we have as well."""
+        other = self._registry.options.templates_of
+        there = None if other is None else other / "templates"
+        all_of = [self.templates]
+        if there is not None and there.is_dir():  # read anew: it may build others at any time
+            all_of.append(RegisteredTemplates(there, durable=True))
+        for templates in all_of:
+            if (found := templates.ready(name)) is not None:
+                return (*found, templates.tree(found[1]))
+        return None
+
     def start(self, template: Registered, build: Build, plan: Plan) -> None:
         """Build it in the background; `build` tells how far it is."""
         build.become(BUILDING)

@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from e2brun.sandbox.local.template_setup import Setup
-from e2brun.server.control import catalog, network, objects
+from e2brun.server.control import catalog, network, objects, volumes
 from e2brun.server.http.fields import Fields
 from e2brun.server.http.messages import PERMANENT, ApiError, Request, Response, json_response
-from e2brun.server.sandboxes.records import Lifecycle, Origin
+from e2brun.server.sandboxes.records import Lifecycle, Mount, Origin
 from e2brun.values import Network
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 _TIMEOUT, _OLD_TIMEOUT = 300, 15
 _UNSUPPORTED = {
     "iam": "workload identities (iam) are not available here",
-    "volumeMounts": "volumes are not available here",
     "sidecars": "sidecars are not available here",
 }
 
@@ -50,7 +49,8 @@ async def _create(
         for name, reason in _UNSUPPORTED.items():
             if fields.raw(name):
                 raise ApiError(400, reason, headers=PERMANENT)
-        origin, tree = _origin(fields, registry, secure=secure)
+        mounts = await volumes.mounts(fields, registry)
+        origin, tree = _origin(fields, registry, mounts, secure=secure)
         seconds = fields.timeout(default_timeout)
         record = await registry.create(origin, seconds, tree=tree)
         return json_response(objects.created(record, registry.options), status=201)
@@ -60,7 +60,9 @@ async def _create(
     return await registry.idempotency.once(key, canonical, work)
 
 
-def _origin(fields: Fields, registry: Registry, *, secure: bool) -> tuple[Origin, Path | None]:
+def _origin(
+    fields: Fields, registry: Registry, mounts: tuple[Mount, ...], *, secure: bool
+) -> tuple[Origin, Path | None]:
     name = fields.text("templateID")
     if not name:
         raise ApiError(400, "templateID is required")
@@ -83,6 +85,7 @@ def _origin(fields: Fields, registry: Registry, *, secure: bool) -> tuple[Origin
         internet=internet,
         secure=bool(fields.flag("secure")) or secure,
         connected=connected,
+        mounts=mounts,
     )
     return _from_template(name, origin, registry)
 
@@ -96,12 +99,13 @@ def _from_template(name: str, origin: Origin, registry: Registry) -> tuple[Origi
             template_id=snapshot.id,
             setup=source.setup,
             environment={**source.environment, **origin.environment},
+            mounts=origin.mounts or source.mounts,
         )
         return made, snapshot.tree
     # The SDKs' template for `mcp`: they start the gateway themselves, and say that it is missing.
     template = catalog.find("base" if name == "mcp-gateway" else name)
-    if template is None and (built := registry.builder.templates.ready(name)) is not None:
-        return _from_build(origin, registry, *built)
+    if template is None and (built := registry.builder.ready(name)) is not None:
+        return _from_build(origin, *built)
     if template is None:
         message = (
             f"template {name[:100]!r} was not found: there are "
@@ -119,7 +123,7 @@ def _from_template(name: str, origin: Origin, registry: Registry) -> tuple[Origi
 
 
 def _from_build(
-    origin: Origin, registry: Registry, template: Registered, made: Made
+    origin: Origin, template: Registered, made: Made, tree: Path | None
 ) -> tuple[Origin, Path | None]:
     template.spawned, template.last_spawned = template.spawned + 1, time.time()
     whole = replace(
@@ -128,7 +132,7 @@ def _from_build(
         alias=template.name,
         setup=made.setup,
     )
-    return whole, registry.builder.templates.tree(made)
+    return whole, tree
 
 
 def _lifecycle(fields: Fields) -> Lifecycle:

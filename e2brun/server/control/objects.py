@@ -53,6 +53,8 @@ def listed(record: Record, options: ServiceOptions) -> Wire:
     }
     if record.origin.alias is not None:
         wire["alias"] = record.origin.alias
+    if mounts := record.origin.mounts:
+        wire["volumeMounts"] = [{"name": mount.name, "path": mount.path} for mount in mounts]
     return wire
 
 

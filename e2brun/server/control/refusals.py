@@ -5,8 +5,6 @@ from __future__ import annotations
 from e2brun.server.http.messages import PERMANENT, ApiError
 
 _REASONS = {
-    "volumes": "volumes are not available here: use snapshots, or upload the files",
-    "volumecontent": "volumes are not available here: use snapshots, or upload the files",
     "templates": "templates are built by Template.build of the SDKs 2.x (POST /v3/templates)",
     "access-tokens": "there are no users here: the API key is all that is needed",
     "api-keys": "there is one API key here, and it was set when the service was started",

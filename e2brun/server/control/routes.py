@@ -17,6 +17,7 @@ from e2brun.server.control import (
     secrets,
     snapshots,
     telemetry,
+    volumes,
 )
 from e2brun.server.http.fields import segments
 from e2brun.server.http.messages import ApiError, Request, Response
@@ -40,6 +41,7 @@ _PLAIN: dict[tuple[str, ...], dict[str, _Plain]] = {
     ("sandboxes", "metrics"): {"GET": telemetry.latest},
     ("snapshots",): {"GET": snapshots.listing},
     ("secrets",): {"GET": secrets.listing, "POST": secrets.create},
+    ("volumes",): {"GET": volumes.listing, "POST": volumes.create},
     ("templates",): {"GET": catalog.listing},
     ("v2", "templates"): {"GET": catalog.listing},
     ("v3", "templates"): {"POST": builds.request},
@@ -67,6 +69,7 @@ _ABOUT_V2: dict[tuple[str, ...], dict[str, _About]] = {("connect",): {"POST": op
 # With a name where the star is.
 _NAMED: dict[tuple[str, ...], dict[str, _Named]] = {
     ("secrets", "*"): {"GET": secrets.show, "POST": secrets.update, "DELETE": secrets.delete},
+    ("volumes", "*"): {"GET": volumes.show, "DELETE": volumes.destroy},
     ("templates", "aliases", "*"): {"GET": catalog.alias},
     ("templates", "*", "tags"): {"GET": builds.tags},
     ("templates", "*"): {"GET": catalog.show, "DELETE": catalog.delete, "PATCH": builds.update},

@@ -37,6 +37,15 @@ class Lifecycle:
 
 
 @dataclass(frozen=True, slots=True)
+class Mount:
+    """A volume in a sandbox."""
+
+    volume: str  # its id
+    name: str
+    path: str  # where inside
+
+
+@dataclass(frozen=True, slots=True)
 class Origin:
     """What a sandbox was created as; a fork is created as its source was."""
 
@@ -49,6 +58,7 @@ class Origin:
     network: Mapping[str, Any] | None = None  # as the client sent it, without secrets
     internet: bool | None = None
     connected: bool = False  # whether it was given a way out
+    mounts: tuple[Mount, ...] = ()
     secure: bool = True  # False: whoever knows its id may use it, as the SDKs 1.x do
 
 

@@ -18,6 +18,7 @@ from e2brun.sandbox.local.host import commands
 from e2brun.sandbox.local.host.output import Outflow
 from e2brun.sandbox.local.host.processes import StartRefused
 from e2brun.sandbox.local.host.running import RunningSandbox
+from e2brun.sandbox.local.isolation.driver import Jail, new_id
 from e2brun.sandbox.local.isolation.forkserver import Forkserver
 from e2brun.sandbox.local.memory.cgroup import Cgroup
 from e2brun.sandbox.local.mirror.link import Mirror
@@ -34,6 +35,8 @@ from e2brun.server.sandboxes.secrets import Secrets
 from e2brun.server.sandboxes.snapshots import Snapshots
 from e2brun.server.sandboxes.templates import TemplateStore
 from e2brun.server.sandboxes.totals import Totals, available_memory
+from e2brun.server.sandboxes.volume_watch import VolumeWatch
+from e2brun.server.sandboxes.volumes import Volumes
 from e2brun.values import Network
 
 if TYPE_CHECKING:
@@ -74,8 +77,12 @@ class Registry:
         self._sampler = Sampler(self.records)
         self._building: dict[str, Record] = {}  # sandboxes of builds, which no list shows
         everybody = ChainMap(self.records, self._building)
-        self.totals = Totals(everybody, options.total_memory, options.total_disk, directory)
+        self.volumes = Volumes(directory, options.volume_size, durable=durable)
+        self.totals = Totals(
+            everybody, options.total_memory, options.total_disk, directory, self.volumes.total
+        )
         self._guard = MemoryMonitor(everybody, self.totals, self.kill)
+        self._volume_watch = VolumeWatch(self.volumes, self.totals, self.kill)
         self.executions = ExecutionMetrics()
         self._stock = TemplateStore(options)
         self._mirror = Mirror(options.environment or None, options.room)
@@ -99,6 +106,8 @@ class Registry:
             sweep(self.directory, [*trees, *(one.tree for one in self.snapshots.all())])
         self.chore(self._sampler.run())
         self.chore(self._guard.run())
+        self.chore(self._volume_watch.run())
+        self.chore(self.volumes.take_stock())
         self.chore(self._warm())
 
     async def _warm(self) -> None:
@@ -116,6 +125,7 @@ class Registry:
         self.deadlines.close()
         self._sampler.stop()
         self._guard.stop()
+        self._volume_watch.stop()
         self._pool.close()
         for record in tuple(self._building.values()):
             self.stop(record)  # its build then fails, and is not waited for
@@ -127,6 +137,7 @@ class Registry:
         try:
             await self._quiet()
         finally:
+            self.volumes.close()
             self._driver.close()
             self._mirror.close()
 
@@ -215,12 +226,11 @@ class Registry:
         try:
             origin, setup = record.origin, record.origin.setup
             jail = await self._stock.jail(setup.base, setup.packages, connected=origin.connected)
-            if fresh:
+            if fresh and not origin.mounts:
                 live = await self._pool.take(jail, setup.base)
                 record.id = live.id
             else:
-                jail = jail.but(sandbox_id=record.id)
-                live = RunningSandbox(self._driver, jail, setup.base, self._mirror.admit)
+                live = await self._started(record, jail)
                 await live.ready()
             if tree is not None:
                 from e2brun.sandbox.local.host import trees
@@ -246,6 +256,16 @@ class Registry:
             live.kill()
             self.chore(live.buried())
             raise _killed(record)
+        return live
+
+    async def _started(self, record: Record, jail: Jail) -> RunningSandbox:
+        """Not out of the pool: it has an id already, or mounts, which nobody else is to see."""
+        record.id = record.id or new_id()
+        base, mounts = record.origin.setup.base, record.origin.mounts
+        async with self.volumes.mounts(record, mounts) as made:
+            jail = jail.but(sandbox_id=record.id, mounts=made)
+            live = RunningSandbox(self._driver, jail, base, self._mirror.admit)
+        self.volumes.watch(record, live)
         return live
 
     async def _begin(self, record: Record, live: RunningSandbox) -> None:

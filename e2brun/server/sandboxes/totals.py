@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,9 +38,16 @@ class Totals:
     """The limits, and what the last look has found."""
 
     def __init__(
-        self, records: Mapping[str, Record], memory: int, disk: int, directory: Path
+        self,
+        records: Mapping[str, Record],
+        memory: int,
+        disk: int,
+        directory: Path,
+        volumes: Callable[[], int] = lambda: 0,
     ) -> None:
-        """Bytes; 0: three quarters of what is free now. `directory`: where files are kept."""
+        """Bytes; 0: three quarters of what is free now. `directory`: where files are kept;
+        `volumes`: what is in those."""
+        self._volumes = volumes
         self._records, self._directory = records, directory
         self._memory = memory or int(available_memory() * _OF_WHAT_IS_FREE)
         self._disk = disk or int(shutil.disk_usage(directory).free * _OF_WHAT_IS_FREE)
@@ -62,6 +69,7 @@ class Totals:
     def no_room(self, files: int) -> str | None:
         """Why so many bytes of files more cannot be kept; None where they can."""
         disk = sum(self._files.get(name, 0) for name in self._records) + self._kept()
+        disk += self._volumes()  # no reason to end a sandbox that has none
         if disk + files > self._disk:
             return _full(disk, self._disk, "files", "--total-disk")
         return None

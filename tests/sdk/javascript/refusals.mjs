@@ -1,7 +1,7 @@
 // Keys, errors in E2B's shape, and what is refused on purpose.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { AuthenticationError, Sandbox, Secret, Template, Volume } from 'e2b'
+import { AuthenticationError, Sandbox, Secret, Template } from 'e2b'
 import { failure, unique } from './common.mjs'
 
 const api = (path, options = {}) =>
@@ -64,9 +64,8 @@ test('the older endpoints create, connect and list as well', async () => {
   await refused(await api(`/sandboxes/${sandboxID}`, { method: 'DELETE' }), 404)
 })
 
-test('volumes and images that are not here are refused, and not retried', async () => {
+test('images that are not here are refused, and not retried', async () => {
   const started = Date.now()
-  await failure(Volume.create('mine'))
   await failure(Template.build(Template().fromImage('alpine:3'), unique('mine')))
   assert.ok(Date.now() - started < 3_000, 'a permanent refusal is not asked again')
 })

@@ -11,18 +11,15 @@ import errno
 import json
 import marshal
 import os
-import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from e2brun.errors import SandboxLost
 from e2brun.sandbox.local.host.agent_client import AgentRefused
-from e2brun.sandbox.local.host.control import Exited, ProgramStarted
 from e2brun.sandbox.local.host.descriptors import Watched
-from e2brun.sandbox.local.host.running import RunningSandbox
 from e2brun.values import is_list
 
 INLINE_LIMIT = 64 * 1024  # contents no larger travel in a message
@@ -33,7 +30,9 @@ _VALUES_LIMIT = 1_000_000  # of one answer in all its messages
 _LENGTH_LIMIT = 128 * 1024 * 1024  # bytes, of the same: names in there may be long
 _TURNS = 16  # messages taken before others have their turn
 # Done twice they leave what they leave done once.
-_REPEATABLE = frozenset({"stat", "stats", "list", "peek", "write", "watch"})
+_REPEATABLE = frozenset(
+    {"stat", "stats", "list", "peek", "write", "watch", "facts", "entries", "own", "usage"}
+)
 
 
 class FileTrouble(Exception):
@@ -110,10 +109,21 @@ class WorkerCall:
             close_all(message[2] if message else [])
 
 
+class Home(Protocol):
+    """Where file workers are: a sandbox, or a volume."""
+
+    gone: asyncio.Event
+
+    async def file_worker(self, channel: int, on_end: Callable[[], None]) -> Callable[[], None]:
+        """Have a worker serve `channel`; what is returned kills it. Raises AgentRefused,
+        SandboxError."""
+        ...
+
+
 class FileWorker:
     """The file worker of one sandbox, started when it is first needed."""
 
-    def __init__(self, live: RunningSandbox) -> None:
+    def __init__(self, live: Home) -> None:
         self._live = live
         self._worker: _Worker | None = None
         self._starting = asyncio.Lock()
@@ -171,21 +181,21 @@ class FileWorker:
             return self._worker
 
 
-async def fresh_worker(live: RunningSandbox) -> _Worker:
+async def fresh_worker(live: Home) -> _Worker:
     """A worker of one's own, also where all other processes of the sandbox are frozen."""
     return await _start(live)
 
 
-async def _start(live: RunningSandbox) -> _Worker:
+async def _start(live: Home) -> _Worker:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ended: list[_Worker] = []
 
-    def on_exit(_: Exited) -> None:
+    def on_end() -> None:
         for worker in ended:
             worker.running = False
 
     try:
-        report = await live.link.ask("files", [theirs.fileno()], on_exit=on_exit)
+        kill = await live.file_worker(theirs.fileno(), on_end)
     except AgentRefused as refused:
         ours.close()
         raise FileTrouble(refused.errno or errno.EAGAIN, refused.text) from None
@@ -194,10 +204,7 @@ async def _start(live: RunningSandbox) -> _Worker:
         raise
     finally:
         theirs.close()
-    if not isinstance(report, ProgramStarted):
-        ours.close()
-        raise SandboxLost("the sandbox's agent sent a malformed report")
-    worker = _Worker(live, ours, report.number)
+    worker = _Worker(ours, kill)
     ended.append(worker)
     return worker
 
@@ -205,8 +212,8 @@ async def _start(live: RunningSandbox) -> _Worker:
 class _Worker:
     """One worker process."""
 
-    def __init__(self, live: RunningSandbox, connection: socket.socket, run: int) -> None:
-        self._live, self._connection, self._run = live, connection, run
+    def __init__(self, connection: socket.socket, kill: Callable[[], None]) -> None:
+        self._connection, self._kill = connection, kill
         connection.setblocking(False)
         self.calls: dict[int, WorkerCall] = {}
         self.closed = False
@@ -251,9 +258,8 @@ class _Worker:
     def end(self) -> None:
         """Hang up, and kill it should it not be able to notice."""
         self.close()
-        if self.running and not self._live.gone.is_set():
-            with suppress(SandboxLost):
-                self._live.link.request("signal", run=self._run, signal=int(signal.SIGKILL))
+        if self.running:
+            self._kill()
 
     async def _send(self, message: bytes, descriptors: Sequence[int]) -> None:
         while not self.closed:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from e2brun.errors import SandboxError, SandboxLost
 from e2brun.sandbox.contract import USER
 from e2brun.sandbox.local.host.agent_client import AgentClient, AgentRefused
-from e2brun.sandbox.local.host.control import Control, Handed, let_go
+from e2brun.sandbox.local.host.control import Control, Handed, ProgramStarted, let_go
 from e2brun.sandbox.local.host.descriptors import Watched
 from e2brun.sandbox.local.host.inside import Inside
 from e2brun.sandbox.local.host.output import Outflow, OutputBounds
@@ -172,6 +173,20 @@ class RunningSandbox:
             let_go(report)
             raise SandboxLost("the sandbox's agent sent a malformed report")
         return descriptors[0]
+
+    async def file_worker(self, channel: int, on_end: Callable[[], None]) -> Callable[[], None]:
+        """Have a worker serve `channel`; what is returned kills it. Raises AgentRefused,
+        SandboxLost."""
+        report = await self.link.ask("files", [channel], on_exit=lambda _: on_end())
+        if not isinstance(report, ProgramStarted):
+            raise SandboxLost("the sandbox's agent sent a malformed report")
+
+        def kill() -> None:
+            with suppress(SandboxLost):
+                if not self.gone.is_set():
+                    self.link.request("signal", run=report.number, signal=int(signal.SIGKILL))
+
+        return kill
 
     async def connect(self, port: int) -> Inside:
         """A connection to a port that something inside listens on.

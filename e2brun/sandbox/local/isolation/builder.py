@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from e2brun.sandbox.local.isolation.rtnetlink import Network
 
-_ARGS_FD, _FILTER_FDS = 5, (6, 7)
+_ARGS_FD, _FILTER_FDS, _FIRST_MOUNT_FD = 5, (6, 7), 8
 _NAMESPACES = 16  # of users: bubblewrap nests some, and so does what stands behind --network
 _AGENT = agent_code("main", f"serve({CONTROL_FD})").encode()
 
@@ -40,12 +40,14 @@ def build(bwrap: str, jail: Jail, control: int, owner: int) -> NoReturn:
     filters = [memory_file("filter", make()) for make in (first_filter, last_filter)]
     code = memory_file("code", _AGENT)
     arguments = memory_file("arguments", b"\0".join(_arguments(jail)))
-    # 2 the complaints, 3 control, 4 code, 5 arguments, 6 and 7 the filters
-    place((2, control, code, arguments, *filters))
+    # 2 the complaints, 3 control, 4 code, 5 arguments, 6 and 7 the filters, from 8 on mounts
+    place((2, control, code, arguments, *filters, *(mount for _, mount in jail.mounts)))
+    detached = range(_FIRST_MOUNT_FD, _FIRST_MOUNT_FD + len(jail.mounts))
     shared = mounts.opened(rootfs.shares(jail))
     rootfs.lay_out(jail, [share for share, _ in shared])
     tree = os.open(rootfs.ROOT, os.O_PATH)
-    mounts.assemble(mounts.own(jail, owner if os.geteuid() == 0 else -1), tree, shared)
+    own = mounts.own(jail, owner if os.geteuid() == 0 else -1)
+    mounts.assemble(own, tree, shared, detached)
     rootfs.become(owner)
     if jail.service:
         os.nice(NICE)

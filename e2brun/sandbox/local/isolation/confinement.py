@@ -20,6 +20,7 @@ from e2brun.sandbox.local.isolation import mounts, rootfs, seccomp, spawn, sysca
 from e2brun.sandbox.local.isolation.driver import Jail
 
 _USERS = 65_536
+OWNER_OF_MOUNTS = _USERS  # one more of them, whom other zygotes have as well
 _ASIDE = "/run"
 
 
@@ -101,7 +102,8 @@ def _wait_for(pid: int, ready: int, mapped: int, *, root: bool) -> NoReturn:
     if os.read(ready, 1) and root:
         base = rootfs.users_base(_USERS)
         for kind in ("uid", "gid"):
-            rootfs.write(f"/proc/{pid}/{kind}_map", f"0 {base} {_USERS}")
+            users = f"0 {base} {_USERS}\n{OWNER_OF_MOUNTS} {rootfs.OWNER_OF_MOUNTS} 1"
+            rootfs.write(f"/proc/{pid}/{kind}_map", users)
         rootfs.become(base)
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)  # reset by that
     os.close(mapped)

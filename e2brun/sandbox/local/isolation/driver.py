@@ -53,6 +53,7 @@ class Jail(Frozen):
     directories: tuple[str, ...] = ()  # the user's own, also outside the home
     ahead: tuple[str, ...] = ()  # modules of public packages that a zygote may import beforehand
     template_layers: str | None = None  # host directory with the layers of the template's packages
+    mounts: tuple[tuple[str, int], ...] = ()  # where inside, and a detached mount: for one start
     service: bool = False  # /root and /code can be written as well, as in E2B's templates
 
     @property

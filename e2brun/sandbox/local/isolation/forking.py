@@ -59,7 +59,8 @@ def fork(bwrap: str, jail: Jail, control: int) -> Jailed:
 
     def build() -> None:
         builder.get_ready()
-        builder.build(bwrap, jail, control, rootfs.sandbox_owner())
+        owner = rootfs.sandbox_owner(mounts=bool(jail.mounts))
+        builder.build(bwrap, jail, control, owner)
 
     jailed = Jailed(in_lasting_thread(lambda: forked(complain, build)), complaints)
     os.close(complain)

@@ -22,7 +22,7 @@ from typing import NoReturn
 
 from e2brun.errors import SandboxUnavailable
 from e2brun.sandbox.contract import HOME
-from e2brun.sandbox.local.isolation import mounts, plain_start, syscalls
+from e2brun.sandbox.local.isolation import mounts, plain_start, spawn, syscalls
 from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
 from e2brun.sandbox.local.isolation.driver import Driver, Jail, Jailed, Problem
 from e2brun.sandbox.local.isolation.environment import resource_limits
@@ -166,10 +166,11 @@ class _Zygote:
             **self._filters[jail.service],
         }
         complaints, complain = os.pipe2(os.O_CLOEXEC)
-        descriptors = array.array("i", [control, complain])
+        descriptors = array.array("i", [control, complain, *(one for _, one in jail.mounts)])
+        first = spawn.WITH_MOUNTS if jail.mounts else spawn.WITHOUT_MOUNTS
         rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, descriptors)]
         try:
-            self._socket.sendmsg([marshal.dumps(request)], rights)
+            self._socket.sendmsg([first, marshal.dumps(request)], rights)
         except OSError:
             os.close(complaints)
             raise

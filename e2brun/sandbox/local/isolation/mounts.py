@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import TypedDict
 
@@ -45,6 +46,7 @@ class Own(TypedDict):
     memory: int  # bytes, of /dev/shm
     service: bool
     directories: tuple[str, ...]  # absolute; see `_places`
+    mounts: tuple[str, ...]  # where, of detached mounts that come beside this
     owner: int  # a uid, and a gid, of everything that can be written; -1: our own
 
 
@@ -61,6 +63,7 @@ def own(jail: Jail, owner: int = -1) -> Own:
         "memory": limits.memory,
         "service": jail.service,
         "directories": jail.directories,
+        "mounts": tuple(place for place, _ in jail.mounts),
         "owner": owner,
     }
 
@@ -71,9 +74,12 @@ def opened(shared: list[Share]) -> list[tuple[Share, int]]:
     return [(share, os.open(share.source, flags) if share.source else -1) for share in shared]
 
 
-def assemble(own: Own, root: int, shared: list[tuple[Share, int]]) -> None:
-    """Put it together at `TOP`, all but /proc; `root` is where `rootfs.lay_out` has been, and
-    descriptors are closed. Raises OSError naming the step."""
+def assemble(
+    own: Own, root: int, shared: list[tuple[Share, int]], detached: Sequence[int] = ()
+) -> None:
+    """Put it together at `TOP`, all but /proc; `root` is where `rootfs.lay_out` has been,
+    `detached` are the mounts of `own`, and descriptors are closed. Raises OSError naming the
+    step."""
     owner = own["owner"]
     uid, gid = (owner, owner) if owner >= 0 else (os.geteuid(), os.getegid())
     owned = f"uid={uid},gid={gid}"
@@ -93,13 +99,18 @@ def assemble(own: Own, root: int, shared: list[tuple[Share, int]]) -> None:
     for name in rootfs.own_etc(""):
         bind_read_only(f"{_FILES}/{name}", f"{TOP}/etc/{name}")
     _devices(own, owned)
+    for place, mount in zip(own["mounts"], detached, strict=True):
+        syscalls.put(mount, TOP + place)
+        os.close(mount)
+        add_flags(TOP + place, _NOTHING)
 
 
 def _writable(own: Own, root: int, others: list[str]) -> list[str]:
     """Mount the root at `TOP`, and on it what can be written; `others` will be mounted as well.
     Where all of it can be written."""
     usual = rootfs.WRITABLE | (rootfs.WRITABLE_IN_SERVICE if own["service"] else {})
-    places = _places(own["directories"], root, [*usual, *others])
+    wanted = (*own["directories"], *own["mounts"])
+    places = _places(wanted, root, [*usual, *others])
     for place in places:
         os.makedirs(f"{STAGE}/places{place}", 0o755)
     _overlay(root, TOP, "places")
@@ -109,7 +120,7 @@ def _writable(own: Own, root: int, others: list[str]) -> list[str]:
         os.mkdir(name)
         os.chmod(name, mode)
         syscalls.mount(name, TOP + place, None, syscalls.MS_BIND)
-    for directory in own["directories"]:
+    for directory in wanted:
         if any(directory.startswith(f"{place}/") for place in writable):
             os.makedirs(TOP + directory, 0o755, exist_ok=True)
     return list(writable)

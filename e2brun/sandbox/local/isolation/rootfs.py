@@ -87,6 +87,8 @@ _DIRECTORIES = (
 )  # fmt: skip
 _MOST = {"max_inotify_instances": 64, "max_inotify_watches": 65536}
 _UNSHARED_UID_FLOOR, _UNSHARED_UID_SPAN = 1_879_048_192, 268_435_454
+# For root: whom volumes belong to, and sandboxes that have one. Not one of the random ones.
+OWNER_OF_MOUNTS = _UNSHARED_UID_FLOOR + _UNSHARED_UID_SPAN
 
 
 AGENT_SOURCE = f"{os.path.dirname(os.path.dirname(os.path.abspath(__file__)))}/agent"
@@ -181,14 +183,17 @@ def compile_agent(directory: str = AGENT_SOURCE) -> None:
     compileall.compile_dir(directory, maxlevels=4, quiet=2)
 
 
-def sandbox_owner() -> int:
-    """The host uid the sandbox runs under: ours, or for root one that owns nothing at all.
+def sandbox_owner(*, mounts: bool = False) -> int:
+    """The host uid the sandbox runs under: ours, or for root one that owns nothing at all, or
+    nothing but what is mounted.
 
     The range is the one systemd's UIDS-GIDS page leaves unused. One of its own for each
     sandbox, so that two of them share no per-user limit and no ownership.
     """
     if os.geteuid() != 0:
         return os.geteuid()
+    if mounts:
+        return OWNER_OF_MOUNTS
     return _UNSHARED_UID_FLOOR + int.from_bytes(os.urandom(4)) % _UNSHARED_UID_SPAN
 
 

@@ -149,7 +149,9 @@ _FEIGNED = {
     },
 }  # fmt: skip
 # What making a sandbox takes, in a user namespace of its own.
-_MAKING = ("setns", "unshare", "mount", "umount2", "pivot_root", "sethostname", "clone")
+_MAKING = (
+    "setns", "unshare", "mount", "umount2", "pivot_root", "sethostname", "clone", "move_mount",
+)  # fmt: skip
 _CLONE_NEW = 0x7E020000  # every CLONE_NEW* flag that clone(2) takes
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
 _AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK = 1, 2, 10, 16
@@ -308,6 +310,8 @@ def last_filter(*, but: Collection[str] = ()) -> bytes:
     for name in _MAKING:
         if name == "clone" and name not in but:
             steps += _when(_BY_ARGUMENT[machine][name], _no_new_namespace())
+        elif name in _COMMON_ENOSYS and name not in but:
+            steps += _when(_COMMON_ENOSYS[name], [_refuse(ENOSYS)])
         elif name not in but:
             steps += _when(_EPERM[machine][name], [_refuse(EPERM)])
     return b"".join([*steps, _ALLOWED])

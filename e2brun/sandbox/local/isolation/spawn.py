@@ -6,6 +6,7 @@ import _socket
 import fcntl
 import os
 import signal
+from collections.abc import Sequence
 from typing import Any
 
 from e2brun.sandbox.contract import HOME
@@ -14,6 +15,8 @@ from e2brun.sandbox.local.isolation.driver import CONTROL_FD, NICE
 
 SHARED = "/mnt"  # in the zygote's root: what sandboxes share, each thing with nothing mounted on it
 SHARED_ROOT = "/root"
+# How a request begins: a sandbox whose mounts come with it belongs to another user.
+WITHOUT_MOUNTS, WITH_MOUNTS = b"s", b"m"
 _VIEWS = ("/proc", HOME, "/dev/shm")
 Life = tuple[int, int, bytes, bytes, tuple[int, ...]]  # what the agent's `serve` is called with
 
@@ -45,13 +48,14 @@ def _be_root_again(root: bool) -> None:
         syscalls.show_in_proc()
 
 
-def live(main: Any, request: dict[str, Any], given: tuple[int, int]) -> Life:
-    """In the child: be a sandbox's pid 1. Everything that needs a right, then none is left."""
-    control, complaints = given
+def live(main: Any, request: dict[str, Any], given: Sequence[int]) -> Life:
+    """In the child: be a sandbox's pid 1. Everything that needs a right, then none is left.
+    `given`: the host's end, a place for complaints, detached mounts."""
+    control, complaints, *detached = given
     try:
         os.setsid()
         os.dup2(complaints, 2)
-        return _settle(main, request, control)
+        return _settle(main, request, control, detached)
     except BaseException as error:
         try:
             os.write(2, f"e2brun: {error}\n".encode(errors="replace"))
@@ -59,7 +63,7 @@ def live(main: Any, request: dict[str, Any], given: tuple[int, int]) -> Life:
             os._exit(125)
 
 
-def _settle(main: Any, request: dict[str, Any], control: int) -> Life:
+def _settle(main: Any, request: dict[str, Any], control: int, detached: list[int]) -> Life:
     service, online = request["own"]["service"], request["online"]
     user = 0 if online else rootfs.SANDBOX_UID  # see `slirp4netns`
     syscalls.show_in_proc()
@@ -67,7 +71,7 @@ def _settle(main: Any, request: dict[str, Any], control: int) -> Life:
     os.setresgid(user, user, user)
     os.setresuid(user, user, user)
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
-    _mount_own(request["own"], request["shared"])
+    _mount_own(request["own"], request["shared"], detached)
     syscalls.set_hostname(request["own"]["sandbox_id"])
     if online:
         network = syscalls.CLONE_NEWNET | syscalls.CLONE_NEWNS
@@ -121,10 +125,10 @@ def _offer_root(main: Any, request: dict[str, Any], pid_1: _socket.socket) -> No
     pid_1.sendmsg([b"root"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
 
 
-def _mount_own(own: mounts.Own, shared: list[rootfs.Share]) -> None:
+def _mount_own(own: mounts.Own, shared: list[rootfs.Share], detached: list[int]) -> None:
     """What this sandbox sees, and of it what only a process of its namespaces can make: /proc."""
     root = os.open(SHARED + SHARED_ROOT, os.O_PATH | os.O_CLOEXEC)
-    mounts.assemble(own, root, mounts.opened(shared))
+    mounts.assemble(own, root, mounts.opened(shared), detached)
     proc = f"{mounts.TOP}/proc"
     syscalls.mount("proc", proc, "proc", syscalls.MS_NOTHING)
     syscalls.mount(f"{proc}/sys", f"{proc}/sys", None, syscalls.MS_BIND | syscalls.MS_REC)

@@ -24,7 +24,12 @@ _KEYCTL_JOIN_SESSION_KEYRING = 1
 _CAPABILITY_VERSION_3 = 0x20080522  # linux/capability.h
 _LAST_CAPABILITY = 63
 CAP_SETGID, CAP_SETUID = 6, 7
-_PIDFD_GETFD = 438  # on every architecture
+# Every file of a user whom the namespace knows, whatever its mode says.
+CAPS_OF_FILES = CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER = 1, 2, 3
+# On every architecture.
+_PIDFD_GETFD, _OPEN_TREE, _MOVE_MOUNT = 438, 428, 429
+_AT_FDCWD, _FROM_DESCRIPTOR = -100, 4
+_OPEN_TREE_CLONE = 1 | os.O_CLOEXEC
 
 _CLONE = {"x86_64": 56, "aarch64": 220}
 
@@ -151,6 +156,20 @@ def pidfd_getfd(pidfd: int, descriptor: int) -> int:
 def set_hostname(name: str) -> None:
     """sethostname(2). Raises OSError."""
     _checked(_sethostname(name.encode(), len(name)), "sethostname")
+
+
+def detached(directory: str) -> int:
+    """A mount of what is in `directory` that is nowhere yet (open_tree(2)): who is given this
+    descriptor can put it somewhere in other namespaces, once. Raises OSError."""
+    made = int(_libc.syscall(_OPEN_TREE, _AT_FDCWD, directory.encode(), _OPEN_TREE_CLONE))
+    _checked(min(0, made), f"open_tree {directory}")
+    return made
+
+
+def put(made: int, target: str) -> None:
+    """Put a detached mount at `target` (move_mount(2)). Raises OSError."""
+    done = _libc.syscall(_MOVE_MOUNT, made, b"", _AT_FDCWD, target.encode(), _FROM_DESCRIPTOR)
+    _checked(done, f"mount {target}")
 
 
 def mount(source: str, target: str, kind: str | None, flags: int, data: str = "") -> None:

@@ -31,6 +31,7 @@ from e2brun.sandbox.local.isolation import confinement, rootfs, seccomp, spawn, 
 from e2brun.sandbox.local.isolation.driver import AGENT_DIRECTORY, CELLS_DIRECTORY, Jail
 
 _MESSAGE_LIMIT = 64 * 1024
+_MOST_GIVEN = 64  # descriptors in one message
 _kept: list[object] = []
 # What the agent's operations import: here once instead of in each sandbox.
 _AGENT_MODULES = (
@@ -69,10 +70,11 @@ def go_on(
     number = 0
     # What one sandbox is told stays in the child that becomes it: all that we ever held can be
     # read by those that come later.
-    while control.recv(1, _socket.MSG_PEEK):
+    while first := control.recv(1, _socket.MSG_PEEK):
         number += 1
-        # One of the zygote's own users, where it has more than one.
-        owner = os.geteuid() or 1 + number % 65_000
+        # One of the zygote's own users, where it has more than one: all volumes belong to one.
+        user = confinement.OWNER_OF_MOUNTS if first == spawn.WITH_MOUNTS else 1 + number % 65_000
+        owner = os.geteuid() or user
         life = _fork_sandbox(control, main, more | {"owner": owner})
         if life is not None:
             main.serve(*life)
@@ -135,12 +137,12 @@ def _fork_sandbox(control: _socket.socket, main: Any, more: dict[str, Any]) -> s
         return None
     if pid == 0:
         try:
-            request, (agent_end, complaints) = _received(control)
+            request, given = _received(control)
             os.write(taken_write, b"x")
             control.close()
         except BaseException:
             os._exit(125)
-        return spawn.live(main, request | more, (agent_end, complaints))
+        return spawn.live(main, request | more, given)
     os.close(taken_write)
     if not os.read(taken_read, 1):
         _turn_away(control, OSError(0, "the request was not understood"))
@@ -155,17 +157,17 @@ def _fork_sandbox(control: _socket.socket, main: Any, more: dict[str, Any]) -> s
 
 def _received(control: _socket.socket) -> tuple[dict[str, Any], array.array[int]]:
     message, ancillary, _, _ = control.recvmsg(
-        _MESSAGE_LIMIT, _socket.CMSG_SPACE(4 * 4), _socket.MSG_CMSG_CLOEXEC
+        _MESSAGE_LIMIT, _socket.CMSG_SPACE(4 * _MOST_GIVEN), _socket.MSG_CMSG_CLOEXEC
     )
     given = array.array("i")
     for _, _, data in ancillary:
         given.frombytes(data)
-    return marshal.loads(message), given
+    return marshal.loads(message[1:]), given
 
 
 def _turn_away(control: _socket.socket, error: OSError) -> None:
     """Whoever asked sees the other end of their socket closed, and this reason."""
     _, given = _received(control)
-    os.write(given[-1], f"e2brun: {error.strerror}\n".encode(errors="replace"))
+    os.write(given[1], f"e2brun: {error.strerror}\n".encode(errors="replace"))
     for descriptor in given:
         os.close(descriptor)

@@ -75,6 +75,12 @@ def remove(request: Request, _descriptors: list[int]) -> str:
     return "null"
 
 
+def empty(request: Request, _descriptors: list[int]) -> str:
+    """Remove all below the directory `path`. Raises OSError."""
+    _empty(request["path"])
+    return "null"
+
+
 def _empty(top: bytes) -> None:
     """Remove everything below `top`: step by step and by names within the working directory,
     since what is nested deeply has no path that the kernel takes."""

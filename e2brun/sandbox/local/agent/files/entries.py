@@ -8,7 +8,7 @@ from _json import encode_basestring_ascii as quote
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any
 
 PREFIX = "user.e2b."
@@ -32,8 +32,11 @@ def stats(request: dict[str, Any]) -> str:
     return "[" + ",".join(found) + "]"
 
 
-def listing(request: dict[str, Any]) -> Iterator[str]:
+def listing(
+    request: dict[str, Any], described: Callable[[bytes, os.stat_result], str] | None = None
+) -> Iterator[str]:
     """What is below `path`, `depth` levels of it: sorted, each directory before its content."""
+    described = described or describe
     top: bytes = request["path"]
     # Names lie below the path as it was asked for, whatever link it leads through.
     levels = [(top, iter(sorted(os.listdir(top))))]
@@ -46,7 +49,7 @@ def listing(request: dict[str, Any]) -> Iterator[str]:
         path = os.path.join(directory, name)
         try:
             facts = os.lstat(path)
-            yield describe(path, facts)
+            yield described(path, facts)
             if modes.S_ISDIR(facts.st_mode) and len(levels) < request["depth"]:
                 levels.append((path, iter(sorted(os.listdir(path)))))
         except OSError:

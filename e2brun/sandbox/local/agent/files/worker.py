@@ -12,7 +12,7 @@ import marshal
 import os
 from _json import encode_basestring_ascii as quote
 
-from . import changes, entries, transfers
+from . import changes, entries, owned, transfers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,14 +31,19 @@ _QUICK: dict[str, Callable[[Request], str]] = {
     "write": transfers.write,
     "mkdir": changes.mkdir,
     "rename": changes.rename,
+    "facts": owned.facts,
+    "own": owned.own,
+    "make": owned.make,
 }
 _SLOW = {
     "receive": transfers.receive,
     "pour": transfers.pour,
     "move": changes.move,
     "remove": changes.remove,
+    "empty": changes.empty,
+    "usage": owned.usage,
 }
-_PAGED = {"list": entries.listing}
+_PAGED = {"list": entries.listing, "entries": owned.listing}
 
 
 def serve(descriptor: int) -> None:

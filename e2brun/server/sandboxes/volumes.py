@@ -1,0 +1,262 @@
+"""The volumes of a service: directories that outlive sandboxes, and that several of them share.
+
+The service itself opens nothing in one: contents go through a file worker that has the volume and
+nothing else (`keeper`). What is in a volume is known as of the last look, see `volume_watch`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import shutil
+import time
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from e2brun.errors import SandboxError
+from e2brun.private import load, store
+from e2brun.sandbox.contract import MIB
+from e2brun.sandbox.local.host.file_worker import LONG_PATIENCE, FileTrouble, FileWorker
+from e2brun.sandbox.local.host.volumes import Keeper
+from e2brun.server.http.messages import PERMANENT, ApiError
+from e2brun.server.sandboxes.records import Mount, State
+
+if TYPE_CHECKING:
+    from e2brun.sandbox.local.host.running import RunningSandbox
+    from e2brun.server.sandboxes.records import Record
+
+FILES = 100_000  # and directories, of one volume
+_BLOCK = 4096  # bytes: no file is smaller on disk
+_FRESH_SECONDS = 2.0  # for which a look at what others write to as well is good
+_AT_WORK = 16  # file workers at once
+_SPARE = (
+    2 * 1024**3
+)  # bytes of disk that volumes leave to the machine, or an eighth of what is free
+_TRIES = 5  # at emptying a volume that somebody still writes to
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """One volume; its token opens its contents and nothing else."""
+
+    name: str
+    id: str = field(default_factory=lambda: secrets.token_hex(10))
+    token: str = field(default_factory=lambda: f"vol_{secrets.token_hex(20)}", repr=False)
+    created: float = field(default_factory=time.time)
+
+
+@dataclass(slots=True)
+class Contents:
+    """What is in a volume, by the last look and what was written through us since."""
+
+    size: int = 0
+    files: int = 0
+    looked: float = -1e9  # by the loop's clock
+    records: set[Record] = field(default_factory=set["Record"])  # that have it mounted
+
+
+class _Place:
+    """A volume as the place of file workers."""
+
+    def __init__(self, keeper: Keeper, volume: str) -> None:
+        self._keeper, self._volume = keeper, volume
+        self.gone = asyncio.Event()
+
+    async def file_worker(self, channel: int, on_end: Callable[[], None]) -> Callable[[], None]:
+        """One whose root the volume is. Raises SandboxError."""
+        del on_end  # nobody is told of it: it ends when we hang up
+        try:
+            await self._keeper.work(self._volume, channel)
+        except OSError as error:
+            raise SandboxError(f"the volume cannot be opened: {error.strerror}") from error
+        return lambda: None  # likewise: nobody in there can stop it
+
+
+class Volumes:
+    """All volumes of a service, in its directory; `durable`: the next service has them, too."""
+
+    def __init__(self, directory: Path, limit: int, *, durable: bool) -> None:
+        """`limit`: bytes of each."""
+        self.limit = limit
+        self.directory = directory / "volumes"
+        self._index = directory / "volumes.json" if durable else None
+        self._keeper = Keeper(self.directory)
+        self._at_work: dict[str, tuple[_Place, FileWorker]] = {}
+        self.contents: dict[str, Contents] = {}
+        self.mounted = asyncio.Event()  # there may be something to watch
+        self._floor = min(_SPARE, shutil.disk_usage(directory).free // 8)
+        kept: list[Volume] = load(self._index, list[Volume], []) if self._index else []
+        self.by_id = {volume.id: volume for volume in kept}
+
+    def find(self, text: str) -> Volume:
+        """By id or name. Raises ApiError 404."""
+        found = self.by_id.get(text)
+        if found is None:
+            found = next((one for one in self.by_id.values() if one.name == text), None)
+        if found is None:
+            raise ApiError(404, f"volume {text[:100]!r} was not found", headers=PERMANENT)
+        return found
+
+    def create(self, name: str) -> Volume:
+        """A new one."""
+        volume = Volume(name)
+        self._keeper.make(volume.id)
+        self.by_id[volume.id] = volume
+        self._save()
+        return volume
+
+    async def destroy(self, volume: Volume) -> None:
+        """Nobody finds it any more, and its files go; who has it mounted is left with nothing."""
+        self.by_id.pop(volume.id, None)
+        self._save()
+        await self._raze(volume.id)
+        self.contents.pop(volume.id, None)
+
+    async def take_stock(self) -> None:
+        """Count what is in volumes from before, and remove those that are in no list: of a service
+        that was killed."""
+        with suppress(FileNotFoundError):
+            for name in os.listdir(self.directory):
+                with suppress(FileTrouble, SandboxError, OSError):
+                    await (self.look(name) if name in self.by_id else self._raze(name))
+
+    def close(self) -> None:
+        """No more of it."""
+        while self._at_work:
+            self._dismiss(next(iter(self._at_work)))
+        self._keeper.close()
+
+    def files(self, volume: str) -> FileWorker:
+        """Who works on its files; paths begin at the volume."""
+        found = self._at_work.pop(volume) if volume in self._at_work else self._hired(volume)
+        self._at_work[volume] = found  # now the one that was used last
+        return found[1]
+
+    def content(self, volume: str) -> Contents:
+        """What is known of what is in it."""
+        return self.contents.setdefault(volume, Contents())
+
+    @asynccontextmanager
+    async def mounts(
+        self, record: Record, wanted: Iterable[Mount]
+    ) -> AsyncGenerator[tuple[tuple[str, int], ...]]:
+        """What a new sandbox is to be started with, and is, before the context ends."""
+        made: list[tuple[str, int]] = []
+        try:
+            for mount in wanted:
+                if mount.volume in self.by_id:
+                    made.append((mount.path, await self._keeper.mount(mount.volume)))
+                else:
+                    record.journal.note(f"volume {mount.name!r} was destroyed", "warn")
+            yield tuple(made)
+        finally:
+            for _, descriptor in made:
+                os.close(descriptor)
+
+    def watch(self, record: Record, live: RunningSandbox) -> None:
+        """`record` is a sandbox with volumes from now on, until it is gone."""
+        contents = [self.content(mount.volume) for mount in record.origin.mounts]
+        for content in contents:
+            content.records.add(record)
+
+        def forget() -> None:
+            for content in contents:
+                content.records.discard(record)
+
+        live.on_gone(forget)
+        self.mounted.set()
+
+    def in_use(self) -> dict[str, list[Record]]:
+        """The ids of volumes that sandboxes which run may write to, and those sandboxes."""
+        found = {
+            name: [record for record in content.records if record.state is State.RUNNING]
+            for name, content in self.contents.items()
+        }
+        return {name: records for name, records in found.items() if records}
+
+    async def look(self, volume: str) -> Contents:
+        """Count what is in it. Raises FileTrouble, SandboxError."""
+        answer = await self.files(volume).ask("usage", patience=LONG_PATIENCE, files=FILES)
+        content = self.content(volume)
+        match answer.value:
+            case [int(size), int(files)]:
+                content.size, content.files = size, files
+                content.looked = asyncio.get_running_loop().time()
+            case _:
+                raise FileTrouble(0, "malformed")
+        return content
+
+    def excess(self, volume: str) -> str | None:
+        """Why it has more than it may; None where it has not."""
+        content = self.content(volume)
+        if content.size <= self.limit and content.files <= FILES:
+            return None
+        name = self.by_id[volume].name if volume in self.by_id else volume
+        return (
+            f"volume {name!r} has {content.size // MIB} MiB in {content.files} files, and may have "
+            f"{self.limit // MIB} MiB (--volume-size) in {FILES}"
+        )
+
+    def disk_is_short(self, more: int = 0) -> bool:
+        """Whether there is no room on disk for so many bytes."""
+        return self.free()[0] - more < self._floor
+
+    def free(self) -> tuple[int, int]:
+        """Bytes and files that fit on the disk."""
+        try:
+            facts = os.statvfs(self.directory)
+        except OSError:  # as good as none
+            return 0, 0
+        return facts.f_bavail * facts.f_frsize, facts.f_favail
+
+    def total(self) -> int:
+        """Bytes of all together."""
+        return sum(content.size for content in self.contents.values())
+
+    async def make_room(self, volume: str, size: int) -> None:
+        """Somebody is about to write `size` bytes to a file of it. Raises ApiError 507."""
+        content = self.content(volume)
+        old = content.looked < 0 or content.records
+        stale = asyncio.get_running_loop().time() - content.looked > _FRESH_SECONDS
+        if (old and stale) or self._is_full(content, size):
+            await self.look(volume)
+        if self._is_full(content, size) or self.disk_is_short(size):
+            raise ApiError(507, f"not enough room in the volume: it may have {self.limit} bytes")
+
+    def wrote(self, volume: str, size: int) -> None:
+        """A file more of so many bytes, as far as we know."""
+        content = self.content(volume)
+        content.size, content.files = content.size + max(size, _BLOCK), content.files + 1
+
+    def _is_full(self, content: Contents, size: int) -> bool:
+        return content.size + size > self.limit or content.files >= FILES
+
+    def _hired(self, volume: str) -> tuple[_Place, FileWorker]:
+        while len(self._at_work) >= _AT_WORK:
+            self._dismiss(next(iter(self._at_work)))
+        home = _Place(self._keeper, volume)
+        return home, FileWorker(home)
+
+    def _dismiss(self, volume: str) -> None:
+        home, worker = self._at_work.pop(volume)
+        home.gone.set()
+        worker.close()
+
+    async def _raze(self, volume: str) -> None:
+        for last in (False,) * (_TRIES - 1) + (True,):
+            await self.files(volume).ask("empty", patience=LONG_PATIENCE, path=b"/")
+            try:
+                (self.directory / volume).rmdir()
+                break
+            except OSError:
+                if last:
+                    raise
+        self._dismiss(volume)
+
+    def _save(self) -> None:
+        if self._index is not None:
+            store(self._index, list[Volume], list(self.by_id.values()))
