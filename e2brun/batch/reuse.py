@@ -14,6 +14,7 @@ from e2brun.sandbox.contract import (
     Backend,
     Execution,
     FileEntry,
+    KernelSpec,
     Outcome,
     Program,
     Result,
@@ -106,7 +107,7 @@ class Reused:
         stdout: Sink,
         stderr: Sink,
         on_result: Callable[[Result], None] | None = None,
-        language: str | None = None,
+        kernel: KernelSpec | None = None,
     ) -> Execution:
         self.is_good = False
         execution = self.real.run_cell(
@@ -115,7 +116,7 @@ class Reused:
             stdout=stdout,
             stderr=stderr,
             on_result=on_result,
-            language=language,
+            kernel=kernel,
         )
         self.is_good = execution.outcome in _GOOD_ENDS
         return execution

@@ -54,9 +54,9 @@ class Console:
             self._logs = LogLines(self._limit)
         self._stdout = OutputStream(self._limit, forward[0], keep=self._as_json)
         self._stderr = OutputStream(self._limit, forward[1], keep=self._as_json)
-        return Outputs(
-            self._take_stdout, self._take_stderr, self._show_result, self._show_raised, self._limit
-        )
+        at_once = not self._as_json and os.isatty(1)
+        take, limit = (self._take_stdout, self._take_stderr), self._limit
+        return Outputs(*take, self._show_result, self._show_raised, limit, at_once)
 
     def created(self, sandbox: Sandbox) -> None:
         """Remember whose output this is."""

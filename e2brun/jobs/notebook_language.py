@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping
 
 from e2brun.errors import UsageError
-from e2brun.sandbox.contract import HOME
 
 PYTHON = "python"
 _KERNELS = {
@@ -46,23 +45,3 @@ def _of_environment(name: str) -> str | None:
     """nb_conda_kernels' names: conda-env-NAME-py."""
     parts = name.split("-")
     return _LANGUAGES.get(parts[-1]) if parts[0] == "conda" and len(parts) > 1 else None
-
-
-def enter_directory(language: str, path: str) -> str | None:
-    """The code that makes `path` a kernel's working directory; None where a language cannot."""
-    import json
-    import shlex
-
-    if path.startswith("~"):
-        path = HOME + path[1:]
-    match language:
-        case "bash":
-            return f"cd -- {shlex.quote(path)}"
-        case "javascript" | "typescript":
-            return f"process.chdir({json.dumps(path)})"
-        case "r":
-            return f"setwd({json.dumps(path)})"
-        case "java":
-            return None
-        case _:
-            return f"__import__('os').chdir({path!r})"

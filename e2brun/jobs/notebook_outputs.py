@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import codecs
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from e2brun.frozen import Frozen
 from e2brun.jobs.notebook_format import Json, table
-from e2brun.jobs.notebook_prelude import MIME as OURS
+from e2brun.jobs.prelude import MIME as OURS
 from e2brun.sandbox.contract import MIB, CodeError, Execution, Outcome, Result
 from e2brun.values import is_table
 
 MOST_OUTPUT = 128 * MIB  # of all results of a run, as JSON
 _MOST_AREAS, _MOST_WIDGETS = 100, 10_000  # Output widgets inside each other; of a run
 _LONGEST_ID = 200
+_MOST_HELD, _SMALL = MIB, 200  # of what may be cleared yet; what a piece costs at least
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 _MIME = {
     "text": "text/plain",
@@ -56,20 +57,49 @@ class _Shown:
         self.identity: str | None = None
 
 
+class _Held:
+    """What may be cleared yet is told when it stays: at the end, or where it has grown large."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Callable[[], None]] | None = None
+        self._size = 0
+
+    def clear(self) -> None:
+        """Nobody is told of what waits; what comes now waits."""
+        self._waiting, self._size = [], 0
+
+    def tell(self, say: Callable[[], None], size: int) -> None:
+        """Now or later."""
+        if self._waiting is None:
+            say()
+            return
+        self._waiting.append(say)
+        self._size += size
+        if self._size > _MOST_HELD:
+            self.release()
+
+    def release(self) -> None:
+        """Tell what waits; nothing waits from now on."""
+        waiting, self._waiting = self._waiting, None
+        for say in waiting or ():
+            say()
+
+
 class _Area:
     """Where output goes: a cell's own, or that of an Output widget."""
 
     def __init__(self) -> None:
         self.parts: list[_Stream | _Shown] = []
         self.clear_next = False
+        self.held = _Held()
 
 
 class Recorder:
     """Takes what a run puts out, cell after cell. `limit` is of each stream, 0 for none;
-    `most` is of all results."""
+    `most` is of all results; `holds`: nobody is told of what is cleared."""
 
-    def __init__(self, limit: int = 0, most: int = MOST_OUTPUT) -> None:
-        self._limit = limit
+    def __init__(self, limit: int = 0, most: int = MOST_OUTPUT, *, holds: bool = False) -> None:
+        self._limit, self._holds = limit, holds
         self._taken = {"stdout": 0, "stderr": 0}
         self._room = self._most = most
         self._left_out = False
@@ -82,9 +112,11 @@ class Recorder:
         self._count = 0
         self.begin(0)
 
-    def begin(self, count: int) -> None:
-        """A new cell."""
+    def begin(self, count: int, *, clears: bool = False) -> None:
+        """A new cell; `clears`: it looks as if it would."""
         self._areas, self._count = [_Area()], count
+        if clears and self._holds:
+            self._areas[0].held.clear()
         decoder = codecs.getincrementaldecoder("utf-8")
         self._decoders = {name: decoder("replace") for name in self._taken}
 
@@ -103,6 +135,16 @@ class Recorder:
             self._areas[-1].parts.append(stream)
         stream.pieces.append(text)
         stream.size += len(text)
+
+    def tell(self, say: Callable[[], None], size: int = 0) -> None:
+        """Have `say` called for what was put out just now (bytes that nobody else keeps), unless
+        it is cleared before."""
+        self._areas[-1].held.tell(say, size + _SMALL)
+
+    def release(self) -> None:
+        """Nothing is cleared any more."""
+        for area in (*self._areas, *self._widgets.values()):
+            area.held.release()
 
     def _tail(self) -> Iterator[_Stream]:
         """The streams since the last result."""
@@ -138,7 +180,7 @@ class Recorder:
             return
         if identity not in self._widgets and len(self._widgets) < _MOST_WIDGETS:
             self._widgets[identity] = _Area()
-        self._areas.append(self._widgets.get(identity) or _Area())
+        self._areas.append(self._widgets.get(identity) or self._areas[0])
         self.has_widgets = True
 
     def _raised(self, note: Mapping[str, object]) -> None:
@@ -201,6 +243,8 @@ class Recorder:
 
     def _clear(self) -> None:
         parts = self._areas[-1].parts
+        if self._holds:
+            self._areas[-1].held.clear()
         for part in parts:
             if isinstance(part, _Stream):
                 self._taken[part.name] -= part.size

@@ -1,35 +1,55 @@
-"""Running a notebook: every cell in order, until one does not end well."""
+"""Running cells one after the other, until one does not end well: those of a notebook, and others
+whose output is looked at as a notebook's is."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from e2brun.errors import SandboxError
+from e2brun.errors import FileTransferFailed, SandboxError
 from e2brun.frozen import Frozen
 from e2brun.jobs.notebook_format import Json
 from e2brun.jobs.notebook_language import PYTHON
 from e2brun.jobs.notebook_outputs import CellRun, Recorder
 from e2brun.sandbox import endings
-from e2brun.sandbox.contract import CodeError, Execution, Outcome, Result, Sandbox, Sink
+from e2brun.sandbox.contract import Execution, KernelSpec, Outcome, Result, Sandbox, Sink
 
 if TYPE_CHECKING:
     from e2brun.jobs.job import Rules
     from e2brun.jobs.notebook import Cell, Notebook
+    from e2brun.jobs.run import Outputs
 
 _GONE = frozenset({"ForgedResults"})  # errors that leave no context to go on in
 
 
-class Listeners(Frozen):
-    """Who hears of a run as it goes; `limit` bytes of each stream are kept, 0 for all."""
+class Prelude(Frozen):
+    """What makes a Python context ready: where cells run, from where they import beside that, and
+    what is told of them beside their results: see prelude.py."""
 
-    stdout: Sink
-    stderr: Sink
-    on_result: Callable[[Result], None]
-    on_error: Callable[[CodeError], None]  # one that does not end the run
-    limit: int = 0
+    directory: str | None = None
+    paths: Sequence[str] = ()
+    tells: str = ""  # "clear", or "all"
+    charts: bool = True
+
+    def run(
+        self, sandbox: Sandbox, timeout: float, on_result: Callable[[Result], None] | None = None
+    ) -> Execution:
+        """Run it, for nobody to see. Raises FileTransferFailed without that directory."""
+        source = Path(__file__).with_name("prelude.py").read_text(encoding="utf-8")
+        names = {
+            "__name__": "e2brun_prelude",  # names of its own, and none of ours
+            "DIRECTORY": self.directory,
+            "PATHS": list(self.paths),
+            "TELLS": self.tells,
+            "CHARTS": self.charts,
+        }
+        code = f"exec(compile({source!r}, '<notebook>', 'exec', dont_inherit=True), {names})"
+        ended = hidden(sandbox, code, timeout, on_result)
+        if ended.outcome is Outcome.ERROR and self.directory is not None:
+            raise FileTransferFailed(endings.no_directory(self.directory))
+        return ended
 
 
 class NotebookRun:
@@ -40,12 +60,17 @@ class NotebookRun:
         notebook: Notebook,
         sandbox: Sandbox,
         rules: Rules,
-        listeners: Listeners,
-        cells: list[CellRun],
+        outputs: Outputs,
+        prelude: Prelude | None = None,
+        cwd: str | None = None,
     ) -> None:
+        """`cwd` is where a kernel begins that is not Python's."""
+        is_python = notebook.language == PYTHON
+        self._kernel = None if is_python else KernelSpec(notebook.language, cwd)
         self.notebook, self.sandbox, self.rules = notebook, sandbox, rules
-        self.listeners, self.cells = listeners, cells
-        self._recorder = Recorder(listeners.limit)
+        self.outputs, self.prelude = outputs, prelude
+        self.cells: list[CellRun] = []
+        self._recorder = Recorder(outputs.limit, holds=not outputs.at_once)
 
     @property
     def widgets(self) -> Json:
@@ -79,9 +104,9 @@ class NotebookRun:
 
     def _prepare(self, end: float, timeout: float) -> Execution | None:
         """Connect what tells more of a notebook than results; how it ended if that was the end."""
-        if self.notebook.language != PYTHON or not self.notebook.cells:
+        if self.prelude is None or not self.notebook.cells:
             return None
-        ended = self._hidden(prelude(charts=self.rules.charts), max(0.001, end - monotonic()))
+        ended = self.prelude.run(self.sandbox, max(0.001, end - monotonic()), self._take_hidden)
         if ended.outcome in {Outcome.OK, Outcome.ERROR}:  # without it, a little is lost
             return None
         if ended.outcome is Outcome.TIMEOUT:
@@ -89,30 +114,30 @@ class NotebookRun:
         return ended
 
     def _hidden(self, code: str, timeout: float) -> Execution:
-        return self.sandbox.run_cell(
-            code, timeout=timeout, stdout=_drop, stderr=_drop, on_result=self._take_hidden
-        )
+        return hidden(self.sandbox, code, timeout, self._take_hidden)
 
     def _take_hidden(self, told: Result) -> None:
         self._recorder.result(told)
 
     def _cell(self, cell: Cell, end: float, timeout: float) -> Execution:
-        self._recorder.begin(len(self.cells) + 1)
+        self._recorder.begin(len(self.cells) + 1, clears="clear_output" in cell.source)
         left = max(0.001, end - monotonic())
         limit = min(left, self.rules.cell_timeout or left)
         try:
             execution = self.sandbox.run_cell(
                 cell.source,
                 timeout=limit,
-                stdout=self._tee("stdout", self.listeners.stdout),
-                stderr=self._tee("stderr", self.listeners.stderr),
+                stdout=self._tee("stdout", self.outputs.stdout),
+                stderr=self._tee("stderr", self.outputs.stderr),
                 on_result=self._take_result,
-                language=None if self.notebook.language == PYTHON else self.notebook.language,
+                kernel=self._kernel,
             )
         except SandboxError as error:
             if not self.cells:
                 raise
             return Execution(Outcome.LOST, detail=str(error))
+        finally:  # whatever ends it: nothing that was put out is lost
+            self._recorder.release()
         if execution.outcome is Outcome.TIMEOUT:
             of_cell = f"{endings.time_limit(limit)} (cell {cell.index + 1})"
             detail = of_cell if limit < left else endings.time_limit(timeout)
@@ -122,21 +147,25 @@ class NotebookRun:
     def _tee(self, name: str, sink: Sink) -> Sink:
         broken = False
 
-        def take(data: bytes) -> None:
+        def say(data: bytes) -> None:
             nonlocal broken
-            self._recorder.stream(name, data)
             if not broken:
                 try:
                     sink(data)
                 except BrokenPipeError:  # nobody reads it any more; the document is still made
                     broken = True
 
+        def take(data: bytes) -> None:
+            self._recorder.stream(name, data)
+            self._recorder.tell(lambda: say(data), len(data))
+
         return take
 
     def _take_result(self, told: Result) -> None:
         result = self._recorder.result(told)
         if result is not None:
-            self.listeners.on_result(result)
+            now: Result = {**result}  # an update may change it while it waits
+            self._recorder.tell(lambda: self.outputs.on_result(now))
 
     def _goes_on(self, cell: Cell, execution: Execution) -> bool:
         if execution.outcome is Outcome.OK:
@@ -146,21 +175,22 @@ class NotebookRun:
             return False
         allowed = cell.may_raise or (self.rules.allow_errors and execution.left is None)
         if allowed:
-            self.listeners.on_error(error)
+            self.outputs.on_error(error)
         return allowed
 
 
 def _drop(_: bytes) -> None:
-    """Of cells that are not the notebook's."""
+    """Of cells that are not the user's."""
 
 
-def prelude(*, charts: bool = True) -> str:
-    """The cell before the first one. Its module has names of its own in there, and none of ours."""
-    source = Path(__file__).with_name("notebook_prelude.py").read_text(encoding="utf-8")
-    return (
-        f"exec(compile({source!r}, '<notebook>', 'exec', dont_inherit=True), "
-        f"{{'__name__': 'e2brun_notebook', 'CHARTS': {charts}}})"
-    )
+def hidden(
+    sandbox: Sandbox,
+    code: str,
+    timeout: float,
+    on_result: Callable[[Result], None] | None = None,
+) -> Execution:
+    """Run a cell that is ours."""
+    return sandbox.run_cell(code, timeout=timeout, stdout=_drop, stderr=_drop, on_result=on_result)
 
 
 _TELL_WIDGETS = "get_ipython().e2brun_connection.tell_widgets()"

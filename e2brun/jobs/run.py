@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from e2brun.errors import E2brunError, FileTransferFailed, SandboxError, UsageError
+from e2brun.errors import E2brunError, FileTransferFailed, SandboxError
 from e2brun.frozen import Frozen
 from e2brun.jobs.diagnosis import TAIL, explained
 from e2brun.jobs.source import Kind
@@ -30,26 +30,6 @@ if TYPE_CHECKING:
 
 _NO_MODULE = re.compile(r"No module named '([\w.]+)'")
 _OF_IMPORTS = frozenset({"AttributeError", "ImportError", "ModuleNotFoundError"})
-# What makes a context ready is no cell of the user's: it is neither counted nor kept. Its
-# interpreter has started before it knew of a PYTHONPATH.
-_ENTER = """
-import contextlib, os, sys
-if directory is not None:
-    os.chdir(os.path.expanduser(directory))
-sys.path[sys.path[:1] == [""]:0] = [path for path in paths if path not in sys.path]
-with contextlib.suppress(ImportError, AttributeError):
-    from IPython import get_ipython
-    shell = get_ipython()
-    def forget(*_):
-        shell.events.unregister("post_run_cell", forget)
-        if shell.execution_count == 2:
-            shell.history_manager.reset(new_session=True)
-            shell.history_manager._i00 = shell.history_manager._i = ""
-            shell.user_ns.update(_i="", _ii="", _iii="")
-            shell.user_ns.pop("_i1", None)
-            shell.execution_count = 1
-    shell.events.register("post_run_cell", forget)
-"""
 
 
 class Outputs(Frozen):
@@ -60,6 +40,7 @@ class Outputs(Frozen):
     on_result: Callable[[Result], None] = lambda _: None
     on_error: Callable[[CodeError], None] = lambda _: None  # of a cell, and the run goes on
     limit: int = 0  # bytes of each stream that an executed notebook keeps; 0: all
+    at_once: bool = False  # a terminal: what a cell clears later is shown, too
 
 
 class Ran:
@@ -108,19 +89,41 @@ def run(job: Job, sandbox: Sandbox, outputs: Outputs) -> Ran:
 def _executed(job: Job, sandbox: Sandbox, outputs: Outputs, ran: Ran) -> Execution:
     if job.unreadable is not None:
         return Execution(Outcome.ERROR, 1, error=job.unreadable)
-    if job.notebook is not None:
-        return _run_notebook(job, job.notebook, sandbox, outputs, ran)
-    if not job.as_cell:
+    if job.notebook is None and not job.as_cell:
         return sandbox.run_program(
             program(job), timeout=job.timeout, stdout=outputs.stdout, stderr=outputs.stderr
         )
-    _prepare_cells(job, sandbox)
-    execution = Execution(Outcome.OK, 0)
-    for code in filter(None, (job.setup, job.source.text())):
-        execution = _run_cell(sandbox, code, job.timeout, outputs)
+    if job.uploads:
+        sandbox.write_files(job.uploads)
+    if job.notebook is not None:
+        return _run_notebook(job, job.notebook, sandbox, outputs, ran)
+    return _run_cells(job, sandbox, outputs)
+
+
+def _run_cells(job: Job, sandbox: Sandbox, outputs: Outputs) -> Execution:
+    code = job.source.text()
+    clears = "clear_output" in code
+    paths = _python_path(job)
+    if clears or paths or job.cwd is not None:
+        from e2brun.jobs.notebook_run import Prelude
+
+        Prelude(job.cwd, paths, "clear" if clears else "").run(sandbox, job.timeout)
+    if job.setup:
+        execution = _run_cell(sandbox, job.setup, job.timeout, outputs)
         if execution.outcome is not Outcome.OK:
-            break
-    return execution
+            return execution
+    if not clears:
+        return _run_cell(sandbox, code, job.timeout, outputs)
+    from e2brun.jobs.job import Rules
+    from e2brun.jobs.notebook import Cell, Notebook
+    from e2brun.jobs.notebook_run import NotebookRun
+
+    notebook = Notebook({}, (Cell(0, code),))
+    return NotebookRun(notebook, sandbox, Rules(lives_on=True), outputs).run(job.timeout)
+
+
+def _python_path(job: Job) -> list[str]:
+    return [path for path in job.spec.env.get("PYTHONPATH", "").split(":") if path]
 
 
 def _explained(job: Job, execution: Execution, stderr: bytes) -> Execution:
@@ -173,44 +176,6 @@ def program(job: Job) -> Program:
     )
 
 
-def _prepare_cells(job: Job, sandbox: Sandbox) -> None:
-    from e2brun.jobs.notebook_language import PYTHON
-
-    if job.uploads:
-        sandbox.write_files(job.uploads)
-    language = PYTHON if job.notebook is None else job.notebook.language
-    if language != PYTHON:
-        _enter(job, sandbox, language)
-        return
-    paths = [path for path in job.spec.env.get("PYTHONPATH", "").split(":") if path]
-    if job.cwd is None and not paths:
-        return
-    silent = Outputs(_drop, _drop)
-    code = f"exec({_ENTER!r}, {{'directory': {job.cwd!r}, 'paths': {paths!r}}})"
-    if _run_cell(sandbox, code, job.timeout, silent).outcome is not Outcome.OK:
-        raise FileTransferFailed(f"{job.cwd}: no such directory in the sandbox")
-
-
-def _enter(job: Job, sandbox: Sandbox, language: str) -> None:
-    """The working directory of a kernel that is not Python's."""
-    from e2brun.jobs.notebook_language import enter_directory
-
-    if job.cwd is None:
-        return
-    code = enter_directory(language, job.cwd)
-    if code is None:
-        raise UsageError(f"--cwd: a {language} kernel cannot leave its directory")
-    entered = sandbox.run_cell(
-        code, timeout=job.timeout, stdout=_drop, stderr=_drop, language=language
-    )
-    if entered.outcome is not Outcome.OK:
-        raise FileTransferFailed(f"{job.cwd}: no such directory in the sandbox")
-
-
-def _drop(_: bytes) -> None:
-    """Of a cell that is not the user's."""
-
-
 def _run_cell(sandbox: Sandbox, code: str, timeout: float, outputs: Outputs) -> Execution:
     return sandbox.run_cell(
         code,
@@ -225,13 +190,14 @@ def _run_notebook(
     job: Job, notebook: Notebook, sandbox: Sandbox, outputs: Outputs, ran: Ran
 ) -> Execution:
     from e2brun.jobs.job import Rules
-    from e2brun.jobs.notebook_run import Listeners, NotebookRun
+    from e2brun.jobs.notebook_language import PYTHON
+    from e2brun.jobs.notebook_run import NotebookRun, Prelude
 
-    _prepare_cells(job, sandbox)
-    listeners = Listeners(
-        outputs.stdout, outputs.stderr, outputs.on_result, outputs.on_error, outputs.limit
-    )
-    running = NotebookRun(notebook, sandbox, job.rules or Rules(), listeners, ran.cells)
+    rules, prelude = job.rules or Rules(), None
+    if notebook.language == PYTHON:
+        prelude = Prelude(job.cwd, _python_path(job), "all", rules.charts)
+    running = NotebookRun(notebook, sandbox, rules, outputs, prelude, job.cwd)
+    ran.cells = running.cells  # also of one that is interrupted
     execution = running.run(job.timeout)
     ran.widgets = running.widgets
     return execution

@@ -148,6 +148,13 @@ class FileEntry(Frozen):
     size: int
 
 
+class KernelSpec(Frozen):
+    """What cells run in: a language (E2B's name of it), and where it began (None: at home)."""
+
+    language: str | None = None
+    cwd: str | None = None
+
+
 class Sandbox(Protocol):
     """One running sandbox."""
 
@@ -184,10 +191,10 @@ class Sandbox(Protocol):
         stdout: Sink,
         stderr: Sink,
         on_result: Callable[[Result], None] | None = None,
-        language: str | None = None,
+        kernel: KernelSpec | None = None,
     ) -> Execution:
-        """Run code in the default context of a language (E2B's name of it; None: Python), whose
-        state lasts from cell to cell."""
+        """Run code in the context of a kernel (None: Python's, at home), whose state lasts from
+        cell to cell."""
         ...
 
     def write_files(self, files: Sequence[Upload]) -> None:

@@ -73,6 +73,11 @@ def not_there(path: str) -> str:
     return f"{path}: {os.strerror(errno.ENOENT)}"
 
 
+def no_directory(path: str) -> str:
+    """Cells were to run in a directory that is not there and cannot be made."""
+    return f"{path}: no such directory in the sandbox"
+
+
 def a_directory(path: str) -> str:
     """A file was meant, and there is a directory of that name."""
     return f"{path}: {os.strerror(errno.EISDIR)}"

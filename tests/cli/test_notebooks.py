@@ -123,7 +123,22 @@ def test_cleared_output_leaves_the_last_state(execute: Run, book: Book, done: Do
     )
     ran = execute("--output", "done.ipynb", book(*cells))
     assert [shown(cell) for cell in done()] == [["29\n", text("29")], [], ["kept\n"]]
-    assert b"\x1b" not in ran.out
+    assert ran.out == b"29\n29\nkept\n"
+
+
+def test_a_cell_alone_leaves_the_last_state_too(execute: Run) -> None:
+    code = (
+        "from IPython.display import *\nfor i in range(9):\n    print(i); clear_output(wait=True)"
+    )
+    more = "\nprint('end'); display(1); In[1][:4], get_ipython().execution_count"
+    assert execute("-c", code).out == b"8\n"
+    assert execute("-c", code + more).out == b"end\n1\n('from', 2)\n"
+
+
+def test_what_waits_to_be_cleared_is_there_when_the_time_is_up(execute: Run, book: Book) -> None:
+    code = "from IPython.display import *\nimport time\nfor i in range(9):\n    clear_output()\n"
+    ran = execute("--cell-timeout", "2s", book(code + "    print(i)\ntime.sleep(60)"))
+    assert (ran.code, ran.out) == (124, b"8\n")
 
 
 def test_a_progress_bar_leaves_its_last_state(execute: Run, book: Book, done: Done) -> None:
@@ -269,20 +284,24 @@ def test_an_interpreter_that_ends_ends_the_run(execute: Run, book: Book, done: D
 @pytest.mark.parametrize(
     ("language", "before", "code"),
     [
-        ("bash", "x=1", "echo $x"),
-        ("javascript", "let x = 1", "console.log(x)"),
-        ("java", "int x = 1;", "System.out.println(x);"),
+        ("bash", "x=1", "echo $x; pwd"),
+        ("javascript", "let x = 1", "console.log(x); console.log(process.cwd())"),
+        (
+            "java",
+            "int x = 1;",
+            'System.out.println(x); System.out.println(new java.io.File("").getAbsolutePath());',
+        ),
     ],
 )
-def test_other_kernels_keep_their_state_from_cell_to_cell(
+def test_other_kernels_keep_their_state_from_cell_to_cell_and_begin_where_they_are_told_to(
     execute: Run, book: Book, done: Done, language: str, before: str, code: str
 ) -> None:
     path = book((before, "parameters"), code, language=language)
-    ran = execute("-p", "x=5", "--output", "done.ipynb", path)
+    ran = execute("-p", "x=5", "--cwd", "/data/x", "--output", "done.ipynb", path)
     if ran.code == 125 and "install" in ran.err:
         pytest.skip(ran.err)
-    assert (ran.code, ran.text) == (0, "5\n")
-    assert shown(done()[-1]) == ["5\n"]
+    assert (ran.code, ran.text) == (0, "5\n/data/x\n")
+    assert "".join(map(str, shown(done()[-1]))) == "5\n/data/x\n"
     assert [cell["execution_count"] for cell in done()] == [1, 2, 3]
 
 

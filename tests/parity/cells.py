@@ -204,6 +204,7 @@ _IPYTHON = [
 ]  # fmt: skip
 _PLACE = [
     cell("--cwd", "import os; os.getcwd()", "--cwd", "w/x"),
+    cell("--cwd that cannot be made", "1", "--cwd", "/proc/1/x", ends="infrastructure"),
     cell("--cwd outside the home directory", "import os; os.getcwd(), os.access('.', os.W_OK)",
          "--cwd", "/workspace"),
     cell("--env", "import os; os.environ['A'], os.environ.get('MINE')", "--env", "A=b c",

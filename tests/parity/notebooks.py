@@ -91,6 +91,8 @@ _ENDS = [
              options=("--params", "p.toml"), files={"p.toml": "a = 2.5\nb = [1, 'ü']\n"}),
     notebook("files and a directory", "import os; os.getcwd()", "open('o.txt', 'w').write('x')",
              options=("--cwd", "w", "--get", "w/o.txt")),
+    notebook("bash in a directory", "pwd; echo $OLDPWD", language="bash",
+             options=("--cwd", "~/w")),
     notebook("bash", "x=5; echo $x", "echo $((x + 1)); ls /nonesuch", language="bash",
              ends="error"),
 ]  # fmt: skip

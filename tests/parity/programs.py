@@ -129,6 +129,8 @@ _SURROUNDINGS = [
     program("--cwd with a tilde", "import os; print(os.getcwd())", options=("--cwd", "~/w")),
     program("--cwd outside the home directory", "import os; print(os.getcwd(),"
             " os.stat('.').st_uid == os.getuid()); open('x', 'w')", options=("--cwd", "/data/x y")),
+    program("--cwd that cannot be made", "1", options=("--cwd", "/etc/passwd"),
+            ends="infrastructure"),
     program("--cwd in /tmp", "import os; print(os.getcwd())", options=("--cwd", "/tmp")),
     program("a module beside it that was not sent", "import helper", ends="error",
             files={"helper.py": ""}),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import pytest
 
 from e2brun.jobs.notebook_format import Json
 from e2brun.jobs.notebook_outputs import Recorder, settled
-from e2brun.jobs.notebook_prelude import MIME as OURS
+from e2brun.jobs.prelude import MIME as OURS
 from e2brun.sandbox.contract import CodeError, Execution, Outcome, Result
 
 OK = Execution(Outcome.OK, 0)
@@ -107,6 +108,69 @@ def test_clearing_takes_everything_away(recorder: Recorder) -> None:
     assert recorder.result(cleared(wait=False)) is None
     recorder.stream("stdout", b"b")
     assert texts(recorder) == [["b"]]
+
+
+@pytest.fixture
+def heard() -> list[str]:
+    return []
+
+
+def say(recorder: Recorder, heard: list[str], *texts: str) -> None:
+    for text in texts:
+        recorder.stream("stdout", text.encode())
+        recorder.tell(partial(heard.append, text), len(text))
+
+
+def test_what_comes_after_a_clear_is_told_when_it_stays(heard: list[str]) -> None:
+    recorder = Recorder(holds=True)
+    say(recorder, heard, "0")
+    for text in ("1", "2"):
+        recorder.result(cleared(wait=True))
+        say(recorder, heard, text)
+    assert heard == ["0"]
+    recorder.release()
+    say(recorder, heard, "3")
+    assert heard == ["0", "2", "3"]
+
+
+def test_a_cell_that_will_clear_is_told_of_at_its_end(heard: list[str]) -> None:
+    recorder = Recorder(holds=True)
+    recorder.begin(1, clears=True)
+    for text in ("1", "2"):
+        say(recorder, heard, text)
+        recorder.result(cleared(wait=True))
+    recorder.release()
+    assert heard == ["2"]
+
+
+def test_what_has_grown_large_is_told_at_once(heard: list[str]) -> None:
+    recorder = Recorder(holds=True)
+    recorder.result(cleared(wait=False))
+    say(recorder, heard, "x" * 600_000)
+    assert not heard
+    say(recorder, heard, "y" * 600_000, "z")
+    assert [text[0] for text in heard] == ["x", "y", "z"]
+
+
+def test_on_a_terminal_each_state_is_seen(recorder: Recorder, heard: list[str]) -> None:
+    recorder.begin(1, clears=True)
+    say(recorder, heard, "1")
+    recorder.result(cleared(wait=False))
+    say(recorder, heard, "2")
+    assert heard == ["1", "2"]
+
+
+def test_clearing_an_output_widget_takes_nothing_of_the_cells_own(heard: list[str]) -> None:
+    recorder = Recorder(holds=True)
+    say(recorder, heard, "1")
+    for text in ("a", "b"):
+        recorder.result({"extra": {OURS: {"op": "enter", "id": "w"}}, "is_main_result": False})
+        recorder.result(cleared(wait=False))
+        say(recorder, heard, text)
+        recorder.result({"extra": {OURS: {"op": "leave"}}, "is_main_result": False})
+    say(recorder, heard, "2")
+    recorder.release()
+    assert heard == ["1", "2", "b"]
 
 
 def test_clearing_with_wait_waits_for_what_comes_instead(recorder: Recorder) -> None:

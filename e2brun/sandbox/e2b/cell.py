@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from e2brun.errors import SandboxLost
@@ -42,7 +42,7 @@ class CellRun:
 
     native: sdk.Native
     code: str
-    language: str | None
+    where: Mapping[str, str | None]  # "context_id" or "language"
     timeout: float | None
     sinks: Sinks
     on_result: Callable[[Result], None]
@@ -74,7 +74,7 @@ class CellRun:
         # The SDK's deadline drops the connection, upon which the server interrupts the cell.
         deadline = None if self.timeout is None else self.timeout + 0.05
         try:
-            for line in _lines(sdk.run_cell(self.native, self.code, self.language, deadline)):
+            for line in _lines(sdk.run_cell(self.native, self.code, self.where, deadline)):
                 if not self._events.put(cell_event(line) or Broken(SandboxLost(_GIBBERISH))):
                     return
             self._events.put(Broken(None))

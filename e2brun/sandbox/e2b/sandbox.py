@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import TypeVar
@@ -17,6 +17,7 @@ from e2brun.sandbox.contract import (
     MIB,
     Execution,
     FileEntry,
+    KernelSpec,
     Outcome,
     Program,
     Result,
@@ -73,6 +74,7 @@ class E2BSandbox:
         self._run: ProgramRun | CellRun | None = None
         self._killed = False
         self._made: set[str] = set()
+        self._contexts: dict[KernelSpec, str] = {}
         self.released = False
 
     @property
@@ -116,7 +118,7 @@ class E2BSandbox:
         try:
             self.make_directory(cwd)
         except FileTransferFailed as error:
-            raise SandboxError(endings.not_started(str(error))) from error
+            raise SandboxError(endings.not_started(_of_place(cwd, error))) from error
 
     def run_cell(
         self,
@@ -126,12 +128,17 @@ class E2BSandbox:
         stdout: Sink,
         stderr: Sink,
         on_result: Callable[[Result], None] | None = None,
-        language: str | None = None,
+        kernel: KernelSpec | None = None,
     ) -> Execution:
+        where: dict[str, str | None] = {"context_id": None, "language": None}
+        if kernel is not None and kernel.cwd is not None:
+            where["context_id"] = self._context(kernel)
+        elif kernel is not None:
+            where["language"] = kernel.language
         run = CellRun(
             self._native,
             code,
-            language,
+            where,
             timeout,
             Sinks.of(stdout, stderr),
             on_result or (lambda result: None),
@@ -139,6 +146,20 @@ class E2BSandbox:
         )
         with self._running(run) as killed:
             return killed or run.run()
+
+    def _context(self, kernel: KernelSpec) -> str:
+        """The id of the context that began in a directory of its own."""
+        cwd = remote_path(kernel.cwd or HOME)
+        if kernel not in self._contexts:
+            try:
+                with self._translated(SandboxError):
+                    made = self._native.create_code_context(cwd=cwd, language=kernel.language)
+            except SandboxError as error:
+                if f" {cwd}: " in str(error):
+                    raise FileTransferFailed(endings.no_directory(cwd)) from error
+                raise
+            self._contexts[kernel] = str(made.id)
+        return self._contexts[kernel]
 
     def write_files(self, files: Sequence[Upload]) -> None:
         size = transfer.total_size(files)
@@ -186,7 +207,8 @@ class E2BSandbox:
         """Make the directories that no program's start would, and install."""
         for directory in spec.directories:
             if spec.cells or not _is_home(directory):
-                self.make_directory(directory)
+                with suppress(FileTransferFailed):  # who goes there says so
+                    self.make_directory(directory)
         self.install(spec.install)
 
     def install(self, requirements: Sequence[str]) -> None:
@@ -275,6 +297,11 @@ class E2BSandbox:
 
 def _is_home(path: str) -> bool:
     return f"{remote_path(path)}/".startswith(f"{HOME}/")
+
+
+def _of_place(directory: str, error: Exception) -> str:
+    """Why it cannot be made, as whoever goes there finds it."""
+    return f"{directory}: {str(error).rpartition(': ')[2]}"
 
 
 def _reason(said: str) -> str:

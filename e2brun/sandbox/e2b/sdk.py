@@ -368,7 +368,7 @@ def is_running(native: Native) -> bool:
 
 
 def run_cell(
-    native: Native, code: str, language: str | None, deadline: float | None
+    native: Native, code: str, where: Mapping[str, str | None], deadline: float | None
 ) -> Iterator[bytes]:
     """The bytes of the answer: a JSON document a line. Dropping it interrupts the cell."""
     import httpx
@@ -386,7 +386,7 @@ def run_cell(
     request = native._client.stream(
         "POST",
         f"{native._jupyter_url}/execute",
-        json={"code": code, "context_id": None, "language": language, "env_vars": None},
+        json={"code": code, **where, "env_vars": None},
         headers={name: value for name, value in headers.items() if value},
         # The SDK's transport adds up `read` and `write` to one deadline for the whole answer.
         timeout=httpx.Timeout(REQUEST_SECONDS, read=deadline, write=0.0),

@@ -8,9 +8,10 @@ from signal import SIGINT, SIGKILL
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from e2brun.errors import SandboxError, SandboxLost, Unsupported
+from e2brun.errors import FileTransferFailed, SandboxError, SandboxLost, Unsupported
+from e2brun.sandbox import endings
 from e2brun.sandbox.cell_end import cell_execution, interpreter_gone, tampered
-from e2brun.sandbox.contract import HOME, Execution, Outcome, Result, Sink
+from e2brun.sandbox.contract import Execution, Outcome, Result, Sink
 from e2brun.sandbox.local.host import languages
 from e2brun.sandbox.local.host.frames import (
     CellReport,
@@ -38,8 +39,8 @@ def _nowhere(_: bytes) -> None:
 class CellContext:
     """A running context and its pipes. It ends with the sandbox, or when a cell kills it."""
 
-    def __init__(self, sandbox: LocalSandbox, language: Language) -> None:
-        self._sandbox, self._language = sandbox, language
+    def __init__(self, sandbox: LocalSandbox, language: Language, cwd: str) -> None:
+        self._sandbox, self._language, self._cwd = sandbox, language, cwd
         self._stdout, self._stderr, self._frames = (Outlet(_nowhere) for _ in range(3))
         # The agent goes on only when a frame was read: so much was printed before it, no more.
         self._frames.first = (self._stdout, self._stderr)
@@ -52,7 +53,7 @@ class CellContext:
             self.number = sandbox.control.request(
                 "context",
                 given,
-                **languages.request(language, sandbox.jail, HOME, sandbox.environment({})),
+                **languages.request(language, sandbox.jail, cwd, sandbox.environment({})),
             )
         except JavaMissing as error:
             self.close()
@@ -141,6 +142,8 @@ class CellContext:
 
     def _not_started(self, error: SandboxError) -> SandboxError:
         language = self._language
+        if f" {self._cwd}: " in str(error):
+            return FileTransferFailed(endings.no_directory(self._cwd))
         if not language.argv or isinstance(error, SandboxLost):
             return error
         return Unsupported(f"no {language.name} kernel: {language.install or error}")

@@ -16,6 +16,7 @@ from e2brun.sandbox.contract import (
     HOME,
     Execution,
     FileEntry,
+    KernelSpec,
     Outcome,
     Program,
     Result,
@@ -68,7 +69,7 @@ class LocalSandbox:
         self.jailed = jailed
         self._spec, self._layer, self._admit = spec, layer, admit
         self._watch: MemoryWatch | None = None
-        self._contexts: dict[str, CellContext] = {}
+        self._contexts: dict[tuple[str, str], CellContext] = {}
         self._killed = self._limited = False
         self._first_kill = allocate_lock()
         self._turns = Exclusive(self._tidy)
@@ -169,20 +170,22 @@ class LocalSandbox:
         stdout: Sink,
         stderr: Sink,
         on_result: Callable[[Result], None] | None = None,
-        language: str | None = None,
+        kernel: KernelSpec | None = None,
     ) -> Execution:
-        """Run a cell in the default context of its language; see the contract."""
+        """Run a cell in a context of its language; see the contract."""
         from e2brun.sandbox.local.blocking.cells import CellContext
         from e2brun.sandbox.local.host import languages
 
-        name = languages.normalised(language)
+        kernel = kernel or KernelSpec()
+        name = languages.normalised(kernel.language)
         with self._turns.turn():
-            kernel = languages.find(languages.default_context(name))
-            if kernel is None:
+            language = languages.find(name if kernel.cwd else languages.default_context(name))
+            if language is None:
                 raise Unsupported(f"no kernel for {name[:40]!r}")
-            context = self._contexts.get(kernel.name)
+            key = language.name, absolute(kernel.cwd or HOME)
+            context = self._contexts.get(key)
             if context is None or not context.alive:
-                context = self._contexts[kernel.name] = CellContext(self, kernel)
+                context = self._contexts[key] = CellContext(self, language, key[1])
             return context.run(code, timeout, (stdout, stderr), on_result, name)
 
     def write_files(self, files: Sequence[Upload]) -> None:

@@ -1,23 +1,31 @@
-"""What a Python notebook runs before its first cell, inside the sandbox: never imported here.
+"""What makes a Python context ready for a job, inside the sandbox: never imported here. It is no
+cell of the user's: neither counted nor kept.
 
 E2B's protocol tells of results and no more. What else a notebook document holds (which display
 an update is of, that the output was cleared, metadata, the quotes of a string) is told beside
 the results under a MIME type of our own, which the host takes out again. The same code runs in
-ipykernel at E2B and in the embedded sandbox's shell. It leaves no name behind, and no count.
+ipykernel at E2B and in the embedded sandbox's shell. It leaves no name behind.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 MIME = "application/vnd.e2brun+json"
 QUOTES = ("'", '"')
+# What is told beside the results: all, for a notebook; only what is cleared; nothing.
+TELLS: str = globals().get("TELLS", "all")
 CHARTS: bool = globals().get("CHARTS", True)
+DIRECTORY: str | None = globals().get("DIRECTORY")
+PATHS: list[str] = globals().get("PATHS", [])
+FIRST = 1  # number of a cell
 SHORTEN_AFTER = 1000  # IPython's own default, which E2B switches off
 
 
@@ -37,8 +45,14 @@ class Connection:
 
     def begin(self) -> None:
         """Take over."""
-        self.replace(self.publisher, "publish", self.published)
+        self.shell.e2brun_connection = self
         self.replace(self.publisher, "clear_output", self.cleared)
+        if TELLS == "all":
+            self.tell_all()
+
+    def tell_all(self) -> None:
+        """A notebook is made of it."""
+        self.replace(self.publisher, "publish", self.published)
         self.replace(self.hook, "write_format_data", self.written)
         self.replace(self.formatter, "format", self.formatted)
         self.replace(self.shell, "ask_exit", ask_exit)  # a kernel would end behind our back
@@ -46,8 +60,6 @@ class Connection:
         when_imported("ipywidgets.widgets.widget_output", self.catch)
         if hasattr(self.shell, "outlets"):  # of an embedded sandbox: nobody looks at charts
             self.replace(self.shell.outlets, "charts", CHARTS)
-        self.shell.e2brun_connection = self
-        self.shell.events.register("post_run_cell", self.forget)
 
     def end(self) -> None:
         """Leave the shell as it was: somebody else may go on with it."""
@@ -63,20 +75,6 @@ class Connection:
         """Set a method of an instance or a class."""
         self.undo.append((owner, name, owner.__dict__.get(name)))
         setattr(owner, name, ours)
-
-    def forget(self, *_result: object) -> None:
-        """The cell that brought us here is no part of the notebook: not counted, not kept."""
-        shell = self.shell
-        shell.events.unregister("post_run_cell", self.forget)
-        history = shell.history_manager
-        history.reset(new_session=True)  # else the history file has two first lines
-        for name in ("_i", "_ii", "_iii", "_i00"):
-            setattr(history, name, "")
-            if name != "_i00":
-                shell.user_ns[name] = ""
-        for number in range(1, shell.execution_count + 1):
-            shell.user_ns.pop(f"_i{number}", None)
-        shell.execution_count = 1
 
     def published(
         self, data: Any, metadata: Any = None, *more: Any, transient: Any = None,
@@ -184,17 +182,46 @@ def ask_exit(*_arguments: object) -> None:
     raise SystemExit
 
 
-def connect() -> None:
+def enter() -> None:
+    """Go where cells are to run, and import from there: this interpreter has started before it
+    knew of a PYTHONPATH."""
+    if DIRECTORY is not None:
+        os.chdir(Path(DIRECTORY).expanduser())
+    sys.path[sys.path[:1] == [""] : 0] = [path for path in PATHS if path not in sys.path]
+
+
+def forget_after_this(shell: Any) -> None:
+    """Begin to count anew once this cell is over: in a new context, and for every notebook."""
+
+    def forget(*_result: object) -> None:
+        shell.events.unregister("post_run_cell", forget)
+        if TELLS != "all" and shell.execution_count != FIRST + 1:
+            return
+        history = shell.history_manager
+        history.reset(new_session=True)  # else the history file has two first lines
+        history._i00 = history._i = history._ii = history._iii = ""
+        shell.user_ns.update(_i="", _ii="", _iii="")
+        for number in range(FIRST, shell.execution_count + 1):
+            shell.user_ns.pop(f"_i{number}", None)
+        shell.execution_count = FIRST
+
+    shell.events.register("post_run_cell", forget)
+
+
+def connect(shell: Any) -> None:
     """Connect the shell that runs this; once, however many notebooks it runs."""
     import warnings
 
-    shell: Any = __import__("IPython").get_ipython()
+    forget_after_this(shell)
     earlier: Any = getattr(shell, "e2brun_connection", None)
     if earlier is not None:
         earlier.end()
     warnings.filterwarnings("ignore", message="To exit: use 'exit'")
-    Connection(shell).begin()
+    if TELLS:
+        Connection(shell).begin()
 
 
-if __name__ == "e2brun_notebook":
-    connect()
+if __name__ == "e2brun_prelude":
+    enter()
+    with suppress(Exception):  # another IPython than we know: a little is lost
+        connect(__import__("IPython").get_ipython())
