@@ -63,6 +63,8 @@ def test_root_has_no_capability_and_no_way_to_one(sandbox: Any) -> None:
     plain = sandbox.commands.run(_STATUS).stdout
     assert "CapEff:\t0000000000000000" in plain
     assert "CapBnd:\t0000000000000000" in plain
+    # The filter refuses user namespaces; should the kernel learn of another call, this does.
+    assert sandbox.commands.run("cat /proc/sys/user/max_user_namespaces").stdout == "0\n"
     assert sandbox.commands.run(_STATUS, user="root").stdout == plain
     assert sandbox.commands.run("sudo sh -c " + repr(_STATUS.replace("'", '"'))).stdout == plain
     attempts = "mount -t tmpfs x /mnt; unshare -U true; mknod /tmp/d b 8 0; kill -9 1; "

@@ -175,20 +175,6 @@ def test_cells_of_one_context_run_one_after_the_other(in_sandbox: Try) -> None:
     in_sandbox(body)
 
 
-def test_a_slow_client_makes_the_cell_wait(in_sandbox: Try) -> None:
-    async def body(trial: Trial) -> None:
-        code = "for i in range(64): print('x' * 1_000_000)"
-        got, most = 0, 0
-        async for piece in execute(trial.contexts, trial.python, RequestedCell(code, {}), events):
-            await asyncio.sleep(0.005)
-            most = max(most, len(piece))
-            got += sum(len(event.get("text", "")) for event in map(json.loads, piece.splitlines()))
-        assert got == 64 * 1_000_001
-        assert most < 8_000_000
-
-    in_sandbox(body)
-
-
 def test_what_is_printed_between_cells_blocks_nobody(in_sandbox: Try) -> None:
     async def body(trial: Trial) -> None:
         await trial.run(
