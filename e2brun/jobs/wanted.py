@@ -36,6 +36,7 @@ _LEFT_TO_OTHERS = (
     (".boxplot(", "pandas", "matplotlib"),
     ("gradient", "pandas", "matplotlib"),
     ("lxml", "beautifulsoup4", "lxml"),
+    ("backend_inline", "matplotlib-inline", "matplotlib"),
     ("write_image", "plotly", "kaleido"),
     ("tqdm.notebook", "tqdm", "ipywidgets"),
     ("to_image", "plotly", "kaleido"),

@@ -161,6 +161,9 @@ _IPYTHON = [
     cell("lines of !cmd", "x = !printf 'a\\nb\\n'\nx"),
     cell("a variable in !cmd", "n = 'N'\n!echo {n} $n $HOME"),
     cell("%pwd and %cd", "%cd /tmp\n%pwd"),
+    cell("%pushd and %popd", "%pushd /tmp\n%popd"),
+    cell("%store", "x = 1\n%store x\n%store"),
+    cell("%autoawait", "%autoawait"),
     cell("%env", "%env AB=1\nimport os; os.environ['AB']"),
     cell("%who", "a = 1; b = 'x'\n%who"),
     cell("%precision", "%precision 2\n3.14159"),
@@ -199,6 +202,8 @@ _IPYTHON = [
     cell("subprocess.run", "import subprocess; subprocess.run(['echo', 'x']); print('y')"),
     cell("multiprocessing", "import multiprocessing as m\nwith m.get_context('fork').Pool(2) as p:"
          "\n    r = p.map(abs, [-1, -2])\nr"),
+    cell("multiprocessing by spawn", "import multiprocessing as m\np = m.get_context('spawn')"
+         ".Process(target=print, args=('hi',))\np.start(); p.join(); p.exitcode"),
     cell("logging", "import logging; logging.warning('w'); logging.info('i')"),
     cell("pprint", "from pprint import pprint; pprint({'b': 1, 'a': [2] * 40})"),
 ]  # fmt: skip
@@ -238,6 +243,8 @@ PACKAGES = [
          "    plt.pie([1, n])\nplt.show()"),
     cell("a picture", "from PIL import Image\nImage.new('RGB', (4, 4), 'red')"),
     cell("sympy", "import sympy\nx = sympy.symbols('x')\nsympy.integrate(x ** 2, x)"),
+    cell("formats of figures", "from matplotlib_inline.backend_inline import"
+         " set_matplotlib_formats as f\nf('svg')"),
     cell("tqdm", "from tqdm import tqdm\nsum(tqdm(range(3), disable=True))"),
     cell("pip is there", "import pip; pip.__name__"),
 ]  # fmt: skip

@@ -30,11 +30,12 @@ _OTHERWISE = {
     ),
     "a cell's place and names": (
         "underscore and In", "a namespace of its own", "a module beside it", "%pwd and %cd",
-        "%who", "get_ipython", "a name of its own?", "a str that raises",
+        "%who", "%pushd and %popd", "get_ipython", "a name of its own?", "a str that raises",
     ),
     "theirs are shown in Jupyter's pages, or nowhere": ("name?", "subprocess.run"),
     "theirs run on a terminal, ours on pipes": (
-        "!cmd", "a variable in !cmd", "get_ipython().system", "raw writes", "threads that print",
+        "!cmd", "multiprocessing by spawn", "a variable in !cmd", "get_ipython().system",
+        "raw writes", "threads that print",
     ),
     "no input and no escape codes": (
         "input()", "getpass", "stdin", "NUL and escapes", "unicode", "a lone surrogate",
@@ -44,9 +45,9 @@ _OTHERWISE = {
         "a warning", "a deprecation", "a syntax warning", "raising in a thread",
     ),
     "would change the cells after it, or end them": (
-        "%%capture", "%precision", "%xmode", "%config", "%matplotlib", "%env", "RecursionError",
-        "KeyboardInterrupt", "GeneratorExit", "a child that holds the output",
-        "asyncio.run in a cell", "a task left behind",
+        "%%capture", "%store", "%autoawait", "%precision", "%xmode", "%config", "%matplotlib",
+        "%env", "RecursionError", "KeyboardInterrupt", "GeneratorExit",
+        "a child that holds the output", "asyncio.run in a cell", "a task left behind",
     ),
 }  # fmt: skip
 _NOT_ASKED = {name for names in _OTHERWISE.values() for name in names}

@@ -38,7 +38,6 @@ __all__ = [
 ]
 
 _END_SECONDS = 2.0
-_EVENTS_ADDRESS = "http://192.0.2.1"  # E2B's own value; nobody answers there
 
 
 class Part(Protocol):
@@ -93,10 +92,8 @@ class RunningSandbox:
         a socket of its, until what it returns is closed. Raises SandboxUnavailable."""
         self.id, self.jail, self.template = jail.sandbox_id, jail, template
         built_in = find(template)
-        self.environment = {  # the sandbox's global one ("/envs")
-            **environment(jail, built_in.template_id if built_in is not None else template),
-            "E2B_EVENTS_ADDRESS": _EVENTS_ADDRESS,
-        }
+        template_id = built_in.template_id if built_in is not None else template
+        self.environment = environment(jail, template_id)  # the sandbox's global one ("/envs")
         self.user, self.directory = USER, ""  # where a client does not say; "": the home
         self.gone = asyncio.Event()
         self.frozen = False

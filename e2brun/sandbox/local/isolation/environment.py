@@ -59,6 +59,7 @@ def environment(jail: Jail, template: str) -> dict[str, str]:
         "E2B_SANDBOX": "true",
         "E2B_SANDBOX_ID": jail.sandbox_id,
         "E2B_TEMPLATE_ID": template,
+        "E2B_EVENTS_ADDRESS": "http://192.0.2.1",  # E2B's own value; nobody answers there
         **(_INSTALLED if jail.service or jail.network is not Network.NONE else {}),
         **_WITHIN[jail.network],
     }

@@ -92,7 +92,8 @@ class NotebookSession:
         outlets.result = self._result
         outlets.enrich = self._enrich
         outlets.error = self._error
-        outlets.on_loop = self._loop.run
+        outlets.on_loop = self._loop
+        self._shell.home_dir = _environ.get("HOME", self._shell.home_dir)  # that of this sandbox
         sys.modules["__main__"] = self._shell.user_module
         builtins.input = _no_input
 
@@ -220,7 +221,10 @@ class Loop:
         self._loop: AbstractEventLoop | None = None
         self.interrupted = False
 
-    def run(self, coroutine: Any) -> Any:
+    def __str__(self) -> str:
+        return "asyncio"  # in what %autoawait says
+
+    def __call__(self, coroutine: Any) -> Any:
         """Run a cell. One that is interrupted while it waits is cancelled where it stands."""
         import asyncio
 

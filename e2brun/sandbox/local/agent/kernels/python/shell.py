@@ -47,6 +47,7 @@ def new_shell() -> Any:
     config.HistoryManager.enabled = False
     config.HistoryManager.hist_file = ":memory:"
     config.InteractiveShell.colors = "nocolor"
+    config.MagicsManager.lazy_magics = {"store": "IPython.extensions.storemagic"}  # as ipykernel's
     config.PlainTextFormatter.max_seq_length = 0  # E2B cuts no list short
     leaving = _derived(_module("IPython.core.autocall").ExitAutocall, "Exit", {"__call__": _leave})
     own = {"outlets": Outlets(), "db": _derived(dict, "Store", {"keys": _matching})()}
@@ -246,9 +247,10 @@ def _extend_formatter(shell: Any) -> None:
 def rehearse(shell: Any) -> None:
     """Run a cell as any other, remembered and shown, and forget it. What is made lazily is made
     now, and in a fork what every cell writes to is copied now, before anyone waits for it."""
+    of_module = {name: value for name, value in shell.user_ns.items() if name[:2] == "__"}
     shell.run_cell("1+1", store_history=True)
-    shell.reset(new_session=True)
-    shell.user_ns.update(dict.fromkeys(("_", "__", "___"), ""))  # as in a new shell
+    shell.reset(new_session=True)  # takes away what any module has: __spec__, __doc__
+    shell.user_ns.update({**of_module, **dict.fromkeys(("_", "__", "___"), "")})
 
 
 def warm_up(shell: Any) -> None:
