@@ -194,6 +194,7 @@ _IPYTHON = [
     cell("asyncio.run in a cell", "import asyncio\nasync def f(): return 1\n"
          "try: asyncio.run(f())\nexcept RuntimeError as e: print(e)"),
     cell("await that raises", "async def f(): 1/0\nawait f()", ends="error"),
+    cell("the loop of a cell", "import asyncio; asyncio.get_event_loop().is_running()"),
     cell("a task left behind", "import asyncio\nt = asyncio.ensure_future(asyncio.sleep(9)); 1"),
     cell("threads that print", "import threading\nts = [threading.Thread(target=print, args=(i,))"
          " for i in range(3)]\nfor t in ts: t.start(); t.join()"),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # Words of a cell that schedule something on the event loop a notebook always has; and those of
 # a cell that starts a loop of its own, and so gets none from us.
-_NEED_LOOP = frozenset({"create_task", "ensure_future", "get_running_loop"})
+_NEED_LOOP = frozenset({"create_task", "ensure_future", "get_event_loop", "get_running_loop"})
 _START_LOOP = frozenset({"run", "run_until_complete"})
 _WORD = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
 
