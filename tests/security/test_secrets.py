@@ -84,7 +84,12 @@ def test_the_environment_inside_has_known_names_only(probe: Probe) -> None:
     code = "import json, os; print(json.dumps(sorted(os.environ)))"
     known = {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "PYTHONUNBUFFERED", "LC_CTYPE"}
     known |= {"E2B_SANDBOX", "E2B_SANDBOX_ID", "E2B_TEMPLATE_ID", "E2B_EVENTS_ADDRESS"}
-    known |= {"OPENBLAS_NUM_THREADS", "npm_config_fetch_retries"}
+    known |= {
+        "OPENBLAS_NUM_THREADS",
+        "PYTHONUSERBASE",
+        "npm_config_fetch_retries",
+        "npm_config_prefix",
+    }
     assert set(probe(code, environment={"ODDLY_NAMED": "x"}).answer) <= known
     assert "ODDLY_NAMED" in probe.outside(code, environment={"ODDLY_NAMED": "x"})
 

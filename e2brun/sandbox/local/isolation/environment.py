@@ -28,9 +28,6 @@ _WITHIN = {
     Network.PACKAGES: _PACKAGES,
     Network.INTERNET: {},
 }
-# Where packages go: /usr is read-only, and what root installs is there for everybody, as at E2B.
-_INSTALLED = {"PYTHONUSERBASE": f"{HOME}/.local", "npm_config_prefix": f"{HOME}/.local"}
-
 SOCKET_BUFFER = 212_992  # bytes, in one direction: the kernel's default
 
 
@@ -60,7 +57,9 @@ def environment(jail: Jail, template: str) -> dict[str, str]:
         "E2B_SANDBOX_ID": jail.sandbox_id,
         "E2B_TEMPLATE_ID": template,
         "E2B_EVENTS_ADDRESS": "http://192.0.2.1",  # E2B's own value; nobody answers there
-        **(_INSTALLED if jail.service or jail.network is not Network.NONE else {}),
+        # Where packages go: what root installs is there for everybody, as at E2B.
+        "PYTHONUSERBASE": f"{HOME}/.local",
+        "npm_config_prefix": f"{HOME}/.local",
         **_WITHIN[jail.network],
     }
 
