@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from e2brun.errors import SandboxUnavailable
 from e2brun.sandbox.contract import Outcome, Program, SandboxSpec
 from e2brun.sandbox.local.backend import LocalBackend
 from e2brun.sandbox.local.blocking.sandbox import LocalSandbox
 from e2brun.sandbox.local.blocking.spare import Spare
+from e2brun.sandbox.local.blocking.supervisor import Supervisor
+from e2brun.sandbox.local.host.streams import Inlet
 from e2brun.sandbox.local.interpreter import current_interpreter
 from e2brun.sandbox.local.isolation.driver import Jail, has_ended, new_id
 from e2brun.sandbox.local.isolation.forkserver import Forkserver
@@ -96,6 +99,22 @@ def test_one_that_holds_much_memory_is_gone_when_it_was_killed(backend: LocalBac
     os.close(first_process)
 
 
+def test_one_that_had_to_be_ended_for_its_memory_is_waited_for(backend: LocalBackend) -> None:
+    """Nothing is known then of what it holds, but that it is too much."""
+    sandbox = backend.create(SandboxSpec())
+    assert _is_well(sandbox)
+    later: list[int] = []
+    sandbox.wait_for_end = later.append
+    following = Supervisor(
+        sandbox.control, 0, outlets=(), inlet=Inlet(b""), end_sandbox=sandbox.jailed.end
+    )
+    following.verdict = Outcome.OOM
+    sandbox.jailed.end()
+    assert sandbox.follow(following, 20).outcome is Outcome.OOM
+    sandbox.kill()
+    assert later == []
+
+
 def test_another_kind_of_sandbox_is_made_for_itself(backend: LocalBackend) -> None:
     for directory in ("/one", "/two", "/one", "/one"):
         sandbox = backend.create(SandboxSpec(directories=(directory,)))
@@ -127,4 +146,13 @@ def test_nothing_of_it_is_left_when_the_backend_is_closed(backend: LocalBackend)
     family = dict(_below(_children() - others))
     backend.close()
     assert survivors(family) == []
+    assert _children() <= others
+
+
+def test_a_thread_that_asks_a_closed_backend_leaves_nothing_behind(backend: LocalBackend) -> None:
+    others = _children()
+    backend.create(SandboxSpec(cells=True)).kill()
+    backend.close()
+    with pytest.raises(SandboxUnavailable, match="closed"):
+        backend.create(SandboxSpec(cells=True))
     assert _children() <= others

@@ -116,10 +116,11 @@ class LocalBackend:
 
     def _spare(self, jail: Jail) -> Spare | None:
         while self._spares:
-            spare = self._spares.pop()
-            if spare.fits(jail):
-                return spare
-            spare.end()
+            with suppress(IndexError):  # another thread was faster
+                spare = self._spares.pop()
+                if spare.fits(jail):
+                    return spare
+                spare.end()
         return None
 
     def _expect_another(self, driver: Driver, jail: Jail) -> None:

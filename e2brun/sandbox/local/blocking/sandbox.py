@@ -149,6 +149,7 @@ class LocalSandbox:
             if told is not None:
                 self.control.request("deadline", seconds=0)
         except SandboxLost as error:
+            self._limited = following.verdict is not None
             outcome = Outcome.KILLED if self._killed else following.verdict or Outcome.LOST
             return Execution(
                 outcome,

@@ -60,6 +60,7 @@ class Forkserver:
         self._zygotes: dict[Jail, _Zygote] = {}
         self._failed: set[Jail] = set()  # those whose zygote never came up
         self._lock = allocate_lock()
+        self._closed = False
 
     def problem(self) -> Problem | None:
         """Why it cannot work here: what bubblewrap cannot do, this cannot either."""
@@ -97,7 +98,8 @@ class Forkserver:
             try:
                 return self._zygote(jail).start(jail, control)
             except OSError:  # it has died since
-                self._zygotes.pop(_template(jail)).close()
+                if (dead := self._zygotes.pop(_template(jail), None)) is not None:
+                    dead.close()
                 return self._zygote(jail).start(jail, control)
 
     def pids(self) -> list[int]:
@@ -105,15 +107,21 @@ class Forkserver:
         return [zygote.pid for zygote in self._zygotes.values()]
 
     def close(self) -> None:
-        """End the zygotes, and with them every sandbox that came of one."""
+        """End the zygotes, and with them every sandbox that came of one. There will be no more: a
+        thread that still asks would leave one behind."""
+        self._closed = True
         while self._zygotes:
-            self._zygotes.popitem()[1].close()
+            with suppress(KeyError):  # another thread was faster
+                self._zygotes.popitem()[1].close()
 
     def _zygote(self, jail: Jail) -> _Zygote:
         template = _template(jail)
         found = self._zygotes.get(template)
-        if found is None:
+        if found is None and not self._closed:
             found = self._zygotes[template] = _Zygote(template.but(ahead=jail.ahead))
+        if found is None or self._closed:  # perhaps meanwhile
+            self.close()
+            raise SandboxUnavailable("the sandbox did not start: its backend is closed")
         return found
 
 
