@@ -15,6 +15,9 @@ from typing import Any
 
 import pytest
 
+from e2brun.errors import SandboxUnavailable
+from e2brun.sandbox.local.isolation.driver import Jailed
+from e2brun.sandbox.local.isolation.slirp4netns import Uplink
 from tests.conftest import COMMAND, clean_environment
 from tests.security.probing import Probe
 from tests.security.test_network_option import IS_ROOT, able_to_go_online
@@ -170,3 +173,13 @@ def test_without_slirp4netns_it_says_what_to_install(tmp_path: Path) -> None:
     assert done.stdout == b""
     assert b"slirp4netns is not installed" in done.stderr
     assert b"apt-get update && apt-get install -y slirp4netns" in done.stderr
+
+
+@pytest.mark.parametrize("place", ["/proc/self/ns/net", "/proc/self/ns/user", "/dev/null"])
+def test_a_sandbox_that_hands_over_what_is_not_its_network_gets_no_way_out(place: str) -> None:
+    """It is said in one line."""
+    descriptor = os.open(place, os.O_RDONLY)
+    with pytest.raises(SandboxUnavailable, match=r"^--network: no network of a sandbox's"):
+        Uplink(Jailed(-1, -1), descriptor)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(descriptor)

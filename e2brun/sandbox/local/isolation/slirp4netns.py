@@ -78,14 +78,16 @@ class Uplink:
 
     def __init__(self, jailed: Jailed, network: int) -> None:
         """`network`: a descriptor of its network namespace, the sandbox's from now on. Raises
-        OSError."""
+        SandboxUnavailable for another one: what is around the host's we may not see. OSError."""
         try:
             owner = fcntl.ioctl(network, _GET_OWNER)
-            users = fcntl.ioctl(owner, _GET_PARENT)
-            os.close(owner)
-        except OSError:
+            try:
+                users = fcntl.ioctl(owner, _GET_PARENT)
+            finally:
+                os.close(owner)
+        except OSError as error:
             os.close(network)
-            raise
+            raise SandboxUnavailable(f"--network: no network of a sandbox's: {error}") from error
         jailed.way_out = WayOut(network, users)
         self.ready, say_ready = os.pipe()
         self._complaints, complain = os.pipe()
