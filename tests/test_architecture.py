@@ -67,8 +67,8 @@ FOLDERS: dict[str, dict[str, set[str]]] = {
     "sandbox/local/agent": {
         "root": {"callers", "programs"},
         "files": set(),
-        "kernels": {"child"},
-        "programs": {"callers", "child"},
+        "kernels": {"child", "finder"},
+        "programs": {"callers", "child", "finder"},
     },
     "sandbox/local/agent/kernels": {"bash": {"jsontext"}, "python": {"jsontext"}},
     "server": {

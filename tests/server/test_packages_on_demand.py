@@ -6,13 +6,14 @@ import asyncio
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
 from e2brun.errors import UsageError
 from e2brun.sandbox.local.host.contexts import Contexts
+from e2brun.sandbox.local.host.demand import Demand
 from e2brun.sandbox.local.host.execution import RequestedCell, execute
 from e2brun.sandbox.local.host.running import RunningSandbox
 from e2brun.sandbox.local.interpreter import current_interpreter
@@ -120,7 +121,55 @@ def test_one_that_cannot_be_had_is_missing_and_the_services_log_says_why(
 def test_without_fetching_only_what_is_there_is_found(ask: Ask, layers: TemplateLayers) -> None:
     layers.layer(["tabulate"], current_interpreter())
     codes = ("import tabulate; print(tabulate.NAME)", "import xlrd")
-    assert ask(*codes, fetch=False) == ["tabulate\n", "ModuleNotFoundError"]
+    outside = f"{_STARTED.format('import tabulate; print(1); import xlrd')}.returncode"
+    said, *told = ask(outside, *codes, fetch=False)
+    assert said.startswith("1\n")
+    assert said.endswith("ModuleNotFoundError: No module named 'xlrd'\n")
+    assert told == ["tabulate\n", "ModuleNotFoundError"]
+
+
+class _Noted:
+    """Packages that cannot be had; notes who asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.at_once, self.most = 0, 0
+
+    def missing(self, code: str, _jail: Jail) -> frozenset[str]:
+        self.asked.append(code)
+        return frozenset({code})
+
+    async def place(self, _names: Iterable[str]) -> str | None:
+        self.at_once += 1
+        self.most = max(self.most, self.at_once)
+        await asyncio.sleep(0)
+        self.at_once -= 1
+        return None
+
+
+async def _flood(noted: _Noted) -> None:
+    jail = Jail(new_id(), current_interpreter(), service=True)
+    live = RunningSandbox(Bubblewrap(), jail, "base")
+    live.more_packages = noted
+    try:
+        await live.ready()
+        for number in range(20_000):
+            live.part(Demand).wanted(f"m{number % 1000}")
+            if number % 100 == 0:
+                await asyncio.sleep(0)
+        async with asyncio.timeout(30):
+            while len(noted.asked) < 60 or noted.at_once:
+                await asyncio.sleep(0.01)
+    finally:
+        live.kill()
+        await live.buried()
+
+
+def test_an_agent_that_asks_without_end_is_heard_a_few_times_one_after_the_other() -> None:
+    noted = _Noted()
+    asyncio.run(_flood(noted))
+    assert len(noted.asked) == len(set(noted.asked)) == 60
+    assert noted.most == 1
 
 
 def test_what_the_service_is_told_to_install_replaces_the_templates_version() -> None:

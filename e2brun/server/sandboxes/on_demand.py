@@ -1,4 +1,4 @@
-"""The template's packages that sandboxes do not start with: had when a cell first imports them."""
+"""The template's packages that sandboxes do not start with: had when code first imports them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class PackagesOnDemand:
         return self._layers.directory
 
     def missing(self, code: str, jail: Jail) -> frozenset[str]:
-        """What a cell uses of the template, and its sandbox has not."""
+        """What code uses of the template, and its sandbox has not."""
         names = wanted((code,), cells=True)
         if not names or jail.layer is None:
             return frozenset()

@@ -49,6 +49,8 @@ _OPERATIONS = {
     "listen": "programs.ports",  # a port inside that the host answers
     "network": "programs.ports",  # the namespace of that name
     "health": "programs.health",  # answers at the code interpreter's port
+    "demand": "programs.demand",  # lets Pythons ask for packages of the template
+    "placed": "programs.demand",  # the answer
     "freeze": "programs.freezer",
     "thaw": "programs.freezer",
 }

@@ -13,6 +13,7 @@ from e2brun.sandbox.local.host.control import (
     Exited,
     Handed,
     Hello,
+    ModuleWanted,
     Report,
     RequestFailed,
     let_go,
@@ -40,6 +41,7 @@ class AgentClient:
         self._waiting: dict[int, asyncio.Future[Report]] = {}
         self._exits: dict[int, Callable[[Exited], None]] = {}
         self.hello: asyncio.Future[Hello] = self._loop.create_future()
+        self.on_wanted: Callable[[str], None] | None = None  # a module is missing inside
         self.closed = False
         self._watched = Watched(control.descriptor)
         os.set_blocking(control.descriptor, False)
@@ -141,6 +143,10 @@ class AgentClient:
         if isinstance(report, Exited):
             if (callback := self._exits.pop(report.number, None)) is not None:
                 callback(report)
+            return
+        if isinstance(report, ModuleWanted):
+            if self.on_wanted is not None:
+                self.on_wanted(report.module)
             return
         future = self._waiting.get(report.number)
         if future is not None and not future.done():

@@ -22,7 +22,7 @@ from e2brun.frozen import Frozen
 from e2brun.sandbox.local.isolation.driver import Driver, Jail, Jailed
 
 INLINE_LIMIT = 96 * 1024  # a file no larger travels in the message; below the socket's buffer
-_REPORT_LIMIT = 8192
+_REPORT_LIMIT, _MODULE_LIMIT = 8192, 64
 _START_SECONDS = 20.0
 _SEND_SECONDS = 10
 _SO_PASSCRED, _SO_SNDTIMEO = 16, 21
@@ -76,7 +76,14 @@ class Handed(Frozen):
     descriptors: tuple[int, ...]
 
 
-Report = Hello | ProgramStarted | Exited | RequestFailed | RequestDone | Handed
+class ModuleWanted(Frozen):
+    """Something inside imports a module that is not there; one of the template's, it says."""
+
+    number: int
+    module: str
+
+
+Report = Hello | ProgramStarted | Exited | RequestFailed | RequestDone | Handed | ModuleWanted
 
 
 class Control:
@@ -233,10 +240,16 @@ def _told(name: bytes, fields: list[bytes]) -> Report:
             return Exited(int(number), int(code) & 0xFF, int(signal) & 0x7F, 1024 * int(peak), told)
         case b"failed", [number, code, text]:
             return RequestFailed(int(number), int(code), text.decode(errors="replace"))
+        case b"wanted", [number, name] if _is_module(name):
+            return ModuleWanted(int(number), name.decode("ascii"))
         case ((b"done" | b"halted"), [number]):
             return RequestDone(int(number))
         case _:
             raise ValueError(name)
+
+
+def _is_module(name: bytes) -> bool:
+    return len(name) < _MODULE_LIMIT and name.replace(b"_", b"").isalnum()
 
 
 def _attached(ancillary: Sequence[tuple[int, int, bytes]]) -> tuple[int, tuple[int, ...]]:

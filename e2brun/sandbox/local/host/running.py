@@ -17,6 +17,7 @@ from e2brun.errors import SandboxError, SandboxLost
 from e2brun.sandbox.contract import USER
 from e2brun.sandbox.local.host.agent_client import AgentClient, AgentRefused
 from e2brun.sandbox.local.host.control import Control, Handed, ProgramStarted, let_go
+from e2brun.sandbox.local.host.demand import Demand
 from e2brun.sandbox.local.host.descriptors import Watched
 from e2brun.sandbox.local.host.inside import Inside
 from e2brun.sandbox.local.host.output import Outflow, OutputBounds
@@ -98,7 +99,7 @@ class RunningSandbox:
         self.gone = asyncio.Event()
         self.frozen = False
         self.executions: Executions = _Uncounted()  # the service's, once it is one of its sandboxes
-        self.more_packages: MorePackages | None = None  # where its cells find more packages
+        self.more_packages: MorePackages | None = None  # where its code finds more packages
         self.outflow = Outflow(OutputBounds())  # as the service was told, likewise
         self.watch: MemoryWatch | None = None
         self._admit = admit
@@ -111,6 +112,9 @@ class RunningSandbox:
         self.link.request("limit", limits=resource_limits(jail))
         if jail.notebook:
             self.link.request("health")
+        if jail.template_layers:
+            self.link.on_wanted = lambda module: self.part(Demand).wanted(module)
+            self.link.request("demand")
 
     async def ready(self) -> None:
         """Wait until the agent is up. Raises SandboxError, and then it is gone."""

@@ -37,7 +37,7 @@ _kept: list[object] = []
 _AGENT_MODULES = (
     "main", "files.plain", "files.server", "files.watching", "programs.processes",
     "programs.ports", "programs.freezer", "programs.health", "programs.witness",
-    "programs.privileges", "root.door", "kernels.contexts",
+    "programs.privileges", "programs.demand", "root.door", "kernels.contexts",
 )  # fmt: skip
 
 

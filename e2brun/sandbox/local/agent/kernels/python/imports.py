@@ -24,20 +24,6 @@ def when_imported(actions: dict[str, Action]) -> None:
     sys.meta_path.insert(0, _Watcher(actions))
 
 
-def reach(path: str) -> None:
-    """Import from this directory as well, here and in the Pythons that are started from here."""
-    sys.path.append(path)
-    site: Any = __import__("site")
-    os: Any = __import__("os")
-    try:
-        place = site.getusersitepackages()
-        os.makedirs(place, exist_ok=True)
-        with open(f"{place}/e2brun-template.pth", "a", encoding="utf-8") as file:
-            file.write(f"{path}\n")
-    except Exception:  # the home is full, or theirs to arrange
-        return
-
-
 def _act(action: Action, module: ModuleType) -> None:
     try:
         action(module)

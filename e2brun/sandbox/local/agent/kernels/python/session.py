@@ -7,12 +7,13 @@ import os
 import select
 import sys
 
+from ...finder import reach
 from ..jsontext import Fragment, NotJsonError, is_a
 from .channel import Channel, complain, flush
 from .display import KEYS, add_bundle, attempt, columns_of, is_frame
 from .failure import MAX_TRACEBACK, clipped, describe, exit_code
 from .figures import Figures
-from .imports import reach, when_imported
+from .imports import when_imported
 from .interrupts import Interrupts
 
 TYPE_CHECKING = False

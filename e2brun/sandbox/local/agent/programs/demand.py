@@ -1,0 +1,100 @@
+"""Where Pythons inside ask for a package of the template that is not there yet (see `finder.py`).
+
+Pid 1 reads nothing from them: a forked child reads the name, and ends with its number in our
+list. The host is told that name, once until it has answered, and says where the package is.
+"""
+
+from __future__ import annotations
+
+import _socket
+import os
+import sys
+from time import monotonic
+
+from ..callers import welcome
+from ..finder import DOOR, NAMED, NEEDED
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+_MODULES = (*NAMED, *NEEDED)
+# Every start of a Python runs this: it costs 0.4 ms, and opens `finder.py` when one of these is
+# missing.
+_FINDER = """\
+import sys; sys.meta_path.append(type("OnDemand", (), {"find_spec": lambda self, name, path=None, \
+target=None: None if path is not None or f" {name} " not in " %s " else ("found" in \
+vars(self) or exec(sys.modules["_frozen_importlib_external"].SourceFileLoader("e2brun", \
+"/opt/e2brun/agent/finder.py").get_code("e2brun"), vars(self)), self.found(self, name, \
+target))[1]})())
+"""
+_AT_ONCE = 16
+_SECONDS = 2  # for a client to say what it wants
+_WAITING = 64  # clients
+_NAMES = 60  # in the life of a sandbox; the host takes no more either
+_AGAIN_SECONDS = 60.0  # after a failure
+_waiting: dict[str, list[int]] = {}  # name -> those who have asked for it
+_placed: dict[str, tuple[str, float]] = {}  # name -> where it is; nowhere, until then
+
+
+def demand(agent: Any, request: dict[str, Any], _descriptors: list[int]) -> None:
+    """Have Pythons ask, from before anything of the user's has run."""
+    door = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
+    door.setblocking(False)
+    major, minor = sys.version_info[:2]
+    place = f"/home/user/.local/lib/python{major}.{minor}/site-packages"
+    try:
+        door.bind(DOOR)
+        door.listen(_AT_ONCE)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        file = os.open(f"{place}/e2brun-on-demand.pth", flags, 0o644)
+    except OSError:
+        door.close()
+        return
+    os.write(file, (_FINDER % " ".join(_MODULES)).encode())
+    os.close(file)
+    welcome(agent, door, _serve, lambda client, end: _dismiss(agent, request["id"], client, end))
+
+
+def placed(_agent: Any, request: dict[str, Any], _descriptors: list[int]) -> None:
+    """The host's answer."""
+    name, place = request["module"], request["place"]
+    _placed[name] = place, monotonic() + _AGAIN_SECONDS
+    for client in _waiting.pop(name, ()):
+        _answer(client, place)
+
+
+def _serve(_agent: Any, descriptor: int) -> NoReturn:
+    """In the child."""
+    try:
+        client = _socket.socket(fileno=descriptor)
+        client.settimeout(_SECONDS)
+        os._exit(1 + _MODULES.index(client.recv(64).decode()))
+    finally:
+        os._exit(0)
+
+
+def _dismiss(agent: Any, number: int, client: int, status: int) -> None:
+    at = os.waitstatus_to_exitcode(status)
+    name = _MODULES[at - 1] if 0 < at <= len(_MODULES) else ""
+    place, until = _placed.get(name, ("", 0.0))
+    full = sum(map(len, _waiting.values())) >= _WAITING
+    if not name or place or monotonic() < until or full:
+        _answer(client, place)
+    elif name in _waiting:
+        _waiting[name].append(client)
+    elif len(_waiting.keys() | _placed.keys() | {name}) > _NAMES:
+        _answer(client, "")
+    else:
+        _waiting[name] = [client]
+        agent.tell("wanted", number, name)
+
+
+def _answer(descriptor: int, place: str) -> None:
+    client = _socket.socket(fileno=descriptor)
+    client.setblocking(False)
+    try:
+        client.send(place.encode())
+    except OSError:
+        pass
+    client.close()

@@ -1,0 +1,152 @@
+"""Programs in a sandbox of the default template import what it has, though it starts with less."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from e2brun.jobs.distributions import DISTRIBUTIONS
+from e2brun.sandbox.local.agent import finder
+from e2brun.sandbox.local.templates import NAMED, member
+from tests.contract.wheelhouse import wheel
+from tests.sdk.serving import Serving, served
+
+
+@pytest.fixture(scope="module")
+def lean(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """A service whose sandboxes start with IPython alone; some wheels are its index."""
+    place = tmp_path_factory.mktemp("lean")
+    wheels = place / "wheels"
+    wheels.mkdir()
+    for name in ("tabulate", "xlrd", "pytz", "simplejson", "foreign"):
+        wheel(wheels, name, {f"{name}.py": f"NAME = {name!r}\n"})
+    files = {"__init__.py": "", "__main__.py": "print('served')\n"}
+    wheel(wheels, "bokeh", {f"bokeh/{name}": text for name, text in files.items()})
+    environment = {
+        "E2BRUN_CACHE_DIR": str(place / "cache"),
+        "UV_FIND_LINKS": str(wheels),
+        "PIP_NO_INDEX": "1",
+    }
+    with served(place, environment=environment) as serving:
+        yield serving
+
+
+@pytest.fixture
+def sandbox(lean: Serving, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """One of that service."""
+    from e2b_code_interpreter import Sandbox
+
+    for name, value in lean.environment.items():
+        monkeypatch.setenv(name, value)
+    made = Sandbox.create(timeout=120)
+    try:
+        yield made
+    finally:
+        made.kill()
+
+
+def _said(sandbox: Any, command: str, **how: Any) -> str:
+    """What a command printed, the last line of its complaint where it failed."""
+    from e2b import CommandExitException
+
+    try:
+        out: str = sandbox.commands.run(command, timeout=60, **how).stdout
+    except CommandExitException as error:
+        out = error.stderr.strip().rpartition("\n")[2]
+    return out.strip()
+
+
+def test_a_program_that_imports_one_gets_it(sandbox: Any) -> None:
+    sandbox.files.write("job.py", "import tabulate, xlrd\nprint(tabulate.NAME, xlrd.NAME)\n")
+    assert _said(sandbox, "python job.py") == "tabulate xlrd"
+    assert _said(sandbox, "python3 -m bokeh") == "served"
+    assert _said(sandbox, "python3 -c 'import pytz; print(pytz.NAME)'", user="root") == "pytz"
+    assert sandbox.run_code("import xlrd; print(xlrd.NAME)").logs.stdout == ["xlrd\n"]
+
+
+def test_a_module_that_a_cell_imports_gets_it_too(sandbox: Any) -> None:
+    sandbox.files.write("/home/user/own.py", "import pytz\n")
+    ran = sandbox.run_code("import own; print(own.pytz.NAME)")
+    assert ran.logs.stdout == ["pytz\n"], ran.error
+
+
+def test_what_is_not_on_the_templates_list_is_missing_though_the_index_has_it(
+    sandbox: Any, lean: Serving
+) -> None:
+    missing = "ModuleNotFoundError: No module named 'foreign'"
+    assert _said(sandbox, "python3 -c 'import foreign'") == missing
+    assert "foreign" not in lean.log.read_text()
+
+
+def test_one_that_cannot_be_had_is_missing_as_ever(sandbox: Any, lean: Serving) -> None:
+    missing = "ModuleNotFoundError: No module named 'gensim'"
+    for _ in range(2):
+        assert _said(sandbox, "python3 -c 'import gensim'") == missing
+    assert "gensim cannot be had" in lean.log.read_text()
+
+
+def test_what_a_library_tries_and_does_without_is_not_fetched(sandbox: Any) -> None:
+    tries = "try:\n import simplejson\nexcept ImportError:\n print('without')\n"
+    sandbox.files.write("lib/site-packages/trying.py", tries)
+    path = {"PYTHONPATH": "/home/user/lib/site-packages"}
+    assert _said(sandbox, "python3 -c 'import trying'", envs=path) == "without"
+    assert _said(sandbox, "python3 -c 'import simplejson as s; print(s.NAME)'") == "simplejson"
+
+
+_LOOKS = """
+import sys
+print([name for name in sys.modules if "e2brun" in name or name in ("agent", "_socket")])
+print([place for place in sys.path if "e2brun" in place])
+print([type(finder).__name__ for finder in sys.meta_path].count("OnDemand"))
+"""
+
+
+def test_a_program_that_looks_sees_one_more_finder_and_none_when_isolated(sandbox: Any) -> None:
+    sandbox.files.write("looks.py", _LOOKS)
+    assert _said(sandbox, "python3 looks.py").split("\n") == ["[]", "[]", "1"]
+    for option in "ISs":
+        assert _said(sandbox, f"python3 -{option} looks.py").split("\n") == ["[]", "[]", "0"]
+
+
+_FLOOD = """
+import socket, sys
+answers = set()
+for number in range(600):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as asking:
+        try:
+            asking.connect("\\0e2brun-packages")
+            asking.send((b"foreign", b"spacy", b"x" * 5000, b"\\0", b"os", b"nltk")[number % 6])
+            answers.add(asking.recv(100))
+        except OSError:
+            answers.add(b"")
+print(answers)
+"""
+
+
+def test_a_flood_of_questions_is_answered_and_asks_the_host_for_little(
+    sandbox: Any, lean: Serving
+) -> None:
+    sandbox.files.write("flood.py", _FLOOD)
+    assert _said(sandbox, "python3 flood.py") == "{b''}"
+    log = lean.log.read_text()
+    for name in ("nltk", "spacy"):  # not again within a minute
+        assert 0 < log.count(f"{name} cannot be had") < 5
+    assert _said(sandbox, "python3 -c 'import tabulate; print(tabulate.NAME)'") == "tabulate"
+
+
+def test_the_lists_of_modules_are_those_of_the_templates_packages() -> None:
+    named = {name for name in finder.NAMED if _package(name) in NAMED}
+    needed = {name for name in finder.NEEDED if _package(name) and _package(name) not in NAMED}
+    assert (sorted(named), sorted(needed)) == (sorted(finder.NAMED), sorted(finder.NEEDED))
+    known = {name for name in DISTRIBUTIONS if "." not in name and _package(name)}
+    known |= {name.replace("-", "_") for name in NAMED}
+    assert known - named - needed <= sys.stdlib_module_names
+    assert len(named) + len(needed) < os.WEXITSTATUS(0xFF00)  # told as an exit status
+
+
+def _package(module: str) -> str | None:
+    return member(DISTRIBUTIONS.get(module, module))
