@@ -11,7 +11,9 @@ from tests.parity.program_files import FILES
 from tests.parity.programs import PROGRAMS
 from tests.parity.sides import Case, Seen, Sides
 
-_CASES = [case for case in [*PROGRAMS, *FILES, *CELLS] if not case.unavoidable][::8]
+# E2B tells what a cell writes as text: bytes that are none are seen in the embedded sandbox alone.
+_ALL = [case for case in [*PROGRAMS, *FILES, *CELLS] if not case.unavoidable]
+_CASES = [case for case in _ALL if case.name != "raw writes"][::8]
 _OWN = re.compile(r" · i\w{19} · (local|e2b) · [\d.]+ s|\bi\w{19}\b")
 
 

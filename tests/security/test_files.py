@@ -106,10 +106,11 @@ print(json.dumps(made))
 def secrets(probe: Probe) -> Iterator[list[str]]:
     """Files that everybody on the host may read, where secrets usually lie."""
     home = probe.directory / "home"
+    planted: list[str] = []
     for name in (".ssh/id_ed25519", ".aws/credentials", ".netrc", "work/notes.txt"):
         (home / name).parent.mkdir(parents=True, exist_ok=True)
         (home / name).write_text(_SECRET)
-    planted = [str(path) for path in home.rglob("*") if path.is_file()]
+        planted.append(str(home / name))
     with ExitStack() as files:
         for place in ("/tmp", "/var/tmp", "/dev/shm", "/run"):
             if os.access(place, os.W_OK):
