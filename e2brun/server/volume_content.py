@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from e2brun.server.sandboxes.registry import Registry
     from e2brun.server.sandboxes.volumes import Volume
 
-PREFIX = "/volumecontent/"
 _KINDS = {"f": "file", "d": "directory", "l": "symlink"}
 _TYPES = (str, str, int, int, int, int, int, int, int)
 _LAST_SECOND = 253402300799  # of the year 9999

@@ -33,9 +33,8 @@ FILES = 100_000  # and directories, of one volume
 _BLOCK = 4096  # bytes: no file is smaller on disk
 _FRESH_SECONDS = 2.0  # for which a look at what others write to as well is good
 _AT_WORK = 16  # file workers at once
-_SPARE = (
-    2 * 1024**3
-)  # bytes of disk that volumes leave to the machine, or an eighth of what is free
+# Bytes of disk that volumes leave to the machine, or an eighth of what is free.
+_SPARE = 2 * 1024**3
 _TRIES = 5  # at emptying a volume that somebody still writes to
 
 

@@ -35,7 +35,7 @@ def get_ready() -> None:
 
 def build(bwrap: str, jail: Jail, control: int, owner: int) -> NoReturn:
     """Build the tree, give up every right, become bubblewrap. Raises OSError."""
-    closed = _closed(jail)  # while our modules can be found
+    closed = rootfs.closed_networks(jail)  # while our modules can be found
     # The same two filters that a forked sandbox lives behind.
     filters = [memory_file("filter", make()) for make in (first_filter, last_filter)]
     code = memory_file("code", _AGENT)
@@ -55,15 +55,6 @@ def build(bwrap: str, jail: Jail, control: int, owner: int) -> NoReturn:
     _enter_network(closed)
     command = [bwrap, "--args", str(_ARGS_FD), "--", jail.interpreter.executable]
     os.execve(bwrap, [*command, *FIRST_WORDS], {})
-
-
-def _closed(jail: Jail) -> Collection[Network]:
-    """What is not to be reached by a way out."""
-    if not jail.online:
-        return ()
-    from e2brun.sandbox.local.isolation import out_of_reach
-
-    return out_of_reach.seen_from_inside(private=jail.service)
 
 
 def _enter_network(closed: Collection[Network]) -> None:

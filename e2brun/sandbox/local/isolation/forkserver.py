@@ -22,7 +22,7 @@ from typing import NoReturn
 
 from e2brun.errors import SandboxUnavailable
 from e2brun.sandbox.contract import HOME
-from e2brun.sandbox.local.isolation import mounts, plain_start, spawn, syscalls
+from e2brun.sandbox.local.isolation import mounts, plain_start, rootfs, spawn, syscalls
 from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
 from e2brun.sandbox.local.isolation.driver import Driver, Jail, Jailed, Problem
 from e2brun.sandbox.local.isolation.environment import resource_limits
@@ -169,7 +169,7 @@ class _Zygote:
         found = resource_limits(jail)
         request = {
             "own": mounts.own(jail),
-            "closed": _closed(jail),
+            "closed": [tuple(network) for network in rootfs.closed_networks(jail)],
             "user_limits": {name: most for name, most in found.items() if name in _BY_USER},
             **self._filters[jail.service],
         }
@@ -205,15 +205,6 @@ class _Zygote:
         with suppress(ProcessLookupError):
             os.kill(self._jailed.launcher, signal.SIGKILL)
         self._jailed.reap()
-
-
-def _closed(jail: Jail) -> list[tuple[bytes, int]]:
-    if not jail.online:
-        return []
-    from e2brun.sandbox.local.isolation import out_of_reach
-
-    closed = out_of_reach.seen_from_inside(private=jail.service)
-    return [(network.address, network.length) for network in closed]
 
 
 def _launch(template: Jail, given: tuple[int, ...]) -> NoReturn:

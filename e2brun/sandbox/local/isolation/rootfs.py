@@ -14,6 +14,7 @@ import os
 import struct
 import sys
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from e2brun.frozen import Frozen
 from e2brun.sandbox.contract import HOME, USER
@@ -27,6 +28,11 @@ from e2brun.sandbox.local.isolation.driver import (
     agent_code,
 )
 from e2brun.sandbox.local.isolation.environment import SOCKET_BUFFER
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from e2brun.sandbox.local.isolation.rtnetlink import Network
 
 # Any directory will do that surely exists: the mount is seen by the sandbox alone, and every
 # path bound from below it has been opened before. bubblewrap itself needs /tmp as well.
@@ -231,6 +237,15 @@ def prepare_network() -> None:
     flags = struct.unpack("16sH14x", fcntl.ioctl(probe, _SIOCGIFFLAGS, request))[1]
     fcntl.ioctl(probe, _SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", flags | _IFF_UP))
     probe.close()
+
+
+def closed_networks(jail: Jail) -> Collection[Network]:
+    """What it is not to reach by its way out, if it has one."""
+    if not jail.online:
+        return ()
+    from e2brun.sandbox.local.isolation import out_of_reach
+
+    return out_of_reach.seen_from_inside(private=jail.service)
 
 
 def enter_user_namespace(inside: int, others: int = 0) -> None:

@@ -161,14 +161,14 @@ def set_hostname(name: str) -> None:
 def detached(directory: str) -> int:
     """A mount of what is in `directory` that is nowhere yet (open_tree(2)): who is given this
     descriptor can put it somewhere in other namespaces, once. Raises OSError."""
-    made = int(_libc.syscall(_OPEN_TREE, _AT_FDCWD, directory.encode(), _OPEN_TREE_CLONE))
+    made = int(_syscall(_OPEN_TREE, _AT_FDCWD, directory.encode(), _OPEN_TREE_CLONE))
     _checked(min(0, made), f"open_tree {directory}")
     return made
 
 
 def put(made: int, target: str) -> None:
     """Put a detached mount at `target` (move_mount(2)). Raises OSError."""
-    done = _libc.syscall(_MOVE_MOUNT, made, b"", _AT_FDCWD, target.encode(), _FROM_DESCRIPTOR)
+    done = _syscall(_MOVE_MOUNT, made, b"", _AT_FDCWD, target.encode(), _FROM_DESCRIPTOR)
     _checked(done, f"mount {target}")
 
 

@@ -40,11 +40,9 @@ def own(request: Request) -> str:
     path, mode = request["path"], request["mode"]
     if mode >= 0:
         os.chmod(path, mode & 0o1777)  # not as anybody else: no set-id bits
-    owner = tuple(
-        given if given >= 0 else now
-        for given, now in zip(request["owner"], _owner(path, os.stat(path)), strict=True)
-    )
-    if owner != _owner(path, os.stat(path)):
+    now = _owner(path, os.stat(path))
+    owner = tuple(n if given < 0 else given for given, n in zip(request["owner"], now, strict=True))
+    if owner != now:
         os.setxattr(path, _OWNER, b"%d:%d" % owner)
     return facts(request)
 
@@ -61,11 +59,11 @@ def make(request: Request) -> str:
 
 def usage(request: Request, _descriptors: list[int]) -> str:
     """[bytes, files] of all there is, or of what was found when it was more `files` than asked
-    for. Raises OSError for what is nested too deeply."""
+    for; what is nested too deeply is as bad as too many. Raises OSError."""
     seen: set[int] = set()
     size, most = 0, request["files"]
     levels = [os.open("/", _DIRECTORY)]
-    waiting = [_names(levels[0])]
+    waiting = [os.listdir(levels[0])]
     while levels and len(seen) <= most:
         if not waiting[-1]:
             waiting.pop()
@@ -80,16 +78,12 @@ def usage(request: Request, _descriptors: list[int]) -> str:
             size += found.st_blocks * 512
             if modes.S_ISDIR(found.st_mode):
                 levels.append(os.open(name, _DIRECTORY, dir_fd=levels[-1]))
-                waiting.append(_names(levels[-1]))
+                waiting.append(os.listdir(levels[-1]))
         except (FileNotFoundError, NotADirectoryError):
             continue  # gone since
         if len(levels) > _DEEPEST:
-            seen.update(range(-1, -2 - most, -1))  # as bad as too many
+            return f"[{size},{len(seen) + most + 1}]"
     return f"[{size},{len(seen)}]"
-
-
-def _names(directory: int) -> list[str]:
-    return os.listdir(directory)
 
 
 def _owner(path: bytes, found: os.stat_result) -> tuple[int, int]:
