@@ -142,10 +142,10 @@ print("done")
 """,
     "a grandchild that writes for ever": """
 import os
+print("done", flush=True)
 if os.fork() == 0:
     while True:
         os.write(1, b"x" * 65536)
-print("done", flush=True)
 """,
     "threads": """
 import os, threading, time

@@ -79,12 +79,12 @@ class RunningKernel:
         language: str | None = None,
         interrupt_after: float | None = None,
     ) -> Cell:
-        """Run one cell to its end, interrupting it after so many seconds."""
+        """Run one cell to its end, interrupting it after so many seconds, and as often."""
         body = encode_cell(code, env, language)
         os.write(self.cells, body)
         reader, outcome = FrameReader(), CellReport()
         printed = {"stdout": b"", "stderr": b""}
-        started = time.monotonic()
+        started, next_interrupt = time.monotonic(), interrupt_after or 0
         while True:
             ready, _, _ = select.select(list(self.outlets.values()), [], [], 0.02)
             for name, descriptor in self.outlets.items():
@@ -99,8 +99,8 @@ class RunningKernel:
                 break
             waited = time.monotonic() - started
             assert waited < _DEADLINE, "the cell did not end"
-            if interrupt_after is not None and waited > interrupt_after:
-                interrupt_after = None
+            if interrupt_after is not None and waited > next_interrupt:
+                next_interrupt += interrupt_after
                 os.killpg(self.process.pid, signal.SIGINT)
         return Cell(printed["stdout"].decode(), printed["stderr"].decode(), outcome)
 

@@ -20,7 +20,7 @@ globalThis.pause = () => {
   if (first === null) Atomics.wait(workerData, WAKE, 0)
   else Atomics.wait(workerData, SEEN, first.seen, PATIENCE)
 }
-// Listening all the time: a signal that nobody waits for would end the process.
+const interruptible = { breakOnSigint: true }
 const waiting = new vm.Script('pause()')
 
 function told() {
@@ -38,15 +38,31 @@ function tell() {
   parentPort.postMessage({ number: first.number, signal: ++signals })
 }
 
+globalThis.listen = () => {
+  for (;;) {
+    try {
+      waiting.runInThisContext(interruptible)
+      told()
+    } catch (error) {
+      heard(error)
+    }
+  }
+}
+
+function heard(error) {
+  if (error.code !== 'ERR_SCRIPT_EXECUTION_INTERRUPTED') {
+    fs.writeSync(2, `${error.stack}\n`)
+    process.exit() // of this thread
+  }
+  tell()
+}
+
+// One inside the other: between two waits node would let a signal end the process.
+const listening = new vm.Script('listen()')
 for (;;) {
   try {
-    waiting.runInThisContext({ breakOnSigint: true })
-    told()
+    listening.runInThisContext(interruptible)
   } catch (error) {
-    if (error.code !== 'ERR_SCRIPT_EXECUTION_INTERRUPTED') {
-      fs.writeSync(2, `${error.stack}\n`)
-      break
-    }
-    tell()
+    heard(error)
   }
 }

@@ -309,6 +309,7 @@ function interrupted({ number, signal }) {
 }
 
 function watchSignals() {
+  process.on('SIGINT', () => {}) // which would end the process until somebody listens
   const file = path.join(__dirname, 'interrupts.cjs')
   const worker = new Worker(file, { workerData: shared, execArgv: [], env: {} })
   worker.on('message', interrupted)
