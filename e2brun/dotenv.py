@@ -104,7 +104,9 @@ def _not_an_assignment(written: str, line: int) -> EnvEntry | None:
 def _quoted(text: str, start: int) -> tuple[str, int]:
     """The value that begins with the quote at `start` and the end of its line; -1: a problem."""
     quote = text[start]
-    match = re.compile(rf"{quote}((?:[^{quote}\\]|\\.)*+){quote}", re.DOTALL).match(text, start)
+    plain = rf"[^{quote}\\]*+"
+    value = re.compile(rf"{quote}({plain}(?:\\.{plain})*+){quote}", re.DOTALL)
+    match = value.match(text, start)
     if match is None:
         return f"the quote {quote} is never closed", -1
     end = text.find("\n", match.end())

@@ -72,10 +72,11 @@ class TerminalFilter:
 
 
 # What .NET's TrimStart takes for white space, and what decoding may drop: a byte order mark.
-# Line ends are left out: after one, a new line is matched from its own start.
+# Line ends are left out: after one, a new line is matched from its own start. No possessive group
+# of it: in Python 3.11.0 to 3.11.4 those do not match all that they should (gh-106052).
 _SPACE = (
-    rb"(?:[\t\v\f\x1c-\x20]|\xc2[\x85\xa0]|\xe1(?:\x9a\x80|\xa0\x8e)|\xe3\x80\x80|\xef\xbb\xbf"
-    rb"|\xe2(?:\x80[\x80-\x8b\xa8\xa9\xaf]|\x81[\x9f\xa0]))*+"
+    rb"[\t\v\f\x1c-\x20]+|\xc2[\x85\xa0]|\xe1(?:\x9a\x80|\xa0\x8e)|(?:\xe3\x80\x80)+"
+    rb"|\xef\xbb\xbf|\xe2(?:\x80[\x80-\x8b\xa8\xa9\xaf]|\x81[\x9f\xa0])"
 )
 
 
@@ -85,9 +86,32 @@ _LONGEST = max(map(len, _OPENINGS))
 
 
 @cache
-def _command() -> re.Pattern[bytes]:
-    anywhere = rb"##(?i:vso|teamcity)?(?=\[)|section_(?:start|end):(?=[0-9])"
-    return re.compile(rb"[\r\n]" + _SPACE + rb":(?=:)|" + anywhere)
+def _space() -> re.Pattern[bytes]:
+    return re.compile(_SPACE)
+
+
+@cache
+def _anywhere() -> re.Pattern[bytes]:
+    return re.compile(rb"##(?i:vso|teamcity)?(?=\[)|section_(?:start|end):(?=[0-9])")
+
+
+@cache
+def _colons() -> re.Pattern[bytes]:
+    """The first of the first two colons of a line, with what stands before them."""
+    return re.compile(rb"[\r\n][^:\r\n]*+:(?=:)")
+
+
+def _first_in_line(match: re.Match[bytes]) -> bytes:
+    found = match[0]
+    return found + _MARK if _after_space(found, 1) == len(found) - 1 else found
+
+
+def _after_space(text: bytes, start: int) -> int:
+    """Where the white space ends that begins there."""
+    match = _space().match
+    while blank := match(text, start):
+        start = blank.end()
+    return start
 
 
 @cache
@@ -100,8 +124,8 @@ def _begun() -> re.Pattern[bytes]:
 
 @cache
 def _open_head() -> re.Pattern[bytes]:
-    """A line so far: white space, then a colon or the first bytes of one more white space."""
-    return re.compile(_SPACE + rb"(:|\xc2|\xe1[\x9a\xa0]?|\xe2[\x80\x81]?|\xe3\x80?|\xef\xbb?)?\Z")
+    """Of a line that is white space so far: a colon, or the first bytes of one more."""
+    return re.compile(rb"(?::|\xc2|\xe1[\x9a\xa0]?|\xe2[\x80\x81]?|\xe3\x80?|\xef\xbb?)?\Z")
 
 
 class LogFilter:
@@ -127,15 +151,15 @@ class LogFilter:
         text = carry + data
         self._carry = self._rest(text)
         if b"::" in text or b"##" in text or b"section_" in text:
-            text = _command().sub(rb"\g<0>" + _MARK, text)
+            text = _anywhere().sub(rb"\g<0>" + _MARK, text)
+            text = _colons().sub(_first_in_line, text)
         return start + text[len(carry) :]
 
     @staticmethod
     def _rest(text: bytes) -> bytes:
         line = max(text.rfind(b"\n"), text.rfind(b"\r")) + 1
-        head = _open_head().match(text, line)
-        if head is not None and line:
-            return b"\n" + (head[1] or b"")
+        if line and (head := _open_head().match(text, _after_space(text, line))):
+            return b"\n" + head[0]
         begun = _begun().search(text, max(len(text) - _LONGEST, 0))
         return b"x" + (begun[0] if begun is not None else b"")
 

@@ -161,7 +161,10 @@ def test_it_leaves_when_the_host_hangs_up(jar: Path, tmp_path: Path) -> None:
 def test_nobody_can_change_the_classes() -> None:
     descriptor = opened()
     try:
-        writable = os.open(f"/proc/self/fd/{descriptor}", os.O_RDWR)
+        try:
+            writable = os.open(f"/proc/self/fd/{descriptor}", os.O_RDWR)
+        except PermissionError:  # which only root is spared
+            return
         with pytest.raises(PermissionError):
             os.write(writable, b"x")
         with pytest.raises(PermissionError):

@@ -80,9 +80,11 @@ def _wanted(thread: Path) -> int:
 
 def _weigh(proc: Path, nice: int) -> None:
     for process in _processes(proc):
-        # Who is not root may do so ten times a second: the rest comes later.
+        # Who is not root may do so ten times a second: the rest comes later, if none is repeated.
+        file = process / "autogroup"
         with suppress(OSError):
-            (process / "autogroup").write_text(str(nice), "ascii")
+            if contents(str(file)).split()[-1:] != [b"%d" % nice]:
+                file.write_text(str(nice), "ascii")
 
 
 def _runnable() -> int:
