@@ -43,7 +43,8 @@ _LEFT_TO_OTHERS = (
     ("plotly.express", "plotly", "pandas"),
     ("plotly import express", "plotly", "pandas"),
 )
-_DRAWING = frozenset({"matplotlib", "seaborn"})
+# Who draws in a cell, and what that is told or shown with.
+_SHOWN_WITH = {"matplotlib": "e2b-charts", "seaborn": "e2b-charts", "plotly": "nbformat"}
 
 
 def wanted(
@@ -63,8 +64,8 @@ def wanted(
     for word, reader, other in _LEFT_TO_OTHERS if found else ():
         if reader in found and any(word in code for code in codes):
             found.add(other)
-    if cells and not _DRAWING.isdisjoint(found):
-        found.add("e2b-charts")
+    if cells:
+        found |= {_SHOWN_WITH[name] for name in found if name in _SHOWN_WITH}
     return tuple(sorted(found))
 
 

@@ -73,6 +73,11 @@ def test_root_has_no_capability_and_no_way_to_one(sandbox: Any) -> None:
     assert said.count("not permitted") + said.count("denied") == 6
 
 
+def test_root_listens_at_port_80(sandbox: Any) -> None:
+    bound = "python3 -c 'import socket; print(socket.create_server((str(), 80)).getsockname()[1])'"
+    assert sandbox.commands.run(bound, user="root").stdout == "80\n"
+
+
 def test_sudo_passes_on_streams_signals_and_endings(sandbox: Any) -> None:
     assert sandbox.commands.run("echo x | sudo tee /tmp/copy").stdout == "x\n"
     assert sandbox.commands.run("sudo sh -c 'exit 5'; echo $?").stdout == "5\n"

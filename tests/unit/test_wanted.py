@@ -51,11 +51,12 @@ def test_a_program_wants_what_it_imports_of_the_template(
 @pytest.mark.parametrize(
     ("code", "packages"),
     [
-        ("!pip install -q plotly cowsay", ("pip", "plotly")),
+        ("!pip install -q plotly cowsay", ("nbformat", "pip", "plotly")),
         ("%pip install 'xarray[io]>=2' | tail -1", ("pip", "xarray")),
         ("!{sys.executable} -m pip install nltk", ("nltk", "pip")),
         ("%%bash\nset -e\npip3 install gensim", ("gensim", "pip")),
         ("!ls\nimport sympy", ("sympy",)),
+        ("import plotly.graph_objects as go", ("nbformat", "plotly")),
         ("import matplotlib.pyplot as plt", ("e2b-charts", "matplotlib")),
         ("x = 'pip install numpy'", ("pip",)),
     ],

@@ -228,8 +228,10 @@ def limit_namespace(*, user_namespaces: int) -> None:
 
 
 def prepare_network() -> None:
-    """In a new network namespace: its loopback, and no more memory for a TCP connection than
-    the kernel gives to other sockets (tcp(7)); it would let some have 32 MiB. Raises OSError."""
+    """In a new network namespace: its loopback, ports below 1024 for those who have no capability
+    (a root that is a name), and no more memory for a TCP connection than the kernel gives to
+    other sockets (tcp(7)); it would let some have 32 MiB. Raises OSError."""
+    write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0")
     for name, initially in (("rmem", 131_072), ("wmem", 16_384)):
         write(f"/proc/sys/net/ipv4/tcp_{name}", f"4096 {initially} {SOCKET_BUFFER}")
     probe = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM)

@@ -22,7 +22,7 @@ import os
 import struct
 from collections.abc import Collection
 
-EPERM, EINVAL, ENOSYS = 1, 22, 38
+EPERM, EINVAL, ENOSYS, EPROTONOSUPPORT = 1, 22, 38, 93
 
 _ALLOW = 0x7FFF0000
 _ERRNO = 0x00050000
@@ -185,12 +185,12 @@ def _argument(index: int) -> bytes:
     return _step(_LOAD, 0, 0, _ARGS + 8 * index)
 
 
-def _only(index: int, allowed: tuple[int, ...]) -> list[bytes]:
+def _only(index: int, allowed: tuple[int, ...], errno: int = EPERM) -> list[bytes]:
     """Refuse the call unless argument `index` is one of `allowed`."""
     steps = [_argument(index)]
     for position, value in enumerate(allowed):
         steps.append(_step(_JEQ, len(allowed) - position, 0, value))
-    return [*steps, _refuse(EPERM), _ALLOWED]
+    return [*steps, _refuse(errno), _ALLOWED]
 
 
 def _when(value: int, body: list[bytes]) -> list[bytes]:
@@ -205,7 +205,8 @@ def _socket_rules() -> list[bytes]:
         *_when(_AF_UNIX, [_ALLOWED]),
         *_when(_AF_INET, internet),
         *_when(_AF_INET6, internet),
-        *_when(_AF_NETLINK, _only(2, (0,))),
+        # As a kernel without them: libaudit (useradd, su) goes on then, and gives up for EPERM.
+        *_when(_AF_NETLINK, _only(2, (0,), EPROTONOSUPPORT)),
         _refuse(EPERM),
     ]
 
