@@ -85,10 +85,10 @@ FOLDERS: dict[str, dict[str, set[str]]] = {
         "background": {"http", "options", "sandboxes", "service", "serving"},
     },
     "stages": {
-        "check": {"candidate", "child", "evidence", "lazy", "step", "validate", "work"},
-        "execute": {"candidate", "evidence", "lazy", "step", "template", "work"},
-        "generate": {"child", "evidence", "lazy", "step", "template", "work"},
-        "validate": {"candidate", "child", "evidence", "lazy", "step", "work"},
+        "check": {"candidate", "child", "evidence", "step", "validate", "work"},
+        "execute": {"candidate", "evidence", "step", "template", "work"},
+        "generate": {"child", "evidence", "step", "template", "work"},
+        "validate": {"candidate", "child", "evidence", "step", "work"},
     },
 }
 # What the service may know of the host's end of a sandbox: neither frames nor the control socket.

@@ -17,7 +17,6 @@ from e2brun.pipeline.schema import (
     TestsTable,
     TextTable,
 )
-from e2brun.stages import check
 from e2brun.stages.step import Judge
 from e2brun.stages.template import placeholders
 from e2brun.values import is_table
@@ -42,48 +41,58 @@ def judges(table: CheckTable, *, whole: bool = False) -> Iterator[Judge]:
     """In the order of the schema; `whole`: an exit code of 0 is one of the whole program, unless
     the table says otherwise. Raises UsageError."""
     if table.exit_code is not None:
-        yield check.ExitCode(table.exit_code)
+        from e2brun.stages.check.exits import ExitCode
+
+        yield ExitCode(table.exit_code)
     for stream, wanted in (("stdout", table.stdout), ("stderr", table.stderr)):
         if wanted is not None:
             yield _text(cast("Stream", stream), wanted)
     if table.json is not None:
-        yield check.JsonCheck(_schema(table.json.schema), table.json.equals, table.json.stream)
+        from e2brun.stages.check.json_text import JsonCheck
+
+        yield JsonCheck(_schema(table.json.schema), table.json.equals, table.json.stream)
     if table.numbers is not None:
+        from e2brun.stages.check.numbers import NumbersCheck
+
         numbers = table.numbers
-        yield check.NumbersCheck(
+        yield NumbersCheck(
             numbers.equals, numbers.absolute, numbers.relative, numbers.stream, numbers.last
         )
     if table.results is not None:
+        from e2brun.stages.check.results import ResultsCheck
+
         results = table.results
-        yield check.ResultsCheck(results.mime, results.value, results.contains, results.count)
+        yield ResultsCheck(results.mime, results.value, results.contains, results.count)
     if table.file is not None:
         yield from _file(table.file)
     yield from _bounds(table, whole=whole)
 
 
 def _bounds(table: CheckTable, *, whole: bool) -> Iterator[Judge]:
+    from e2brun.stages.check.exits import Completed, MaxMemory, MaxTime, NoStderr
+
     implied = whole and table.exit_code in {0, "0"}
     if table.completed or (implied and table.completed is None):
-        yield check.Completed()
+        yield Completed()
     if table.max_time is not None:
-        yield check.MaxTime(table.max_time)
+        yield MaxTime(table.max_time)
     if table.max_memory is not None:
-        yield check.MaxMemory(table.max_memory)
+        yield MaxMemory(table.max_memory)
     if table.no_stderr:
-        yield check.NoStderr()
-    match table.tests:
-        case TestsTable(file=file, timeout=timeout, args=args, install=install):
-            yield check.TestsCheck(file, timeout, args, install)
-        case Path() as file:
-            yield check.TestsCheck(file)
-        case None:
-            pass
+        yield NoStderr()
+    if table.tests is not None:
+        from e2brun.stages.check.tests import TestsCheck
+
+        tests = table.tests if isinstance(table.tests, TestsTable) else TestsTable(file=table.tests)
+        yield TestsCheck(tests.file, tests.timeout, tests.args, tests.install)
 
 
 def _text(stream: Stream, wanted: str | TextTable) -> Judge:
+    from e2brun.stages.check.text import TextCheck
+
     if isinstance(wanted, str):
-        return check.TextCheck(stream, equals=wanted)
-    return check.TextCheck(
+        return TextCheck(stream, equals=wanted)
+    return TextCheck(
         stream, wanted.equals, wanted.contains, wanted.not_contains, wanted.matches, wanted.lines
     )
 
@@ -92,10 +101,14 @@ def _file(table: FileTable) -> Iterator[Judge]:
     values: Mapping[str, object] = table.equals if isinstance(table.equals, Mapping) else {}
     text = None if isinstance(table.equals, Mapping) else table.equals
     if table.schema is not None or values:
-        yield check.JsonCheck(_schema(table.schema), values, file=table.path)
+        from e2brun.stages.check.json_text import JsonCheck
+
+        yield JsonCheck(_schema(table.schema), values, file=table.path)
         if text is None and not (table.contains or table.not_contains or table.matches):
             return
-    yield check.FileCheck(
+    from e2brun.stages.check.files import FileCheck
+
+    yield FileCheck(
         table.path, table.exists, text, table.contains, table.not_contains, table.matches
     )
 

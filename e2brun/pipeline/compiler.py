@@ -181,30 +181,34 @@ def validators_of(document: Document) -> Makers:
 
 
 def _validator(table: object, document: Document, *, cell: bool) -> Judge:
-    from e2brun.stages import validate
-
     execute = document.execute
     inside = (execute.python if execute else None) or document.sandbox.python
     match table:
         case SyntaxTable():
+            from e2brun.stages.validate.syntax import SyntaxCheck
+
             size = {} if table.max_size is None else {"max_size": table.max_size}
-            return validate.SyntaxCheck(python=table.python or inside, cell=cell, **size)
+            return SyntaxCheck(python=table.python or inside, cell=cell, **size)
         case SecurityTable():
-            return validate.SecurityCheck(
+            from e2brun.stages.validate.security import SecurityCheck
+
+            return SecurityCheck(
                 Severity(table.severity), table.ignore, table.allow, table.deny, table.bandit
             )
         case LintTable():
+            from e2brun.stages.validate.lint import LintCheck
+
             select = {} if not table.select else {"select": table.select}
-            return validate.LintCheck(
+            return LintCheck(
                 ignore=table.ignore,
                 severity=Severity(table.severity),
                 line_length=table.line_length,
                 **select,
             )
         case TypesTable():
-            return validate.TypesCheck(
-                table.strict, Severity(table.severity), table.python or inside
-            )
+            from e2brun.stages.validate.typecheck import TypesCheck
+
+            return TypesCheck(table.strict, Severity(table.severity), table.python or inside)
         case _:
             raise AssertionError(f"{table!r} is no validator")
 

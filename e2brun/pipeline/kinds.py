@@ -40,14 +40,16 @@ class _Duration(Kind):
         return parse_duration(f"{value:.6f}" if isinstance(value, float) else _text(value, self))
 
 
+@dataclass(frozen=True)
 class _Size(Kind):
-    wanted = 'a size such as "512M" or "1G"'
+    wanted: ClassVar[str] = 'a size such as "512M" or "1G"'
     schema: ClassVar[dict[str, object]] = {"type": ["integer", "string"]}
+    zero: bool = False  # which means no limit
 
     def read(self, value: object, directory: Path) -> int:
         """Bytes."""
         del directory
-        return parse_size(_text(value, self), zero=True)
+        return parse_size(_text(value, self), zero=self.zero)
 
 
 class _Count(Kind):
@@ -124,6 +126,7 @@ class _Network(Kind):
 
 Duration = Annotated[float, _Duration()]
 Size = Annotated[int, _Size()]
+SizeOrNone = Annotated[int, _Size(zero=True)]
 Count = Annotated[int, _Count()]
 ExistingFile = Annotated[Path, _File()]
 NetworkChoice = Annotated[Network, _Network()]

@@ -19,6 +19,7 @@ from e2brun.pipeline.kinds import (
     Package,
     Pattern,
     Size,
+    SizeOrNone,
 )
 from e2brun.pipeline.reader import Tagged
 
@@ -56,7 +57,7 @@ class SandboxTable:
     network: NetworkChoice | None = None
     fetch: bool | None = None
     python: str | None = None
-    max_output: Size | None = None
+    max_output: SizeOrNone | None = None
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

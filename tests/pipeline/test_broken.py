@@ -64,6 +64,8 @@ BROKEN = {
     "no duration": (RUN + 'timeout = "5 parsecs"\n', 6, "is not a duration"),
     "a duration below 0": (RUN + "timeout = -1\n", 6, "is not a duration"),
     "no size": (CODE + '[sandbox]\nmemory = "lots"\n', 6, "is not a size"),
+    "a size of nothing": (RUN + "memory = 0\n", 6, "is out of range"),
+    "a limit of nothing": (RUN + "[[check]]\nmax_memory = 0\n", 7, "is out of range"),
     "no count": (RUN + "repeat = 0\n", 6, "is not a whole number, 1 or more"),
     "no requirement": (CODE + '[sandbox]\ninstall = ["nump y"]\n', 6, "nump y"),
     "no regular expression": (
@@ -95,6 +97,7 @@ BROKEN = {
     ),
     "a check without execute": (CODE + "[[check]]\nexit_code = 0\n", 1, "add [execute]"),
     "a cell with arguments": (RUN + 'cell = true\nargs = ["a"]\n', 5, "a cell has no args"),
+    "a cell with input": (RUN + 'cell = true\nstdin = "a"\n', 5, "a cell has no args"),
     "repeat and cache": (RUN + 'repeat = 2\ncache = "1h"\n', 5, "contradict"),
     "a variable nobody has": (
         HEAD + '[vars]\nlimit = 1\n[generate]\ncode = "print({{limt}})"\n', 6,

@@ -8,7 +8,8 @@ from e2brun.primitives.base import Primitive
 from e2brun.primitives.context import WorkflowContext
 from e2brun.primitives.mock import create_test_context
 from e2brun.runs.record import Finding, StepRecord
-from e2brun.stages.execute import ExecuteSettings, ExecuteStage
+from e2brun.stages.execute.settings import ExecuteSettings
+from e2brun.stages.execute.stage import ExecuteStage
 from e2brun.stages.step import Judge, Together
 from e2brun.stages.work import Case, Work
 

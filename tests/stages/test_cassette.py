@@ -9,8 +9,8 @@ import pytest
 from e2brun.errors import UsageError
 from e2brun.primitives.mock import create_test_context
 from e2brun.runs.record import Verdict
-from e2brun.stages.generate import Cassette, CommandGenerator, Recorder, Replay
-from e2brun.stages.generate.cassette import Question
+from e2brun.stages.generate.cassette import Cassette, Question, Recorder, Replay
+from e2brun.stages.generate.command import CommandGenerator
 from e2brun.stages.work import Case, Work
 from tests.stages.taking import take
 

@@ -10,7 +10,7 @@ import pytest
 
 from e2brun.errors import UsageError
 from e2brun.runs.record import Verdict
-from e2brun.stages.generate import ModelGenerator
+from e2brun.stages.generate.model import ModelGenerator
 from tests.stages.taking import take
 
 pytest.importorskip("pydantic_ai")

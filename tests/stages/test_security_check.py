@@ -4,7 +4,7 @@ import pytest
 
 from e2brun.errors import UsageError
 from e2brun.runs.record import Severity, Verdict
-from e2brun.stages.validate import SecurityCheck
+from e2brun.stages.validate.security import SecurityCheck
 from tests.stages.taking import findings, judged
 
 pytestmark = pytest.mark.anyio

@@ -3,7 +3,9 @@ from __future__ import annotations
 import pytest
 
 from e2brun.errors import UsageError
-from e2brun.stages.check import JsonCheck, NumbersCheck, TextCheck
+from e2brun.stages.check.json_text import JsonCheck
+from e2brun.stages.check.numbers import NumbersCheck
+from e2brun.stages.check.text import TextCheck
 from e2brun.stages.template import fill, placeholders, render
 
 

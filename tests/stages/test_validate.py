@@ -5,8 +5,10 @@ import pytest
 from e2brun.errors import UsageError
 from e2brun.runs.record import Severity, Verdict
 from e2brun.stages.step import Together
-from e2brun.stages.validate import LintCheck, SyntaxCheck, TypesCheck
 from e2brun.stages.validate.compiling import is_simple
+from e2brun.stages.validate.lint import LintCheck
+from e2brun.stages.validate.syntax import SyntaxCheck
+from e2brun.stages.validate.typecheck import TypesCheck
 from tests.stages.taking import findings, judged, take
 
 pytestmark = pytest.mark.anyio

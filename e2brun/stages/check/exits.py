@@ -1,4 +1,4 @@
-"""How the program ended."""
+"""How the program ended, and how much it used."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from e2brun.errors import UsageError
+from e2brun.runs.record import Verdict
+from e2brun.sandbox.contract import MIB
 from e2brun.stages.check.difference import excerpt
 from e2brun.stages.step import PASSED, Judge, Judgement, executed, failed
 from e2brun.stages.work import Work
@@ -80,3 +82,44 @@ class NoStderr(Judge):
         """Whether nothing did."""
         text = executed(work).stderr
         return PASSED if not text else failed("there is output on stderr", excerpt(text))
+
+
+@dataclass(frozen=True)
+class MaxTime(Judge):
+    """It took at most `seconds`, from start to end of the code itself."""
+
+    seconds: float
+
+    stage: ClassVar[str] = "check"
+    step: ClassVar[str] = "max_time"
+
+    async def judge(self, work: Work) -> Judgement:
+        """Whether it did."""
+        record = executed(work)
+        took = f"{record.execution_time:.3f} s"
+        if record.execution_time <= self.seconds:
+            return Judgement(Verdict.PASSED, took)
+        return failed(f"took {took}, at most {self.seconds:g} s")
+
+
+@dataclass(frozen=True)
+class MaxMemory(Judge):
+    """It used at most `size` bytes, where the backend tells; skipped where it does not."""
+
+    size: int
+
+    stage: ClassVar[str] = "check"
+    step: ClassVar[str] = "max_memory"
+
+    async def judge(self, work: Work) -> Judgement:
+        """Whether it did, if that is known."""
+        used = executed(work).peak_memory
+        if used is None:
+            return Judgement(
+                Verdict.SKIPPED,
+                "unknown: the backend does not tell how much memory was used; "
+                "`memory` under [execute] makes it a limit",
+            )
+        if used <= self.size:
+            return PASSED
+        return failed(f"used {used / MIB:.1f} MiB of memory, at most {self.size / MIB:.1f} MiB")

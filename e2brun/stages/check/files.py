@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from e2brun.errors import UsageError
-from e2brun.stages.check.matching import checked_pattern
-from e2brun.stages.check.text import Several, Wanted, several, text_at
+from e2brun.stages.check.text import Several, TextCheck, text_at
 from e2brun.stages.step import PASSED, Judge, Judgement, failed
 from e2brun.stages.work import Work
 
@@ -33,8 +32,6 @@ class FileCheck(Judge):
         texts = (self.contains, self.not_contains, self.matches)
         if not self.exists and (self.equals is not None or any(texts)):
             raise UsageError(f"file: {self.path} is not to exist, so it has no content to check")
-        for pattern in several(self.matches):
-            checked_pattern(pattern, "file.matches")
 
     @property
     def collects(self) -> tuple[str, ...]:
@@ -58,10 +55,5 @@ class FileCheck(Judge):
         text = await text_at(work, "stdout", self.path)
         if isinstance(text, Judgement):
             return text
-        wanted = Wanted(
-            self.equals,
-            several(self.contains),
-            several(self.not_contains),
-            several(self.matches),
-        )
-        return await wanted.judge(*text, cut=False)
+        wanted = (self.equals, self.contains, self.not_contains, self.matches)
+        return await TextCheck("stdout", *wanted).judged(*text)

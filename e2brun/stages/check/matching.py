@@ -20,19 +20,12 @@ _PROGRAM = (
 _SHORT = 4_000  # one repeat is at worst quadratic
 
 
-def checked_pattern(pattern: str, where: str) -> None:
-    """Raises UsageError unless it is a regular expression (one with variables is not known yet)."""
-    if "{{" in pattern:
-        return
+async def found_in(pattern: str, text: str, seconds: float = _SECONDS) -> bool | None:
+    """Whether it is found anywhere; None: it took too long. Raises UsageError for no pattern."""
     try:
         re.compile(pattern)
     except (re.error, RecursionError, OverflowError) as error:
-        raise UsageError(f"{where}: {pattern!r} is no regular expression: {error}") from None
-
-
-async def found_in(pattern: str, text: str, seconds: float = _SECONDS) -> bool | None:
-    """Whether it is found anywhere; None: it took too long. Raises UsageError for no pattern."""
-    checked_pattern(pattern, "matches")
+        raise UsageError(f"matches: {pattern!r} is no regular expression: {error}") from None
     repeats = len(re.findall(r"[*+?{]", pattern))
     if repeats == 0 or (repeats == 1 and len(text) <= _SHORT):
         return re.search(pattern, text) is not None

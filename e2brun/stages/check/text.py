@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from e2brun.errors import UsageError
 from e2brun.stages.check.difference import difference, excerpt, shown
-from e2brun.stages.check.matching import checked_pattern, found_in
+from e2brun.stages.check.matching import found_in
 from e2brun.stages.step import PASSED, Judge, Judgement, executed, failed
 from e2brun.stages.work import Work
 
@@ -26,19 +26,35 @@ def without_end(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What a text should be. The last line end is not compared."""
+class TextCheck(Judge):
+    """What came on `stream`; the last line end is not compared. `contains`, `not_contains` and
+    `matches` (regular expressions, found anywhere) take one text or several; `lines` how many, or
+    each of them."""
 
+    stream: Stream = "stdout"
     equals: str | None = None
-    contains: tuple[str, ...] = ()
-    not_contains: tuple[str, ...] = ()
-    matches: tuple[str, ...] = ()
+    contains: Several = ()
+    not_contains: Several = ()
+    matches: Several = ()
     lines: int | tuple[str, ...] | None = None
 
-    async def judge(self, what: str, text: str, cut: bool) -> Judgement:
+    stage: ClassVar[str] = "check"
+
+    @property
+    def name(self) -> str:
+        """The stream's."""
+        return self.stream
+
+    async def judge(self, work: Work) -> Judgement:
+        """Whether the stream is as it should be."""
+        record = executed(work)
+        text = record.stdout if self.stream == "stdout" else record.stderr
+        return await self.judged(self.stream, text, cut=bool(record.truncated.get(self.stream)))
+
+    async def judged(self, what: str, text: str, *, cut: bool = False) -> Judgement:
         """Every wish; `cut`: more came than was kept, so what is absent may have been there."""
         problems = [*self._equal(text), *self._pieces(text), *self._lines(text)]
-        for pattern in self.matches:
+        for pattern in several(self.matches):
             found = await found_in(pattern, text)
             if found is None:
                 problems.append((f"matching {shown(pattern)} took too long", ""))
@@ -59,8 +75,16 @@ class Wanted:
 
     def _pieces(self, text: str) -> list[tuple[str, str]]:
         return [
-            *((f"lacks {shown(p)}", excerpt(text)) for p in self.contains if p not in text),
-            *((f"holds {shown(p)}", excerpt(text)) for p in self.not_contains if p in text),
+            *(
+                (f"lacks {shown(p)}", excerpt(text))
+                for p in several(self.contains)
+                if p not in text
+            ),
+            *(
+                (f"holds {shown(p)}", excerpt(text))
+                for p in several(self.not_contains)
+                if p in text
+            ),
         ]
 
     def _lines(self, text: str) -> list[tuple[str, str]]:
@@ -73,50 +97,6 @@ class Wanted:
         if self.lines is None or tuple(got) == self.lines:
             return []
         return [("has other lines", difference("\n".join(self.lines), bare))]
-
-
-@dataclass(frozen=True)
-class TextCheck(Judge):
-    """What came on `stream`. `contains`, `not_contains` and `matches` (regular expressions, found
-    anywhere) take one text or several; `lines` how many, or each of them."""
-
-    stream: Stream = "stdout"
-    equals: str | None = None
-    contains: Several = ()
-    not_contains: Several = ()
-    matches: Several = ()
-    lines: int | tuple[str, ...] | None = None
-
-    stage: ClassVar[str] = "check"
-
-    def __post_init__(self) -> None:
-        if self.stream not in {"stdout", "stderr"}:
-            raise UsageError(f"{self.stream!r} is no stream: stdout or stderr")
-        checks = (self.contains, self.not_contains, self.matches)
-        if self.equals is None and self.lines is None and not any(checks):
-            raise UsageError(
-                f"{self.stream}: nothing to check: equals, contains, not_contains, matches, lines"
-            )
-        for pattern in several(self.matches):
-            checked_pattern(pattern, f"{self.stream}.matches")
-
-    @property
-    def name(self) -> str:
-        """The stream's."""
-        return self.stream
-
-    async def judge(self, work: Work) -> Judgement:
-        """Whether the stream is as it should be."""
-        record = executed(work)
-        text = record.stdout if self.stream == "stdout" else record.stderr
-        wanted = Wanted(
-            self.equals,
-            several(self.contains),
-            several(self.not_contains),
-            several(self.matches),
-            self.lines,
-        )
-        return await wanted.judge(self.stream, text, bool(record.truncated.get(self.stream)))
 
 
 async def text_at(work: Work, stream: Stream, file: str | None) -> tuple[str, str] | Judgement:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,10 +24,6 @@ class Retry:
     max_retries: int = 3
     initial_delay: float = 0.5
     deadline: float | None = 300.0
-
-    def __post_init__(self) -> None:
-        if self.max_retries < 0 or self.initial_delay < 0:
-            raise UsageError("execute: max_retries and initial_delay are 0 or more")
 
 
 @dataclass(frozen=True)
@@ -73,32 +68,11 @@ class ExecuteSettings:
     file: str = MAIN
 
     def __post_init__(self) -> None:
-        for name in ("timeout", "install_timeout", "cache_ttl"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise UsageError(f"execute: {name} is a number of seconds above 0, not {value:g}")
-        for name in ("memory", "processes", "disk", "repeat"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"execute: {name} is 1 or more")
-        if self.max_get is not None and self.max_get < 1:
-            raise UsageError("execute: max_get is 1 or more")
-        if self.max_output < 0:
-            raise UsageError("execute: max_output is 0 (no limit) or more")
-        self._check_together()
-        self._check_names()
-
-    def _check_together(self) -> None:
-        if self.cell and (self.args or self.stdin is not None):
-            raise UsageError("execute: a cell has no arguments and no stdin; leave out cell")
         if self.cache is not None and self.repeat > 1:
             raise UsageError("execute: repeat and cache contradict each other")
         if self.cache is not None and self.get:
             raise UsageError("execute: get and cache contradict each other: files are not kept")
-        if self.get and self.get_to is None:
-            raise UsageError("execute: get needs a directory to put the files in")
         check_size(self.args, self.env)
-
-    def _check_names(self) -> None:
         if "" in (*self.files, *self.get, *self.inline_files, self.cwd, self.file):
             raise UsageError("execute: a file or directory has an empty name")
         if "/" in self.file or "\0" in self.file:

@@ -47,8 +47,6 @@ class PromptedGenerator(Step):
     def __post_init__(self) -> None:
         if not self.prompt.strip():
             raise UsageError("generate: the prompt is empty")
-        if not self.timeout > 0:
-            raise UsageError("generate: timeout is a number of seconds above 0")
 
     @abstractmethod
     def identity(self, variables: Mapping[str, object]) -> str:

@@ -49,10 +49,6 @@ class SyntaxCheck(Judge):
     step: ClassVar[str] = "syntax"
     gate: ClassVar[bool] = True
 
-    def __post_init__(self) -> None:
-        if self.max_size <= 0:
-            raise UsageError("syntax: max_size is a number of bytes above 0")
-
     async def judge(self, work: Work) -> Judgement:
         """The first problem, as a compiler has it."""
         if not candidate.is_python(work):
