@@ -11,12 +11,13 @@ import typer
 
 from e2brun.cli.batch_command import batch_command
 from e2brun.cli.exec import exec_command
+from e2brun.cli.options import Request, number, setting, switch, text, words
 from e2brun.cli.pipeline import pipelines
 from e2brun.cli.runs import runs
 from e2brun.cli.sandbox import sandboxes
 from e2brun.cli.serve_command import SETTINGS as SERVE_SETTINGS
-from e2brun.cli.serve_command import serve
-from e2brun.cli.typer_command import Networked
+from e2brun.cli.serve_command import serve_command
+from e2brun.cli.typer_command import NOTHING, Networked, command_of
 from e2brun.errors import E2brunError, UsageError
 
 app = typer.Typer(
@@ -38,7 +39,7 @@ app.command("batch", cls=Networked)(batch_command())
 app.add_typer(pipelines)
 app.add_typer(runs)
 app.add_typer(sandboxes)
-app.command("serve", cls=Networked, context_settings=SERVE_SETTINGS)(serve)
+app.command("serve", cls=Networked, context_settings=SERVE_SETTINGS)(serve_command())
 
 
 def _show_version(value: bool) -> None:
@@ -89,40 +90,41 @@ def doctor(
     raise typer.Exit(examine(as_json=as_json, fix=fix, yes=yes))
 
 
-@app.command()
-def bench(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="A.py B.py, or one TOML.")],
-    on: Annotated[str | None, typer.Option(metavar="WHERE", help="e2b, local or auto.")] = None,
-    timeout: Annotated[str | None, typer.Option(metavar="TIME", help="For each run.")] = None,
-    repeats: Annotated[int, typer.Option(min=1, help="Rounds that count.")] = 10,
-    warm_up: Annotated[int, typer.Option(min=0, help="Rounds before them.")] = 1,
-    baseline: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Default: the first.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
-    report: Annotated[
-        list[str] | None, typer.Option(metavar="[KIND:]FILE", help="As for pipelines. Repeatable.")
-    ] = None,
-    store: Annotated[str | None, typer.Option(metavar="FILE", help="Record the run in it.")] = None,
-    no_store: Annotated[bool, typer.Option("--no-store", help="Record nothing.")] = False,
-) -> None:
-    """Time programs against each other, each run in a sandbox of its own."""
-    from pathlib import Path
+class BenchRequest(Request):
+    """What `bench` was asked."""
 
-    from e2brun.cli.bench import BenchRequest
-    from e2brun.cli.bench import bench as run_bench
+    files: tuple[str, ...] = ()
+    on: str | None = setting("--on", "e2b, local or auto.", "WHERE")
+    timeout: str | None = setting("--timeout", "For each run.", "TIME")
+    repeats: int = number("--repeats", "Rounds that count.", default=10, least=1)
+    warm_up: int = number("--warm-up", "Rounds before them.", default=1, least=0)
+    baseline: str | None = text("--baseline", "Default: the first.", "NAME")
+    as_json: bool = switch("--json", "One JSON document on stdout.")
+    reports: tuple[str, ...] = words("--report", "As for pipelines. Repeatable.", "[KIND:]FILE")
+    store: str | None = setting("--store", "Record the run in it.", "FILE")
+    no_store: bool = switch("--no-store", "Record nothing.")
 
-    places = tuple(map(Path, files))
-    reports = tuple(report or ())
-    request = BenchRequest(places, on, timeout, repeats, warm_up, baseline, as_json, reports,
-                           "false" if no_store else store)  # fmt: skip
-    raise typer.Exit(run_bench(request))
+
+def _bench(values: dict[str, object]) -> int:
+    from e2brun.cli.bench import bench
+
+    return bench(BenchRequest.of(values))
+
+
+_FILES = Annotated[list[str], typer.Argument(metavar="FILE...", help="A.py B.py, or one TOML.")]
+_BENCH_HELP = "Time programs against each other, each run in a sandbox of its own."
+app.command("bench")(command_of(BenchRequest, {"files": (_FILES, NOTHING)}, _bench, _BENCH_HELP))
 
 
 def run() -> int:
     """Parse the command line and run what it says. Returns the exit code."""
     try:
         code: object = app(standalone_mode=False)
+    except E2brunError as error:
+        from e2brun.report.sandboxes import failure
+
+        _tell(failure(error))
+        raise
     except Exception as error:
         # Typer 0.27 and later bring a click of their own, earlier ones use click's: the same
         # exception has two classes, and one look.
@@ -147,14 +149,20 @@ def _unwritable(error: Exception) -> int:
 
 
 def _usage_error(message: str) -> UsageError:
-    """What was wrong with the command line, as an error of ours; with `--json`, as JSON, too."""
-    import sys
+    """What was wrong with the command line, as an error of ours."""
+    from e2brun.report.execution_json import failure_document
 
     wrong = UsageError(message, hint="See `e2brun --help` or `e2brun exec --help`.")
-    if "--json" in sys.argv[1:]:
-        from e2brun.report.execution_json import failure_document
-        from e2brun.report.safe import ascii_json
-
-        nowhere = failure_document(wrong, sandbox_id=None, backend=None, template=None, run_id=None)
-        typer.echo(ascii_json(nowhere))
+    _tell(failure_document(wrong, sandbox_id=None, backend=None, template=None, run_id=None))
     return wrong
+
+
+def _tell(failure: object) -> None:
+    """With `--json`, which is not said to a command behind `--`, a failure is a document, too."""
+    import sys
+
+    from e2brun.report.safe import ascii_json
+
+    own = sys.argv[1 : sys.argv.index("--") if "--" in sys.argv else None]
+    if "--json" in own:
+        typer.echo(ascii_json(failure))

@@ -28,7 +28,7 @@ def run_batch(request: BatchRequest) -> int:
     """Run it and say how it went. Returns the exit code."""
     voice = Voice(as_json=request.as_json, quiet=request.quiet, out=request.out)
     try:
-        settings = load_settings(None, None, **request.execution.flags)
+        settings = load_settings(None, None, **request.flags)
         for line in settings.notices:
             voice.notice(line)
         plan = plan_of_batch(request, settings, voice.notice)

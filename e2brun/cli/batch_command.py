@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, cast
+from typing import Annotated
 
 import typer
 
-from e2brun.cli.batch_options import BATCH_OPTIONS, batch_request
+from e2brun.cli.batch_options import BatchRequest
 from e2brun.cli.typer_command import command_of
 
 _HELP = """Run many programs, each in a fresh sandbox. Exit code: 0 enough passed, 1 some failed,
@@ -30,11 +30,13 @@ interpreter that their tests run in, and can change what that does.
 def batch_command() -> Callable[..., None]:
     """The command for Typer."""
     files = typer.Argument(metavar="[FILES]...", help=".py .sh .js .ipynb; each is a case.")
-    words: dict[str, tuple[object, object]] = {"words": (Annotated[list[str] | None, files], None)}
-    return command_of(BATCH_OPTIONS, words, _run, _HELP)
+    words: dict[str, tuple[object, object]] = {
+        "programs": (Annotated[list[str] | None, files], None)
+    }
+    return command_of(BatchRequest, words, _run, _HELP)
 
 
 def _run(values: dict[str, object]) -> int:
     from e2brun.cli.batch import run_batch
 
-    return run_batch(batch_request(values, cast("list[str]", values.pop("words") or [])))
+    return run_batch(BatchRequest.of(values))

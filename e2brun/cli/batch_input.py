@@ -20,7 +20,7 @@ def input_of(request: BatchRequest) -> Input:
     if request.jsonl is None:
         from e2brun.batch.files import Files
 
-        return Files(request.files)
+        return Files(request.programs)
     from e2brun.batch.lines import Lines
 
     lines = Lines(request.jsonl)
@@ -41,9 +41,9 @@ def input_of(request: BatchRequest) -> Input:
 
 
 def _check(request: BatchRequest) -> None:
-    if request.files and request.jsonl is not None:
+    if request.programs and request.jsonl is not None:
         raise UsageError("FILES and --jsonl cannot stand together: one of them")
-    if not request.files and request.jsonl is None:
+    if not request.programs and request.jsonl is None:
         raise UsageError("nothing to run", hint="Name files, or --jsonl FILE.")
     for field in _OF_LINES if request.jsonl is None else ():
         if getattr(request, field) is not None:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING
@@ -17,23 +17,9 @@ from e2brun.errors import UsageError
 from e2brun.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from e2brun.cli.app import BenchRequest
     from e2brun.primitives.benchmark import Comparison
     from e2brun.runs.recording import Recording
-
-
-@dataclass(frozen=True, slots=True)
-class BenchRequest:
-    """What was asked on the command line."""
-
-    files: tuple[Path, ...]
-    on: str | None = None
-    timeout: str | None = None
-    repeats: int = 10
-    warm_up: int = 1
-    baseline: str | None = None
-    as_json: bool = False
-    reports: tuple[str, ...] = ()
-    store: str | None = None
 
 
 def bench(request: BenchRequest) -> int:
@@ -41,11 +27,9 @@ def bench(request: BenchRequest) -> int:
     from e2brun.report.bench import comparison_record
     from e2brun.report.files import parse_report, write_report
 
-    settings = load_settings(
-        None, None, on=request.on, timeout=request.timeout, store=request.store
-    )
+    settings = load_settings(None, None, **request.flags)
     reports = [parse_report(text) for text in request.reports]
-    implementations = _implementations(request.files)
+    implementations = _implementations(tuple(map(Path, request.files)))
     started = time()
     recording = _recording(request, implementations, settings, started)
     recording.begin()
@@ -74,12 +58,10 @@ def _recording(
     from e2brun.runs.recording import Recording, mask_for
 
     digest = sha256("\0".join(code.values()).encode("utf-8", "surrogatepass"))
-    file = str(request.files[0].absolute()) if len(request.files) == 1 else ""
+    file = str(Path(request.files[0]).absolute()) if len(request.files) == 1 else ""
     return Recording(
         settings.store,
-        RunRecord(
-            os.urandom(8).hex(), " ".join(map(str, request.files)), file, settings.on, started
-        ),
+        RunRecord(os.urandom(8).hex(), " ".join(request.files), file, settings.on, started),
         Origin("bench", tuple(sys.argv[1:]), str(Path.cwd()), digest.hexdigest()),
         mask=mask_for(settings),
         notice=lambda line: say(f"e2brun: {line}"),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
 from e2brun.cli.execution import execute
-from e2brun.cli.options import OPTIONS, request_from
+from e2brun.cli.options import ExecRequest, exec_request
 from e2brun.cli.typer_command import command_of
 
 _HELP = """Run FILE in a fresh sandbox and exit with its exit code.
@@ -28,13 +28,9 @@ def exec_command() -> Callable[..., None]:
         "target": (Annotated[str | None, file], None),
         "arguments": (Annotated[list[str] | None, rest], None),
     }
-    return command_of(OPTIONS, words, _run, _HELP)
+    return command_of(ExecRequest, words, _run, _HELP)
 
 
 def _run(values: dict[str, object]) -> int:
-    words = [values.pop("target"), *_list(values.pop("arguments"))]
-    return execute(request_from(values, tuple(str(w) for w in words if w is not None)))
-
-
-def _list(value: object) -> list[object]:
-    return list(value) if isinstance(value, list | tuple) else []  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    words = [values.pop("target"), *cast("list[str]", values.pop("arguments") or [])]
+    return execute(exec_request(values, [str(word) for word in words if word is not None]))

@@ -3,60 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from e2brun.cli.signals import Interrupted
 from e2brun.errors import E2brunError, SandboxError, SandboxLost
-from e2brun.frozen import Frozen
 from e2brun.sandbox.contract import CodeError, Execution, Outcome, Sandbox
 from e2brun.sandbox.select import begin, choose
-from e2brun.settings import Flag, Settings, load_settings
+from e2brun.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from e2brun.cli.console import Console
+    from e2brun.cli.options import ExecRequest
     from e2brun.jobs.job import Job
     from e2brun.jobs.run import Ran
     from e2brun.runs.spool import SpooledRun
     from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
 
 _BROKEN = 125
-_NO_FLAGS: Mapping[str, Flag] = {}
-
-
-class ExecRequest(Frozen):
-    """What was asked on the command line."""
-
-    target: str | None = None  # a file, `-`, or None with `code`
-    arguments: tuple[str, ...] = ()
-    code: str | None = None
-    cell: bool = False
-    stdin: bool = False
-    install: tuple[str, ...] = ()
-    requirements: tuple[str, ...] = ()
-    auto_install: bool = False
-    files: tuple[str, ...] = ()
-    with_imports: bool = False
-    get: tuple[str, ...] = ()
-    max_get: str | None = None
-    env: tuple[str, ...] = ()
-    env_files: tuple[str, ...] = ()
-    cwd: str | None = None
-    keep: bool = False
-    sandbox: str | None = None  # the id of one that lives on
-    as_json: bool = False
-    raw: bool = False
-    quiet: bool = False
-    verbose: bool = False
-    on_result: str | None = None
-    output: str | None = None  # where the executed notebook goes
-    allow_errors: bool = False
-    parameters: tuple[str, ...] = ()  # of a notebook: NAME=VALUE
-    raw_parameters: tuple[str, ...] = ()  # whose values are text, whatever they look like
-    parameter_file: str | None = None
-    cell_timeout: str | None = None
-    flags: Mapping[str, Flag] = _NO_FLAGS
 
 
 def execute(request: ExecRequest) -> int:

@@ -1,16 +1,17 @@
-"""The options of `e2brun exec`, once: for Typer, which explains them, and for a quick reader.
+"""What a command may be asked for: a class whose fields are its options, for Typer, which explains
+them, and for a quick reader. And those of `exec`, of which `batch` has many.
 
 Importing Typer takes longer than everything else `exec` does before the sandbox starts. The quick
 reader takes the plain cases and hands the rest (help, mistakes, `--`) to Typer; both read the same
-table, and a test holds them to the same result.
+class, and a test holds them to the same result.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple, cast
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Self
 
-from e2brun.cli.execution import ExecRequest
+from e2brun.frozen import Frozen
 from e2brun.settings import Flag
 from e2brun.values import Network
 
@@ -18,109 +19,96 @@ _NETWORKS = frozenset(Network)
 
 
 class Option(NamedTuple):
-    """One option. `kind` is switch, text, words (repeatable), choice (--x/--no-x) or
+    """One option. `kind` is switch, text, words (repeatable), choice (--x/--no-x), number or
     network (see `network_of`)."""
 
     names: tuple[str, ...]
-    field: str  # of Request; of Settings where `setting`
     kind: str
     help: str
     metavar: str = ""
-    setting: bool = False
+    setting: bool = False  # its field is one of Settings as well
+    default: object = None
+    bounds: tuple[int | None, int | None] = (None, None)  # of a number
+    field: str = ""
 
 
-NETWORK = Option(
-    ("--network", "--no-network"), "network", "network",
-    "none (local default), packages or internet.", "[KIND]", setting=True,
-)  # fmt: skip
-OPTIONS = (
-    Option(("-c", "--code"), "code", "text", "Run CODE as a cell.", "CODE"),
-    Option(("--cell",), "cell", "switch", "Run FILE as a notebook cell."),
-    Option(("-i", "--stdin"), "stdin", "switch", "Pass stdin on."),
-    Option(("--on",), "on", "text", "e2b, local or auto.", "WHERE", setting=True),
-    Option(("--timeout",), "timeout", "text", "30s, 5m, 1h. Default 30s.", "TIME", setting=True),
-    Option(("--template",), "template", "text", "E2B's, or your own.", "NAME", setting=True),
-    Option(("--install",), "install", "words", "Package to install. Repeatable.", "REQ"),
-    Option(("--requirements",), "requirements", "words", "requirements.txt. Repeatable.", "PATH"),
-    Option(("--auto-install",), "auto_install", "switch", "Install what FILE imports."),
-    Option(
-        ("--install-timeout",), "install_timeout", "text", "Default 5m.", "TIME", setting=True
-    ),
-    Option(
-        ("--install-size",), "install_size", "text", "Of the packages (local). Default 8G.",
-        "SIZE", setting=True,
-    ),
-    Option(
-        ("--file",), "files", "words", "File or directory in. Repeatable.", "LOCAL[:REMOTE]"
-    ),
-    Option(("--with-imports",), "with_imports", "switch", "Send the local modules FILE imports."),
-    Option(("--get",), "get", "words", "Fetch after the run. Repeatable.", "REMOTE[:LOCAL]"),
-    Option(("--max-get",), "max_get", "text", "Of all that is fetched. Default: --disk.", "SIZE"),
-    Option(("--env",), "env", "words", "Variable. Repeatable.", "K=V"),
-    Option(("--env-file",), "env_files", "words", "File of variables. Repeatable.", "PATH"),
-    Option(("--cwd",), "cwd", "text", "Directory in the sandbox.", "DIR"),
-    Option(
-        ("--python",), "python", "text", "Interpreter (local): 3.12 or a path.", "PYTHON",
-        setting=True,
-    ),
-    Option(("--memory",), "memory", "text", "Default 512M (local).", "SIZE", setting=True),
-    Option(("--disk",), "disk", "text", "Default 512M (local).", "SIZE", setting=True),
-    Option(("--processes",), "processes", "text", "Default 64 (local).", "N", setting=True),
-    Option(
-        ("--max-output",), "max_output", "text", "Of each stream; 0: no limit. Default 10M.",
-        "SIZE", setting=True,
-    ),
-    NETWORK,
-    Option(
-        ("--fetch", "--no-fetch"), "fetch", "choice", "Fetch what E2B's template has (default).",
-        setting=True,
-    ),
-    Option(("--keep",), "keep", "switch", "Leave it running (E2B)."),
-    Option(("--sandbox",), "sandbox", "text", "Run in this one, which lives on.", "ID"),
-    Option(("--store",), "store", "text", "Record the run in it.", "FILE", setting=True),
-    Option(("--no-store",), "no_store", "switch", "Record nothing."),
-    Option(("--json",), "as_json", "switch", "One JSON document on stdout."),
-    Option(("--raw",), "raw", "switch", "The program's bytes in a CI job's log, too."),
-    Option(("-q", "--quiet"), "quiet", "switch", "Only the program's output."),
-    Option(("-v", "--verbose"), "verbose", "switch", "Say what --with-imports sends."),
-    Option(("--on-result",), "on_result", "text", "Save pictures and other results.", "DIR"),
-    Option(("--output",), "output", "text", "Write the executed notebook.", "PATH"),
-    Option(("-p", "--param"), "parameters", "words", "Of a notebook. Repeatable.", "NAME=VALUE"),
-    Option(
-        ("-r", "--raw-param"), "raw_parameters", "words", "The same, as text.", "NAME=VALUE"
-    ),
-    Option(("--params",), "parameter_file", "text", "Parameters of a notebook.", "FILE.toml"),
-    Option(("--allow-errors",), "allow_errors", "switch", "A notebook goes on after them."),
-    Option(("--cell-timeout",), "cell_timeout", "text", "Of each cell of a notebook.", "TIME"),
-    Option(
-        ("--api-key",), "api_key", "text", "Better: E2B_API_KEY; `ps` shows arguments.", "KEY",
-        setting=True,
-    ),
+def _option(names: str, kind: str, help_text: str, metavar: str = "", **more: Any) -> Any:
+    return Option(tuple(names.split("/")), kind, help_text, metavar, **more)
+
+
+def switch(names: str, help_text: str) -> Any:
+    """A field that is True where it is given. `names`: `-q/--quiet`."""
+    return _option(names, "switch", help_text, default=False)
+
+
+def choice(names: str, help_text: str, *, setting: bool = False) -> Any:
+    """`--x/--no-x`: True, False, or None where neither is given."""
+    return _option(names, "choice", help_text, setting=setting)
+
+
+def text(names: str, help_text: str, metavar: str = "", default: str | None = None) -> Any:
+    """A field with what was written."""
+    return _option(names, "text", help_text, metavar, default=default)
+
+
+def words(names: str, help_text: str, metavar: str = "") -> Any:
+    """A field with all that was written: it may be given several times."""
+    return _option(names, "words", help_text, metavar, default=())
+
+
+def number(names: str, help_text: str, default: int, least: int, most: int | None = None) -> Any:
+    """A whole number."""
+    return _option(names, "number", help_text, "N", default=default, bounds=(least, most))
+
+
+def setting(names: str, help_text: str, metavar: str) -> Any:
+    """Text for the setting of the field's name."""
+    return _option(names, "text", help_text, metavar, setting=True)
+
+
+NETWORK: Option = _option(
+    "--network/--no-network", "network", "none (local default), packages or internet.", "[KIND]",
+    setting=True,
 )  # fmt: skip
 
 
-def request_from(
-    values: Mapping[str, object], words: tuple[str, ...], options: Iterable[Option] = OPTIONS
-) -> ExecRequest:
-    """What was asked: `values` by field, and the words that are no option: FILE ARGS..."""
-    fields: dict[str, object] = {}
-    flags: dict[str, Flag] = {}
-    for option in options:
-        value = values.get(option.field)
-        if value is None:
-            continue
-        if option.field == "no_store":
-            flags |= {"store": "false"} if value else {}
-        elif option.setting:
-            flags[option.field] = str(value).lower() if option.kind == "choice" else str(value)
-        else:
-            fields[option.field] = _words(value) if option.kind == "words" else value
-    target = words[0] if words else None
-    return ExecRequest(target, words[1:], flags=flags, **fields)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] # by OPTIONS
+class Request(Frozen):
+    """What was asked on the command line, as it was written. A field that is made by one of the
+    functions above is an option; the others are words that are none."""
 
+    options = tuple[Option, ...]()
 
-def _words(value: object) -> tuple[str, ...]:
-    return tuple(map(str, cast("Iterable[object]", value)))
+    def __init_subclass__(cls) -> None:
+        found = {name: one for name, one in vars(cls).items() if isinstance(one, Option)}
+        own = (option._replace(field=name) for name, option in found.items())
+        cls.options = (*own, *(one for one in cls.options if one.field not in found))
+        for name, option in found.items():
+            setattr(cls, name, option.default)
+        super().__init_subclass__()
+
+    @classmethod
+    def of(cls, values: Mapping[str, object], **more: object) -> Self:
+        """Of values by field, None for what was not given; repeatable ones are lists or tuples."""
+        given = {
+            name: tuple(value) if isinstance(value, list) else value  # pyright: ignore[reportUnknownArgumentType]
+            for name, value in values.items()
+            if value is not None
+        }
+        make: Any = cls
+        made: Self = make(**given, **more)
+        return made
+
+    @property
+    def flags(self) -> dict[str, Flag]:
+        """The settings that were given."""
+        found: dict[str, Flag] = {}
+        for option in self.options:
+            value = getattr(self, option.field)
+            if option.setting and value is not None:
+                found[option.field] = str(value).lower() if option.kind == "choice" else value
+        if getattr(self, "no_store", False):
+            found["store"] = "false"
+        return found
 
 
 def network_of(name: str, value: str | None, rest: list[str]) -> str:
@@ -133,71 +121,59 @@ def network_of(name: str, value: str | None, rest: list[str]) -> str:
     return rest.pop() if rest and rest[-1] in _NETWORKS else Network.INTERNET
 
 
-def read_quickly(words: list[str]) -> ExecRequest | None:
-    """The request that `words` make, or None where they are not plain and Typer has to look."""
-    known = {name: option for option in OPTIONS for name in option.names}
-    values: dict[str, object] = {}
-    rest = list(reversed(words))
-    while rest and rest[-1].startswith("-") and rest[-1] != "-":
-        name, equals, value = rest.pop().partition("=")
-        option = known.get(name)
-        if option is None or (equals and not name.startswith("--")):
-            return None
-        if option.kind in {"switch", "choice"}:
-            if equals:
-                return None
-            values[option.field] = option.kind == "switch" or not name.startswith("--no-")
-        elif option.kind == "network":
-            values[option.field] = network_of(name, value if equals else None, rest)
-        elif equals:
-            keep(option, value, values)
-        elif rest and not rest[-1].startswith("-"):
-            keep(option, rest.pop(), values)
-        else:
-            return None
-    return request_from(values, tuple(reversed(rest))) if rest or "code" in values else None
-
-
-def read_anywhere(
-    words: list[str], options: Iterable[Option]
+def read_plain(
+    kind: type[Request], line: list[str], *, anywhere: bool = True
 ) -> tuple[dict[str, object], list[str]] | None:
-    """Values by field and the other words, where options may stand before and after those. None:
-    Typer has to look."""
-    known = {name: option for option in options for name in option.names}
+    """Values by field, and the words that are no option: options may stand before and after
+    those, or only before. None: Typer has to look."""
+    known = {name: option for option in kind.options for name in option.names}
     values: dict[str, object] = {}
     others: list[str] = []
-    rest = list(reversed(words))
+    rest = list(reversed(line))
     while rest:
         word = rest.pop()
-        if not word.startswith("-"):
+        if word == "-" or not word.startswith("-"):
             others.append(word)
+            if not anywhere:
+                return values, [*others, *reversed(rest)]
             continue
         name, equals, value = word.partition("=")
         option = known.get(name)
-        valued = option is not None and option.kind in {"text", "words"}
-        if option is not None and option.kind == "network":
-            values[option.field] = network_of(name, value if equals else None, rest)
-            continue
-        if option is None or (equals and not (valued and name.startswith("--"))):
+        if option is None or (equals and not name.startswith("--")):
             return None
-        if not valued:
-            values[option.field] = not name.startswith("--no-") or option.kind == "switch"
-            continue
-        if not equals:
-            if not rest or rest[-1].startswith("-"):
-                return None
-            value = rest.pop()
-        keep(option, value, values)
+        if not _take(option, name, value if equals else None, rest, values):
+            return None
     return values, others
 
 
-def notebook_last(words: list[str]) -> list[str]:
+def _take(
+    option: Option, name: str, value: str | None, rest: list[str], values: dict[str, object]
+) -> bool:
+    """The last of an option counts; of a repeatable one, all do. False: it is not plain."""
+    if option.kind == "network":
+        values[option.field] = network_of(name, value, rest)
+    elif option.kind in {"switch", "choice"}:
+        if value is not None:
+            return False
+        values[option.field] = option.kind == "switch" or not name.startswith("--no-")
+    else:
+        if value is None:
+            if not rest or rest[-1].startswith("-"):
+                return False
+            value = rest.pop()
+        earlier = values.get(option.field, ())
+        several = option.kind == "words" and isinstance(earlier, tuple)
+        values[option.field] = (*earlier, value) if several else value
+    return True
+
+
+def notebook_last(line: list[str]) -> list[str]:
     """The same command line with the options after a notebook's name before it: a notebook has
     no arguments that they could be. What is no option stays behind it."""
-    known = {name: option for option in OPTIONS for name in option.names}
-    given, rest = _options(words, known)
+    known = {name: option for option in ExecRequest.options for name in option.names}
+    given, rest = _options(line, known)
     if not rest or not rest[0].lower().endswith(".ipynb"):
-        return words
+        return line
     behind: list[str] = []
     after = rest[1:]
     while after:
@@ -211,22 +187,85 @@ def notebook_last(words: list[str]) -> list[str]:
     return [*given, rest[0], *behind]
 
 
-def _options(words: list[str], known: Mapping[str, Option]) -> tuple[list[str], list[str]]:
-    """The options that `words` begin with, with their values, and the rest."""
+def _options(line: list[str], known: Mapping[str, Option]) -> tuple[list[str], list[str]]:
+    """The options that `line` begins with, with their values, and the rest."""
     at = 0
-    while at < len(words) and words[at].startswith("-") and words[at] not in {"-", "--"}:
-        name, equals, _ = words[at].partition("=")
+    while at < len(line) and line[at].startswith("-") and line[at] not in {"-", "--"}:
+        name, equals, _ = line[at].partition("=")
         option = known.get(name)
         takes = option is not None and option.kind in {"text", "words"} and not equals
-        takes |= words[at] == "--network" and not _NETWORKS.isdisjoint(words[at + 1 : at + 2])
+        takes |= line[at] == "--network" and not _NETWORKS.isdisjoint(line[at + 1 : at + 2])
         at += 2 if takes else 1
-    return words[:at], words[at:]
+    return line[:at], line[at:]
 
 
-def keep(option: Option, value: str, values: dict[str, object]) -> None:
-    """The last of an option counts; of a repeatable one, all do."""
-    earlier = values.get(option.field)
-    if option.kind == "words":
-        values[option.field] = (*earlier, value) if isinstance(earlier, tuple) else (value,)
-    else:
-        values[option.field] = value
+class Execution(Request):
+    """What there is one of for every program."""
+
+    cell: bool = switch("--cell", "Run FILE as a notebook cell.")
+    on: str | None = setting("--on", "e2b, local or auto.", "WHERE")
+    timeout: str | None = setting("--timeout", "30s, 5m, 1h. Default 30s.", "TIME")
+    template: str | None = setting("--template", "E2B's, or your own.", "NAME")
+    install: tuple[str, ...] = words("--install", "Package to install. Repeatable.", "REQ")
+    requirements: tuple[str, ...] = words("--requirements", "requirements.txt. Repeatable.", "PATH")
+    auto_install: bool = switch("--auto-install", "Install what FILE imports.")
+    install_timeout: str | None = setting("--install-timeout", "Default 5m.", "TIME")
+    install_size: str | None = setting(
+        "--install-size", "Of the packages (local). Default 8G.", "SIZE"
+    )
+    files: tuple[str, ...] = words("--file", "File or directory in. Repeatable.", "LOCAL[:REMOTE]")
+    with_imports: bool = switch("--with-imports", "Send the local modules FILE imports.")
+    env: tuple[str, ...] = words("--env", "Variable. Repeatable.", "K=V")
+    env_files: tuple[str, ...] = words("--env-file", "File of variables. Repeatable.", "PATH")
+    cwd: str | None = text("--cwd", "Directory in the sandbox.", "DIR")
+    python: str | None = setting("--python", "Interpreter (local): 3.12 or a path.", "PYTHON")
+    memory: str | None = setting("--memory", "Default 512M (local).", "SIZE")
+    disk: str | None = setting("--disk", "Default 512M (local).", "SIZE")
+    processes: str | None = setting("--processes", "Default 64 (local).", "N")
+    max_output: str | None = setting(
+        "--max-output", "Of each stream; 0: no limit. Default 10M.", "SIZE"
+    )
+    network: str | None = NETWORK  # type: ignore[assignment] # pyright: ignore[reportAssignmentType] # see Request
+    fetch: bool | None = choice(
+        "--fetch/--no-fetch", "Fetch what E2B's template has (default).", setting=True
+    )
+    store: str | None = setting("--store", "Record the run in it.", "FILE")
+    no_store: bool = switch("--no-store", "Record nothing.")
+    api_key: str | None = setting("--api-key", "Better: E2B_API_KEY; `ps` shows arguments.", "KEY")
+
+
+class ExecRequest(Execution):
+    """What `exec` was asked."""
+
+    target: str | None = None  # a file, `-`, or None with `code`
+    arguments: tuple[str, ...] = ()
+    code: str | None = text("-c/--code", "Run CODE as a cell.", "CODE")
+    stdin: bool = switch("-i/--stdin", "Pass stdin on.")
+    get: tuple[str, ...] = words("--get", "Fetch after the run. Repeatable.", "REMOTE[:LOCAL]")
+    max_get: str | None = text("--max-get", "Of all that is fetched. Default: --disk.", "SIZE")
+    keep: bool = switch("--keep", "Leave it running (E2B).")
+    sandbox: str | None = text("--sandbox", "Run in this one, which lives on.", "ID")
+    as_json: bool = switch("--json", "One JSON document on stdout.")
+    raw: bool = switch("--raw", "The program's bytes in a CI job's log, too.")
+    quiet: bool = switch("-q/--quiet", "Only the program's output.")
+    verbose: bool = switch("-v/--verbose", "Say what --with-imports sends.")
+    on_result: str | None = text("--on-result", "Save pictures and other results.", "DIR")
+    output: str | None = text("--output", "Write the executed notebook.", "PATH")
+    parameters: tuple[str, ...] = words("-p/--param", "Of a notebook. Repeatable.", "NAME=VALUE")
+    raw_parameters: tuple[str, ...] = words("-r/--raw-param", "The same, as text.", "NAME=VALUE")
+    parameter_file: str | None = text("--params", "Parameters of a notebook.", "FILE.toml")
+    allow_errors: bool = switch("--allow-errors", "A notebook goes on after them.")
+    cell_timeout: str | None = text("--cell-timeout", "Of each cell of a notebook.", "TIME")
+
+
+def read_quickly(line: list[str]) -> ExecRequest | None:
+    """The request that `line` makes, or None where it is not plain and Typer has to look."""
+    read = read_plain(ExecRequest, line, anywhere=False)
+    if read is None or not (read[1] or "code" in read[0]):
+        return None
+    return exec_request(*read)
+
+
+def exec_request(values: dict[str, object], others: list[str]) -> ExecRequest:
+    """Of values by field, and the words that are no option: FILE ARGS..."""
+    return ExecRequest.of(values, target=others[0] if others else None, arguments=tuple(others[1:]))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from e2brun.cli.pipeline_options import RUN_OPTIONS, run_request
+from e2brun.cli.pipeline_options import RunRequest
 from e2brun.cli.typer_command import NOTHING, command_of
 
 pipelines = typer.Typer(
@@ -32,11 +32,11 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.
 def _run(values: dict[str, object]) -> int:
     from e2brun.cli.pipeline_run import run_pipeline
 
-    return run_pipeline(run_request(values, str(values.pop("file"))))
+    return run_pipeline(RunRequest.of(values))
 
 
 _FILE = (Annotated[str, typer.Argument(metavar="FILE", help="A pipeline's TOML.")], NOTHING)
-pipelines.command("run")(command_of(RUN_OPTIONS, {"file": _FILE}, _run, _RUN_HELP))
+pipelines.command("run")(command_of(RunRequest, {"file": _FILE}, _run, _RUN_HELP))
 
 
 @pipelines.command()

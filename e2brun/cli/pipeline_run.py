@@ -53,8 +53,7 @@ def run_pipeline(request: RunRequest) -> int:
 
     supply: Supply | None = None
     try:
-        store = "false" if request.no_store else request.store
-        settings = load_settings(None, None, on=request.on, store=store)
+        settings = load_settings(None, None, **request.flags)
         run_id = os.urandom(8).hex()
         supply = Supply(settings, run_id)
         plan = _plan(request, settings, supply)

@@ -18,7 +18,7 @@ from e2brun.settings import Settings
 from e2brun.values import parse_size
 
 if TYPE_CHECKING:
-    from e2brun.cli.execution import ExecRequest
+    from e2brun.cli.options import ExecRequest
 
 
 def job_from(request: ExecRequest, settings: Settings, notice: Callable[[str], None]) -> Job:

@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from e2brun.cli.signals import answered
-
 runs = typer.Typer(
     name="runs",
     help="What was run here, by exec, pipeline, batch and bench: list, look, compare, take away.",
@@ -33,8 +31,7 @@ def list_command(
     """List the runs there were, newest first."""
     from e2brun.cli.runs_commands import list_runs
 
-    code = answered(lambda: list_runs(store, kind, limit, as_json=as_json), as_json=as_json)
-    raise typer.Exit(code)
+    raise typer.Exit(list_runs(store, kind, limit, as_json=as_json))
 
 
 @runs.command()
@@ -50,8 +47,7 @@ def show(
     """Say what is known of a run."""
     from e2brun.cli.runs_commands import show_run
 
-    code = answered(lambda: show_run(store, run, case, html=html, as_json=as_json), as_json=as_json)
-    raise typer.Exit(code)
+    raise typer.Exit(show_run(store, run, case, html=html, as_json=as_json))
 
 
 @runs.command()
@@ -64,8 +60,7 @@ def diff(
     """Say which cases of two runs did not go the same way. Exit code 1 if some did not."""
     from e2brun.cli.runs_commands import diff_runs
 
-    code = answered(lambda: diff_runs(store, before, after, as_json=as_json), as_json=as_json)
-    raise typer.Exit(code)
+    raise typer.Exit(diff_runs(store, before, after, as_json=as_json))
 
 
 @runs.command()

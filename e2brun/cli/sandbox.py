@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from e2brun.cli.options import NETWORK
-from e2brun.cli.signals import answered
-from e2brun.cli.typer_command import Networked
+from e2brun.cli.options import NETWORK, Request, setting, switch, text, words
+from e2brun.cli.typer_command import NOTHING, Networked, command_of
 
 sandboxes = typer.Typer(
     name="sandbox",
@@ -25,30 +24,27 @@ Words = list[str] | None
 Metadata = Annotated[Words, typer.Option(metavar="K=V", help="Only with it. Repeatable.")]
 
 
-@sandboxes.command(cls=Networked)
-def create(
-    timeout: Annotated[
-        str | None, typer.Option(metavar="TIME", help="How long it lives. Default 5m.")
-    ] = None,
-    template: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Template, own ones too.")
-    ] = None,
-    metadata: Annotated[Words, typer.Option(metavar="K=V", help="Repeatable.")] = None,
-    env: Annotated[Words, typer.Option(metavar="K=V", help="Variable. Repeatable.")] = None,
-    network: Annotated[
-        str | None, typer.Option(*NETWORK.names, metavar=NETWORK.metavar, help=NETWORK.help)
-    ] = None,
-    on: On = None,
-    as_json: Json = False,
-) -> None:
-    """Start a sandbox and print its id."""
-    from e2brun.cli.sandbox_commands import NewSandbox
-    from e2brun.cli.sandbox_commands import create as run
+class NewSandbox(Request):
+    """What `create` was asked for."""
 
-    asked = NewSandbox(
-        on, timeout, template, tuple(metadata or ()), tuple(env or ()), network, as_json
-    )
-    raise typer.Exit(answered(lambda: run(asked), as_json=as_json))
+    timeout: str | None = setting("--timeout", "How long it lives. Default 5m.", "TIME")
+    template: str | None = setting("--template", "Template, own ones too.", "NAME")
+    metadata: tuple[str, ...] = words("--metadata", "Repeatable.", "K=V")
+    env: tuple[str, ...] = words("--env", "Variable. Repeatable.", "K=V")
+    network: str | None = NETWORK
+    on: str | None = setting("--on", "e2b, local or auto.", "WHERE")
+    as_json: bool = switch("--json", "One JSON document on stdout.")
+
+
+def _create(values: dict[str, object]) -> int:
+    from e2brun.cli.sandbox_commands import create
+
+    return create(NewSandbox.of(values))
+
+
+sandboxes.command("create", cls=Networked)(
+    command_of(NewSandbox, {}, _create, "Start a sandbox and print its id.")
+)
 
 
 @sandboxes.command("list")
@@ -65,8 +61,7 @@ def list_command(
     from e2brun.cli.sandbox_commands import list_all
 
     how = "json" if as_json else "ids" if quiet else "table"
-    code = answered(lambda: list_all(on, state or (), metadata or (), how), as_json=as_json)
-    raise typer.Exit(code)
+    raise typer.Exit(list_all(on, state or (), metadata or (), how))
 
 
 @sandboxes.command()
@@ -74,38 +69,45 @@ def info(sandbox: Id, on: On = None, as_json: Json = False) -> None:
     """Say what is known of a sandbox."""
     from e2brun.cli.sandbox_commands import info as run
 
-    raise typer.Exit(answered(lambda: run(on, sandbox, as_json=as_json), as_json=as_json))
+    raise typer.Exit(run(on, sandbox, as_json=as_json))
 
 
-@sandboxes.command("exec")
-def exec_command(
-    sandbox: Id,
-    command: Annotated[list[str], typer.Argument(metavar="-- CMD...", help="What to run.")],
-    stdin: Annotated[
-        bool, typer.Option("-i", "--stdin", help="Pass stdin on, a terminal's too.")
-    ] = False,
-    timeout: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Then it is ended, with 124.")
-    ] = None,
-    cwd: Annotated[str | None, typer.Option(metavar="DIR", help="Default: home.")] = None,
-    env: Annotated[Words, typer.Option(metavar="K=V", help="Variable. Repeatable.")] = None,
-    max_output: Annotated[str | None, typer.Option(metavar="SIZE", help="Default 10M.")] = None,
-    on: On = None,
-    as_json: Json = False,
-    raw: Annotated[
-        bool, typer.Option("--raw", help="The command's bytes in a CI job's log, too.")
-    ] = False,
-) -> None:
-    """Run a command in a sandbox and exit with its exit code.
+class ExecOrder(Request):
+    """What is to run in a sandbox, and how."""
 
-    What stands after `--` is the command's; what is piped in is its stdin.
-    """
-    from e2brun.cli.sandbox_exec import ExecOrder, execute
+    sandbox: str = ""
+    command: tuple[str, ...] = ()
+    stdin: bool = switch("-i/--stdin", "Pass stdin on, a terminal's too.")
+    timeout: str | None = text("--timeout", "Then it is ended, with 124.", "TIME")
+    cwd: str | None = text("--cwd", "Default: home.", "DIR")
+    env: tuple[str, ...] = words("--env", "Variable. Repeatable.", "K=V")
+    max_output: str | None = setting("--max-output", "Default 10M.", "SIZE")
+    on: str | None = setting("--on", "e2b, local or auto.", "WHERE")
+    as_json: bool = switch("--json", "One JSON document on stdout.")
+    raw: bool = switch("--raw", "The command's bytes in a CI job's log, too.")
 
-    order = ExecOrder(
-        sandbox, tuple(command), on, timeout, cwd, tuple(env or ()), stdin, max_output, as_json, raw
+
+_EXEC_HELP = """Run a command in a sandbox and exit with its exit code.
+
+What stands after `--` is the command's; what is piped in is its stdin.
+"""
+
+
+def _exec(values: dict[str, object]) -> int:
+    from e2brun.cli.sandbox_exec import execute
+
+    return execute(ExecOrder.of(values))
+
+
+_COMMAND = typer.Argument(metavar="-- CMD...", help="What to run.")
+sandboxes.command("exec")(
+    command_of(
+        ExecOrder,
+        {"sandbox": (Id, NOTHING), "command": (Annotated[list[str], _COMMAND], NOTHING)},
+        _exec,
+        _EXEC_HELP,
     )
-    raise typer.Exit(execute(order))
+)
 
 
 @sandboxes.command()
@@ -126,7 +128,7 @@ def ls(
     """List a directory in a sandbox."""
     from e2brun.cli.sandbox_files import ls as run
 
-    raise typer.Exit(answered(lambda: run(on, sandbox, path, as_json=as_json), as_json=as_json))
+    raise typer.Exit(run(on, sandbox, path, as_json=as_json))
 
 
 @sandboxes.command()
@@ -159,7 +161,7 @@ def metrics(sandbox: Id, on: On = None, as_json: Json = False) -> None:
     """Show what a sandbox has used."""
     from e2brun.cli.sandbox_commands import metrics as run
 
-    raise typer.Exit(answered(lambda: run(on, sandbox, as_json=as_json), as_json=as_json))
+    raise typer.Exit(run(on, sandbox, as_json=as_json))
 
 
 @sandboxes.command()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from e2brun.cli.sandbox_place import Place, notice, place
@@ -14,22 +13,10 @@ from e2brun.report.safe import ascii_json
 from e2brun.values import Network
 
 if TYPE_CHECKING:
+    from e2brun.cli.sandbox import NewSandbox
     from e2brun.sandbox.e2b.remote import LogLine, Remote
 
 _LOOK_AGAIN_SECONDS = 1.0
-
-
-@dataclass(frozen=True)
-class NewSandbox:
-    """What `create` was asked for."""
-
-    on: str | None = None
-    timeout: str | None = None
-    template: str | None = None
-    metadata: tuple[str, ...] = ()
-    env: tuple[str, ...] = ()
-    network: str | None = None
-    as_json: bool = False
 
 
 def show(line: str) -> None:
@@ -42,8 +29,7 @@ def create(asked: NewSandbox) -> int:
     from e2brun.sandbox.e2b.remote import Wanted
     from e2brun.values import parse_duration
 
-    flags = {"template": asked.template, "timeout": asked.timeout, "network": asked.network}
-    where = place(asked.on, **flags)
+    where = place(**asked.flags)
     wanted = Wanted(
         where.settings.template,
         parse_duration(asked.timeout) if asked.timeout else 300.0,

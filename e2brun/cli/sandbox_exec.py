@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from e2brun.cli.execution import exit_code
@@ -15,22 +14,7 @@ from e2brun.sandbox.contract import Execution, Outcome, Program
 
 if TYPE_CHECKING:
     from e2brun.cli.console import Console
-
-
-@dataclass(frozen=True)
-class ExecOrder:
-    """What is to run, and how."""
-
-    sandbox_id: str
-    words: tuple[str, ...]
-    on: str | None = None
-    timeout: str | None = None  # None: as long as the sandbox lives
-    cwd: str | None = None
-    env: tuple[str, ...] = ()
-    stdin: bool = False
-    max_output: str | None = None
-    as_json: bool = False
-    raw: bool = False
+    from e2brun.cli.sandbox import ExecOrder
 
 
 def execute(order: ExecOrder) -> int:
@@ -53,16 +37,16 @@ def _execute(order: ExecOrder, console: Console) -> int:
     from e2brun.dotenv import parse_env_assignment
     from e2brun.values import parse_duration
 
-    if not order.words:
+    if not order.command:
         raise UsageError("exec: there is no command", hint="e2brun sandbox exec ID -- ls -l")
     timeout = parse_duration(order.timeout) if order.timeout else None
     env = dict(parse_env_assignment(word) for word in order.env)
-    where = place(order.on, max_output=order.max_output)
+    where = place(**order.flags)
     console.configure(where.settings)
     console.backend = where.name
-    _, sandbox = where.about(order.sandbox_id).attach(order.sandbox_id)
+    _, sandbox = where.about(order.sandbox).attach(order.sandbox)
     stdin = 0 if order.stdin or _is_piped(0) else None
-    program = Program(order.words, cwd=order.cwd, env=env, stdin=stdin)
+    program = Program(order.command, cwd=order.cwd, env=env, stdin=stdin)
     console.created(sandbox)
     console.backend = where.name
     outputs = console.outputs()
@@ -71,7 +55,7 @@ def _execute(order: ExecOrder, console: Console) -> int:
     )
     execution = console.finished(execution, fetched=[])
     if not order.as_json:
-        _explain(execution, order.sandbox_id)
+        _explain(execution, order.sandbox)
     return exit_code(execution)
 
 

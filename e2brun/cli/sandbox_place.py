@@ -107,7 +107,7 @@ class Place:
         return Remote(credentials, name=name, notice=notice)
 
 
-def place(on: str | None, **flags: Flag) -> Place:
+def place(on: Flag = None, **flags: Flag) -> Place:
     """The provider for `--on`, with the settings said aloud that a project's files made."""
     settings = load_settings(None, None, on=on, **flags)
     for line in settings.notices:

@@ -11,20 +11,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from e2brun.cli.serve_request import NAMES, ServeRequest
-from e2brun.cli.signals import complain, say
-from e2brun.errors import E2brunError, UsageError
+from e2brun.cli.signals import say
+from e2brun.errors import UsageError
 from e2brun.report.safe import ascii_json
-from e2brun.settings import Flag, Settings, load_settings, package_environment
+from e2brun.settings import Settings, load_settings, package_environment
 from e2brun.values import Network, parse_size
 
 if TYPE_CHECKING:
     from socket import socket
 
+    from e2brun.cli.serve_command import ServeRequest
     from e2brun.sandbox.local.templates import Template
     from e2brun.server.https.listeners import Https
     from e2brun.server.options import ServiceOptions
 
+NAMES = ("E2B_API_URL", "E2B_SANDBOX_URL", "E2B_API_KEY", "E2B_VOLUME_API_URL")
 KEY_VARIABLE = "E2BRUN_SERVE_KEY"
 _KEY = re.compile(r"[!-~]{1,200}")
 _SHORTEST_PUBLIC_KEY = 20
@@ -33,21 +34,9 @@ _DISK, _VOLUME = 2 * 1024**3, 1024**3
 
 def serve(request: ServeRequest) -> int:
     """Serve until told to end, or until the command ends. Returns the exit code."""
-    try:
-        return _serve(request)
-    except E2brunError as error:
-        if request.as_json:
-            from e2brun.report.sandboxes import failure
-
-            _print(ascii_json(failure(error)))
-        complain(error)
-        return error.exit_code
-
-
-def _serve(request: ServeRequest) -> int:
     key = _key(request)
     env_file = None if request.env_file is None else EnvironmentFile(Path(request.env_file))
-    settings = load_settings(None, None, **_flags(request))
+    settings = load_settings(None, None, **request.flags)
     for line in settings.notices:
         _notice(line)
     from e2brun.cli.serve_running import Sockets, host
@@ -85,23 +74,9 @@ def print_ca() -> int:
     """`--print-ca`: the authority's certificate as PEM. Returns the exit code."""
     from e2brun.server.https.authority import Authority
 
-    try:
-        authority = Authority(load_settings(None, None).state_dir / "https")
-    except E2brunError as error:
-        complain(error)
-        return error.exit_code
+    authority = Authority(load_settings(None, None).state_dir / "https")
     _print(authority.certificate.read_text("ascii").rstrip())
     return 0
-
-
-def _flags(request: ServeRequest) -> dict[str, Flag]:
-    return {
-        "memory": request.memory,
-        "disk": request.disk,
-        "total_memory": request.total_memory,
-        "total_disk": request.total_disk,
-        "network": request.network,
-    }
 
 
 def _options(

@@ -2,102 +2,78 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
-from e2brun.cli.options import NETWORK
+from e2brun.cli.options import NETWORK, Request, number, setting, switch, text, words
+from e2brun.cli.typer_command import command_of
 
 SETTINGS = {"allow_interspersed_args": False}
-_Words = list[str] | None
+_HELP = """Offer sandboxes on this machine to every program that uses E2B.
+
+Prints the variables E2B's SDKs need, then serves until SIGINT or SIGTERM (exit code 0),
+or runs COMMAND with them set and ends with its exit code.
+
+\b
+e2brun serve -- pytest tests            e2brun serve --env-file e2b.env &
+"""
 
 
-def serve(
-    command: Annotated[
-        _Words, typer.Argument(metavar="[-- COMMAND...]", help="Run it, and end with it.")
-    ] = None,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 0,
-    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Where to listen.")] = "127.0.0.1",
-    key: Annotated[
-        str | None,
-        typer.Option(metavar="KEY", help="Better: E2BRUN_SERVE_KEY; `ps` shows arguments."),
-    ] = None,
-    name: Annotated[
-        _Words, typer.Option(metavar="NAME", help="Host name it also goes by. Repeatable.")
-    ] = None,
-    max_sandboxes: Annotated[int, typer.Option(min=1, metavar="N", help="At once.")] = 1200,
-    memory: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="Of a sandbox. Default 512M.")
-    ] = None,
-    disk: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="Of a sandbox. Default 2G.")
-    ] = None,
-    total_memory: Annotated[
-        str | None,
-        typer.Option(metavar="SIZE", help="Of all together, files too. Default: 75% of the free."),
-    ] = None,
-    total_disk: Annotated[
-        str | None,
-        typer.Option(metavar="SIZE", help="Files of all together. Default: 75% of the free."),
-    ] = None,
-    volume_size: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="Of a volume. Default 1G.")
-    ] = None,
-    max_output: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="Of a program's stream. Default: no limit.")
-    ] = None,
-    output_rate: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="A second, of a sandbox. Default: no limit.")
-    ] = None,
-    network: Annotated[
-        str | None, typer.Option(*NETWORK.names, metavar=NETWORK.metavar, help=NETWORK.help)
-    ] = None,
-    template: Annotated[
-        _Words, typer.Option(metavar="NAME", help="Have it ready from the start. Repeatable.")
-    ] = None,
-    install: Annotated[
-        _Words, typer.Option(metavar="REQ", help="Add to the default template. Repeatable.")
-    ] = None,
-    requirements: Annotated[
-        _Words, typer.Option(metavar="FILE", help="Add what it lists. Repeatable.")
-    ] = None,
-    env_file: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Write the variables there, mode 0600.")
-    ] = None,
-    state: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DIR",
-            help="Keep templates, volumes, paused sandboxes there. Or: E2BRUN_SERVE_STATE.",
-        ),
-    ] = None,
-    https: Annotated[
-        bool, typer.Option("--https", help="TLS for https://{sandbox.get_host(port)}, too.")
-    ] = False,
-    print_ca: Annotated[
-        bool, typer.Option("--print-ca", help="Print the certificate to trust for --https.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Say where it is as JSON.")] = False,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No line for each request.")] = False,
-) -> None:
-    """Offer sandboxes on this machine to every program that uses E2B.
+class ServeRequest(Request):
+    """What was asked on the command line."""
 
-    Prints the variables E2B's SDKs need, then serves until SIGINT or SIGTERM (exit code 0),
-    or runs COMMAND with them set and ends with its exit code.
+    command: tuple[str, ...] = ()
+    port: int = number("--port", "0: any that is free.", default=0, least=0, most=65535)
+    host: str = text("--host", "Where to listen.", "ADDRESS", default="127.0.0.1")
+    key: str | None = text("--key", "Better: E2BRUN_SERVE_KEY; `ps` shows arguments.", "KEY")
+    names: tuple[str, ...] = words("--name", "Host name it also goes by. Repeatable.", "NAME")
+    max_sandboxes: int = number("--max-sandboxes", "At once.", default=1200, least=1)
+    memory: str | None = setting("--memory", "Of a sandbox. Default 512M.", "SIZE")
+    disk: str | None = setting("--disk", "Of a sandbox. Default 2G.", "SIZE")
+    total_memory: str | None = setting(
+        "--total-memory", "Of all together, files too. Default: 75% of the free.", "SIZE"
+    )
+    total_disk: str | None = setting(
+        "--total-disk", "Files of all together. Default: 75% of the free.", "SIZE"
+    )
+    volume_size: str | None = text("--volume-size", "Of a volume. Default 1G.", "SIZE")
+    max_output: str | None = text(
+        "--max-output", "Of a program's stream. Default: no limit.", "SIZE"
+    )
+    output_rate: str | None = text(
+        "--output-rate", "A second, of a sandbox. Default: no limit.", "SIZE"
+    )
+    network: str | None = NETWORK
+    templates: tuple[str, ...] = words(
+        "--template", "Have it ready from the start. Repeatable.", "NAME"
+    )
+    install: tuple[str, ...] = words("--install", "Add to the default template. Repeatable.", "REQ")
+    requirements: tuple[str, ...] = words(
+        "--requirements", "Add what it lists. Repeatable.", "FILE"
+    )
+    env_file: str | None = text("--env-file", "Write the variables there, mode 0600.", "FILE")
+    state: str | None = text(
+        "--state",
+        "Keep templates, volumes, paused sandboxes there. Or: E2BRUN_SERVE_STATE.",
+        "DIR",
+    )
+    https: bool = switch("--https", "TLS for https://{sandbox.get_host(port)}, too.")
+    print_ca: bool = switch("--print-ca", "Print the certificate to trust for --https.")
+    as_json: bool = switch("--json", "Say where it is as JSON.")
+    quiet: bool = switch("-q/--quiet", "No line for each request.")
 
-    \b
-    e2brun serve -- pytest tests            e2brun serve --env-file e2b.env &
-    """
-    from e2brun.cli.serve import print_ca as certificate
-    from e2brun.cli.serve import serve as run
-    from e2brun.cli.serve_request import ServeRequest
 
-    if print_ca:
-        raise typer.Exit(certificate())
-    request = ServeRequest(
-        tuple(command or ()), host, port, key, tuple(name or ()), max_sandboxes, memory, disk,
-        total_memory, total_disk, volume_size, max_output, output_rate, network,
-        tuple(template or ()), tuple(install or ()), tuple(requirements or ()), env_file, state,
-        https, as_json, quiet,
-    )  # fmt: skip
-    raise typer.Exit(run(request))
+def serve_command() -> Callable[..., None]:
+    """The command for Typer."""
+    command = typer.Argument(metavar="[-- COMMAND...]", help="Run it, and end with it.")
+    arguments = {"command": (Annotated[list[str] | None, command], None)}
+    return command_of(ServeRequest, arguments, _run, _HELP)
+
+
+def _run(values: dict[str, object]) -> int:
+    from e2brun.cli.serve import print_ca, serve
+
+    request = ServeRequest.of(values)
+    return print_ca() if request.print_ca else serve(request)

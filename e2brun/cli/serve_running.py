@@ -18,7 +18,6 @@ from contextlib import suppress
 from socket import socket
 from typing import TYPE_CHECKING, NamedTuple
 
-from e2brun.cli.serve_request import ServeRequest
 from e2brun.cli.signals import say
 from e2brun.report.safe import one_line
 from e2brun.server.app import Access
@@ -29,6 +28,7 @@ from e2brun.server.serving import loop_factory, run
 from e2brun.settings import package_environment
 
 if TYPE_CHECKING:
+    from e2brun.cli.serve_command import ServeRequest
     from e2brun.server.https.listeners import Https
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

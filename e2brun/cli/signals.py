@@ -38,20 +38,6 @@ def guarded(command: Callable[[], int]) -> int:
         return 128 + interrupted.number
 
 
-def answered(command: Callable[[], int], *, as_json: bool = False) -> int:
-    """The exit code of `command`; with `--json` its failure is a document, too."""
-    try:
-        return command()
-    except E2brunError as error:
-        if as_json:
-            from e2brun.report.safe import ascii_json
-            from e2brun.report.sandboxes import failure
-
-            print(ascii_json(failure(error)), flush=True)
-        complain(error)
-        return error.exit_code
-
-
 def complain(error: E2brunError) -> None:
     """One line on stderr: what is wrong, and what to do about it."""
     say(f"e2brun: {error}")

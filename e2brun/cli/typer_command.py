@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
-from e2brun.cli.options import NETWORK, Option, network_of
+from e2brun.cli.options import NETWORK, Option, Request, network_of
 
 NOTHING = inspect.Parameter.empty  # the default of an argument that has to be there
-_TYPES: dict[str, tuple[Any, object]] = {
-    "switch": (bool, False),
-    "choice": (bool | None, None),
-    "text": (str | None, None),
-    "words": (list[str] | None, None),
-    "network": (str | None, None),
+_TYPES: dict[str, Any] = {
+    "switch": bool,
+    "choice": bool | None,
+    "text": str | None,
+    "words": list[str] | None,
+    "network": str | None,
+    "number": int,
 }
 
 
@@ -48,7 +49,7 @@ def _takes_value(parameter: Any) -> bool:
 
 
 def command_of(
-    options: Iterable[Option],
+    asked: type[Request],
     arguments: Mapping[str, tuple[object, object]],
     run: Callable[[dict[str, object]], int],
     text: str,
@@ -61,7 +62,7 @@ def command_of(
 
     parameters = [
         *(_parameter(name, kind, default) for name, (kind, default) in arguments.items()),
-        *map(_option, options),
+        *map(_option, asked.options),
     ]
     command.__doc__ = text
     command.__annotations__ = {p.name: p.annotation for p in parameters}
@@ -71,9 +72,12 @@ def command_of(
 
 def _option(option: Option) -> inspect.Parameter:
     names = ("/".join(option.names),) if option.kind == "choice" else option.names
-    kind, default = _TYPES[option.kind]
-    declared = typer.Option(*names, metavar=option.metavar or None, help=option.help)
-    return _parameter(option.field, Annotated[kind, declared], default)
+    least, most = option.bounds
+    declared = typer.Option(
+        *names, metavar=option.metavar or None, help=option.help, min=least, max=most
+    )
+    default = None if option.kind == "words" else option.default
+    return _parameter(option.field, Annotated[_TYPES[option.kind], declared], default)
 
 
 def _parameter(name: str, annotation: object, default: object) -> inspect.Parameter:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from e2brun.cli.options import OPTIONS
+from e2brun.cli.options import ExecRequest
 from tests.conftest import COMMAND, Run, clean_environment
 
 Script = Callable[..., Path]
@@ -265,7 +265,7 @@ def test_the_help_fits_a_screen_and_shows_examples(command: tuple[str, ...]) -> 
 
 def test_every_option_is_explained_in_the_help(e2brun: Run) -> None:
     shown = e2brun("exec", "--help").text
-    for option in OPTIONS:
+    for option in ExecRequest.options:
         assert all(name in shown for name in option.names)
         assert option.help in shown
 

@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from e2brun.cli.app import app
-from e2brun.cli.execution import ExecRequest
-from e2brun.cli.options import OPTIONS, read_quickly, request_from
+from e2brun.cli.options import ExecRequest, exec_request, read_quickly
 
 _COMMAND = typer.main.get_command(app).commands["exec"]  # type: ignore[attr-defined]
 _VALUES = st.sampled_from(["x", "", "a b", "K=V", "-", "--json", "-q", "=", "a=b=c", "é", "--"])
@@ -24,13 +23,13 @@ def by_typer(words: list[str]) -> ExecRequest | None:
             return None
         raise
     named = [params.pop("target"), *(params.pop("arguments") or ())]
-    return request_from(params, tuple(word for word in named if word is not None))
+    return exec_request(params, [word for word in named if word is not None])
 
 
 @st.composite
 def command_lines(draw: st.DrawFn) -> list[str]:
     words: list[str] = []
-    for option in draw(st.lists(st.sampled_from(OPTIONS), max_size=5)):
+    for option in draw(st.lists(st.sampled_from(ExecRequest.options), max_size=5)):
         name = draw(st.sampled_from(option.names))
         if option.kind in {"switch", "choice"}:
             words.append(name)

@@ -61,3 +61,10 @@ def test_a_comparison_is_written_as_every_report_asked_for(place: Place) -> None
     assert names == ["a.py", "b.py"]
     assert "a.py" in (place.directory / "out.md").read_text().replace("\\", "")
     assert place.run("bench", "--report", "out.what", "a.py").code == 2
+
+
+def test_a_comparison_that_cannot_be_is_one_json_document_too(place: Place) -> None:
+    ran = place.run("bench", "--json", "nowhere.py")
+    document = json.loads(ran.out)
+    assert (ran.code, document["exit_code"], document["success"]) == (2, 2, False)
+    assert document["error"]["value"].startswith("nowhere.py: ")
