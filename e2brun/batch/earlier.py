@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from e2brun.batch.case import Case
 from e2brun.batch.ids import digest_of
 from e2brun.batch.results import Line
@@ -60,9 +58,7 @@ class Earlier:
 def resumed(store: Store, text: str, code_hash: str) -> StoredRun:
     """The batch to go on with. Raises UsageError: there is no such, it is one of something else,
     or it goes on already."""
-    if text.startswith("@last"):
-        text = next(_batches(store, text)).record.id
-    run = find(store, text)
+    run = find(store, text, "batch" if text.startswith("@last") else None)
     if run.origin.kind != "batch":
         raise UsageError(f"--resume {text}: that is no batch, it is {run.origin.kind}")
     if run.origin.code_hash != code_hash:
@@ -73,16 +69,6 @@ def resumed(store: Store, text: str, code_hash: str) -> StoredRun:
     if run.state is State.RUNNING:
         raise UsageError(f"--resume {text}: it is still running")
     return run
-
-
-def _batches(store: Store, text: str) -> Iterator[StoredRun]:
-    back = text.removeprefix("@last").removeprefix("~") or "0"
-    if text not in {"@last", f"@last~{back}"} or not (back.isascii() and back.isdecimal()):
-        raise UsageError(f"--resume {text}: write @last, or @last~1 for the one before it")
-    runs = store.runs(kind="batch", limit=int(back) + 1)
-    if len(runs) <= int(back):
-        raise UsageError(f"--resume {text}: there are only {len(runs)} batches in the store")
-    yield runs[-1]
 
 
 def newest_of(store: Store, file: str) -> StoredRun | None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from e2brun.runs.record import CaseRecord, ExecutionRecord, StepRecord, Verdict
+from e2brun.runs.record import CaseRecord, ExecutionRecord, Verdict
 
 
 def line_of(case: CaseRecord, run_id: str, fingerprint: str) -> dict[str, object]:
     """What is told of a case. `passed` is what HumanEval's own results call it."""
-    step = _telling(case)
-    execution = next((s.execution for s in _steps(case)[::-1] if s.execution is not None), None)
+    step = next(iter(case.bad_steps), None)
+    execution = next((s.execution for s in case.steps[::-1] if s.execution is not None), None)
     task = case.parameters.get("task")
     return {
         "id": case.id,
@@ -24,16 +24,6 @@ def line_of(case: CaseRecord, run_id: str, fingerprint: str) -> dict[str, object
         "run_id": run_id,
         "fingerprint": fingerprint,
     }
-
-
-def _steps(case: CaseRecord) -> tuple[StepRecord, ...]:
-    return case.attempts[-1].steps if case.attempts else ()
-
-
-def _telling(case: CaseRecord) -> StepRecord | None:
-    """The first step that did not pass."""
-    bad = (Verdict.FAILED, Verdict.INFRASTRUCTURE)
-    return next((step for step in _steps(case) if step.verdict in bad), None)
 
 
 def _execution(execution: ExecutionRecord | None) -> Mapping[str, object]:

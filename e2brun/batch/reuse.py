@@ -7,22 +7,11 @@ that may know of each other. One in which a run did not come to an end of its ow
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from time import monotonic
+from typing import Any, cast
 
-from e2brun.sandbox.contract import (
-    Backend,
-    Execution,
-    FileEntry,
-    KernelSpec,
-    Outcome,
-    Program,
-    Result,
-    Sandbox,
-    SandboxSpec,
-    Sink,
-    Upload,
-)
+from e2brun.sandbox.contract import Backend, Execution, Outcome, Program, Sandbox, SandboxSpec
 
 _LIFETIME = 15 * 60.0  # seconds: of one that is forgotten, too
 _GOOD_ENDS = (Outcome.OK, Outcome.ERROR)
@@ -43,11 +32,11 @@ class Reusing:
         while (found := self._taken(kind)) is not None:
             if found.end - monotonic() >= needed:
                 found.is_good = True
-                return found
+                return cast("Sandbox", found)
             found.real.kill()
         lifetime = max(_LIFETIME, needed)
         real = self._backend.create(spec.but(lifetime=lifetime))
-        return Reused(real, kind, monotonic() + lifetime, self._give_back)
+        return cast("Sandbox", Reused(real, kind, monotonic() + lifetime, self._give_back))
 
     def close(self) -> None:
         """End them all."""
@@ -79,62 +68,20 @@ class Reused:
         self.real, self.kind, self.end, self._give_back = real, kind, end, give_back
         self.is_good = True
 
-    @property
-    def id(self) -> str:
-        return self.real.id
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
 
-    @property
-    def backend(self) -> str:
-        return self.real.backend
+    def run_program(self, program: Program, **how: Any) -> Execution:
+        return self._judged(lambda: self.real.run_program(program, **how))
 
-    @property
-    def template(self) -> str:
-        return self.real.template
-
-    def run_program(
-        self, program: Program, *, timeout: float | None, stdout: Sink, stderr: Sink
-    ) -> Execution:
-        self.is_good = False  # unless this ends well
-        execution = self.real.run_program(program, timeout=timeout, stdout=stdout, stderr=stderr)
-        self.is_good = execution.outcome in _GOOD_ENDS
-        return execution
-
-    def run_cell(
-        self,
-        code: str,
-        *,
-        timeout: float | None,
-        stdout: Sink,
-        stderr: Sink,
-        on_result: Callable[[Result], None] | None = None,
-        kernel: KernelSpec | None = None,
-    ) -> Execution:
-        self.is_good = False
-        execution = self.real.run_cell(
-            code,
-            timeout=timeout,
-            stdout=stdout,
-            stderr=stderr,
-            on_result=on_result,
-            kernel=kernel,
-        )
-        self.is_good = execution.outcome in _GOOD_ENDS
-        return execution
-
-    def write_files(self, files: Sequence[Upload]) -> None:
-        self.real.write_files(files)
-
-    def read_file(self, path: str) -> Iterator[bytes]:
-        return self.real.read_file(path)
-
-    def list_files(self, path: str) -> list[FileEntry]:
-        return self.real.list_files(path)
-
-    def install(self, requirements: Sequence[str]) -> None:
-        self.real.install(requirements)
+    def run_cell(self, code: str, **how: Any) -> Execution:
+        return self._judged(lambda: self.real.run_cell(code, **how))
 
     def kill(self) -> None:
         self._give_back(self)
 
-    def release(self) -> None:
-        self.real.release()
+    def _judged(self, run: Callable[[], Execution]) -> Execution:
+        self.is_good = False  # unless this ends well
+        execution = run()
+        self.is_good = execution.outcome in _GOOD_ENDS
+        return execution

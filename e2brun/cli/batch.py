@@ -13,7 +13,7 @@ from e2brun.cli.batch_plan import Plan, plan_of_batch
 from e2brun.cli.batch_voice import Voice
 from e2brun.cli.signals import Interrupted
 from e2brun.errors import E2brunError
-from e2brun.runs.record import CaseRecord, RunRecord, Verdict
+from e2brun.runs.record import CaseRecord, RunRecord
 from e2brun.sandbox.select import choose
 from e2brun.settings import load_settings
 
@@ -145,22 +145,12 @@ def _notes(run: BatchRun) -> Iterator[str]:
 
 def closing_line(record: RunRecord, run: BatchRun) -> str:
     """`cases.jsonl: 160 passed, 4 failed · pass@1 0.976 · local · 0.31 s · run 3f…`."""
-    from e2brun.report.safe import one_line
+    from e2brun.batch.budget import estimated_price
+    from e2brun.report import summary
 
-    words = {
-        Verdict.PASSED: "passed",
-        Verdict.FAILED: "failed",
-        Verdict.INFRASTRUCTURE: "infrastructure",
-        Verdict.SKIPPED: "not run",
-    }
-    counts = [f"{run.tally.count(v)} {word}" for v, word in words.items() if run.tally.count(v)]
-    parts = [f"{one_line(record.pipeline)}: {', '.join(counts) or 'nothing ran'}"]
-    parts += [f"pass@{k} {value:.4g}" for k, value in run.tally.estimates().items()]
-    parts.append(record.backend)
-    if record.backend == "e2b":
-        from e2brun.batch.budget import estimated_price
-
-        parts.append(estimated_price(run.executor.sandbox_seconds))
-    if record.finished is not None:
-        parts.append(f"{record.finished - run.began:.2f} s")
-    return " · ".join([*parts, f"run {record.id}"])
+    figures = [f"pass@{k} {value:.4g}" for k, value in run.tally.estimates().items()]
+    price = estimated_price(run.executor.sandbox_seconds) if record.backend == "e2b" else ""
+    line = summary.closing_line(
+        record, run.tally.count, began=run.began, figures=figures, price=price
+    )
+    return f"{line} · run {record.id}"

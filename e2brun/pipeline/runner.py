@@ -132,8 +132,7 @@ class Run:
 
     def _given_up(self) -> bool:
         limit = self.choices.max_fail
-        bad = (Verdict.FAILED, Verdict.INFRASTRUCTURE)
-        return limit is not None and sum(r.verdict in bad for r in self._done.values()) >= limit
+        return limit is not None and sum(r.verdict.is_bad for r in self._done.values()) >= limit
 
     def _cases(self) -> tuple[CaseRecord, ...]:
         """In the pipeline's order; those that never ran have no attempt."""

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from e2brun.report.safe import one_line
-from e2brun.runs.record import CaseRecord, StepRecord, Verdict
-
-_BAD = (Verdict.FAILED, Verdict.INFRASTRUCTURE)
-
-
-def bad_steps(case: CaseRecord) -> list[StepRecord]:
-    """The steps of the last attempt that did not pass, in order."""
-    steps = case.attempts[-1].steps if case.attempts else ()
-    return [step for step in steps if step.verdict in _BAD]
+from e2brun.runs.record import CaseRecord, StepRecord
 
 
 def reason(case: CaseRecord) -> str:
     """`stage step: message` of the first step that did not pass; one line, nothing active."""
-    bad = bad_steps(case)
+    bad = case.bad_steps
     if not bad:
         return "" if case.attempts else "not run"
     more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
@@ -31,6 +23,4 @@ def label(step: StepRecord) -> str:
 
 def sandbox_id(case: CaseRecord) -> str:
     """Of the last execution; "" where nothing ran."""
-    steps = [step for attempt in case.attempts for step in attempt.steps]
-    ids = [step.execution.sandbox_id for step in steps if step.execution is not None]
-    return one_line(ids[-1], 60) if ids else ""
+    return one_line(case.executions[-1].sandbox_id, 60) if case.executions else ""

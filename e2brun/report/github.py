@@ -27,11 +27,11 @@ def workflow_commands(run: RunRecord) -> list[str]:
 
 
 def _of_case(case: CaseRecord) -> Iterator[tuple[str, str]]:
-    for step in case.attempts[-1].steps if case.attempts else ():
+    for step in case.steps:
         if step.findings:
             for finding in step.findings:
                 yield _command(_kind(step, finding), case.file or finding.file, finding, case)
-        elif step.verdict in {Verdict.FAILED, Verdict.INFRASTRUCTURE}:
+        elif step.verdict.is_bad:
             rule, line = f"{step.stage}.{step.step}", _line(step, case.file)
             whole = Finding(case.file, line, 0, rule, Severity.HIGH, _text(step))
             yield _command("error", case.file, whole, case)

@@ -43,8 +43,7 @@ def _case(run: RunRecord, case: CaseRecord) -> ET.Element:
         element.set("file", _legal(case.file))
     if case.verdict is Verdict.SKIPPED:
         ET.SubElement(element, "skipped")
-    steps = case.attempts[-1].steps if case.attempts else ()
-    for step in steps:
+    for step in case.steps:
         kind = {Verdict.FAILED: "failure", Verdict.INFRASTRUCTURE: "error"}.get(step.verdict)
         if kind is not None:
             problem = ET.SubElement(
@@ -53,7 +52,7 @@ def _case(run: RunRecord, case: CaseRecord) -> ET.Element:
                 {"type": f"{step.stage}.{step.step}", "message": _legal(step.message)},
             )
             problem.text = _legal(_details(step))
-    _add_output(element, steps)
+    _add_output(element, case.steps)
     return element
 
 
@@ -66,12 +65,7 @@ def _add_output(element: ET.Element, steps: tuple[StepRecord, ...]) -> None:
 
 
 def _details(step: StepRecord) -> str:
-    lines = [
-        f"{finding.file}:{finding.line}:{finding.column}: {finding.severity.value}: "
-        f"{finding.message} [{finding.rule}]"
-        for finding in step.findings
-    ]
-    return "\n".join([*lines, _cut(step.details)]).strip()
+    return "\n".join([*map(str, step.findings), _cut(step.details)]).strip()
 
 
 def _cut(text: str) -> str:

@@ -134,7 +134,7 @@ class LiveView:
         mark, style = _MARKS[step.verdict]
         name = f"{step.stage} {one_line(step.step, 60)}"
         branch = tree.add(_line(mark, style, name, step.seconds, one_line(step.message, 200)))
-        if step.verdict in {Verdict.FAILED, Verdict.INFRASTRUCTURE} and step.details:
+        if step.verdict.is_bad and step.details:
             lines = shown(step.details).rstrip().splitlines()
             branch.add(_plain("\n".join(lines[-_DETAIL_LINES:]), "dim"))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from e2brun.report.safe import one_line, visible
-from e2brun.runs.record import CaseRecord, RunRecord, StepRecord, Verdict
+from e2brun.runs.record import CaseRecord, RunRecord, Verdict
 
 _MARKS = {
     Verdict.PASSED: "passed",
@@ -36,13 +36,11 @@ def markdown(run: RunRecord) -> str:
 
 
 def _row(case: CaseRecord) -> str:
-    steps = case.attempts[-1].steps if case.attempts else ()
-    executions = [step.execution for step in steps if step.execution is not None]
-    sandbox = f"`{_code(executions[-1].sandbox_id)}`" if executions else ""
-    bad = _bad(case)
+    sandbox = f"`{_code(case.executions[-1].sandbox_id)}`" if case.executions else ""
+    bad = case.bad_steps
     told = f"{bad[0].stage}.{bad[0].step}: {bad[0].message}" if bad else ""
-    if steps and not bad:
-        told = next((step.message for step in steps if step.stage == "execute"), "")
+    if not bad:
+        told = next((step.message for step in case.steps if step.stage == "execute"), "")
     what = _escaped(told)
     cells = [_escaped(case.id), _MARKS[case.verdict], f"{case.seconds:.2f} s", sandbox, what]
     return f"| {' | '.join(cells)} |"
@@ -50,16 +48,8 @@ def _row(case: CaseRecord) -> str:
 
 def _failure(case: CaseRecord) -> list[str]:
     lines: list[str] = []
-    for step in _bad(case):
-        text = "\n".join(
-            [
-                *(
-                    f"{f.file}:{f.line}:{f.column}: {f.severity.value}: {f.message} [{f.rule}]"
-                    for f in step.findings
-                ),
-                step.details,
-            ]
-        ).strip()
+    for step in case.bad_steps:
+        text = "\n".join([*map(str, step.findings), step.details]).strip()
         if text:
             title = _escaped(f"{case.id}: {step.stage}.{step.step}")
             lines += [
@@ -71,11 +61,6 @@ def _failure(case: CaseRecord) -> list[str]:
                 "</details>",
             ]
     return lines
-
-
-def _bad(case: CaseRecord) -> list[StepRecord]:
-    steps = case.attempts[-1].steps if case.attempts else ()
-    return [step for step in steps if step.verdict in {Verdict.FAILED, Verdict.INFRASTRUCTURE}]
 
 
 def _block(text: str) -> list[str]:

@@ -106,8 +106,7 @@ def _step(step: StepRecord) -> Iterator[str]:
     said = f": {one_line(step.message, 2000)}" if step.message else ""
     yield f"{step.stage} {step.step}  {step.verdict}  {step.seconds:.3f} s{said}"
     for finding in step.findings:
-        where = f"{finding.file}:{finding.line}:{finding.column}"
-        yield one_line(f"  {where}: {finding.severity}: {finding.message} [{finding.rule}]", 2000)
+        yield one_line(f"  {finding}", 2000)
     yield from _text("details", step.details)
     if step.execution is not None:
         yield from _execution(step.execution)

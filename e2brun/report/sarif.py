@@ -18,7 +18,7 @@ def sarif_document(run: RunRecord) -> object:
     results: list[dict[str, object]] = []
     rules: dict[str, dict[str, object]] = {}
     for case in run.cases:
-        for finding in _findings(case):
+        for finding in (found for step in case.steps for found in step.findings):
             rules.setdefault(finding.rule, _rule(finding))
             results.append(_result(finding, case, list(rules).index(finding.rule)))
     driver = {
@@ -35,12 +35,6 @@ def sarif_document(run: RunRecord) -> object:
         "results": results,
     }
     return json_safe({"$schema": _SCHEMA, "version": "2.1.0", "runs": [ran]})
-
-
-def _findings(case: CaseRecord) -> list[Finding]:
-    if not case.attempts:
-        return []
-    return [finding for step in case.attempts[-1].steps for finding in step.findings]
 
 
 def _rule(finding: Finding) -> dict[str, object]:

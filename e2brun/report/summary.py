@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from e2brun.report.failures import reason, sandbox_id
 from e2brun.report.safe import one_line
 from e2brun.runs.record import CaseRecord, RunRecord, Verdict
@@ -11,12 +13,6 @@ _WORDS = {
     Verdict.FAILED: "FAIL",
     Verdict.INFRASTRUCTURE: "ERROR",
     Verdict.SKIPPED: "SKIP",
-}
-_COUNTED = {
-    Verdict.PASSED: "passed",
-    Verdict.FAILED: "failed",
-    Verdict.INFRASTRUCTURE: "infrastructure",
-    Verdict.SKIPPED: "not run",
 }
 
 
@@ -29,16 +25,18 @@ def case_line(case: CaseRecord) -> str:
     return f"{head} {reason(case)}{attempts}"
 
 
-def closing_line(record: RunRecord) -> str:
-    """`hello: 3 passed, 1 failed · local · 0.31 s`."""
-    counts = ", ".join(
-        f"{record.count(verdict)} {word}"
-        for verdict, word in _COUNTED.items()
-        if record.count(verdict)
-    )
-    parts = [f"{one_line(record.pipeline)}: {counts or 'nothing ran'}"]
-    if record.backend:
-        parts.append(record.backend)
-    if record.finished is not None:
-        parts.append(f"{record.finished - record.started:.2f} s")
-    return " · ".join(parts)
+def closing_line(
+    record: RunRecord,
+    count: Callable[[Verdict], int] | None = None,
+    *,
+    began: float | None = None,
+    figures: Sequence[str] = (),
+    price: str = "",
+) -> str:
+    """`hello: 3 passed, 1 failed · local · 0.31 s`. `count` tells how many went how where the
+    record holds no cases; `began` is when a run that was gone on with did so."""
+    count = count or record.count
+    counts = [f"{count(verdict)} {verdict.counted}" for verdict in Verdict if count(verdict)]
+    head = f"{one_line(record.pipeline)}: {', '.join(counts) or 'nothing ran'}"
+    took = "" if record.finished is None else f"{record.finished - (began or record.started):.2f} s"
+    return " · ".join(filter(None, (head, *figures, record.backend, price, took)))

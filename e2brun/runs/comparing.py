@@ -57,9 +57,7 @@ def _codes(case: CaseRecord | None) -> list[str]:
 
 def _printed(case: CaseRecord | None) -> str:
     digest = sha256()
-    for attempt in case.attempts if case is not None else ():
-        for step in attempt.steps:
-            if step.execution is not None:
-                printed = f"{step.execution.stdout}\0{step.execution.stderr}\0"
-                digest.update(printed.encode("utf-8", "surrogatepass"))
+    for execution in case.executions if case is not None else ():
+        printed = f"{execution.stdout}\0{execution.stderr}\0"
+        digest.update(printed.encode("utf-8", "surrogatepass"))
     return digest.hexdigest()

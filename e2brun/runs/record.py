@@ -19,6 +19,16 @@ class Verdict(StrEnum):
     INFRASTRUCTURE = "infrastructure"
     SKIPPED = "skipped"
 
+    @property
+    def is_bad(self) -> bool:
+        """Whether something went wrong."""
+        return self in {Verdict.FAILED, Verdict.INFRASTRUCTURE}
+
+    @property
+    def counted(self) -> str:
+        """As cases are counted: `3 passed, 1 not run`."""
+        return "not run" if self is Verdict.SKIPPED else self.value
+
 
 class Severity(StrEnum):
     """How bad a finding is."""
@@ -38,6 +48,10 @@ class Finding:
     rule: str
     severity: Severity
     message: str
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}:{self.column}"
+        return f"{where}: {self.severity}: {self.message} [{self.rule}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +120,22 @@ class CaseRecord:
     def verdict(self) -> Verdict:
         """Of the last attempt; SKIPPED when there was none."""
         return self.attempts[-1].verdict if self.attempts else Verdict.SKIPPED
+
+    @property
+    def steps(self) -> tuple[StepRecord, ...]:
+        """Of the last attempt."""
+        return self.attempts[-1].steps if self.attempts else ()
+
+    @property
+    def bad_steps(self) -> list[StepRecord]:
+        """Those that did not pass, in order."""
+        return [step for step in self.steps if step.verdict.is_bad]
+
+    @property
+    def executions(self) -> list[ExecutionRecord]:
+        """Of all attempts, in order."""
+        steps = (step for attempt in self.attempts for step in attempt.steps)
+        return [step.execution for step in steps if step.execution is not None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ def text(value: str) -> str:
 
 def case_values(case: CaseRecord, fingerprint: str) -> tuple[object, ...]:
     """The columns of CASE, their texts not masked yet."""
-    executions = [step.execution for a in case.attempts for step in a.steps if step.execution]
+    executions = case.executions
     last = executions[-1] if executions else None
     completed = None if last is None or last.completed is None else int(last.completed)
     return (
@@ -117,9 +117,7 @@ def held(row: tuple[Any, ...]) -> Held:
 
 
 def _error(case: CaseRecord) -> str:
-    wrong = (Verdict.FAILED, Verdict.INFRASTRUCTURE)
-    steps = case.attempts[-1].steps if case.attempts else ()
-    said = next((step for step in steps if step.verdict in wrong), None)
+    said = next(iter(case.bad_steps), None)
     return "" if said is None else f"{said.stage} {said.step}: {said.message}"[:_LONGEST_ERROR]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from e2brun.report.failures import reason
 from e2brun.report.html.markup import element, shortened, text
 from e2brun.report.safe import one_line
-from e2brun.runs.record import AttemptRecord, CaseRecord, ExecutionRecord, StepRecord, Verdict
+from e2brun.runs.record import AttemptRecord, CaseRecord, ExecutionRecord, StepRecord
 
 _PICTURES = {"png": "image/png", "jpeg": "image/jpeg"}
 _LARGEST_PICTURE = 300_000  # characters of base64
@@ -17,11 +17,10 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/=\s]+")
 
 def case_row(case: CaseRecord, room: int) -> Iterator[str]:
     """The row; `room` characters of each text. Readers of passed cases seldom need all of it."""
-    execution = _last(case)
+    execution = case.executions[-1] if case.executions else None
     outcome = execution.outcome if execution else ""
     code = "" if execution is None or execution.exit_code is None else str(execution.exit_code)
-    wrong = case.verdict in {Verdict.FAILED, Verdict.INFRASTRUCTURE}
-    why = one_line(reason(case)) if wrong else ""
+    why = one_line(reason(case)) if case.verdict.is_bad else ""
     yield f'<tr data-verdict="{case.verdict.value}" data-time="{case.seconds:.6f}"><td><details>'
     yield element("summary", one_line(case.id)) + '<div class="all">'
     yield from _facts(case)
@@ -32,11 +31,6 @@ def case_row(case: CaseRecord, room: int) -> Iterator[str]:
     yield f"</td>{element('td', outcome)}{element('td', code, {'class': 'number'})}"
     yield element("td", f"{case.seconds:.3f} s", {"class": "number"})
     yield element("td", why, {"class": "why"}) + "</tr>\n"
-
-
-def _last(case: CaseRecord) -> ExecutionRecord | None:
-    steps = (step for attempt in reversed(case.attempts) for step in reversed(attempt.steps))
-    return next((step.execution for step in steps if step.execution is not None), None)
 
 
 def _facts(case: CaseRecord) -> Iterator[str]:
@@ -62,9 +56,7 @@ def _step(step: StepRecord, room: int) -> Iterator[str]:
     if step.findings:
         yield '<ul class="findings">'
         for found in step.findings:
-            where = f"{found.file}:{found.line}:{found.column}"
-            line = f"{where}: {found.severity.value}: {found.message} [{found.rule}]"
-            yield element("li", one_line(line, 2000))
+            yield element("li", one_line(str(found), 2000))
         yield "</ul>"
     yield from _block("Details", step.details, room)
     if step.execution is not None:

@@ -24,12 +24,6 @@ _HEADINGS = (
     ("id", "Case"), ("verdict", "Verdict"), ("outcome", "Outcome"), ("code", "Exit code"),
     ("time", "Time"), ("error", "Why"),
 )  # fmt: skip
-_WORDS = {
-    Verdict.PASSED: "passed",
-    Verdict.FAILED: "failed",
-    Verdict.INFRASTRUCTURE: "infrastructure",
-    Verdict.SKIPPED: "not run",
-}
 # Before the table is read: a browser need not lay out ten thousand rows that the script takes away.
 _EARLY = "document.documentElement.className = 'scripted';"
 _PAGE = 12_000_000  # characters of all texts together, about
@@ -95,17 +89,19 @@ def _hash(block: str) -> str:
 
 
 def _bar(case: CaseRecord) -> Bar:
-    executions = [step.execution for a in case.attempts for step in a.steps if step.execution]
-    sandbox = executions[-1].sandbox_id if executions else ""
+    sandbox = case.executions[-1].sandbox_id if case.executions else ""
     return Bar(case.id, case.verdict, case.started, case.seconds, sandbox)
 
 
 def _summary(head: About, bars: list[Bar]) -> Iterator[str]:
     yield f'<header>\n<h1>{text(head.title)}</h1>\n<p class="counts">'
-    for verdict, word in _WORDS.items():
+    for verdict in Verdict:
         count = sum(bar.verdict is verdict for bar in bars)
         if count:
-            yield element("span", f"{count} {word}", {"class": f"badge {verdict.value}"}) + " "
+            yield (
+                element("span", f"{count} {verdict.counted}", {"class": f"badge {verdict.value}"})
+                + " "
+            )
     yield "</p>\n<dl>\n"
     for name, value in head.facts:
         yield f"<dt>{text(name)}</dt><dd>{text(value)}</dd>\n"
@@ -119,10 +115,10 @@ def _table(cases: Callable[[], Iterable[CaseRecord]], room: int) -> Iterator[str
     yield '<section>\n<h2 id="cases">Cases</h2>\n<div id="tools" hidden>\n'
     yield '<label>Find <input id="find" type="search" autocomplete="off"></label>\n'
     yield "<fieldset><legend>Show</legend>"
-    for verdict, word in _WORDS.items():
+    for verdict in Verdict:
         yield (
             f'<label><input type="checkbox" name="verdict" value="{verdict.value}" checked> '
-            f"{word}</label>"
+            f"{verdict.counted}</label>"
         )
     yield '</fieldset>\n<span id="shown" role="status"></span>\n</div>\n'
     yield '<div class="wide"><table aria-labelledby="cases">\n<thead><tr>'
