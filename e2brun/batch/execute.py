@@ -15,7 +15,6 @@ from e2brun.errors import (
     E2brunError,
     RateLimited,
     SandboxError,
-    SandboxLost,
     SandboxUnavailable,
     Unsupported,
 )
@@ -25,7 +24,7 @@ from e2brun.jobs.diagnosis import wants_what_does_not_exist
 from e2brun.jobs.job import Job, Plan
 from e2brun.jobs.prepare import prepare
 from e2brun.jobs.source import SourceUnfit
-from e2brun.primitives.recorded import recorded
+from e2brun.primitives.recorded import known, recorded
 from e2brun.primitives.transcript import Transcript
 from e2brun.runs.record import AttemptRecord, CaseRecord, ExecutionRecord, StepRecord, Verdict
 from e2brun.sandbox.contract import Backend, Outcome, Sandbox
@@ -144,11 +143,7 @@ class Executor:
 def _ran(job: Job, sandbox: Sandbox, limit: int) -> ExecutionRecord:
     transcript = Transcript(limit)
     outputs = jobs.Outputs(transcript.stdout, transcript.stderr)
-    execution = jobs.run(job, sandbox, outputs).execution
-    if execution.outcome is Outcome.LOST:
-        raise SandboxLost(execution.detail or "the sandbox went away")
-    if execution.outcome is Outcome.INFRASTRUCTURE:
-        raise SandboxError(execution.detail or "nobody can tell how the code ended")
+    execution = known(jobs.run(job, sandbox, outputs).execution)
     record = recorded(execution, transcript, sandbox)
     if record.error is None and execution.outcome is not Outcome.OK and execution.detail:
         record = replace(record, error=f"{record.outcome}: {execution.detail}")

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from e2brun.cli.signals import complain, say
 from e2brun.errors import E2brunError
 from e2brun.jobs.diagnosis import TAIL, explained
-from e2brun.jobs.run import Outputs
+from e2brun.jobs.run import LogLines, Outputs, OutputStream
 from e2brun.report.closing import print_closing
-from e2brun.report.streams import FdWriter, LogLines, OutputStream, same_file, writer_for
+from e2brun.report.streams import FdWriter, same_file, writer_for
 from e2brun.sandbox.contract import CodeError, Execution, Outcome, Result, Sandbox
 
 if TYPE_CHECKING:

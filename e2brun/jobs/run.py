@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import re
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Literal
 
 from e2brun.errors import E2brunError, FileTransferFailed, SandboxError
 from e2brun.frozen import Frozen
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from e2brun.jobs.notebook import Notebook
     from e2brun.jobs.notebook_outputs import CellRun
 
+StreamName = Literal["stdout", "stderr"]
 _NO_MODULE = re.compile(r"No module named '([\w.]+)'")
 _OF_IMPORTS = frozenset({"AttributeError", "ImportError", "ModuleNotFoundError"})
 
@@ -41,6 +43,117 @@ class Outputs(Frozen):
     on_error: Callable[[CodeError], None] = lambda _: None  # of a cell, and the run goes on
     limit: int = 0  # bytes of each stream that an executed notebook keeps; 0: all
     at_once: bool = False  # a terminal: what a cell clears later is shown, too
+
+
+class OutputStream:
+    """One output stream: at most `limit` bytes (0: no limit) go on, the rest are counted.
+
+    They go to `forward`, and are kept for `text()` if `keep`.
+    """
+
+    def __init__(self, limit: int, forward: Sink | None, keep: bool) -> None:
+        self.dropped = 0
+        self.broken = False  # nobody reads `forward` any more
+        self.ends_line = True  # what we say next on the same terminal begins a line of its own
+        self._limit = limit
+        self._passed = 0
+        self._forward = forward
+        self._kept = bytearray() if keep else None
+
+    def __call__(self, data: bytes) -> None:
+        """Take the next bytes. Raises BrokenPipeError as `forward` does, then and ever after."""
+        self._take(data, self._kept)
+
+    def show(self, data: bytes) -> None:
+        """Write what is shown among the output but no part of it: a cell's value. Not kept."""
+        self._take(data, None)
+
+    def _take(self, data: bytes, kept: bytearray | None) -> None:
+        if self._limit:
+            room = self._limit - self._passed
+            if len(data) > room:
+                self.dropped += len(data) - room
+                data = data[:room]
+        if not data:
+            return
+        self._passed += len(data)
+        self.ends_line = data.endswith(b"\n")
+        if kept is not None:
+            kept += data
+        if self._forward is not None:
+            self._hand_on(self._forward, data)
+
+    def _hand_on(self, forward: Sink, data: bytes) -> None:
+        if self.broken:
+            raise BrokenPipeError
+        try:
+            forward(data)
+        except BrokenPipeError:
+            self.broken = True
+            raise
+
+    def text(self) -> str:
+        """What was kept, as UTF-8 with U+FFFD for what is not; no half character at a cut."""
+        kept = bytes(self._kept or b"")
+        return codecs.utf_8_decode(kept, "replace", not self.dropped)[0]
+
+
+class LogLines:
+    """The lines of both streams in the order in which they began; `limit` bytes of each.
+
+    A line that is continued after the other stream spoke stays one line, where it began.
+    It may be fed from two threads.
+    """
+
+    def __init__(self, limit: int) -> None:
+        from array import array
+        from threading import Lock
+
+        # All bytes in order of arrival, and where the speaker changes: 8 bytes for each change,
+        # however finely a hostile program interleaves its streams.
+        self._data = bytearray()
+        self._turns = array("Q")
+        self._lock = Lock()
+        self._limit = limit
+        self._taken = [0, 0]
+
+    def feed(self, stream: StreamName, data: bytes) -> None:
+        """The next bytes of one of the streams."""
+        index = int(stream == "stderr")
+        with self._lock:
+            if self._limit:
+                data = data[: self._limit - self._taken[index]]
+            if not data:
+                return
+            self._taken[index] += len(data)
+            if len(self._turns) % 2 != index:
+                self._turns.append(len(self._data))
+            self._data += data
+
+    def lines(self) -> list[str]:
+        """Every line without its end; a last one without an end counts."""
+        with self._lock:
+            begun: list[bytes | bytearray] = []
+            unfinished: list[bytearray | None] = [None, None]
+            for stream, said in self._said():
+                pieces = said.split(b"\n")
+                line = unfinished[stream]
+                if line is not None:
+                    line += pieces[0]
+                    if len(pieces) == 1:
+                        continue
+                    del pieces[0]
+                begun += pieces[:-1]
+                unfinished[stream] = bytearray(pieces[-1]) if pieces[-1] else None
+                begun += [tail for tail in (unfinished[stream],) if tail is not None]
+            return [line.decode("utf-8", "replace").removesuffix("\r") for line in begun]
+
+    def _said(self) -> Iterator[tuple[int, bytes]]:
+        start = 0
+        for turn, end in enumerate((*self._turns, len(self._data))):
+            if end > start:
+                yield turn % 2, bytes(self._data[start:end])
+            start = end
 
 
 class Ran:

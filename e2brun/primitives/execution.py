@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from e2brun.errors import UsageError
-from e2brun.jobs.job import Job, Plan
+from e2brun.jobs.job import Plan
 from e2brun.jobs.needs import Wanted
 from e2brun.jobs.prepare import prepare
 from e2brun.jobs.source import Kind, Source
@@ -18,7 +18,7 @@ from e2brun.primitives.context import WorkflowContext
 from e2brun.primitives.events import Executing, Noticed
 from e2brun.primitives.leased import Leased
 from e2brun.primitives.sandboxes import shared_backend
-from e2brun.sandbox.contract import HOME, Backend, Limits, Sandbox, SandboxSpec, absolute
+from e2brun.sandbox.contract import HOME, Backend, Limits, SandboxSpec, absolute
 from e2brun.sandbox.select import is_cloud, is_cloud_backend
 from e2brun.settings import On, Settings, load_settings
 from e2brun.values import Network, parse_network
@@ -80,10 +80,17 @@ class CodeExecutionPrimitive(Primitive[Mapping[str, object], CodeOutput]):
             template=self.template,
         )
         leased = Leased(context)
-        order = _Order(self, request, context, leased.notice)
-        return await leased.use(
-            executing, order.backend, order.spec, lambda sandbox: order.run(leased, sandbox)
-        )
+
+        def run() -> CodeOutput:
+            settings = self.effective_settings()
+            for line in settings.notices:
+                leased.notice(line)
+            backend = self.backend or shared_backend(settings)
+            job = prepare(self._plan(request, context, settings))
+            with leased.sandbox(backend, job.spec) as sandbox:
+                return leased.run(job, sandbox, settings.max_output)[-1]
+
+        return await leased.within(executing, run)
 
     def effective_settings(self) -> Settings:
         """Those given, or those of the environment, with this step's own in front."""
@@ -121,75 +128,37 @@ class CodeExecutionPrimitive(Primitive[Mapping[str, object], CodeOutput]):
     def _directory(self) -> str:
         return absolute(self.working_directory) if self.working_directory else HOME
 
-
-class _Order:
-    """One execution, as the thread that does it sees it."""
-
-    def __init__(
-        self,
-        step: CodeExecutionPrimitive,
-        request: CodeRequest,
-        context: WorkflowContext,
-        notice: Callable[[str], None],
-    ) -> None:
-        self._step, self._request, self._context, self._notice = step, request, context, notice
-        self._settings: Settings | None = None
-        self._job: Job | None = None
-
-    def backend(self) -> Backend:
-        """Where the sandbox comes from."""
-        return self._step.backend or shared_backend(self._effective())
-
-    def spec(self) -> SandboxSpec:
-        """What the sandbox is to be like."""
-        self._job = prepare(self._plan())
-        return self._job.spec
-
-    def _plan(self) -> Plan:
-        step, request, settings = self._step, self._request, self._effective()
-        named = step.template not in {"", _DEFAULT_TEMPLATE}
+    def _plan(self, request: CodeRequest, context: WorkflowContext, settings: Settings) -> Plan:
+        named = self.template not in {"", _DEFAULT_TEMPLATE}
         spec = SandboxSpec(
-            template=step.template if named else settings.template,
-            env=dict(step.environment_vars),
+            template=self.template if named else settings.template,
+            env=dict(self.environment_vars),
             metadata={
-                "correlation_id": self._context.correlation_id,
-                "workflow_id": self._context.workflow_id,
+                "correlation_id": context.correlation_id,
+                "workflow_id": context.workflow_id,
             },
-            network=step.network_of(settings),
+            network=self.network_of(settings),
             install_timeout=settings.install_timeout,
             fetch=settings.fetch,
             limits=Limits(settings.memory, settings.processes, settings.disk),
         )
-        backend = step.backend
+        backend = self.backend
         wanted = Wanted(
             install=request.install,
-            auto=step.auto_install_packages,
+            auto=self.auto_install_packages,
             python=settings.python,
             cloud=is_cloud(settings) if backend is None else is_cloud_backend(backend),
         )
-        path = Path(_MAIN) if step.as_program else None
+        path = Path(_MAIN) if self.as_program else None
         return Plan(
             source=Source("the code", request.code.encode(), Kind.PYTHON, path),
             spec=spec,
             wanted=wanted,
             timeout=request.timeout,
-            as_cell=not step.as_program,
-            setup=step.setup,
-            arguments=tuple(step.arguments),
-            stdin=step.stdin,
-            cwd=absolute(step.working_directory) if step.working_directory else None,
+            as_cell=not self.as_program,
+            setup=self.setup,
+            arguments=tuple(self.arguments),
+            stdin=self.stdin,
+            cwd=absolute(self.working_directory) if self.working_directory else None,
             uploads=request.files,
         )
-
-    def run(self, leased: Leased, sandbox: Sandbox) -> CodeOutput:
-        """Run the code. Raises SandboxError: it did not run, or nobody can tell how it ended."""
-        if self._job is None:
-            raise AssertionError("there is no sandbox before its spec")
-        return leased.run(self._job, sandbox, self._effective().max_output)[-1]
-
-    def _effective(self) -> Settings:
-        if self._settings is None:
-            self._settings = self._step.effective_settings()
-            for line in self._settings.notices:
-                self._notice(line)
-        return self._settings

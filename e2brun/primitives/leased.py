@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
-from e2brun.errors import SandboxError, SandboxLost
+from e2brun.errors import E2brunError, SandboxLost
 from e2brun.jobs.run import Outputs, run
 from e2brun.primitives.code import CodeOutput, output_of
 from e2brun.primitives.events import Event, Executed, Executing, Noticed, SandboxReady
-from e2brun.primitives.sandboxes import SandboxLease
+from e2brun.primitives.recorded import known
+from e2brun.primitives.sandboxes import listener
 from e2brun.primitives.threads import in_thread
 from e2brun.primitives.transcript import Transcript
-from e2brun.sandbox.contract import Backend, Execution, Outcome, Sandbox, SandboxSpec
+from e2brun.sandbox.contract import Backend, Execution, Sandbox, SandboxSpec
 
 if TYPE_CHECKING:
     from e2brun.jobs.job import Job
@@ -24,10 +26,13 @@ T = TypeVar("T")
 
 
 class Leased:
-    """One step's run, whose events are the step's."""
+    """One step's run, whose events are the step's, and its one sandbox."""
 
     def __init__(self, context: WorkflowContext) -> None:
         self._context, self._loop = context, asyncio.get_running_loop()
+        self._lock = threading.Lock()
+        self._sandbox: Sandbox | None = None
+        self._stopped = False
 
     def tell(self, event: Event) -> None:
         """Emit it, from any thread."""
@@ -38,17 +43,32 @@ class Leased:
         """Tell it as a notice."""
         self.tell(Noticed(self._context.span, line))
 
-    async def use(
-        self,
-        executing: Executing,
-        backend: Callable[[], Backend],
-        spec: Callable[[], SandboxSpec],
-        use: Callable[[Sandbox], T],
-    ) -> T:
-        """What `use` makes of the sandbox; cancellation ends it. Raises E2brunError."""
+    async def within(self, executing: Executing, work: Callable[[], T]) -> T:
+        """What `work` returns or raises, in a thread; cancellation ends its sandbox."""
+
+        def heard() -> T:
+            listener.set(self.notice)
+            return work()
+
         self._context.emit(executing)
-        lease = SandboxLease(backend, spec, use, self.notice)
-        return await in_thread(lease.run, stop=lease.stop)
+        return await in_thread(heard, stop=self._stop)
+
+    @contextmanager
+    def sandbox(self, backend: Backend, spec: SandboxSpec) -> Generator[Sandbox]:
+        """One from its creation to its end. Raises E2brunError, with its id in a note."""
+        sandbox = backend.create(spec)
+        with self._lock:
+            self._sandbox = sandbox
+            stopped = self._stopped
+        try:
+            if stopped:
+                raise SandboxLost("it was stopped before it was used")
+            yield sandbox
+        except E2brunError as error:
+            error.add_note(f"sandbox {sandbox.id}")
+            raise
+        finally:
+            sandbox.kill()
 
     def run(
         self, job: Job, sandbox: Sandbox, max_output: int
@@ -63,8 +83,13 @@ class Leased:
         execution = run(job, sandbox, Outputs(transcript.stdout, transcript.stderr)).execution
         output = output_of(execution, transcript, sandbox)
         self.tell(Executed(span, output))
-        if execution.outcome is Outcome.LOST:
-            raise SandboxLost(execution.detail or "the sandbox went away")
-        if execution.outcome is Outcome.INFRASTRUCTURE:
-            raise SandboxError(execution.detail or "nobody can tell how the code ended")
-        return execution, transcript, output
+        return known(execution), transcript, output
+
+    def _stop(self) -> None:
+        """From any thread and at any moment: one that is still being created is ended when it is
+        there."""
+        with self._lock:
+            self._stopped = True
+            sandbox = self._sandbox
+        if sandbox is not None:
+            sandbox.kill()

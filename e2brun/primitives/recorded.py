@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from e2brun.errors import SandboxError, SandboxLost
 from e2brun.jobs.diagnosis import EXIT_CODE
 from e2brun.primitives.transcript import Transcript
 from e2brun.runs.record import ExecutionRecord
-from e2brun.sandbox.contract import Execution, Sandbox
+from e2brun.sandbox.contract import Execution, Outcome, Sandbox
+
+
+def known(execution: Execution) -> Execution:
+    """Raises SandboxError for one of which nobody can tell how it ended."""
+    if execution.outcome is Outcome.LOST:
+        raise SandboxLost(execution.detail or "the sandbox went away")
+    if execution.outcome is Outcome.INFRASTRUCTURE:
+        raise SandboxError(execution.detail or "nobody can tell how the code ended")
+    return execution
 
 
 def recorded(execution: Execution, transcript: Transcript, sandbox: Sandbox) -> ExecutionRecord:

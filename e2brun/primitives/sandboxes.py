@@ -1,4 +1,4 @@
-"""Where executions get their sandboxes, and the life of one sandbox in one thread."""
+"""Where executions get their sandboxes."""
 
 from __future__ import annotations
 
@@ -7,15 +7,12 @@ import os
 import threading
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING
 
-from e2brun.errors import E2brunError, SandboxLost
-from e2brun.sandbox.contract import Backend, Sandbox, SandboxSpec
+from e2brun.sandbox.contract import Backend
 
 if TYPE_CHECKING:
     from e2brun.settings import Settings
-
-T = TypeVar("T")
 
 _lock = threading.Lock()
 _shared: dict[tuple[int, Settings], Backend] = {}
@@ -26,11 +23,11 @@ def _nobody(_: str) -> None:
 
 
 # A backend is shared, but what it says is for the execution that asked it: a thread has its own.
-_listener: ContextVar[Callable[[str], None]] = ContextVar("listener", default=_nobody)
+listener: ContextVar[Callable[[str], None]] = ContextVar("listener", default=_nobody)
 
 
 def _tell_listener(line: str) -> None:
-    _listener.get()(line)
+    listener.get()(line)
 
 
 def shared_backend(settings: Settings) -> Backend:
@@ -59,48 +56,3 @@ def close_backends() -> None:
         backends = [_shared.pop(key) for key in ours]
     for backend in backends:
         backend.close()
-
-
-class SandboxLease(Generic[T]):
-    """One sandbox from its creation to its end, used by `use`; `run` blocks.
-
-    `stop`, from any thread and at any moment, ends it; a sandbox still being created is ended
-    when it is there.
-    """
-
-    def __init__(
-        self,
-        backend: Callable[[], Backend],
-        spec: Callable[[], SandboxSpec],
-        use: Callable[[Sandbox], T],
-        notice: Callable[[str], None],
-    ) -> None:
-        self._backend, self._spec, self._use, self._notice = backend, spec, use, notice
-        self._lock = threading.Lock()
-        self._sandbox: Sandbox | None = None
-        self._stopped = False
-
-    def run(self) -> T:
-        """What `use` returns. Raises E2brunError, with the sandbox's id in a note."""
-        _listener.set(self._notice)
-        sandbox = self._backend().create(self._spec())
-        with self._lock:
-            self._sandbox = sandbox
-            stopped = self._stopped
-        try:
-            if stopped:
-                raise SandboxLost("it was stopped before it was used")
-            return self._use(sandbox)
-        except E2brunError as error:
-            error.add_note(f"sandbox {sandbox.id}")
-            raise
-        finally:
-            sandbox.kill()
-
-    def stop(self) -> None:
-        """End it."""
-        with self._lock:
-            self._stopped = True
-            sandbox = self._sandbox
-        if sandbox is not None:
-            sandbox.kill()

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TypedDict, Unpack, cast
 
 from e2brun.errors import E2brunError
+from e2brun.jobs.run import OutputStream
 from e2brun.report.safe import json_safe
-from e2brun.report.streams import OutputStream
 from e2brun.sandbox.contract import CodeError, Execution, Outcome
 
 SCHEMA = 1

@@ -7,10 +7,10 @@ import math
 import pytest
 
 from e2brun.errors import AuthenticationFailed, UsageError
+from e2brun.jobs.run import OutputStream
 from e2brun.report.closing import closing_line, print_closing
 from e2brun.report.execution_json import Origin, execution_document, failure_document
 from e2brun.report.safe import ascii_json
-from e2brun.report.streams import OutputStream
 from e2brun.sandbox.contract import CodeError, Execution, Outcome, Result
 
 KEYS = [

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from e2brun.errors import E2brunError
-from e2brun.report.streams import LogLines, OutputStream, writer_for
+from e2brun.jobs.run import LogLines, OutputStream
+from e2brun.report.streams import writer_for
 
 
 class Reader:

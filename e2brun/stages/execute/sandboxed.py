@@ -53,12 +53,12 @@ class Sandboxed(Primitive[RunOrder, SandboxRun]):
             "workflow_id": context.workflow_id,
         }
         leased = Leased(context)
-        return await leased.use(
-            executing,
-            self.backend,
-            lambda: job.spec.but(metadata=metadata),
-            lambda sandbox: _run(leased, data, sandbox),
-        )
+
+        def run() -> SandboxRun:
+            with leased.sandbox(self.backend(), job.spec.but(metadata=metadata)) as sandbox:
+                return _run(leased, data, sandbox)
+
+        return await leased.within(executing, run)
 
 
 def _run(leased: Leased, order: RunOrder, sandbox: Sandbox) -> SandboxRun:
