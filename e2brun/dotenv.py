@@ -6,7 +6,7 @@ What is wrong with one raises UsageError. No message repeats a value: it may be 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +28,14 @@ def parse_env_assignment(text: str) -> tuple[str, str]:
     if "\0" in value:
         raise UsageError(f"the value of {name} holds a NUL byte")
     return name, value
+
+
+def parse_env_assignments(words: Iterable[str]) -> dict[str, str]:
+    """Those of `--env`, of which the last of two equal names wins."""
+    try:
+        return dict(map(parse_env_assignment, words))
+    except UsageError as error:
+        raise UsageError(f"--env: {error}") from error
 
 
 def parse_env_file(path: Path) -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from e2brun.batch.run import BatchRun, Places, restore
 from e2brun.cli.batch_plan import Plan, plan_of_batch
 from e2brun.cli.batch_voice import Voice
-from e2brun.cli.signals import Interrupted
+from e2brun.cli.signals import Interrupted, print_document
 from e2brun.errors import E2brunError
 from e2brun.runs.record import CaseRecord, RunRecord
 from e2brun.sandbox.select import choose
@@ -125,7 +125,6 @@ def _tell(
         voice.notice(line)
     voice.close(closing_line(record, run))
     if request.as_json:
-        from e2brun.cli.pipeline_run import print_document
         from e2brun.report.run_json import run_document
 
         document = run_document(record, code)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from e2brun.cli.pipeline_run import print_document, write_line
-from e2brun.cli.signals import complain, say
+from e2brun.cli.signals import complain, notice, print_document, say, write_line
 from e2brun.runs.record import CaseRecord, Verdict
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ class Voice:
         if not self._quiet and line not in self._told:
             self._told.add(line)
             self._clear()
-            say(f"e2brun: {line}")
+            notice(line)
 
     def complain(self, error: E2brunError) -> None:
         """A failure of ours, which does not end the command."""

@@ -11,8 +11,7 @@ from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING
 
-from e2brun.cli.pipeline_run import print_document
-from e2brun.cli.signals import say
+from e2brun.cli.signals import notice, print_document
 from e2brun.errors import UsageError
 from e2brun.settings import Settings, load_settings
 
@@ -64,7 +63,7 @@ def _recording(
         RunRecord(os.urandom(8).hex(), " ".join(request.files), file, settings.on, started),
         Origin("bench", tuple(sys.argv[1:]), str(Path.cwd()), digest.hexdigest()),
         mask=mask_for(settings),
-        notice=lambda line: say(f"e2brun: {line}"),
+        notice=notice,
     )
 
 
@@ -82,7 +81,7 @@ async def _compared(
     def hear(event: Event) -> None:
         if isinstance(event, Noticed) and event.line not in told:
             told.add(event.line)
-            say(f"e2brun: {event.line}")
+            notice(event.line)
 
     primitive = CodeExecutionPrimitive(settings=settings, timeout=settings.timeout, as_program=True)
     suite = BenchmarkSuite(

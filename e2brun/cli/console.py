@@ -8,7 +8,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from e2brun.cli.signals import complain, say
+from e2brun.cli.signals import complain, notice
 from e2brun.errors import E2brunError
 from e2brun.jobs.diagnosis import TAIL, explained
 from e2brun.jobs.run import LogLines, Outputs, OutputStream
@@ -66,7 +66,7 @@ class Console:
     def notice(self, line: str) -> None:
         """One line of ours, unless `--quiet`."""
         if not self._quiet:
-            say(f"e2brun: {line}")
+            notice(line)
 
     def complain(self, error: E2brunError) -> None:
         """An error that is not the end of everything; said even with `--quiet`."""
@@ -177,7 +177,7 @@ class Console:
     def _close(self, execution: Execution) -> None:
         error = execution.error
         if error is not None and error.hint:
-            say(f"e2brun: {error.hint}")
+            notice(error.hint)
         print_closing(
             execution,
             sandbox_id=self._sandbox_id,

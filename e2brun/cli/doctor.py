@@ -7,8 +7,9 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from e2brun.cli.signals import print_document, write_line
 from e2brun.errors import SandboxError, UsageError
-from e2brun.report.safe import ascii_json, one_line
+from e2brun.report.safe import one_line
 from e2brun.sandbox.check import Check, Status
 from e2brun.settings import Settings, load_settings
 
@@ -28,7 +29,7 @@ def examine(*, as_json: bool, fix: bool, yes: bool) -> int:
 
         if repair(found, ask=not yes):
             if not as_json:
-                _print("")
+                write_line("")
             found = _told(wrong, settings, as_json=as_json)
     works = not wrong and any(check.proves for check in found)
     if as_json:
@@ -66,7 +67,7 @@ def _print_check(check: Check, settings: Settings) -> None:
     rest = f" {check.name:<{_INDENT - 6}} " + f"\n{'':{_INDENT}}".join(lines)
     console = _console(settings)
     if console is None:
-        _print(status + rest)
+        write_line(status + rest)
         return
     from rich.text import Text
 
@@ -112,15 +113,11 @@ def _print_json(found: list[Check], *, works: bool) -> None:
             for check in found
         ],
     }
-    _print(ascii_json(document))
+    print_document(document)
 
 
 def _print_verdict(*, works: bool) -> None:
     if works:
-        _print("\ne2brun can run code here.")
+        write_line("\ne2brun can run code here.")
     else:
-        _print("\ne2brun cannot run code here; what failed above says what to do.")
-
-
-def _print(line: str) -> None:
-    print(line, flush=True)
+        write_line("\ne2brun cannot run code here; what failed above says what to do.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from e2brun.cli.pipeline_run import write_line
+from e2brun.cli.signals import write_line
 from e2brun.errors import UsageError
 
 _DIRECTORY = Path(__file__).parent / "topics"

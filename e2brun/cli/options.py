@@ -162,8 +162,10 @@ def _take(
                 return False
             value = rest.pop()
         earlier = values.get(option.field, ())
-        several = option.kind == "words" and isinstance(earlier, tuple)
-        values[option.field] = (*earlier, value) if several else value
+        if option.kind == "words" and isinstance(earlier, tuple):
+            values[option.field] = (*earlier, value)
+        else:
+            values[option.field] = value
     return True
 
 

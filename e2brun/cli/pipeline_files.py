@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from e2brun.cli.pipeline_run import print_document, refuse, write_line
-from e2brun.cli.signals import say
+from e2brun.cli.pipeline_run import refuse
+from e2brun.cli.signals import notice, print_document, write_line
 from e2brun.errors import E2brunError, UsageError
 from e2brun.report.safe import one_line
 from e2brun.values import is_table
@@ -98,7 +98,7 @@ def write_template(template: str, output: Path | None) -> int:
         raise UsageError(f"{target} is there already and is not overwritten") from error
     except OSError as error:
         raise E2brunError(f"{target}: {error.strerror}") from error
-    say(f"e2brun: wrote {target}; run it with: e2brun pipeline run {target}")
+    notice(f"wrote {target}; run it with: e2brun pipeline run {target}")
     return 0
 
 
@@ -132,7 +132,7 @@ def list_pipelines(directory: Path) -> int:
         how = ", ".join(f"{n} {word}" for word, n in (counts or {}).items()) or "never run"
         write_line(f"{file}  {one_line(described)}  ({how})")
     if not count:
-        say(f"e2brun: no pipelines in {directory}; write one with: e2brun pipeline init")
+        notice(f"no pipelines in {directory}; write one with: e2brun pipeline init")
     return 0
 
 

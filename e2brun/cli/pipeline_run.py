@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Coroutine, Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 from e2brun.cli.given import count, share
 from e2brun.cli.pipeline_options import RunRequest
 from e2brun.cli.reporting import parse_reports, written
-from e2brun.cli.signals import Interrupted, complain, say
+from e2brun.cli.signals import Interrupted, complain, notice, print_document, say, write_line
 from e2brun.errors import E2brunError, UsageError
 from e2brun.runs import events
 from e2brun.runs.record import RunRecord
+from e2brun.sandbox.select import is_cloud
 from e2brun.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -83,21 +84,6 @@ def refuse(error: E2brunError, *, as_json: bool) -> int:
     return error.exit_code
 
 
-def print_document(document: object) -> None:
-    """The one line on stdout."""
-    from e2brun.report.safe import ascii_json
-
-    write_line(ascii_json(document))
-
-
-def write_line(line: str) -> None:
-    """A result on stdout, whoever reads it; a reader that is gone is no failure."""
-    from e2brun.report.streams import FdWriter
-
-    with suppress(BrokenPipeError):
-        FdWriter(1)(line.encode("utf-8", "backslashreplace") + b"\n")
-
-
 def _plan(request: RunRequest, settings: Settings, supply: Supply) -> _Plan:
     from e2brun.pipeline.loader import load
 
@@ -116,8 +102,7 @@ def _plan(request: RunRequest, settings: Settings, supply: Supply) -> _Plan:
 def _choices(request: RunRequest, settings: Settings) -> Choices:
     from e2brun.pipeline.runner import Choices
 
-    cloud = settings.on == "e2b" or (settings.on == "auto" and settings.api_key is not None)
-    default = _CLOUD_CONCURRENCY if cloud else len(os.sched_getaffinity(0))
+    default = _CLOUD_CONCURRENCY if is_cloud(settings) else len(os.sched_getaffinity(0))
     return Choices(
         request.only,
         request.failed,
@@ -256,7 +241,7 @@ class _PipelineReporter:
     def notice(self, line: str) -> None:
         """One line of ours, unless `--quiet`."""
         if not self._quiet:
-            say(f"e2brun: {line}")
+            notice(line)
 
     def close(self, record: RunRecord) -> None:
         """The last words."""

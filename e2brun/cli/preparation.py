@@ -73,10 +73,9 @@ def plan_of(
 def _max_get(request: ExecRequest, settings: Settings) -> int:
     if request.max_get is None:
         return settings.disk
-    try:
-        return parse_size(request.max_get)
-    except UsageError as error:
-        raise UsageError(f"--max-get: {error}") from None
+    from e2brun.cli.given import given
+
+    return given("--max-get", parse_size, request.max_get) or 0
 
 
 def _metadata(request: ExecRequest) -> Mapping[str, str]:
@@ -174,12 +173,10 @@ def _parameters(request: ExecRequest) -> Mapping[str, object]:
 def _rules(request: ExecRequest) -> Rules:
     limit = None
     if request.cell_timeout is not None:
+        from e2brun.cli.given import given
         from e2brun.values import parse_duration
 
-        try:
-            limit = parse_duration(request.cell_timeout)
-        except UsageError as error:
-            raise UsageError(f"--cell-timeout: {error}") from error
+        limit = given("--cell-timeout", parse_duration, request.cell_timeout)
     lives_on = request.keep or request.sandbox is not None
     # What reads them costs as much as a plot: where only their pictures go into the document.
     charts = request.as_json or request.on_result is not None
@@ -197,13 +194,9 @@ def _uploads(request: ExecRequest, notice: Callable[[str], None]) -> tuple[Uploa
 def _environment(request: ExecRequest) -> Mapping[str, str]:
     if not request.env and not request.env_files:
         return {}
-    from e2brun.dotenv import parse_env_assignment, parse_env_file
+    from e2brun.dotenv import parse_env_assignments, parse_env_file
 
     environment: dict[str, str] = {}
     for name in request.env_files:
-        environment.update(parse_env_file(Path(name)))
-    try:
-        environment.update(parse_env_assignment(word) for word in request.env)
-    except UsageError as error:
-        raise UsageError(f"--env: {error}") from error
-    return environment
+        environment |= parse_env_file(Path(name))
+    return environment | parse_env_assignments(request.env)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 
+from e2brun.cli.signals import notice
 from e2brun.sandbox.check import Check, Status
 
 _PACKAGES = {"bubblewrap": "bubblewrap", "network": "slirp4netns"}
@@ -24,7 +25,7 @@ def repair(found: Iterable[Check], *, ask: bool) -> bool:
         and f"install -y {_PACKAGES[check.name]}" in check.remedy
     ]
     if not packages:
-        _say("--fix: nothing is missing that apt could install")
+        notice("--fix: nothing is missing that apt could install")
         return False
     start = _start_of_commands()
     if start is None or (ask and not _agreed(packages)):
@@ -36,13 +37,13 @@ def repair(found: Iterable[Check], *, ask: bool) -> bool:
 
 def _start_of_commands() -> list[str] | None:
     if shutil.which("apt-get") is None:
-        _say("--fix needs apt-get, which is not here; install the packages in your system's way")
+        notice("--fix needs apt-get, which is not here; install the packages in your system's way")
         return None
     start = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]
     if os.geteuid() == 0:
         return start
     if shutil.which("sudo") is None:
-        _say("--fix needs root: there is no sudo here; ask an administrator")
+        notice("--fix needs root: there is no sudo here; ask an administrator")
         return None
     return ["sudo", *start]
 
@@ -50,7 +51,7 @@ def _start_of_commands() -> list[str] | None:
 def _agreed(packages: list[str]) -> bool:
     names = ", ".join(packages)
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        _say(f"--fix would install {names}; nobody is here to ask, so add --yes")
+        notice(f"--fix would install {names}; nobody is here to ask, so add --yes")
         return False
     sys.stderr.write(f"e2brun: install {names} with apt-get? [y/N] ")
     sys.stderr.flush()
@@ -59,21 +60,21 @@ def _agreed(packages: list[str]) -> bool:
 
 def _ran(command: list[str], seconds: float) -> bool:
     """Run it with its output on our stderr. False when it failed or took too long."""
-    _say(" ".join(command))
+    notice(" ".join(command))
     try:
         process = subprocess.Popen(command, stdout=2)
     except OSError as error:
-        _say(f"--fix: {error}")
+        notice(f"--fix: {error}")
         return False
     try:
         code = process.wait(seconds)
     except subprocess.TimeoutExpired:
-        _say(f"--fix: not done after {seconds:g} s")
+        notice(f"--fix: not done after {seconds:g} s")
         return False
     finally:
         _end(process)
     if code != 0:
-        _say(f"--fix: that failed with exit code {code}")
+        notice(f"--fix: that failed with exit code {code}")
     return code == 0
 
 
@@ -86,7 +87,3 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-def _say(line: str) -> None:
-    print(f"e2brun: {line}", file=sys.stderr, flush=True)

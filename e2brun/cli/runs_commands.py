@@ -8,8 +8,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from e2brun.cli.pipeline_run import print_document, write_line
-from e2brun.cli.signals import say
+from e2brun.cli.given import given
+from e2brun.cli.signals import notice, print_document, write_line
 from e2brun.errors import E2brunError, UsageError
 from e2brun.runs.finding import find
 from e2brun.runs.origin import KINDS
@@ -34,7 +34,7 @@ def list_runs(store: str | None, kind: str | None, limit: int, *, as_json: bool)
     elif runs:
         _print(run_lines(runs))
     else:
-        say("e2brun: no runs are recorded")
+        notice("no runs are recorded")
     return 0
 
 
@@ -124,7 +124,7 @@ def diff_runs(store: str | None, before: str, after: str, *, as_json: bool) -> i
     else:
         _print(map(difference_line, found))
         if not found:
-            say(f"e2brun: {ids[0]} and {ids[1]} went the same way")
+            notice(f"{ids[0]} and {ids[1]} went the same way")
     return 1 if found else 0
 
 
@@ -143,6 +143,7 @@ def collect_garbage(
 ) -> int:
     """Take away runs beyond the rules, and files of none. Prints the ids of the runs."""
     from dataclasses import replace
+    from functools import partial
 
     from e2brun.runs.keeping import Rules, sweep, tidy
     from e2brun.values import parse_duration, parse_size
@@ -150,12 +151,12 @@ def collect_garbage(
     rules = Rules()
     if keep is not None:
         rules = replace(rules, of_one=keep, programs=keep)
-    if older is not None:
-        with _naming("--older-than"):
-            rules = replace(rules, since=time.time() - parse_duration(older, maximum=_YEARS))
-    if size is not None:
-        with _naming("--max-size"):
-            rules = replace(rules, room=parse_size(size, zero=True))
+    age = given("--older-than", partial(parse_duration, maximum=_YEARS), older)
+    if age is not None:
+        rules = replace(rules, since=time.time() - age)
+    room = given("--max-size", partial(parse_size, zero=True), size)
+    if room is not None:
+        rules = replace(rules, room=room)
     with _opened(store) as opened:
         if opened is None:
             return 0
@@ -193,14 +194,6 @@ def export_run(store: str | None, run_id: str, output: Path | None) -> int:
         except OSError as error:
             raise E2brunError(f"{output}: {error.strerror}") from error
     return 0
-
-
-@contextmanager
-def _naming(option: str) -> Generator[None, None, None]:
-    try:
-        yield
-    except UsageError as error:
-        raise UsageError(f"{option}: {error}") from error
 
 
 def _kind(text: str | None) -> Kind | None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from e2brun.cli.sandbox_place import Place, notice, place
-from e2brun.cli.signals import complain
+from e2brun.cli.given import given
+from e2brun.cli.sandbox_place import Place, place
+from e2brun.cli.signals import complain, notice, print_document, write_line
 from e2brun.errors import SandboxError, UsageError
-from e2brun.report.safe import ascii_json
-from e2brun.values import Network
+from e2brun.values import Network, parse_duration
 
 if TYPE_CHECKING:
     from e2brun.cli.sandbox import NewSandbox
@@ -19,29 +19,24 @@ if TYPE_CHECKING:
 _LOOK_AGAIN_SECONDS = 1.0
 
 
-def show(line: str) -> None:
-    """What was asked for, on stdout."""
-    print(line, flush=True)
-
-
 def create(asked: NewSandbox) -> int:
     """Print the new sandbox's id."""
+    from e2brun.dotenv import parse_env_assignments
     from e2brun.sandbox.e2b.remote import Wanted
-    from e2brun.values import parse_duration
 
     where = place(**asked.flags)
     wanted = Wanted(
         where.settings.template,
-        parse_duration(asked.timeout) if asked.timeout else 300.0,
+        _lifetime(asked.timeout),
         pairs(asked.metadata, "--metadata"),
-        _environment(asked.env),
+        parse_env_assignments(asked.env),
         _network(where),
     )
     sandbox_id = where.creating(lambda remote: remote.create(wanted))
     if asked.as_json:
         _document(where, sandbox_id=sandbox_id)
     else:
-        show(sandbox_id)
+        write_line(sandbox_id)
     return 0
 
 
@@ -49,6 +44,10 @@ def _network(where: Place) -> Network | None:
     """What to ask for; the service on this machine gives of that what it was started with."""
     wanted = where.settings.network
     return Network.INTERNET if where.local and wanted is Network.PACKAGES else wanted
+
+
+def _lifetime(text: str | None) -> float:
+    return given("--timeout", parse_duration, text) or 300.0
 
 
 def pairs(words: Iterable[str], option: str) -> dict[str, str]:
@@ -60,15 +59,6 @@ def pairs(words: Iterable[str], option: str) -> dict[str, str]:
             raise UsageError(f"{option}: write KEY=VALUE, not {word!a}")
         found[key] = value
     return found
-
-
-def _environment(words: Iterable[str]) -> Mapping[str, str]:
-    from e2brun.dotenv import parse_env_assignment
-
-    try:
-        return dict(parse_env_assignment(word) for word in words)
-    except UsageError as error:
-        raise UsageError(f"--env: {error}") from error
 
 
 def list_all(on: str | None, states: Sequence[str], metadata: Sequence[str], how: str) -> int:
@@ -88,7 +78,7 @@ def list_all(on: str | None, states: Sequence[str], metadata: Sequence[str], how
         _document(where, sandboxes=[report.facts_value(facts) for facts in found])
     elif how == "ids":
         for facts in found:
-            show(facts.id)
+            write_line(facts.id)
     elif found:
         report.print_sandboxes(found, color=_color(where))
     else:
@@ -185,10 +175,7 @@ def pause(on: str | None, sandbox_id: str) -> int:
 
 def resume(on: str | None, sandbox_id: str, timeout: str | None) -> int:
     """Let it go on."""
-    from e2brun.values import parse_duration
-
-    lifetime = parse_duration(timeout) if timeout else 300.0
-    place(on).about(sandbox_id).resume(sandbox_id, lifetime)
+    place(on).about(sandbox_id).resume(sandbox_id, _lifetime(timeout))
     return 0
 
 
@@ -225,7 +212,7 @@ def _kill(where: Place, ids: Iterable[str], *, missing_is_error: bool) -> int:
             complain(error)
             codes.add(error.exit_code)
         else:
-            show(sandbox_id)
+            write_line(sandbox_id)
     return max(codes)
 
 
@@ -245,7 +232,7 @@ def reap(on: str | None) -> int:
 def _document(where: Place, **values: object) -> None:
     from e2brun.report.sandboxes import document
 
-    show(ascii_json(document(where.name, **values)))
+    print_document(document(where.name, **values))
 
 
 def _color(where: Place) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from e2brun.cli.execution import exit_code
 from e2brun.cli.sandbox_place import place
-from e2brun.cli.signals import Interrupted, say
+from e2brun.cli.signals import Interrupted, notice
 from e2brun.errors import E2brunError, SandboxError, UsageError
 from e2brun.sandbox.contract import Execution, Outcome, Program
 
@@ -34,13 +34,14 @@ def execute(order: ExecOrder) -> int:
 
 
 def _execute(order: ExecOrder, console: Console) -> int:
-    from e2brun.dotenv import parse_env_assignment
+    from e2brun.cli.given import given
+    from e2brun.dotenv import parse_env_assignments
     from e2brun.values import parse_duration
 
     if not order.command:
         raise UsageError("exec: there is no command", hint="e2brun sandbox exec ID -- ls -l")
-    timeout = parse_duration(order.timeout) if order.timeout else None
-    env = dict(parse_env_assignment(word) for word in order.env)
+    timeout = given("--timeout", parse_duration, order.timeout)
+    env = parse_env_assignments(order.env)
     where = place(**order.flags)
     console.configure(where.settings)
     console.backend = where.name
@@ -64,7 +65,7 @@ def _explain(execution: Execution, sandbox_id: str) -> None:
     if execution.outcome in {Outcome.OK, Outcome.ERROR}:
         return
     why = f": {execution.detail}" if execution.detail else ""
-    say(f"e2brun: {sandbox_id}: {execution.outcome.value}{why}")
+    notice(f"{sandbox_id}: {execution.outcome.value}{why}")
 
 
 def _is_piped(descriptor: int) -> bool:

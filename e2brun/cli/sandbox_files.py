@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from e2brun.cli.sandbox_place import Place, notice, place
+from e2brun.cli.given import given
+from e2brun.cli.sandbox_place import Place, place
+from e2brun.cli.signals import notice, print_document
 from e2brun.errors import UsageError
 from e2brun.values import parse_size
 
@@ -37,11 +39,10 @@ def ls(on: str | None, sandbox_id: str, path: str, *, as_json: bool) -> int:
     _, sandbox = where.about(sandbox_id).attach(sandbox_id)
     entries = sandbox.list_files(path or ".")
     from e2brun.report import sandboxes as report
-    from e2brun.report.safe import ascii_json
 
     if as_json:
         files = [{"name": e.name, "type": e.kind, "size": e.size} for e in entries]
-        print(ascii_json(report.document(where.name, path=path, files=files)))
+        print_document(report.document(where.name, path=path, files=files))
     else:
         settings = where.settings
         color = not (settings.no_color or settings.dumb_terminal)
@@ -51,7 +52,7 @@ def ls(on: str | None, sandbox_id: str, path: str, *, as_json: bool) -> int:
 
 def cp(on: str | None, source: str, target: str, max_get: str) -> int:
     """Copy a file or directory into a sandbox or out of it."""
-    most = _most(max_get)
+    most = given("--max-get", parse_size, max_get) or 0
     match parse(source), parse(target):
         case (Inside() as inside, Path() as local):
             _out(place(on), inside, local, most, into=target.endswith("/"))
@@ -74,13 +75,6 @@ def parse(word: str) -> Inside | Path:
     if not word:
         raise UsageError("cp: the name is empty", hint=_FORM)
     return Path(word)
-
-
-def _most(max_get: str) -> int:
-    try:
-        return parse_size(max_get)
-    except UsageError as error:
-        raise UsageError(f"--max-get: {error}") from None
 
 
 def _out(where: Place, inside: Inside, local: Path, most: int, *, into: bool) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from e2brun.cli.signals import say
+from e2brun.cli.signals import notice
 from e2brun.errors import AuthenticationFailed, SandboxUnavailable
 from e2brun.sandbox.select import is_cloud
 from e2brun.settings import Flag, Settings, load_settings, package_environment
@@ -18,11 +18,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _TRIES = 3
-
-
-def notice(line: str) -> None:
-    """One line of ours."""
-    say(f"e2brun: {line}")
 
 
 @dataclass(frozen=True)
@@ -58,10 +53,6 @@ class Place:
             message = f"no sandbox {sandbox_id} on this machine"
             raise NoSuchSandbox(message)
         return remote
-
-    def credentials(self, sandbox_id: str) -> Credentials:
-        """Those of the provider that has this sandbox. Raises NoSuchSandbox."""
-        return self.about(sandbox_id).credentials
 
     def creating(self, create: Callable[[Remote], T]) -> T:
         """`create`'s result; on this machine the service is started first, if need be."""

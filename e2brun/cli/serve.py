@@ -8,12 +8,13 @@ import shlex
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from e2brun.cli.signals import say
+from e2brun.cli.given import given
+from e2brun.cli.signals import notice, print_document, write_line
 from e2brun.errors import UsageError
-from e2brun.report.safe import ascii_json
 from e2brun.settings import Settings, load_settings, package_environment
 from e2brun.values import Network, parse_size
 
@@ -38,7 +39,7 @@ def serve(request: ServeRequest) -> int:
     env_file = None if request.env_file is None else EnvironmentFile(Path(request.env_file))
     settings = load_settings(None, None, **request.flags)
     for line in settings.notices:
-        _notice(line)
+        notice(line)
     from e2brun.cli.serve_running import Sockets, host
     from e2brun.server.http.listening import bind, url_of
     from e2brun.server.sandboxes.preloading import DEFAULT, templates
@@ -75,7 +76,7 @@ def print_ca() -> int:
     from e2brun.server.https.authority import Authority
 
     authority = Authority(load_settings(None, None).state_dir / "https")
-    _print(authority.certificate.read_text("ascii").rstrip())
+    write_line(authority.certificate.read_text("ascii").rstrip())
     return 0
 
 
@@ -96,7 +97,7 @@ def _options(
     room, patience = Room(settings.install_size, settings.cache_size), settings.install_timeout
     install = _install(request)
     cache = PackageCache(settings.cache_dir, environment or None, patience, room)
-    complete = preload(templates, cache, _notice, install)
+    complete = preload(templates, cache, notice, install)
     return ServiceOptions(
         key=key or new_key(),
         host=request.host,
@@ -137,15 +138,8 @@ def _install(request: ServeRequest) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*request.install, *files)))
 
 
-def _bound(name: str, given: str | None) -> int:
-    try:
-        return 0 if given is None else parse_size(given, zero=True)
-    except UsageError as error:
-        raise UsageError(f"{name}: {error}") from None
-
-
-def _notice(line: str) -> None:
-    say(f"e2brun: {line}")
+def _bound(name: str, text: str | None) -> int:
+    return given(name, partial(parse_size, zero=True), text) or 0
 
 
 def _key(request: ServeRequest) -> str | None:
@@ -180,19 +174,12 @@ def _announce(
     if request.command:
         return  # stdout is the command's
     if request.as_json:
-        _print(
-            ascii_json(
-                {"schema": 1, "success": True, "error": None, "pid": os.getpid(), **variables}
-            )
+        print_document(
+            {"schema": 1, "success": True, "error": None, "pid": os.getpid(), **variables}
         )
     else:
         words = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
-        _print(f"export {words}")
-
-
-def _print(line: str) -> None:
-    with suppress(BrokenPipeError):
-        print(line, flush=True)
+        write_line(f"export {words}")
 
 
 class EnvironmentFile:

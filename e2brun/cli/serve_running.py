@@ -18,7 +18,7 @@ from contextlib import suppress
 from socket import socket
 from typing import TYPE_CHECKING, NamedTuple
 
-from e2brun.cli.signals import say
+from e2brun.cli.signals import notice
 from e2brun.report.safe import one_line
 from e2brun.server.app import Access
 from e2brun.server.http.listening import is_loopback, url_of
@@ -100,7 +100,7 @@ class _Hosting:
             https = self._sockets.https
             names = f" and https://PORT-ID.{https.domain}" if https else ""
             where = url_of(self._sockets.plain)
-            say(f"e2brun: serving on {where}{names}{reach}; Ctrl-C ends it")
+            notice(f"serving on {where}{names}{reach}; Ctrl-C ends it")
 
     async def _over(self) -> None:
         if self._request.command:
@@ -130,7 +130,7 @@ class _Hosting:
                 *words, env=_environment(self._variables)
             )
         except OSError as error:
-            say(f"e2brun: {one_line(words[0])}: {error.strerror}")
+            notice(f"{one_line(words[0])}: {error.strerror}")
             missing = isinstance(error, FileNotFoundError)
             self._code = _NOT_FOUND if missing else _NOT_RUNNABLE
             return

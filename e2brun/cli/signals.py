@@ -1,4 +1,5 @@
-"""Around every command: signals become exceptions, our failures become one line and a code."""
+"""Around every command: signals become exceptions, our failures one line and a code; and how a
+command speaks: its results on stdout, all else on stderr."""
 
 from __future__ import annotations
 
@@ -40,9 +41,14 @@ def guarded(command: Callable[[], int]) -> int:
 
 def complain(error: E2brunError) -> None:
     """One line on stderr: what is wrong, and what to do about it."""
-    say(f"e2brun: {error}")
+    notice(str(error))
     if error.hint:
         say(error.hint, indent="  ")
+
+
+def notice(line: str) -> None:
+    """One line of ours on stderr."""
+    say(f"e2brun: {line}")
 
 
 def say(text: str, *, indent: str = "") -> None:
@@ -52,6 +58,21 @@ def say(text: str, *, indent: str = "") -> None:
     if sys.stderr is not None:  # pyright: ignore[reportUnnecessaryComparison] # 2>&-
         with suppress(OSError):
             print(indent + one_line(text, 4000), file=sys.stderr, flush=True)
+
+
+def write_line(line: str) -> None:
+    """A result on stdout, whoever reads it; a reader that is gone is no failure."""
+    from e2brun.report.streams import FdWriter
+
+    with suppress(BrokenPipeError):
+        FdWriter(1)(line.encode("utf-8", "backslashreplace") + b"\n")
+
+
+def print_document(document: object) -> None:
+    """One line of JSON on stdout."""
+    from e2brun.report.safe import ascii_json
+
+    write_line(ascii_json(document))
 
 
 def _take_standard_descriptors() -> None:

@@ -42,7 +42,7 @@ def execution_document(
         stderr=stderr.text(),
         logs=list(logs),
         results=list(execution.results),
-        error=_error(execution.error),
+        error=None if execution.error is None else vars(execution.error),
         execution_time=round(execution.execution_time, 6),
         truncated={"stdout": stdout.dropped, "stderr": stderr.dropped},
         detail=execution.detail,
@@ -54,8 +54,12 @@ def failure_document(error: E2brunError, **origin: Unpack[Origin]) -> dict[str, 
 
     A usage error is one of these too; the command's exit code (2 or 125) tells them apart.
     """
-    failure = CodeError(type(error).__name__, str(error), "", error.hint or None)
-    return _document(origin, error=_error(failure))
+    return _document(origin, error=error_value(error))
+
+
+def error_value(error: E2brunError) -> dict[str, object]:
+    """A failure of ours, in every document."""
+    return vars(CodeError(type(error).__name__, str(error), "", error.hint or None))
 
 
 def _document(origin: Origin, **known: object) -> dict[str, object]:
@@ -80,14 +84,3 @@ def _document(origin: Origin, **known: object) -> dict[str, object]:
     }
     document |= known  # keeps the order above
     return cast("dict[str, object]", json_safe(document))
-
-
-def _error(error: CodeError | None) -> dict[str, str | None] | None:
-    if error is None:
-        return None
-    return {
-        "name": error.name,
-        "value": error.value,
-        "traceback": error.traceback,
-        "hint": error.hint,
-    }

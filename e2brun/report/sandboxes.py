@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from e2brun.errors import E2brunError
+from e2brun.report.execution_json import error_value
 from e2brun.report.safe import one_line
 from e2brun.sandbox.contract import FileEntry
 from e2brun.sandbox.e2b.remote import Facts, LogLine, Measured
@@ -132,13 +133,8 @@ def document(backend: str, **values: object) -> dict[str, object]:
 
 def failure(error: E2brunError) -> dict[str, object]:
     """The same where it failed."""
-    said = {"name": type(error).__name__, "value": str(error), "traceback": ""}
-    return {
-        "schema": SCHEMA,
-        "success": False,
-        "error": {**said, "hint": error.hint or None},
-        "exit_code": error.exit_code,
-    }
+    said = {"error": error_value(error), "exit_code": error.exit_code}
+    return {"schema": SCHEMA, "success": False, **said}
 
 
 def _print_table(
