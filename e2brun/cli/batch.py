@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from e2brun.cli.batch_options import BatchRequest
     from e2brun.sandbox.contract import Backend
 
-_BROKEN = 125
-
 
 def run_batch(request: BatchRequest) -> int:
     """Run it and say how it went. Returns the exit code."""
@@ -34,7 +32,10 @@ def run_batch(request: BatchRequest) -> int:
         plan = plan_of_batch(request, settings, voice.notice)
         return _run(request, plan, voice)
     except E2brunError as error:
-        return voice.failed(error)
+        from e2brun.cli.pipeline_run import refuse
+
+        voice.clear()
+        return refuse(error, as_json=request.as_json)
 
 
 def _run(request: BatchRequest, plan: Plan, voice: Voice) -> int:
@@ -114,13 +115,7 @@ def _tell(
     request: BatchRequest, plan: Plan, voice: Voice, record: RunRecord, run: BatchRun, code: int
 ) -> int:
     """Reports, the summary, the document. Returns the exit code."""
-    if plan.reports or plan.settings.github_actions:
-        from e2brun.cli.reporting import written
-
-        failures = list(written(plan.reports, plan.settings, record, code))
-        for failure in failures:
-            voice.complain(failure)
-        code = _BROKEN if failures else code
+    code = voice.report(plan.reports, plan.settings, record, code)
     for line in _notes(run):
         voice.notice(line)
     voice.close(closing_line(record, run))

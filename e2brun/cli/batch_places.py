@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +11,8 @@ from typing import TYPE_CHECKING
 from e2brun.batch.earlier import Earlier, newest_of, resumed
 from e2brun.batch.run import Places
 from e2brun.errors import UsageError
-from e2brun.runs.origin import Origin
 from e2brun.runs.record import RunRecord
-from e2brun.runs.recording import Recording, mask_for
+from e2brun.runs.recording import recording_of
 from e2brun.runs.store import looked_up
 from e2brun.sandbox.select import is_cloud
 
@@ -46,7 +44,10 @@ def places_of(
             f"--out {request.out}: there are results in it",
             hint="Go on with their run by --resume (or --failed), or name another file.",
         )
-    recording = _recording(store, run, request, plan, notice)
+    env = plan.order.choices.plan.spec.env
+    recording = recording_of(
+        run, "batch", plan.code_hash, plan.settings, notice, env, needed=goes_on
+    )
     recording.begin()
     if recording.store is not None and earlier.run_id:
         earlier.read(recording.store)
@@ -64,20 +65,3 @@ def _resumed(store: Path | None, text: str, plan: Plan) -> RunRecord:
     if found is None:
         raise UsageError(f"--resume {text}: no run is recorded")
     return found.record
-
-
-def _recording(
-    store: Path | None,
-    run: RunRecord,
-    request: BatchRequest,
-    plan: Plan,
-    notice: Callable[[str], None],
-) -> Recording:
-    return Recording(
-        store,
-        run,
-        Origin("batch", tuple(sys.argv[1:]), str(Path.cwd()), plan.code_hash),
-        mask=mask_for(plan.settings, plan.order.choices.plan.spec.env),
-        notice=notice,
-        needed=bool(request.resume or request.failed),
-    )

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING
 
-from e2brun.cli.signals import notice, print_document
+from e2brun.cli.signals import notice, print_document, write_line
 from e2brun.errors import UsageError
 from e2brun.settings import Settings, load_settings
 
@@ -52,19 +51,14 @@ def _recording(
 ) -> Recording:
     from hashlib import sha256
 
-    from e2brun.runs.origin import Origin
     from e2brun.runs.record import RunRecord
-    from e2brun.runs.recording import Recording, mask_for
+    from e2brun.runs.recording import recording_of
 
     digest = sha256("\0".join(code.values()).encode("utf-8", "surrogatepass"))
     file = str(Path(request.files[0]).absolute()) if len(request.files) == 1 else ""
-    return Recording(
-        settings.store,
-        RunRecord(os.urandom(8).hex(), " ".join(request.files), file, settings.on, started),
-        Origin("bench", tuple(sys.argv[1:]), str(Path.cwd()), digest.hexdigest()),
-        mask=mask_for(settings),
-        notice=notice,
-    )
+    name = " ".join(request.files)
+    run = RunRecord(os.urandom(8).hex(), name, file, settings.on, started)
+    return recording_of(run, "bench", digest.hexdigest(), settings, notice)
 
 
 async def _compared(
@@ -137,4 +131,5 @@ def _tell(comparison: Comparison, request: BenchRequest, settings: Settings) -> 
         return
     from e2brun.report.bench import print_comparison
 
-    print_comparison(comparison, color=not (settings.no_color or settings.dumb_terminal))
+    color = not (settings.no_color or settings.dumb_terminal)
+    print_comparison(comparison, write_line, color=color)

@@ -66,7 +66,7 @@ def setting(names: str, help_text: str, metavar: str) -> Any:
     return _option(names, "text", help_text, metavar, setting=True)
 
 
-NETWORK: Option = _option(
+NETWORK: Any = _option(
     "--network/--no-network", "network", "none (local default), packages or internet.", "[KIND]",
     setting=True,
 )  # fmt: skip
@@ -227,7 +227,7 @@ class Execution(Request):
     max_output: str | None = setting(
         "--max-output", "Of each stream; 0: no limit. Default 10M.", "SIZE"
     )
-    network: str | None = NETWORK  # type: ignore[assignment] # pyright: ignore[reportAssignmentType] # see Request
+    network: str | None = NETWORK
     fetch: bool | None = choice(
         "--fetch/--no-fetch", "Fetch what E2B's template has (default).", setting=True
     )

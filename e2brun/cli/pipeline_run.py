@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from e2brun.cli.given import count, share
 from e2brun.cli.pipeline_options import RunRequest
-from e2brun.cli.reporting import parse_reports, written
-from e2brun.cli.signals import Interrupted, complain, notice, print_document, say, write_line
+from e2brun.cli.reporting import Reporter, parse_reports
+from e2brun.cli.signals import Interrupted, complain, print_document, say, write_line
 from e2brun.errors import E2brunError, UsageError
 from e2brun.runs import events
 from e2brun.runs.record import RunRecord
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from e2brun.runs.recording import Recording
     from e2brun.stages.generate.cassette import Cassette
 
-_BROKEN = 125
 _CLOUD_CONCURRENCY = 8
 _TIDYING_SECONDS = 6.0
 
@@ -146,22 +145,19 @@ def _new_run(request: RunRequest, plan: _Plan, voice: _PipelineReporter, run_id:
 def _recording(plan: _Plan, record: RunRecord, voice: _PipelineReporter) -> Recording:
     from hashlib import sha256
 
-    from e2brun.runs.origin import Origin
-    from e2brun.runs.recording import Recording, mask_for
+    from e2brun.runs.recording import recording_of
 
-    pipeline, settings = plan.pipeline, plan.settings
-    given = [pipeline.document.sandbox.env]
-    if pipeline.document.execute is not None:
-        given.append(pipeline.document.execute.env)
-    return Recording(
-        settings.store,
+    pipeline, execute = plan.pipeline, plan.pipeline.document.execute
+    return recording_of(
         replace(record, file=str(pipeline.file.absolute())),
-        Origin("pipeline", tuple(sys.argv[1:]), str(Path.cwd()),
-               sha256(pipeline.file.read_bytes()).hexdigest()),
-        mask=mask_for(settings, *given),
-        notice=voice.notice,
+        "pipeline",
+        sha256(pipeline.file.read_bytes()).hexdigest(),
+        plan.settings,
+        voice.notice,
+        pipeline.document.sandbox.env,
+        execute.env if execute is not None else {},
         needed=plan.choices.resume,
-    )  # fmt: skip
+    )
 
 
 def _run(request: RunRequest, plan: _Plan, voice: _PipelineReporter, run: Run) -> int:
@@ -173,7 +169,12 @@ def _run(request: RunRequest, plan: _Plan, voice: _PipelineReporter, run: Run) -
     finally:
         plan.supply.close()
     code = 128 + signalled if signalled else exit_code(run.record, plan.pass_rate)
-    code = _tell(request, plan, voice, run.record, code)
+    code = voice.report(plan.reports, plan.settings, run.record, code)
+    voice.end(run.record)
+    if request.as_json:
+        from e2brun.report.run_json import run_document
+
+        print_document(run_document(run.record, code))
     run.recording.finish(code, run.record.notes)
     run.recording.close()
     if signalled:
@@ -181,27 +182,11 @@ def _run(request: RunRequest, plan: _Plan, voice: _PipelineReporter, run: Run) -
     return code
 
 
-def _tell(
-    request: RunRequest, plan: _Plan, voice: _PipelineReporter, record: RunRecord, code: int
-) -> int:
-    """Reports, the summary, the document. Returns the exit code."""
-    failures = list(written(plan.reports, plan.settings, record, code))
-    voice.close(record)
-    for failure in failures:
-        complain(failure)
-    code = _BROKEN if failures else code
-    if request.as_json:
-        from e2brun.report.run_json import run_document
-
-        print_document(run_document(record, code))
-    return code
-
-
-class _PipelineReporter:
-    """What a run says: result lines on stdout, a live tree on a terminal, all else on stderr."""
+class _PipelineReporter(Reporter):
+    """Result lines, or a live tree on a terminal."""
 
     def __init__(self, request: RunRequest, settings: Settings) -> None:
-        self._as_json, self._quiet = request.as_json, request.quiet
+        super().__init__(as_json=request.as_json, quiet=request.quiet)
         self._live = None
         terminal = sys.stdout.isatty() and sys.stderr.isatty() and not settings.dumb_terminal
         if terminal and not (request.as_json or request.quiet):
@@ -238,19 +223,13 @@ class _PipelineReporter:
             case _:
                 pass
 
-    def notice(self, line: str) -> None:
-        """One line of ours, unless `--quiet`."""
-        if not self._quiet:
-            notice(line)
-
-    def close(self, record: RunRecord) -> None:
+    def end(self, record: RunRecord) -> None:
         """The last words."""
         from e2brun.report.summary import closing_line
 
         if self._live is not None:
             self._live.close(record)
-        if not self._quiet:
-            say(closing_line(record))
+        self.close(closing_line(record))
 
 
 def _drive(work: Coroutine[Any, Any, object]) -> int:

@@ -1,4 +1,4 @@
-"""`--report`, for every command that has a record of many cases."""
+"""What commands that have a record of many cases say and write: `--report`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from e2brun.cli.signals import complain, notice, say
 from e2brun.errors import E2brunError, UsageError
 
 if TYPE_CHECKING:
@@ -28,10 +29,44 @@ def parse_reports(words: Sequence[str]) -> tuple[Report, ...]:
     return reports
 
 
-def written(
+class Reporter:
+    """What a run of many cases says beside its results; each notice once."""
+
+    def __init__(self, *, as_json: bool, quiet: bool) -> None:
+        self._as_json, self._quiet = as_json, quiet
+        self._told: set[str] = set()
+
+    def clear(self) -> None:
+        """Make room for a line, where something is drawn over."""
+
+    def notice(self, line: str) -> None:
+        """One line of ours, unless `--quiet`."""
+        if not self._quiet and line not in self._told:
+            self._told.add(line)
+            self.clear()
+            notice(line)
+
+    def close(self, line: str) -> None:
+        """The last words."""
+        self.clear()
+        if not self._quiet:
+            say(line)
+
+    def report(
+        self, reports: Sequence[Report], settings: Settings, record: RunRecord, code: int
+    ) -> int:
+        """Write every report, and tell GitHub. Returns the exit code."""
+        for error in _failed(reports, settings, record, code):
+            self.clear()
+            complain(error)
+            code = E2brunError.exit_code
+        return code
+
+
+def _failed(
     reports: Sequence[Report], settings: Settings, record: RunRecord, code: int
 ) -> Iterator[E2brunError]:
-    """Write every report, and tell GitHub; those that could not be written come as errors."""
+    """Write them; those that could not be written come as errors."""
     from e2brun.report.files import append_summary, write_report
 
     writes: list[Callable[[], None]] = [

@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Callable
 from time import time
 
 from e2brun.primitives.benchmark import Comparison, Measurement
+from e2brun.report.columns import colored, columns
 from e2brun.report.safe import one_line
 from e2brun.runs.record import AttemptRecord, CaseRecord, RunRecord, StepRecord, Verdict
 
 _BAR = 20  # columns
-_PIPE_WIDTH = 200
 
 
-def print_comparison(comparison: Comparison, *, color: bool) -> None:
-    """On stdout: times in milliseconds, the median with its 95 % interval."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False)
-    for heading in ("", "median ms", "95 %", "spread", "ratio", "lines", ""):
-        table.add_column(heading, justify="left" if not heading else "right", no_wrap=True)
+def print_comparison(comparison: Comparison, write: Callable[[str], None], *, color: bool) -> None:
+    """Times in milliseconds, the median with its 95 % interval."""
     slowest = max((m.median for m in comparison.measurements if m.median is not None), default=1.0)
-    fastest = comparison.fastest
-    for found in comparison.measurements:
-        style = "green" if found is fastest else "red" if not found.success else ""
-        table.add_row(*(Text(cell) for cell in _row(found, slowest)), style=style)
-    width = None if sys.stdout.isatty() else _PIPE_WIDTH
-    console = Console(
-        file=sys.stdout, no_color=not color, highlight=False, markup=False, width=width
-    )
-    console.print(table, soft_wrap=True)
+    headings = ("", "median ms", "95 %", "spread", "ratio", "lines", "")
+    rows = [headings, *(_row(found, slowest) for found in comparison.measurements)]
+    styles = [
+        "green" if found is comparison.fastest else "" if found.success else "red"
+        for found in comparison.measurements
+    ]
+    for line, style in zip(columns(rows, range(1, 6)), ("", *styles), strict=True):
+        write(colored(line, style, color=color))
     if not comparison.same_output:
-        console.print(Text("They did not all print the same."), soft_wrap=True)
+        write("They did not all print the same.")
 
 
 def comparison_record(comparison: Comparison, backend: str, started: float) -> RunRecord:

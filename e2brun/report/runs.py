@@ -1,7 +1,4 @@
-"""What the store has, as lines for a reader and as values for JSON.
-
-Plain columns: Rich costs more than `runs list` may take.
-"""
+"""What the store has, as lines for a reader and as values for JSON."""
 
 from __future__ import annotations
 
@@ -9,6 +6,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
+from e2brun.report.columns import columns
 from e2brun.report.safe import one_line, shown
 from e2brun.runs.comparing import Difference
 from e2brun.runs.origin import State, StoredRun
@@ -36,7 +34,7 @@ def run_lines(runs: Sequence[StoredRun]) -> Iterator[str]:
                 _taken(run),
             )
         )
-    yield from _columns(rows)
+    yield from columns(rows)
 
 
 def about_run(run: StoredRun) -> Iterator[str]:
@@ -205,10 +203,3 @@ def _moment(seconds: float) -> str:
         return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
     except (OverflowError, ValueError, OSError):
         return "?"
-
-
-def _columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
-        yield "  ".join(cells).rstrip()

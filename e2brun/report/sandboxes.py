@@ -5,18 +5,18 @@ Every name and text comes from a sandbox or its creator: nothing of it is active
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import zip_longest
 
 from e2brun.errors import E2brunError
+from e2brun.report.columns import colored, columns
 from e2brun.report.execution_json import error_value
 from e2brun.report.safe import one_line
 from e2brun.sandbox.contract import FileEntry
 from e2brun.sandbox.e2b.remote import Facts, LogLine, Measured
 
 SCHEMA = 1
-_PIPE_WIDTH = 240
 _STATE_STYLE = {"running": "green", "paused": "yellow"}
 _LEVEL_STYLE = {"warn": "yellow", "error": "red"}
 
@@ -36,7 +36,7 @@ def print_sandboxes(found: Sequence[Facts], *, color: bool) -> None:
         for facts in found
     ]
     headings = ("ID", "TEMPLATE", "STATE", "AGE", "ENDS IN", "METADATA")
-    _print_table(headings, rows, [_STATE_STYLE.get(facts.state, "") for facts in found], color)
+    _print_table(headings, rows, color, [_STATE_STYLE.get(facts.state, "") for facts in found])
 
 
 def print_facts(facts: Facts, *, color: bool) -> None:
@@ -56,7 +56,7 @@ def print_facts(facts: Facts, *, color: bool) -> None:
         ("envd", one_line(facts.envd_version, 40)),
         *(("metadata", _pair(key, value)) for key, value in sorted(facts.metadata.items())),
     ]
-    _print_table((), rows, [""] * len(rows), color)
+    _print_table((), rows, color)
 
 
 def print_files(entries: Sequence[FileEntry], *, color: bool) -> None:
@@ -70,7 +70,7 @@ def print_files(entries: Sequence[FileEntry], *, color: bool) -> None:
         for entry in entries
     ]
     styles = ["blue" if entry.kind == "directory" else "" for entry in entries]
-    _print_table((), rows, styles, color, right=(0,))
+    _print_table((), rows, color, styles, right=(0,))
 
 
 def print_metrics(found: Sequence[Measured], *, color: bool) -> None:
@@ -84,7 +84,7 @@ def print_metrics(found: Sequence[Measured], *, color: bool) -> None:
         )
         for one in found
     ]
-    _print_table(("TIME", "CPU", "MEMORY", "DISK"), rows, [""] * len(rows), color)
+    _print_table(("TIME", "CPU", "MEMORY", "DISK"), rows, color)
 
 
 def print_log(lines: Iterable[LogLine], *, color: bool) -> None:
@@ -92,10 +92,7 @@ def print_log(lines: Iterable[LogLine], *, color: bool) -> None:
     for line in lines:
         level = one_line(line.level, 10)
         text = f"{_time(line.time)} {level:<5} {one_line(line.message, 4000)}"
-        style = _LEVEL_STYLE.get(line.level, "")
-        if color and style and sys.stdout.isatty():
-            text = f"\x1b[{'33' if style == 'yellow' else '31'}m{text}\x1b[0m"
-        print(text, flush=True)
+        print(colored(text, _LEVEL_STYLE.get(line.level, ""), color=color), flush=True)
 
 
 def facts_value(facts: Facts) -> dict[str, object]:
@@ -140,38 +137,13 @@ def failure(error: E2brunError) -> dict[str, object]:
 def _print_table(
     headings: Sequence[str],
     rows: Sequence[Sequence[str]],
-    styles: Sequence[str],
     color: bool,
+    styles: Sequence[str] = (),
     right: Sequence[int] = (),
 ) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    width = len(headings) or (len(rows[0]) if rows else 0)
-    table = Table(box=None, pad_edge=False, show_header=bool(headings), header_style="bold")
-    for number in range(width):
-        heading = headings[number] if headings else ""
-        table.add_column(
-            heading,
-            no_wrap=True,
-            justify="right" if number in right else "left",
-            overflow="ignore",
-        )
-    for row, style in zip(rows, styles, strict=True):
-        table.add_row(*(Text(cell) for cell in row), style=style)
-    console = Console(
-        file=sys.stdout,
-        no_color=not color,
-        highlight=False,
-        markup=False,
-        # Lines are never cut: an id that is not whole is none.
-        width=max(_PIPE_WIDTH, *(sum(len(cell) + 2 for cell in row) for row in [("",), *rows])),
-    )
-    with console.capture() as capture:
-        console.print(table, soft_wrap=True)
-    for line in capture.get().splitlines():
-        print(line.rstrip())
+    lines = columns([headings, *rows] if headings else rows, right)
+    for line, style in zip_longest(lines, ("", *styles) if headings else styles, fillvalue=""):
+        print(colored(line, style, color=color), flush=True)
 
 
 def _pairs(metadata: Mapping[str, str]) -> str:

@@ -5,25 +5,19 @@ Commands that run code record through this; the store itself is for who reads or
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from e2brun.errors import StoreUnusable
 from e2brun.runs.keeping import tidy
-from e2brun.runs.origin import Origin
+from e2brun.runs.origin import Kind, Origin
 from e2brun.runs.record import CaseRecord, RunRecord
 from e2brun.runs.rows import StoredEvent
 from e2brun.runs.store import Store
 from e2brun.sandbox.masking import Mask, secrets_in, secrets_of_others
 from e2brun.settings import Settings, package_environment
-
-
-def mask_for(settings: Settings, *environments: Mapping[str, object]) -> Mask:
-    """Hides the key, and what bears a secret's name in `environments` and in our own."""
-    given = (value for environment in environments for value in secrets_in(environment))
-    others = secrets_of_others(package_environment())
-    return Mask([settings.api_key or "", *given, *others])
 
 
 class Recording:
@@ -98,3 +92,20 @@ class Recording:
     def _give_up(self, error: StoreUnusable) -> None:
         self._store = None
         self._notice(f"{error}; the run goes on and is not recorded")
+
+
+def recording_of(
+    run: RunRecord,
+    kind: Kind,
+    code_hash: str,
+    settings: Settings,
+    notice: Callable[[str], None],
+    *environments: Mapping[str, object],
+    needed: bool = False,
+) -> Recording:
+    """Of a run that this command line asks for. The key is hidden, and what bears a secret's name
+    in `environments` and in our own."""
+    given = (value for environment in environments for value in secrets_in(environment))
+    mask = Mask([settings.api_key or "", *given, *secrets_of_others(package_environment())])
+    origin = Origin(kind, tuple(sys.argv[1:]), str(Path.cwd()), code_hash)
+    return Recording(settings.store, run, origin, mask=mask, notice=notice, needed=needed)
