@@ -123,6 +123,14 @@ def parse_switch(text: str) -> bool:
     return word in _TRUE
 
 
+def toml_problem(error: Exception, text: str) -> tuple[int, str]:
+    """The line where tomllib stopped, which it tells in words (`at line 3, column 5`, `at end of
+    document`), and what it found there."""
+    at = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)$", str(error))
+    line = int(at[1]) if at and at[1] else text.rstrip("\n").count("\n") + 1
+    return line, str(error)[: at.start()] if at else str(error)
+
+
 def shown(text: str) -> str:
     """What was typed, as much of it as a message has room for."""
     return repr(text if len(text) <= 60 else f"{text[:59]}…")

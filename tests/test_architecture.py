@@ -33,7 +33,7 @@ LAYERS = (
 # beside them may import all of them, and each other.
 FOLDERS: dict[str, dict[str, set[str]]] = {
     "batch": {"formats": {"case", "fields", "jsonl", "lines"}},
-    "report": {"html": {"failures", "safe"}},
+    "report": {"html": {"safe", "summary"}},
     "sandbox": {
         "e2b": {
             "check",

@@ -24,8 +24,7 @@ from e2brun.jobs.diagnosis import wants_what_does_not_exist
 from e2brun.jobs.job import Job, Plan
 from e2brun.jobs.prepare import prepare
 from e2brun.jobs.source import SourceUnfit
-from e2brun.primitives.recorded import known, recorded
-from e2brun.primitives.transcript import Transcript
+from e2brun.primitives.transcript import Transcript, known, recorded
 from e2brun.runs.record import AttemptRecord, CaseRecord, ExecutionRecord, StepRecord, Verdict
 from e2brun.sandbox.contract import Backend, Outcome, Sandbox
 

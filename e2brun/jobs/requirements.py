@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from e2brun.errors import UsageError
 from e2brun.jobs.source import SourceUnfit
 from e2brun.sandbox.requirement import parse_requirement
-from e2brun.values import is_list, is_table
+from e2brun.values import is_list, is_table, toml_problem
 
 if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
@@ -78,11 +78,8 @@ def _metadata(content: str, file: str, first: int) -> ScriptMetadata:
     try:
         table = tomllib.loads(content)
     except (ValueError, RecursionError) as error:  # not all of tomllib's are its own
-        message = str(error)
-        where = re.search(r" \(at line (\d+), column \d+\)$", message)
-        line = first + (int(where[1]) if where else content.count("\n"))
-        problem = re.sub(r" \(at .*\)$", "", message)
-        raise UsageError(f"{file}:{line}: {problem} (in the script's metadata)") from None
+        line, problem = toml_problem(error, content)
+        raise UsageError(f"{file}:{first + line}: {problem} (in the script's metadata)") from None
 
     def at(text: str) -> str:
         lines = content.splitlines()

@@ -6,132 +6,103 @@ saying what is accepted.
 
 from __future__ import annotations
 
-import math
 import os
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from e2brun.errors import UsageError
 from e2brun.values import Network, parse_duration, parse_network, parse_size
 
 
+@dataclass(frozen=True, eq=False)  # a key of typing's: a dict has no hash
 class Kind:
-    """Reads one value; `schema` is what an editor is told of it."""
+    """Reads one value; `schema` is what an editor is told of it. `parse` is given the value and
+    the directory that paths are relative to, and raises TypeError for what is none."""
 
-    wanted: ClassVar[str] = ""
-    schema: ClassVar[dict[str, object]] = {}
+    wanted: str
+    schema: Mapping[str, object]
+    parse: Callable[[object, Path], object]
 
     def read(self, value: object, directory: Path) -> object:
-        """The checked value. Paths are relative to `directory`."""
-        raise NotImplementedError
-
-
-class _Duration(Kind):
-    wanted = 'a duration such as 30, "30s" or "5m"'
-    schema: ClassVar[dict[str, object]] = {"type": ["number", "string"]}
-
-    def read(self, value: object, directory: Path) -> float:
-        """Seconds."""
-        del directory
-        if isinstance(value, float) and not math.isfinite(value):
-            raise UsageError(f"{value} is not a duration: write 30, 30s, 5m or 1h")
-        return parse_duration(f"{value:.6f}" if isinstance(value, float) else _text(value, self))
-
-
-@dataclass(frozen=True)
-class _Size(Kind):
-    wanted: ClassVar[str] = 'a size such as "512M" or "1G"'
-    schema: ClassVar[dict[str, object]] = {"type": ["integer", "string"]}
-    zero: bool = False  # which means no limit
-
-    def read(self, value: object, directory: Path) -> int:
-        """Bytes."""
-        del directory
-        return parse_size(_text(value, self), zero=self.zero)
-
-
-class _Count(Kind):
-    wanted = "a whole number, 1 or more"
-    schema: ClassVar[dict[str, object]] = {"type": "integer", "minimum": 1}
-
-    def read(self, value: object, directory: Path) -> int:
-        """A positive number."""
-        del directory
-        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value < 10**9:
-            raise UsageError(f"{_shown(value)} is not {self.wanted}")
-        return value
-
-
-class _File(Kind):
-    wanted = "the name of a file"
-    schema: ClassVar[dict[str, object]] = {"type": "string"}
-
-    def read(self, value: object, directory: Path) -> Path:
-        """A file that is there."""
-        if not isinstance(value, str) or not value or "\0" in value:
-            raise UsageError(f"{_shown(value)} is not {self.wanted}")
-        path = directory / value
-        if not path.is_file():
-            raise UsageError(f"{value}: {missing(path)}")
-        return path
-
-
-class _Pattern(Kind):
-    wanted = "a regular expression"
-    schema: ClassVar[dict[str, object]] = {"type": "string", "format": "regex"}
-
-    def read(self, value: object, directory: Path) -> str:
-        """Text that `re` takes."""
-        del directory
-        if not isinstance(value, str):
-            raise UsageError(f"{_shown(value)} is not {self.wanted}")
+        """The checked value. Raises UsageError, OSError."""
         try:
-            re.compile(value)
-        except (re.error, RecursionError, OverflowError) as error:
-            raise UsageError(f"{value!r} is not a regular expression: {error}") from error
-        return value
+            return self.parse(value, directory)
+        except TypeError:
+            raise UsageError(f"{_shown(value)} is not {self.wanted}") from None
 
 
-@dataclass(frozen=True)
-class Requirement(Kind):
-    """A PEP 508 requirement."""
-
-    wanted: ClassVar[str] = "a requirement such as numpy>=1.26"
-    schema: ClassVar[dict[str, object]] = {"type": "string"}
-
-    def read(self, value: object, directory: Path) -> str:
-        """Text that packaging takes."""
-        del directory
-        if not isinstance(value, str):
-            raise UsageError(f"{_shown(value)} is not {self.wanted}")
-        from e2brun.sandbox.requirement import parse_requirement
-
-        parse_requirement(value)
-        return value
+def _as(kind: type, value: object) -> str:
+    """As text, what is a `kind` or text; a bool is no number here."""
+    if isinstance(value, bool) or not isinstance(value, kind | str):
+        raise TypeError
+    return f"{value:.6f}" if isinstance(value, float) else str(value)
 
 
-class _Network(Kind):
-    wanted = "none, packages or internet"
-    schema: ClassVar[dict[str, object]] = {"enum": [*Network, True, False]}
-
-    def read(self, value: object, directory: Path) -> Network:
-        """Yes and no are internet and none."""
-        del directory
-        if not isinstance(value, bool | str):
-            raise UsageError(f"{_shown(value)} is not {self.wanted}")
-        return parse_network(str(value))
+def _duration(value: object, _: Path) -> float:
+    return parse_duration(_as(float if isinstance(value, float) else int, value))
 
 
-Duration = Annotated[float, _Duration()]
-Size = Annotated[int, _Size()]
-SizeOrNone = Annotated[int, _Size(zero=True)]
-Count = Annotated[int, _Count()]
-ExistingFile = Annotated[Path, _File()]
-NetworkChoice = Annotated[Network, _Network()]
-Pattern = Annotated[str, _Pattern()]
-Package = Annotated[str, Requirement()]
+def _count(value: object, _: Path) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value < 10**9:
+        raise TypeError
+    return value
+
+
+def _file(value: object, directory: Path) -> Path:
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise TypeError
+    path = directory / value
+    if not path.is_file():
+        raise UsageError(f"{value}: {missing(path)}")
+    return path
+
+
+def _pattern(value: object, _: Path) -> str:
+    text = _as(str, value)
+    try:
+        re.compile(text)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise UsageError(f"{text!r} is not a regular expression: {error}") from error
+    return text
+
+
+def _package(value: object, _: Path) -> str:
+    from e2brun.sandbox.requirement import parse_requirement
+
+    parse_requirement(_as(str, value))
+    return str(value)
+
+
+def _network(value: object, _: Path) -> Network:
+    """Yes and no are internet and none."""
+    return parse_network(str(value) if isinstance(value, bool) else _as(str, value))
+
+
+def _size(*, zero: bool) -> Kind:
+    def parse(value: object, _: Path) -> int:
+        return parse_size(_as(int, value), zero=zero)
+
+    return Kind('a size such as "512M" or "1G"', {"type": ["integer", "string"]}, parse)
+
+
+_TEXT = {"type": "string"}
+Duration = Annotated[
+    float, Kind('a duration such as 30, "30s" or "5m"', {"type": ["number", "string"]}, _duration)
+]
+Size = Annotated[int, _size(zero=False)]
+SizeOrNone = Annotated[int, _size(zero=True)]  # 0 is no limit
+Count = Annotated[int, Kind("a whole number, 1 or more", {"type": "integer", "minimum": 1}, _count)]
+ExistingFile = Annotated[Path, Kind("the name of a file", _TEXT, _file)]
+NetworkChoice = Annotated[
+    Network, Kind("none, packages or internet", {"enum": [*Network, True, False]}, _network)
+]
+Pattern = Annotated[
+    str, Kind("a regular expression", {"type": "string", "format": "regex"}, _pattern)
+]
+Package = Annotated[str, Kind("a requirement such as numpy>=1.26", _TEXT, _package)]
 
 
 def missing(path: Path) -> str:
@@ -146,12 +117,6 @@ def missing(path: Path) -> str:
         return f"no such file: there is no directory {path.parent.name}"
     hint = suggestion(path.name, names)
     return f"no such file{hint if 'did you mean' in hint else ''}"
-
-
-def _text(value: object, kind: Kind) -> str:
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        raise UsageError(f"{_shown(value)} is not {kind.wanted}")
-    return str(value)
 
 
 def _shown(value: object) -> str:

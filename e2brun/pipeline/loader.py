@@ -18,6 +18,7 @@ from e2brun.pipeline.problems import BrokenPipeline, Problem, suggestion
 from e2brun.pipeline.reader import TomlReader
 from e2brun.pipeline.schema import Document
 from e2brun.stages.work import Case
+from e2brun.values import toml_problem
 
 _MAX_SIZE = 64 * 1024 * 1024
 # tomllib walks down all parts of a name for each of them. Looked for from where a name begins, or a
@@ -218,7 +219,8 @@ def _tables(file: Path, text: str) -> dict[str, object]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise BrokenPipeline([_syntax(file, text, error)]) from error
+        line, why = toml_problem(error, text)
+        raise BrokenPipeline([Problem(f"{file}:{line}", f"not valid TOML: {why}")]) from error
     except ValueError as error:  # not all of tomllib's are its own
         number = _LONG_NUMBER.search(text)
         raise BrokenPipeline([_at(file, text, number, "a number is too long")]) from error
@@ -229,14 +231,6 @@ def _tables(file: Path, text: str) -> dict[str, object]:
 def _at(file: Path, text: str, where: re.Match[str] | None, why: str) -> Problem:
     line = text.count("\n", 0, where.start()) + 1 if where else 1
     return Problem(f"{file}:{line}", f"not valid TOML: {why}")
-
-
-def _syntax(file: Path, text: str, error: tomllib.TOMLDecodeError) -> Problem:
-    """tomllib says where in words: `(at line 3, column 5)`, `(at end of document)`."""
-    at = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)$", str(error))
-    line = int(at[1]) if at and at[1] else text.rstrip("\n").count("\n") + 1
-    message = str(error)[: at.start()] if at else str(error)
-    return Problem(f"{file}:{line}", f"not valid TOML: {message}")
 
 
 def _recipe(document: Document, raw: Mapping[str, object], directory: Path) -> str:

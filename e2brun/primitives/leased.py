@@ -12,10 +12,9 @@ from e2brun.errors import E2brunError, SandboxLost
 from e2brun.jobs.run import Outputs, run
 from e2brun.primitives.code import CodeOutput, output_of
 from e2brun.primitives.events import Event, Executed, Executing, Noticed, SandboxReady
-from e2brun.primitives.recorded import known
 from e2brun.primitives.sandboxes import listener
 from e2brun.primitives.threads import in_thread
-from e2brun.primitives.transcript import Transcript
+from e2brun.primitives.transcript import Transcript, known
 from e2brun.sandbox.contract import Backend, Execution, Sandbox, SandboxSpec
 
 if TYPE_CHECKING:

@@ -1,13 +1,17 @@
-"""What code prints, kept: each stream for itself, and the lines of both together."""
+"""What code printed and how it ended, as it is kept."""
 
 from __future__ import annotations
 
+from e2brun.errors import SandboxError, SandboxLost
+from e2brun.jobs.diagnosis import EXIT_CODE
 from e2brun.jobs.run import LogLines, OutputStream, StreamName
+from e2brun.runs.record import ExecutionRecord
+from e2brun.sandbox.contract import Execution, Outcome, Sandbox
 
 
 class Transcript:
-    """At most `limit` bytes of each stream (0: all); the rest is counted. Each stream may be fed
-    from a thread of its own."""
+    """Each stream for itself, and the lines of both together: at most `limit` bytes of each
+    stream (0: all); the rest is counted. Each may be fed from a thread of its own."""
 
     def __init__(self, limit: int) -> None:
         self._out, self._err = (OutputStream(limit, None, keep=True) for _ in range(2))
@@ -34,3 +38,36 @@ class Transcript:
     def dropped(self, stream: StreamName) -> int:
         """Bytes beyond the limit."""
         return (self._out if stream == "stdout" else self._err).dropped
+
+
+def known(execution: Execution) -> Execution:
+    """Raises SandboxError for one of which nobody can tell how it ended."""
+    if execution.outcome is Outcome.LOST:
+        raise SandboxLost(execution.detail or "the sandbox went away")
+    if execution.outcome is Outcome.INFRASTRUCTURE:
+        raise SandboxError(execution.detail or "nobody can tell how the code ended")
+    return execution
+
+
+def recorded(execution: Execution, transcript: Transcript, sandbox: Sandbox) -> ExecutionRecord:
+    """With what it printed."""
+    error = execution.error
+    said = None
+    if error is not None:
+        said = error.value if error.name == EXIT_CODE else f"{error.name}: {error.value}"
+    return ExecutionRecord(
+        sandbox.id,
+        sandbox.backend,
+        execution.outcome.value,
+        execution.exit_code,
+        transcript.text("stdout"),
+        transcript.text("stderr"),
+        execution.execution_time,
+        said.removesuffix(": ") if said is not None else None,
+        error.traceback if error is not None else "",
+        error.hint if error is not None else None,
+        tuple(execution.results),
+        {"stdout": transcript.dropped("stdout"), "stderr": transcript.dropped("stderr")},
+        peak_memory=execution.peak_memory,
+        completed=execution.completed,
+    )

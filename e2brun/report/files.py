@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,7 +45,7 @@ def parse_report(text: str) -> Report:
 
 def write_report(report: Report, record: RunRecord, exit_code: int) -> None:
     """Write it whole. Raises E2brunError naming the file."""
-    text = _WRITERS[report.kind](record, exit_code)
+    text = _text(report.kind, record, exit_code)
     try:
         report.file.write_bytes(text.encode("utf-8", "replace"))
     except OSError as error:
@@ -65,50 +64,33 @@ def append_summary(file: Path, record: RunRecord) -> None:
         raise E2brunError(f"GITHUB_STEP_SUMMARY {file}: {error.strerror}") from error
 
 
-def _json(record: RunRecord, exit_code: int) -> str:
-    from e2brun.report.run_json import run_document
-    from e2brun.report.safe import ascii_json
+def _text(kind: str, record: RunRecord, exit_code: int) -> str:
+    """Each imports its own parts."""
+    match kind:
+        case "json":
+            from e2brun.report.run_json import run_document
+            from e2brun.report.safe import ascii_json
 
-    return ascii_json(run_document(record, exit_code)) + "\n"
+            return ascii_json(run_document(record, exit_code)) + "\n"
+        case "junit":
+            from e2brun.report.junit import junit_xml
 
+            return junit_xml(record)
+        case "sarif":
+            import json
 
-def _junit(record: RunRecord, _: int) -> str:
-    from e2brun.report.junit import junit_xml
+            from e2brun.report.sarif import sarif_document
 
-    return junit_xml(record)
+            return json.dumps(sarif_document(record), indent=1, allow_nan=False) + "\n"
+        case "github":
+            from e2brun.report.github import workflow_commands
 
+            return "".join(f"{line}\n" for line in workflow_commands(record))
+        case "markdown":
+            from e2brun.report.markdown import markdown
 
-def _sarif(record: RunRecord, _: int) -> str:
-    import json
+            return markdown(record)
+        case _:
+            from e2brun.report.html.page import about, page
 
-    from e2brun.report.sarif import sarif_document
-
-    return json.dumps(sarif_document(record), indent=1, allow_nan=False) + "\n"
-
-
-def _github(record: RunRecord, _: int) -> str:
-    from e2brun.report.github import workflow_commands
-
-    return "".join(f"{line}\n" for line in workflow_commands(record))
-
-
-def _markdown(record: RunRecord, _: int) -> str:
-    from e2brun.report.markdown import markdown
-
-    return markdown(record)
-
-
-def _html(record: RunRecord, exit_code: int) -> str:
-    from e2brun.report.html.page import about, page
-
-    return "".join(page(about(record, exit_code), lambda: record.cases))
-
-
-_WRITERS: dict[str, Callable[[RunRecord, int], str]] = {
-    "json": _json,
-    "junit": _junit,
-    "sarif": _sarif,
-    "github": _github,
-    "markdown": _markdown,
-    "html": _html,
-}
+            return "".join(page(about(record, exit_code), lambda: record.cases))

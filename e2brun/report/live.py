@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from e2brun.report.failures import reason, sandbox_id
 from e2brun.report.safe import one_line, shown
+from e2brun.report.summary import reason, sandbox_id
 from e2brun.runs import events
 from e2brun.runs.record import CaseRecord, RunRecord, StepRecord, Verdict
 

@@ -1,12 +1,11 @@
-"""What a run says on stdout in a pipe, and its last words on stderr."""
+"""What every report tells of a case, on one line, and the last words on a run."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from e2brun.report.failures import reason, sandbox_id
 from e2brun.report.safe import one_line
-from e2brun.runs.record import CaseRecord, RunRecord, Verdict
+from e2brun.runs.record import CaseRecord, RunRecord, StepRecord, Verdict
 
 _WORDS = {
     Verdict.PASSED: "PASS",
@@ -40,3 +39,23 @@ def closing_line(
     head = f"{one_line(record.pipeline)}: {', '.join(counts) or 'nothing ran'}"
     took = "" if record.finished is None else f"{record.finished - (began or record.started):.2f} s"
     return " · ".join(filter(None, (head, *figures, record.backend, price, took)))
+
+
+def reason(case: CaseRecord) -> str:
+    """`stage step: message` of the first step that did not pass; one line, nothing active."""
+    bad = case.bad_steps
+    if not bad:
+        return "" if case.attempts else "not run"
+    more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+    return label(bad[0]) + one_line(bad[0].message or bad[0].verdict.value) + more
+
+
+def label(step: StepRecord) -> str:
+    """`check stdout: `."""
+    name = one_line(step.step, 60)
+    return f"{step.stage}: " if name == step.stage else f"{step.stage} {name}: "
+
+
+def sandbox_id(case: CaseRecord) -> str:
+    """Of the last execution; "" where nothing ran."""
+    return one_line(case.executions[-1].sandbox_id, 60) if case.executions else ""

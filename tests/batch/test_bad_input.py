@@ -124,7 +124,7 @@ def test_a_large_file_is_read_in_flat_memory(place: Place) -> None:
         for number in range(30_000):
             file.write(json.dumps({"id": number, "code": "#" * 5000}) + "\n")
     code = (
-        "import resource, sys\nfrom e2brun.cli.batch_input import input_of\n"
+        "import resource, sys\nfrom e2brun.cli.batch_plan import input_of\n"
         "from e2brun.cli.batch_options import BatchRequest\n"
         "cases = input_of(BatchRequest(jsonl='c.jsonl'))\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"

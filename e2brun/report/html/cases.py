@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from e2brun.report.failures import reason
 from e2brun.report.html.markup import element, shortened, text
 from e2brun.report.safe import one_line
+from e2brun.report.summary import reason
 from e2brun.runs.record import AttemptRecord, CaseRecord, ExecutionRecord, StepRecord
 
 _PICTURES = {"png": "image/png", "jpeg": "image/jpeg"}

@@ -11,8 +11,7 @@ from e2brun.primitives.base import Primitive
 from e2brun.primitives.context import WorkflowContext
 from e2brun.primitives.events import Executing
 from e2brun.primitives.leased import Leased
-from e2brun.primitives.recorded import recorded
-from e2brun.primitives.transcript import Transcript
+from e2brun.primitives.transcript import Transcript, recorded
 from e2brun.runs.record import ExecutionRecord
 from e2brun.sandbox.contract import Backend, Outcome, Program, Sandbox
 from e2brun.stages.evidence import FILE_LIMIT, Collected, Probe, Probed
