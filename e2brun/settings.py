@@ -36,6 +36,7 @@ from e2brun.values import (
     parse_network,
     parse_size,
     parse_switch,
+    suggestion,
 )
 
 On = Literal["e2b", "local", "auto"]
@@ -243,11 +244,7 @@ def _why_not(key: str) -> str:
         )
     if name in _ENDPOINTS:
         return f"{key}: an endpoint does not belong in a committed file; set {_VARIABLES[name]}"
-    import difflib
-
-    near = difflib.get_close_matches(key, _PYPROJECT_KEYS, n=1)
-    known = f"did you mean {near[0]}?" if near else f"known are {', '.join(_PYPROJECT_KEYS)}"
-    return f"[tool.e2brun] has no key {key!r}; {known}"
+    return f"[tool.e2brun] has no key {key!r}{suggestion(key, _PYPROJECT_KEYS)}"
 
 
 def _default(environ: Mapping[str, str], variable: str, below_home: str) -> Path:

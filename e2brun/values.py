@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from e2brun.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import TypeGuard
 
 MAX_DURATION = 7 * 24 * 3600.0
@@ -121,6 +122,23 @@ def parse_switch(text: str) -> bool:
     if word not in _TRUE | FALSE:
         raise UsageError(f"{shown(text)} is neither yes nor no: write true or false")
     return word in _TRUE
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that `name` is nearly."""
+    import difflib
+
+    lower = {candidate.lower(): candidate for candidate in sorted(known)}
+    near = difflib.get_close_matches(name.lower(), lower, n=1)
+    return lower[near[0]] if near else None
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """` (did you mean "x"?)`, or the few names there are, or nothing."""
+    names = sorted(known)
+    if near := nearest(name, names):
+        return f' (did you mean "{near}"?)'
+    return f" (known: {', '.join(names)})" if 0 < len(names) <= 24 else ""
 
 
 def toml_problem(error: Exception, text: str) -> tuple[int, str]:

@@ -35,7 +35,7 @@ def show_topic(name: str, commands: Iterable[str]) -> int:
     """Print one. Raises UsageError: there is none of that name, nor a command."""
     found = topics()
     if name not in found:
-        from e2brun.pipeline.problems import suggestion
+        from e2brun.values import suggestion
 
         raise UsageError(
             f"there is no topic {name!r}{suggestion(name, {*found, *commands})}",

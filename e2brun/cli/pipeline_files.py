@@ -84,7 +84,7 @@ def _draw(pipeline: Pipeline) -> None:
 
 def write_template(template: str, output: Path | None) -> int:
     """Write it; what is there is not overwritten. Raises UsageError, E2brunError."""
-    from e2brun.pipeline.problems import suggestion
+    from e2brun.values import suggestion
 
     directory = Path(__file__).parents[1] / "pipeline" / "templates"
     known = {path.stem: path for path in sorted(directory.glob("*.toml"))}

@@ -86,7 +86,7 @@ def _show_case(store: Store, run: StoredRun, case_id: str, *, as_json: bool) -> 
 
     case = store.case(run.record.id, case_id)
     if case is None:
-        from e2brun.pipeline.problems import suggestion
+        from e2brun.values import suggestion
 
         known = {row.id for row in store.rows(run.record.id)}
         raise UsageError(f"{run.record.id} has no case {case_id!r}{suggestion(case_id, known)}")

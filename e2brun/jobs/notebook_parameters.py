@@ -4,17 +4,16 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import json
 import math
 import re
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from e2brun.errors import UsageError
 from e2brun.jobs.notebook_format import Json, cells_of, new_code_cell, tags_of, text
-from e2brun.values import is_list, is_table
+from e2brun.values import is_list, is_table, suggestion
 
 _LIMIT = 1024 * 1024
 _TAG, _INJECTED = "parameters", "injected-parameters"
@@ -115,16 +114,8 @@ def _check_known(
             lines = (line[:_LONGEST] for line in source.splitlines())
             known = any(pattern.search(line) for line in lines)
         if not known:
-            raise UsageError(
-                f"{where}: the notebook has no parameter {name!r}{_instead(name, names)}"
-            )
-
-
-def _instead(name: str, known: Iterable[str] | None) -> str:
-    names = sorted(known or ())
-    if near := difflib.get_close_matches(name, names, 1):
-        return f"; did you mean {near[0]!r}?"
-    return f"; it has {', '.join(names)[:200]}" if names else ""
+            hint = suggestion(name, names or ())[:200]
+            raise UsageError(f"{where}: the notebook has no parameter {name!r}{hint}")
 
 
 def _set_names(source: str) -> set[str] | None:

@@ -109,7 +109,7 @@ def missing(path: Path) -> str:
     """Why `path` is no file, and which one in its directory may have been meant."""
     if path.is_dir():
         return "is a directory, not a file"
-    from e2brun.pipeline.problems import suggestion
+    from e2brun.values import suggestion
 
     try:
         names = os.listdir(path.parent)

@@ -14,11 +14,11 @@ from e2brun.pipeline import cases as expanding
 from e2brun.pipeline import overrides
 from e2brun.pipeline import variables as naming
 from e2brun.pipeline.places import Path as KeyPath
-from e2brun.pipeline.problems import BrokenPipeline, Problem, suggestion
+from e2brun.pipeline.problems import BrokenPipeline, Problem
 from e2brun.pipeline.reader import TomlReader
 from e2brun.pipeline.schema import Document
 from e2brun.stages.work import Case
-from e2brun.values import toml_problem
+from e2brun.values import suggestion, toml_problem
 
 _MAX_SIZE = 64 * 1024 * 1024
 # tomllib walks down all parts of a name for each of them. Looked for from where a name begins, or a

@@ -25,15 +25,3 @@ class BrokenPipeline(UsageError):
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(map(str, self.problems)))
-
-
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """` (did you mean "x"?)`, or the few names there are, or nothing."""
-    import difflib
-
-    names = sorted(known)
-    lower = {candidate.lower(): candidate for candidate in names}
-    near = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.6)
-    if near:
-        return f' (did you mean "{lower[near[0]]}"?)'
-    return f" (known: {', '.join(names)})" if 0 < len(names) <= 24 else ""

@@ -28,8 +28,7 @@ from typing import (
 from e2brun.errors import UsageError
 from e2brun.pipeline.kinds import Kind
 from e2brun.pipeline.places import Path as KeyPath
-from e2brun.pipeline.problems import suggestion
-from e2brun.values import is_list, is_table
+from e2brun.values import is_list, is_table, suggestion
 
 T = TypeVar("T")
 _NAMES = {

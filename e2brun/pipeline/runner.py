@@ -13,7 +13,6 @@ from time import monotonic
 from e2brun.errors import UsageError
 from e2brun.pipeline.compiler import Environment, checks_of, compiled, validators_of
 from e2brun.pipeline.loader import Pipeline
-from e2brun.pipeline.problems import suggestion
 from e2brun.pipeline.refine import RefinePrimitive
 from e2brun.primitives.context import WorkflowContext
 from e2brun.primitives.events import Event, Noticed, SandboxReady, Started
@@ -23,6 +22,7 @@ from e2brun.runs.record import CaseRecord, RunRecord, Verdict
 from e2brun.runs.recording import Recording
 from e2brun.stages.step import Step
 from e2brun.stages.work import Case
+from e2brun.values import suggestion
 
 
 @dataclass(frozen=True, slots=True)

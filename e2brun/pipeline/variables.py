@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from e2brun.errors import UsageError
 from e2brun.pipeline.places import Path as KeyPath
-from e2brun.pipeline.problems import suggestion
 from e2brun.stages.template import placeholders, render
-from e2brun.values import is_list, is_table
+from e2brun.values import is_list, is_table, suggestion
 
 _RENDERED: Mapping[str, frozenset[str] | None] = {  # None: every key
     "generate": frozenset({"code", "prompt", "command"}),

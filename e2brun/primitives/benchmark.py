@@ -12,8 +12,8 @@ from e2brun.primitives.base import Primitive
 from e2brun.primitives.code import CodeOutput
 from e2brun.primitives.context import WorkflowContext
 from e2brun.primitives.execution import CodeExecutionPrimitive
-from e2brun.primitives.naming import did_you_mean
 from e2brun.primitives.spread import Interval, bootstrap, code_lines, quartile_range
+from e2brun.values import suggestion
 
 Implementation = str | Mapping[str, object]
 _STARTED = "pass"  # a cell before the timed one: the interpreter's start is no part of the code
@@ -86,8 +86,8 @@ class BenchmarkSuite:
                 "a benchmark needs an implementation, a repeat, and no negative number"
             )
         if self.baseline is not None and self.baseline not in self.implementations:
-            meant = did_you_mean(self.baseline, self.implementations)
-            raise UsageError(f"no implementation {self.baseline!r}; {meant}")
+            meant = suggestion(self.baseline, self.implementations)
+            raise UsageError(f"no implementation {self.baseline!r}{meant}")
 
     async def run(self, context: WorkflowContext | None = None) -> Comparison:
         """Run them all. Raises SandboxError; code that fails is a measurement without success."""

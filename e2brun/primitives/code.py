@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Required, TypedDict, cast
 
 from e2brun.errors import UsageError
-from e2brun.primitives.naming import nearest
 from e2brun.primitives.transcript import Transcript
 from e2brun.sandbox.contract import CodeError, Execution, Outcome, Result, Sandbox, Upload, absolute
+from e2brun.values import nearest
 
 _KEYS = ("code", "timeout", "files", "install")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from e2brun.errors import UsageError
 from e2brun.primitives.base import Choice, In, Out, Primitive, decide
 from e2brun.primitives.context import WorkflowContext
-from e2brun.primitives.naming import did_you_mean
+from e2brun.values import suggestion
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,7 @@ class RouterPrimitive(Primitive[In, Out]):
 
     def __post_init__(self) -> None:
         if isinstance(self.default, str) and self.default not in self.routes:
-            raise UsageError(
-                f"no route {self.default!r}; {did_you_mean(self.default, self.routes)}"
-            )
+            raise UsageError(f"no route {self.default!r}{suggestion(self.default, self.routes)}")
 
     async def execute(self, data: In, context: WorkflowContext) -> Out:
         """The output of the route taken."""
@@ -39,7 +37,7 @@ class RouterPrimitive(Primitive[In, Out]):
             return route
         match self.default:
             case None:
-                raise UsageError(f"no route {name!r}; {did_you_mean(name, self.routes)}")
+                raise UsageError(f"no route {name!r}{suggestion(name, self.routes)}")
             case str(default):
                 return self.routes[default]
             case step:

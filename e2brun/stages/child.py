@@ -10,6 +10,7 @@ import resource
 import selectors
 import signal
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from pathlib import Path
 from time import monotonic
 from typing import IO
 
+import e2brun
 from e2brun.errors import UsageError
 from e2brun.primitives.threads import in_thread
 
@@ -44,6 +46,12 @@ class Ended:
     stderr: bytes
     timed_out: bool = False
     too_much: bool = False  # it was ended because it wrote more than it may
+
+
+def python_main(module: str) -> tuple[str, ...]:
+    """The command for `main` of one of our modules, in a Python of its own."""
+    start = f"import sys; sys.path.insert(0, sys.argv[1]); from {module} import main; main()"
+    return (sys.executable, "-I", "-c", start, str(Path(e2brun.__file__).parents[1]))
 
 
 async def run_child(

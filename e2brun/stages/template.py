@@ -82,11 +82,11 @@ def fill_fields(step: T, variables: Mapping[str, object], typed: frozenset[str] 
 
 def _value(name: str, variables: Mapping[str, object]) -> object:
     if name not in variables:
-        from e2brun.primitives.naming import did_you_mean
+        from e2brun.values import suggestion
 
-        known = did_you_mean(name, variables) if variables else "the case has none"
+        known = suggestion(name, variables) if variables else ": the case has none"
         raise UsageError(
-            f"there is no variable {name!r}: {known}",
+            f"there is no variable {name!r}{known}",
             hint="To mean the braces themselves, write \\{{" + name + "}}.",
         )
     return variables[name]

@@ -362,7 +362,7 @@ def test_a_broken_notebook_is_refused_in_one_line(e2brun: Run, tmp_path: Path, k
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("-p", "z=1"), "no parameter 'z'; it has x"),
+        (("-p", "z=1"), "no parameter 'z' (known: x"),
         (("-p", "x"), "-p x: write -p NAME=VALUE"),
         (("--params", "bad.toml"), "bad.toml: not valid TOML"),
         (("--params", "none.toml"), "none.toml: No such file"),

@@ -30,7 +30,7 @@ def test_what_a_variable_holds_is_not_rendered_again() -> None:
 
 
 def test_an_unknown_variable_is_named_with_the_nearest_known_one() -> None:
-    with pytest.raises(UsageError, match=r"no variable 'nmae'.*'name'"):
+    with pytest.raises(UsageError, match=r"no variable 'nmae'.*\"name\""):
         render("{{nmae}}", {"name": 1})
 
 

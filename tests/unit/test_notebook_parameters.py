@@ -123,8 +123,8 @@ _DECLARED = "alpha: int = 1\nb, (c, *d) = 1, (2, 3)"
 @pytest.mark.parametrize(
     ("cells", "name", "instead"),
     [
-        ([code(_DECLARED, "parameters")], "alhpa", "did you mean 'alpha'"),
-        ([code("a = 1", "parameters"), code("z = 2; z")], "z", "it has a"),
+        ([code(_DECLARED, "parameters")], "alhpa", 'did you mean "alpha"'),
+        ([code("a = 1", "parameters"), code("z = 2; z")], "z", "known: a"),
         ([code("print(1)")], "x", "no parameter 'x'"),
         ([code("xs = 1")], "x", "no parameter 'x'"),
         ([code("%time a = 1", "parameters")], "b", "no parameter 'b'"),

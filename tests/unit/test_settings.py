@@ -282,9 +282,9 @@ def test_the_nearest_pyproject_with_our_table_counts(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("\ntimout = 3\n", r"pyproject.toml:6: .* no key 'timout'; did you mean timeout\?"),
-        ("max_output = 3\n", r"pyproject.toml:5: .*did you mean max-output\?"),
-        ("zzz = 3\n", r"known are on, timeout"),
+        ("\ntimout = 3\n", r"pyproject.toml:6: .* no key 'timout' \(did you mean \"timeout\"\?"),
+        ("max_output = 3\n", r"pyproject.toml:5: .*did you mean \"max-output\"\?"),
+        ("zzz = 3\n", r"known: disk, fetch"),
         ("timeout = 'soon'\n", r"pyproject.toml:5: 'soon' is not a duration: write 30"),
         ("timeout = true\n", r"pyproject.toml:5: True is a bool"),
         ("memory = 0.5\n", r"0\.5 is a float"),

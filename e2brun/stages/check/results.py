@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import ClassVar, cast
 
 from e2brun.errors import UsageError
-from e2brun.primitives.naming import did_you_mean
 from e2brun.sandbox.contract import JSON_RESULT_KEYS, TEXT_RESULT_KEYS
 from e2brun.stages.check.difference import difference, shown
 from e2brun.stages.check.values import same
 from e2brun.stages.step import PASSED, Judge, Judgement, executed, failed
 from e2brun.stages.work import Work
+from e2brun.values import suggestion
 
 _MIMES = {
     "text/plain": "text", "text/html": "html", "text/markdown": "markdown",
@@ -42,7 +42,8 @@ class ResultsCheck(Judge):
         if not self.mime and self.count is None:
             raise UsageError("results: nothing to check: mime, value, contains, count")
         if self.mime and "/" not in self.mime and self.mime not in _KEYS:
-            raise UsageError(f"results: {self.mime!r} is no kind of result; {_near(self.mime)}")
+            near = suggestion(self.mime, _KEYS)
+            raise UsageError(f"results: {self.mime!r} is no kind of result{near}")
 
     async def judge(self, work: Work) -> Judgement:
         """Whether there is one."""
@@ -64,10 +65,6 @@ class ResultsCheck(Judge):
         if isinstance(got, str) and isinstance(self.value, str):
             return difference(self.value, got)
         return f"expected {shown(self.value)}\ngot      {shown(got)}"
-
-
-def _near(name: str) -> str:
-    return did_you_mean(name, _KEYS)
 
 
 def _of(result: Mapping[str, object], mime: str) -> object:

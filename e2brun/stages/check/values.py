@@ -10,24 +10,18 @@ import json
 import sys
 from collections.abc import Mapping
 from itertools import islice
-from pathlib import Path
 from typing import Any, cast
 
-import e2brun
 from e2brun.errors import E2brunError, UsageError
 from e2brun.primitives.extras import needs_extra
 from e2brun.stages.check.difference import shown
 from e2brun.stages.check.schema import against_schema, check_schema
-from e2brun.stages.child import TOOL_ENVIRONMENT, Bounds, run_child
+from e2brun.stages.child import TOOL_ENVIRONMENT, Bounds, python_main, run_child
 
 _SECONDS = 10.0
 _SMALL = 64 * 1024
 _MOST = 20
 _WILD = ('"pattern', '"unique', '"format', "match", "search", "=~", "$ref", "dynamicRef")
-_START = (
-    "import sys; sys.path.insert(0, sys.argv[1]); "
-    "from e2brun.stages.check.values import main; main()"
-)
 
 
 def same(one: object, other: object) -> bool:
@@ -76,7 +70,7 @@ async def problems(
     check_questions(schema, paths)
     job = json.dumps([text, schema, dict(paths)]).encode()
     ended = await run_child(
-        (sys.executable, "-I", "-c", _START, str(Path(e2brun.__file__).parents[1])),
+        python_main(__name__),
         job,
         Bounds(seconds),
         environment=TOOL_ENVIRONMENT,

@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import ClassVar
 
-import e2brun
 from e2brun.errors import UsageError
-from e2brun.primitives.naming import did_you_mean
 from e2brun.runs.record import Finding, Severity, Verdict
 from e2brun.stages import candidate
-from e2brun.stages.child import TOOL_ENVIRONMENT, Bounds, run_child
+from e2brun.stages.child import TOOL_ENVIRONMENT, Bounds, python_main, run_child
 from e2brun.stages.step import Judge, Judgement, judged
-from e2brun.stages.validate import rules
+from e2brun.stages.validate import inspection, rules
 from e2brun.stages.validate.bandit import bandit, is_installed
 from e2brun.stages.validate.compiling import is_simple
 from e2brun.stages.validate.inspection import Policy, inspect, unreadable
 from e2brun.stages.work import Work
+from e2brun.values import suggestion
 
 _SECONDS = 30.0
 _LIMIT = 4 * 1024 * 1024
-_START = (
-    "import sys; sys.path.insert(0, sys.argv[1]); "
-    "from e2brun.stages.validate.inspection import main; main()"
-)
 
 
 @dataclass(frozen=True)
@@ -51,9 +44,8 @@ class SecurityCheck(Judge):
         for rule in self.ignore:
             is_bandits = rule[:1] == "B" and rule[1:].isdigit()
             if not is_bandits and rule not in rules.RULES and "{{" not in rule:
-                raise UsageError(
-                    f"security: there is no rule {rule!r}; {did_you_mean(rule, rules.RULES)}"
-                )
+                known = suggestion(rule, rules.RULES)
+                raise UsageError(f"security: there is no rule {rule!r}{known}")
 
     async def judge(self, work: Work) -> Judgement:
         """Its findings."""
@@ -77,7 +69,7 @@ class SecurityCheck(Judge):
             return inspect(source, policy, file)
         job = json.dumps({"allow": self.allow, "deny": self.deny, "file": file})
         ended = await run_child(
-            (sys.executable, "-I", "-c", _START, str(Path(e2brun.__file__).parents[1])),
+            python_main(inspection.__name__),
             job.encode() + b"\n" + source,
             Bounds(_SECONDS),
             environment=TOOL_ENVIRONMENT,
