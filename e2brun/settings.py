@@ -104,6 +104,10 @@ class Settings(Frozen):
     dumb_terminal: bool = False
     notices: tuple[str, ...] = ()  # one line each, for the user to see before anything runs
 
+    def colors(self, descriptor: int) -> bool:
+        """Whether what is written there may have colors."""
+        return not (self.no_color or self.dumb_terminal) and os.isatty(descriptor)
+
     def __repr__(self) -> str:
         return f"Settings({vars(self) | {'api_key': '...'}})"
 

@@ -131,5 +131,4 @@ def _tell(comparison: Comparison, request: BenchRequest, settings: Settings) -> 
         return
     from e2brun.report.bench import print_comparison
 
-    color = not (settings.no_color or settings.dumb_terminal)
-    print_comparison(comparison, write_line, color=color)
+    print_comparison(comparison, write_line, color=settings.colors(1))

@@ -42,7 +42,7 @@ class Console:
 
     def configure(self, settings: Settings) -> None:
         """Take over how to speak; until then nobody has said otherwise."""
-        self._color = not (settings.no_color or settings.dumb_terminal)
+        self._color = settings.colors(2)
         self._limit = settings.max_output
         self._writers = _writers(in_log=settings.in_ci and not self._raw)
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from e2brun.cli.signals import print_document, write_line
 from e2brun.errors import SandboxError, UsageError
+from e2brun.report.columns import painted
 from e2brun.report.safe import one_line
 from e2brun.sandbox.check import Check, Status
 from e2brun.settings import Settings, load_settings
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 _WIDTH, _INDENT = 80, 22  # status and name stand in the first 22 columns
 _COLORS = {Status.OK: "green", Status.WARN: "yellow", Status.FAIL: "red"}
@@ -64,14 +60,9 @@ def _told(before: list[Check], settings: Settings, *, as_json: bool) -> list[Che
 def _print_check(check: Check, settings: Settings) -> None:
     lines = [*_wrapped(check.found, ""), *_wrapped(check.remedy, "-> ")]
     status = f"{check.status:<4}"
-    rest = f" {check.name:<{_INDENT - 6}} " + f"\n{'':{_INDENT}}".join(lines)
-    console = _console(settings)
-    if console is None:
-        write_line(status + rest)
-        return
-    from rich.text import Text
-
-    console.print(Text.assemble((status, _COLORS[check.status]), rest), soft_wrap=True)
+    if settings.colors(1):
+        status = painted(status, _COLORS[check.status])
+    write_line(f"{status} {check.name:<{_INDENT - 6}} " + f"\n{'':{_INDENT}}".join(lines))
 
 
 def _wrapped(text: str, mark: str) -> list[str]:
@@ -86,14 +77,6 @@ def _wrapped(text: str, mark: str) -> list[str]:
         break_long_words=False,
         break_on_hyphens=False,
     )
-
-
-def _console(settings: Settings) -> Console | None:
-    if settings.no_color or settings.dumb_terminal or not sys.stdout.isatty():
-        return None
-    from rich.console import Console
-
-    return Console(highlight=False)
 
 
 def _print_json(found: list[Check], *, works: bool) -> None:

@@ -64,8 +64,7 @@ def _draw(pipeline: Pipeline) -> None:
     from e2brun.pipeline.compiler import outline
     from e2brun.settings import load_settings
 
-    settings = load_settings()
-    plain = settings.no_color or settings.dumb_terminal
+    plain = not load_settings().colors(1)
     console = Console(file=sys.stdout, no_color=plain, highlight=False, markup=False)
     table = pipeline.document.pipeline
     title = one_line(table.name) + (f": {one_line(table.description)}" if table.description else "")

@@ -80,7 +80,7 @@ def list_all(on: str | None, states: Sequence[str], metadata: Sequence[str], how
         for facts in found:
             write_line(facts.id)
     elif found:
-        report.print_sandboxes(found, color=_color(where))
+        report.print_sandboxes(found, color=where.settings.colors(1))
     else:
         notice(f"no sandboxes ({where.name})")
     return 0
@@ -95,7 +95,7 @@ def info(on: str | None, sandbox_id: str, *, as_json: bool) -> int:
     if as_json:
         _document(where, **report.facts_value(facts))
     else:
-        report.print_facts(facts, color=_color(where))
+        report.print_facts(facts, color=where.settings.colors(1))
     return 0
 
 
@@ -109,7 +109,7 @@ def metrics(on: str | None, sandbox_id: str, *, as_json: bool) -> int:
         values = [report.measured_value(one) for one in found]
         _document(where, sandbox_id=sandbox_id, metrics=values)
     elif found:
-        report.print_metrics(found, color=_color(where))
+        report.print_metrics(found, color=where.settings.colors(1))
     else:
         notice(f"{sandbox_id} has not been measured yet")
     return 0
@@ -122,7 +122,7 @@ def logs(on: str | None, sandbox_id: str, *, follow: bool) -> int:
 
     where = place(on)
     remote = where.about(sandbox_id)
-    color = _color(where)
+    color = where.settings.colors(1)
     pages = _Pages(remote, sandbox_id)
     print_log(pages.new(), color=color)
     while follow:
@@ -233,7 +233,3 @@ def _document(where: Place, **values: object) -> None:
     from e2brun.report.sandboxes import document
 
     print_document(document(where.name, **values))
-
-
-def _color(where: Place) -> bool:
-    return not (where.settings.no_color or where.settings.dumb_terminal)

@@ -44,9 +44,7 @@ def ls(on: str | None, sandbox_id: str, path: str, *, as_json: bool) -> int:
         files = [{"name": e.name, "type": e.kind, "size": e.size} for e in entries]
         print_document(report.document(where.name, path=path, files=files))
     else:
-        settings = where.settings
-        color = not (settings.no_color or settings.dumb_terminal)
-        report.print_files(entries, color=color)
+        report.print_files(entries, color=where.settings.colors(1))
     return 0
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from time import time
 
 from e2brun.primitives.benchmark import Comparison, Measurement
-from e2brun.report.columns import colored, columns
+from e2brun.report.columns import columns, painted
 from e2brun.report.safe import one_line
 from e2brun.runs.record import AttemptRecord, CaseRecord, RunRecord, StepRecord, Verdict
 
@@ -23,7 +23,7 @@ def print_comparison(comparison: Comparison, write: Callable[[str], None], *, co
         for found in comparison.measurements
     ]
     for line, style in zip(columns(rows, range(1, 6)), ("", *styles), strict=True):
-        write(colored(line, style, color=color))
+        write(painted(line, style if color else ""))
     if not comparison.same_output:
         write("They did not all print the same.")
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from itertools import zip_longest
 
 from e2brun.errors import E2brunError
-from e2brun.report.columns import colored, columns
+from e2brun.report.columns import columns, painted
 from e2brun.report.execution_json import error_value
 from e2brun.report.safe import one_line
 from e2brun.sandbox.contract import FileEntry
@@ -92,7 +92,7 @@ def print_log(lines: Iterable[LogLine], *, color: bool) -> None:
     for line in lines:
         level = one_line(line.level, 10)
         text = f"{_time(line.time)} {level:<5} {one_line(line.message, 4000)}"
-        print(colored(text, _LEVEL_STYLE.get(line.level, ""), color=color), flush=True)
+        print(painted(text, _LEVEL_STYLE.get(line.level, "") if color else ""), flush=True)
 
 
 def facts_value(facts: Facts) -> dict[str, object]:
@@ -143,7 +143,7 @@ def _print_table(
 ) -> None:
     lines = columns([headings, *rows] if headings else rows, right)
     for line, style in zip_longest(lines, ("", *styles) if headings else styles, fillvalue=""):
-        print(colored(line, style, color=color), flush=True)
+        print(painted(line, style if color else ""), flush=True)
 
 
 def _pairs(metadata: Mapping[str, str]) -> str:
