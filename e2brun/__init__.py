@@ -27,15 +27,14 @@ if TYPE_CHECKING:
     from e2brun.primitives.benchmark import BenchmarkSuite, Comparison, Measurement, compare
     from e2brun.primitives.cache import CachePrimitive
     from e2brun.primitives.cache_store import CacheStore, MemoryCache, SQLiteCache
+    from e2brun.primitives.choosing import ConditionalPrimitive, RouterPrimitive
     from e2brun.primitives.code import CodeInput, CodeOutput
-    from e2brun.primitives.conditional import ConditionalPrimitive
     from e2brun.primitives.context import WorkflowContext
     from e2brun.primitives.execution import CodeExecutionPrimitive
     from e2brun.primitives.fallback import FallbackPrimitive
     from e2brun.primitives.metrics import Metrics
     from e2brun.primitives.mock import MockPrimitive, create_test_context
     from e2brun.primitives.retry import RetryPrimitive
-    from e2brun.primitives.router import RouterPrimitive
     from e2brun.primitives.sandboxes import close_backends
     from e2brun.primitives.timeout import StepTimeout, TimeoutPrimitive
     from e2brun.primitives.tracing import Tracing, otlp_provider
@@ -55,14 +54,13 @@ _HOMES = {
     "primitives.cache": ("CachePrimitive",),
     "primitives.cache_store": ("CacheStore", "MemoryCache", "SQLiteCache"),
     "primitives.code": ("CodeInput", "CodeOutput"),
-    "primitives.conditional": ("ConditionalPrimitive",),
+    "primitives.choosing": ("ConditionalPrimitive", "RouterPrimitive"),
     "primitives.context": ("WorkflowContext",),
     "primitives.execution": ("CodeExecutionPrimitive",),
     "primitives.fallback": ("FallbackPrimitive",),
     "primitives.metrics": ("Metrics",),
     "primitives.mock": ("MockPrimitive", "create_test_context"),
     "primitives.retry": ("RetryPrimitive",),
-    "primitives.router": ("RouterPrimitive",),
     "primitives.sandboxes": ("close_backends",),
     "primitives.timeout": ("StepTimeout", "TimeoutPrimitive"),
     "primitives.tracing": ("Tracing", "otlp_provider"),

@@ -9,10 +9,9 @@ from typing import Annotated
 
 import typer
 
-from e2brun.cli.batch_command import batch_command
-from e2brun.cli.exec import exec_command
 from e2brun.cli.options import Request, number, setting, switch, text, words
 from e2brun.cli.pipeline import pipelines
+from e2brun.cli.programs import batch_command, exec_command
 from e2brun.cli.runs import runs
 from e2brun.cli.sandbox import sandboxes
 from e2brun.cli.serve_command import SETTINGS as SERVE_SETTINGS

@@ -5,7 +5,7 @@ Everything is read and checked before a sandbox is started.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from posixpath import normpath
 from typing import TYPE_CHECKING
@@ -40,7 +40,8 @@ def prepare(plan: Plan) -> Job:
     if plan.with_imports and source.directory is not None:
         uploads += _imported(plan, source.directory, code, cells=cells)
     _check_names(source, plan.cwd, uploads, cells=cells)
-    codes = [code, *_code_of(uploads[len(plan.uploads) :])] if code else []
+    sent = (upload.source for upload in uploads[len(plan.uploads) :] if upload.path.endswith(".py"))
+    codes = [code, *(one.read_bytes() for one in sent if isinstance(one, Path))] if code else []
     texts = (plan.setup, *_texts(source, notebook, code))
     fetched = Fetched(plan.spec.template, cells=cells, fetch=plan.spec.fetch)
     needs = needs_of(source, codes, plan.wanted, uploads, fetched)
@@ -161,12 +162,6 @@ def _imported(plan: Plan, directory: Path, code: str | bytes, *, cells: bool) ->
     for upload in sent:
         plan.details(f"with imports: {upload.source!s}")
     return sent
-
-
-def _code_of(uploads: Sequence[Upload]) -> Iterator[bytes]:
-    for upload in uploads:
-        if isinstance(upload.source, Path) and upload.path.endswith(".py"):
-            yield upload.source.read_bytes()
 
 
 def _check_names(

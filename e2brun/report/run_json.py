@@ -31,6 +31,8 @@ def run_document(run: RunRecord, exit_code: int) -> dict[str, object]:
 
 def refusal_document(error: E2brunError, problems: Sequence[tuple[str, str]]) -> dict[str, object]:
     """Of one that was not run: the same keys; `problems` are (place, message) in its file."""
+    from e2brun.report.execution_json import error_value
+
     listed = [{"where": where, "message": message} for where, message in problems]
     return {
         "schema": SCHEMA,
@@ -45,10 +47,5 @@ def refusal_document(error: E2brunError, problems: Sequence[tuple[str, str]]) ->
         "counts": {verdict.value: 0 for verdict in Verdict},
         "success": False,
         "exit_code": error.exit_code,
-        "error": {
-            "name": type(error).__name__,
-            "value": str(error),
-            "hint": error.hint or None,
-            "problems": listed,
-        },
+        "error": {**error_value(error), "problems": listed},
     }
