@@ -76,10 +76,3 @@ class Tally:
         """pass@k, where there are tasks and every answer was judged."""
         whole = self.done == self.total and not self._counts[Verdict.INFRASTRUCTURE]
         return self._tasks.estimates() if whole else {}
-
-    def exit_code(self, pass_rate: float) -> int:
-        """0 enough passed, 1 some code failed, 125 infrastructure."""
-        if self._counts[Verdict.INFRASTRUCTURE]:
-            return 125
-        # Not a division: 0.95 of 20 is 19, whatever binary fractions make of it.
-        return 0 if self._counts[Verdict.PASSED] >= pass_rate * self.total - 1e-9 else 1

@@ -13,7 +13,7 @@ from e2brun.cli.batch_plan import Plan, plan_of_batch
 from e2brun.cli.batch_voice import Voice
 from e2brun.cli.signals import Interrupted, print_document
 from e2brun.errors import E2brunError
-from e2brun.runs.record import CaseRecord, RunRecord
+from e2brun.runs.record import CaseRecord, RunRecord, exit_code
 from e2brun.sandbox.select import choose
 from e2brun.settings import load_settings
 
@@ -76,7 +76,11 @@ def _go(request: BatchRequest, plan: Plan, voice: Voice, places: Places) -> int:
         hint = f"{error.hint} Go on with --resume {run_id}.".strip()
         places.recording.finish(error.exit_code)
         raise type(error)(str(error), hint=hint) from error
-    code = 128 + signalled if signalled else run.tally.exit_code(plan.pass_rate)
+    code = (
+        128 + signalled
+        if signalled
+        else exit_code(run.tally.count, run.tally.total, plan.pass_rate)
+    )
     code = _tell(request, plan, voice, _record(plan, places, kept), run, code)
     places.recording.finish(code, [run.stopped] if run.stopped else [])
     if signalled:

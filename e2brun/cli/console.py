@@ -68,10 +68,6 @@ class Console:
         if not self._quiet:
             notice(line)
 
-    def complain(self, error: E2brunError) -> None:
-        """An error that is not the end of everything; said even with `--quiet`."""
-        complain(error)
-
     def save_results(self, execution: Execution, directory: Path) -> None:
         """Write the rich results into a directory and say where each is."""
         from e2brun.report.results import save_results
@@ -111,7 +107,7 @@ class Console:
                 run_id=self._run_id,
             )
             self._write(1, ascii_json(document).encode() + b"\n")
-        self.complain(error)
+        complain(error)
         return error.exit_code
 
     def interrupted(self, why: Interrupted) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from e2brun.cli.signals import Interrupted
+from e2brun.cli.signals import Interrupted, complain
 from e2brun.errors import E2brunError, SandboxError, SandboxLost
 from e2brun.sandbox.contract import CodeError, Execution, Outcome, Sandbox
 from e2brun.sandbox.select import begin, choose
@@ -171,7 +171,7 @@ def _report(request: ExecRequest, job: Job, console: Console, ran: Ran) -> int:
     for line in ran.left_out:
         console.notice(f"left out of {line}")
     for failure in ran.failures:
-        console.complain(failure)
+        complain(failure)
     execution = console.finished(_with_failure(ran), fetched=ran.fetched)
     if job.keep:
         console.notice(f"kept: {ran.sandbox_id} lives on for at most {job.spec.lifetime:g} s")

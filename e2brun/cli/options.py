@@ -89,7 +89,7 @@ class Request(Frozen):
     @classmethod
     def of(cls, values: Mapping[str, object], **more: object) -> Self:
         """Of values by field, None for what was not given; repeatable ones are lists or tuples."""
-        given = {
+        given: dict[str, object] = {
             name: tuple(value) if isinstance(value, list) else value  # pyright: ignore[reportUnknownArgumentType]
             for name, value in values.items()
             if value is not None

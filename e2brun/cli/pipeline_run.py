@@ -18,7 +18,7 @@ from e2brun.cli.reporting import Reporter, parse_reports
 from e2brun.cli.signals import Interrupted, complain, print_document, say, write_line
 from e2brun.errors import E2brunError, UsageError
 from e2brun.runs import events
-from e2brun.runs.record import RunRecord
+from e2brun.runs.record import RunRecord, exit_code
 from e2brun.sandbox.select import is_cloud
 from e2brun.settings import Settings, load_settings
 
@@ -161,14 +161,16 @@ def _recording(plan: _Plan, record: RunRecord, voice: _PipelineReporter) -> Reco
 
 
 def _run(request: RunRequest, plan: _Plan, voice: _PipelineReporter, run: Run) -> int:
-    from e2brun.pipeline.runner import exit_code
-
     try:
         with voice:
             signalled = _drive(run.execute())
     finally:
         plan.supply.close()
-    code = 128 + signalled if signalled else exit_code(run.record, plan.pass_rate)
+    code = (
+        128 + signalled
+        if signalled
+        else exit_code(run.record.count, len(run.record.cases), plan.pass_rate)
+    )
     code = voice.report(plan.reports, plan.settings, run.record, code)
     voice.end(run.record)
     if request.as_json:

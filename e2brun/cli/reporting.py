@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -56,31 +56,23 @@ class Reporter:
         self, reports: Sequence[Report], settings: Settings, record: RunRecord, code: int
     ) -> int:
         """Write every report, and tell GitHub. Returns the exit code."""
-        for error in _failed(reports, settings, record, code):
-            self.clear()
-            complain(error)
-            code = E2brunError.exit_code
+        from e2brun.report.files import append_summary, write_report
+
+        writes: list[Callable[[], None]] = [
+            partial(write_report, report, record, code) for report in reports
+        ]
+        if settings.github_actions:
+            from e2brun.report.github import workflow_commands
+
+            for line in workflow_commands(record):
+                sys.stderr.write(f"{line}\n")
+            if settings.step_summary.name:
+                writes.append(partial(append_summary, settings.step_summary, record))
+        for write in writes:
+            try:
+                write()
+            except E2brunError as error:
+                self.clear()
+                complain(error)
+                code = E2brunError.exit_code
         return code
-
-
-def _failed(
-    reports: Sequence[Report], settings: Settings, record: RunRecord, code: int
-) -> Iterator[E2brunError]:
-    """Write them; those that could not be written come as errors."""
-    from e2brun.report.files import append_summary, write_report
-
-    writes: list[Callable[[], None]] = [
-        partial(write_report, report, record, code) for report in reports
-    ]
-    if settings.github_actions:
-        from e2brun.report.github import workflow_commands
-
-        for line in workflow_commands(record):
-            sys.stderr.write(f"{line}\n")
-        if settings.step_summary.name:
-            writes.append(partial(append_summary, settings.step_summary, record))
-    for write in writes:
-        try:
-            write()
-        except E2brunError as error:
-            yield error

@@ -18,7 +18,7 @@ from e2brun.primitives.context import WorkflowContext
 from e2brun.primitives.events import Event, Noticed, SandboxReady, Started
 from e2brun.primitives.together import together
 from e2brun.runs import events
-from e2brun.runs.record import CaseRecord, RunRecord, Verdict
+from e2brun.runs.record import CaseRecord, RunRecord
 from e2brun.runs.recording import Recording
 from e2brun.stages.step import Step
 from e2brun.stages.work import Case
@@ -166,18 +166,3 @@ def _step_names(pipeline: Pipeline) -> frozenset[str]:
     judges: list[Step] = [judge for _, make in made for judge in make()]
     return frozenset({"files", "code", "command", "llm", "program", "cell",
                       *(judge.name for judge in judges)})  # fmt: skip
-
-
-def passes(record: RunRecord, pass_rate: float) -> bool:
-    """Whether enough cases passed. Infrastructure is nobody's success."""
-    if record.count(Verdict.INFRASTRUCTURE):
-        return False
-    # Not a division: 0.95 of 20 is 19, whatever binary fractions make of it.
-    return record.count(Verdict.PASSED) >= pass_rate * len(record.cases) - 1e-9
-
-
-def exit_code(record: RunRecord, pass_rate: float = 1.0) -> int:
-    """0 enough passed, 1 some code failed, 125 infrastructure."""
-    if record.count(Verdict.INFRASTRUCTURE):
-        return 125
-    return 0 if passes(record, pass_rate) else 1

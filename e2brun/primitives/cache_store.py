@@ -46,7 +46,6 @@ class MemoryCache:
     )
 
     async def get(self, key: str) -> str | None:
-        """See CacheStore."""
         entry = self._entries.get(key)
         if entry is None:
             return None
@@ -58,7 +57,6 @@ class MemoryCache:
         return value
 
     async def set(self, key: str, value: str, ttl_seconds: float) -> None:
-        """See CacheStore."""
         self._entries[key] = (time.monotonic() + ttl_seconds, value)
         self._entries.move_to_end(key)
         while len(self._entries) > self.max_entries:
@@ -76,7 +74,6 @@ class SQLiteCache:
     path: Path | str
 
     async def get(self, key: str) -> str | None:
-        """See CacheStore."""
 
         def read(database: sqlite3.Connection) -> str | None:
             rows = database.execute(
@@ -87,7 +84,6 @@ class SQLiteCache:
         return await in_thread(lambda: self._with_database(read), grace=_BUSY_SECONDS)
 
     async def set(self, key: str, value: str, ttl_seconds: float) -> None:
-        """See CacheStore."""
 
         def write(database: sqlite3.Connection) -> None:
             now = time.time()

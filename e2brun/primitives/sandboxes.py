@@ -18,12 +18,8 @@ _lock = threading.Lock()
 _shared: dict[tuple[int, Settings], Backend] = {}
 
 
-def _nobody(_: str) -> None:
-    """Nobody is listening."""
-
-
 # A backend is shared, but what it says is for the execution that asked it: a thread has its own.
-listener: ContextVar[Callable[[str], None]] = ContextVar("listener", default=_nobody)
+listener: ContextVar[Callable[[str], None]] = ContextVar("listener", default=lambda _: None)
 
 
 def _tell_listener(line: str) -> None:
@@ -44,7 +40,10 @@ def shared_backend(settings: Settings) -> Backend:
             if not _shared:
                 atexit.register(close_backends)
             backend = _shared[key] = choose(
-                settings, run_id=os.urandom(8).hex(), notice=_tell_listener, many=True
+                settings,
+                run_id=os.urandom(8).hex(),
+                notice=_tell_listener,
+                many=True,
             )
     return backend
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree as ET
 
+from e2brun.report.safe import shortened
 from e2brun.runs.record import CaseRecord, RunRecord, StepRecord, Verdict
 
 _TEXT_LIMIT = 64 * 1024  # of one stream; the JSON report has all of it
@@ -61,17 +62,11 @@ def _add_output(element: ET.Element, steps: tuple[StepRecord, ...]) -> None:
     if execution is not None:
         for name, text in (("system-out", execution.stdout), ("system-err", execution.stderr)):
             if text:
-                ET.SubElement(element, name).text = _legal(_cut(text))
+                ET.SubElement(element, name).text = _legal(shortened(text, _TEXT_LIMIT))
 
 
 def _details(step: StepRecord) -> str:
-    return "\n".join([*map(str, step.findings), _cut(step.details)]).strip()
-
-
-def _cut(text: str) -> str:
-    if len(text) <= _TEXT_LIMIT:
-        return text
-    return f"{text[:_TEXT_LIMIT]}\n… {len(text) - _TEXT_LIMIT} more characters"
+    return "\n".join([*map(str, step.findings), shortened(step.details, _TEXT_LIMIT)]).strip()
 
 
 def _legal(text: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -34,15 +33,14 @@ _DOCUMENTS = {
 
 
 def save_results(
-    results: Sequence[Result], directory: Path, say: Callable[[str], None] | None = None
+    results: Sequence[Result], directory: Path, say: Callable[[str], None]
 ) -> list[Path]:
     """Write every rich form of every result to `directory` as result-001.png and so on.
 
     The sandbox chooses no name and no file is overwritten: numbers go on where those in the
-    directory end. What cannot be saved is left out with a line to `say` (default: stderr). The
+    directory end. What cannot be saved is left out with a line to `say`. The
     files are what unreviewed code made: an .html or .svg may hold scripts.
     """
-    say = say or _to_stderr
     try:
         directory.mkdir(parents=True, exist_ok=True)
         number = _last_number(directory)
@@ -133,7 +131,3 @@ def _write(directory: Path, number: int, suffix: str, content: bytes) -> tuple[i
         with open(fd, "wb") as file:
             file.write(content)
         return number, path
-
-
-def _to_stderr(line: str) -> None:
-    sys.stderr.write(f"e2brun: {line}\n")

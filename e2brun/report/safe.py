@@ -183,6 +183,13 @@ def one_line(text: str, limit: int = 300) -> str:
     return inert(line)
 
 
+def shortened(value: str, room: int) -> str:
+    """At most `room` characters, and a word of how many there are more."""
+    if len(value) <= room:
+        return value
+    return f"{value[:room]}\n… {len(value) - room} more characters"
+
+
 def ascii_json(document: object) -> str:
     """One line of strict ASCII JSON that no command to a CI system can hide in."""
     import json

@@ -130,8 +130,8 @@ def document(backend: str, **values: object) -> dict[str, object]:
 
 def failure(error: E2brunError) -> dict[str, object]:
     """The same where it failed."""
-    said = {"error": error_value(error), "exit_code": error.exit_code}
-    return {"schema": SCHEMA, "success": False, **said}
+    said = {"success": False, "error": error_value(error), "exit_code": error.exit_code}
+    return {"schema": SCHEMA, **said}
 
 
 def _print_table(

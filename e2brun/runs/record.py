@@ -6,7 +6,7 @@ Times are seconds; `started` is seconds since the epoch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -154,6 +154,15 @@ class RunRecord:
     def count(self, verdict: Verdict) -> int:
         """How many cases were judged so."""
         return sum(case.verdict is verdict for case in self.cases)
+
+
+def exit_code(count: Callable[[Verdict], int], total: int, pass_rate: float) -> int:
+    """Of a command for so many cases: 0 enough passed, 1 some code failed, 125 infrastructure,
+    which is nobody's success."""
+    if count(Verdict.INFRASTRUCTURE):
+        return 125
+    # Not a division: 0.95 of 20 is 19, whatever binary fractions make of it.
+    return 0 if count(Verdict.PASSED) >= pass_rate * total - 1e-9 else 1
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:

@@ -49,6 +49,10 @@ class Step(Primitive[Work, Work]):
     stage: ClassVar[str] = ""
     step: ClassVar[str] = ""
 
+    def __init_subclass__(cls, *, step: str = "", **options: object) -> None:
+        super().__init_subclass__(**options)
+        cls.step = step or cls.step
+
     @property
     def name(self) -> str:
         """As in records: `syntax`, `stdout`."""
@@ -116,6 +120,24 @@ class Judge(Step):
         """Say what is to be said about it."""
 
 
+class Generator(Step):
+    """A step that makes the candidate."""
+
+    stage: ClassVar[str] = "generate"
+
+
+class Validator(Judge):
+    """A judge of a candidate that has not run."""
+
+    stage: ClassVar[str] = "validate"
+
+
+class Check(Judge):
+    """A judge of how it ran."""
+
+    stage: ClassVar[str] = "check"
+
+
 @dataclass(frozen=True)
 class Together(Step):
     """Every one of `steps` is heard, also when an earlier one failed.
@@ -128,7 +150,6 @@ class Together(Step):
 
     @property
     def name(self) -> str:
-        """Those of its steps."""
         return "+".join(step.name for step in self.steps)
 
     async def take(self, work: Work, context: WorkflowContext) -> Work:

@@ -35,7 +35,7 @@ def test_every_rich_form_becomes_a_file_with_our_own_name(tmp_path: Path) -> Non
         "is_main_result": True,
     }
     directory = tmp_path / "a" / "b"
-    paths = save_results([result, {"text": "only"}, {"svg": "<svg/>"}], directory)
+    paths = save_results([result, {"text": "only"}, {"svg": "<svg/>"}], directory, print)
     assert [path.name for path in paths] == [
         "result-001.png",
         "result-001.jpg",
@@ -60,7 +60,7 @@ def test_every_rich_form_becomes_a_file_with_our_own_name(tmp_path: Path) -> Non
 def test_numbers_go_on_and_nothing_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "result-007.html").write_text("mine")
     (tmp_path / "result-x.svg").write_text("mine too")
-    paths = save_results([{"svg": "<svg/>"}], tmp_path)
+    paths = save_results([{"svg": "<svg/>"}], tmp_path, print)
     assert [path.name for path in paths] == ["result-008.svg"]
     assert (tmp_path / "result-007.html").read_text() == "mine"
 
@@ -71,7 +71,7 @@ def test_no_symlink_is_followed(tmp_path: Path) -> None:
     directory.mkdir()
     # A dangling one does not count among the numbers by what it points to, but by its name.
     (directory / "result-001.svg").symlink_to(target)
-    save_results([{"svg": "<svg/>"}], directory)
+    save_results([{"svg": "<svg/>"}], directory, print)
     assert not target.exists()
     assert (directory / "result-002.svg").read_text() == "<svg/>"
 
@@ -81,7 +81,7 @@ def test_a_name_taken_at_the_last_moment_is_left_alone(
 ) -> None:
     (tmp_path / "result-001.svg").write_text("mine")
     monkeypatch.setattr(os, "listdir", lambda _: [])  # as if it came after the look
-    paths = save_results([{"svg": "<svg/>"}], tmp_path)
+    paths = save_results([{"svg": "<svg/>"}], tmp_path, print)
     assert [path.name for path in paths] == ["result-002.svg"]
 
 
@@ -92,13 +92,6 @@ def test_a_picture_that_is_none_is_left_out_with_a_line(tmp_path: Path, value: o
     assert [path.name for path in paths] == ["result-001.html"]
     assert len(said) == 1
     assert said[0].startswith("result 1: png not saved: not ")
-
-
-def test_without_a_listener_the_line_goes_to_stderr(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert save_results([{"png": "?"}], tmp_path) == []
-    assert capsys.readouterr().err == "e2brun: result 1: png not saved: not valid base64\n"
 
 
 def test_files_are_bounded_in_size_number_and_all(
@@ -119,7 +112,7 @@ def test_files_are_bounded_in_size_number_and_all(
 def test_a_directory_that_cannot_be_made_is_our_failure_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(E2brunError, match=r"cannot save results in .*file: File exists"):
-        save_results([{"svg": "x"}], tmp_path / "file")
+        save_results([{"svg": "x"}], tmp_path / "file", print)
 
 
 def test_stdout_shows_the_main_result_and_displayed_text_but_not_a_pictures_name() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from e2brun.report.html.markup import element, shortened, text
-from e2brun.report.safe import one_line
+from e2brun.report.html.markup import element, text
+from e2brun.report.safe import one_line, shortened
 from e2brun.report.summary import reason
 from e2brun.runs.record import AttemptRecord, CaseRecord, ExecutionRecord, StepRecord
 

@@ -17,10 +17,3 @@ def element(name: str, content: str, attributes: Mapping[str, str] | None = None
     """One with text in it."""
     given = "".join(f' {key}="{text(value)}"' for key, value in (attributes or {}).items())
     return f"<{name}{given}>{text(content)}</{name}>"
-
-
-def shortened(value: str, room: int) -> str:
-    """At most `room` characters, and a word of how many there are more."""
-    if len(value) <= room:
-        return value
-    return f"{value[:room]}\n… {len(value) - room} more characters"

@@ -9,23 +9,20 @@ from e2brun.errors import UsageError
 from e2brun.runs.record import Verdict
 from e2brun.sandbox.contract import MIB
 from e2brun.stages.check.difference import excerpt
-from e2brun.stages.step import PASSED, Judge, Judgement, executed, failed
+from e2brun.stages.step import PASSED, Check, Judgement, executed, failed
 from e2brun.stages.work import Work
 
 
 @dataclass(frozen=True)
-class ExitCode(Judge):
+class ExitCode(Check, step="exit_code"):
     """The exit code is `equals`, or one of them. A cell that raised counts as 1."""
 
     equals: int | str | tuple[int | str, ...] = 0
 
-    stage: ClassVar[str] = "check"
-    step: ClassVar[str] = "exit_code"
     values: ClassVar[frozenset[str]] = frozenset({"equals"})
     judges_exit: ClassVar[bool] = True
 
     async def judge(self, work: Work) -> Judgement:
-        """Whether it is."""
         record = executed(work)
         given = self.equals if isinstance(self.equals, tuple) else (self.equals,)
         wanted = [_code(code) for code in given]
@@ -48,7 +45,7 @@ def _code(given: int | str) -> int:
 
 
 @dataclass(frozen=True)
-class Completed(Judge):
+class Completed(Check, step="completed"):
     """The code ran to its last line: it did not leave before, whatever its exit code says.
 
     Of a Python program this is told by the process that started it, with a secret of that run
@@ -56,12 +53,9 @@ class Completed(Judge):
     turns a failure into a 0. Code that sets out to forge it runs in the same interpreter and can.
     """
 
-    stage: ClassVar[str] = "check"
-    step: ClassVar[str] = "completed"
     asks_for_end: ClassVar[bool] = True
 
     async def judge(self, work: Work) -> Judgement:
-        """Whether it did."""
         match executed(work).completed:
             case True:
                 return PASSED
@@ -72,29 +66,21 @@ class Completed(Judge):
 
 
 @dataclass(frozen=True)
-class NoStderr(Judge):
+class NoStderr(Check, step="no_stderr"):
     """Nothing came on stderr."""
 
-    stage: ClassVar[str] = "check"
-    step: ClassVar[str] = "no_stderr"
-
     async def judge(self, work: Work) -> Judgement:
-        """Whether nothing did."""
         text = executed(work).stderr
         return PASSED if not text else failed("there is output on stderr", excerpt(text))
 
 
 @dataclass(frozen=True)
-class MaxTime(Judge):
+class MaxTime(Check, step="max_time"):
     """It took at most `seconds`, from start to end of the code itself."""
 
     seconds: float
 
-    stage: ClassVar[str] = "check"
-    step: ClassVar[str] = "max_time"
-
     async def judge(self, work: Work) -> Judgement:
-        """Whether it did."""
         record = executed(work)
         took = f"{record.execution_time:.3f} s"
         if record.execution_time <= self.seconds:
@@ -103,16 +89,12 @@ class MaxTime(Judge):
 
 
 @dataclass(frozen=True)
-class MaxMemory(Judge):
+class MaxMemory(Check, step="max_memory"):
     """It used at most `size` bytes, where the backend tells; skipped where it does not."""
 
     size: int
 
-    stage: ClassVar[str] = "check"
-    step: ClassVar[str] = "max_memory"
-
     async def judge(self, work: Work) -> Judgement:
-        """Whether it did, if that is known."""
         used = executed(work).peak_memory
         if used is None:
             return Judgement(

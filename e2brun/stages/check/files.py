@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from e2brun.errors import UsageError
 from e2brun.stages.check.text import Several, TextCheck, text_at
-from e2brun.stages.step import PASSED, Judge, Judgement, failed
+from e2brun.stages.step import PASSED, Check, Judgement, failed
 from e2brun.stages.work import Work
 
 
 @dataclass(frozen=True)
-class FileCheck(Judge):
+class FileCheck(Check, step="file"):
     """The regular file at `path` (relative: in the home directory) is there, with the text it
     should have; or, with `exists = False`, it is not."""
 
@@ -23,9 +22,6 @@ class FileCheck(Judge):
     not_contains: Several = ()
     matches: Several = ()
 
-    stage: ClassVar[str] = "check"
-    step: ClassVar[str] = "file"
-
     def __post_init__(self) -> None:
         if not self.path or "\0" in self.path:
             raise UsageError("file: the path is empty")
@@ -35,11 +31,9 @@ class FileCheck(Judge):
 
     @property
     def collects(self) -> tuple[str, ...]:
-        """The file."""
         return (self.path,)
 
     async def judge(self, work: Work) -> Judgement:
-        """Whether it is as it should be."""
         found = work.collected.get(self.path)
         if not self.exists and found is not None:
             if found.missing:

@@ -10,12 +10,12 @@ from e2brun.errors import UsageError
 from e2brun.stages.check.difference import excerpt
 from e2brun.stages.check.text import Stream, text_at
 from e2brun.stages.check.values import check_questions, problems
-from e2brun.stages.step import PASSED, Judge, Judgement, failed
+from e2brun.stages.step import PASSED, Check, Judgement, failed
 from e2brun.stages.work import Work
 
 
 @dataclass(frozen=True)
-class JsonCheck(Judge):
+class JsonCheck(Check, step="json"):
     """`stream`, or `file` in the sandbox, is one JSON document that fits `schema` and has
     `equals` at each path: {JSONPath: value}.
 
@@ -27,8 +27,6 @@ class JsonCheck(Judge):
     stream: Stream = "stdout"
     file: str | None = None
 
-    stage: ClassVar[str] = "check"
-    step: ClassVar[str] = "json"
     values: ClassVar[frozenset[str]] = frozenset({"schema", "equals"})
 
     def __post_init__(self) -> None:
@@ -38,11 +36,9 @@ class JsonCheck(Judge):
 
     @property
     def collects(self) -> tuple[str, ...]:
-        """The file."""
         return () if self.file is None else (self.file,)
 
     async def judge(self, work: Work) -> Judgement:
-        """Whether it is."""
         found = await text_at(work, self.stream, self.file)
         if isinstance(found, Judgement):
             return found

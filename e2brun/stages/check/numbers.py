@@ -12,7 +12,7 @@ from typing import ClassVar, cast
 from e2brun.errors import UsageError
 from e2brun.stages.check.difference import excerpt
 from e2brun.stages.check.text import Stream, text_at
-from e2brun.stages.step import PASSED, Judge, Judgement, failed
+from e2brun.stages.step import PASSED, Check, Judgement, failed
 from e2brun.stages.work import Work
 
 _MOST = 100_000
@@ -24,7 +24,7 @@ _NUMBER = (
 
 
 @dataclass(frozen=True)
-class NumbersCheck(Judge):
+class NumbersCheck(Check, step="numbers"):
     """The numbers on `stream`, in their order, are `equals`; with `last`, only the last of them.
 
     Each may be off by `absolute`, or by the share `relative` of what is expected.
@@ -36,8 +36,6 @@ class NumbersCheck(Judge):
     stream: Stream = "stdout"
     last: bool = False
 
-    stage: ClassVar[str] = "check"
-    step: ClassVar[str] = "numbers"
     values: ClassVar[frozenset[str]] = frozenset({"equals"})
 
     def __post_init__(self) -> None:
@@ -49,7 +47,6 @@ class NumbersCheck(Judge):
             _expected(self.equals)
 
     async def judge(self, work: Work) -> Judgement:
-        """Whether they are."""
         expected = _expected(self.equals)
         text = await text_at(work, self.stream, None)
         if isinstance(text, Judgement):

@@ -10,7 +10,7 @@ from e2brun.errors import UsageError
 from e2brun.sandbox.contract import JSON_RESULT_KEYS, TEXT_RESULT_KEYS
 from e2brun.stages.check.difference import difference, shown
 from e2brun.stages.check.values import same
-from e2brun.stages.step import PASSED, Judge, Judgement, executed, failed
+from e2brun.stages.step import PASSED, Check, Judgement, executed, failed
 from e2brun.stages.work import Work
 from e2brun.values import suggestion
 
@@ -23,7 +23,7 @@ _KEYS = TEXT_RESULT_KEYS | JSON_RESULT_KEYS
 
 
 @dataclass(frozen=True)
-class ResultsCheck(Judge):
+class ResultsCheck(Check, step="results"):
     """One of the results has `mime` (`png`, or `image/png`), equal to `value` or containing
     `contains`; there are `count` of them. None: not asked."""
 
@@ -32,8 +32,6 @@ class ResultsCheck(Judge):
     contains: str = ""
     count: int | None = None
 
-    stage: ClassVar[str] = "check"
-    step: ClassVar[str] = "results"
     values: ClassVar[frozenset[str]] = frozenset({"value"})
 
     def __post_init__(self) -> None:
@@ -46,7 +44,6 @@ class ResultsCheck(Judge):
             raise UsageError(f"results: {self.mime!r} is no kind of result{near}")
 
     async def judge(self, work: Work) -> Judgement:
-        """Whether there is one."""
         results = executed(work).results
         if self.count is not None and len(results) != self.count:
             return failed(f"{len(results)} results, not {self.count}", _kinds(results))

@@ -19,7 +19,7 @@ from e2brun.sandbox.contract import HOME, Upload
 from e2brun.stages import candidate
 from e2brun.stages.check.junit import BadReport, TestCase, read_report
 from e2brun.stages.evidence import Probe, Probed
-from e2brun.stages.step import Judge, Judgement, executed, failed
+from e2brun.stages.step import Check, Judgement, executed, failed
 from e2brun.stages.work import Work
 
 _REPORT = f"{HOME}/.e2brun-tests.xml"
@@ -32,7 +32,7 @@ _USAGE = {3: "internal error", 4: "wrong usage"}
 
 
 @dataclass(frozen=True)
-class TestsCheck(Judge):
+class TestsCheck(Check, step="tests"):
     """Runs `file` with pytest after the candidate, in the same sandbox.
 
     The candidate can be imported by its own name (`main` for generated code) and as `candidate`.
@@ -45,9 +45,6 @@ class TestsCheck(Judge):
     timeout: float = 60.0
     args: tuple[str, ...] = ()
     install: tuple[str, ...] = ("pytest",)
-
-    stage: ClassVar[str] = "check"
-    step: ClassVar[str] = "tests"
 
     def __post_init__(self) -> None:
         if self.file.suffix != ".py":

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 from e2brun.errors import UsageError
 from e2brun.stages.check.difference import difference, excerpt, shown
 from e2brun.stages.check.matching import found_in
-from e2brun.stages.step import PASSED, Judge, Judgement, executed, failed
+from e2brun.stages.step import PASSED, Check, Judgement, executed, failed
 from e2brun.stages.work import Work
 
 Stream = Literal["stdout", "stderr"]
@@ -26,7 +26,7 @@ def without_end(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class TextCheck(Judge):
+class TextCheck(Check):
     """What came on `stream`; the last line end is not compared. `contains`, `not_contains` and
     `matches` (regular expressions, found anywhere) take one text or several; `lines` how many, or
     each of them."""
@@ -38,15 +38,11 @@ class TextCheck(Judge):
     matches: Several = ()
     lines: int | tuple[str, ...] | None = None
 
-    stage: ClassVar[str] = "check"
-
     @property
     def name(self) -> str:
-        """The stream's."""
         return self.stream
 
     async def judge(self, work: Work) -> Judgement:
-        """Whether the stream is as it should be."""
         record = executed(work)
         text = record.stdout if self.stream == "stdout" else record.stderr
         return await self.judged(self.stream, text, cut=bool(record.truncated.get(self.stream)))

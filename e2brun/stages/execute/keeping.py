@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from e2brun.primitives.context import WorkflowContext
 from e2brun.runs.record import ExecutionRecord
 from e2brun.sandbox.contract import Outcome
 from e2brun.stages.evidence import Collected, Probed
-from e2brun.stages.execute.order import RunOrder, key_of
+from e2brun.stages.execute.order import RunOrder
 from e2brun.stages.execute.sandboxed import SandboxRun
 
 Kept = dict[str, Any]  # JSON values: what they are is known where they are read
@@ -55,11 +55,6 @@ def restored(kept: Mapping[str, Any], fresh: bool) -> SandboxRun:
         {path: _found(entry) for path, entry in kept["collected"].items()},
         probed,
     )
-
-
-def key_function(backend: Callable[[], str]) -> Callable[[RunOrder], str]:
-    """The key of an order on that backend."""
-    return lambda order: key_of(order, backend())
 
 
 def _collected(found: Collected) -> Kept:

@@ -24,7 +24,7 @@ from e2brun.primitives.events import Cached, Event, Noticed
 from e2brun.primitives.threads import in_thread
 from e2brun.runs.record import Verdict
 from e2brun.sandbox.contract import Backend, Outcome
-from e2brun.stages.execute.order import RunOrder, order_for
+from e2brun.stages.execute.order import RunOrder, key_of, order_for
 from e2brun.stages.execute.sandboxed import Sandboxed, SandboxRun
 from e2brun.stages.execute.settings import ExecuteSettings
 from e2brun.stages.step import Judge, Judgement, Step, Together, failed
@@ -71,12 +71,14 @@ class ExecuteStage(Step):
         kept = None
         if cache is not None:
             from e2brun.primitives.cache import CachePrimitive
-            from e2brun.stages.execute.keeping import Keeping, key_function
+            from e2brun.stages.execute.keeping import Keeping
 
-            key = key_function(lambda: self.backend().name)
-            kept = CachePrimitive(Keeping(once), self.settings.cache_ttl, key, cache)
+            kept = CachePrimitive(Keeping(once), self.settings.cache_ttl, self._key, cache)
         object.__setattr__(self, "_once", once)
         object.__setattr__(self, "_kept", kept)
+
+    def _key(self, order: RunOrder) -> str:
+        return key_of(order, self.backend().name)
 
     @property
     def name(self) -> str:

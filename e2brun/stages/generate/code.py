@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from time import monotonic
-from typing import ClassVar
 
 from e2brun.errors import UsageError
 from e2brun.primitives.context import WorkflowContext
-from e2brun.stages.step import PASSED, Step
+from e2brun.stages.step import PASSED, Generator
 from e2brun.stages.template import render
 from e2brun.stages.work import Work
 
 
 @dataclass(frozen=True)
-class CodeGenerator(Step):
+class CodeGenerator(Generator, step="code"):
     """`code`, with the case's variables filled in: `{{name!r}}` is safe, `{{name}}` is raw."""
 
     code: str
-
-    stage: ClassVar[str] = "generate"
-    step: ClassVar[str] = "code"
 
     def __post_init__(self) -> None:
         if not self.code.strip():

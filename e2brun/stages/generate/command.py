@@ -7,7 +7,6 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 from e2brun.errors import UsageError
 from e2brun.stages.child import Bounds, Ended, run_child
@@ -19,7 +18,7 @@ _OUTPUT = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
-class CommandGenerator(PromptedGenerator):
+class CommandGenerator(PromptedGenerator, step="command"):
     """Runs `command` in `directory`: `llm`, `claude -p`, `ollama run NAME`, a script.
 
     A text is split as a shell would, but no shell runs it; the words may hold variables. It has
@@ -29,15 +28,12 @@ class CommandGenerator(PromptedGenerator):
     command: str | tuple[str, ...]
     directory: Path | None = None
 
-    step: ClassVar[str] = "command"
-
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self._words:
             raise UsageError("generate: the command is empty")
 
     def identity(self, variables: Mapping[str, object]) -> str:
-        """The command."""
         return "command " + json.dumps([render(word, variables) for word in self._words])
 
     @property
@@ -50,7 +46,6 @@ class CommandGenerator(PromptedGenerator):
             raise UsageError(f"generate: the command cannot be split: {error}") from None
 
     async def ask(self, prompt: str, variables: Mapping[str, object]) -> RecordedAnswer:
-        """What it prints."""
         argv = [render(word, variables) for word in self._words]
         ended = await run_child(
             argv,

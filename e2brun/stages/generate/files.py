@@ -5,24 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
-from typing import ClassVar
 
 from e2brun.errors import UsageError
 from e2brun.primitives.context import WorkflowContext
 from e2brun.runs.record import Finding, Severity, Verdict
-from e2brun.stages.step import Judgement, Step
+from e2brun.stages.step import Generator, Judgement
 from e2brun.stages.work import Work
 
 _LIMIT = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True)
-class FilesGenerator(Step):
+class FilesGenerator(Generator, step="files"):
     """Reads the case's file, whatever is in it: what is not UTF-8 is kept as lone surrogates,
     which `candidate` turns back into the same bytes."""
-
-    stage: ClassVar[str] = "generate"
-    step: ClassVar[str] = "files"
 
     async def take(self, work: Work, context: WorkflowContext) -> Work:
         """The work with the file's text. Raises UsageError when it cannot be read."""

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from e2brun.errors import UsageError
 from e2brun.primitives.extras import needs_extra
@@ -26,7 +26,7 @@ _PROVIDERS = ("openai", "anthropic", "ollama")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelGenerator(PromptedGenerator):
+class ModelGenerator(PromptedGenerator, step="llm"):
     """Asks `model`: `openai:NAME`, `anthropic:NAME` or `ollama:NAME`.
 
     `base_url` is any endpoint that speaks the provider's protocol. Without `api_key` the
@@ -39,8 +39,6 @@ class ModelGenerator(PromptedGenerator):
     api_key: str | None = field(default=None, repr=False)
     temperature: float | None = None
     max_tokens: int | None = None
-
-    step: ClassVar[str] = "llm"
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -6,7 +6,6 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from time import monotonic
-from typing import ClassVar
 
 from e2brun.errors import E2brunError, UsageError
 from e2brun.primitives.context import WorkflowContext
@@ -14,7 +13,7 @@ from e2brun.runs.record import Verdict
 from e2brun.stages.generate.cassette import Cassette, Question, RecordedAnswer
 from e2brun.stages.generate.fences import extract_code
 from e2brun.stages.generate.refinement import refined
-from e2brun.stages.step import Judgement, Step
+from e2brun.stages.step import Generator, Judgement
 from e2brun.stages.template import render
 from e2brun.stages.work import Work
 
@@ -30,7 +29,7 @@ class GeneratorFailed(E2brunError):
 
 
 @dataclass(frozen=True)
-class PromptedGenerator(Step):
+class PromptedGenerator(Generator):
     """Asks with `prompt`; from the second attempt on with all that was wrong before.
 
     `prompt_limit` bounds, in characters, what is told of earlier attempts. A generator that
@@ -41,8 +40,6 @@ class PromptedGenerator(Step):
     timeout: float = 120.0
     cassette: Cassette | None = None
     prompt_limit: int = 100_000
-
-    stage: ClassVar[str] = "generate"
 
     def __post_init__(self) -> None:
         if not self.prompt.strip():

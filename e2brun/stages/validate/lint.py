@@ -7,14 +7,14 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import ClassVar, TypedDict
+from typing import TypedDict
 
 from e2brun.errors import E2brunError, UsageError
 from e2brun.primitives.extras import needs_extra
 from e2brun.runs.record import Finding, Severity, Verdict
 from e2brun.stages import candidate
 from e2brun.stages.child import TOOL_ENVIRONMENT, Bounds, Ended, run_child
-from e2brun.stages.step import Judge, Judgement, judged
+from e2brun.stages.step import Judgement, Validator, judged
 from e2brun.stages.work import Work
 
 _SECONDS = 60.0
@@ -35,7 +35,7 @@ class _RuffFinding(TypedDict):
 
 
 @dataclass(frozen=True)
-class LintCheck(Judge):
+class LintCheck(Validator, step="lint"):
     """Ruff with the rules in `select` (names, imports, errors by default), less those in `ignore`.
 
     Code that cannot work (E9, F63, F7, F82) is of high severity, likely bugs (F, B, S, PLE,
@@ -46,9 +46,6 @@ class LintCheck(Judge):
     ignore: tuple[str, ...] = ()
     severity: Severity = Severity.LOW
     line_length: int | None = None
-
-    stage: ClassVar[str] = "validate"
-    step: ClassVar[str] = "lint"
 
     def __post_init__(self) -> None:
         for code in (*self.select, *self.ignore):

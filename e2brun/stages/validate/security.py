@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from typing import ClassVar
 
 from e2brun.errors import UsageError
 from e2brun.runs.record import Finding, Severity, Verdict
 from e2brun.stages import candidate
 from e2brun.stages.child import TOOL_ENVIRONMENT, Bounds, python_main, run_child
-from e2brun.stages.step import Judge, Judgement, judged
+from e2brun.stages.step import Judgement, Validator, judged
 from e2brun.stages.validate import inspection, rules
 from e2brun.stages.validate.bandit import bandit, is_installed
 from e2brun.stages.validate.compiling import is_simple
@@ -23,7 +22,7 @@ _LIMIT = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True)
-class SecurityCheck(Judge):
+class SecurityCheck(Validator, step="security"):
     """Our own rules on the syntax tree, and bandit's.
 
     Findings below `severity` are told and fail nothing; those of a rule in `ignore` (ours, or
@@ -37,9 +36,6 @@ class SecurityCheck(Judge):
     deny: tuple[str, ...] = ()
     bandit: bool | None = None
 
-    stage: ClassVar[str] = "validate"
-    step: ClassVar[str] = "security"
-
     def __post_init__(self) -> None:
         for rule in self.ignore:
             is_bandits = rule[:1] == "B" and rule[1:].isdigit()
@@ -48,7 +44,6 @@ class SecurityCheck(Judge):
                 raise UsageError(f"security: there is no rule {rule!r}{known}")
 
     async def judge(self, work: Work) -> Judgement:
-        """Its findings."""
         if not candidate.is_python(work):
             return Judgement(Verdict.SKIPPED, "not Python")
         source, file = candidate.content(work), work.file

@@ -14,7 +14,7 @@ from e2brun.primitives.threads import in_thread
 from e2brun.runs.record import Finding, Severity, Verdict
 from e2brun.stages import candidate
 from e2brun.stages.child import TOOL_ENVIRONMENT, Bounds, run_child
-from e2brun.stages.step import PASSED, Judge, Judgement, judged
+from e2brun.stages.step import PASSED, Judgement, Validator, judged
 from e2brun.stages.validate import compiling
 from e2brun.stages.work import Work
 
@@ -32,7 +32,7 @@ class _Python:
 
 
 @dataclass(frozen=True)
-class SyntaxCheck(Judge):
+class SyntaxCheck(Validator, step="syntax"):
     """Compiles the candidate and throws the result away.
 
     `python` is a version (`3.12`) or the path of an interpreter; without it, ours counts. One
@@ -45,8 +45,6 @@ class SyntaxCheck(Judge):
     cell: bool = False
     max_size: int = _MIB
 
-    stage: ClassVar[str] = "validate"
-    step: ClassVar[str] = "syntax"
     gate: ClassVar[bool] = True
 
     async def judge(self, work: Work) -> Judgement:

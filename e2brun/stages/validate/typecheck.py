@@ -8,14 +8,14 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, TypedDict
+from typing import TypedDict
 
 from e2brun.errors import E2brunError, UsageError
 from e2brun.primitives.extras import needs_extra
 from e2brun.runs.record import Finding, Severity, Verdict
 from e2brun.stages import candidate
 from e2brun.stages.child import TOOL_ENVIRONMENT, Bounds, Ended, run_child
-from e2brun.stages.step import Judge, Judgement, judged
+from e2brun.stages.step import Judgement, Validator, judged
 from e2brun.stages.work import Work
 
 _SECONDS = 120.0
@@ -36,7 +36,7 @@ class _MypyFinding(TypedDict):
 
 
 @dataclass(frozen=True)
-class TypesCheck(Judge):
+class TypesCheck(Validator, step="types"):
     """Mypy on the candidate alone: packages it imports count as untyped.
 
     `python` is the version to judge by, like `3.12`; ours without it. Errors are of medium
@@ -47,9 +47,6 @@ class TypesCheck(Judge):
     strict: bool = False
     severity: Severity = Severity.MEDIUM
     python: str | None = None
-
-    stage: ClassVar[str] = "validate"
-    step: ClassVar[str] = "types"
 
     def __post_init__(self) -> None:
         numbers = (self.python or "3.11").split(".")
