@@ -16,8 +16,11 @@ from e2brun.sandbox.contract import Upload
 _TEXT_LIMIT = 16 * 1024 * 1024
 _TREE_LIMIT = 50_000  # characters; for more, Python's parser needs a process of its own
 _UPLOAD_LIMIT, _UPLOADS_LIMIT = 256 * 1024, 4 * 1024 * 1024
-_CALLS = ("import_module(", "__import__(")
-_CALLED = r"(?:import_module|__import__)\(\s*['\"]([A-Za-z_]\w*)"
+_CALLS = ("import_module(", "__import__(", "find_spec(")
+_CALLED = r"(?:import_module|__import__|find_spec)\(\s*['\"]([A-Za-z_]\w*)"
+# Who reads what is installed names it somewhere, if only in a list.
+_READS_METADATA = r"\bimportlib[._]metadata\b|\bfrom importlib import .*\bmetadata\b"
+_QUOTED = r"['\"]([A-Za-z][\w.-]*)['\"]"
 # pip as a program that is started: not in a comment, not as a word.
 _PIP = r"(?m)^(?![ \t]*#).*(?:-m[\s'\",]+pip\b|['\"]pip3?(?:['\"]| install))"
 # What one package of the template leaves to another: a word of the code, who reads it, and whom
@@ -94,6 +97,8 @@ def _of_one(code: str, present: Container[str], *, cells: bool) -> set[str]:
     if "pip" in code:
         found |= {"pip"} if re.search(_PIP, code) else set()
         found |= _installed(code) if cells else set()
+    if "metadata" in code and re.search(_READS_METADATA, code):
+        found |= _members(re.findall(_QUOTED, code))
     known = {name: package for name in names if name not in present and (package := _package(name))}
     if known and len(code) <= _TREE_LIMIT:
         known = {name: known[name] for name in _confirmed(code, known)}
@@ -102,12 +107,16 @@ def _of_one(code: str, present: Container[str], *, cells: bool) -> set[str]:
 
 def _installed(code: str) -> set[str]:
     from e2brun.jobs.pip_lines import pip_lines
-    from e2brun.sandbox.local.templates import member
     from e2brun.sandbox.requirement import name_of
 
     lines = list(pip_lines(code))
     names = {name_of(text) for line in lines for text in line.requirements}
-    names |= {"pip"} if lines else set()
+    return _members(names | {"pip"} if lines else names)
+
+
+def _members(names: Iterable[str]) -> set[str]:
+    from e2brun.sandbox.local.templates import member
+
     return {package for name in names if (package := member(name))}
 
 

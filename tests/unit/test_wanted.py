@@ -37,6 +37,13 @@ from e2brun.sandbox.local import templates
         ("# python -m pip install numpy\nprint('a pip of an apple')", ()),
         ("import subprocess, sys\nsubprocess.run([sys.executable, '-m', 'pip', 'list'])", ("pip",)),
         ("import os\nos.system('pip install x')", ("pip",)),
+        ("import importlib.metadata as m\nm.version('Numpy')", ("numpy",)),
+        (
+            "from importlib import metadata\nfor n in ('pandas', 'x'): metadata.version(n)",
+            ("pandas",),
+        ),
+        ("from importlib.util import find_spec\nfind_spec('PIL')", ("pillow",)),
+        ("metadata = {'version': 'numpy'}", ()),
         (b"\xff\xfe import numpy", ()),
         ("import \x00", ()),
         ("import numpy\nthis is no Python", ("numpy",)),
