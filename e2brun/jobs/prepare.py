@@ -92,6 +92,8 @@ def _check_together(plan: Plan, *, cells: bool) -> None:
     source = plan.source
     if cells and source.kind not in {Kind.PYTHON, Kind.NOTEBOOK}:
         raise UsageError(f"{source.name}: only Python runs as a cell")
+    if source.kind is not Kind.NOTEBOOK and plan.parameters:
+        raise SourceUnfit(f"{source.name} is no notebook: it has no parameters")
     if source.kind is Kind.NOTEBOOK and plan.arguments:
         raise UsageError(f"a notebook has no arguments: {plan.arguments[0]}")
     if cells and plan.arguments:

@@ -140,6 +140,7 @@ def execute_settings(document: Document, around: Environment) -> ExecuteSettings
         cwd=table.cwd,
         args=table.args,
         stdin=table.stdin,
+        parameters=table.parameters,
         memory=_first(table, base, "memory", user.memory),
         processes=_first(table, base, "processes", user.processes),
         disk=_first(table, base, "disk", user.disk),

@@ -160,6 +160,7 @@ class ExecuteTable(SandboxTable):
     cwd: str | None = None
     args: tuple[str, ...] = ()
     stdin: str | None = None
+    parameters: Mapping[str, object] = field(default_factory=dict[str, object])  # of notebooks
     get: tuple[str, ...] = ()
     get_to: str | None = None
     max_get: Size | None = None

@@ -11,7 +11,9 @@ from e2brun.values import is_list, is_table, suggestion
 
 _RENDERED: Mapping[str, frozenset[str] | None] = {  # None: every key
     "generate": frozenset({"code", "prompt", "command"}),
-    "execute": frozenset({"args", "env", "stdin", "files", "inline_files", "get", "cwd"}),
+    "execute": frozenset(
+        {"args", "env", "stdin", "parameters", "files", "inline_files", "get", "cwd"}
+    ),
     "sandbox": frozenset({"env"}),
     "check": None,
 }

@@ -279,3 +279,29 @@ def test_a_pipeline_is_written_with_what_the_command_line_said_over_it(place: Pl
     place.write(written.text, "new.toml")
     assert place.pipeline("run", "--on", "local", "new.toml").code == 0
     assert place.pipeline("show", "--toml", "p.toml", "--set", "execute.timeot=8").code == 2
+
+
+def test_a_notebook_has_the_parameters_of_each_case(place: Place) -> None:
+    cell: dict[str, object] = {
+        "cell_type": "code",
+        "metadata": {},
+        "execution_count": None,
+        "outputs": [],
+    }
+    cells = [
+        {**cell, "metadata": {"tags": ["parameters"]}, "source": "n, words = 1, ()"},
+        {**cell, "source": "print(n + 1, *words)"},
+    ]
+    document = {"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": cells}
+    place.write(json.dumps(document), "n.ipynb")
+    place.write("print(2)", "p.py")
+    place.write(
+        '[pipeline]\nname = "p"\n[generate]\nfiles = ["n.ipynb"]\n[matrix]\nn = [1, 20]\n'
+        '[execute]\nparameters = { n = "{{n}}", words = ["a"] }\n'
+        '[[check]]\nstdout = { matches = "^(2|21) a" }\n'
+    )
+    assert place.pipeline("run", "p.toml").code == 0
+    ran = place.pipeline("run", "p.toml", "--set", "execute.parameters.m=3")
+    assert (ran.code, ran.text.count("the notebook has no parameter 'm'")) == (1, 2)
+    ran = place.pipeline("run", "p.toml", "--set", "generate.files.0=p.py")
+    assert (ran.code, ran.text.count("p.py is no notebook: it has no parameters")) == (1, 2)

@@ -46,7 +46,7 @@ def order_for(
     """`notice` is told what the reader may want to know. Raises UsageError for settings,
     SourceUnfit for a candidate that cannot be run."""
     variables = work.case.variables
-    settings = fill_fields(settings, variables)
+    settings = fill_fields(settings, variables, frozenset({"parameters"}))
     checks = [check.rendered(variables) for check in checks]
     probes = tuple(probe for check in checks if (probe := check.probe(work)) is not None)
     return RunOrder(
@@ -89,6 +89,7 @@ def _plan(work: Work, settings: ExecuteSettings, probes: Sequence[Probe], *, clo
         arguments=settings.args,
         stdin=None if stdin is None else stdin.encode("utf-8", "surrogateescape"),
         cwd=settings.cwd,
+        parameters=settings.parameters,
         uploads=_uploads(settings),
         max_get=settings.max_get or settings.disk,
         with_imports=settings.with_imports,
@@ -131,7 +132,7 @@ def key_of(order: RunOrder, backend: str) -> str:
         job.source.inside,
         hashlib.sha256(job.source.content).hexdigest(),
         vars(job.spec.but(metadata={}, lifetime=0.0, install_timeout=0.0)),
-        [job.timeout, job.as_cell, job.arguments, job.cwd],
+        [job.timeout, job.as_cell, job.arguments, job.cwd, job.parameters],
         None if job.stdin is None else _digest(job.stdin),
         [order.max_output, order.collect, order.any_exit, job.tells_end],
         [_uploaded(upload) for upload in job.uploads],

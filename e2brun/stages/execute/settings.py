@@ -51,6 +51,7 @@ class ExecuteSettings:
     cwd: str | None = None
     args: tuple[str, ...] = ()
     stdin: str | None = None
+    parameters: Mapping[str, object] = field(default_factory=dict[str, object])  # of notebooks
     memory: int = 512 * MIB
     processes: int = 64
     disk: int = 512 * MIB
