@@ -27,14 +27,14 @@ def places_of(
 ) -> Places:
     """The store is open then. Raises UsageError for a run that cannot be gone on with."""
     store = plan.settings.store
-    run = _new_run(plan)
+    cases, backend = plan.order.input, "e2b" if is_cloud(plan.settings) else "local"
+    run = RunRecord(os.urandom(8).hex(), cases.name, cases.file, backend, time.time())
     earlier, before = Earlier(), ""
     if request.resume is not None:
         run = _resumed(store, request.resume, plan)
         earlier = Earlier(run.id, only_passed=request.failed)
     elif request.failed:
-        file = plan.order.input.file
-        found = looked_up(store, lambda opened: newest_of(opened, file))
+        found = looked_up(store, lambda opened: newest_of(opened, cases.file))
         if found is not None:
             before = found.record.id
             earlier = Earlier(before, only_passed=True)
@@ -52,12 +52,6 @@ def places_of(
     if recording.store is not None and earlier.run_id:
         earlier.read(recording.store)
     return Places(recording, results, earlier, before)
-
-
-def _new_run(plan: Plan) -> RunRecord:
-    backend = "e2b" if is_cloud(plan.settings) else "local"
-    cases = plan.order.input
-    return RunRecord(os.urandom(8).hex(), cases.name, cases.file, backend, time.time())
 
 
 def _resumed(store: Path | None, text: str, plan: Plan) -> RunRecord:

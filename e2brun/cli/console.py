@@ -86,7 +86,8 @@ class Console:
         for writer in self._writers:
             with suppress(BrokenPipeError):
                 writer.finish()
-        self._show_error(execution)
+        if execution.error is not None:  # of a cell: unlike a program's, it is not in its stderr
+            self._show_raised(execution.error)
         if not self._quiet:
             if self._in_mid_line():
                 self._write(2, b"\n")
@@ -157,11 +158,6 @@ class Console:
         if text := text_of([result]):
             with suppress(BrokenPipeError):
                 self._stdout.show(text.encode("utf-8", "replace") + b"\n")
-
-    def _show_error(self, execution: Execution) -> None:
-        """The traceback of a cell, which (unlike a program's) is not in its stderr."""
-        if execution.error is not None:
-            self._show_raised(execution.error)
 
     def _show_raised(self, error: CodeError) -> None:
         if self._as_json:

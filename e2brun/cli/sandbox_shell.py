@@ -21,7 +21,7 @@ from e2brun.sandbox.e2b.endings import ending
 from e2brun.sandbox.e2b.translate import known, translate
 
 if TYPE_CHECKING:
-    from e2brun.settings import Settings
+    pass
 
 _PIECE = 16 * 1024
 _SEND_SECONDS = 30.0
@@ -39,14 +39,11 @@ def shell(on: str | None, sandbox_id: str) -> int:
     where = place(on)
     try:
         native, _ = where.about(sandbox_id).attach(sandbox_id)
-        code = _Session(native, _term(where.settings)).run()
+        env = {"TERM": "dumb"} if where.settings.dumb_terminal else {}
+        code = _Session(native, env).run()
     except SandboxError as error:
         raise SandboxLost(str(error), hint=error.hint) from error  # 1 is the shell's own
     return code
-
-
-def _term(settings: Settings) -> dict[str, str]:
-    return {"TERM": "dumb"} if settings.dumb_terminal else {}
 
 
 class _Session:

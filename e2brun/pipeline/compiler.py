@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -15,16 +16,17 @@ from e2brun.pipeline.schema import (
     ExecuteTable,
     GenerateTable,
     LintTable,
+    RetryTable,
     SandboxTable,
     SecurityTable,
     SyntaxTable,
     TypesTable,
 )
-from e2brun.primitives.base import Primitive
+from e2brun.primitives.base import AnyPrimitive, Primitive
 from e2brun.runs.record import Severity
 from e2brun.sandbox.contract import Backend
 from e2brun.settings import Settings
-from e2brun.stages.execute.settings import ExecuteSettings, Retry
+from e2brun.stages.execute.settings import ExecuteSettings
 from e2brun.stages.execute.stage import ExecuteStage
 from e2brun.stages.generate.code import CodeGenerator
 from e2brun.stages.generate.files import FilesGenerator
@@ -123,7 +125,6 @@ def execute_settings(document: Document, around: Environment) -> ExecuteSettings
         from e2brun.primitives.cache_store import SQLiteCache
 
         cache = SQLiteCache(around.state / "executions.sqlite")
-    retry = table.retry
     return ExecuteSettings(
         timeout=_first(table, base, "timeout", user.timeout),
         cell=table.cell,
@@ -152,11 +153,19 @@ def execute_settings(document: Document, around: Environment) -> ExecuteSettings
         max_get=table.max_get,
         max_output=_first(table, base, "max_output", user.max_output),
         repeat=table.repeat,
-        retry=Retry(retry.max_retries, retry.initial_delay, retry.deadline) if retry else None,
+        retry=_retry(table.retry),
         cache=cache,
         cache_ttl=table.cache or 3600.0,
         file=document.generate.name,
     )
+
+
+def _retry(table: RetryTable | None) -> Callable[..., AnyPrimitive] | None:
+    if table is None:
+        return None
+    from e2brun.primitives.retry import RetryPrimitive
+
+    return partial(RetryPrimitive, **vars(table))
 
 
 def _first(table: SandboxTable, base: SandboxTable, name: str, default: T) -> T:

@@ -33,7 +33,8 @@ def _of_case(case: CaseRecord) -> Iterator[tuple[str, str]]:
                 yield _command(_kind(step, finding), case.file or finding.file, finding, case)
         elif step.verdict.is_bad:
             rule, line = f"{step.stage}.{step.step}", _line(step, case.file)
-            whole = Finding(case.file, line, 0, rule, Severity.HIGH, _text(step))
+            text = f"{step.message}\n{step.details}".strip()
+            whole = Finding(case.file, line, 0, rule, Severity.HIGH, text)
             yield _command("error", case.file, whole, case)
 
 
@@ -50,10 +51,6 @@ def _line(step: StepRecord, file: str) -> int:
     pattern = rf'File "(?:{HOME}/)?{name}", line (\d{{1,7}})\b|Cell In\[\d+\], line (\d{{1,7}})\b'
     found = re.findall(pattern, step.execution.traceback)
     return int("".join(found[-1])) if found else 0
-
-
-def _text(step: StepRecord) -> str:
-    return f"{step.message}\n{step.details}".strip()
 
 
 def _command(kind: str, file: str, finding: Finding, case: CaseRecord) -> tuple[str, str]:

@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,13 +13,14 @@ from e2brun.errors import SandboxError, SandboxUnavailable, UsageError
 from e2brun.primitives.cache_store import MemoryCache, SQLiteCache
 from e2brun.primitives.events import Event, Executed, Retried, SandboxReady
 from e2brun.primitives.mock import create_test_context
+from e2brun.primitives.retry import RetryPrimitive
 from e2brun.runs.record import ExecutionRecord, Verdict
 from e2brun.sandbox.contract import MIB, Sandbox, SandboxSpec
 from e2brun.sandbox.local.backend import LocalBackend
 from e2brun.stages.check.exits import ExitCode
 from e2brun.stages.check.text import TextCheck
 from e2brun.stages.execute.order import safe_name
-from e2brun.stages.execute.settings import ExecuteSettings, Retry
+from e2brun.stages.execute.settings import ExecuteSettings
 from e2brun.stages.execute.stage import ExecuteStage
 from e2brun.stages.work import Case, Work
 from tests.stages.taking import take
@@ -192,7 +194,7 @@ def test_names_of_directories_are_safe_and_differ() -> None:
 async def test_infrastructure_is_retried_and_code_is_not(backend: LocalBackend) -> None:
     flaky = Counting(backend, failures=2)
     events: list[Event] = []
-    step = stage(flaky, retry=Retry(2, initial_delay=0.001))
+    step = stage(flaky, retry=partial(RetryPrimitive, max_retries=2, initial_delay=0.001))
     work = await take(step, "1/0", context=create_test_context(events.append))
     assert flaky.created == 3
     assert [type(e) for e in events].count(Retried) == 2
@@ -203,7 +205,11 @@ async def test_infrastructure_that_stays_away_is_no_fault_of_the_candidate(
     backend: LocalBackend,
 ) -> None:
     flaky = Counting(backend, failures=9)
-    record = (await take(stage(flaky, retry=Retry(1, 0.001)), "1")).steps[-1]
+    record = (
+        await take(
+            stage(flaky, retry=partial(RetryPrimitive, max_retries=1, initial_delay=0.001)), "1"
+        )
+    ).steps[-1]
     assert (record.verdict, record.message) == (Verdict.INFRASTRUCTURE, "not now")
     assert "given up after 2 attempts" in record.details
 

@@ -14,16 +14,10 @@ from e2brun.stages.candidate import MAIN
 from e2brun.values import Network
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from e2brun.primitives.base import AnyPrimitive
     from e2brun.primitives.cache_store import CacheStore
-
-
-@dataclass(frozen=True, slots=True)
-class Retry:
-    """Again after a fault of ours or the provider's; never because code failed."""
-
-    max_retries: int = 3
-    initial_delay: float = 0.5
-    deadline: float | None = 300.0
 
 
 @dataclass(frozen=True)
@@ -63,7 +57,7 @@ class ExecuteSettings:
     max_get: int | None = None  # None: as much as `disk`
     max_output: int = 10 * MIB
     repeat: int = 1
-    retry: Retry | None = None
+    retry: Callable[..., AnyPrimitive] | None = None  # of a step, one that tries again after `on`
     cache: CacheStore | None = None
     cache_ttl: float = 3600.0
     file: str = MAIN

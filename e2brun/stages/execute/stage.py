@@ -58,16 +58,8 @@ class ExecuteStage(Step):
     def __post_init__(self) -> None:
         once: Primitive[RunOrder, SandboxRun] = Sandboxed(self.backend)
         retry, cache = self.settings.retry, self.settings.cache
-        if retry is not None:
-            from e2brun.primitives.retry import RetryPrimitive
-
-            once = RetryPrimitive(
-                once,
-                max_retries=retry.max_retries,
-                on=_PASSING,
-                initial_delay=retry.initial_delay,
-                deadline=retry.deadline,
-            )
+        if retry is not None:  # never because code failed
+            once = retry(once, on=_PASSING)
         kept = None
         if cache is not None:
             from e2brun.primitives.cache import CachePrimitive
