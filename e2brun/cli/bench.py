@@ -10,8 +10,9 @@ from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING
 
-from e2brun.cli.signals import notice, print_document, write_line
-from e2brun.errors import UsageError
+from e2brun.cli.reporting import parse_reports
+from e2brun.cli.signals import complain, notice, print_document, write_line
+from e2brun.errors import E2brunError, UsageError
 from e2brun.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -23,10 +24,10 @@ if TYPE_CHECKING:
 def bench(request: BenchRequest) -> int:
     """Compare them and say how they did. Returns the exit code."""
     from e2brun.report.bench import comparison_record
-    from e2brun.report.files import parse_report, write_report
+    from e2brun.report.files import write_report
 
     settings = load_settings(None, None, **request.flags)
-    reports = [parse_report(text) for text in request.reports]
+    reports = parse_reports(request.reports)
     implementations = _implementations(tuple(map(Path, request.files)))
     started = time()
     recording = _recording(request, implementations, settings, started)
@@ -42,7 +43,11 @@ def bench(request: BenchRequest) -> int:
     finally:
         recording.close()
     for report in reports:
-        write_report(report, record, code)
+        try:
+            write_report(report, record, code)
+        except E2brunError as error:
+            complain(error)
+            code = error.exit_code
     return code
 
 

@@ -92,7 +92,10 @@ class BenchmarkSuite:
     async def run(self, context: WorkflowContext | None = None) -> Comparison:
         """Run them all. Raises SandboxError; code that fails is a measurement without success."""
         context = context or WorkflowContext()
-        inputs = {name: _input(given) for name, given in self.implementations.items()}
+        inputs: dict[str, Mapping[str, object]] = {
+            name: {"code": given} if isinstance(given, str) else given
+            for name, given in self.implementations.items()
+        }
         outputs: dict[str, list[CodeOutput]] = {name: [] for name in inputs}
         names = list(inputs)
         for number in range(self.warm_up + self.repeats):
@@ -121,10 +124,6 @@ async def compare(
     primitive = CodeExecutionPrimitive(**options)
     suite = BenchmarkSuite(implementations, repeats, warm_up, baseline, primitive)
     return await suite.run(context)
-
-
-def _input(given: Implementation) -> Mapping[str, object]:
-    return {"code": given} if isinstance(given, str) else given
 
 
 def _measured(

@@ -68,3 +68,7 @@ def test_a_comparison_that_cannot_be_is_one_json_document_too(place: Place) -> N
     document = json.loads(ran.out)
     assert (ran.code, document["exit_code"], document["success"]) == (2, 2, False)
     assert document["error"]["value"].startswith("nowhere.py: ")
+    place.write("1", "a.py")
+    ran = place.run("bench", "--json", *WORDS, "--report", "markdown:/dev/full", "a.py")
+    assert (ran.code, ran.out.count(b"\n")) == (125, 1)
+    assert "/dev/full: it cannot be written" in ran.err
