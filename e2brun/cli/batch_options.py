@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from e2brun.cli.options import (
     ExecRequest,
-    Execution,
+    ExecutionRequest,
     choice,
     read_plain,
     setting,
@@ -14,7 +14,7 @@ from e2brun.cli.options import (
 )
 
 
-class BatchRequest(Execution):
+class BatchRequest(ExecutionRequest):
     """What was asked on the command line, as it was written."""
 
     programs: tuple[str, ...] = ()  # files
@@ -53,7 +53,9 @@ class BatchRequest(Execution):
     @property
     def execution(self) -> ExecRequest:
         """How each of them is run."""
-        return ExecRequest.of({one.field: getattr(self, one.field) for one in Execution.options})
+        return ExecRequest.of(
+            {one.field: getattr(self, one.field) for one in ExecutionRequest.options}
+        )
 
 
 def read_batch_quickly(line: list[str]) -> BatchRequest | None:

@@ -201,7 +201,7 @@ def _options(line: list[str], known: Mapping[str, Option]) -> tuple[list[str], l
     return line[:at], line[at:]
 
 
-class Execution(Request):
+class ExecutionRequest(Request):
     """What there is one of for every program."""
 
     cell: bool = switch("--cell", "Run FILE as a notebook cell.")
@@ -236,7 +236,7 @@ class Execution(Request):
     api_key: str | None = setting("--api-key", "Better: E2B_API_KEY; `ps` shows arguments.", "KEY")
 
 
-class ExecRequest(Execution):
+class ExecRequest(ExecutionRequest):
     """What `exec` was asked."""
 
     target: str | None = None  # a file, `-`, or None with `code`
