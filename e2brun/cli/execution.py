@@ -243,8 +243,8 @@ def _hint_about_arguments(
     request: ExecRequest, execution: Execution, notice: Callable[[str], None]
 ) -> None:
     """Everything after FILE is the program's, as with `python FILE`; say so when a program
-    failed over what looks like an option of ours."""
+    failed over what looks like an option of ours, or was to be a cell: that shows no value."""
     ours = {"--json", "--timeout", "--on", "--quiet", "--install", "--file", "--get", "--network"}
-    stray = [word for word in request.arguments if word.split("=")[0] in ours]
-    if stray and execution.outcome is not Outcome.OK:
+    stray = [word for word in request.arguments if word.split("=")[0] in {*ours, "--cell"}]
+    if stray and (execution.outcome is not Outcome.OK or "--cell" in stray):
         notice(f"{stray[0]} came after the file, so it went to the program; ours come before it")

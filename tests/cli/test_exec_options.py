@@ -79,6 +79,12 @@ def test_an_option_after_the_file_went_to_the_program(local: Run, script: Script
     assert "--json came after the file, so it went to the program" in ran.err
 
 
+def test_a_cell_that_is_none_since_it_was_said_too_late_is_told_so(local: Run) -> None:
+    ran = local("-", "--cell", stdin=b"6 * 7")
+    assert (ran.code, ran.out) == (0, b"")
+    assert "--cell came after the file, so it went to the program" in ran.err
+
+
 def test_variables_reach_the_program(local: Run, script: Script) -> None:
     file = script(_LETTERS)
     ran = local("--env", "A=1", "--env", "B=x y=z", "--env", "C=", file)
