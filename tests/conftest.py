@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 from tests import turns
 from tests.press import Press
 
+gc.disable()  # until all tests are found
 # Images of containers set it, and then each of some thousand commands compiles all of e2brun anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
@@ -54,6 +56,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: (turns.is_alone(item), item.path not in slow))
     for item in filter(turns.is_alone, items):
         item.add_marker(pytest.mark.xdist_group(turns.ALONE))
+
+
+def pytest_collection_finish() -> None:
+    gc.enable()
+    gc.freeze()  # five thousand tests are not to be looked at again and again, in every worker
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

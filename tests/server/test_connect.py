@@ -108,21 +108,24 @@ def test_compressed_messages_are_read() -> None:
     assert streamed(body, headers=headers) == [(0, {"number": 0}), (2, {})]
 
 
-_BOMB = gzip.compress(b" " * (connect.MESSAGE_LIMIT + 1000), 1)  # a thousandth of that
+@pytest.fixture(scope="module")
+def bomb() -> bytes:
+    """A thousandth of what it holds."""
+    return gzip.compress(b" " * (connect.MESSAGE_LIMIT + 1000), 1)
 
 
-def test_a_bomb_of_gzip_is_refused_in_a_stream() -> None:
+def test_a_bomb_of_gzip_is_refused_in_a_stream(bomb: bytes) -> None:
     headers = {"connect-content-encoding": "gzip"}
-    [(_, end)] = streamed(envelope(_BOMB, flags=1), headers=headers)
+    [(_, end)] = streamed(envelope(bomb, flags=1), headers=headers)
     assert end["error"] == {"code": "resource_exhausted", "message": "the message is too long"}
 
 
-def test_a_bomb_of_gzip_is_refused_in_a_call() -> None:
+def test_a_bomb_of_gzip_is_refused_in_a_call(bomb: bytes) -> None:
     async def answer(message: dict[str, Any]) -> dict[str, Any]:
         return message
 
     header = {"content-encoding": "gzip"}
-    call = connect.unary(request(_BOMB, streaming=False, headers=header), answer)
+    call = connect.unary(request(bomb, streaming=False, headers=header), answer)
     assert asyncio.run(call).status == 429
 
 

@@ -4,6 +4,7 @@ import http.server
 import json
 import threading
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -13,8 +14,9 @@ from e2brun.runs.record import Verdict
 from e2brun.stages.generate.model import ModelGenerator
 from tests.stages.taking import take
 
-pytest.importorskip("pydantic_ai")
 pytestmark = [
+    # not imported for it: that takes half a second of every worker
+    pytest.mark.skipif(find_spec("pydantic_ai") is None, reason="pydantic_ai is not installed"),
     pytest.mark.anyio,
     # its SDKs, not us
     pytest.mark.filterwarnings("default::DeprecationWarning", "default::ResourceWarning"),
