@@ -1,10 +1,10 @@
-"""Notebooks through `e2brun exec`, in the embedded sandbox and through E2B's protocol: the same
-commands, the same executed notebooks."""
+"""Notebooks through `e2brun exec` in the embedded sandbox. That they are the same through E2B's
+protocol, and what is written is, says tests/parity."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +25,10 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
         yield serving
 
 
-@pytest.fixture(params=["local", "e2b"])
-def execute(request: pytest.FixtureRequest, e2brun: Run) -> Run:
-    """Run `e2brun exec --on BACKEND WORDS...`."""
-    env: Mapping[str, str] = {}
-    if request.param == "e2b":
-        env = request.getfixturevalue("service").environment
-
-    def run(*words: str | Path) -> Ran:
-        return e2brun("exec", "--on", request.param, *words, env=env)
-
-    return run
+@pytest.fixture
+def execute(e2brun: Run) -> Run:
+    """Run `e2brun exec --on local WORDS...`."""
+    return lambda *words: e2brun("exec", "--on", "local", *words)
 
 
 @pytest.fixture

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from tests.parity.notebooks import document
 from tests.parity.sides import Case
 
 
@@ -250,3 +253,26 @@ PACKAGES = [
     cell("pip is there", "import pip; pip.__name__"),
 ]  # fmt: skip
 CELLS = [*_VALUES, *_DISPLAYS, *_FAILURES, *_IPYTHON, *_PLACE, *PACKAGES]
+# They would change the cells after them, or end them.
+_APART = {
+    "%%capture", "%store", "%autoawait", "%precision", "%xmode", "%config", "%matplotlib",
+    "%env", "RecursionError", "KeyboardInterrupt", "GeneratorExit", "formats of figures",
+    "a child that holds the output", "asyncio.run in a cell", "a task left behind",
+}  # fmt: skip
+
+
+def _is_harmless(case: Case) -> bool:
+    leaves = "xit" in case.name or case.name in _APART
+    return case.argv[0] == "-c" and case.ends in {"ok", "error"} and not leaves
+
+
+# What can be one of many cells of a notebook; a few of them run alone as well.
+TOGETHER = [case for case in CELLS if _is_harmless(case)]
+ALONE = [case for case in CELLS if case not in TOGETHER or case in TOGETHER[::8]]
+
+
+def notebook_of(cases: Sequence[Case]) -> Case:
+    """All of them together, as its cells."""
+    cells = [(case.argv[1], *(["raises-exception"] * (case.ends != "ok"))) for case in cases]
+    words = ("--timeout", "100", "--output", "out.ipynb", "n.ipynb")
+    return Case("cells", words, {"n.ipynb": document(cells)})

@@ -26,8 +26,11 @@ def document(cells: Sequence[Source], language: str = "python") -> str:
             written.append({
                 "cell_type": "code", "execution_count": None, "outputs": [], **fields,
             })  # fmt: skip
-    names = {"python": "python3", "bash": "bash"}
-    kernel = {"name": names[language], "language": language, "display_name": language}
+    kernel = {
+        "name": "python3" if language == "python" else language,
+        "language": language,
+        "display_name": language,
+    }
     metadata = {"kernelspec": kernel, "language_info": {"name": language}}
     whole = {"cells": written, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
     return json.dumps(whole, indent=1)
@@ -93,6 +96,14 @@ _ENDS = [
              options=("--cwd", "w", "--get", "w/o.txt")),
     notebook("bash in a directory", "pwd; echo $OLDPWD", language="bash",
              options=("--cwd", "~/w")),
+    notebook("javascript in a directory", "let x = 5", "console.log(x); console.log(process.cwd())",
+             language="javascript", options=("--cwd", "~/w")),
+    notebook("hostile results",
+             "from IPython.display import publish_display_data as show\n"
+             "for note in (1, [], {'op': []}, {'id': {}}, {'metadata': 3}, {'text': [1]},"
+             " {'op': 'clear'}):\n"
+             "    show({'text/plain': 'x', 'application/vnd.e2brun+json': note})\n"
+             "show({'text/plain': 'y', 'a/b': float('nan'), 'c': 1})"),
     notebook("bash", "x=5; echo $x", "echo $((x + 1)); ls /nonesuch", language="bash",
              ends="error"),
 ]  # fmt: skip

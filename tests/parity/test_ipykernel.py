@@ -6,14 +6,15 @@ import json
 import re
 import subprocess
 import sys
-from pathlib import Path
+from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import pytest
 
 from tests.conftest import clean_environment
-from tests.parity.cells import CELLS, PACKAGES
-from tests.parity.notebooks import RUNNABLE, document
+from tests.parity.cells import PACKAGES, TOGETHER, notebook_of
+from tests.parity.notebooks import RUNNABLE
 from tests.parity.sides import Case, Sides
 
 pytest.importorskip("ipykernel")
@@ -44,60 +45,49 @@ _OTHERWISE = {
     "file names in warnings": (
         "a warning", "a deprecation", "a syntax warning", "raising in a thread",
     ),
-    "would change the cells after it, or end them": (
-        "%%capture", "%store", "%autoawait", "%precision", "%xmode", "%config", "%matplotlib",
-        "%env", "RecursionError", "KeyboardInterrupt", "GeneratorExit",
-        "a child that holds the output", "asyncio.run in a cell", "a task left behind",
-    ),
 }  # fmt: skip
 _NOT_ASKED = {name for names in _OTHERWISE.values() for name in names}
 _NOT_ASKED |= {case.name for case in PACKAGES}  # which the tests' own Python has not
+ASKED = [case for case in TOGETHER if case.name not in _NOT_ASKED]
 
 
-def _alone(case: Case) -> bool:
-    """Whether it can be one of many cells of a notebook: it has no option, and leaves nothing."""
-    return case.argv[0] == "-c" and case.ends in {"ok", "error"} and "xit" not in case.name
+def _cells(case: Case) -> list[Cell]:
+    found: list[Cell] = json.loads(case.files["n.ipynb"])["cells"]
+    return found
 
 
-TOGETHER = [case for case in CELLS if _alone(case) and case.name not in _NOT_ASKED]
+# One notebook of all: a real kernel takes long to start.
+_PARTS = {**{case.name: _cells(notebook_of([case])) for case in ASKED},
+          **{f"the notebook: {case.name}": _cells(case) for case in RUNNABLE}}  # fmt: skip
+Executed = dict[str, tuple[list[Cell], list[Cell]]]
 
 
 @pytest.fixture(scope="module")
-def executed(sides: Sides, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, Any]]:
-    """By name: the notebook executed by us, and by a real kernel."""
-    cells = [(case.argv[1], *(["raises-exception"] * (case.ends != "ok"))) for case in TOGETHER]
-    many = Case("cells", ("--output", "out.ipynb", "n.ipynb"), {"n.ipynb": document(cells)})
-    cases = [many, *RUNNABLE]
-    places: dict[str, Path] = {}
-    for number, case in enumerate(cases):
-        place = tmp_path_factory.mktemp(f"kernel{number}") / "n.ipynb"
-        place.write_text(str(case.files["n.ipynb"]))
-        places[case.name] = place
+def executed(sides: Sides, tmp_path_factory: pytest.TempPathFactory) -> Executed:
+    """By part: its cells executed by us, and by a real kernel."""
+    many = notebook_of([])
+    cells = [cell for part in _PARTS.values() for cell in part]
+    whole = json.loads(many.files["n.ipynb"])
+    whole["cells"] = [{**cell, "id": f"c{number}"} for number, cell in enumerate(cells)]
+    text = json.dumps(whole)
+    path = tmp_path_factory.mktemp("kernel") / "n.ipynb"
+    path.write_text(text)
     theirs = subprocess.Popen(
-        [sys.executable, "-m", "tests.parity.kernel", *map(str, places.values())],
+        [sys.executable, "-m", "tests.parity.kernel", str(path)],
         env=clean_environment({"PYDEVD_DISABLE_FILE_VALIDATION": "1"}),
     )
-    ours = {case.name: sides.local.run(case).files["out.ipynb"][1] for case in cases}
+    ours = sides.local.run(replace(many, files={"n.ipynb": text})).files["out.ipynb"][1]
     assert theirs.wait(240) == 0
+    both = [iter(json.loads(done)["cells"]) for done in (ours, path.read_bytes())]
     return {
-        name: (json.loads(ours[name]), json.loads(place.read_text()))
-        for name, place in places.items()
+        name: (list(islice(both[0], len(part))), list(islice(both[1], len(part))))
+        for name, part in _PARTS.items()
     }
 
 
-@pytest.mark.parametrize("number", range(len(TOGETHER)), ids=[case.name for case in TOGETHER])
-def test_a_cell_shows_what_it_shows_in_jupyter(
-    executed: dict[str, tuple[Any, Any]], number: int
-) -> None:
-    ours, theirs = (_shown(notebook["cells"][number]) for notebook in executed["cells"])
-    assert ours == theirs
-
-
-@pytest.mark.parametrize("name", [case.name for case in RUNNABLE])
-def test_a_notebook_shows_what_it_shows_in_jupyter(
-    executed: dict[str, tuple[Any, Any]], name: str
-) -> None:
-    ours, theirs = ([_shown(cell) for cell in notebook["cells"]] for notebook in executed[name])
+@pytest.mark.parametrize("name", _PARTS)
+def test_a_cell_shows_what_it_shows_in_jupyter(executed: Executed, name: str) -> None:
+    ours, theirs = ([_shown(cell) for cell in cells] for cells in executed[name])
     assert ours == theirs
 
 
