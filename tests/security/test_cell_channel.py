@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.security.probing import Probe
+
+pytestmark = pytest.mark.crossed
 
 CHILDREN = """
 import json, multiprocessing, os, subprocess, sys

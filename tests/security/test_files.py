@@ -138,6 +138,7 @@ def test_no_file_of_the_host_outside_the_system_can_be_read(
     assert {f"/mnt{path}" for path in secrets if not path.startswith("/tmp/")} <= set(outside)
 
 
+@pytest.mark.crossed
 def test_only_the_own_directories_can_be_written(probe: Probe) -> None:
     assert probe(_WRITE).answer == _OURS_TO_WRITE
     weak = Weak(add=("--tmpfs", "/run"))
@@ -150,6 +151,7 @@ def test_no_setting_of_the_kernel_can_be_opened_for_writing(probe: Probe) -> Non
         assert len(probe.outside(_SYSCTLS)) > 100
 
 
+@pytest.mark.crossed
 def test_nothing_written_is_left_on_the_host_or_for_the_next_sandbox(probe: Probe) -> None:
     left = probe.directory / "left"
     left.mkdir(exist_ok=True)

@@ -6,6 +6,8 @@ import pytest
 
 from tests.security.probing import MIB, NO_FILTER, Probe
 
+pytestmark = pytest.mark.crossed
+
 _GIB = 1024 * MIB
 _IN_HIDING = "memory limit 512 MiB, most of it where no process shows it"
 # Each stops by itself at about 1 GiB, so that a limit that does not hold harms nobody.
@@ -167,7 +169,6 @@ time.sleep(2)
 }
 
 
-@pytest.mark.crossed
 @pytest.mark.parametrize("way", [*COUNTED, *HIDDEN])
 def test_memory_of_the_kernel_ends_at_the_limit(probe: Probe, way: str) -> None:
     report = probe.bounded((COUNTED | HIDDEN)[way], timeout=30)

@@ -9,6 +9,8 @@ import pytest
 
 from tests.security.probing import NO_FILTER, Probe
 
+pytestmark = pytest.mark.crossed
+
 _AIO = """
 import ctypes, json
 libc = ctypes.CDLL(None, use_errno=True)
@@ -46,7 +48,6 @@ time.sleep(10)
 """
 
 
-@pytest.mark.crossed
 @pytest.mark.parametrize("what", _ONE)
 def test_a_sandbox_that_takes_all_leaves_its_neighbour_some(probe: Probe, what: str) -> None:
     hoard = _HOARD.format(one=_ONE[what])

@@ -199,6 +199,7 @@ def test_memory_without_a_name_cannot_be_had(probe: Probe) -> None:
     assert probe(code).answer == "Function not implemented"
 
 
+@pytest.mark.crossed
 def test_a_program_with_memory_that_starts_others_is_not_ended(probe: Probe) -> None:
     """While a child is being started, parent and child show the same memory: once is enough."""
     code = """
@@ -211,6 +212,7 @@ def test_a_program_with_memory_that_starts_others_is_not_ended(probe: Probe) -> 
     assert probe(code, timeout=30).answer == 360
 
 
+@pytest.mark.crossed
 def test_pages_that_processes_share_are_counted_once(probe: Probe) -> None:
     code = """
     import json, os, time

@@ -17,6 +17,8 @@ from tests.contract import wheelhouse
 from tests.indexes import Answer, Index, index_served
 from tests.security.probing import Probe, system_python
 
+pytestmark = pytest.mark.crossed
+
 # What the mirror's process imports beside e2brun, for accounts that cannot read ours.
 _LIBRARIES = ("httpx", "httpcore", "h11", "anyio", "idna", "certifi", "packaging",
               "typing_extensions", "sniffio")  # fmt: skip

@@ -10,6 +10,8 @@ import pytest
 
 from tests.security.probing import NO_FILTER, Probe
 
+pytestmark = pytest.mark.crossed
+
 
 def test_no_process_of_the_host_is_visible_or_can_be_signalled(probe: Probe) -> None:
     victim = subprocess.Popen([*probe.prefix, "sleep", "60"])

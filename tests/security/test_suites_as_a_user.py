@@ -51,18 +51,22 @@ def command(probes: dict[str, Probe], shared_directory: Path) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("suite", _SUITES)
-def test_it_passes_as_an_ordinary_user(
-    command: list[str], shared_directory: Path, suite: str
-) -> None:
-    scratch = shared_directory / "scratch" / Path(suite).stem
-    options = ["-q", "-p", "no:cacheprovider", f"--basetemp={scratch}"]
+def test_they_pass_as_an_ordinary_user(command: list[str], shared_directory: Path) -> None:
+    # Of the drivers one: the other suites that are named here use bubblewrap.
+    options = [
+        "-q",
+        "-k",
+        "not Bubblewrap",
+        "-p",
+        "no:cacheprovider",
+        f"--basetemp={shared_directory / 'scratch' / 'all'}",
+    ]
     done = subprocess.run(
-        [*command, "-m", "pytest", *options, f"tests/{suite}"],
+        [*command, "-m", "pytest", *options, *(f"tests/{suite}" for suite in _SUITES)],
         cwd=shared_directory,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-6000:]

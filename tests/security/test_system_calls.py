@@ -10,9 +10,12 @@ import pytest
 
 from tests.security.probing import NO_FILTER, Probe
 
-pytestmark = pytest.mark.skipif(
-    os.uname().machine != "x86_64", reason="the numbers in here are those of x86_64"
-)
+pytestmark = [
+    pytest.mark.crossed,
+    pytest.mark.skipif(
+        os.uname().machine != "x86_64", reason="the numbers in here are those of x86_64"
+    ),
+]
 
 _EPERM, _EINVAL, _ENOSYS, _EPROTONOSUPPORT = 1, 22, 38, 93
 

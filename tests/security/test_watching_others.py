@@ -11,6 +11,8 @@ import pytest
 
 from tests.security.probing import Probe, Weak
 
+pytestmark = pytest.mark.crossed
+
 _SHARED = ["/usr/bin/env", "/usr/bin", "/usr/share", "/etc/ssl/certs", "/opt/e2brun/agent"]
 _PYTHON = "[*SHARED, os.path.realpath(sys.executable), os.path.dirname(os.__file__), '/etc/passwd']"
 
