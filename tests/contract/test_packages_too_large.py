@@ -143,7 +143,7 @@ def test_what_a_package_says_of_itself_cannot_fill_the_hosts_memory(
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
         with packed.open(f"{info}/METADATA", "w", force_zip64=True) as file:
             file.write(_META.format("talker").encode() + b"\n")
-            for _ in range(1500):
+            for _ in range(1100):
                 file.write(bytes(MIB))
         packed.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
         packed.writestr(f"{info}/RECORD", "")

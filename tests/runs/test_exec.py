@@ -272,13 +272,14 @@ def test_a_writer_waits_for_nobody_who_takes_the_lines_in(path: Path) -> None:
 
 
 WRITER = """
-import sys
+import sys, time
 from pathlib import Path
 from e2brun.runs.spool import append
 from tests.runs.test_exec import _begun
 for number in range(10_000):
     append(Path(sys.argv[1]), _begun(f"{sys.argv[2]}-{number}"))
     print(number, flush=True)
+    time.sleep(0.001)
 """
 
 

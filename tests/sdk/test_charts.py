@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from tests.sdk.serving import Serving
+
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def interpreter(service: Serving) -> Iterator[Any]:
+    """One for all: matplotlib takes a second to be imported."""
+    from e2b_code_interpreter import Sandbox
+
+    made = Sandbox.create(timeout=120)
+    yield made
+    made.kill()
+
 
 _SETUP = "import matplotlib.pyplot as plt\n"
 

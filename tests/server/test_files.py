@@ -8,8 +8,6 @@ import time
 import zlib
 from collections.abc import Awaitable, Callable
 
-import pytest
-
 from tests.server.envd_client import Envd, one_sandbox, part
 
 END = b"--XX--\r\n"
@@ -74,9 +72,8 @@ def test_more_than_a_thousand_files_in_one_form() -> None:
     in_sandbox(scenario)
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
+def test_a_malformed_form_is_refused() -> None:
+    bodies = [
         b"",
         b"junk",
         part("file", "f", b"x"),
@@ -85,12 +82,12 @@ def test_more_than_a_thousand_files_in_one_form() -> None:
         part("file", "a\0b", b"") + END,
         b"--XX\r\nno header\r\n\r\n" + END,
         b"--XX\r\nContent-Disposition: " + b"x" * 100_000,
-    ],
-)
-def test_a_malformed_form_is_refused(body: bytes) -> None:
+    ]
+
     async def scenario(envd: Envd) -> None:
-        answer = await envd.form(body)
-        assert (answer.status, answer.json["code"]) == (400, 400), answer.body
+        for body in bodies:
+            answer = await envd.form(body)
+            assert (answer.status, answer.json["code"]) == (400, 400), (body, answer.body)
 
     in_sandbox(scenario)
 

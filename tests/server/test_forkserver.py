@@ -94,14 +94,14 @@ def test_nothing_is_left_after_many(backend: LocalBackend, forkserver: Forkserve
 
     backend.create(SandboxSpec()).kill()
     before = descriptors()
-    for _ in range(100):
+    for _ in range(40):
         sandbox = backend.create(SandboxSpec())
         _say(sandbox, "sleep 100 & disown")
         sandbox.kill()
     assert (descriptors(), children()) == (before, 0)
 
 
-@pytest.mark.parametrize("after", [0.0, 0.005, 0.02, 0.3])
+@pytest.mark.parametrize("after", [0.005, 0.3])
 def test_sigkill_of_the_owner_leaves_no_process(after: float, tmp_path: Path) -> None:
     code = f"""
     import sys

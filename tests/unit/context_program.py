@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -168,6 +169,12 @@ def needs(*packages: str) -> pytest.MarkDecorator:
 
 @pytest.fixture(name="context")
 def running_context(tmp_path: Path) -> Iterator[Context]:
-    context = Context(tmp_path)
-    yield context
-    context.close()
+    with closing(Context(tmp_path)) as context:
+        yield context
+
+
+@pytest.fixture(name="context", scope="module")
+def lasting_context(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Context]:
+    """One for all tests of a file, which do not mind each other's variables."""
+    with closing(Context(tmp_path_factory.mktemp("context"))) as context:
+        yield context
