@@ -30,7 +30,7 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("e2brun")
 
 COMMAND = (sys.executable, "-m", "e2brun")
-_FORKED = {"doctor", "pipeline", "runs", "sandbox"}  # and whatever talks to E2B
+_AT_ITS_START = ("LANG", "LC_", "PYTHON")  # what Python reads then
 _CI = ("GITHUB_", "TF_BUILD", "TEAMCITY_", "GITLAB_CI")
 _NOT_OURS = ("E2B", *_CI, "NO_COLOR", "PYTHONUNBUFFERED")
 
@@ -118,7 +118,7 @@ def e2brun(tmp_path: Path, press: Press) -> Run:
         stdin: bytes | None = None,
         timeout: float = 60,
     ) -> Ran:
-        if _FORKED.intersection(words[:1]) or "E2B_API_URL" in (env or {}):
+        if not any(name.startswith(_AT_ITS_START) for name in env or {}):
             argv, environment = [*map(str, words)], clean_environment(env)
             code, out, err = press.run(argv, tmp_path, environment, stdin, timeout)
             return Ran(code, out, err.decode())

@@ -1,6 +1,6 @@
 """Commands that are forked from a process which has imported what they need already: up to half a
 second of a processor less for each, and E2B's SDK is most of it. All else is as if they had been
-started; `exec` itself is, for what it imports is part of what it promises."""
+started; what a command imports by itself is asked by tests/test_startup.py."""
 
 from __future__ import annotations
 

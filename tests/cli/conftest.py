@@ -12,6 +12,7 @@ import termios
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from select import select
 
@@ -100,7 +101,16 @@ Sandbox = Callable[..., Ran]
 @pytest.fixture
 def runtime(tmp_path: Path) -> Iterator[Path]:
     """A runtime directory of the test's own; its service is ended with it."""
-    directory = tmp_path / "runtime"
+    yield from _with_service(tmp_path / "runtime")
+
+
+@pytest.fixture(scope="module")
+def shared_runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One for all tests that do not ask about the service itself."""
+    yield from _with_service(tmp_path_factory.mktemp("shared") / "runtime")
+
+
+def _with_service(directory: Path) -> Iterator[Path]:
     directory.mkdir(mode=0o700)
     yield directory
     if (pid := service_pid(directory)) is not None:
@@ -110,11 +120,13 @@ def runtime(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def sandbox(e2brun: Run, runtime: Path) -> Sandbox:
     """Run `e2brun sandbox WORDS...` against that directory's service."""
+    return partial(e2brun, "sandbox", env={"XDG_RUNTIME_DIR": str(runtime)})
 
-    def run(*words: str | Path, **how: object) -> Ran:
-        return e2brun("sandbox", *words, env={"XDG_RUNTIME_DIR": str(runtime)}, **how)
 
-    return run
+@pytest.fixture
+def shared(e2brun: Run, shared_runtime: Path) -> Sandbox:
+    """The same, against the service of all."""
+    return partial(e2brun, "sandbox", env={"XDG_RUNTIME_DIR": str(shared_runtime)})
 
 
 def service_pid(runtime: Path) -> int | None:

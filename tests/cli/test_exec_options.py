@@ -17,9 +17,9 @@ Script = Callable[..., Path]
 _LETTERS = "import os; print({k: v for k, v in sorted(os.environ.items()) if k in 'ABC'})"
 
 
-@pytest.mark.parametrize("time", ["1.4", "1400ms", "1.4s"])
+@pytest.mark.parametrize("time", ["1.4", "1400ms"])
 def test_a_run_past_its_time_ends_with_124(local: Run, script: Script, time: str) -> None:
-    ran = local("--timeout", time, script("print('before')\nwhile True: pass"))
+    ran = local("--timeout", time, script("print('before')\nimport time; time.sleep(30)"))
     assert (ran.code, ran.text) == (124, "before\n")
     assert ran.err.splitlines()[0] == "e2brun: The time limit was reached: raise it with --timeout."
     assert ran.err.splitlines()[1].startswith("timeout after 1.4 s · i")

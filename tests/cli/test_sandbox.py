@@ -59,18 +59,18 @@ def test_a_sandbox_lives_from_create_to_kill(sandbox: Sandbox, e2brun: Run, runt
     assert eventually(lambda: service_pid(runtime) is None), "idle, and still there"
 
 
-def test_an_unknown_id_is_an_answer_and_not_a_failure(sandbox: Sandbox) -> None:
+def test_an_unknown_id_is_an_answer_and_not_a_failure(shared: Sandbox) -> None:
     for words in (["info"], ["kill"], ["pause"], ["logs"], ["metrics"], ["ls"]):
-        ran = sandbox(*words, "inone")
+        ran = shared(*words, "inone")
         assert (ran.code, ran.out, "Traceback" in ran.err) == (1, b"", False), words
-    document = json.loads(sandbox("info", "inone", "--json").out)
+    document = json.loads(shared("info", "inone", "--json").out)
     assert (document["success"], document["error"]["name"]) == (False, "NoSuchSandbox")
     # 1 would be the command's own.
-    assert sandbox("exec", "inone", "--", "false").code == 125
-    assert sandbox("info", "../x").code == 2
+    assert shared("exec", "inone", "--", "false").code == 125
+    assert shared("info", "../x").code == 2
 
 
-def test_files_go_in_and_come_out(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_files_go_in_and_come_out(shared: Sandbox, tmp_path: Path) -> None:
     source = tmp_path / "src"
     (source / "sub").mkdir(parents=True)
     (source / "empty").mkdir()
@@ -78,54 +78,54 @@ def test_files_go_in_and_come_out(sandbox: Sandbox, tmp_path: Path) -> None:
     (source / "sub" / "run").write_text("#!/bin/sh\necho ran\n")
     (source / "sub" / "run").chmod(0o755)
     (source / "out").symlink_to("/etc/passwd")
-    box = sandbox("create").text.strip()
-    ran = sandbox("cp", source, f"{box}:dst")
+    box = shared("create").text.strip()
+    ran = shared("cp", source, f"{box}:dst")
     assert (ran.code, "left out" in ran.err) == (0, True)
-    assert sandbox("exec", box, "--", "dst/sub/run").text == "ran\n"
-    assert "sub/" in sandbox("ls", box, "dst").text
-    assert sandbox("cp", f"{box}:dst", tmp_path / "back").code == 0
+    assert shared("exec", box, "--", "dst/sub/run").text == "ran\n"
+    assert "sub/" in shared("ls", box, "dst").text
+    assert shared("cp", f"{box}:dst", tmp_path / "back").code == 0
     assert (tmp_path / "back" / "a b").read_bytes() == (source / "a b").read_bytes()
     assert sorted(p.name for p in (tmp_path / "back").iterdir()) == ["a b", "empty", "sub"]
     # As cp does: into a directory that is there, under its own name.
-    assert sandbox("cp", f"{box}:dst/sub", tmp_path / "back/").code == 0
-    assert sandbox("cp", source / "a b", f"{box}:dst/empty").code == 0
-    assert sandbox("exec", box, "--", "test", "-f", "dst/empty/a b").code == 0
-    assert sandbox("cp", f"{box}:nowhere", tmp_path).code == 125
+    assert shared("cp", f"{box}:dst/sub", tmp_path / "back/").code == 0
+    assert shared("cp", source / "a b", f"{box}:dst/empty").code == 0
+    assert shared("exec", box, "--", "test", "-f", "dst/empty/a b").code == 0
+    assert shared("cp", f"{box}:nowhere", tmp_path).code == 125
 
 
-def test_a_hostile_directory_writes_nothing_outside(sandbox: Sandbox, tmp_path: Path) -> None:
-    box = sandbox("create").text.strip()
+def test_a_hostile_directory_writes_nothing_outside(shared: Sandbox, tmp_path: Path) -> None:
+    box = shared("create").text.strip()
     line = (
         "mkdir e; ln -s / e/root; ln -s /etc/passwd e/l; echo 1 > e/x; "
         "touch \"$(printf 'e/\\033]0;t')\""
     )
-    sandbox("exec", box, "--", "sh", "-c", line)
-    ran = sandbox("cp", f"{box}:e", tmp_path / "got")
+    shared("exec", box, "--", "sh", "-c", line)
+    ran = shared("cp", f"{box}:e", tmp_path / "got")
     assert (ran.code, "not safe" in ran.err, "\x1b" in ran.err) == (125, True, False)
     assert all(not path.is_symlink() for path in (tmp_path / "got").rglob("*"))
-    assert b"\x1b" not in sandbox("ls", box, "e").out
+    assert b"\x1b" not in shared("ls", box, "e").out
 
 
 def test_a_file_runs_in_a_sandbox_that_lives_on(
-    sandbox: Sandbox, e2brun: Run, runtime: Path, tmp_path: Path
+    shared: Sandbox, e2brun: Run, shared_runtime: Path, tmp_path: Path
 ) -> None:
-    box = sandbox("create").text.strip()
+    box = shared("create").text.strip()
     (tmp_path / "prog.py").write_text("import sys; open('left', 'w'); sys.exit(4)")
-    env = {"XDG_RUNTIME_DIR": str(runtime)}
+    env = {"XDG_RUNTIME_DIR": str(shared_runtime)}
     assert e2brun("exec", "--sandbox", box, "prog.py", env=env).code == 4
-    assert sandbox("exec", box, "--", "test", "-f", "left").code == 0
+    assert shared("exec", box, "--", "test", "-f", "left").code == 0
     assert e2brun("exec", "--sandbox", "inone", "prog.py", env=env).code == 125
     assert e2brun("exec", "--sandbox", box, "--memory", "1G", "prog.py", env=env).code == 2
 
 
-def test_a_paused_sandbox_says_so_and_goes_on_after_resume(sandbox: Sandbox) -> None:
-    box = sandbox("create").text.strip()
-    assert sandbox("pause", box).code == 0
-    assert sandbox("list", "-q", "--state", "paused").text.strip() == box
-    ran = sandbox("exec", box, "--", "true")
+def test_a_paused_sandbox_says_so_and_goes_on_after_resume(shared: Sandbox) -> None:
+    box = shared("create").text.strip()
+    assert shared("pause", box).code == 0
+    assert shared("list", "-q", "--state", "paused").text.strip() == box
+    ran = shared("exec", box, "--", "true")
     assert (ran.code, "resume" in ran.err) == (125, True)
-    assert sandbox("resume", box).code == 0
-    assert sandbox("exec", box, "--", "true").code == 0
+    assert shared("resume", box).code == 0
+    assert shared("exec", box, "--", "true").code == 0
 
 
 def test_two_creates_at_once_share_one_service(sandbox: Sandbox, runtime: Path) -> None:
@@ -174,8 +174,8 @@ def test_a_runtime_directory_that_others_can_write_is_refused(
 
 
 @pytest.mark.parametrize("words", [["kill"], ["kill", "i1", "--all"], ["list", "--state", "x"]])
-def test_what_makes_no_sense_is_a_usage_error(sandbox: Sandbox, words: list[str]) -> None:
-    assert sandbox(*words).code == 2
+def test_what_makes_no_sense_is_a_usage_error(shared: Sandbox, words: list[str]) -> None:
+    assert shared(*words).code == 2
 
 
 def test_no_proxy_is_asked_for_this_machine(e2brun: Run, runtime: Path) -> None:
