@@ -43,23 +43,29 @@ def print_closing(
     color: bool,
     stream: TextIO | None = None,
 ) -> None:
-    """Print the closing line on stderr: in colors on a terminal, where `color` allows it."""
+    """Print the closing line on stderr: with Rich on a terminal, where `color` allows it."""
     stream = stream or sys.stderr
     if stream is None:  # pyright: ignore[reportUnnecessaryComparison] # started with 2>&-
         return
     line = closing_line(execution, sandbox_id, backend, truncated)
     with suppress(OSError):  # nobody listens any more; the exit code still says it
-        line = _encodable(line, stream)
         if color and stream.isatty():
-            line = _painted(line, execution.outcome)
-        print(line, file=stream, flush=True)
+            _draw(line, execution.outcome, stream)
+        else:
+            print(_encodable(line, stream), file=stream, flush=True)
 
 
-def _painted(line: str, outcome: Outcome) -> str:
-    from e2brun.report.columns import painted
+def _draw(line: str, outcome: Outcome, stream: TextIO) -> None:
+    from rich.console import Console
+    from rich.text import Text
 
-    head, dot, rest = line.partition(" ")
-    return painted(head, f"bold {_COLORS.get(outcome, 'yellow')}") + painted(dot + rest, "dim")
+    head, dot, rest = _encodable(line, stream).partition(" ")
+    text = Text.assemble((head, f"bold {_COLORS.get(outcome, 'yellow')}"), (dot + rest, "dim"))
+    # Told outright: Rich would ask the environment, and wrap the line at 80 columns in CI.
+    console = Console(
+        file=stream, force_terminal=True, color_system="standard", no_color=False, soft_wrap=True
+    )
+    console.print(text)
 
 
 def _encodable(line: str, stream: TextIO) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from unicodedata import east_asian_width
 
-_CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "blue": "34"}
+_CODES = {"red": 31, "green": 32, "yellow": 33, "blue": 34}
 
 
 def columns(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> Iterator[str]:
@@ -20,9 +20,8 @@ def columns(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> Itera
 
 
 def painted(text: str, style: str) -> str:
-    """In `style` (`bold green`), for a terminal; "" is none."""
-    codes = ";".join(_CODES[word] for word in style.split())
-    return f"\x1b[{codes}m{text}\x1b[0m" if codes else text
+    """In a color, for a terminal; "" is none."""
+    return f"\x1b[{_CODES[style]}m{text}\x1b[0m" if style else text
 
 
 def _width(text: str) -> int:
