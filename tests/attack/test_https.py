@@ -9,13 +9,14 @@ import ssl
 import stat
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.attack.wire import Sandbox, Wire, has_error_shape
+from tests.attack.wire import Sandbox, Wire, envelope, has_error_shape
 from tests.conftest import COMMAND, clean_environment
 from tests.sdk.serving import served
 
@@ -33,6 +34,7 @@ class Secure:
     authorization: str
     bundle: str
     state: Path
+    log: Path
 
     def talk(self, name: str, head: str, *, host: str | None = None) -> bytes:
         """One request to `name` over TLS, checked; all that comes back."""
@@ -76,6 +78,7 @@ def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secure]:
                 "Basic " + base64.b64encode(user.encode()).decode(),
                 told["SSL_CERT_FILE"],
                 directory / "state",
+                serving.log,
             )
 
 
@@ -102,6 +105,31 @@ def test_a_port_is_reached_by_its_https_name(secure: Secure, sandbox: Sandbox) -
 def test_the_same_port_takes_plain_http_as_e2bs_edge_does(secure: Secure, sandbox: Sandbox) -> None:
     answer = _plain(secure, f"GET / HTTP/1.0\r\nHost: 8000-{sandbox.id}.{_DOMAIN}\r\n\r\n".encode())
     assert answer.endswith(b"inside\n")
+
+
+def test_a_stream_that_its_sandbox_ends_is_no_fault_in_the_log(secure: Secure) -> None:
+    made = secure.wire.create()
+    name = f"49983-{made.id}.{_DOMAIN}"
+    body = envelope(json.dumps({"process": {"cmd": "/bin/sleep", "args": ["100"]}}).encode())
+    head = (
+        f"POST /process.Process/Start HTTP/1.1\r\nHost: {name}:{secure.port}\r\n"
+        f"X-Access-Token: {made.token}\r\nContent-Type: application/connect+json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    context = ssl.create_default_context(cafile=secure.bundle)
+    with (
+        socket.create_connection(("127.0.0.1", secure.port), timeout=20) as plain,
+        context.wrap_socket(plain, server_hostname=name) as stream,
+    ):
+        stream.sendall(head.encode() + body)
+        received = b""
+        while b'"start"' not in received:
+            received += stream.recv(65536)
+        secure.wire.kill(made)
+        with suppress(ConnectionResetError, ssl.SSLEOFError):
+            while stream.recv(65536):
+                pass
+    assert "ASGI" not in secure.log.read_text()
 
 
 @pytest.mark.parametrize("sent", [b"", b"\x16", b"\x16\x03\x01\x00\x01x", b"\0" * 100, b"G"])

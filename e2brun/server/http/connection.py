@@ -204,6 +204,8 @@ class Connection(HttpToolsProtocol):
                 await send(message)
 
             await app(scope, receive, unless_gone)
+            # Reset in mid-answer: not one that was forgotten. Over TLS uvicorn learns it later.
+            cycle.disconnected = cycle.disconnected or self.transport.is_closing()
 
         super()._start_asgi_task(cycle, answered)
 
