@@ -173,7 +173,8 @@ def test_a_build_that_fails_says_which_step_and_why(service: Serving, name: str,
 def test_tags_name_builds(service: Serving, name: str) -> None:
     for number in ("1", "2"):
         template = Template().from_base_image().run_cmd(f"echo {number} > number")
-        Template.build(template, f"{name}:v{number}")
+        built = Template.build(template, f"{name}:v{number}")
+        assert _inside(f"{name}:{built.build_id}", "cat number") == f"{number}\n"
     told = Template.assign_tags(f"{name}:v1", ["stable", "latest"])
     assert set(told.tags) == {"stable", "latest"}
     assert _inside(f"{name}:stable", "cat number") == "1\n"

@@ -75,8 +75,8 @@ class Registered:
     tags: dict[str, tuple[str, float]] = field(default_factory=dict[str, tuple[str, float]])
 
     def build(self, tag: str) -> Build | None:
-        """The ready build of this tag."""
-        found = self.builds.get(self.tags[tag][0]) if tag in self.tags else None
+        """The ready build of this tag, or of this id: a build is its own tag at E2B."""
+        found = self.builds.get(self.tags[tag][0] if tag in self.tags else tag)
         return found if found is not None and found.status == READY else None
 
     @property
