@@ -9,7 +9,7 @@ from dataclasses import replace
 from time import monotonic
 
 from e2brun.batch.case import Case, Test
-from e2brun.batch.judge import Wish, steps_of
+from e2brun.batch.judge import steps_of
 from e2brun.errors import (
     AuthenticationFailed,
     E2brunError,
@@ -37,7 +37,7 @@ class Choices(Frozen):
     """How each case is run."""
 
     plan: Plan  # of all of them; source and stdin are the case's
-    wish: Wish = Wish()
+    completed: bool = False  # a program has to come to its last line
     max_output: int = 256 * 1024
     repeat: int = 1
     tries: int = 3  # of what fails without the program's doing
@@ -111,7 +111,7 @@ class Executor:
                     return [StepRecord("execute", "program", Verdict.FAILED, 0.0, told)]
                 raise
             self._succeeded = True
-            steps = steps_of(record, test, self._choices.wish, which)
+            steps = steps_of(record, test, self._choices.completed, which)
             if any(step.verdict is Verdict.FAILED for step in steps):
                 break
         return steps

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from e2brun.batch.case import Test
-from e2brun.frozen import Frozen
 from e2brun.runs.record import ExecutionRecord, StepRecord, Verdict
 from e2brun.sandbox.contract import Outcome
 
@@ -11,13 +10,7 @@ _SHOWN = 2000
 _LINE = 200
 
 
-class Wish(Frozen):
-    """What every program of a batch has to do beside ending well."""
-
-    completed: bool = False
-
-
-def steps_of(record: ExecutionRecord, test: Test, wish: Wish, which: str) -> list[StepRecord]:
+def steps_of(record: ExecutionRecord, test: Test, completed: bool, which: str) -> list[StepRecord]:
     """The execution and the checks of it; `which`: of several tests, such as `test 2 of 3: `."""
     ran = record.outcome == Outcome.OK
     message = f"exit code {record.exit_code}" if ran else record.error or record.outcome
@@ -32,7 +25,7 @@ def steps_of(record: ExecutionRecord, test: Test, wish: Wish, which: str) -> lis
     ]
     if not ran:
         return steps
-    if wish.completed:
+    if completed:
         steps.append(_completed(record, which))
     if test.expected is not None:
         steps.append(_printed(record, test.expected, which))

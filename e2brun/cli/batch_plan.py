@@ -86,7 +86,6 @@ def _width(text: str | None, *, cloud: bool) -> tuple[int, int]:
 
 def _choices(request: BatchRequest, settings: Settings, notice: Callable[[str], None]) -> Choices:
     from e2brun.batch.fields import program
-    from e2brun.batch.judge import Wish
     from e2brun.cli.preparation import plan_of
 
     usual = Choices(plan_of(request.execution, program(""), settings, notice))
@@ -94,7 +93,7 @@ def _choices(request: BatchRequest, settings: Settings, notice: Callable[[str], 
     given = settings.max_output != Settings().max_output
     return Choices(
         usual.plan.but(tells_end=completed),
-        Wish(completed),
+        completed,
         settings.max_output if given else usual.max_output,
         count("--repeat", request.repeat) or 1,
     )
@@ -108,7 +107,7 @@ def _rules(choices: Choices, settings: Settings) -> str:
         "cloud" if is_cloud(settings) else "local",
         plan.spec.but(metadata={}, env=sorted(plan.spec.env.items())),
         (plan.wanted, plan.timeout, plan.as_cell, plan.cwd, plan.with_imports, uploads),
-        (choices.wish, choices.repeat, choices.max_output),
+        (choices.completed, choices.repeat, choices.max_output),
     )
     return hashlib.sha256(repr(whole).encode("utf-8", "surrogatepass")).hexdigest()
 
