@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from e2brun.errors import E2brunError, UsageError
+from e2brun.runs.record import CaseRecord, ExecutionRecord, Verdict
 from e2brun.values import is_table
 
 Line = Mapping[str, object]
@@ -145,3 +146,44 @@ def _read(line: bytes) -> Line | None:
     except (ValueError, RecursionError):
         return None
     return value if is_table(value) else None
+
+
+def line_of(case: CaseRecord, run_id: str, fingerprint: str) -> dict[str, object]:
+    """What is told of a case. `passed` is what HumanEval's own results call it."""
+    step = next(iter(case.bad_steps), None)
+    execution = next((s.execution for s in case.steps[::-1] if s.execution is not None), None)
+    task = case.parameters.get("task")
+    return {
+        "id": case.id,
+        **({"task_id": task} if task else {}),
+        "passed": case.verdict is Verdict.PASSED,
+        "verdict": case.verdict.value,
+        "result": f"{step.stage} {step.step}: {_text(step.message)}" if step else "passed",
+        **_execution(execution),
+        "seconds": round(case.seconds, 6),
+        "started": round(case.started, 3),
+        "run_id": run_id,
+        "fingerprint": fingerprint,
+    }
+
+
+def _execution(execution: ExecutionRecord | None) -> Mapping[str, object]:
+    if execution is None:
+        return {"outcome": None, "exit_code": None, "completed": None}
+    return {
+        "outcome": execution.outcome,
+        "exit_code": execution.exit_code,
+        "completed": execution.completed,
+        "stdout": _text(execution.stdout),
+        "stderr": _text(execution.stderr),
+        "truncated": dict(execution.truncated),
+        "execution_time": round(execution.execution_time, 6),
+        "peak_memory": execution.peak_memory,
+        "sandbox_id": execution.sandbox_id,
+        "backend": execution.backend,
+    }
+
+
+def _text(text: str) -> str:
+    """Without halves of characters, which strict readers of JSON refuse."""
+    return text.encode("utf-8", "replace").decode()

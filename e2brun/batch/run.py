@@ -11,8 +11,7 @@ from e2brun.batch.crew import Crew
 from e2brun.batch.earlier import Earlier
 from e2brun.batch.execute import Choices, Executor
 from e2brun.batch.ids import digest_of
-from e2brun.batch.line import line_of
-from e2brun.batch.results import Results
+from e2brun.batch.results import Results, line_of
 from e2brun.batch.shard import Shard
 from e2brun.batch.tally import Tally
 from e2brun.batch.width import Width

@@ -69,7 +69,7 @@ def run_pipeline(request: RunRequest) -> int:
 
 def refuse(error: E2brunError, *, as_json: bool) -> int:
     """Nothing ran: every problem on a line of its own. Returns the exit code."""
-    from e2brun.pipeline.problems import BrokenPipeline
+    from e2brun.pipeline.places import BrokenPipeline
 
     problems = error.problems if isinstance(error, BrokenPipeline) else ()
     if as_json:

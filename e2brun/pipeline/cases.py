@@ -8,7 +8,7 @@ from itertools import product
 from pathlib import Path
 
 from e2brun.pipeline.places import Path as KeyPath
-from e2brun.pipeline.problems import Problem
+from e2brun.pipeline.places import Problem
 from e2brun.pipeline.schema import CasesTable, Document
 from e2brun.stages.work import Case
 from e2brun.values import is_table

@@ -13,8 +13,8 @@ from e2brun.errors import UsageError
 from e2brun.pipeline import cases as expanding
 from e2brun.pipeline import overrides
 from e2brun.pipeline import variables as naming
+from e2brun.pipeline.places import BrokenPipeline, Problem
 from e2brun.pipeline.places import Path as KeyPath
-from e2brun.pipeline.problems import BrokenPipeline, Problem
 from e2brun.pipeline.reader import TomlReader
 from e2brun.pipeline.schema import Document
 from e2brun.stages.work import Case

@@ -1,6 +1,6 @@
-"""The line of every key in a TOML text: tomllib tells none.
+"""What is wrong with a pipeline, all of it, each with its place: tomllib tells no line of a key.
 
-Only for text that tomllib has read: nothing is checked here. It is asked for when there is
+Only for text that tomllib has read: nothing is checked here. Lines are asked for when there is
 something to complain about, and never on the way to a run.
 """
 
@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from e2brun.errors import UsageError
 
 Path = tuple[str | int, ...]
 
@@ -23,6 +26,25 @@ _STRING = re.compile(
     re.DOTALL,
 )
 _PLAIN = re.compile(r"[^,\]}\n#]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One line: `where` is `file.toml:3`, `cases.csv:7` or an option of the command line."""
+
+    where: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.message}"
+
+
+class BrokenPipeline(UsageError):
+    """The pipeline is wrong; nothing was run. `problems` are in the order of their lines."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
 
 
 class Places:

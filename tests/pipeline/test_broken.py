@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from e2brun.pipeline.loader import load
-from e2brun.pipeline.problems import BrokenPipeline
+from e2brun.pipeline.places import BrokenPipeline
 from tests.pipeline.conftest import Place
 
 HEAD = '[pipeline]\nname = "x"\n'  # two lines
