@@ -148,11 +148,14 @@ def _check(request: BatchRequest) -> None:
         raise UsageError("FILES and --jsonl cannot stand together: one of them")
     if not request.programs and request.jsonl is None:
         raise UsageError("nothing to run", hint="Name files, or --jsonl FILE.")
-    for field in _OF_LINES if request.jsonl is None else ():
+    fields: tuple[str, ...] = _NOT_WITH_FORMAT
+    why = ": --format knows where everything is"
+    if request.jsonl is None:
+        fields, why = _OF_LINES, " is for --jsonl"
+    for field in fields if request.jsonl is None or request.format is not None else ():
         if getattr(request, field) is not None:
-            raise UsageError(f"--{field.replace('_', '-')} is for --jsonl")
-    for field in _NOT_WITH_FORMAT if request.format is not None else ():
-        if getattr(request, field) is not None:
-            raise UsageError(f"--{field.replace('_', '-')}: --format knows where everything is")
+            raise UsageError(f"--{field.replace('_', '-')}{why}")
+    if request.out == "-" and request.as_json:
+        raise UsageError("--out - and --json both have stdout for themselves: one of them")
     if request.samples is not None and request.format is None:
         raise UsageError("--samples needs --format, which says how they are joined to problems")

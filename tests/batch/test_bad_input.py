@@ -89,6 +89,14 @@ def test_one_clear_line_and_exit_code_2(place: Place, words: list[str], said: st
     assert "Traceback" not in ran.err
 
 
+def test_results_and_the_document_do_not_both_go_to_stdout(place: Place) -> None:
+    place.write("p.py", "print(1)")
+    ran = place.batch("p.py", "-o", "-", "--json")
+    document = json.loads(ran.out)
+    assert (ran.code, document["exit_code"], document["cases"]) == (2, 2, [])
+    assert "--out - and --json both have stdout" in ran.err
+
+
 def test_two_runs_do_not_write_one_file(place: Place) -> None:
     place.write("p.py", "print(1)")
     with (place.directory / "out.jsonl").open("w") as held:
