@@ -119,14 +119,15 @@ def _compiles(code: str) -> bool:
 
 
 @pytest.mark.skipif(not _HUMANEVAL.exists(), reason=f"no {_HUMANEVAL.name} in {_HUMANEVAL.parent}")
-def test_humaneval_ends_as_after_a_start(backend: LocalBackend) -> None:
+@pytest.mark.parametrize("step", [4, pytest.param(1, marks=pytest.mark.campaign)])
+def test_humaneval_ends_as_after_a_start(backend: LocalBackend, step: int) -> None:
     programs: dict[str, str] = {}
     with gzip.open(_HUMANEVAL, "rt") as lines:
         for case in map(json.loads, lines):
             body = f"{case['prompt']}{case['canonical_solution']}\n{case['test']}\n"
             programs[case["task_id"]] = f"{body}check({case['entry_point']})\nprint('passed')\n"
     assert sum(_seen(code) == observing.Seen.NOTHING for code in programs.values()) > 140
-    assert _differences(backend, programs) == {}
+    assert _differences(backend, dict([*programs.items()][::step])) == {}
 
 
 # Each prints what depends on the hash seed.

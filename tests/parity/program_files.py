@@ -6,46 +6,38 @@ from tests.parity.programs import program
 from tests.parity.sides import Case
 
 FILES: list[Case] = [
-    program("one file in", "print(open('in.txt').read())", options=("--file", "in.txt"),
-            files={"in.txt": "ü\n"}),
-    program("a file under another name", "print(open('a/b.txt').read())",
-            options=("--file", "in.txt:a/b.txt"), files={"in.txt": "x"}),
-    program("a directory in", "import os\nfor d, s, f in sorted(os.walk('dir')):"
-            " print(d, sorted(s), sorted(f))",
-            options=("--file", "dir"), files={"dir/a.txt": "1", "dir/sub/b.txt": "2"}),
-    program("modes of files in",
-            "import os\nprint([oct(os.stat(n).st_mode) for n in ('run', 'a.t')])",
-            options=("--file", "run", "--file", "a.t"), files={"run": "#!/bin/sh", "a.t": "x"}),
-    program("an executable in", "import subprocess; print(subprocess.check_output('./run'))",
-            options=("--file", "run"), files={"run": "#!/bin/sh\necho ran"}),
-    program("a large file in", "import hashlib; d = open('big', 'rb').read();"
-            " print(len(d), hashlib.md5(d).hexdigest())",
-            options=("--file", "big.bin:big"), files={"big.bin": bytes(range(256)) * 8000}),
-    program("a file outside the home directory", "print(open('/tmp/x/y').read())",
-            options=("--file", "in.txt:/tmp/x/y"), files={"in.txt": "there"}),
-    program("names of every kind", "import os; print(sorted(map(ascii, os.listdir())))",
-            options=("--file", "a:ü b'\"$x", "--file", "a:-rf", "--file", "a:new\nline"),
-            files={"a": "x"}),
+    program("files and directories in, under any name",
+            "import os\nprint([open(n).read() for n in ('in.txt', 'a/b.txt', '/tmp/x/y')])\n"
+            "for d, s, f in sorted(os.walk('dir')): print(d, sorted(s), sorted(f))\n"
+            "print(sorted(map(ascii, os.listdir())))",
+            options=("--file", "in.txt", "--file", "in.txt:a/b.txt", "--file", "in.txt:/tmp/x/y",
+                     "--file", "dir", "--file", "in.txt:ü b'\"$x", "--file", "in.txt:-rf",
+                     "--file", "in.txt:new\nline"),
+            files={"in.txt": "ü\n", "dir/a.txt": "1", "dir/sub/b.txt": "2"}),
+    program("modes of files in, and a large one",
+            "import hashlib, os, subprocess\n"
+            "print([oct(os.stat(n).st_mode) for n in ('run', 'a.t')])\n"
+            "print(subprocess.check_output('./run'))\n"
+            "d = open('big', 'rb').read(); print(len(d), hashlib.md5(d).hexdigest())",
+            options=("--file", "run", "--file", "a.t", "--file", "big.bin:big"),
+            files={"run": "#!/bin/sh\necho ran", "a.t": "x",
+                   "big.bin": bytes(range(256)) * 8000}),
     program("a module beside it", "import helper; print(helper.x)", options=("--file", "helper.py"),
             files={"helper.py": "x = 41"}),
-    program("one file out", "open('out.bin', 'wb').write(bytes(range(256)))",
-            options=("--get", "out.bin")),
+    program("files out",
+            "import os\nopen('out.bin', 'wb').write(bytes(range(256))); open('e', 'w')\n"
+            "open('big', 'wb').write(b'12345678' * 500_000); open('/tmp/o', 'w').write('x')\n"
+            "open('m', 'w'); os.chmod('m', 0o4777)",
+            options=("--get", "out.bin:here/there.bin", "--get", "e", "--get", "big",
+                     "--get", "/tmp/o", "--get", "m")),
     program("a file out of a failure", "open('o.txt', 'w').write('x'); raise SystemExit(3)",
             options=("--get", "o.txt"), ends="error"),
     program("a file out of a timeout", "import time\nopen('o.txt', 'w').write('x')\ntime.sleep(30)",
             options=("--get", "o.txt", "--timeout", "1"), ends="timeout"),
-    program("an empty file out", "open('e', 'w')", options=("--get", "e")),
-    program("a large file out", "open('big', 'wb').write(b'12345678' * 500_000)",
-            options=("--get", "big")),
     program("a directory out", "import os\nos.makedirs('d/e/f')\n"
             "for n in ('d/a', 'd/e/b', 'd/e/.c'): open(n, 'w').write(n)", options=("--get", "d")),
-    program("a file out under another name", "open('o', 'w').write('x')",
-            options=("--get", "o:here/there.txt")),
     program("a file out of --cwd", "open('o', 'w').write('x')",
             options=("--cwd", "w", "--get", "w/o")),
-    program("an absolute file out", "open('/tmp/o', 'w').write('x')", options=("--get", "/tmp/o")),
-    program("modes of files out", "import os\nopen('o', 'w'); os.chmod('o', 0o4777)",
-            options=("--get", "o")),
     program("links and FIFOs out", "import os\nos.mkdir('d'); open('d/a', 'w')\n"
             "os.symlink('/etc/passwd', 'd/link'); os.mkfifo('d/fifo')", options=("--get", "d"),
             unavoidable="special files"),

@@ -43,7 +43,8 @@ def test_javascript_goes_on_after_a_client_has_left(interpreter: Any) -> None:
 
 
 @pytest.mark.skipif(shutil.which("javac") is None, reason="no JDK is installed")
-def test_java(service: Serving) -> None:
+def test_java_goes_on_after_a_client_has_left(service: Serving) -> None:
+    from e2b import TimeoutException
     from e2b_code_interpreter import Sandbox
 
     made: Any = Sandbox.create(timeout=120, envs={"GIVEN": "first"})
@@ -58,18 +59,12 @@ def test_java(service: Serving) -> None:
         loop = 'for (int i = 0; i < 3000; i++) System.out.println("line " + i);'
         printed = "".join(made.run_code(loop, language="java").logs.stdout)
         assert printed == "".join(f"line {i}\n" for i in range(3000))
+        made.run_code("int z = 1", language="java")
+        with pytest.raises(TimeoutException):
+            made.run_code("while (true) {}", language="java", timeout=1)
+        assert made.run_code("z", language="java", timeout=10).text == "1"
     finally:
         made.kill()
-
-
-@pytest.mark.skipif(shutil.which("javac") is None, reason="no JDK is installed")
-def test_java_goes_on_after_a_client_has_left(interpreter: Any) -> None:
-    from e2b import TimeoutException
-
-    interpreter.run_code("int z = 1", language="java")
-    with pytest.raises(TimeoutException):
-        interpreter.run_code("while (true) {}", language="java", timeout=1)
-    assert interpreter.run_code("z", language="java", timeout=10).text == "1"
 
 
 @pytest.mark.skipif(shutil.which("Rscript") is None, reason="R is not installed")
