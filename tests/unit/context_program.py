@@ -173,8 +173,8 @@ def running_context(tmp_path: Path) -> Iterator[Context]:
         yield context
 
 
-@pytest.fixture(name="context", scope="module")
+@pytest.fixture(name="lasting", scope="module")
 def lasting_context(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Context]:
-    """One for all tests of a file, which do not mind each other's variables."""
+    """One for all tests of a file that do not mind each other's variables."""
     with closing(Context(tmp_path_factory.mktemp("context"))) as context:
         yield context

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from e2brun.sandbox.local.host.frames import encode_cell
-from tests.unit.context_program import AGENT, DEADLINE, Context, running_context
+from tests.unit.context_program import AGENT, DEADLINE, Context, lasting_context, running_context
 
-__all__ = ["running_context"]  # the fixture `context`
+__all__ = ["lasting_context", "running_context"]  # the fixtures
 
 
 # The value of a cell, and what lasts
@@ -34,8 +34,8 @@ def test_state_lasts_and_the_last_expression_is_the_main_result(context: Context
     "code",
     ["None", "1;", "1 ;  # quiet", "(1\n);", "'é';", "x = 1", "", "# nothing", "(yes := 1);"],
 )
-def test_there_is_no_result_where_there_is_nothing_to_show(context: Context, code: str) -> None:
-    cell = context.run(code)
+def test_there_is_no_result_where_there_is_nothing_to_show(lasting: Context, code: str) -> None:
+    cell = lasting.run(code)
     assert cell.outcome.results == []
     assert cell.fine
 
@@ -55,8 +55,8 @@ def test_there_is_no_result_where_there_is_nothing_to_show(context: Context, cod
         ("'\\u2028'", "\\u2028"),
     ],
 )
-def test_the_text_of_a_result(context: Context, code: str, text: str) -> None:
-    assert context.run(code).main["text"] == text
+def test_the_text_of_a_result(lasting: Context, code: str, text: str) -> None:
+    assert lasting.run(code).main["text"] == text
 
 
 def test_the_underscore_of_the_user_stays_theirs(context: Context) -> None:

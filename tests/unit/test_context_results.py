@@ -8,14 +8,14 @@ import pytest
 
 from tests.unit.context_program import Context, lasting_context, needs
 
-__all__ = ["lasting_context"]  # the fixture `context`
+__all__ = ["lasting_context"]  # the fixture `lasting`
 
 
 # Rich results
 
 
-def test_display_sends_results_in_order_before_the_main_one(context: Context) -> None:
-    cell = context.run(
+def test_display_sends_results_in_order_before_the_main_one(lasting: Context) -> None:
+    cell = lasting.run(
         "class H:\n    def _repr_html_(self): return '<b>h</b>'\n"
         "    def __repr__(self): return 'H!'\n"
         "print('hello')\ndisplay(H(), 'two')\nH()"
@@ -27,8 +27,8 @@ def test_display_sends_results_in_order_before_the_main_one(context: Context) ->
     ]
 
 
-def test_every_mime_type_has_its_key(context: Context) -> None:
-    cell = context.run(
+def test_every_mime_type_has_its_key(lasting: Context) -> None:
+    cell = lasting.run(
         "class All:\n"
         "    def __repr__(self): return 'all'\n"
         "    def _repr_mimebundle_(self, include=None, exclude=None):\n"
@@ -73,79 +73,79 @@ def test_every_mime_type_has_its_key(context: Context) -> None:
         ("[2**64]", "[18446744073709551616]"),
     ],
 )  # fmt: skip
-def test_a_format_that_fails_leaves_the_text(context: Context, code: str, text: str) -> None:
-    cell = context.run(code)
+def test_a_format_that_fails_leaves_the_text(lasting: Context, code: str, text: str) -> None:
+    cell = lasting.run(code)
     assert cell.main == {"text": text, "extra": {}, "is_main_result": True}
 
 
-def test_a_repr_that_raises_is_the_error_of_its_cell(context: Context) -> None:
-    cell = context.run("class B:\n  def __repr__(self): raise ValueError(1)\nB()")
+def test_a_repr_that_raises_is_the_error_of_its_cell(lasting: Context) -> None:
+    cell = lasting.run("class B:\n  def __repr__(self): raise ValueError(1)\nB()")
     assert (cell.error.name, cell.outcome.results) == ("ValueError", [])
-    mock = context.run("from unittest.mock import MagicMock\nMagicMock()").main
+    mock = lasting.run("from unittest.mock import MagicMock\nMagicMock()").main
     assert set(mock) == {"text", "extra", "is_main_result"}
 
 
-def test_an_object_that_displays_itself_does_so_once(context: Context) -> None:
-    cell = context.run("class S:\n    def _ipython_display_(self): print('myself')\nS()")
+def test_an_object_that_displays_itself_does_so_once(lasting: Context) -> None:
+    cell = lasting.run("class S:\n    def _ipython_display_(self): print('myself')\nS()")
     assert (cell.stdout, cell.outcome.results) == ("myself\n", [])
 
 
-def test_lists_and_dicts_come_as_json_too(context: Context) -> None:
-    value = context.run(
+def test_lists_and_dicts_come_as_json_too(lasting: Context) -> None:
+    value = lasting.run(
         "{'a': [1, 2.5, None, True, 'é\\u2028\\U0001f600', (1,)], 'n': float('nan')}"
     )
     assert value.main["json"] == {"a": [1, 2.5, None, True, "é\u2028\U0001f600", [1]], "n": None}
 
 
 @pytest.mark.slow
-def test_a_result_past_the_limit_becomes_a_note(context: Context) -> None:
-    cell = context.run("'x' * 40_000_000")
+def test_a_result_past_the_limit_becomes_a_note(lasting: Context) -> None:
+    cell = lasting.run("'x' * 40_000_000")
     assert cell.main["text"] == "<result too large: 38.1 MiB; the limit for a result is 32 MiB>"
-    assert len(str(context.run("'x' * 30_000_000").main["text"])) == 30_000_000
-    assert "json" not in context.run("list(range(300_000))").main
+    assert len(str(lasting.run("'x' * 30_000_000").main["text"])) == 30_000_000
+    assert "json" not in lasting.run("list(range(300_000))").main
 
 
 @pytest.mark.slow
-def test_what_many_large_results_hold_is_bounded_without_losing_the_cell(context: Context) -> None:
-    cell = context.run("for _ in range(8): display('x' * 30_000_000)")
+def test_what_many_large_results_hold_is_bounded_without_losing_the_cell(lasting: Context) -> None:
+    cell = lasting.run("for _ in range(8): display('x' * 30_000_000)")
     assert cell.forged == ""
     sizes = [len(str(result["text"])) > 1000 for result in cell.shown]
     assert sizes == [True] * 7 + [False]
 
 
 @pytest.mark.slow
-def test_the_host_accepts_all_that_an_honest_cell_may_show(context: Context) -> None:
-    cell = context.run(
+def test_the_host_accepts_all_that_an_honest_cell_may_show(lasting: Context) -> None:
+    cell = lasting.run(
         "for _ in range(4): display(list(range(200_000)))\n'é\U0001f600' * 1_000_000"
     )
     assert cell.forged == ""
     assert ["json" in result for result in cell.shown] == [True] * 3 + [False]
 
 
-def test_a_thousand_results_are_sent_and_the_main_one_is_among_them(context: Context) -> None:
-    cell = context.run("for n in range(2000): display(n)\n'main'")
+def test_a_thousand_results_are_sent_and_the_main_one_is_among_them(lasting: Context) -> None:
+    cell = lasting.run("for n in range(2000): display(n)\n'main'")
     assert len(cell.outcome.results) == 1000
     assert cell.main["text"] == "main"
     assert cell.stderr.count("more than 1000 results") == 1
 
 
-def test_a_thread_that_displays_after_its_cell_breaks_nothing(context: Context) -> None:
-    cell = context.run(
+def test_a_thread_that_displays_after_its_cell_breaks_nothing(lasting: Context) -> None:
+    cell = lasting.run(
         "import threading, time\n"
         "def late():\n    time.sleep(0.2)\n    display('late')\n"
         "threading.Thread(target=late).start()"
     )
     assert cell.outcome.ended
     time.sleep(0.4)
-    assert context.run("1").main["text"] == "1"
+    assert lasting.run("1").main["text"] == "1"
 
 
 # Packages, where this interpreter has them
 
 
 @needs("pandas")
-def test_a_dataframe_comes_as_table_text_and_data(context: Context) -> None:
-    cell = context.run(
+def test_a_dataframe_comes_as_table_text_and_data(lasting: Context) -> None:
+    cell = lasting.run(
         "import pandas as pd\n"
         "pd.DataFrame({'n': [1, 2], 'f': [1.5, None], 's': ['a', None],"
         " 't': pd.to_datetime(['2024-01-02', None]), 5: [True, False]})"
@@ -159,22 +159,22 @@ def test_a_dataframe_comes_as_table_text_and_data(context: Context) -> None:
         "5": [True, False],
     }
     assert "2024-01-02" in str(cell.main["text"])
-    assert set(context.run("pd.Series([1, 2])").main) == {"text", "is_main_result"}
-    assert context.run("pd.DataFrame([[1, 2]], columns=['a', 'a'])").stderr == ""
+    assert set(lasting.run("pd.Series([1, 2])").main) == {"text", "is_main_result"}
+    assert lasting.run("pd.DataFrame([[1, 2]], columns=['a', 'a'])").stderr == ""
 
 
 PLOT = "import matplotlib.pyplot as plt\n"
 
 
 @needs("matplotlib")
-def test_an_open_figure_is_shown_once_when_its_cell_ends(context: Context) -> None:
-    cell = context.run(PLOT + "plt.figure()\nplt.plot([1, 2])\nplt.figure()\nplt.plot([2, 1]);")
+def test_an_open_figure_is_shown_once_when_its_cell_ends(lasting: Context) -> None:
+    cell = lasting.run(PLOT + "plt.figure()\nplt.plot([1, 2])\nplt.figure()\nplt.plot([2, 1]);")
     assert [str(r["png"])[:8] for r in cell.shown] == ["iVBORw0K", "iVBORw0K"]
     assert cell.shown[0]["png"] != cell.shown[1]["png"]
     assert "Figure" in str(cell.shown[0]["text"])
     assert cell.stderr == ""
-    assert context.run("plt.get_fignums()").main["text"] == "[]"
-    backend = context.run("import os\n['MPLBACKEND' in os.environ, plt.get_backend().lower()]")
+    assert lasting.run("plt.get_fignums()").main["text"] == "[]"
+    backend = lasting.run("import os\n['MPLBACKEND' in os.environ, plt.get_backend().lower()]")
     assert backend.main["json"] == [False, "agg"]
 
 
@@ -190,8 +190,8 @@ def test_an_open_figure_is_shown_once_when_its_cell_ends(context: Context) -> No
         ("plt.figure();", []),
     ],
 )
-def test_a_figure_is_never_shown_twice(context: Context, code: str, pictures: list[bool]) -> None:
-    results = context.run(PLOT + code).outcome.results
+def test_a_figure_is_never_shown_twice(lasting: Context, code: str, pictures: list[bool]) -> None:
+    results = lasting.run(PLOT + code).outcome.results
     assert [result["is_main_result"] for result in results] == pictures
     assert sum("png" in result for result in results) == len([p for p in pictures if not p]) or (
         pictures == [True] and "png" in results[0]
@@ -199,22 +199,22 @@ def test_a_figure_is_never_shown_twice(context: Context, code: str, pictures: li
 
 
 @needs("matplotlib", "e2b_charts")
-def test_a_figure_has_its_chart(context: Context) -> None:
-    cell = context.run(PLOT + "plt.plot([1, 2], [3, 4])\nplt.title('T')\nplt.show()")
+def test_a_figure_has_its_chart(lasting: Context) -> None:
+    cell = lasting.run(PLOT + "plt.plot([1, 2], [3, 4])\nplt.title('T')\nplt.show()")
     chart = cell.shown[0]["chart"]
     assert isinstance(chart, dict)
     assert (chart["type"], chart["title"]) == ("line", "T")
 
 
 @needs("PIL")
-def test_a_picture_of_pillow_is_a_png(context: Context) -> None:
-    cell = context.run("from PIL import Image\ni = Image.new('RGB', (2, 2))\ni.show()\ni")
+def test_a_picture_of_pillow_is_a_png(lasting: Context) -> None:
+    cell = lasting.run("from PIL import Image\ni = Image.new('RGB', (2, 2))\ni.show()\ni")
     assert [str(r["png"])[:8] for r in cell.outcome.results] == ["iVBORw0K", "iVBORw0K"]
 
 
 @needs("IPython")
-def test_display_of_ipython_works_without_its_shell(context: Context) -> None:
-    cell = context.run(
+def test_display_of_ipython_works_without_its_shell(lasting: Context) -> None:
+    cell = lasting.run(
         "from IPython.display import display, HTML, Markdown\n"
         "display(HTML('<b>'), Markdown('# m'))\ndisplay({'text/plain': 'raw'}, raw=True)"
     )
