@@ -4,6 +4,7 @@ started; what a command imports by itself is asked by tests/test_startup.py."""
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -20,12 +21,17 @@ from typing import Any, NoReturn
 
 _ENDS = 3  # stdin, stdout, stderr
 _IMPORTED = (
-    "e2b", "e2b_code_interpreter", "e2brun.cli.app", "e2brun.cli.execution", "e2brun.cli.options",
-    "e2brun.cli.pipeline_files", "e2brun.cli.pipeline_run", "e2brun.cli.preparation",
-    "e2brun.cli.runs_commands", "e2brun.pipeline.compiler", "e2brun.pipeline.runner",
-    "e2brun.report.execution_json", "e2brun.report.streams", "e2brun.runs.keeping",
+    "e2b", "e2b_code_interpreter", "e2brun.cli.app", "e2brun.cli.console", "e2brun.cli.execution",
+    "e2brun.cli.options", "e2brun.cli.pipeline_files", "e2brun.cli.pipeline_run",
+    "e2brun.cli.preparation", "e2brun.cli.runs_commands", "e2brun.cli.sandbox_commands",
+    "e2brun.jobs.wanted", "e2brun.pipeline.compiler", "e2brun.pipeline.runner",
+    "e2brun.report.closing", "e2brun.report.execution_json", "e2brun.report.results",
+    "e2brun.report.sandboxes", "e2brun.report.streams", "e2brun.runs.keeping",
     "e2brun.sandbox.e2b.backend", "e2brun.sandbox.e2b.sdk", "e2brun.sandbox.local.backend",
     "e2brun.sandbox.local.blocking.cells", "e2brun.sandbox.local.blocking.sandbox",
+    "e2brun.sandbox.local.blocking.supervisor", "e2brun.sandbox.local.blocking.transfer",
+    "e2brun.sandbox.local.isolation.forking", "e2brun.sandbox.local.memory.watch",
+    "e2brun.sandbox.local.packages.layers", "e2brun.sandbox.local.packages.supply",
     "e2brun.stages.execute.stage",
 )  # fmt: skip
 
@@ -120,6 +126,9 @@ def _read(descriptor: int) -> bytes:
 def _main(orders: socket.socket) -> None:
     for name in _IMPORTED:
         importlib.import_module(name)
+    with suppress(ImportError):
+        importlib.import_module("opentelemetry.propagate")  # which E2B's SDK takes where it is
+    gc.freeze()  # or each fork copies what it looks at
     while descriptors := socket.recv_fds(orders, 1, _ENDS + 1)[1]:
         if os.fork() == 0:
             orders.close()
