@@ -9,7 +9,8 @@ FILES: list[Case] = [
     program("files and directories in, under any name",
             "import os\nprint([open(n).read() for n in ('in.txt', 'a/b.txt', '/tmp/x/y')])\n"
             "for d, s, f in sorted(os.walk('dir')): print(d, sorted(s), sorted(f))\n"
-            "print(sorted(map(ascii, os.listdir())))",
+            # E2B's home has dot-files of its own.
+            "print(sorted(ascii(name) for name in os.listdir() if name[0] != '.'))",
             options=("--file", "in.txt", "--file", "in.txt:a/b.txt", "--file", "in.txt:/tmp/x/y",
                      "--file", "dir", "--file", "in.txt:ü b'\"$x", "--file", "in.txt:-rf",
                      "--file", "in.txt:new\nline"),

@@ -62,12 +62,14 @@ def serve(
     user_filter: bytes = b"",
     root_filter: bytes = b"",
     views: tuple[int, ...] = (),
+    first_files: dict[str, bytes] | None = None,
 ) -> NoReturn:
     """Obey the host until it goes away; then everything here dies with pid 1.
 
     `root_namespace` is a user namespace in which the only user is called root (-1: there is
     none); the filters are seccomp programs that everything not ours gets before it runs;
-    `views` are descriptors of our /proc, home and /dev/shm for the host, which cannot open them.
+    `views` are descriptors of our /proc, home and /dev/shm for the host, which cannot open them;
+    `first_files` are what there is from the start in a root that can be written.
     """
     control = _socket.socket(fileno=control_fd)
     os.set_inheritable(control_fd, False)  # every other descriptor of ours is made close-on-exec
@@ -81,7 +83,7 @@ def serve(
     _greet(control, views)
     agent = Agent(control)
     agent.root_namespace, agent.user_filter = root_namespace, user_filter
-    agent.root_filter = root_filter
+    agent.root_filter, agent.first_files = root_filter, first_files or {}
     if root_namespace >= 0:
         from .root import door
 
@@ -154,6 +156,7 @@ class Agent:
         self.deadline, self.unwanted = 0.0, False
         self.timed = 0  # the run whose end takes the deadline away
         self.root_namespace, self.user_filter, self.root_filter = -1, b"", b""
+        self.first_files: dict[str, bytes] = {}
         self.warm = warm
         self.unwinding: tuple[type[BaseException], ...] = warm.unwinding if warm else ()
 

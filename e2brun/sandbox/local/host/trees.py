@@ -1,4 +1,4 @@
-"""Everything written in a sandbox, to a file of the host's and into another sandbox.
+"""Everything written in a service's sandbox, to a file of the host's and into another sandbox.
 
 Packed and unpacked inside: the host moves bytes and looks into none.
 """
@@ -15,8 +15,6 @@ from e2brun.sandbox.local.host.file_worker import FileTrouble, fresh_worker
 from e2brun.sandbox.local.host.running import RunningSandbox
 from e2brun.sandbox.local.host.streams import StoodStill, pieces, pipe, pour
 
-# What may be written inside; the worker leaves out what in this sandbox is not.
-ROOTS = ("/home/user", "/root", "/code", "/usr/local", "/tmp", "/var/tmp")
 _SLACK = 64 * 1024 * 1024  # names, times and attributes beside the content
 _END_SECONDS = 60.0  # for what is still to do when all bytes have gone through
 _DONE = {"save": "kept", "restore": "brought back", "unpack": "copied"}
@@ -33,7 +31,7 @@ async def save(live: RunningSandbox, path: Path) -> None:
     """
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     try:
-        await _transfer(live, file, "save", {"roots": ROOTS})
+        await _transfer(live, file, "save", {})
     except BaseException:
         os.unlink(path)  # one quick call, as opening it was
         raise
@@ -42,8 +40,8 @@ async def save(live: RunningSandbox, path: Path) -> None:
 
 
 async def restore(live: RunningSandbox, path: Path) -> None:
-    """Replace its files by the saved ones. Raises TreeLost, SandboxLost."""
-    await _pour(live, path, "restore", {"roots": ROOTS})
+    """Put the saved ones in place; nothing has run in it yet. Raises TreeLost, SandboxLost."""
+    await _pour(live, path, "restore", {})
 
 
 async def unpack(

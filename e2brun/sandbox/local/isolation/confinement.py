@@ -50,7 +50,7 @@ def move_in(jail: Jail, files: Mapping[str, str]) -> list[tuple[str, str, bool]]
 def _build(jail: Jail, files: Mapping[str, str]) -> list[tuple[str, str, bool]]:
     """Put together a root for the zygote, and in one place in it all that its sandboxes share."""
     opened = mounts.opened(rootfs.shares(jail))
-    rootfs.lay_out(jail, [share for share, _ in opened])
+    rootfs.lay_out(jail, rootfs.tree(jail, [share for share, _ in opened]))
     root = rootfs.ROOT
     for path, text in files.items():
         os.makedirs(root + os.path.dirname(path), exist_ok=True)

@@ -54,7 +54,7 @@ class Jail(Frozen):
     ahead: tuple[str, ...] = ()  # modules of public packages that a zygote may import beforehand
     template_layers: str | None = None  # host directory with the layers of the template's packages
     mounts: tuple[tuple[str, int], ...] = ()  # where inside, and a detached mount: for one start
-    service: bool = False  # /root and /code can be written as well, as in E2B's templates
+    service: bool = False  # nearly all of its root can be written, as by root at E2B
 
     @property
     def online(self) -> bool:

@@ -1,4 +1,9 @@
-"""What every program in an embedded sandbox finds around it: its environment and its limits."""
+"""What every program in an embedded sandbox finds around it: its environment, its limits, the files
+in /etc and in the homes.
+
+Of those files none is what the host's user has made of it: they are ours, or such of the host's as
+programs cannot do without and nobody calls secret.
+"""
 
 from __future__ import annotations
 
@@ -28,18 +33,76 @@ _WITHIN = {
     Network.PACKAGES: _PACKAGES,
     Network.INTERNET: {},
 }
+LOADER_CACHE = "/etc/ld.so.cache"  # where pid 1, too, finds libraries
+_OF_THE_HOST = (
+    "ld.so.cache", "localtime", "timezone", "mime.types", "protocols", "services", "os-release",
+    "debian_version", "lsb-release", "alpine-release", "arch-release", "redhat-release",
+)  # fmt: skip
+_PASSWD = f"""root:x:0:0:root:/root:/bin/bash
+{USER}:x:1000:1000:{USER}:{HOME}:/bin/bash
+nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
+"""
+_GROUP = f"root:x:0:\n{USER}:x:1000:\nnogroup:x:65534:\n"
+_HOSTS = "127.0.0.1 localhost {name}\n::1 localhost ip6-localhost\n"
+_NSSWITCH = "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n"
+_RESOLV = "nameserver 10.0.2.3\n"  # slirp4netns answers there
+# A Debian Python refuses pip, as it would change the system's packages: here nothing can. Without a
+# network pip is to say so at once, and still sees what is there already.
+_PIP = "[global]\nbreak-system-packages = true\ndisable-pip-version-check = true\n"
+_PIP_ALONE = "no-index = true\nretries = 0\n"
+# Enough for `openssl req`, which does nothing without; the host's may name its keys.
+_OPENSSL = """[req]
+distinguished_name = name
+x509_extensions = authority
+string_mask = utf8only
+[name]
+commonName = Common Name
+[authority]
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid:always, issuer
+basicConstraints = critical, CA:true
+"""
+_LOGIN_DEFS = "MAIL_DIR /var/mail\nUMASK 022\nUID_MIN 1000\nGID_MIN 1000\nENCRYPT_METHOD SHA512\n"
+# As Debian's, but for PATH: that is what the program was started with. Read by each command of a
+# service: short.
+_PROFILE = """if [ "${PS1-}" ] && [ "${BASH-}" ] && [ "$BASH" != /bin/sh ]; then
+  . /etc/bash.bashrc
+fi
+for i in /etc/profile.d/*.sh; do
+  [ -r "$i" ] && . "$i"
+done
+unset i
+"""
+_SYSTEM_BASHRC = """[ -z "${PS1-}" ] && return
+shopt -s checkwinsize
+PS1='\\u@\\h:\\w\\$ '
+"""
+_DOT_FILES = {
+    ".bash_logout": "# when a login shell ends\n",
+    ".bashrc": """case $- in *i*) ;; *) return ;; esac
+HISTCONTROL=ignoreboth
+shopt -s histappend checkwinsize
+alias ls='ls --color=auto' grep='grep --color=auto' ll='ls -alF' la='ls -A' l='ls -CF'
+[ -f ~/.bash_aliases ] && . ~/.bash_aliases
+""",
+    ".profile": """[ -n "$BASH_VERSION" ] && [ -f ~/.bashrc ] && . ~/.bashrc
+[ -d ~/bin ] && PATH="$HOME/bin:$PATH"
+:
+""",
+}
 SOCKET_BUFFER = 212_992  # bytes, in one direction: the kernel's default
 
 
 def search_path(jail: Jail) -> str:
     """PATH inside."""
-    path = f"{HOME}/.local/bin:/opt/e2brun/bin:/usr/local/bin:/usr/bin:/bin"
-    prefix = jail.interpreter.prefix
-    if not prefix.startswith("/usr"):
-        path = path.replace("/opt/e2brun/bin:", f"/opt/e2brun/bin:{prefix}/bin:")
-    if jail.layer and jail.interpreter.purelib:
-        path = f"{jail.interpreter.purelib}/bin:{path}"
-    return path
+    python = jail.interpreter
+    places = [f"{HOME}/.local", "/opt/e2brun"]  # what was installed inside comes first
+    if jail.layer and python.purelib:
+        places.append(python.purelib)
+    if not python.prefix.startswith("/usr"):
+        places.append(python.prefix)
+    own = "".join(f"{place}/bin:" for place in places)
+    return f"{own}/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def environment(jail: Jail, template: str) -> dict[str, str]:
@@ -79,3 +142,48 @@ def resource_limits(jail: Jail) -> dict[str, int]:
         # Kernel objects, and where sandboxes have one owner counted for all of them together.
         "RLIMIT_SIGPENDING": 2048,
     }
+
+
+def first_files(*, online: bool) -> dict[str, bytes]:
+    """Path -> content of the files that all sandboxes have in /etc."""
+    texts = {
+        "passwd": _PASSWD,
+        "group": _GROUP,
+        "shells": "/bin/sh\n/bin/bash\n/usr/bin/sh\n/usr/bin/bash\n",
+        "login.defs": _LOGIN_DEFS,
+        "environment": "",
+        "profile": _PROFILE,
+        "bash.bashrc": _SYSTEM_BASHRC,
+        "nsswitch.conf": _NSSWITCH,
+        "pip.conf": _PIP if online else _PIP + _PIP_ALONE,
+        "ssl/openssl.cnf": _OPENSSL,
+        "pki/tls/openssl.cnf": _OPENSSL,
+        **({"resolv.conf": _RESOLV} if online else {}),
+    }
+    files = {f"/etc/{name}": text.encode() for name, text in texts.items()}
+    files[LOADER_CACHE] = b""  # there, or somebody could put one there
+    for name in _OF_THE_HOST:
+        if content := _content(f"/etc/{name}"):
+            files[f"/etc/{name}"] = content
+    files |= dot_files("/etc/skel")
+    files["/run/e2b/.E2B_SANDBOX"] = b"false\n"  # at E2B: whether this is a virtual machine
+    return files
+
+
+def dot_files(home: str) -> dict[str, bytes]:
+    """The same of a home."""
+    return {f"{home}/{name}": text.encode() for name, text in _DOT_FILES.items()}
+
+
+def own_etc(sandbox_id: str) -> dict[str, bytes]:
+    """The files in /etc that differ from sandbox to sandbox."""
+    hosts = _HOSTS.format(name=sandbox_id)
+    return {"/etc/hosts": hosts.encode(), "/etc/hostname": f"{sandbox_id}\n".encode()}
+
+
+def _content(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        return b""

@@ -21,7 +21,8 @@ from typing import TypedDict
 from e2brun.sandbox.contract import HOME
 from e2brun.sandbox.local.isolation import rootfs, syscalls
 from e2brun.sandbox.local.isolation.driver import Jail
-from e2brun.sandbox.local.isolation.rootfs import STAGE, Share
+from e2brun.sandbox.local.isolation.environment import LOADER_CACHE, own_etc
+from e2brun.sandbox.local.isolation.rootfs import STAGE, Share, Tree
 
 TOP = f"{STAGE}/top"  # what becomes the root
 _FILES = f"{STAGE}/files"
@@ -75,11 +76,14 @@ def opened(shared: list[Share]) -> list[tuple[Share, int]]:
 
 
 def assemble(
-    own: Own, root: int, shared: list[tuple[Share, int]], detached: Sequence[int] = ()
+    own: Own,
+    root: int,
+    tree: Tree,
+    shared: list[tuple[Share, int]],
+    detached: Sequence[int] = (),
 ) -> None:
-    """Put it together at `TOP`, all but /proc; `root` is where `rootfs.lay_out` has been,
-    `detached` are the mounts of `own`, and descriptors are closed. Raises OSError naming the
-    step."""
+    """Put it together at `TOP`, all but /proc; at `root` `tree` has been laid out, `detached` are
+    the mounts of `own`, and descriptors are closed. Raises OSError naming the step."""
     owner = own["owner"]
     uid, gid = (owner, owner) if owner >= 0 else (os.geteuid(), os.getegid())
     owned = f"uid={uid},gid={gid}"
@@ -87,17 +91,14 @@ def assemble(
     syscalls.mount("e2brun", STAGE, "tmpfs", _NOTHING, size)
     for name in ("top", "empty", "places", "files"):
         os.mkdir(f"{STAGE}/{name}", 0o755)
-    writable = _writable(own, root, [share.target for share, _ in shared])
-    _make_way([share.target for share, _ in shared], writable)
+    if own["service"]:
+        shared = [*_own_root(own, tree, root), *shared]
+    else:
+        targets = [share.target for share, _ in shared]
+        _make_way(targets, _writable(own, root, targets))
     for share, descriptor in shared:
         _show(share, descriptor)
-    for name, text in _files(own).items():
-        rootfs.write(f"{STAGE}/{name}", text, os.O_CREAT)
-    if owner >= 0:
-        _give_away(owner)
-    bind_read_only(STAGE, _FILES)  # what is bound from there is read-only already
-    for name in rootfs.own_etc(""):
-        bind_read_only(f"{_FILES}/{name}", f"{TOP}/etc/{name}")
+    _own_files(own, tree)
     _devices(own, owned)
     for place, mount in zip(own["mounts"], detached, strict=True):
         syscalls.put(mount, TOP + place)
@@ -105,16 +106,54 @@ def assemble(
         add_flags(TOP + place, _NOTHING)
 
 
+def _own_root(own: Own, tree: Tree, root: int) -> list[tuple[Share, int]]:
+    """A service's: all of it can be written, as by root at E2B, but for what is mounted, from which
+    pid 1 loads. Nor can another one be put in its place: the directories on the way to it are
+    mounts as well, which nobody can rename. Returns what of the template's root is to be mounted.
+    """
+    rootfs.plant(TOP, rootfs.of_its_own(tree, own["sandbox_id"]), alone=True)
+    here = os.open(TOP, os.O_PATH | os.O_CLOEXEC)
+    for directory in (*own["directories"], *own["mounts"]):
+        if _places((directory,), here, []):
+            os.makedirs(TOP + directory, 0o755)
+    os.close(here)
+    if own["owner"] >= 0:
+        _give_away(own["owner"], TOP)
+    for place in ("", *tree.held):
+        syscalls.mount(TOP + place, TOP + place, None, syscalls.MS_BIND)
+    bind_read_only(TOP + LOADER_CACHE, TOP + LOADER_CACHE)
+    flags = os.O_PATH | os.O_CLOEXEC
+    return [(Share("", place), os.open(place[1:], flags, dir_fd=root)) for place in rootfs.OF_ROOT]
+
+
+def _own_files(own: Own, tree: Tree) -> None:
+    """What is bound over files, and what over links."""
+    etc = {} if own["service"] else own_etc(own["sandbox_id"])
+    sources = {path: os.path.basename(path) for path in etc}
+    rootfs.write(f"{STAGE}/boot_id", f"{own['boot_id']}\n", os.O_CREAT)
+    rootfs.write(f"{STAGE}/blank", "", os.O_CREAT)
+    for path, name in sources.items():
+        rootfs.write(f"{STAGE}/{name}", etc[path], os.O_CREAT)
+    if own["owner"] >= 0:
+        _give_away(own["owner"], STAGE)
+    bind_read_only(STAGE, _FILES)  # what is bound from there is read-only already
+    for path, name in sources.items():
+        bind_read_only(f"{_FILES}/{name}", TOP + path)
+    if own["service"]:
+        for place, target in tree.libraries.items():
+            source = f"{TOP}/{target.lstrip('/')}"
+            syscalls.mount(source, TOP + place, None, syscalls.MS_BIND | syscalls.MS_REC)
+
+
 def _writable(own: Own, root: int, others: list[str]) -> list[str]:
     """Mount the root at `TOP`, and on it what can be written; `others` will be mounted as well.
     Where all of it can be written."""
-    usual = rootfs.WRITABLE | (rootfs.WRITABLE_IN_SERVICE if own["service"] else {})
     wanted = (*own["directories"], *own["mounts"])
-    places = _places(wanted, root, [*usual, *others])
+    places = _places(wanted, root, [*rootfs.WRITABLE, *others])
     for place in places:
         os.makedirs(f"{STAGE}/places{place}", 0o755)
     _overlay(root, TOP, "places")
-    writable = {**usual, **dict.fromkeys(places, 0o755)}
+    writable = {**rootfs.WRITABLE, **dict.fromkeys(places, 0o755)}
     for number, (place, mode) in enumerate(writable.items()):
         name = f"{STAGE}/own-{number}"
         os.mkdir(name)
@@ -167,10 +206,6 @@ def add_flags(place: str, flags: int) -> None:
     syscalls.mount("", place, None, syscalls.MS_BIND | syscalls.MS_REMOUNT | has | flags)
 
 
-def _files(own: Own) -> dict[str, str]:
-    return {**rootfs.own_etc(own["sandbox_id"]), "boot_id": f"{own['boot_id']}\n", "blank": ""}
-
-
 def _show(share: Share, descriptor: int) -> None:
     place = TOP + share.target
     if descriptor < 0:
@@ -217,13 +252,14 @@ def _make_way(targets: list[str], tops: list[str]) -> None:
         syscalls.mount(place, place, None, syscalls.MS_BIND)
 
 
-def _give_away(owner: int) -> None:
-    """As root, who made all this."""
-    for directory, directories, files in os.walk(STAGE):
+def _give_away(owner: int, top: str) -> None:
+    """As root, who made all this: `top` and what is in it."""
+    os.chown(top, owner, owner)
+    for directory, directories, files in os.walk(top):
         if directory == STAGE:
             directories.remove("top")
         for name in (*directories, *files):
-            os.chown(f"{directory}/{name}", owner, owner)
+            os.chown(f"{directory}/{name}", owner, owner, follow_symlinks=False)
 
 
 def _devices(own: Own, owned: str) -> None:

@@ -14,10 +14,10 @@ import os
 import struct
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from e2brun.frozen import Frozen
-from e2brun.sandbox.contract import HOME, USER
+from e2brun.sandbox.contract import HOME
 from e2brun.sandbox.local.isolation import syscalls
 from e2brun.sandbox.local.isolation.driver import (
     AGENT_DIRECTORY,
@@ -27,7 +27,12 @@ from e2brun.sandbox.local.isolation.driver import (
     Jail,
     agent_code,
 )
-from e2brun.sandbox.local.isolation.environment import SOCKET_BUFFER
+from e2brun.sandbox.local.isolation.environment import (
+    SOCKET_BUFFER,
+    dot_files,
+    first_files,
+    own_etc,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -41,11 +46,7 @@ ROOT = f"{STAGE}/root"
 SANDBOX_UID = 1000
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
 
-_PASSWD = f"""root:x:0:0:root:/root:/bin/bash
-{USER}:x:{SANDBOX_UID}:{SANDBOX_UID}:{USER}:{HOME}:/bin/bash
-nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
-"""
-_GROUP = f"root:x:0:\n{USER}:x:{SANDBOX_UID}:\nnogroup:x:65534:\n"
+_PIP_PROGRAM = '#!/bin/sh\nexec /opt/e2brun/bin/python3 -m pip "$@"\n'
 _PROGRAM = "#!/opt/e2brun/bin/python3 -IS\n{}\n"
 # What E2B's templates have: always ours, or only where the host has none.
 _SUDO = ("sudo", "root.sudo", "main()")
@@ -53,28 +54,7 @@ _IF_MISSING = (
     ("setfattr", "root.fattr", "set_attribute()"),
     ("getfattr", "root.fattr", "get_attribute()"),
 )
-_HOSTS = "127.0.0.1 localhost {name}\n::1 localhost ip6-localhost\n"
-_NSSWITCH = "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n"
-_RESOLV = "nameserver 10.0.2.3\n"  # slirp4netns answers there
-# A Debian Python refuses pip, as it would change the system's packages: here nothing can. Without a
-# network pip is to say so at once, and still sees what is there already.
-_PIP_PROGRAM = '#!/bin/sh\nexec /opt/e2brun/bin/python3 -m pip "$@"\n'
-_PIP = "[global]\nbreak-system-packages = true\ndisable-pip-version-check = true\n"
-_PIP_ALONE = "no-index = true\nretries = 0\n"
-# Enough for `openssl req`, which does nothing without; the host's may name its keys.
-_OPENSSL = """[req]
-distinguished_name = name
-x509_extensions = authority
-string_mask = utf8only
-[name]
-commonName = Common Name
-[authority]
-subjectKeyIdentifier = hash
-authorityKeyIdentifier = keyid:always, issuer
-basicConstraints = critical, CA:true
-"""
-# Of the host's /etc only what programs cannot do without and nobody calls secret.
-_ETC_FILES = ("ld.so.cache", "localtime", "mime.types", "protocols", "services")
+# Of the host's /etc, beside files (see `environment`).
 _ETC_DIRECTORIES = (
     "alternatives", "fonts", "ssl/certs", "pki/tls/certs", "pki/ca-trust/extracted", "terminfo",
 )  # fmt: skip
@@ -84,13 +64,16 @@ _DEVICE_LINKS = {
     "fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2",
     "ptmx": "pts/ptmx", "core": "/proc/kcore",
 }  # fmt: skip
-# What can be written, and its mode; everywhere, and in a service as well.
+# What can be written everywhere, and its mode. In a service all of the root can be, but for what
+# is mounted there.
 WRITABLE = {HOME: 0o755, "/tmp": 0o1777, "/var/tmp": 0o1777}
-WRITABLE_IN_SERVICE = {"/root": 0o755, "/code": 0o777}
+_MODES = {**WRITABLE, "/code": 0o777, "/run/lock": 0o1777, "/sys": 0o555}
 _DIRECTORIES = (
-    "/dev/pts", "/dev/shm", "/proc", "/run/e2b", "/etc",
-    "/opt/e2brun/bin", "/usr", "/sys", "/mnt",
+    *_MODES, "/dev/pts", "/dev/shm", "/etc/profile.d", "/media", "/mnt", "/opt/e2brun/bin", "/proc",
+    "/srv", "/usr", "/var/cache", "/var/lib", "/var/log", "/var/mail", "/var/opt", "/var/spool",
 )  # fmt: skip
+_LINKS = {"/etc/mtab": "/proc/self/mounts", "/var/run": "/run", "/var/lock": "/run/lock"}
+OF_ROOT = ("/dev", "/opt/e2brun")  # read-only where the rest of the root is not
 _MOST = {"max_inotify_instances": 64, "max_inotify_watches": 65536}
 _UNSHARED_UID_FLOOR, _UNSHARED_UID_SPAN = 1_879_048_192, 268_435_454
 # For root: whom volumes belong to, and sandboxes that have one. Not one of the random ones.
@@ -159,6 +142,70 @@ def _language_settings() -> list[str]:
     with suppress(OSError):
         return [name for name in os.listdir("/etc") if name == "R" or name.startswith("java-")]
     return []
+
+
+class Tree(NamedTuple):
+    """What a root begins with, beside what is mounted: absolute paths."""
+
+    directories: dict[str, int]  # with modes, each after the one that it is in
+    links: dict[str, str]
+    libraries: dict[str, str]  # links as well (/lib), from which pid 1 loads
+    files: dict[str, bytes]
+    dot_files: dict[str, bytes]  # of a service's sandboxes: a program of `exec` works in its home
+    held: list[str]  # on the way to what pid 1 loads: where nobody may put another one
+
+
+def tree(jail: Jail, shared: list[Share]) -> Tree:
+    """That of this template, where `shared` are mounted."""
+    files = first_files(online=jail.online)
+    targets = [share.target for share in shared]
+    directories: dict[str, int] = {}
+    named = (*own_etc(""), *files)
+    for place in (*_DIRECTORIES, *map(os.path.dirname, named), *_outermost(targets)):
+        for path in (*reversed(_above(place)), place):
+            directories.setdefault(path, _MODES.get(path, 0o755))
+    system = {f"/{n}": os.readlink(f"/{n}") for n in _SYSTEM if os.path.islink(f"/{n}")}
+    libraries = {place: to for place, to in system.items() if place.startswith("/lib")}
+    links = _LINKS | {place: to for place, to in system.items() if place not in libraries}
+    held = {"/etc", "/home"}  # in them nothing that is mounted is pid 1's, but the cache
+    for target in _outermost([*targets, *OF_ROOT]):
+        if not target.startswith((f"{HOME}/", "/etc/")):
+            held.update(_above(target))
+    homes = dot_files("/root") | dot_files(HOME)
+    return Tree(directories, links, libraries, files, homes, sorted(held))
+
+
+def _outermost(places: list[str]) -> list[str]:
+    return [one for one in places if not any(one.startswith(f"{other}/") for other in places)]
+
+
+def _above(place: str) -> list[str]:
+    """The directories on the way to it, the nearest first; not the root."""
+    found: list[str] = []
+    while (place := os.path.dirname(place)) != "/":
+        found.append(place)
+    return found
+
+
+def of_its_own(tree: Tree, sandbox_id: str) -> Tree:
+    """The same for one sandbox of a service."""
+    return tree._replace(files=tree.files | tree.dot_files | own_etc(sandbox_id))
+
+
+def plant(top: str, tree: Tree, *, alone: bool) -> None:
+    """Make it at `top`; `alone`: without what of the template's root will be mounted there."""
+    skipped = tuple(f"{place}/" for place in OF_ROOT) if alone else ()
+    libraries = {} if alone else tree.libraries
+    directories = tree.directories | (dict.fromkeys(tree.libraries, 0o755) if alone else {})
+    for path, mode in directories.items():
+        if not path.startswith(skipped):
+            os.mkdir(top + path, mode)
+            if mode & 0o022:  # which the umask takes
+                os.chmod(top + path, mode)
+    for path, target in (tree.links | libraries).items():
+        os.symlink(target, top + path)
+    for path, content in tree.files.items():
+        write(top + path, content, os.O_CREAT)
 
 
 def layer_place(jail: Jail) -> str:
@@ -265,17 +312,17 @@ def name_only_user(inside: int, owner: tuple[int, int]) -> None:
         write(f"/proc/self/{kind}_map", f"{inside} {number} 1")
 
 
-def lay_out(jail: Jail, shared: list[Share]) -> None:
+def lay_out(jail: Jail, tree: Tree) -> None:
     """Mount a tmpfs on `STAGE` and put at `ROOT` what of a sandbox is the same for all of one
     template: its directories, and the files of ours that can only be read."""
-    etc_files = {name: _content(f"/etc/{name}") for name in _ETC_FILES}
     flags = syscalls.MS_NOSUID | syscalls.MS_NODEV
     syscalls.mount("e2brun", STAGE, "tmpfs", flags, "size=16m,mode=755")
-    _directories(jail)
-    for share in shared:
-        _make_directory(ROOT + share.target)
+    os.mkdir(ROOT, 0o755)
+    plant(ROOT, tree, alone=False)
+    for path in own_etc(""):
+        write(ROOT + path, "", os.O_CREAT)  # a place
+    _programs(jail)
     _devices()
-    _etc(jail, etc_files)
 
 
 def become(owner: int) -> None:
@@ -286,12 +333,7 @@ def become(owner: int) -> None:
         os.setresuid(owner, owner, owner)
 
 
-def _directories(jail: Jail) -> None:
-    for place in (*_DIRECTORIES, *WRITABLE, *WRITABLE_IN_SERVICE):
-        _make_directory(ROOT + place)
-    for name in _SYSTEM:
-        if os.path.islink(f"/{name}"):
-            os.symlink(os.readlink(f"/{name}"), f"{ROOT}/{name}")
+def _programs(jail: Jail) -> None:
     for name in ("python", "python3"):
         os.symlink(jail.interpreter.executable, f"{ROOT}/opt/e2brun/bin/{name}")
     missing = [program for program in _IF_MISSING if not os.path.exists(f"/usr/bin/{program[0]}")]
@@ -302,9 +344,6 @@ def _directories(jail: Jail) -> None:
         with open(f"{ROOT}/opt/e2brun/bin/{name}", "w", encoding="ascii") as file:
             file.write(text)
             os.fchmod(file.fileno(), 0o755)
-    os.symlink("/proc/self/mounts", f"{ROOT}/etc/mtab")
-    with open(f"{ROOT}/run/e2b/.E2B_SANDBOX", "w", encoding="ascii") as file:
-        file.write("false\n")  # at E2B: whether this is a virtual machine
 
 
 def _devices() -> None:
@@ -315,49 +354,10 @@ def _devices() -> None:
         os.symlink(target, f"{ROOT}/dev/{name}")
 
 
-def own_etc(sandbox_id: str) -> dict[str, str]:
-    """The files in /etc that differ from sandbox to sandbox."""
-    return {"hosts": _HOSTS.format(name=sandbox_id), "hostname": f"{sandbox_id}\n"}
-
-
-def _etc(jail: Jail, host_files: dict[str, bytes]) -> None:
-    files = {
-        "passwd": _PASSWD.encode(),
-        "group": _GROUP.encode(),
-        **dict.fromkeys(own_etc(""), b"\n"),  # places
-        "nsswitch.conf": _NSSWITCH.encode(),
-        "pip.conf": (_PIP if jail.online else _PIP + _PIP_ALONE).encode(),
-        "ssl/openssl.cnf": _OPENSSL.encode(),
-        "pki/tls/openssl.cnf": _OPENSSL.encode(),
-        **host_files,
-    }
-    for name in ("ssl", "pki/tls"):
-        _make_directory(f"{ROOT}/etc/{name}")
-    if jail.online:
-        files["resolv.conf"] = _RESOLV.encode()
-    for name, content in files.items():
-        if content:
-            with open(f"{ROOT}/etc/{name}", "wb") as file:
-                file.write(content)
-
-
-def _make_directory(path: str) -> None:
-    if not os.path.isdir(path):
-        os.makedirs(path, 0o755)
-
-
-def _content(path: str) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except OSError:
-        return b""
-
-
-def write(path: str, text: str, flags: int = 0) -> None:
+def write(path: str, text: str | bytes, flags: int = 0) -> None:
     """Write to a file in one call; it must be there, unless `flags` has O_CREAT."""
     descriptor = os.open(path, os.O_WRONLY | flags, 0o644)
     try:
-        os.write(descriptor, text.encode())
+        os.write(descriptor, text.encode() if isinstance(text, str) else text)
     finally:
         os.close(descriptor)

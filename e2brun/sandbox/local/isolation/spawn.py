@@ -18,7 +18,8 @@ SHARED_ROOT = "/root"
 # How a request begins: a sandbox whose mounts come with it belongs to another user.
 WITHOUT_MOUNTS, WITH_MOUNTS = b"s", b"m"
 _VIEWS = ("/proc", HOME, "/dev/shm")
-Life = tuple[int, int, bytes, bytes, tuple[int, ...]]  # what the agent's `serve` is called with
+# What the agent's `serve` is called with.
+Life = tuple[int, int, bytes, bytes, tuple[int, ...], dict[str, bytes]]
 
 
 def fork(owner: int, *, online: bool) -> int:
@@ -71,8 +72,9 @@ def _settle(main: Any, request: dict[str, Any], control: int, detached: list[int
     os.setresgid(user, user, user)
     os.setresuid(user, user, user)
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
-    _mount_own(request["own"], request["shared"], detached)
-    syscalls.set_hostname(request["own"]["sandbox_id"])
+    own, tree = request["own"], request["tree"]
+    _mount_own(own, tree, request["shared"], detached)
+    syscalls.set_hostname(own["sandbox_id"])
     if online:
         network = syscalls.CLONE_NEWNET | syscalls.CLONE_NEWNS
         rootfs.enter_user_namespace(rootfs.SANDBOX_UID, network)
@@ -94,7 +96,8 @@ def _settle(main: Any, request: dict[str, Any], control: int, detached: list[int
     os.chdir(HOME)
     views = tuple(os.open(place, os.O_RDONLY | os.O_CLOEXEC) for place in _VIEWS)
     filters = request["user_filter"], request["root_filter"]
-    return CONTROL_FD, CONTROL_FD + 1 if service else -1, *filters, views
+    first = rootfs.of_its_own(tree, own["sandbox_id"]).files if service else {}
+    return CONTROL_FD, CONTROL_FD + 1 if service else -1, *filters, views, first
 
 
 def _root_namespace(main: Any, request: dict[str, Any]) -> int:
@@ -125,34 +128,18 @@ def _offer_root(main: Any, request: dict[str, Any], pid_1: _socket.socket) -> No
     pid_1.sendmsg([b"root"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
 
 
-def _mount_own(own: mounts.Own, shared: list[rootfs.Share], detached: list[int]) -> None:
+def _mount_own(
+    own: mounts.Own, tree: rootfs.Tree, shared: list[rootfs.Share], detached: list[int]
+) -> None:
     """What this sandbox sees, and of it what only a process of its namespaces can make: /proc."""
     root = os.open(SHARED + SHARED_ROOT, os.O_PATH | os.O_CLOEXEC)
-    mounts.assemble(own, root, mounts.opened(shared), detached)
+    mounts.assemble(own, root, tree, mounts.opened(shared), detached)
     proc = f"{mounts.TOP}/proc"
     syscalls.mount("proc", proc, "proc", syscalls.MS_NOTHING)
     syscalls.mount(f"{proc}/sys", f"{proc}/sys", None, syscalls.MS_BIND | syscalls.MS_REC)
     for source, place in mounts.covers():
         mounts.bind_read_only(source, mounts.TOP + place)
-    syscalls.change_root(_own_root() if own["service"] else mounts.TOP)
-
-
-def _own_root() -> str:
-    """Put all that is in the root into a directory that can be written: at E2B a file may be
-    written to a new directory in /. What is mounted there nobody can replace; so /lib, from
-    which pid 1 loads, becomes the directory it is a link to.
-    """
-    root = f"{rootfs.STAGE}/writable"
-    os.mkdir(root, 0o755)
-    syscalls.mount(root, root, None, syscalls.MS_BIND)
-    for name in os.listdir(mounts.TOP):
-        old, new = f"{mounts.TOP}/{name}", f"{root}/{name}"
-        if os.path.islink(old) and not name.startswith("lib"):
-            os.symlink(os.readlink(old), new)
-            continue
-        os.mkdir(new, 0o755)
-        syscalls.mount(old, new, None, syscalls.MS_BIND | syscalls.MS_REC)
-    return root
+    syscalls.change_root(mounts.TOP)
 
 
 def _keep_only(control: int, root_namespace: int) -> None:

@@ -63,7 +63,8 @@ def go_on(
     # No sandbox imports them. Not freed: what is freed is written to, and so copied.
     ours = [name for name in sys.modules if name.partition(".")[0] == "e2brun"]
     _kept.extend(sys.modules.pop(name) for name in ours)
-    more = {"shared": [rootfs.Share(*share) for share in shared], "online": jail.online}
+    shares = [rootfs.Share(*share) for share in shared]
+    more = {"shared": shares, "online": jail.online, "tree": rootfs.tree(jail, shares)}
     gc.collect()
     gc.freeze()  # collections in the children leave these pages shared
     control.send(b"ready")

@@ -25,7 +25,7 @@ def files(agent: Any, request: dict[str, Any], descriptors: list[int]) -> None:
     """Fork a worker that serves the socket `descriptors[0]` until its other end is closed."""
     pid = os.fork()
     if pid == 0:
-        _work(descriptors[0])
+        _work(descriptors[0], agent.first_files)
     agent.programs[pid] = request["id"]
     agent.tell("started", request["id"], pid)
 
@@ -61,7 +61,7 @@ def _restore(pipe: int) -> NoReturn:
         os._exit(code)
 
 
-def _work(channel: int) -> NoReturn:
+def _work(channel: int, first_files: dict[str, bytes]) -> NoReturn:
     try:
         os.setsid()
         _signal.set_wakeup_fd(-1)
@@ -70,6 +70,6 @@ def _work(channel: int) -> NoReturn:
         # The agent's own socket must not live on in here.
         os.dup2(channel, _CHANNEL, inheritable=False)
         os.closerange(_CHANNEL + 1, 1 << 20)
-        worker.serve(_CHANNEL)
+        worker.serve(_CHANNEL, first_files)
     finally:
         os._exit(0)

@@ -1,7 +1,9 @@
 """Everything that was written in a sandbox as one stream, and back again.
 
 A record is four bytes of length, a JSON object, and what its `parts` announce of a file's
-content: only what is really there of a sparse one. The last record is of kind "end".
+content: only what is really there of a sparse one. The last record is of kind "end". A file that a
+sandbox had from the start and still has is left out: the next one, perhaps with another network,
+has its own.
 """
 
 from __future__ import annotations
@@ -21,23 +23,21 @@ if TYPE_CHECKING:
 
 _HEAD_LIMIT = 64 * 1024 * 1024
 _PIECE = 1024 * 1024
+_MOUNTED = b"/etc/ld.so.cache"  # for all that it is on the file system of /
 
 
 def save(request: Record, pipe: int) -> str:
-    """Pour all that can be written below `roots` into `pipe`; how many things that were."""
+    """Pour all that was written into `pipe`; how many things that were. `first_files`: path ->
+    content of what was there from the start, as far as that is known."""
     with os.fdopen(os.dup(pipe), "wb", _PIECE) as stream:
-        writer = _Writer(stream)
-        for root in request["roots"]:
-            if os.path.isdir(root) and not os.path.islink(root) and os.access(root, os.W_OK):
-                writer.tree(os.fsencode(root))
-        if os.access("/", os.W_OK):
-            writer.top({os.fsencode(root) for root in request["roots"]})
-        writer.record({"kind": "end"})
+        writer = _Writer(stream, request["first_files"])
+        writer.all()
     return str(writer.count)
 
 
 def restore(_request: Record, pipe: int) -> str:
-    """Replace what is below the roots in the stream by what it holds; how many things."""
+    """Put what is in the stream in place, in a sandbox in which nothing has run; how many things
+    that were."""
     with os.fdopen(os.dup(pipe), "rb", _PIECE) as stream:
         return str(_Reader(stream).all())
 
@@ -50,8 +50,8 @@ def unpack(request: Record, pipe: int) -> str:
 
 
 class _Writer:
-    def __init__(self, stream: Any) -> None:
-        self._stream, self.count = stream, 0
+    def __init__(self, stream: Any, first: dict[str, bytes]) -> None:
+        self._stream, self.count, self._first = stream, 0, first
         self._linked: dict[tuple[int, int], bytes] = {}
 
     def record(self, fields: Record) -> None:
@@ -59,24 +59,14 @@ class _Writer:
         self._stream.write(len(head).to_bytes(4, "big") + head)
         self.count += 1
 
-    def tree(self, root: bytes) -> None:
-        """One root and everything on its file system below it."""
-        facts = os.lstat(root)
-        self._add(root, facts, "root")
-        self._below(root, facts.st_dev, set())
-
-    def top(self, but: set[bytes]) -> None:
-        """What was put into / itself: of the rest nothing is on its file system `but` the roots."""
-        self._below(b"/", os.lstat("/").st_dev, but)
-
-    def _below(self, top: bytes, device: int, but: set[bytes]) -> None:
-        waiting = [top]
+    def all(self) -> None:
+        """What is on the file system of /."""
+        device = os.lstat("/").st_dev
+        waiting = [b"/"]
         while waiting:
             directory = waiting.pop()
             for name in _names(directory):
                 path = os.path.join(directory, name)
-                if path in but:
-                    continue
                 try:
                     facts = os.lstat(path)
                     if facts.st_dev == device and self._any(path, facts):
@@ -85,6 +75,10 @@ class _Writer:
                     if error.errno in (errno.EPIPE, errno.ENOMEM):
                         raise
                     continue  # gone since, or closed to us
+        for path in map(os.fsencode, self._first):
+            if not os.path.lexists(path):
+                self.record({"kind": "gone", "path": _text(path)})
+        self.record({"kind": "end", "name": os.uname().nodename})
 
     def _any(self, path: bytes, facts: os.stat_result) -> bool:
         """Write one thing; whether it is a directory."""
@@ -96,13 +90,24 @@ class _Writer:
         if facts.st_nlink > 1 and key in self._linked:
             self._add(path, facts, "hard link", target=_text(self._linked[key]))
         elif stat.S_ISREG(mode):
-            self._file(path, facts)
-            self._linked[key] = path
+            if path != _MOUNTED and not self._as_at_first(path, facts):
+                self._file(path, facts)
+                self._linked[key] = path
         elif stat.S_ISLNK(mode):
             self._add(path, facts, "link", target=_text(os.readlink(path)))
         elif stat.S_ISFIFO(mode):
             self._add(path, facts, "fifo")
         return False  # sockets and devices mean nothing to another kernel object
+
+    def _as_at_first(self, path: bytes, facts: os.stat_result) -> bool:
+        first = self._first.get(os.fsdecode(path))
+        if first is None or (facts.st_size, stat.S_IMODE(facts.st_mode)) != (len(first), 0o644):
+            return False
+        file = _opened(path, facts)
+        try:
+            return os.pread(file, len(first) + 1, 0) == first
+        finally:
+            os.close(file)
 
     def _add(self, path: bytes, facts: os.stat_result, kind: str, **more: object) -> None:
         self.record(
@@ -147,8 +152,9 @@ class _Reader:
         while (record := self._record())["kind"] != "end":
             self._make(record, _bytes(record["path"]))
             count += 1
-        for record in reversed(self._directories):
-            _dress(_bytes(record["path"]), record)
+        for directory in reversed(self._directories):
+            _dress(_bytes(directory["path"]), directory)
+        _rename(record.get("name", ""))
         return count
 
     def _record(self) -> Record:
@@ -166,25 +172,33 @@ class _Reader:
 
     def _make(self, record: Record, path: bytes) -> None:
         kind = record["kind"]
-        if kind == "root":
+        if kind == "gone":
             _clear(path)
-        elif kind == "directory":
-            if not os.path.isdir(path):  # read-only packages may be mounted there
+            return
+        try:
+            self._one(record, path)
+        except FileExistsError:  # what every sandbox has, or in its place a link or a directory
+            _clear(path)
+            self._one(record, path)
+        if kind in ("root", "directory"):
+            self._directories.append(record)  # dressed last: what goes into it changes its time
+        elif kind in ("file", "fifo"):
+            _dress(path, record)
+
+    def _one(self, record: Record, path: bytes) -> None:
+        kind = record["kind"]
+        if kind in ("root", "directory"):  # there were roots before all of / could be written
+            if os.path.islink(path) or not os.path.isdir(path):
                 os.mkdir(path, 0o700)
         elif kind == "file":
             self._file(record, path)
         elif kind == "fifo":
             os.mkfifo(path)
         elif kind == "link":
-            _link(path, record)
-            return
+            os.symlink(_bytes(record["target"]), path)
+            os.utime(path, ns=tuple(record["times"]), follow_symlinks=False)
         else:
             os.link(_bytes(record["target"]), path)
-            return
-        if kind in ("root", "directory"):
-            self._directories.append(record)  # dressed last: what goes into it changes its time
-        else:
-            _dress(path, record)
 
     def _file(self, record: Record, path: bytes) -> None:
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -202,20 +216,30 @@ class _Reader:
             os.close(file)
 
 
-def _link(path: bytes, record: Record) -> None:
-    if os.path.islink(path):  # /bin, which every sandbox has
-        os.unlink(path)
-    os.symlink(_bytes(record["target"]), path)
-    os.utime(path, ns=tuple(record["times"]), follow_symlinks=False)
+def _clear(path: bytes) -> None:
+    """Remove what is there, but nothing of a volume. Raises OSError."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        with open("/proc/self/mounts", encoding="latin-1") as file:
+            mounted = [_bytes(line.split()[1]).decode("unicode_escape") for line in file]
+        if any(f"{place}/".startswith(f"{_text(path)}/") for place in mounted):
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+    changes.remove({"path": path}, [])
 
 
-def _clear(root: bytes) -> None:
-    for name in _names(root):
+def _rename(saved: str) -> None:
+    """The sandbox goes by another name than the one that was saved: that resolves here as well."""
+    own = os.uname().nodename
+    for path in ("/etc/hosts", "/etc/hostname"):
         try:
-            changes.remove({"path": os.path.join(root, name)}, [])
-        except OSError as error:
-            if error.errno not in (errno.EBUSY, errno.EROFS):  # something is mounted there
-                raise
+            with open(path, "rb+") as file:
+                text = file.read()
+                renamed = text.replace(saved.encode(), own.encode()) if saved else text
+                if renamed != text:
+                    file.seek(0)
+                    file.truncate()
+                    file.write(renamed)
+        except OSError:  # gone, or made something else
+            continue
 
 
 def _dress(path: bytes, record: Record) -> None:

@@ -46,8 +46,8 @@ _SLOW = {
 _PAGED = {"list": entries.listing, "entries": owned.listing}
 
 
-def serve(descriptor: int) -> None:
-    """Obey until the host closes its end."""
+def serve(descriptor: int, first_files: dict[str, bytes] | None = None) -> None:
+    """Obey until the host closes its end. `first_files`: see `trees.save`."""
     channel = _socket.socket(fileno=descriptor)
     while True:
         message, ancillary, _, _ = channel.recvmsg(
@@ -61,7 +61,8 @@ def serve(descriptor: int) -> None:
             for at in range(0, len(data), 4)
         ]
         try:
-            _Answer(channel, marshal.loads(message), descriptors).give()
+            request = {**marshal.loads(message), "first_files": first_files or {}}
+            _Answer(channel, request, descriptors).give()
         finally:
             for number in descriptors:
                 os.close(number)
