@@ -7,7 +7,7 @@ import os
 import secrets
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -52,11 +52,15 @@ def _code(host: dict[str, str]) -> str:
     return _PROGRAM.replace("HOST: dict[str, str] = {}", f"HOST = {host!r}")
 
 
-def _check(said: str) -> None:
+# Of a service's sandbox that is its own, as root's at E2B (see test_own_root.py).
+_OWN = [f"write /etc/{name}" for name in ("passwd", "ld.so.preload", "hosts")]
+
+
+def _check(said: str, may: Sequence[str] = ()) -> None:
     told, order = said.strip().splitlines()[-2:]
     found = json.loads(told)
     assert found["tried"] > 80
-    assert found["worked"] == []
+    assert sorted(found["worked"]) == sorted(may)
     assert order == "first to go"
 
 
@@ -104,9 +108,8 @@ def test_nothing_works_in_a_service(
 ) -> None:
     _write(wire, stranger, "/tmp/hostile.py", _code(_of(wire, host)))
     sudo = "sudo " if user == "root" else ""
-    _check(
-        wire.run(stranger, f"mkdir -p /tmp/w; cd /tmp/w; {sudo}python3 /tmp/hostile.py").decode()
-    )
+    line = f"mkdir -p /tmp/w; cd /tmp/w; {sudo}python3 /tmp/hostile.py"
+    _check(wire.run(stranger, line).decode(), _OWN)
 
 
 def test_nothing_works_in_a_cell_of_a_service(
@@ -116,7 +119,7 @@ def test_nothing_works_in_a_cell_of_a_service(
     code = {"code": _code(_of(wire, host))}
     answer = wire.inside(stranger, INTERPRETER, "POST", "/execute", code, token)
     lines = [json.loads(line) for line in answer.body.splitlines()]
-    _check("".join(line["text"] for line in lines if line["type"] == "stdout"))
+    _check("".join(line["text"] for line in lines if line["type"] == "stdout"), _OWN)
 
 
 def _of(wire: Wire, host: dict[str, str]) -> dict[str, str]:

@@ -217,7 +217,7 @@ def test_what_is_no_file_is_refused_at_once() -> None:
         )
         for path in ("/proc/1/mem", "/proc/1/environ"):
             assert (await envd.get(path)).status == 403
-        for path in ("/etc/passwd", "/proc/self/oom_score_adj"):
+        for path in ("/usr/bin/env", "/proc/self/oom_score_adj"):
             assert (await envd.put(path, b"x")).status == 403
         assert (await envd.put("/dev/null", b"x")).status == 400
 
