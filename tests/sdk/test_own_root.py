@@ -20,7 +20,7 @@ echo 'export FROM_BASHRC=yes' >> ~/.bashrc
 echo 'export FROM_PROFILE=yes' | sudo tee /etc/profile.d/mine.sh
 sudo mkdir -p /home/other /opt/app /var/www/html
 echo kept > /opt/app/file
-rm ~/.bash_logout /etc/services
+rm -f ~/.bash_logout /etc/services
 rm -r /var/spool; ln -s /tmp /var/spool
 cp -p /etc/shells /etc/shells.bak
 """
