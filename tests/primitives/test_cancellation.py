@@ -42,6 +42,14 @@ async def _running(marker: str) -> None:
     await asyncio.sleep(0.2)
 
 
+async def _none_left(marker: str) -> None:
+    """Nobody waits for the end of what was killed: on a busy machine it takes a moment."""
+    end = monotonic() + 10  # the programs would go on for a minute, or for ever
+    while left := processes_of(marker):
+        assert monotonic() < end, left
+        await asyncio.sleep(0.02)
+
+
 async def test_cancelling_ends_the_sandbox_and_all_in_it_at_once() -> None:
     marker = secrets.token_hex(8)
     step = _step(marker)
@@ -53,7 +61,7 @@ async def test_cancelling_ends_the_sandbox_and_all_in_it_at_once() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert monotonic() - started < 10  # the program would go on for a minute
-    assert processes_of(marker) == []
+    await _none_left(marker)
 
 
 async def test_a_time_limit_around_it_ends_the_sandbox_too() -> None:
@@ -64,7 +72,7 @@ async def test_a_time_limit_around_it_ends_the_sandbox_too() -> None:
             {"code": _STUBBORN}, create_test_context()
         )
     assert monotonic() - started < 10
-    assert processes_of(marker) == []
+    await _none_left(marker)
 
 
 async def test_a_sandbox_still_being_created_is_ended_when_it_is_there(tmp_path: Path) -> None:
@@ -91,7 +99,7 @@ async def test_many_cancelled_at_once_leave_nothing() -> None:
         task.cancel()
     results = await asyncio.gather(*tasks, return_exceptions=True)
     assert {type(result) for result in results} == {asyncio.CancelledError}
-    assert processes_of(marker) == []
+    await _none_left(marker)
     assert recorder.told().count("CodeExecutionPrimitive cancelled") == 8
 
 
@@ -99,4 +107,4 @@ async def test_an_execution_leaves_nothing_whatever_the_code_started() -> None:
     marker = secrets.token_hex(8)
     code = "import subprocess\nsubprocess.Popen(['sleep', '60'], start_new_session=True)"
     assert (await _step(marker).execute({"code": code}, create_test_context()))["success"]
-    assert processes_of(marker) == []
+    await _none_left(marker)
