@@ -46,7 +46,8 @@ def bring(
     sandbox: Sandbox, remote: str, local: str | None, allowance: Allowance
 ) -> tuple[Path, int]:
     """Bring one file or directory here; where it is, and how many links, FIFOs and devices in
-    it were left out. Raises FileTransferFailed."""
+    it were left out. Raises FileTransferFailed; for a name that is not safe here, when all the
+    rest has come."""
     target = Path(local or Path(remote).name or "download")
     tree = _Tree(sandbox, allowance)
     try:
@@ -87,6 +88,7 @@ class _Tree:
         self._sandbox, self._allowance = sandbox, allowance
         self._files = 0
         self.left_out = 0
+        self._unsafe: list[str] = []
 
     def fetch(self, remote: str, target: Path) -> None:
         directory = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -94,6 +96,14 @@ class _Tree:
             self._fetch_into(remote.rstrip("/") or "/", directory, depth=0)
         finally:
             os.close(directory)
+        if self._unsafe:
+            named = _shown(self._unsafe[0])
+            if len(self._unsafe) > 1:
+                named += f" and {len(self._unsafe) - 1} more"
+            raise FileTransferFailed(
+                f"the sandbox has a file named {named}, which is not safe to create here;"
+                " the rest is there"
+            )
 
     def _fetch_into(self, remote: str, directory: int, *, depth: int) -> None:
         if depth > _DEPTH_LIMIT:
@@ -102,7 +112,9 @@ class _Tree:
             self._files += 1
             if self._files > _FILES_LIMIT:
                 raise FileTransferFailed(f"more than {_FILES_LIMIT} files")
-            _check_name(entry.name)
+            if not _is_safe(entry.name):
+                self._unsafe.append(entry.name)
+                continue
             inside = f"{remote}/{entry.name}"
             if entry.kind == "file":
                 pieces = self._sandbox.read_file(inside)
@@ -122,11 +134,13 @@ class _Tree:
             os.close(directory)
 
 
-def _check_name(name: str) -> None:
-    if name in {"", ".", ".."} or "/" in name or name.startswith("-") or not name.isprintable():
-        raise FileTransferFailed(
-            f"the sandbox has a file named {_shown(name)}, which is not safe to create here"
-        )
+def _is_safe(name: str) -> bool:
+    return (
+        name not in {"", ".", ".."}
+        and "/" not in name
+        and not name.startswith("-")
+        and name.isprintable()
+    )
 
 
 def _shown(name: str) -> str:
