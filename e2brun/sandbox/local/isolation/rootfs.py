@@ -160,7 +160,8 @@ def tree(jail: Jail, shared: list[Share]) -> Tree:
     files = first_files(online=jail.online)
     targets = [share.target for share in shared]
     directories: dict[str, int] = {}
-    named = (*own_etc(""), *files)
+    homes = dot_files("/root") | dot_files(HOME)
+    named = (*own_etc(""), *files, *homes)
     for place in (*_DIRECTORIES, *map(os.path.dirname, named), *_outermost(targets)):
         for path in (*reversed(_above(place)), place):
             directories.setdefault(path, _MODES.get(path, 0o755))
@@ -171,7 +172,6 @@ def tree(jail: Jail, shared: list[Share]) -> Tree:
     for target in _outermost([*targets, *OF_ROOT]):
         if not target.startswith((f"{HOME}/", "/etc/")):
             held.update(_above(target))
-    homes = dot_files("/root") | dot_files(HOME)
     return Tree(directories, links, libraries, files, homes, sorted(held))
 
 
