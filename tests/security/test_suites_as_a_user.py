@@ -15,6 +15,7 @@ from tests.security.probing import NOBODY, Probe, system_python
 _ROOT = Path(__file__).parents[2]
 _SUITES = [
     "attack/test_hostile_program.py",
+    "attack/test_own_root.py",
     "contract/test_packages_hostile.py",
     "contract/test_template_layers.py",
     "cli/test_exec_template.py",
