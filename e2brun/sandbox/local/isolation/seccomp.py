@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 EPERM, EINVAL, ENOSYS, EPROTONOSUPPORT = 1, 22, 38, 93
 
@@ -32,7 +32,9 @@ _NR, _ARCH, _ARGS = 0, 4, 16  # offsets in struct seccomp_data
 _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _X32_BIT = 0x40000000
 
-# Numbers from 424 on are the same everywhere.
+# Calls by name, with their number on each of these machines; None: there is none there. From 424 on
+# they are the same everywhere.
+_MACHINES = tuple(_AUDIT_ARCH)
 _COMMON_EPERM = {
     "process_madvise": 440,
     "pidfd_getfd": 438,
@@ -58,95 +60,54 @@ _COMMON_ENOSYS = {
     "file_getattr": 468, "file_setattr": 469,
 }  # fmt: skip
 _EPERM = {
-    "x86_64": {
-        "ptrace": 101, "process_vm_readv": 310, "process_vm_writev": 311, "kcmp": 312,
-        "syslog": 103, "acct": 163, "quotactl": 179, "mount": 165, "umount2": 166,
-        "pivot_root": 155, "chroot": 161, "unshare": 272, "setns": 308, "swapon": 167,
-        "swapoff": 168, "reboot": 169, "kexec_load": 246, "kexec_file_load": 320,
-        "create_module": 174, "init_module": 175, "delete_module": 176, "finit_module": 313,
-        "get_kernel_syms": 177, "query_module": 178, "sethostname": 170, "setdomainname": 171,
-        "settimeofday": 164, "clock_settime": 227, "adjtimex": 159, "clock_adjtime": 305,
-        "iopl": 172, "ioperm": 173, "modify_ldt": 154, "vhangup": 153, "uselib": 134,
-        "ustat": 136, "sysfs": 139, "_sysctl": 156, "nfsservctl": 180, "lookup_dcookie": 212,
-        "add_key": 248, "request_key": 249, "keyctl": 250, "bpf": 321, "perf_event_open": 298,
-        "userfaultfd": 323, "fanotify_init": 300, "fanotify_mark": 301,
-        "name_to_handle_at": 303, "open_by_handle_at": 304, "mbind": 237, "set_mempolicy": 238,
-        "get_mempolicy": 239, "migrate_pages": 256, "move_pages": 279,
-        "sched_setparam": 142,
-    },
-    "aarch64": {
-        "ptrace": 117, "process_vm_readv": 270, "process_vm_writev": 271, "kcmp": 272,
-        "syslog": 116, "acct": 89, "quotactl": 60, "mount": 40, "umount2": 39,
-        "pivot_root": 41, "chroot": 51, "unshare": 97, "setns": 268, "swapon": 224,
-        "swapoff": 225, "reboot": 142, "kexec_load": 104, "kexec_file_load": 294,
-        "init_module": 105, "delete_module": 106, "finit_module": 273, "sethostname": 161,
-        "setdomainname": 162, "settimeofday": 170, "clock_settime": 112, "adjtimex": 171,
-        "clock_adjtime": 266, "vhangup": 58, "nfsservctl": 42, "lookup_dcookie": 18,
-        "add_key": 217, "request_key": 218, "keyctl": 219, "bpf": 280, "perf_event_open": 241,
-        "userfaultfd": 282, "fanotify_init": 262, "fanotify_mark": 263,
-        "name_to_handle_at": 264, "open_by_handle_at": 265, "mbind": 235, "set_mempolicy": 237,
-        "get_mempolicy": 236, "migrate_pages": 238, "move_pages": 239, "sched_setparam": 118,
-    },
+    "ptrace": (101, 117), "process_vm_readv": (310, 270), "process_vm_writev": (311, 271),
+    "kcmp": (312, 272), "syslog": (103, 116), "acct": (163, 89), "quotactl": (179, 60),
+    "mount": (165, 40), "umount2": (166, 39), "pivot_root": (155, 41), "chroot": (161, 51),
+    "unshare": (272, 97), "setns": (308, 268), "swapon": (167, 224), "swapoff": (168, 225),
+    "reboot": (169, 142), "kexec_load": (246, 104), "kexec_file_load": (320, 294),
+    "create_module": (174, None), "init_module": (175, 105), "delete_module": (176, 106),
+    "finit_module": (313, 273), "get_kernel_syms": (177, None), "query_module": (178, None),
+    "sethostname": (170, 161), "setdomainname": (171, 162), "settimeofday": (164, 170),
+    "clock_settime": (227, 112), "adjtimex": (159, 171), "clock_adjtime": (305, 266),
+    "iopl": (172, None), "ioperm": (173, None), "modify_ldt": (154, None), "vhangup": (153, 58),
+    "uselib": (134, None), "ustat": (136, None), "sysfs": (139, None), "_sysctl": (156, None),
+    "nfsservctl": (180, 42), "lookup_dcookie": (212, 18), "add_key": (248, 217),
+    "request_key": (249, 218), "keyctl": (250, 219), "bpf": (321, 280),
+    "perf_event_open": (298, 241), "userfaultfd": (323, 282), "fanotify_init": (300, 262),
+    "fanotify_mark": (301, 263), "name_to_handle_at": (303, 264), "open_by_handle_at": (304, 265),
+    "mbind": (237, 235), "set_mempolicy": (238, 237), "get_mempolicy": (239, 236),
+    "migrate_pages": (256, 238), "move_pages": (279, 239), "sched_setparam": (142, 118),
 }  # fmt: skip
 _ENOSYS = {
-    "x86_64": {
-        "memfd_create": 319, "shmget": 29, "shmat": 30, "shmctl": 31, "shmdt": 67,
-        "semget": 64, "semop": 65, "semctl": 66, "semtimedop": 220,
-        "msgget": 68, "msgsnd": 69, "msgrcv": 70, "msgctl": 71,
-        "mq_open": 240, "mq_unlink": 241, "mq_timedsend": 242, "mq_timedreceive": 243,
-        "mq_notify": 244, "mq_getsetattr": 245, "io_setup": 206, "io_destroy": 207,
-        "io_getevents": 208, "io_submit": 209, "io_cancel": 210, "io_pgetevents": 333,
-        "remap_file_pages": 216,
-    },
-    "aarch64": {
-        "memfd_create": 279, "shmget": 194, "shmat": 196, "shmctl": 195, "shmdt": 197,
-        "semget": 190, "semop": 193, "semctl": 191, "semtimedop": 192,
-        "msgget": 186, "msgsnd": 189, "msgrcv": 188, "msgctl": 187,
-        "mq_open": 180, "mq_unlink": 181, "mq_timedsend": 182, "mq_timedreceive": 183,
-        "mq_notify": 184, "mq_getsetattr": 185, "io_setup": 0, "io_destroy": 1,
-        "io_submit": 2, "io_cancel": 3, "io_getevents": 4, "io_pgetevents": 292,
-        "remap_file_pages": 234,
-    },
+    "memfd_create": (319, 279), "shmget": (29, 194), "shmat": (30, 196), "shmctl": (31, 195),
+    "shmdt": (67, 197), "semget": (64, 190), "semop": (65, 193), "semctl": (66, 191),
+    "semtimedop": (220, 192), "msgget": (68, 186), "msgsnd": (69, 189), "msgrcv": (70, 188),
+    "msgctl": (71, 187), "mq_open": (240, 180), "mq_unlink": (241, 181),
+    "mq_timedsend": (242, 182), "mq_timedreceive": (243, 183), "mq_notify": (244, 184),
+    "mq_getsetattr": (245, 185), "io_setup": (206, 0), "io_destroy": (207, 1),
+    "io_getevents": (208, 4), "io_submit": (209, 2), "io_cancel": (210, 3),
+    "io_pgetevents": (333, 292), "remap_file_pages": (216, 234),
 }  # fmt: skip
 # One byte of a page put into a pipe or a socket keeps all of the page (vmsplice: of 2 MiB), for
 # nobody's account. EINVAL is what every caller takes for "not with these two files": Go and
 # libuv go on with read and write then, and do not after ENOSYS.
 _EINVAL = {
-    "x86_64": {"splice": 275, "tee": 276, "vmsplice": 278, "sendfile": 40},
-    "aarch64": {"splice": 76, "tee": 77, "vmsplice": 75, "sendfile": 71},
-}
+    "splice": (275, 76), "tee": (276, 77), "vmsplice": (278, 75), "sendfile": (40, 71),
+}  # fmt: skip
 _BY_ARGUMENT = {
-    "x86_64": {
-        "clone": 56, "ioctl": 16, "socket": 41, "socketpair": 53, "personality": 135,
-        "setsockopt": 54, "setrlimit": 160, "prlimit64": 302, "setpriority": 141,
-        "fcntl": 72,
-    },
-    "aarch64": {
-        "clone": 220, "ioctl": 29, "socket": 198, "socketpair": 199, "personality": 92,
-        "setsockopt": 208, "setrlimit": 164, "prlimit64": 261, "setpriority": 140,
-        "fcntl": 25,
-    },
+    "clone": (56, 220), "ioctl": (16, 29), "socket": (41, 198), "socketpair": (53, 199),
+    "personality": (135, 92), "setsockopt": (54, 208), "setrlimit": (160, 164),
+    "prlimit64": (302, 261), "setpriority": (141, 140), "fcntl": (72, 25),
 }  # fmt: skip
 # Not for pid 1: the agent has the same user id as what it runs, and must not be slowed down.
 _PID_FIRST = {
-    "x86_64": {
-        "sched_setscheduler": 144, "sched_setaffinity": 203, "sched_setattr": 314,
-    },
-    "aarch64": {
-        "sched_setscheduler": 119, "sched_setaffinity": 122, "sched_setattr": 274,
-    },
+    "sched_setscheduler": (144, 119), "sched_setaffinity": (203, 122), "sched_setattr": (314, 274),
 }  # fmt: skip
 _FEIGNED = {
-    "x86_64": {
-        "chown": 92, "fchown": 93, "lchown": 94, "fchownat": 260, "setuid": 105, "setgid": 106,
-        "setreuid": 113, "setregid": 114, "setgroups": 116, "setresuid": 117, "setresgid": 119,
-        "setfsuid": 122, "setfsgid": 123,
-    },
-    "aarch64": {
-        "fchownat": 54, "fchown": 55, "setregid": 143, "setgid": 144, "setreuid": 145,
-        "setuid": 146, "setresuid": 147, "setresgid": 149, "setfsuid": 151, "setfsgid": 152,
-        "setgroups": 159,
-    },
+    "chown": (92, None), "fchown": (93, 55), "lchown": (94, None), "fchownat": (260, 54),
+    "setuid": (105, 146), "setgid": (106, 144), "setreuid": (113, 145), "setregid": (114, 143),
+    "setgroups": (116, 159), "setresuid": (117, 147), "setresgid": (119, 149),
+    "setfsuid": (122, 151), "setfsgid": (123, 152),
 }  # fmt: skip
 # What making a sandbox takes, in a user namespace of its own.
 _MAKING = (
@@ -167,6 +128,11 @@ _FCNTL_REFUSED = {"F_SETLEASE": 1024, "F_NOTIFY": 1026}
 _RLIMIT_CORE = 4
 _PRIO_USER = 2
 _AGENT_PID = 1
+
+
+def _numbers(calls: Mapping[str, tuple[int | None, int | None]], machine: str) -> dict[str, int]:
+    column = _MACHINES.index(machine)
+    return {name: n for name, pair in calls.items() if (n := pair[column]) is not None}
 
 
 def _step(code: int, jump_true: int, jump_false: int, value: int) -> bytes:
@@ -278,9 +244,9 @@ def _rules(machine: str, but: Collection[str]) -> list[bytes]:
             *not_agent,
         ],
     }
-    calls = _BY_ARGUMENT[machine]
+    calls = _numbers(_BY_ARGUMENT, machine)
     steps = [s for n, body in bodies.items() if n not in but for s in _when(calls[n], body)]
-    for number in _PID_FIRST[machine].values():
+    for number in _numbers(_PID_FIRST, machine).values():
         steps += _when(number, [_argument(0), *not_agent])
     return steps
 
@@ -312,11 +278,11 @@ def last_filter(*, but: Collection[str] = ()) -> bytes:
         if name in but:
             continue
         if name == "clone":
-            steps += _when(_BY_ARGUMENT[machine][name], _no_new_namespace())
+            steps += _when(_numbers(_BY_ARGUMENT, machine)[name], _no_new_namespace())
         elif name in _COMMON_ENOSYS:
             steps += _when(_COMMON_ENOSYS[name], [_refuse(ENOSYS)])
         else:
-            steps += _when(_EPERM[machine][name], [_refuse(EPERM)])
+            steps += _when(_numbers(_EPERM, machine)[name], [_refuse(EPERM)])
     return b"".join([*steps, _ALLOWED])
 
 
@@ -329,8 +295,8 @@ def root_filter() -> bytes:
     """What is added for programs that are to believe they are root: setns is refused, and what
     would need more than one user id is not made but said to be, as a package manager wants it."""
     machine = os.uname().machine
-    steps = [*_preamble(machine), *_when(_EPERM[machine]["setns"], [_refuse(EPERM)])]
-    for number in _FEIGNED[machine].values():
+    steps = [*_preamble(machine), *_when(_numbers(_EPERM, machine)["setns"], [_refuse(EPERM)])]
+    for number in _numbers(_FEIGNED, machine).values():
         steps += _when(number, [_DONE])
     return b"".join([*steps, _ALLOWED])
 
@@ -344,9 +310,9 @@ def filter_program(machine: str | None = None, *, but: Collection[str] = ()) -> 
     machine = machine or os.uname().machine
     steps = _preamble(machine)
     for errno, tables in (
-        (EPERM, (_COMMON_EPERM, _EPERM[machine])),
-        (ENOSYS, (_COMMON_ENOSYS, _ENOSYS[machine])),
-        (EINVAL, (_EINVAL[machine],)),
+        (EPERM, (_COMMON_EPERM, _numbers(_EPERM, machine))),
+        (ENOSYS, (_COMMON_ENOSYS, _numbers(_ENOSYS, machine))),
+        (EINVAL, (_numbers(_EINVAL, machine),)),
     ):
         for table in tables:
             for name, number in table.items():
