@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from e2brun.server.control import (
     builds,
@@ -13,124 +13,114 @@ from e2brun.server.control import (
     listing,
     network,
     operations,
-    refusals,
     secrets,
     snapshots,
     telemetry,
     volumes,
 )
 from e2brun.server.http.fields import segments
-from e2brun.server.http.messages import ApiError, Request, Response
+from e2brun.server.http.messages import PERMANENT, ApiError, Request, Response
 from e2brun.server.sandboxes import lifecycle
 
 if TYPE_CHECKING:
-    from e2brun.server.sandboxes.records import Record
     from e2brun.server.sandboxes.registry import Registry
 
-_Plain = Callable[[Request, "Registry"], Awaitable[Response]]
-_About = Callable[[Request, "Registry", "Record"], Awaitable[Response]]
-_Named = Callable[[Request, "Registry", str], Awaitable[Response]]
-
-_T = TypeVar("_T")
-
+# Called with the request, the registry, and what stands for these words: a part as it is, the id of
+# a sandbox (alive or not), the Record of one.
+_WORDS = _NAME, _ID, _SANDBOX = "*", "ID", "SANDBOX"
+_Answer = Callable[..., Awaitable[Response]]
 _SANDBOX_ID = re.compile(r"[a-z0-9]{1,64}", re.ASCII)
-
-_PLAIN: dict[tuple[str, ...], dict[str, _Plain]] = {
-    ("v2", "sandboxes"): {"POST": create.create, "GET": listing.page},
-    ("sandboxes",): {"POST": create.create_old, "GET": listing.running},
-    ("sandboxes", "metrics"): {"GET": telemetry.latest},
-    ("snapshots",): {"GET": snapshots.listing},
-    ("secrets",): {"GET": secrets.listing, "POST": secrets.create},
-    ("volumes",): {"GET": volumes.listing, "POST": volumes.create},
-    ("templates",): {"GET": catalog.listing},
-    ("v2", "templates"): {"GET": catalog.listing},
-    ("v3", "templates"): {"POST": builds.request},
-    ("templates", "tags"): {"POST": builds.assign_tags, "DELETE": builds.delete_tags},
-    ("default-templates",): {"GET": catalog.listing},
-    ("teams",): {"GET": catalog.teams},
-    ("health",): {"GET": operations.health},
-    ("metrics",): {"GET": telemetry.scraped},
+_ENDPOINTS: dict[str, dict[str, _Answer]] = {
+    "v2/sandboxes": {"POST": create.create, "GET": listing.page},
+    "sandboxes": {"POST": create.create_old, "GET": listing.running},
+    "sandboxes/metrics": {"GET": telemetry.latest},
+    "sandboxes/ID/logs": {"GET": telemetry.logs},
+    "v2/sandboxes/ID/logs": {"GET": telemetry.logs_page},
+    "sandboxes/SANDBOX": {"GET": operations.show, "DELETE": operations.kill},
+    "sandboxes/SANDBOX/connect": {"POST": operations.connect},
+    "v2/sandboxes/SANDBOX/connect": {"POST": operations.connect},
+    "sandboxes/SANDBOX/resume": {"POST": operations.resume},
+    "sandboxes/SANDBOX/timeout": {"POST": operations.set_timeout},
+    "sandboxes/SANDBOX/refreshes": {"POST": operations.refresh},
+    "sandboxes/SANDBOX/pause": {"POST": operations.pause},
+    "sandboxes/SANDBOX/network": {"PUT": network.update},
+    "sandboxes/SANDBOX/snapshots": {"POST": snapshots.take},
+    "sandboxes/SANDBOX/fork": {"POST": snapshots.fork},
+    "sandboxes/SANDBOX/metrics": {"GET": telemetry.metrics},
+    "snapshots": {"GET": snapshots.listing},
+    "secrets": {"GET": secrets.listing, "POST": secrets.create},
+    "secrets/*": {"GET": secrets.show, "POST": secrets.update, "DELETE": secrets.delete},
+    "volumes": {"GET": volumes.listing, "POST": volumes.create},
+    "volumes/*": {"GET": volumes.show, "DELETE": volumes.destroy},
+    "templates": {"GET": catalog.listing},
+    "v2/templates": {"GET": catalog.listing},
+    "default-templates": {"GET": catalog.listing},
+    "v3/templates": {"POST": builds.request},
+    "templates/tags": {"POST": builds.assign_tags, "DELETE": builds.delete_tags},
+    "templates/aliases/*": {"GET": catalog.alias},
+    "templates/*": {"GET": catalog.show, "DELETE": catalog.delete, "PATCH": builds.update},
+    "v2/templates/*": {"PATCH": builds.update},
+    "templates/*/tags": {"GET": builds.tags},
+    "templates/*/files/*": {"GET": builds.file_link},
+    "v2/templates/*/builds/*": {"POST": builds.start},
+    "templates/*/builds/*/status": {"GET": builds.status},
+    "templates/*/builds/*/logs": {"GET": builds.logs},
+    "teams": {"GET": catalog.teams},
+    "health": {"GET": operations.health},
+    "metrics": {"GET": telemetry.scraped},
 }
-
-# Below /sandboxes/{id}, and below /v2/sandboxes/{id}.
-_ABOUT: dict[tuple[str, ...], dict[str, _About]] = {
-    (): {"GET": operations.show, "DELETE": operations.kill},
-    ("connect",): {"POST": operations.connect},
-    ("resume",): {"POST": operations.resume},
-    ("timeout",): {"POST": operations.set_timeout},
-    ("refreshes",): {"POST": operations.refresh},
-    ("pause",): {"POST": operations.pause},
-    ("network",): {"PUT": network.update},
-    ("snapshots",): {"POST": snapshots.take},
-    ("fork",): {"POST": snapshots.fork},
-    ("metrics",): {"GET": telemetry.metrics},
-}
-_ABOUT_V2: dict[tuple[str, ...], dict[str, _About]] = {("connect",): {"POST": operations.connect}}
-# With a name where the star is.
-_NAMED: dict[tuple[str, ...], dict[str, _Named]] = {
-    ("secrets", "*"): {"GET": secrets.show, "POST": secrets.update, "DELETE": secrets.delete},
-    ("volumes", "*"): {"GET": volumes.show, "DELETE": volumes.destroy},
-    ("templates", "aliases", "*"): {"GET": catalog.alias},
-    ("templates", "*", "tags"): {"GET": builds.tags},
-    ("templates", "*"): {"GET": catalog.show, "DELETE": catalog.delete, "PATCH": builds.update},
-    ("v2", "templates", "*"): {"PATCH": builds.update},
+_BY_LENGTH: dict[int, list[tuple[tuple[str, ...], dict[str, _Answer]]]] = {}
+for _path, _methods in _ENDPOINTS.items():
+    _form = tuple(_path.split("/"))
+    _BY_LENGTH.setdefault(len(_form), []).append((_form, _methods))
+# What E2B offers and this service does not: said once, so that no client tries again.
+_ABSENT = {
+    "templates": "templates are built by Template.build of the SDKs 2.x (POST /v3/templates)",
+    "access-tokens": "there are no users here: the API key is all that is needed",
+    "api-keys": "there is one API key here, and it was set when the service was started",
+    "nodes": "there are no nodes here: the service is one process",
+    "admin": "there is nothing to administer here",
 }
 
 
 async def handle(request: Request, registry: Registry) -> Response:
     """Answer one request with the right key. Raises ApiError."""
     parts = segments(request.raw_path)
-    match parts:
-        case _ if parts in _PLAIN:
-            return await _pick(request, _PLAIN[parts])(request, registry)
-        case ("sandboxes", sandbox_id, "logs"):
-            return await _logs(telemetry.logs, request, registry, sandbox_id)
-        case ("v2", "sandboxes", sandbox_id, "logs"):
-            return await _logs(telemetry.logs_page, request, registry, sandbox_id)
-        case ("sandboxes", sandbox_id, *rest) if tuple(rest) in _ABOUT:
-            answer = _pick(request, _ABOUT[tuple(rest)])
-        case ("v2", "sandboxes", sandbox_id, *rest) if tuple(rest) in _ABOUT_V2:
-            answer = _pick(request, _ABOUT_V2[tuple(rest)])
-        case _:
-            return await _about_a_name(request, registry, parts)
-    record = registry.find(_plain_id(sandbox_id))
-    if record is None:
-        raise lifecycle.missing(_plain_id(sandbox_id))
-    return await answer(request, registry, record)
+    for form, methods in _BY_LENGTH.get(len(parts), ()):
+        pairs = tuple(zip(form, parts, strict=True))
+        if all(word == part or word in _WORDS for word, part in pairs):
+            answer = methods.get(request.method)
+            if answer is None:
+                raise _wrong_method(methods)
+            named = (_meant(word, part, registry) for word, part in pairs if word in _WORDS)
+            return await answer(request, registry, *named)
+    raise _refusal(parts)
 
 
-async def _logs(answer: _Named, request: Request, registry: Registry, name: str) -> Response:
-    return await _pick(request, {"GET": answer})(request, registry, _plain_id(name))
-
-
-async def _about_a_name(request: Request, registry: Registry, parts: tuple[str, ...]) -> Response:
-    match parts:
-        case ("templates", name, "files", key):
-            return await _pick(request, {"GET": builds.file_link})(request, registry, name, key)
-        case ("v2", "templates", name, "builds", build):
-            return await _pick(request, {"POST": builds.start})(request, registry, name, build)
-        case ("templates", name, "builds", build, "status" | "logs" as what):
-            answer = {"status": builds.status, "logs": builds.logs}[what]
-            return await _pick(request, {"GET": answer})(request, registry, name, build)
-        case _:
-            pass
-    for form, methods in _NAMED.items():
-        if len(form) == len(parts) and all(f in ("*", p) for f, p in zip(form, parts, strict=True)):
-            name = parts[form.index("*")]
-            return await _pick(request, methods)(request, registry, name)
-    raise refusals.refuse(parts)
-
-
-def _plain_id(text: str) -> str:
-    """Old clients append the id of a machine: `id-clientID`."""
-    sandbox_id = text.partition("-")[0]
+def _meant(word: str, part: str, registry: Registry) -> Any:
+    """What an endpoint is given for a part of its path. Raises ApiError."""
+    if word == _NAME:
+        return part
+    sandbox_id = part.partition("-")[0]  # old clients append the id of a machine: `id-clientID`
     if not _SANDBOX_ID.fullmatch(sandbox_id):
         raise ApiError(400, "that is not the id of a sandbox")
-    return sandbox_id
+    record = registry.find(sandbox_id)
+    if record is None and word == _SANDBOX:
+        raise lifecycle.missing(sandbox_id)
+    return sandbox_id if word == _ID else record
 
 
-def _pick(request: Request, methods: dict[str, _T]) -> _T:
-    found = methods.get(request.method)
-    if found is not None:
-        return found
-    raise refusals.wrong_method(list(methods))
+def _refusal(parts: tuple[str, ...]) -> ApiError:
+    """The error for a path that no function answers: with its reason, where there is one."""
+    if parts[0] in ("v2", "v3"):
+        parts = parts[1:]
+    reason = _ABSENT.get(parts[0]) if parts else None
+    if reason is not None:
+        return ApiError(400, reason, headers=PERMANENT)
+    return ApiError(404, "there is no such endpoint", headers=PERMANENT)
+
+
+def _wrong_method(methods: dict[str, _Answer]) -> ApiError:
+    """The error for a path that is known, with other methods."""
+    allowed = ", ".join(sorted(methods))
+    return ApiError(405, f"this endpoint takes {allowed}", headers={**PERMANENT, "allow": allowed})
