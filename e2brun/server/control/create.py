@@ -70,10 +70,8 @@ def _origin(
     internet, wanted = fields.flag("allow_internet_access"), fields.object("network")
     kept = None if wanted is None else network.settings(wanted)
     connected = internet is not False
-    if connected and registry.options.network is Network.INTERNET:
-        network.check_kept(kept or {})
-    elif network.is_limited(kept or {}):  # all of the packages, or none
-        connected = False
+    if registry.options.network is not Network.INTERNET and network.is_limited(kept or {}):
+        connected = False  # all of the packages, or none
     origin = Origin(
         template_id=name,
         alias=None,

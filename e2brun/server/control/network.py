@@ -1,7 +1,8 @@
 """The network settings of a sandbox: checked, kept, followed and told again.
 
-Where the service gives no way out every rule holds anyway. Where it does, they are kept by
-`egress`, and what that cannot keep is refused: a rule that is not enforced is worse than none.
+Where the service gives no way out every list holds anyway; where it does, `egress` sees to that.
+What would change what a sandbox sends is refused everywhere: a rule that nobody follows is worse
+than none.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from e2brun.server.egress.rules import is_address
 from e2brun.server.http.fields import Fields, bad
 from e2brun.server.http.messages import PERMANENT, ApiError, Request, Response
 from e2brun.server.sandboxes.records import State
-from e2brun.values import Network, is_table
+from e2brun.values import Network
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,11 +30,11 @@ _DOMAIN = re.compile(
 _LISTS = ("allowOut", "denyOut", "dnsServers")
 _ENVD_PORT = 49983
 _MANY = 1000
-_EGRESS = (*_LISTS, "rules", "egressProxy")
+_CHANGING = ("rules", "egressProxy")
 
 
 def settings(fields: Fields) -> dict[str, Any]:
-    """What a client asked for at create, checked, without passwords. Raises ApiError 400."""
+    """What a client asked for at create, checked. Raises ApiError 400."""
     kept = _egress(fields)
     public = fields.flag("allowPublicTraffic")
     if public is not None:
@@ -48,17 +49,7 @@ def settings(fields: Fields) -> dict[str, Any]:
 
 def is_limited(settings: Mapping[str, Any]) -> bool:
     """Whether there are rules for what a sandbox may reach."""
-    return any(settings.get(name) for name in _EGRESS if name != "dnsServers")
-
-
-def check_kept(settings: Mapping[str, Any]) -> None:
-    """Raises ApiError 400 for what a sandbox with a way out cannot be held to here."""
-    for name in ("rules", "egressProxy"):
-        if settings.get(name):
-            message = (
-                f"{name}: this service passes on what a sandbox sends, and changes nothing in it"
-            )
-            raise ApiError(400, message, headers=PERMANENT)
+    return bool(settings.get("allowOut") or settings.get("denyOut"))
 
 
 async def update(request: Request, registry: Registry, record: Record) -> Response:
@@ -72,7 +63,6 @@ async def update(request: Request, registry: Registry, record: Record) -> Respon
     if has is Network.INTERNET:
         from e2brun.server.egress.names import Egress
 
-        check_kept(kept)
         await record.live.part(Egress).follow(kept, internet)
     elif has is Network.PACKAGES:
         if internet is False or is_limited(kept):
@@ -88,13 +78,19 @@ async def update(request: Request, registry: Registry, record: Record) -> Respon
         )
         raise ApiError(400, message, headers=PERMANENT)
     before = record.network or {}
-    ingress = {name: value for name, value in before.items() if name not in _EGRESS}
+    ingress = {name: value for name, value in before.items() if name not in _LISTS}
     record.network = {**ingress, **kept}
     record.internet = internet
     return Response(204)
 
 
 def _egress(fields: Fields) -> dict[str, Any]:
+    for name in _CHANGING:
+        if fields.raw(name):
+            message = (
+                f"{name}: this service passes on what a sandbox sends, and changes nothing in it"
+            )
+            raise ApiError(400, message, headers=PERMANENT)
     kept: dict[str, Any] = {}
     for name in _LISTS:
         entries = fields.texts(name)
@@ -104,12 +100,6 @@ def _egress(fields: Fields) -> dict[str, Any]:
             for entry in entries:
                 _check_destination(name, entry)
             kept[name] = entries
-    rules = fields.object("rules")
-    if rules is not None:
-        kept["rules"] = _rules(rules)
-    proxy = fields.object("egressProxy")
-    if proxy is not None:
-        kept["egressProxy"] = _proxy(proxy)
     _check_domains_denied(kept)
     return kept
 
@@ -133,44 +123,6 @@ def _check_domains_denied(kept: dict[str, Any]) -> None:
             "a domain in allowOut needs '0.0.0.0/0' in denyOut, which blocks all other traffic"
         )
         raise ApiError(400, message)
-
-
-def _rules(hosts: Fields) -> dict[str, Any]:
-    """Host -> rules, with no more in them than E2B's have."""
-    return {host: [_rule(rule) for rule in hosts.items(host) or ()] for host in hosts.names()}
-
-
-def _rule(value: object) -> dict[str, Any]:
-    if not is_table(value):
-        raise bad("a network rule", "an object")
-    transform = Fields(value).object("transform")
-    if transform is None:
-        return {}
-    headers = transform.object("headers")
-    if headers is None:
-        return {"transform": {}}
-    return {"transform": {"headers": {name: headers.text(name) for name in headers.names()}}}
-
-
-def _proxy(fields: Fields) -> dict[str, Any]:
-    host, separator, port = fields.text("address").rpartition(":")
-    if not host or not separator or not port.isascii() or not port.isdigit():
-        raise bad("egressProxy.address", "host:port")
-    kept: dict[str, Any] = {"address": fields.text("address")}
-    for name in ("username", "password"):
-        if len(fields.text(name).encode(errors="replace")) > 255:
-            raise bad(f"egressProxy.{name}", "at most 255 bytes")
-    if "username" in fields:
-        kept["username"] = fields.text("username")
-    tls = fields.object("tls")
-    if tls is not None:
-        kept["tls"] = _tls(tls)
-    return kept
-
-
-def _tls(fields: Fields) -> dict[str, Any]:
-    name = {"serverName": fields.text("serverName")} if "serverName" in fields else {}
-    return {"enabled": bool(fields.flag("enabled")), **name}
 
 
 def _host_mask(text: str) -> str:
