@@ -36,7 +36,7 @@ async def pause(registry: Registry, record: Record, *, memory: bool) -> None:
         if record.state is State.PAUSED:
             raise ApiError(409, f"sandbox {record.id} is paused already")
         live = _alive(record)
-        registry.deadlines.clear(record)
+        record.never_expire()
         record.state = State.PAUSED
         record.drop()
         with _told(record, "the sandbox could not be paused"):

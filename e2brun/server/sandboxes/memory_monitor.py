@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from e2brun.errors import SandboxError
 from e2brun.sandbox.contract import MIB
@@ -34,39 +34,34 @@ class MemoryMonitor:
     """Ends the programs of a sandbox that uses more than its limit; if that does not help, it."""
 
     def __init__(
-        self, records: Mapping[str, Record], totals: Totals, kill: Callable[[Record, str], None]
+        self,
+        records: Mapping[str, Record],
+        totals: Totals,
+        kill: Callable[[Record, str], None],
+        chore: Callable[[Coroutine[Any, Any, object]], object],
     ) -> None:
-        self._records, self._totals, self._kill = records, totals, kill
-        self._stopped = asyncio.Event()
-        self._punished: set[asyncio.Task[None]] = set()
+        """`chore` does something in the background."""
+        self._records, self._totals, self._kill, self._chore = records, totals, kill, chore
 
-    def stop(self) -> None:
-        """Let `run` return."""
-        self._stopped.set()
-
-    async def run(self) -> None:
-        """Until stopped."""
+    async def run(self) -> NoReturn:
+        """Until cancelled."""
         loop, available = asyncio.get_running_loop(), available_memory()
         rounds = loop.time()
-        while not self._stopped.is_set():
+        while True:
             now = available_memory()
             if available - now > _NOTICEABLE or loop.time() - rounds > _ROUND_SECONDS:
                 available, rounds = now, loop.time()
                 if await self._round():
                     rounds = 0.0  # another at the next look
             available = max(available, now)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(INTERVAL):
-                    await self._stopped.wait()
-        if self._punished:
-            await asyncio.wait(tuple(self._punished))
+            await asyncio.sleep(INTERVAL)
 
     async def _round(self) -> bool:
         """Look at each; whether one of them is to be looked at again soon."""
         doubtful = False
         for record in tuple(self._records.values()):
             if await _exceeds(record):
-                self._punish(record)
+                self._chore(self._end_programs(record))
             live = record.running
             doubtful |= live is not None and live.watch is not None and live.watch.doubtful
             await asyncio.sleep(0)  # requests come first
@@ -75,11 +70,6 @@ class MemoryMonitor:
             record.journal.note(f"out of memory: {why}", "error")
             self._kill(record, why)
         return doubtful
-
-    def _punish(self, record: Record) -> None:
-        task = asyncio.get_running_loop().create_task(self._end_programs(record))
-        self._punished.add(task)
-        task.add_done_callback(self._punished.discard)
 
     async def _end_programs(self, record: Record) -> None:
         live = record.running

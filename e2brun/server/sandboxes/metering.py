@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from e2brun.server.sandboxes.fairness import FairShares
 
@@ -91,22 +91,15 @@ class Sampler:
 
     def __init__(self, records: Mapping[str, Record]) -> None:
         self._records, self._shares = records, FairShares(records)
-        self._stopped = asyncio.Event()
 
-    def stop(self) -> None:
-        """Let `run` return."""
-        self._stopped.set()
-
-    async def run(self) -> None:
-        """Until stopped."""
-        while not self._stopped.is_set():
+    async def run(self) -> NoReturn:
+        """Until cancelled."""
+        while True:
             for record in tuple(self._records.values()):
                 sample(record)
                 await asyncio.sleep(0)  # a thousand looks in a row would hold requests up
             await self._shares.look()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(1.0):
-                    await self._stopped.wait()
+            await asyncio.sleep(1.0)
 
 
 def sample(record: Record, patience: float | None = None) -> None:

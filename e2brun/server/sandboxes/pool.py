@@ -31,7 +31,7 @@ class Pool:
     def __init__(
         self,
         driver: Driver,
-        chore: Callable[[Coroutine[Any, Any, object]], None],
+        chore: Callable[[Coroutine[Any, Any, object]], object],
         admit: Callable[[int], int] | None = None,
     ) -> None:
         """`chore` runs something in the background and waits for it at the end; `admit`: see

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -78,13 +78,13 @@ class Record:
     internet: bool | None
     started_at: float = field(default_factory=time.time)
     ends_at: float = 0.0  # Unix time; stands still while paused
-    deadline: float = 0.0  # the same on the loop's clock
     state: State = State.RUNNING
     saved: Path | None = None  # its files, while it is paused without its memory
     running: RunningSandbox | None = None
     over_limit: bool = False  # its programs are being ended for that
     # One change of state at a time; death alone does not wait for it.
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _alarm: asyncio.TimerHandle | None = None
     _talking: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]])
     _dropped: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]])
 
@@ -113,6 +113,17 @@ class Record:
     def change_lifecycle(self, *, pause: bool) -> None:
         """From now on it is paused, or killed, when its time is up."""
         self.lifecycle = Lifecycle(pause, self.lifecycle.keep_memory, self.lifecycle.auto_resume)
+
+    def expire_after(self, seconds: float, expired: Callable[[Record], object]) -> None:
+        """Call `expired` so many seconds from now, and at no other time."""
+        self.never_expire()
+        self._alarm = asyncio.get_running_loop().call_later(seconds, expired, self)
+
+    def never_expire(self) -> None:
+        """Its time stands still, or is over."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
 
     def join(self, task: asyncio.Task[Any]) -> None:
         """`task` answers a request to this sandbox: it is cancelled when the sandbox goes."""

@@ -10,7 +10,7 @@ from collections import ChainMap, OrderedDict
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from e2brun.errors import E2brunError, SandboxError
 from e2brun.sandbox.contract import MIB
@@ -24,7 +24,6 @@ from e2brun.sandbox.local.memory.cgroup import Cgroup
 from e2brun.sandbox.local.mirror.link import Mirror
 from e2brun.sandbox.local.templates import CODE_INTERPRETER
 from e2brun.server.http.messages import PERMANENT, ApiError
-from e2brun.server.sandboxes.deadlines import Deadlines
 from e2brun.server.sandboxes.durable import PausedSandboxes, sweep
 from e2brun.server.sandboxes.memory_monitor import MemoryMonitor
 from e2brun.server.sandboxes.metering import Journal, Meter, Sampler
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     from e2brun.server.builds.builder import Builder
     from e2brun.server.options import ServiceOptions
 
+T = TypeVar("T")
 log = logging.getLogger("e2brun.server")
 
 _REMEMBERED = 256  # journals of dead sandboxes
@@ -65,7 +65,6 @@ class Registry:
         self.options, self.directory = options, directory
         self.records: dict[str, Record] = {}
         self.journals: OrderedDict[str, Journal] = OrderedDict()  # of dead ones
-        self.deadlines = Deadlines(self._expired)
         self.idempotency = Idempotency()
         durable = options.state is not None
         self.snapshots = Snapshots(directory, durable=durable)
@@ -74,15 +73,18 @@ class Registry:
         self._builder: Builder | None = None
         self._paused = PausedSandboxes(directory) if durable else None
         self._driver = Forkserver()
-        self._sampler = Sampler(self.records)
         self._building: dict[str, Record] = {}  # sandboxes of builds, which no list shows
         everybody = ChainMap(self.records, self._building)
         self.volumes = Volumes(directory, options.volume_size, durable=durable)
         self.totals = Totals(
             everybody, options.total_memory, options.total_disk, directory, self.volumes.total
         )
-        self._guard = MemoryMonitor(everybody, self.totals, self.kill)
-        self._volume_watch = VolumeWatch(self.volumes, self.totals, self.kill)
+        self._watches: tuple[Callable[[], Coroutine[Any, Any, NoReturn]], ...] = (
+            Sampler(self.records).run,
+            MemoryMonitor(everybody, self.totals, self.kill, self.chore).run,
+            VolumeWatch(self.volumes, self.totals, self.kill).run,
+        )
+        self._watching: list[asyncio.Task[NoReturn]] = []
         self.executions = ExecutionMetrics()
         self._stock = TemplateStore(options)
         self._mirror = Mirror(options.environment or None, options.room)
@@ -104,9 +106,7 @@ class Registry:
                 self.records[record.id] = record
             trees = [record.saved for record in self.records.values() if record.saved]
             sweep(self.directory, [*trees, *(one.tree for one in self.snapshots.all())])
-        self.chore(self._sampler.run())
-        self.chore(self._guard.run())
-        self.chore(self._volume_watch.run())
+        self._watching = [self.chore(watch()) for watch in self._watches]
         self.chore(self.volumes.take_stock())
         self.chore(self._warm())
 
@@ -122,10 +122,8 @@ class Registry:
     async def close(self) -> None:
         """Kill every sandbox and wait, not for ever, until all are gone."""
         self.closed = True
-        self.deadlines.close()
-        self._sampler.stop()
-        self._guard.stop()
-        self._volume_watch.stop()
+        for task in self._watching:
+            task.cancel()
         self._pool.close()
         for record in tuple(self._building.values()):
             self.stop(record)  # its build then fails, and is not waited for
@@ -168,11 +166,12 @@ class Registry:
         if self._paused is not None:
             self._paused.write(self.records.values())
 
-    def chore(self, work: Coroutine[Any, Any, object]) -> None:
+    def chore(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Do something that no request waits for; `close` waits for it."""
         task = asyncio.get_running_loop().create_task(work)
         self._chores.add(task)
         task.add_done_callback(self._chore_done)
+        return task
 
     def _chore_done(self, task: asyncio.Task[Any]) -> None:
         self._chores.discard(task)
@@ -206,7 +205,7 @@ class Registry:
         """It expires in so many seconds from now."""
         record.timeout = seconds or record.timeout
         record.ends_at = time.time() + seconds
-        self.deadlines.set(record, seconds)
+        record.expire_after(seconds, self._expired)
 
     def adopt(self, record: Record, live: RunningSandbox) -> None:
         """`live` is what `record` is from now on."""
@@ -288,7 +287,7 @@ class Registry:
             return
         was, record.state = record.state, State.DEAD
         self.records.pop(record.id, None)
-        self.deadlines.clear(record)
+        record.never_expire()
         record.journal.note(f"sandbox killed: {why}")
         self.journals[record.id] = record.journal
         while len(self.journals) > _REMEMBERED:

@@ -12,7 +12,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from e2brun.errors import SandboxError
 from e2brun.sandbox.contract import MIB
@@ -38,17 +38,11 @@ class VolumeWatch:
         self, volumes: Volumes, totals: Totals, kill: Callable[[Record, str], None]
     ) -> None:
         self._volumes, self._totals, self._kill = volumes, totals, kill
-        self._stopped = False
 
-    def stop(self) -> None:
-        """Let `run` return."""
-        self._stopped = True
-        self._volumes.mounted.set()
-
-    async def run(self) -> None:
-        """Until stopped."""
+    async def run(self) -> NoReturn:
+        """Until cancelled."""
         loop, free, began, took = asyncio.get_running_loop(), (0, 0), 0.0, 0.0
-        while not self._stopped:
+        while True:
             if not self._volumes.in_use():
                 self._volumes.mounted.clear()
                 await self._volumes.mounted.wait()
