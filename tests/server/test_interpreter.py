@@ -16,7 +16,6 @@ from e2brun.sandbox.local.interpreter import current_interpreter
 from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
 from e2brun.sandbox.local.isolation.driver import Jail, new_id
 from e2brun.sandbox.local.packages.installed import installed_layer
-from e2brun.server.interpreter import events
 from e2brun.settings import load_settings
 
 Events = list[dict[str, Any]]
@@ -35,16 +34,14 @@ class Trial:
     ) -> Events:
         """All events of one cell."""
         cell = RequestedCell(code, env or {})
-        pieces = [
-            piece async for piece in execute(self.contexts, context or self.python, cell, events)
-        ]
+        pieces = [piece async for piece in execute(self.contexts, context or self.python, cell)]
         said = b"".join(pieces)
         assert said.isascii()
         return [json.loads(line) for line in said.splitlines()]
 
     async def leave(self, code: str, after: str) -> None:
         """Start a cell, and hang up when it has printed `after`."""
-        lines = execute(self.contexts, self.python, RequestedCell(code, {}), events)
+        lines = execute(self.contexts, self.python, RequestedCell(code, {}))
         async for piece in lines:
             if after.encode() in piece:
                 break

@@ -22,7 +22,6 @@ from e2brun.sandbox.local.isolation.driver import Driver, Jail, new_id
 from e2brun.sandbox.local.isolation.forkserver import Forkserver
 from e2brun.sandbox.local.packages.installed import installed_layer
 from e2brun.sandbox.local.packages.template_layers import TemplateLayers
-from e2brun.server.interpreter import events
 from e2brun.server.sandboxes.on_demand import PackagesOnDemand
 from e2brun.server.sandboxes.preloading import with_install
 from e2brun.settings import load_settings
@@ -90,7 +89,7 @@ def ask(driver: Driver, layers: TemplateLayers) -> Ask:
 
 
 async def _said(contexts: Contexts, code: str) -> str:
-    lines = execute(contexts, contexts.default("python"), RequestedCell(code, {}), events)
+    lines = execute(contexts, contexts.default("python"), RequestedCell(code, {}))
     told = [json.loads(line) for line in b"".join([p async for p in lines]).splitlines()]
     return "".join(e.get("text", e.get("name", "")) for e in told if e["type"] in _SHOWN)
 

@@ -15,7 +15,6 @@ from e2brun.sandbox.local.host.contexts import Context, Contexts, NotStarted, Un
 from e2brun.sandbox.local.host.execution import RequestedCell, execute
 from e2brun.server.access.admission import check_access_token
 from e2brun.server.http.messages import ApiError, Request, Response, Stream, json_response
-from e2brun.server.interpreter import events
 from e2brun.server.sandboxes.records import Record
 from e2brun.values import is_text_table
 
@@ -81,7 +80,7 @@ async def _execute(body: Mapping[str, Any], contexts: Contexts) -> Stream:
     spoken = languages.normalised(language) if language else None
     cell = RequestedCell(code, env, spoken)
     await context.started()  # what prevents it is told by status, not in the stream
-    return Stream(execute(contexts, context, cell, events), headers=_STREAMED)
+    return Stream(execute(contexts, context, cell), headers=_STREAMED)
 
 
 _STREAMED = {"content-type": "application/json", "cache-control": "no-store"}

@@ -17,13 +17,13 @@ class ExecutionMetrics:
     """Counts executions of code, and how long they took."""
 
     def __init__(self) -> None:
-        self._executions: Counter[tuple[str, bool]] = Counter()
+        self._executions: Counter[str] = Counter()
         self._within: Counter[float] = Counter()
         self._seconds = 0.0
 
-    def count(self, status: str, *, has_error: bool, seconds: float) -> None:
+    def count(self, status: str, seconds: float) -> None:
         """One execution: `ok`, `error`, `killed` or `cancelled`."""
-        self._executions[status, has_error] += 1
+        self._executions[status] += 1
         self._seconds += seconds
         for bucket in _BUCKETS:
             self._within[bucket] += seconds <= bucket
@@ -36,8 +36,8 @@ class ExecutionMetrics:
             "# HELP e2b_executions_total Executions of code in a sandbox.",
             "# TYPE e2b_executions_total counter",
             *(
-                f'e2b_executions_total{{status="{status}",has_error="{str(failed).lower()}"}} {n}'
-                for (status, failed), n in sorted(self._executions.items())
+                f'e2b_executions_total{{status="{status}",has_error="{_has_error(status)}"}} {n}'
+                for status, n in sorted(self._executions.items())
             ),
             f"# HELP {name} What the code took, from its start to its end.",
             f"# TYPE {name} histogram",
@@ -50,3 +50,7 @@ class ExecutionMetrics:
             *(f'e2b_sandboxes{{state="{state}"}} {n}' for state, n in sorted(sandboxes.items())),
         ]
         return "\n".join(lines) + "\n"
+
+
+def _has_error(status: str) -> str:
+    return "false" if status == "ok" else "true"

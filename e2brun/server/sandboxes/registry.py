@@ -210,7 +210,7 @@ class Registry:
     def adopt(self, record: Record, live: RunningSandbox) -> None:
         """`live` is what `record` is from now on."""
         record.running, record.state = live, State.RUNNING
-        live.executions = self.executions
+        live.executed = self.executions.count
         live.outflow = Outflow(self.options.output)
         live.on_gone(lambda: self._died(record, live))
 

@@ -6,10 +6,9 @@ from __future__ import annotations
 import asyncio
 import codecs
 from collections.abc import Callable
-from typing import Protocol
 
 from e2brun.sandbox.cell_end import INTERPRETER_GONE, tampered
-from e2brun.sandbox.contract import Result
+from e2brun.sandbox.local.host import event_lines
 from e2brun.sandbox.local.host.control import Exited
 from e2brun.sandbox.local.host.frames import (
     CellEnd,
@@ -33,34 +32,11 @@ _APART_PIECES = 256  # and of those that were written apart
 _STREAMS = ("stdout", "stderr")
 
 
-class EventLines(Protocol):
-    """How a client is told what happens, a line for each event."""
-
-    KEEPALIVE: bytes
-    END: bytes
-
-    def count(self, number: int, /) -> bytes:
-        """The cell was taken."""
-        ...
-
-    def output(self, stream: str, text: str, /) -> bytes:
-        """Something was printed; `stream` is stdout or stderr."""
-        ...
-
-    def result(self, shown: Result, /) -> bytes:
-        """Something was shown."""
-        ...
-
-    def error(self, name: str, value: str, traceback: str, /) -> bytes:
-        """The cell failed; at most one of a cell."""
-        ...
-
-
 class CellExecution:
     """What a kernel says of one cell, as lines for the client."""
 
-    def __init__(self, kernel: Kernel, outflow: Outflow, events: EventLines) -> None:
-        self.kernel, self._events = kernel, events
+    def __init__(self, kernel: Kernel, outflow: Outflow) -> None:
+        self.kernel = kernel
         self.over = asyncio.Event()
         self.deserted = False  # nobody takes the lines any more
         self.broken = False  # its process is not to be used again
@@ -92,7 +68,7 @@ class CellExecution:
             await self._wake
             timer.cancel()
             if not self._lines:
-                return self._events.KEEPALIVE
+                return event_lines.KEEPALIVE
         taken = bytes(self._lines)
         full = len(taken) > _FULL
         self._lines.clear()
@@ -111,7 +87,7 @@ class CellExecution:
                 self.kernel.resume(name)
 
     def readable(self, name: str) -> None:
-        """See Listener."""
+        """There is something in the pipe of this name (stdout, stderr, frames), or its end."""
         if name == "frames":
             self._read_frames()
         else:
@@ -158,7 +134,7 @@ class CellExecution:
     def _say(self, name: str, data: bytes, *, last: bool = False) -> None:
         text = self._decoders[name].decode(data, last)
         if text:
-            self._tell(self._events.output(name, text))
+            self._tell(event_lines.output(name, text))
 
     def _watch(self, name: str) -> None:
         if len(self._lines) <= _FULL:
@@ -202,11 +178,11 @@ class CellExecution:
         match frame:
             case CellStarted():
                 if not self.deserted:
-                    self._lines += self._events.count(frame.execution_count)
+                    self._lines += event_lines.count(frame.execution_count)
                 # A short cell ends before that: one piece for the client instead of three.
                 self._loop.call_later(_SHORT_CELL_SECONDS, self._push)
             case ResultFrame():
-                self._show(self._events.result(frame.result))
+                self._show(event_lines.result(frame.result))
             case ErrorFrame():
                 self._fail(frame.name, frame.value, frame.traceback)
             case CellEnd():
@@ -232,7 +208,7 @@ class CellExecution:
         self._finish()
 
     def ended(self, exited: Exited) -> None:
-        """See Listener: the process is gone in the middle of its cell."""
+        """The process is gone in the middle of its cell."""
         if self.over.is_set():
             return
         for name in _STREAMS:
@@ -250,13 +226,13 @@ class CellExecution:
     def _fail(self, name: str, value: str, traceback: str) -> None:
         if not self._failed:
             self._failed = "killed" if name == INTERPRETER_GONE else "error"
-            self._tell(self._events.error(name, value, traceback))
+            self._tell(event_lines.error(name, value, traceback))
 
     def _finish(self) -> None:
         for timer in self._gathering.values():
             timer.cancel()
         self._gathering.clear()
-        self._lines += self._events.END
+        self._lines += event_lines.END
         self.over.set()
         self._stir()
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Coroutine
 from contextlib import suppress
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from e2brun.errors import SandboxLost
@@ -14,6 +16,8 @@ from e2brun.sandbox.local.host.java import JavaMissing
 from e2brun.sandbox.local.host.kernel import Kernel
 from e2brun.sandbox.local.host.languages import JAVASCRIPT, PYTHON, Language, find
 from e2brun.sandbox.local.host.running import RunningSandbox
+
+T = TypeVar("T")
 
 _END_SECONDS = 2.0
 _ENOENT, _ENOTDIR = 2, 20
@@ -95,17 +99,24 @@ class Contexts:
         self._live = live
         self._all: dict[str, Context] = {}
         self._defaults: dict[str, str] = {}
-        self.chores: set[asyncio.Task[object]] = set()  # what goes on when a client has left
+        self._chores: set[asyncio.Task[Any]] = set()
         for name in (PYTHON, JAVASCRIPT):  # listed from the start, as E2B's are
             self.default(name)
 
     def close(self) -> None:
         """The sandbox is gone."""
-        for chore in self.chores:
+        for chore in self._chores:
             chore.cancel()
         for context in self._all.values():
             if context.kernel is not None:
                 context.kernel.close()
+
+    def chore(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Do something that goes on when its client has left."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._chores.add(task)
+        task.add_done_callback(self._chores.discard)
+        return task
 
     def listed(self) -> list[Context]:
         """In the order of their creation."""

@@ -9,8 +9,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from e2brun.errors import SandboxLost
+from e2brun.sandbox.local.host import event_lines
 from e2brun.sandbox.local.host.agent_client import AgentRefused
-from e2brun.sandbox.local.host.cell_events import KEEPALIVE_SECONDS, CellExecution, EventLines
+from e2brun.sandbox.local.host.cell_events import KEEPALIVE_SECONDS, CellExecution
 from e2brun.sandbox.local.host.contexts import Context, Contexts, NotStarted
 from e2brun.sandbox.local.host.frames import encode_cell
 from e2brun.sandbox.local.host.languages import PYTHON
@@ -28,10 +29,7 @@ def _fetching(
     missing = packages.missing(cell.code, context.live.jail)
     if not missing:
         return None
-    task = asyncio.get_running_loop().create_task(packages.place(missing))
-    contexts.chores.add(task)
-    task.add_done_callback(contexts.chores.discard)
-    return task
+    return contexts.chore(packages.place(missing))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +41,7 @@ class RequestedCell:
     spoken: str | None = None
 
 
-async def _turn(context: Context, events: EventLines) -> AsyncIterator[bytes]:
+async def _turn(context: Context) -> AsyncIterator[bytes]:
     """Ours at its end."""
     while context.turn.locked():
         try:
@@ -51,15 +49,15 @@ async def _turn(context: Context, events: EventLines) -> AsyncIterator[bytes]:
                 await context.turn.acquire()
             return
         except TimeoutError:
-            yield events.KEEPALIVE
+            yield event_lines.KEEPALIVE
     await context.turn.acquire()
 
 
 async def execute(
-    contexts: Contexts, context: Context, cell: RequestedCell, events: EventLines
+    contexts: Contexts, context: Context, cell: RequestedCell
 ) -> AsyncIterator[bytes]:
     """The lines of one execution of a cell. Closed before its end, the cell is interrupted."""
-    async for line in _turn(context, events):
+    async for line in _turn(context):
         yield line
     run: CellExecution | None = None
     began = asyncio.get_running_loop().time()
@@ -67,27 +65,24 @@ async def execute(
         paths: tuple[str, ...] = ()
         if fetching := _fetching(contexts, context, cell):
             while not (await asyncio.wait((fetching,), timeout=KEEPALIVE_SECONDS))[0]:
-                yield events.KEEPALIVE
+                yield event_lines.KEEPALIVE
             place = fetching.result()
             paths = () if place is None else (place,)
         message = encode_cell(cell.code, cell.env, cell.spoken, paths)
         kernel = await context.started()
-        run = CellExecution(kernel, context.live.outflow, events)
+        run = CellExecution(kernel, context.live.outflow)
         kernel.listen(run)
-        sending = asyncio.ensure_future(kernel.send(message))
-        contexts.chores.add(sending)
-        sending.add_done_callback(contexts.chores.discard)
+        contexts.chore(kernel.send(message))
         while not run.over.is_set():
             yield await run.lines()
         while rest := await run.lines():
             yield rest
     except NotStarted as error:
-        yield events.error("KernelNotStarted", str(error), "") + events.END
+        yield event_lines.error("KernelNotStarted", str(error), "") + event_lines.END
     finally:
         if run is not None:
             seconds = asyncio.get_running_loop().time() - began
-            failed = run.status != "ok"
-            context.live.executions.count(run.status, has_error=failed, seconds=seconds)
+            context.live.executed(run.status, seconds)
         _let_go(contexts, context, run)
 
 
@@ -98,9 +93,7 @@ def _let_go(contexts: Contexts, context: Context, run: CellExecution | None) -> 
         run.kernel.listen(None)
         context.turn.release()
     else:
-        chore = asyncio.get_running_loop().create_task(_follow(context, run))
-        contexts.chores.add(chore)
-        chore.add_done_callback(contexts.chores.discard)
+        contexts.chore(_follow(context, run))
 
 
 async def _follow(context: Context, run: CellExecution) -> None:

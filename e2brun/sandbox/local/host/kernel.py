@@ -8,31 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import Protocol
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from e2brun.errors import SandboxLost
 from e2brun.sandbox.contract import USER
 from e2brun.sandbox.local.host import languages
+from e2brun.sandbox.local.host.channels import BrokenChannel, PipeWriter
 from e2brun.sandbox.local.host.control import Exited, ProgramStarted
-from e2brun.sandbox.local.host.descriptors import Watched
 from e2brun.sandbox.local.host.languages import Language
 from e2brun.sandbox.local.host.running import RunningSandbox
 from e2brun.sandbox.local.host.streams import in_pipe, pipe
 
+if TYPE_CHECKING:
+    from e2brun.sandbox.local.host.cell_events import CellExecution
+
 PIECE = 256 * 1024
 _IDLE_PAUSE = 0.05  # seconds between looks at what nobody listens to
-
-
-class Listener(Protocol):
-    """Whoever runs a cell."""
-
-    def readable(self, name: str) -> None:
-        """There is something in the pipe of this name (stdout, stderr, frames), or its end."""
-        ...
-
-    def ended(self, exited: Exited) -> None:
-        """The process is gone."""
-        ...
 
 
 class Kernel:
@@ -42,10 +34,10 @@ class Kernel:
         self._live = live
         self._loop = asyncio.get_running_loop()
         self._number = 0
-        self._listener: Listener | None = None
+        self._listener: CellExecution | None = None
         self._reading: set[str] = set()
         self.outlets: dict[str, int] = {}  # name -> the end of the pipe that we read
-        self._cells: Watched | None = None
+        self._cells: PipeWriter | None = None
         self.alive = False
         self.fresh = True  # nobody has used it yet
         self.environment: dict[str, str] = {}  # as it was started
@@ -62,9 +54,9 @@ class Kernel:
                 theirs.append(write)
                 os.set_blocking(self.outlets[name], False)
             cells, write = pipe()
-            self._cells = Watched(write)
-            theirs.insert(2, cells)
             os.set_blocking(write, False)
+            self._cells = PipeWriter(write)
+            theirs.insert(2, cells)
             if language.attached is not None:  # which may take seconds
                 await asyncio.to_thread(language.attached.make)
             languages.complete(language, theirs)
@@ -86,7 +78,7 @@ class Kernel:
         self._number = report.number
         self.listen(None)
 
-    def listen(self, listener: Listener | None) -> None:
+    def listen(self, listener: CellExecution | None) -> None:
         """Tell `listener` from now on; None: drop what comes."""
         self._listener = listener
         for name in self.outlets:
@@ -131,14 +123,9 @@ class Kernel:
 
     async def send(self, cell: bytes) -> None:
         """Hand over a cell. One that the process does not take waits until it does or is gone."""
-        rest = memoryview(cell)
-        while rest and self.alive and self._cells is not None:
-            try:
-                rest = rest[os.write(self._cells.descriptor, rest) :]
-            except BlockingIOError:
-                await self._cells.writable()
-            except BrokenPipeError:
-                return  # it closed it or is ending: its end will tell
+        with suppress(BrokenChannel):  # it closed it or is ending: its end will tell
+            if self._cells is not None:
+                await self._cells.write(cell)
 
     async def signal(self, number: int) -> None:
         """A signal for its process group."""
@@ -161,5 +148,5 @@ class Kernel:
         for descriptor in self.outlets.values():
             os.close(descriptor)
         self.outlets.clear()
-        if self._cells is not None and (descriptor := self._cells.forget()) >= 0:
-            os.close(descriptor)
+        if self._cells is not None:
+            self._cells.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from e2brun.frozen import Frozen
 from e2brun.sandbox.local.host import java
@@ -24,25 +24,13 @@ _ALIASES = {
 }
 
 
-class Attachment(Protocol):
-    """A file that a kernel is given as a descriptor."""
-
-    def make(self) -> None:
-        """Make it, once: this may take seconds. Raises JavaMissing."""
-        ...
-
-    def open(self) -> int:
-        """A descriptor to read it from, for the caller to close."""
-        ...
-
-
 class Language(Frozen):
     """One language. No `argv`: the sandbox's own Python, forked instead of started."""
 
     name: str
     argv: tuple[str, ...] = ()
     install: str = ""  # what to do where its interpreter is missing
-    attached: Attachment | None = None  # its process gets this as 5
+    attached: java.Classes | None = None  # its process gets a jar of them as 5
     # It gets its stdout and stderr as 6 and 7, too, for pieces to be told apart.
     apart: bool = False
 

@@ -51,19 +51,6 @@ class Part(Protocol):
         ...
 
 
-class Executions(Protocol):
-    """Counts what was executed in a service's sandboxes."""
-
-    def count(self, status: str, *, has_error: bool, seconds: float) -> None:
-        """One execution: `ok`, `error`, `killed` or `cancelled`."""
-        ...
-
-
-class _Uncounted:
-    def count(self, status: str, *, has_error: bool, seconds: float) -> None:
-        pass
-
-
 class MorePackages(Protocol):
     """Has packages that a sandbox did not start with."""
 
@@ -98,7 +85,8 @@ class RunningSandbox:
         self.user, self.directory = USER, ""  # where a client does not say; "": the home
         self.gone = asyncio.Event()
         self.frozen = False
-        self.executions: Executions = _Uncounted()  # the service's, once it is one of its sandboxes
+        # Told how each execution ended (ok, error, killed, cancelled), and what it took.
+        self.executed: Callable[[str, float], object] = lambda _status, _seconds: None
         self.more_packages: MorePackages | None = None  # where its code finds more packages
         self.outflow = Outflow(OutputBounds())  # as the service was told, likewise
         self.watch: MemoryWatch | None = None
