@@ -22,17 +22,17 @@ _LOOK_AGAIN_SECONDS = 1.0
 def create(asked: NewSandbox) -> int:
     """Print the new sandbox's id."""
     from e2brun.dotenv import parse_env_assignments
-    from e2brun.sandbox.e2b.remote import Wanted
+    from e2brun.sandbox.contract import SandboxSpec
 
     where = place(**asked.flags)
-    wanted = Wanted(
-        where.settings.template,
-        _lifetime(asked.timeout),
-        pairs(asked.metadata, "--metadata"),
-        parse_env_assignments(asked.env),
-        _network(where),
+    spec = SandboxSpec(
+        template=where.settings.template,
+        lifetime=_lifetime(asked.timeout),
+        metadata=pairs(asked.metadata, "--metadata"),
+        env=parse_env_assignments(asked.env),
+        network=_network(where),
     )
-    sandbox_id = where.creating(lambda remote: remote.create(wanted))
+    sandbox_id = where.creating(lambda remote: remote.create(spec))
     if asked.as_json:
         _document(where, sandbox_id=sandbox_id)
     else:

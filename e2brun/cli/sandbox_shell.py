@@ -17,7 +17,7 @@ from e2brun.errors import SandboxError, SandboxLost, UsageError
 from e2brun.report.terminal_strings import RESET, StringFilter
 from e2brun.sandbox.e2b import sdk
 from e2brun.sandbox.e2b.channel import Channel, call, start_thread
-from e2brun.sandbox.e2b.endings import ending
+from e2brun.sandbox.e2b.program import ending
 from e2brun.sandbox.e2b.translate import known, translate
 
 if TYPE_CHECKING:

@@ -10,6 +10,12 @@ from e2brun.sandbox.contract import MIB, Execution, Outcome
 
 KILLED = "the sandbox was killed"
 CPU_TIME_LIMIT = "CPU time limit"
+SIGNAL_NAMES = {  # of Go's syscall package, as E2B tells them; of others it tells the number
+    1: "hangup", 2: "interrupt", 3: "quit", 4: "illegal instruction",
+    5: "trace/breakpoint trap", 6: "aborted", 7: "bus error", 8: "floating point exception",
+    9: "killed", 10: "user defined signal 1", 11: "segmentation fault",
+    12: "user defined signal 2", 13: "broken pipe", 14: "alarm clock", 15: "terminated",
+}  # fmt: skip
 
 
 def ended(

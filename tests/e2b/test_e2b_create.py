@@ -22,7 +22,6 @@ from e2brun.sandbox.contract import Limits, Program, SandboxSpec, Upload
 from e2brun.sandbox.e2b import E2BBackend, E2BSandbox
 from e2brun.sandbox.public_indexes import python_index
 from e2brun.values import Network
-from tests.e2b.conftest import Run
 from tests.e2b.loopback import KEY, Answer, Cut, Loopback
 
 CREATE = "POST /v2/sandboxes"
@@ -220,18 +219,3 @@ def test_install_takes_requirements_only(sandbox: E2BSandbox) -> None:
     with pytest.raises(InstallFailed, match="not a requirement"):
         sandbox.install(["--index-url=http://127.0.0.1/"])
     sandbox.install([])
-
-
-def test_a_connected_sandbox_is_used_but_not_owned(
-    server: Loopback, backend: E2BBackend, sandbox: E2BSandbox, run: Run
-) -> None:
-    assert run("true").execution.exit_code == 0
-    other = E2BBackend(KEY, api_url=server.url, sandbox_url=server.url)
-    same = other.connect(sandbox.id)
-    assert same.id == sandbox.id
-    assert same.list_files(".") == []
-    other.close()
-    time.sleep(0.3)
-    assert server.running()
-    with pytest.raises(UsageError):
-        backend.connect("../x")

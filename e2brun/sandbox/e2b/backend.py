@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import secrets
 import socket
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable
 
 from e2brun import __version__
 from e2brun.errors import (
@@ -17,7 +15,6 @@ from e2brun.errors import (
     SandboxLost,
     SandboxUnavailable,
     Unsupported,
-    UsageError,
 )
 from e2brun.sandbox.contract import Limits, SandboxSpec
 from e2brun.sandbox.e2b import sdk
@@ -76,41 +73,26 @@ class E2BBackend:
     def create(self, spec: SandboxSpec) -> E2BSandbox:
         _check(spec)
         self._prepare()
-        template = spec.template or "python"
         token = secrets.token_hex(16)
-        new = sdk.NewSandbox(
-            template=sdk.default_template() if template == "python" else template,
-            lifetime=max(1, math.ceil(spec.lifetime)),
-            metadata={**spec.metadata, **self._marks(token)},
-            env=spec.env,
-            network=spec.network,
-            idempotency_key=token,
+        marked = spec.but(metadata={**spec.metadata, **self._marks(token)})
+        native = self._create(marked, token)
+        hidden = (self._credentials.api_key, *sdk.tokens(native))
+        ties = Ties(
+            self._guard,
+            self._backoff,
+            hidden,
+            spec.template or "python",
+            spec.env,
+            install_timeout=spec.install_timeout,
+            waits_for_end=self._crowd,
         )
-        native = self._create(new, token)
-        ties = self._ties(template, dict(spec.env), native)
-        sandbox = E2BSandbox(native, replace(ties, install_timeout=spec.install_timeout))
+        sandbox = E2BSandbox(native, ties)
         with self._lock:
             # A long life makes many: those that were killed are the reaper's alone.
             self._owned = {i: owned for i, owned in self._owned.items() if not owned.killed}
             self._owned[sandbox.id] = sandbox
         self._furnish(sandbox, spec)
         return sandbox
-
-    def connect(self, sandbox_id: str, env: Mapping[str, str] | None = None) -> E2BSandbox:
-        """A sandbox that runs already, and that is not ours: `close` leaves it alone."""
-        if _SANDBOX_ID.fullmatch(sandbox_id) is None:
-            message = f"not a sandbox id: {sandbox_id!r}"
-            raise UsageError(message)
-        self._prepare()
-        with translated_errors(self._credentials.api_key):
-            native = self._backoff.call(
-                lambda: call(
-                    lambda: sdk.connect(self._credentials, sandbox_id),
-                    deadline=sdk.REQUEST_SECONDS + 30,
-                    name="connecting",
-                )
-            )
-        return E2BSandbox(native, self._ties("", dict(env or {}), native, owned=False))
 
     def close(self) -> None:
         with self._lock:
@@ -149,11 +131,11 @@ class E2BBackend:
             OWNER: owner_mark(),
         }
 
-    def _create(self, new: sdk.NewSandbox, token: str) -> sdk.Native:
+    def _create(self, spec: SandboxSpec, token: str) -> sdk.Native:
         def once() -> sdk.Native:
             self._guard.creating(token)
             try:
-                native = sdk.create(self._credentials, new)
+                native = sdk.create(self._credentials, spec, token)
             except Exception as error:
                 if sdk.created_nothing(error):
                     self._guard.nothing(token)
@@ -178,13 +160,6 @@ class E2BBackend:
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             message = "E2B's answer to the request for a sandbox makes no sense"
             raise SandboxUnavailable(message) from error
-
-    def _ties(
-        self, template: str, env: dict[str, str], native: sdk.Native, *, owned: bool = True
-    ) -> Ties:
-        hidden = (self._credentials.api_key, *sdk.tokens(native))
-        ties = Ties(self._guard, self._backoff, hidden, template, env, owned)
-        return replace(ties, waits_for_end=self._crowd and owned)
 
     def _furnish(self, sandbox: E2BSandbox, spec: SandboxSpec) -> None:
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from e2brun.errors import SandboxLost
 
@@ -67,57 +67,40 @@ def start_thread(target: Callable[[], None], name: str) -> threading.Thread:
     return thread
 
 
+class _End(NamedTuple):
+    error: BaseException | None
+
+
 def call(operation: Callable[[], T], *, deadline: float, name: str) -> T:
     """`operation`'s result, waited for where signals are heard; SandboxLost after `deadline`
     seconds. The operation itself goes on to its own end, which nobody hears of."""
-    channel: Channel[tuple[bool, object]] = Channel()
-    box: list[T] = []
-
-    def run() -> None:
-        try:
-            box.append(operation())
-            channel.put((True, None))
-        except BaseException as error:  # noqa: BLE001 - raised again by the caller
-            channel.put((False, error))
-
-    start_thread(run, name)
-    answer = channel.take(deadline)
-    if answer is None:
-        message = f"no answer from E2B in {deadline:.0f} s ({name})"
-        raise SandboxLost(message)
-    fine, error = answer
-    if not fine and isinstance(error, BaseException):
-        raise error
-    return box[0]
+    return next(iterate(lambda: iter((operation(),)), idle=deadline, name=name))
 
 
 def iterate(pieces: Callable[[], Iterator[T]], *, idle: float, name: str) -> Iterator[T]:
     """The items of an iterator that runs in a thread, SandboxLost after `idle` seconds of none."""
-    channel: Channel[tuple[T | None, BaseException | None]] = Channel()
+    channel: Channel[tuple[T] | _End] = Channel()
     start_thread(lambda: _forward(pieces, channel), name)
     try:
         while True:
-            answer = channel.take(idle)
-            if answer is None:
-                message = f"nothing from E2B for {idle:.0f} s ({name})"
-                raise SandboxLost(message)
-            piece, error = answer
-            if error is not None:
-                raise error
-            if piece is None:
-                return
-            yield piece
+            match channel.take(idle):
+                case None:
+                    raise SandboxLost(f"no answer from E2B in {idle:.0f} s ({name})")
+                case _End(error):
+                    if error is not None:
+                        raise error
+                    return
+                case (piece,):
+                    yield piece
     finally:
         channel.close()
 
 
-def _forward(
-    pieces: Callable[[], Iterator[T]], channel: Channel[tuple[T | None, BaseException | None]]
-) -> None:
+def _forward(pieces: Callable[[], Iterator[T]], channel: Channel[tuple[T] | _End]) -> None:
     try:
         for piece in pieces():
-            if not channel.put((piece, None)):
+            if not channel.put((piece,)):
                 return
-        channel.put((None, None))
+        channel.put(_End(None))
     except BaseException as error:  # noqa: BLE001 - raised again by the caller
-        channel.put((None, error))
+        channel.put(_End(error))

@@ -187,7 +187,7 @@ def archive(files: Sequence[Upload]) -> str | None:
     """The files as base64 of a compressed archive, None when that would be too large."""
     if not files:
         return ""
-    if sum(_size(upload) for upload in files) > LARGEST_INLINE:
+    if total_size(files) > LARGEST_INLINE:
         return None
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz", compresslevel=1) as tar:
@@ -201,12 +201,11 @@ def archive(files: Sequence[Upload]) -> str | None:
     return encoded if len(encoded) <= LONGEST_VARIABLE else None
 
 
-def _size(upload: Upload) -> int:
-    match upload.source:
-        case bytes() as data:
-            return len(data)
-        case Path() as path:
-            return local_size(path)
+def total_size(files: Sequence[Upload]) -> int:
+    return sum(
+        len(upload.source) if isinstance(upload.source, bytes) else local_size(upload.source)
+        for upload in files
+    )
 
 
 def local_size(path: Path) -> int:

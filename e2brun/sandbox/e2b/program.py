@@ -6,6 +6,7 @@ own clock, and feeds the sinks. Every way this can end is an `Execution`, once i
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,12 +16,10 @@ from e2brun.sandbox import endings
 from e2brun.sandbox.contract import Execution, Outcome, Program
 from e2brun.sandbox.e2b import sdk
 from e2brun.sandbox.e2b.channel import Channel, call, start_thread
-from e2brun.sandbox.e2b.endings import ending, told
 from e2brun.sandbox.e2b.feed import Feed
 from e2brun.sandbox.e2b.launch import Launch, end_tree
 from e2brun.sandbox.e2b.sinks import Ending, Gate, Left, Sinks
-from e2brun.sandbox.e2b.translate import one_line, translate
-from e2brun.sandbox.e2b.troubles import reworded
+from e2brun.sandbox.e2b.translate import one_line, reworded, translate
 
 # E2B sends a sign of life every 50 seconds to whoever asks for it, as the SDK does.
 SILENCE = 150.0
@@ -303,3 +302,38 @@ class ProgramRun:
 
     def _finish(self, outcome: Outcome, detail: str) -> Execution:
         return Execution(outcome, execution_time=self._elapsed(), detail=detail)
+
+
+def ending(end: sdk.Ended, elapsed: float) -> Execution:
+    """As E2B tells it: of a program that no launcher of ours was the parent of."""
+    number = _signal(end.status)
+    if number is None and end.exit_code < 0:
+        return Execution(
+            Outcome.INFRASTRUCTURE,
+            execution_time=elapsed,
+            detail="E2B did not say how the program ended",
+        )
+    return endings.ended(end.exit_code, number or 0, elapsed=elapsed)
+
+
+def told(left: Left, elapsed: float) -> Execution:
+    """As the launcher tells it."""
+    code = os.waitstatus_to_exitcode(left.status)
+    return endings.ended(
+        max(code, 0),
+        max(-code, 0),
+        elapsed=elapsed,
+        peak=left.peak or None,
+        completed=left.completed,
+    )
+
+
+def _signal(status: str) -> int | None:
+    if not status.startswith("signal: "):
+        return None
+    name = status.removeprefix("signal: ").removesuffix(" (core dumped)")
+    known = [number for number, named in endings.SIGNAL_NAMES.items() if named == name]
+    if known:
+        return known[0]
+    number = name.removeprefix("signal ")  # Go's word for one without a name
+    return int(number) if number.isascii() and number.isdecimal() and len(number) < 4 else None

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any, TypeVar, cast
 
 from e2brun.errors import SandboxError, SandboxLost, SandboxUnavailable, UsageError
+from e2brun.sandbox.contract import SandboxSpec
 from e2brun.sandbox.e2b import sdk
 from e2brun.sandbox.e2b.backend import LOAD_SECONDS
 from e2brun.sandbox.e2b.backoff import Backoff
@@ -21,7 +22,6 @@ from e2brun.sandbox.e2b.channel import call
 from e2brun.sandbox.e2b.reaper import Reaper
 from e2brun.sandbox.e2b.sandbox import E2BSandbox, Ties
 from e2brun.sandbox.e2b.translate import one_line, translated_errors
-from e2brun.values import Network
 
 T = TypeVar("T")
 
@@ -77,17 +77,6 @@ class LogLine:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a new sandbox is to be like; `lifetime` in seconds."""
-
-    template: str | None = None
-    lifetime: float = 300.0
-    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
-    env: Mapping[str, str] = field(default_factory=dict[str, str])
-    network: Network | None = None
-
-
 class Remote:
     """The provider of sandboxes, asked one thing at a time. Raises SandboxError."""
 
@@ -110,19 +99,11 @@ class Remote:
                 call(lambda: sdk.load(self.credentials), deadline=LOAD_SECONDS, name="loading")
             self._loaded = True
 
-    def create(self, wanted: Wanted) -> str:
+    def create(self, spec: SandboxSpec) -> str:
         """Its id. Nobody ends it but its lifetime, or whoever is asked to."""
         self.load()
-        template = wanted.template
-        new = sdk.NewSandbox(
-            template=sdk.default_template() if template in {None, "", "python"} else str(template),
-            lifetime=max(1, math.ceil(wanted.lifetime)),
-            metadata=wanted.metadata,
-            env=wanted.env,
-            network=wanted.network,
-            idempotency_key=secrets.token_hex(16),
-        )
-        native = self._ask(lambda: sdk.create(self.credentials, new), "creating a sandbox")
+        key = secrets.token_hex(16)
+        native = self._ask(lambda: sdk.create(self.credentials, spec, key), "creating a sandbox")
         return str(native.sandbox_id)
 
     def sandboxes(

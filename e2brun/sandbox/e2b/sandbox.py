@@ -29,7 +29,7 @@ from e2brun.sandbox.e2b import sdk, transfer
 from e2brun.sandbox.e2b.backoff import Backoff
 from e2brun.sandbox.e2b.cell import CellRun
 from e2brun.sandbox.e2b.channel import call, iterate
-from e2brun.sandbox.e2b.launch import plan, remote_path
+from e2brun.sandbox.e2b.launch import plan, remote_path, total_size
 from e2brun.sandbox.e2b.program import SLOWEST_UPLOAD, UPLOAD_PATIENCE, ProgramRun
 from e2brun.sandbox.e2b.reaper import Reaper
 from e2brun.sandbox.e2b.sinks import Sinks, tail
@@ -105,7 +105,7 @@ class E2BSandbox:
         )
         with self._running(run) as killed:
             try:
-                return killed or run.run(transfer.total_size(launch.uploads))
+                return killed or run.run(total_size(launch.uploads))
             except BaseException:
                 if not self._ties.owned:
                     run.end()
@@ -162,7 +162,7 @@ class E2BSandbox:
         return self._contexts[kernel]
 
     def write_files(self, files: Sequence[Upload]) -> None:
-        size = transfer.total_size(files)
+        size = total_size(files)
 
         def send() -> None:
             transfer.send(self._native, files)

@@ -8,11 +8,12 @@ any clean end of the answer for the end of the cell.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
-from e2brun.sandbox.contract import USER
+from e2brun.sandbox.contract import USER, SandboxSpec
 from e2brun.sandbox.e2b.backoff import refused_from
 from e2brun.sandbox.e2b.endpoint import packages_only
 from e2brun.sandbox.e2b.translate import RequestRefused
@@ -28,6 +29,7 @@ QUICK_SECONDS = 5.0  # for an answer that only decides how an error is worded
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 PROXIES = (*_PROXIES, *map(str.lower, _PROXIES))
 
+_DEFAULT = {None, "", "python"}  # names of the template that is the SDK's own
 Native = Any
 """The SDK's `Sandbox`: its package for cells has no type information."""
 
@@ -40,18 +42,6 @@ class Credentials:
     api_url: str | None = None
     sandbox_url: str | None = None
     domain: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class NewSandbox:
-    """What is asked of the provider."""
-
-    template: str
-    lifetime: int  # seconds
-    metadata: Mapping[str, str]
-    env: Mapping[str, str]
-    network: Network | None
-    idempotency_key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +124,7 @@ def ask_no_proxy_for(host: str, environment: Mapping[str, str]) -> None:
         ctypes.CDLL(None).setenv(name, hosts, 1)
 
 
-def default_template() -> str:
+def _default_template() -> str:
     return str(native_class().default_template)
 
 
@@ -146,24 +136,25 @@ def native_class() -> Any:
     return cast("Any", Sandbox)
 
 
-def create(credentials: Credentials, new: NewSandbox) -> Native:
-    """One request. Raises `RequestRefused` for every answer that is an error."""
+def create(credentials: Credentials, spec: SandboxSpec, key: str) -> Native:
+    """One request; `key`: of idempotency. Raises `RequestRefused` for every answer that is an
+    error."""
     from e2b.api.client.api.sandboxes import post_v2_sandboxes
     from e2b.api.client.models import NewSandboxV2, SandboxNetworkConfig
     from e2b.api.client.types import UNSET
 
     rules = SandboxNetworkConfig.from_dict
     body = NewSandboxV2(
-        template_id=new.template,
-        timeout=new.lifetime,
-        metadata=cast("Any", dict(new.metadata)),
-        env_vars=cast("Any", dict(new.env)),
+        template_id=_default_template() if spec.template in _DEFAULT else str(spec.template),
+        timeout=max(1, math.ceil(spec.lifetime)),
+        metadata=cast("Any", dict(spec.metadata)),
+        env_vars=cast("Any", dict(spec.env)),
         auto_pause=False,
-        allow_internet_access=UNSET if new.network is None else new.network is not Network.NONE,
-        network=rules(packages_only()) if new.network is Network.PACKAGES else UNSET,
+        allow_internet_access=UNSET if spec.network is None else spec.network is not Network.NONE,
+        network=rules(packages_only()) if spec.network is Network.PACKAGES else UNSET,
     )
     answer = post_v2_sandboxes.sync_detailed(
-        client=_api_client(credentials), body=body, idempotency_key=new.idempotency_key
+        client=_api_client(credentials), body=body, idempotency_key=key
     )
     return _attach(credentials, answer.parsed)
 
@@ -175,10 +166,6 @@ def created_nothing(error: BaseException) -> bool:
     if isinstance(error, RequestRefused):
         return error.status in {400, 401, 403, 404, 422, 429, 503}
     return isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout))
-
-
-def connect(credentials: Credentials, sandbox_id: str) -> Native:
-    return native_class().connect(sandbox_id, **options(credentials))
 
 
 def attach(credentials: Credentials, sandbox_id: str) -> Native | None:

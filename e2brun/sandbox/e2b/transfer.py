@@ -97,13 +97,6 @@ def _is_odd(path: str) -> bool:
     return any(char in '"\\' or ord(char) < 0x20 for char in path)
 
 
-def total_size(files: Sequence[Upload]) -> int:
-    return sum(
-        len(upload.source) if isinstance(upload.source, bytes) else local_size(upload.source)
-        for upload in files
-    )
-
-
 def mark(native: sdk.Native, files: Sequence[Upload]) -> None:
     """Make those executable that should be."""
     names = executable_list(files)

@@ -1,4 +1,5 @@
-"""The SDK's exceptions as ours, from one table.
+"""The SDK's exceptions as ours, from one table; and what E2B and the tools in its sandboxes say of
+files, in the words of both backends.
 
 The table is keyed by qualified name, so that it costs no import of the SDK; a subclass that is
 not listed is taken as its nearest listed ancestor.
@@ -7,7 +8,7 @@ not listed is taken as its nearest listed ancestor.
 from __future__ import annotations
 
 import re
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from e2brun.errors import (
@@ -20,7 +21,8 @@ from e2brun.errors import (
     SandboxUnavailable,
     UsageError,
 )
-from e2brun.sandbox.e2b.troubles import reworded
+from e2brun.sandbox import endings
+from e2brun.sandbox.contract import HOME
 
 LONGEST_TEXT = 500
 
@@ -73,6 +75,15 @@ TABLE: dict[str, type[E2brunError]] = {
     "builtins.OSError": SandboxLost,
 }
 
+# Of the file service, where it has a reason: path and reason.
+_REASON = re.compile(r"could not (?:read|write) '(.*)': (.+)")
+_OF_FILES: tuple[tuple[str, Callable[[str], str]], ...] = (
+    (r"path '(.*)' does not exist", endings.not_there),
+    (r"path '(.*)' is a directory", endings.a_directory),
+    # tar says so of a directory in the way of a file
+    (r"tar: (.*?): Cannot open: (?:File exists|Is a directory)\b", endings.a_directory),
+    (r"tar: (.*?): Cannot open: No such file or directory\b", endings.not_there),
+)
 _E2B_KEY = re.compile(r"e2b_[0-9A-Za-z]{8,}")
 _NOT_ONE_LINE = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029]+")
 
@@ -170,3 +181,14 @@ def translated_errors(
         # The cause is shown by a debugger or a traceback: not when it would show the key too.
         cause = error if not any(one and one in str(error) for one in secrets) else None
         raise ours from cause
+
+
+def reworded(said: str) -> str:
+    """`said` where nothing better is known."""
+    if found := _REASON.search(said):
+        return f"{found[1]}: {found[2]}"
+    for pattern, words in _OF_FILES:
+        if found := re.search(pattern, said):
+            path = found[1]
+            return words(path if path.startswith("/") else f"{HOME}/{path}")
+    return said

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from e2brun.sandbox.endings import SIGNAL_NAMES
 from e2brun.sandbox.local.host.channels import BrokenChannel, PipeReader, PipeWriter
 from e2brun.sandbox.local.host.control import Exited, ProgramStarted
 from e2brun.sandbox.local.host.output import Allowance, Outflow
@@ -27,12 +28,6 @@ __all__ = [
 
 _LINE_LIMIT = 500  # characters of a command in the sandbox's log
 KEEPALIVE: Event = {"event": {"keepalive": {}}}
-_SIGNAL_NAMES = {
-    1: "hangup", 2: "interrupt", 3: "quit", 4: "illegal instruction",
-    5: "trace/breakpoint trap", 6: "aborted", 7: "bus error", 8: "floating point exception",
-    9: "killed", 10: "user defined signal 1", 11: "segmentation fault",
-    12: "user defined signal 2", 13: "broken pipe", 14: "alarm clock", 15: "terminated",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +211,7 @@ class Process:
 
 def _ending(exited: Exited) -> dict[str, Any]:
     if exited.signal:
-        name = _SIGNAL_NAMES.get(exited.signal, f"signal {exited.signal}")
+        name = SIGNAL_NAMES.get(exited.signal, f"signal {exited.signal}")
         status = f"signal: {name}"
         return {"exitCode": -1, "exited": False, "status": status, "error": status}
     status = f"exit status {exited.code}"
