@@ -208,6 +208,18 @@ def test_a_sandbox_outlives_its_slirp4netns_and_reaches_nothing_then(
     assert sandbox.commands.run("sudo whoami").stdout == "root\n"
 
 
+def test_a_sandbox_whose_slirp4netns_died_before_it_was_asked_for_is_not_given_out(
+    online: Serving, create: Callable[..., Any]
+) -> None:
+    used = _network(create())
+    assert _eventually(lambda: len(_uplinks(online).keys() - {used}) > 1)
+    for network, pid in _uplinks(online).items():
+        if network != used:
+            os.kill(pid, signal.SIGKILL)
+    assert _eventually(lambda: not _uplinks(online).keys() - {used})
+    assert all(_reached(create(), _greeting(_HERE)) == [True] for _ in range(2))
+
+
 def test_of_killed_sandboxes_no_slirp4netns_and_no_namespace_is_left(
     online: Serving, create: Callable[..., Any]
 ) -> None:

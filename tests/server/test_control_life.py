@@ -195,7 +195,7 @@ def test_a_time_that_was_changed_does_not_come_when_its_neighbours_does() -> Non
             first, second = [(await client.create())["sandboxID"] for _ in range(2)]
             registry = client.service.registry
             for sandbox, seconds in ((first, 0.05), (second, 0.05), (second, 50)):
-                registry.deadlines.set(registry.records[sandbox], seconds)
+                registry.extend(registry.records[sandbox], seconds)
             await asyncio.sleep(0.15)
             assert list(registry.records) == [second]
 

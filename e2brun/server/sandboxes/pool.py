@@ -70,9 +70,9 @@ class Pool:
     def _usable(self, waiting: deque[RunningSandbox]) -> RunningSandbox | None:
         while waiting:
             live = waiting.popleft()
-            if not live.gone.is_set():
+            if live.whole:
                 return live
-            self._chore(live.buried())
+            self._end(deque([live]))
         return None
 
     def _forget_old(self) -> None:

@@ -3,6 +3,7 @@ descriptors, limits, filters."""
 
 from __future__ import annotations
 
+import _socket  # the C module: `socket` would import enum, 3 ms and more
 import errno
 import os
 import resource
@@ -65,6 +66,21 @@ def limit(limits: dict[str, int]) -> None:
         _, hard = resource.getrlimit(number)
         allowed = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(number, (allowed, allowed))
+
+
+def hand_over(channel: _socket.socket, words: list[bytes], descriptors: list[int]) -> None:
+    """Send one message, and descriptors of ours with it. Raises OSError."""
+    data = b"".join(number.to_bytes(4, "little") for number in descriptors)
+    channel.sendmsg(words, [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, data)] if data else [])
+
+
+def received(channel: _socket.socket, most: int, descriptors: int) -> tuple[bytes, list[int]]:
+    """One message, and what came with it: ours to close. Raises OSError."""
+    message, ancillary, _, _ = channel.recvmsg(
+        most, _socket.CMSG_SPACE(4 * descriptors), _socket.MSG_CMSG_CLOEXEC
+    )
+    given = (data[at : at + 4] for _, _, data in ancillary for at in range(0, len(data), 4))
+    return message, [int.from_bytes(number, "little") for number in given]
 
 
 def detach(descriptors: list[int], report: int) -> int:

@@ -18,7 +18,7 @@ import select
 import sys
 from time import monotonic
 
-from .child import confine, detach, limit, prctl
+from .child import confine, detach, hand_over, limit, prctl, received
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -104,9 +104,7 @@ def serve(
 
 
 def _greet(control: _socket.socket, views: tuple[int, ...]) -> None:
-    data = b"".join(view.to_bytes(4, "little") for view in views)
-    rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, data)]
-    control.sendmsg([b"hello"], rights if views else [])
+    hand_over(control, [b"hello"], list(views))
     for view in views:
         os.close(view)
 
@@ -175,16 +173,9 @@ class Agent:
 
     def obey(self) -> bool:
         """Take one message; False when the host is gone."""
-        message, ancillary, _, _ = self.control.recvmsg(
-            MESSAGE_LIMIT + 4096, _socket.CMSG_SPACE(8 * 4), _socket.MSG_CMSG_CLOEXEC
-        )
+        message, descriptors = received(self.control, MESSAGE_LIMIT + 4096, 8)
         if not message:
             return False
-        descriptors = [
-            int.from_bytes(data[at : at + 4], "little")
-            for _, _, data in ancillary
-            for at in range(0, len(data), 4)
-        ]
         request = marshal.loads(message)
         for earlier in request.get("before", ()):
             self._meet(earlier, [])
@@ -222,8 +213,7 @@ class Agent:
 
     def hand(self, number: int, descriptor: int) -> None:
         """Answer a request with a descriptor."""
-        rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, descriptor.to_bytes(4, "little"))]
-        self.control.sendmsg([b"handed\0%d" % number], rights)
+        hand_over(self.control, [b"handed\0%d" % number], [descriptor])
 
     def reap(self) -> None:
         """Collect every child that ended: programs are reported, orphans just go."""

@@ -7,7 +7,6 @@ report is parsed by form, bounded in size, and a malformed one means that the sa
 from __future__ import annotations
 
 import _socket  # the C module: `socket` costs 7 ms of start-up for names we do not use
-import array
 import errno
 import marshal
 import os
@@ -19,7 +18,7 @@ from time import monotonic
 
 from e2brun.errors import SandboxError, SandboxLost, SandboxUnavailable
 from e2brun.frozen import Frozen
-from e2brun.sandbox.local.isolation.driver import Driver, Jail, Jailed
+from e2brun.sandbox.local.isolation.driver import Driver, Jail, Jailed, hand_over, handed_over
 
 INLINE_LIMIT = 96 * 1024  # a file no larger travels in the message; below the socket's buffer
 _REPORT_LIMIT, _MODULE_LIMIT = 8192, 64
@@ -143,9 +142,8 @@ class Control:
         return number
 
     def _send(self, do: str, message: bytes, descriptors: Sequence[int] = ()) -> None:
-        rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", descriptors))
         try:
-            self._socket.sendmsg([message], [rights] if descriptors else [])
+            hand_over(self._socket, [message], descriptors)
         except OSError as error:
             if error.errno == errno.EAGAIN and not os.get_blocking(self.descriptor):
                 raise
@@ -216,10 +214,10 @@ def let_go(report: Report) -> None:
 
 
 def _report(message: bytes, ancillary: Sequence[tuple[int, int, bytes]]) -> Report:
-    pid, descriptors = _attached(ancillary)
+    descriptors = tuple(handed_over(ancillary))
     name, *fields = message.split(b"\0")
     if message == b"hello" and len(descriptors) in {0, 3}:
-        return Hello(pid, descriptors)
+        return Hello(_sender(ancillary), descriptors)
     if name == b"handed" and len(fields) == 1 and fields[0].isdigit() and len(fields[0]) < 20:
         return Handed(int(fields[0]), descriptors)
     for descriptor in descriptors:  # nobody asked for them
@@ -252,12 +250,7 @@ def _is_module(name: bytes) -> bool:
     return len(name) < _MODULE_LIMIT and name.replace(b"_", b"").isalnum()
 
 
-def _attached(ancillary: Sequence[tuple[int, int, bytes]]) -> tuple[int, tuple[int, ...]]:
-    """The sender's pid as the kernel gives it, and the descriptors that came along."""
-    pid, descriptors = 0, array.array("i")
-    for _, kind, data in ancillary:
-        if kind == _socket.SCM_RIGHTS:
-            descriptors.frombytes(data[: len(data) - len(data) % 4])
-        elif kind == _socket.SCM_CREDENTIALS:
-            pid = int.from_bytes(data[:4], "little")
-    return pid, tuple(descriptors)
+def _sender(ancillary: Sequence[tuple[int, int, bytes]]) -> int:
+    """Its pid, as the kernel gives it."""
+    told = [data for _, kind, data in ancillary if kind == _socket.SCM_CREDENTIALS]
+    return int.from_bytes(told[0][:4], "little") if told else 0

@@ -13,7 +13,6 @@ Started with an empty environment: it knows nothing of the service's.
 from __future__ import annotations
 
 import _socket
-import array
 import marshal
 import os
 import resource
@@ -22,6 +21,7 @@ from typing import NoReturn
 
 from e2brun.sandbox.local.agent.files import worker
 from e2brun.sandbox.local.isolation import mounts, rootfs, seccomp, syscalls
+from e2brun.sandbox.local.isolation.driver import hand_over, received
 from e2brun.sandbox.local.isolation.launching import be_expendable
 
 _LONGEST = 4096
@@ -44,12 +44,9 @@ def serve(host: _socket.socket) -> NoReturn:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # one for each level of a tree
     while True:
-        message, ancillary, _, _ = host.recvmsg(
-            _LONGEST, _socket.CMSG_SPACE(4), _socket.MSG_CMSG_CLOEXEC
-        )
+        message, given = received(host, _LONGEST, 1)
         if not message:
             os._exit(0)
-        given = [int.from_bytes(data[:4], "little") for _, _, data in ancillary]
         try:
             _obey(host, marshal.loads(message), given)
         except OSError as error:
@@ -68,8 +65,7 @@ def _obey(host: _socket.socket, request: tuple[str, str], given: list[int]) -> N
         return
     made = syscalls.detached(volume)
     try:
-        rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", [made]))
-        host.sendmsg([READY], [rights])
+        hand_over(host, [READY], [made])
     finally:
         os.close(made)
 

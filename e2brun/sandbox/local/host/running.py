@@ -130,6 +130,11 @@ class RunningSandbox:
                     await Watched(uplink.ready).readable()
             uplink.check()
 
+    @property
+    def whole(self) -> bool:
+        """Whether it is there, and what stands behind its network is, too."""
+        return not self.gone.is_set() and self._jailed.attended
+
     def user_environment(self, user: str) -> dict[str, str]:
         """The environment for programs of `user` (a key of USERS)."""
         return {**self.environment, "HOME": USERS[user], "USER": user, "LOGNAME": user}

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
+import _socket
 import asyncio
 import marshal
 import os
 import signal
-import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
 from e2brun.errors import SandboxUnavailable
 from e2brun.sandbox.local.host import keeper
 from e2brun.sandbox.local.isolation import rootfs
-from e2brun.sandbox.local.isolation.driver import Jailed
-from e2brun.sandbox.local.isolation.forking import forked
-from e2brun.sandbox.local.isolation.launching import (
-    FIRST_WORDS,
-    in_lasting_thread,
-    memory_file,
-    place,
-)
+from e2brun.sandbox.local.isolation.driver import Jailed, hand_over, received
+from e2brun.sandbox.local.isolation.forking import fork_python
+from e2brun.sandbox.local.isolation.launching import FIRST_WORDS, place
 
 _SECONDS = 30.0
 _LONGEST = 4096
@@ -40,7 +34,7 @@ class Keeper:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._socket: socket.socket | None = None
+        self._socket: _socket.socket | None = None
         self._jailed: Jailed | None = None
         self._asking = asyncio.Lock()
 
@@ -80,33 +74,28 @@ class Keeper:
             return await asyncio.shield(asked)
 
     def _asked(
-        self, keeping: socket.socket, request: tuple[str, str], given: Sequence[int]
+        self, keeping: _socket.socket, request: tuple[str, str], given: Sequence[int]
     ) -> list[int]:
         try:
-            socket.send_fds(keeping, [marshal.dumps(request)], given)
-            answer, rights, _, _ = socket.recv_fds(keeping, _LONGEST, 1, socket.MSG_CMSG_CLOEXEC)
+            hand_over(keeping, [marshal.dumps(request)], given)
+            answer, rights = received(keeping, _LONGEST, 1)
         except OSError:  # also one that takes too long
             answer, rights = b"", []
         if answer == keeper.READY:
-            return list(rights)
+            return rights
         number, _, text = answer.decode(errors="replace").partition(" ")
         if number.isdigit():
             raise OSError(int(number), text)
         raise self._failure()
 
-    def _started(self) -> socket.socket:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        ours.settimeout(_SECONDS)
-        complaints, complain = os.pipe2(os.O_CLOEXEC)
-        code = memory_file("code", _CODE)
+    def _started(self) -> _socket.socket:
         directory = os.open(self._directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        ours, self._jailed = fork_python(_CODE, _become, directory)
+        os.close(directory)
+        ours.settimeout(_SECONDS)
         # Not as an argument, which other users of the machine can read.
-        ours.send(os.fsencode(Path(__file__).parents[4]))
-        become: Callable[[], object] = partial(_launch, (2, theirs.fileno(), code, directory))
-        self._jailed = Jailed(in_lasting_thread(lambda: forked(complain, become)), complaints)
-        for descriptor in (complain, code, directory):
-            os.close(descriptor)
-        theirs.close()
+        with suppress(OSError):  # it has failed, and complained
+            ours.send(os.fsencode(Path(__file__).parents[4]))
         return ours
 
     def _failure(self) -> SandboxUnavailable:
@@ -115,8 +104,6 @@ class Keeper:
         return SandboxUnavailable(f"volumes cannot be used: {reason or 'their keeper ended'}")
 
 
-def _launch(given: tuple[int, ...]) -> NoReturn:
-    signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # whose handler is a loop's
+def _become(given: tuple[int, ...]) -> NoReturn:
     place(given)  # 2 the complaints, 3 the socket, 4 the code, 5 the directory
     os.execve(sys.executable, [sys.executable, *FIRST_WORDS], {})

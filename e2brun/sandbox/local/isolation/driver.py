@@ -3,10 +3,12 @@ bubblewrap stands, so that a second driver can join."""
 
 from __future__ import annotations
 
+import _socket
+import array
 import os
 import select
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 
@@ -101,6 +103,12 @@ class Jailed:
         """Its first process has this pid. Raises OSError when it is gone."""
         self.agent = os.pidfd_open(pid)
 
+    @property
+    def attended(self) -> bool:
+        """Whether all children of ours that it needs are still there."""
+        look = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        return all(os.waitid(os.P_PID, pid, look) is None for pid in self.children)
+
     def end(self) -> None:
         """Kill it and everything in it; returns at once."""
         with suppress(ProcessLookupError):
@@ -149,6 +157,29 @@ def on_path(name: str) -> str | None:
         if os.path.isfile(path) and os.access(path, os.X_OK):
             return path
     return None
+
+
+def hand_over(channel: _socket.socket, words: Sequence[bytes], descriptors: Sequence[int]) -> None:
+    """Send one message, and descriptors of ours with it. Raises OSError."""
+    rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", descriptors))
+    channel.sendmsg(words, [rights] if descriptors else [])
+
+
+def received(channel: _socket.socket, most: int, descriptors: int) -> tuple[bytes, list[int]]:
+    """One message, and what came with it: ours to close. Raises OSError."""
+    message, ancillary, _, _ = channel.recvmsg(
+        most, _socket.CMSG_SPACE(4 * descriptors), _socket.MSG_CMSG_CLOEXEC
+    )
+    return message, handed_over(ancillary)
+
+
+def handed_over(ancillary: Sequence[tuple[int, int, bytes]]) -> list[int]:
+    """The descriptors among what came with a message."""
+    found = array.array("i")
+    for _, kind, data in ancillary:
+        if kind == _socket.SCM_RIGHTS:
+            found.frombytes(data[: len(data) - len(data) % 4])
+    return list(found)
 
 
 class Problem(Frozen):

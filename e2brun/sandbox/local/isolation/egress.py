@@ -7,13 +7,12 @@ it, as imitated root neither. Enter it a child of ours, for a moment.
 from __future__ import annotations
 
 import _socket
-import array
 import os
 from functools import partial
 
 from e2brun.frozen import Frozen
 from e2brun.sandbox.local.isolation import nftables, syscalls
-from e2brun.sandbox.local.isolation.driver import WayOut
+from e2brun.sandbox.local.isolation.driver import WayOut, hand_over, received
 from e2brun.sandbox.local.isolation.forking import forked
 from e2brun.sandbox.local.isolation.rtnetlink import Network
 from e2brun.sandbox.local.isolation.slirp4netns import enter_users
@@ -38,15 +37,14 @@ def enforce(way: WayOut, rules: Rules) -> list[int]:
     pid = forked(theirs.fileno(), partial(_set, way, rules, theirs))
     theirs.close()
     try:
-        size = _socket.CMSG_SPACE(4 * max(1, len(rules.ports)))
-        message, ancillary, *_ = ours.recvmsg(_LONGEST, size, _socket.MSG_CMSG_CLOEXEC)
+        message, listeners = received(ours, _LONGEST, max(1, len(rules.ports)))
     finally:
         ours.close()
         os.waitpid(pid, 0)
     if message != b"!":
         complaint = message.decode(errors="replace").strip()
         raise OSError(complaint.removeprefix("e2brun: ") or "it was not told why")
-    return list(array.array("i", ancillary[0][2] if ancillary else b""))
+    return listeners
 
 
 def _set(way: WayOut, rules: Rules, answer: _socket.socket) -> None:
@@ -56,9 +54,7 @@ def _set(way: WayOut, rules: Rules, answer: _socket.socket) -> None:
     places = [listener.getsockname()[1] for listener in listeners]
     redirects = [nftables.Redirect(*pair) for pair in zip(rules.ports, places, strict=True)]
     nftables.replace(rules.allow, rules.deny, redirects)
-    given = array.array("i", [listener.fileno() for listener in listeners])
-    rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, given)] if given else []
-    answer.sendmsg([b"!"], rights)
+    hand_over(answer, [b"!"], [listener.fileno() for listener in listeners])
 
 
 def _listener() -> _socket.socket:

@@ -8,13 +8,13 @@ its parent has ended, it ends.
 from __future__ import annotations
 
 import _socket
-import array
 import marshal
 import os
+import signal
 from collections.abc import Callable
 from contextlib import suppress
 
-from e2brun.sandbox.local.isolation.driver import Jail, Jailed
+from e2brun.sandbox.local.isolation.driver import Jail, Jailed, hand_over, received
 
 _LONGEST = 64 * 1024
 
@@ -37,9 +37,8 @@ class Begun:
 
     def start(self, jail: Jail, control: int) -> Jailed:
         """Tell it."""
-        rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", [control]))
         with suppress(OSError):  # it has failed, and complained
-            self._socket.sendmsg([marshal.dumps(jail.packed())], [rights])
+            hand_over(self._socket, [marshal.dumps(jail.packed())], [control])
         self._socket.close()
         return self._jailed
 
@@ -67,6 +66,29 @@ def fork(bwrap: str, jail: Jail, control: int) -> Jailed:
     return jailed
 
 
+def fork_python(
+    code: bytes, become: Callable[[tuple[int, ...]], object], *more: int
+) -> tuple[_socket.socket, Jailed]:
+    """A child that `become`s a Python of ours, given what it is to have from its descriptor 2 on:
+    a place for complaints, its end of a socket, `code` to read, and `more`. Our end, and it."""
+    from e2brun.sandbox.local.isolation.launching import in_lasting_thread, memory_file
+
+    ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+    complaints, complain = os.pipe2(os.O_CLOEXEC)
+    given = (2, theirs.fileno(), memory_file("code", code), *more)
+
+    def begin() -> None:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # whose handler is a loop's
+        become(given)
+
+    pid = in_lasting_thread(lambda: forked(complain, begin))
+    os.close(complain)
+    os.close(given[2])
+    theirs.close()
+    return ours, Jailed(pid, complaints)
+
+
 def forked(complain: int, become: Callable[[], object]) -> int:
     """The pid of a child that calls `become`, from which it is not to return: what hinders it, it
     says to `complain`, which is its stderr."""
@@ -87,9 +109,7 @@ def _build_when_told(bwrap: str, told: _socket.socket) -> None:
     from e2brun.sandbox.local.isolation import builder, rootfs
 
     builder.get_ready()
-    message, ancillary, _, _ = told.recvmsg(_LONGEST, _socket.CMSG_SPACE(4))
-    if not message:
-        return
-    control = int.from_bytes(ancillary[0][2][:4], "little")
-    jail = Jail.unpacked(marshal.loads(message))
-    builder.build(bwrap, jail, control, rootfs.sandbox_owner())
+    message, given = received(told, _LONGEST, 1)
+    if message:
+        jail = Jail.unpacked(marshal.loads(message))
+        builder.build(bwrap, jail, given[0], rootfs.sandbox_owner())

@@ -7,8 +7,6 @@ without a place of their own.
 
 from __future__ import annotations
 
-import _socket
-import array
 import gc
 import marshal
 import os
@@ -24,14 +22,12 @@ from e2brun.errors import SandboxUnavailable
 from e2brun.sandbox.contract import HOME
 from e2brun.sandbox.local.isolation import mounts, plain_start, rootfs, spawn, syscalls
 from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
-from e2brun.sandbox.local.isolation.driver import Driver, Jail, Jailed, Problem
+from e2brun.sandbox.local.isolation.driver import Driver, Jail, Jailed, Problem, hand_over
 from e2brun.sandbox.local.isolation.environment import resource_limits
-from e2brun.sandbox.local.isolation.forking import forked
+from e2brun.sandbox.local.isolation.forking import fork_python
 from e2brun.sandbox.local.isolation.launching import (
     FIRST_WORDS,
     be_expendable,
-    in_lasting_thread,
-    memory_file,
     place,
 )
 from e2brun.sandbox.local.isolation.seccomp import last_filter, root_filter, setns_filter
@@ -104,7 +100,7 @@ class Forkserver:
 
     def pids(self) -> list[int]:
         """The zygotes."""
-        return [zygote.pid for zygote in self._zygotes.values()]
+        return [zygote.jailed.launcher for zygote in self._zygotes.values()]
 
     def close(self) -> None:
         """End the zygotes, and with them every sandbox that came of one. There will be no more: a
@@ -136,7 +132,6 @@ class _Zygote:
     """The host's end of one zygote."""
 
     def __init__(self, template: Jail) -> None:
-        self._socket, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
         self._ready = False
         self._filters = {  # the same for every sandbox, and not for nothing; in a service or not
             False: {"filter": last_filter(), "user_filter": b"", "root_filter": b""},
@@ -146,20 +141,13 @@ class _Zygote:
                 "root_filter": root_filter(),
             },
         }
-        complaints, complain = os.pipe2(os.O_CLOEXEC)
-        code = memory_file("code", _ZYGOTE)
-        given = (2, theirs.fileno(), code)
+        self._socket, self.jailed = fork_python(_ZYGOTE, partial(_launch, template))
         here = os.path.dirname(os.path.abspath(__file__))
         parent = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(here))))
         # Not as arguments: those can be read in every sandbox, as /proc/1/cmdline.
         if not plain_start.is_worth_it(template):
-            self._socket.send(marshal.dumps([parent, template.packed()]))
-        launch = partial(_launch, template, given)
-        self.pid = in_lasting_thread(lambda: forked(complain, launch))
-        self._jailed = Jailed(self.pid, complaints)
-        os.close(complain)
-        os.close(code)
-        theirs.close()
+            with suppress(OSError):  # it has failed, and complained
+                self._socket.send(marshal.dumps([parent, template.packed()]))
 
     def start(self, jail: Jail, control: int) -> Jailed:
         """Ask for one sandbox. Raises OSError when the zygote is dead, SandboxUnavailable when
@@ -174,11 +162,10 @@ class _Zygote:
             **self._filters[jail.service],
         }
         complaints, complain = os.pipe2(os.O_CLOEXEC)
-        descriptors = array.array("i", [control, complain, *(one for _, one in jail.mounts)])
+        descriptors = [control, complain, *(one for _, one in jail.mounts)]
         first = spawn.WITH_MOUNTS if jail.mounts else spawn.WITHOUT_MOUNTS
-        rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, descriptors)]
         try:
-            self._socket.sendmsg([first, marshal.dumps(request)], rights)
+            hand_over(self._socket, [first, marshal.dumps(request)], descriptors)
         except OSError:
             os.close(complaints)
             raise
@@ -194,7 +181,7 @@ class _Zygote:
             if not waiting.poll(seconds * 1000):
                 return False
             if self._socket.recv(16) != b"ready":
-                reason = self._jailed.complaint() or "it ended"
+                reason = self.jailed.complaint() or "it ended"
                 raise SandboxUnavailable(f"the sandbox did not start: {reason}")
             self._ready = True
         return True
@@ -203,15 +190,13 @@ class _Zygote:
         """End it and all that came of it."""
         self._socket.close()
         with suppress(ProcessLookupError):
-            os.kill(self._jailed.launcher, signal.SIGKILL)
-        self._jailed.reap()
+            os.kill(self.jailed.launcher, signal.SIGKILL)
+        self.jailed.reap()
 
 
 def _launch(template: Jail, given: tuple[int, ...]) -> NoReturn:
     """In the child: become a Python that knows nothing of ours."""
     gc.disable()  # the numbers of what our caller had open are others' soon: no second close
-    signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # whose handler is a loop's
     be_expendable()
     place(given)  # 2 the complaints, 3 the socket, 4 the code
     if plain_start.is_worth_it(template):

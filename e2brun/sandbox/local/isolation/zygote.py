@@ -16,7 +16,6 @@ that could not is forked as well (`plain_start`).
 from __future__ import annotations
 
 import _socket
-import array
 import gc
 import marshal
 import os
@@ -28,7 +27,12 @@ from typing import Any, NoReturn
 
 from e2brun.sandbox.contract import HOME
 from e2brun.sandbox.local.isolation import confinement, rootfs, seccomp, spawn, syscalls
-from e2brun.sandbox.local.isolation.driver import AGENT_DIRECTORY, CELLS_DIRECTORY, Jail
+from e2brun.sandbox.local.isolation.driver import (
+    AGENT_DIRECTORY,
+    CELLS_DIRECTORY,
+    Jail,
+    received,
+)
 
 _MESSAGE_LIMIT = 64 * 1024
 _MOST_GIVEN = 64  # descriptors in one message
@@ -138,7 +142,8 @@ def _fork_sandbox(control: _socket.socket, main: Any, more: dict[str, Any]) -> s
         return None
     if pid == 0:
         try:
-            request, given = _received(control)
+            message, given = received(control, _MESSAGE_LIMIT, _MOST_GIVEN)
+            request = marshal.loads(message[1:])
             os.write(taken_write, b"x")
             control.close()
         except BaseException:
@@ -156,19 +161,9 @@ def _fork_sandbox(control: _socket.socket, main: Any, more: dict[str, Any]) -> s
             return None
 
 
-def _received(control: _socket.socket) -> tuple[dict[str, Any], array.array[int]]:
-    message, ancillary, _, _ = control.recvmsg(
-        _MESSAGE_LIMIT, _socket.CMSG_SPACE(4 * _MOST_GIVEN), _socket.MSG_CMSG_CLOEXEC
-    )
-    given = array.array("i")
-    for _, _, data in ancillary:
-        given.frombytes(data)
-    return marshal.loads(message[1:]), given
-
-
 def _turn_away(control: _socket.socket, error: OSError) -> None:
     """Whoever asked sees the other end of their socket closed, and this reason."""
-    _, given = _received(control)
+    _, given = received(control, _MESSAGE_LIMIT, _MOST_GIVEN)
     os.write(given[1], f"e2brun: {error.strerror}\n".encode(errors="replace"))
     for descriptor in given:
         os.close(descriptor)

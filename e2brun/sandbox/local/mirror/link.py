@@ -6,7 +6,6 @@ It ends with us, however we end: its end of a socket pair says so.
 from __future__ import annotations
 
 import _socket
-import array
 import os
 import sys
 from _thread import allocate_lock
@@ -15,6 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from e2brun.errors import SandboxLost, SandboxUnavailable
+from e2brun.sandbox.local.isolation.driver import hand_over
 
 if TYPE_CHECKING:
     from subprocess import Popen
@@ -63,14 +63,13 @@ class Mirror:
             self._end()
 
     def _send(self, descriptors: list[int]) -> None:
-        rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", descriptors))]
         with self._lock:
             with suppress(OSError):  # it has died: another one takes its place
                 if self._socket is not None:
-                    self._socket.sendmsg([b"admit"], rights)
+                    hand_over(self._socket, [b"admit"], descriptors)
                     return
             self._end()
-            self._start().sendmsg([b"admit"], rights)
+            hand_over(self._start(), [b"admit"], descriptors)
 
     def _start(self) -> _socket.socket:
         from subprocess import DEVNULL, Popen

@@ -12,6 +12,7 @@ import marshal
 import os
 from _json import encode_basestring_ascii as quote
 
+from ..child import hand_over, received
 from . import changes, entries, owned, transfers
 
 TYPE_CHECKING = False
@@ -50,16 +51,9 @@ def serve(descriptor: int, first_files: dict[str, bytes] | None = None) -> None:
     """Obey until the host closes its end. `first_files`: see `trees.save`."""
     channel = _socket.socket(fileno=descriptor)
     while True:
-        message, ancillary, _, _ = channel.recvmsg(
-            MESSAGE_LIMIT, _socket.CMSG_SPACE(4 * 4), _socket.MSG_CMSG_CLOEXEC
-        )
+        message, descriptors = received(channel, MESSAGE_LIMIT, 4)
         if not message:
             return
-        descriptors = [
-            int.from_bytes(data[at : at + 4], "little")
-            for _, _, data in ancillary
-            for at in range(0, len(data), 4)
-        ]
         try:
             request = {**marshal.loads(message), "first_files": first_files or {}}
             _Answer(channel, request, descriptors).give()
@@ -156,16 +150,14 @@ class _Answer:
         rights: list[int] | None = None,
     ) -> None:
         head = f"[{self._request['id']},0,{value},{'true' if more else 'false'}]\n".encode("ascii")
-        attached = b"".join(number.to_bytes(4, "little") for number in rights or ())
-        ancillary = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, attached)] if attached else []
-        self._emit([head, payload], ancillary)
+        self._emit([head, payload], rights or [])
 
     def _fail(self, number: int, text: str) -> None:
         head = f"[{self._request['id']},{number or errno.EIO},{quote(text[:2000])},false]\n"
         self._emit([head.encode("ascii")], [])
 
-    def _emit(self, parts: list[bytes], ancillary: list[tuple[int, int, bytes]]) -> None:
+    def _emit(self, parts: list[bytes], rights: list[int]) -> None:
         try:
-            self._channel.sendmsg(parts, ancillary)
+            hand_over(self._channel, parts, rights)
         except OSError:
             os._exit(0)  # nobody is left to tell
