@@ -13,7 +13,7 @@ import pytest
 from e2brun.errors import InstallFailed
 from e2brun.sandbox.contract import USUAL_ROOM, SandboxSpec
 from e2brun.sandbox.local.interpreter import Interpreter, current_interpreter
-from e2brun.sandbox.local.packages.layers import Layers
+from e2brun.sandbox.local.packages.pruning import prune
 from e2brun.sandbox.local.packages.supply import Packages
 from e2brun.sandbox.local.packages.template_layers import TemplateLayers, held
 from tests.contract.wheelhouse import wheel
@@ -107,7 +107,7 @@ def test_one_that_nobody_uses_is_pruned_and_made_again(
     subprocess.run(command, check=True)  # a process keeps what it has used
     (layer,) = (path for path in layers.directory.iterdir() if path.is_dir())
     os.utime(layer, (1, 1))
-    assert Layers(tmp_path / "cache").prune(unused_days=1) == 1
+    prune(tmp_path / "cache", 0)
     assert layers.cached(["tabulate"], python) is None
     assert (layers.layer(["tabulate"], python) / "tabulate.py").exists()
 

@@ -82,19 +82,6 @@ class Layers:
             raise InstallFailed(f"the packages in {self._cache_dir} went away as they were made")
         return found
 
-    def cache_size(self) -> int:
-        """Bytes on disk of all layers and uv's cache; a file in both is counted once."""
-        from e2brun.sandbox.local.packages.pruning import disk_usage
-
-        return disk_usage(self._cache_dir)
-
-    def prune(self, *, unused_days: float = 30.0) -> int:
-        """Remove layers nobody asked for in that time, what dead builds left, and what is too
-        much; how many layers. Building a layer does the latter by itself."""
-        from e2brun.sandbox.local.packages.pruning import prune
-
-        return prune(self._cache_dir, self._room.cache, unused_days)
-
 
 def layer_key(requirements: Sequence[str], interpreter: Interpreter) -> str:
     """The name of a layer: equal for the same requirements and the same installation."""

@@ -18,13 +18,7 @@ from e2brun.sandbox.local.packages.tree import entries, remove
 from e2brun.sandbox.local.packages.use import LAYERS
 
 _STORES = (LAYERS, "template")
-_DAY = 86400
 _SLACK = 20  # a twentieth of the limit may be written before anybody counts again
-
-
-def disk_usage(directory: Path) -> int:
-    """Bytes that its files take on disk, hard links counted once."""
-    return sum(_blocks(directory).values())
 
 
 def note_written(cache_dir: Path, written: int, limit: int) -> None:
@@ -43,21 +37,17 @@ def note_written(cache_dir: Path, written: int, limit: int) -> None:
         prune(cache_dir, limit - limit // _SLACK)
 
 
-def prune(cache_dir: Path, limit: int, unused_days: float | None = None) -> int:
-    """Remove layers that nobody asked for in so many days, then what was used least recently
-    until at most `limit` bytes are left; how many layers went.
+def prune(cache_dir: Path, limit: int) -> None:
+    """Remove what was used least recently until at most `limit` bytes are left.
 
     What a living process uses stays. Nothing is done while uv is at work: it links from what
     might go.
     """
-    try:
-        with locked(cache_dir, "uv", 0.0):
-            sweep(cache_dir)
-            removed = _Cache(cache_dir).shrink(limit, unused_days)
-            (cache_dir / "written").write_text("0", "ascii")
-            return removed
-    except OSError:  # TimeoutError too; the next build tries again
-        return 0
+    # TimeoutError is one, too; the next build tries again.
+    with suppress(OSError), locked(cache_dir, "uv", 0.0):
+        sweep(cache_dir)
+        _Cache(cache_dir).shrink(limit)
+        (cache_dir / "written").write_text("0", "ascii")
 
 
 @dataclass
@@ -95,26 +85,19 @@ class _Cache:
             if dates and not unit.is_layer:
                 unit.used = max(dates)
 
-    def shrink(self, limit: int, unused_days: float | None) -> int:
-        before = 0.0 if unused_days is None else time.time() - unused_days * _DAY
-        removed = 0
+    def shrink(self, limit: int) -> None:
         for unit in sorted(self._units, key=lambda unit: unit.used):
-            old = unit.is_layer and unit.used < before
-            if (old or self._total > limit) and self._remove(unit):
-                removed += unit.is_layer
-        return removed
+            if self._total > limit:
+                self._remove(unit)
 
-    def _remove(self, unit: _Unit) -> bool:
+    def _remove(self, unit: _Unit) -> None:
         key = unit.path.name
-        try:
+        with suppress(OSError):  # TimeoutError too: it is in use; or it is not ours to remove
             if not unit.is_layer:
                 self._bury(unit)
-                return True
+                return
             with locked(self._cache_dir, key, 0.0), locked(self._cache_dir, f"{key}.used", 0.0):
                 self._bury(unit)
-                return True
-        except OSError:  # TimeoutError too: it is in use; or it is not ours to remove
-            return False
 
     def _bury(self, unit: _Unit) -> None:
         # Renamed first: what is half removed is never taken for a layer, or an archive.
