@@ -37,6 +37,8 @@ class E2BBackend:
     Whatever happens to this process, its reaper kills what it created and did not release.
     """
 
+    name = "e2b"
+
     def __init__(
         self,
         api_key: str,
@@ -60,10 +62,6 @@ class E2BBackend:
         """As many as there may be will be wanted: a refusal is raised at once, since another
         sandbox may have to end first; killing one waits until it is gone, and counts no more."""
         self._backoff, self._crowd = Backoff(tries=1), True
-
-    @property
-    def name(self) -> str:
-        return "e2b"
 
     @property
     def guardian_pid(self) -> int | None:
@@ -133,18 +131,15 @@ class E2BBackend:
 
     def _create(self, spec: SandboxSpec, token: str) -> sdk.Native:
         def once() -> sdk.Native:
-            self._guard.creating(token)
+            self._guard.tell("creating", token)
             try:
                 native = sdk.create(self._credentials, spec, token)
             except Exception as error:
-                if sdk.created_nothing(error):
-                    self._guard.nothing(token)
-                else:
-                    self._guard.lost(token)
+                self._guard.tell("nothing" if sdk.created_nothing(error) else "lost", token)
                 raise
             # Told by the thread that learns it: the one that waits may have been interrupted.
             if _SANDBOX_ID.fullmatch(str(native.sandbox_id)):
-                self._guard.own(str(native.sandbox_id), token)
+                self._guard.tell("own", str(native.sandbox_id), token)
                 return native
             message = "E2B's answer has no usable sandbox id"
             raise SandboxUnavailable(message)

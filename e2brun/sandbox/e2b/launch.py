@@ -42,7 +42,6 @@ class Launch:
     env: Mapping[str, str]
     mark: bytes
     uploads: tuple[Upload, ...] = ()  # to be sent beside, the last one being the marker
-    feeds_stdin: bool = False
 
 
 def remote_path(path: str) -> str:
@@ -94,7 +93,7 @@ def plan(program: Program, env: Mapping[str, str]) -> Launch:
         lines.append(f"exec < {stdin} && rm -f {stdin}")
     lines.extend(_enter(program.cwd or HOME))
     lines.extend(_start(program, mark, env))
-    return Launch("\n".join(lines), sent, mark.encode(), uploads, isinstance(program.stdin, int))
+    return Launch("\n".join(lines), sent, mark.encode(), uploads)
 
 
 def _unpack() -> str:

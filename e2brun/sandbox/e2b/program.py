@@ -132,11 +132,11 @@ class ProgramRun:
                 self._feed.stop()
 
     def _read(self) -> None:
-        line = self.launch
-        deadline = 0.0 if self.timeout is None or line.uploads else self.timeout + MARGIN
-        command = sdk.Command(line.line, line.env, line.feeds_stdin, deadline)
+        launch, native = self.launch, self.native
+        deadline = 0.0 if self.timeout is None or launch.uploads else self.timeout + MARGIN
+        stdin = isinstance(self.program.stdin, int)
         try:
-            for event in sdk.run(self.native, command):
+            for event in sdk.run(native, launch.line, launch.env, stdin=stdin, deadline=deadline):
                 if not self._events.put(event) or isinstance(event, sdk.Ended):
                     return
             self._events.put(Broken(None))

@@ -43,24 +43,6 @@ class Reaper:
             self._credentials = json.dumps({"url": url, "key": key}).encode() + b"\n"
             self._write(self._credentials)
 
-    def creating(self, token: str) -> None:
-        self._tell(f"creating {token}")
-
-    def nothing(self, token: str) -> None:
-        self._tell(f"nothing {token}")
-
-    def lost(self, token: str) -> None:
-        self._tell(f"lost {token}")
-
-    def own(self, sandbox: str, token: str) -> None:
-        self._tell(f"own {sandbox} {token}")
-
-    def kill(self, sandbox: str) -> None:
-        self._tell(f"kill {sandbox}")
-
-    def release(self, sandbox: str) -> None:
-        self._tell(f"release {sandbox}")
-
     def close(self, patience: float) -> None:
         """No more orders. Waits at most `patience` seconds for the last ones to be done."""
         with self._lock:
@@ -76,7 +58,9 @@ class Reaper:
             # It ends by itself, later than us: not a child that somebody forgot to wait for.
             process.returncode = 0
 
-    def _tell(self, line: str) -> None:
+    def tell(self, *order: str) -> None:
+        """One of the orders in `reaper_process`, in words."""
+        line = " ".join(order)
         with self._lock:
             if self._closed:
                 return

@@ -66,28 +66,18 @@ class Ties:
 class E2BSandbox:
     """The `Sandbox` contract over the E2B SDK. Killing it is one line to the reaper."""
 
+    backend = "e2b"
+
     def __init__(self, native: sdk.Native, ties: Ties) -> None:
         self._native = native
         self._ties = ties
-        self._id = str(native.sandbox_id)
+        self.id, self.template = str(native.sandbox_id), ties.template
         self._lock = threading.Lock()
         self._run: ProgramRun | CellRun | None = None
-        self._killed = False
+        self.killed = False  # whether its end was ordered, here or by its backend
         self._made: set[str] = set()
         self._contexts: dict[KernelSpec, str] = {}
         self.released = False
-
-    @property
-    def id(self) -> str:
-        return self._id
-
-    @property
-    def backend(self) -> str:
-        return "e2b"
-
-    @property
-    def template(self) -> str:
-        return self._ties.template
 
     def run_program(
         self, program: Program, *, timeout: float | None, stdout: Sink, stderr: Sink
@@ -231,12 +221,12 @@ class E2BSandbox:
             raise InstallFailed(_reason(said.decode(errors="replace")) or ended.detail or "pip")
 
     def kill(self) -> None:
-        first = not self._killed
+        first = not self.killed
         self.stop_run()
         if first and self._ties.waits_for_end and self._end():
-            self._ties.guard.release(self._id)  # there is nothing left to kill
+            self._ties.guard.tell("release", self.id)  # there is nothing left to kill
         else:
-            self._ties.guard.kill(self._id)
+            self._ties.guard.tell("kill", self.id)
 
     def _end(self) -> bool:
         """Whether it is gone."""
@@ -250,29 +240,24 @@ class E2BSandbox:
             return False
         return True
 
-    @property
-    def killed(self) -> bool:
-        """Whether its end was ordered, here or by its backend."""
-        return self._killed
-
     def stop_run(self) -> None:
         """End a run in progress, for a backend that ends the sandbox itself."""
         with self._lock:
-            self._killed = True
+            self.killed = True
             run = self._run
         if run is not None:
             run.stop()
 
     def release(self) -> None:
         self.released = True
-        self._ties.guard.release(self._id)
+        self._ties.guard.tell("release", self.id)
 
     @contextmanager
     def _running(self, run: ProgramRun | CellRun) -> Generator[Execution | None]:
         """Make `run` the one that `kill` stops; gives how it ended if it was killed before."""
         with self._lock:
             self._run = run
-            killed = self._killed
+            killed = self.killed
         try:
             yield Execution(Outcome.LOST, detail=endings.KILLED) if killed else None
         finally:

@@ -45,16 +45,6 @@ class Credentials:
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
-    """A line for the sandbox's bash."""
-
-    line: str
-    env: Mapping[str, str]
-    stdin: bool
-    deadline: float  # seconds until the SDK gives up; 0 for never
-
-
-@dataclass(frozen=True, slots=True)
 class SdkStarted:
     """The command runs."""
 
@@ -270,15 +260,18 @@ def _attach(credentials: Credentials, made: Any) -> Native:
     )
 
 
-def run(native: Native, command: Command) -> Iterator[CommandEvent]:
-    """The events of a command. Ends without `Ended` when the other side did."""
+def run(
+    native: Native, line: str, env: Mapping[str, str], *, stdin: bool, deadline: float
+) -> Iterator[CommandEvent]:
+    """The events of a line for the sandbox's bash. Ends without `Ended` when the other side did.
+    `deadline`: seconds until the SDK gives up; 0 for never."""
     handle = native.commands.run(
-        command.line,
+        line,
         background=True,
-        envs=dict(command.env),
+        envs=dict(env),
         user=USER,
-        stdin=command.stdin,
-        timeout=command.deadline,
+        stdin=stdin,
+        timeout=deadline,
         retain_output=False,
     )
     yield from _events(handle)
