@@ -16,6 +16,7 @@ import pytest
 from e2brun.sandbox.contract import Program, SandboxSpec
 from e2brun.sandbox.local.backend import LocalBackend
 from e2brun.sandbox.local.blocking.sandbox import LocalSandbox
+from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
 from e2brun.sandbox.local.isolation.forkserver import Forkserver
 from tests.caches import with_ipython
 from tests.sdk.serving import descendants
@@ -25,7 +26,7 @@ from tests.sdk.serving import descendants
 def forkserver() -> Iterator[Forkserver]:
     """One with its zygotes, ended afterwards."""
     made = Forkserver()
-    if made.problem() is not None:
+    if Bubblewrap().problem() is not None:
         pytest.skip("bubblewrap (bwrap) is not installed")
     yield made
     made.close()
@@ -107,7 +108,8 @@ def test_sigkill_of_the_owner_leaves_no_process(after: float, tmp_path: Path) ->
     import sys
     from e2brun.sandbox.contract import Program, SandboxSpec
     from e2brun.sandbox.local.backend import LocalBackend
-    from e2brun.sandbox.local.isolation.forkserver import Forkserver
+    from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
+from e2brun.sandbox.local.isolation.forkserver import Forkserver
     forkserver = Forkserver()
     backend = LocalBackend(cache_directory={str(tmp_path)!r}, driver=forkserver)
     boxes = [backend.create(SandboxSpec()) for _ in range(3)]

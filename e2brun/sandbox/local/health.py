@@ -94,9 +94,11 @@ def _bubblewrap() -> Check:
     driver = Bubblewrap()
     if problem := driver.problem():
         return Check("bubblewrap", Status.FAIL, problem.what, problem.remedy)
-    facts = driver.facts()
-    version, oldest = facts["version"], ".".join(map(str, OLDEST))
-    found = f"{version}, {facts['path']}"
+    try:
+        version = _version(driver.executable).rpartition(" ")[2]
+    except (OSError, subprocess.SubprocessError) as error:
+        version = f"unknown ({error})"
+    oldest, found = ".".join(map(str, OLDEST)), f"{version}, {driver.executable}"
     numbers = tuple(int(part) for part in version.split(".") if part.isdigit())
     if numbers < OLDEST:
         remedy = f"It must be {oldest} or newer. {INSTALL}"

@@ -7,7 +7,6 @@ What bubblewrap is given travels by descriptors: its arguments would be readable
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from e2brun.errors import SandboxUnavailable
@@ -23,61 +22,39 @@ OLDEST = (0, 8)
 class Bubblewrap:
     """Builds sandboxes with `bwrap`, as root or as an ordinary user."""
 
-    name = "bubblewrap"
-
     def __init__(self, executable: str | None = None) -> None:
-        self._executable = executable or on_path("bwrap")
+        self.executable = executable or on_path("bwrap") or ""
         self._begun: Begun | None = None
 
     def problem(self) -> Problem | None:
         """Why it cannot work here, as far as can be told without starting one."""
         if sys.platform != "linux":
             return Problem("the embedded sandbox needs Linux", "Set E2B_API_KEY to run on E2B.")
-        if self._executable is None:
+        if not self.executable:
             return Problem("bubblewrap (bwrap) is not installed", INSTALL)
         return None
-
-    def facts(self) -> Mapping[str, str]:
-        """Path and version of bwrap."""
-        if self._executable is None:
-            return {}
-        return {"path": self._executable, "version": _version(self._executable)}
 
     def begin(self) -> None:
         """There will soon be a sandbox: have a process get ready for it. In a process without
         other threads; to be closed."""
-        if self.problem() is None and self._executable is not None:
+        if self.problem() is None:
             from e2brun.sandbox.local.isolation.forking import Begun
 
-            self._begun = Begun(self._executable)
+            self._begun = Begun(self.executable)
 
     def start(self, jail: Jail, control: int) -> Jailed:
         """Start the agent inside, with `control` as its descriptor 3."""
-        problem = self.problem()
-        if problem is not None or self._executable is None:
-            problem = problem or Problem("bubblewrap is not installed", INSTALL)
+        if problem := self.problem():
             raise SandboxUnavailable(problem.what, hint=problem.remedy)
         if self._begun is not None:
             begun, self._begun = self._begun, None
             return begun.start(jail, control)
         from e2brun.sandbox.local.isolation.forking import fork
 
-        return fork(self._executable, jail, control)
+        return fork(self.executable, jail, control)
 
     def close(self) -> None:
         """Nobody needs what has begun."""
         if self._begun is not None:
             self._begun.close()
             self._begun = None
-
-
-def _version(executable: str) -> str:
-    import subprocess
-
-    try:
-        result = subprocess.run(
-            [executable, "--version"], capture_output=True, text=True, timeout=5, check=False
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        return f"unknown ({error})"
-    return result.stdout.split()[-1] if result.stdout.split() else "unknown"

@@ -8,7 +8,7 @@ import array
 import os
 import select
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 
@@ -191,19 +191,6 @@ class Problem(Frozen):
 
 class Driver(Protocol):
     """Builds a sandbox around the agent, with the kernel's own means."""
-
-    @property
-    def name(self) -> str:
-        """What `doctor` calls it."""
-        ...
-
-    def problem(self) -> Problem | None:
-        """Why it cannot work on this machine; None when nothing speaks against it."""
-        ...
-
-    def facts(self) -> Mapping[str, str]:
-        """What `doctor` shows: versions, paths."""
-        ...
 
     def start(self, jail: Jail, control: int) -> Jailed:
         """Start the agent inside with `control` as its descriptor 3. Raises SandboxUnavailable.

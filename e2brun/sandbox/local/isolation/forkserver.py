@@ -13,7 +13,6 @@ import os
 import select
 import signal
 from _thread import allocate_lock
-from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from typing import NoReturn
@@ -22,7 +21,7 @@ from e2brun.errors import SandboxUnavailable
 from e2brun.sandbox.contract import HOME
 from e2brun.sandbox.local.isolation import mounts, plain_start, rootfs, spawn, syscalls
 from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
-from e2brun.sandbox.local.isolation.driver import Driver, Jail, Jailed, Problem, hand_over
+from e2brun.sandbox.local.isolation.driver import Driver, Jail, Jailed, hand_over
 from e2brun.sandbox.local.isolation.environment import resource_limits
 from e2brun.sandbox.local.isolation.forking import fork_python
 from e2brun.sandbox.local.isolation.launching import (
@@ -49,22 +48,12 @@ _SHARED = ("layer", "cells_layer", "node_layer", "template_layers", "notebook")
 class Forkserver:
     """Builds sandboxes out of zygotes, one for each template; falls back to `other`."""
 
-    name = "forkserver"
-
     def __init__(self, other: Driver | None = None) -> None:
         self._other = other or Bubblewrap()
         self._zygotes: dict[Jail, _Zygote] = {}
         self._failed: set[Jail] = set()  # those whose zygote never came up
         self._lock = allocate_lock()
         self._closed = False
-
-    def problem(self) -> Problem | None:
-        """Why it cannot work here: what bubblewrap cannot do, this cannot either."""
-        return self._other.problem()
-
-    def facts(self) -> Mapping[str, str]:
-        """What the other driver has to say."""
-        return self._other.facts()
 
     def can(self, jail: Jail) -> bool:
         """Whether a zygote can become this sandbox."""
