@@ -47,7 +47,6 @@ class Plan:
 
     image: str
     template: str
-    registry: bool  # credentials came with the image
     steps: tuple[Step, ...]
     start: str
     ready: str
@@ -66,7 +65,6 @@ def plan_of(body: dict[str, Any]) -> Plan:
     return Plan(
         image=image,
         template=template,
-        registry=fields.object("fromImageRegistry") is not None,
         steps=tuple(_step(number, step) for number, step in enumerate(given, 1)),
         start=_command(fields.text("startCmd"), "startCmd"),
         ready=_command(fields.text("readyCmd"), "readyCmd"),

@@ -11,7 +11,7 @@ from e2brun.sandbox.local import templates as built_in
 from e2brun.sandbox.local.registered import FAILED, WAITING, Build, Line, Registered
 from e2brun.sandbox.local.template_names import DEFAULT_TAG, split_name
 from e2brun.server.builds.plan import plan_of
-from e2brun.server.control import objects
+from e2brun.server.control import catalog, objects
 from e2brun.server.http.fields import Fields, number
 from e2brun.server.http.messages import PERMANENT, ApiError, Request, Response, json_response
 
@@ -143,7 +143,7 @@ async def assign_tags(request: Request, registry: Registry) -> Response:
     split = split_name(target)
     build = template.build(split[1] if split else DEFAULT_TAG)
     if build is None:
-        raise ApiError(404, f"template {target[:200]!r} was not found")
+        raise catalog.missing(target)
     if not tags:
         raise ApiError(400, "tags must not be empty")
     template.assign(build, tuple(tags))
@@ -199,7 +199,7 @@ def _token(registry: Registry, key: str) -> str:
 def _found(registry: Registry, text: str) -> Registered:
     template = registry.builder.templates.find(text)
     if template is None:
-        raise ApiError(404, f"template {text[:100]!r} was not found")
+        raise catalog.missing(text)
     return template
 
 

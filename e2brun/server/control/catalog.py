@@ -28,10 +28,15 @@ def find(name: str) -> Template | None:
     return local_templates.find(name.removesuffix(":default"))
 
 
+def missing(name: str) -> ApiError:
+    """There is no template of this name."""
+    return ApiError(404, f"template {name[:100]!r} was not found")
+
+
 async def listing(_request: Request, registry: Registry) -> Response:
     """GET /templates"""
-    built = [_built(one, registry) for one in registry.builder.templates.templates.values()]
-    return json_response([*built, *(_wire(template, registry) for template in templates())])
+    every = [*registry.builder.templates.templates.values(), *templates()]
+    return json_response([_wire(template, registry) for template in every])
 
 
 async def alias(_request: Request, registry: Registry, name: str) -> Response:
@@ -39,25 +44,20 @@ async def alias(_request: Request, registry: Registry, name: str) -> Response:
     template = find(name)
     if template is not None:
         return json_response({"templateID": template.template_id, "public": True})
-    built = registry.builder.templates.find(name)
-    if built is not None:
-        return json_response({"templateID": built.id, "public": False})
-    snapshot = registry.snapshots.find(name)
-    if snapshot is not None:
-        return json_response({"templateID": snapshot.id, "public": False})
-    raise ApiError(404, f"template {name[:100]!r} was not found")
+    found = registry.builder.templates.find(name) or registry.snapshots.find(name)
+    if found is None:
+        raise missing(name)
+    return json_response({"templateID": found.id, "public": False})
 
 
 async def show(_request: Request, registry: Registry, name: str) -> Response:
     """GET /templates/{id}"""
-    built = registry.builder.templates.find(name)
-    if built is not None:
-        builds = [_build(build, registry) for build in reversed(built.builds.values())]
-        return json_response({**_built(built, registry), "builds": builds})
-    template = find(name)
+    template = registry.builder.templates.find(name) or find(name)
     if template is None:
-        raise ApiError(404, f"template {name[:100]!r} was not found")
-    return json_response({**_wire(template, registry), "builds": []})
+        raise missing(name)
+    builds = reversed(template.builds.values()) if isinstance(template, Registered) else ()
+    told = [_build(build, registry) for build in builds]
+    return json_response({**_wire(template, registry), "builds": told})
 
 
 async def delete(_request: Request, registry: Registry, name: str) -> Response:
@@ -70,7 +70,7 @@ async def delete(_request: Request, registry: Registry, name: str) -> Response:
         return Response(204)
     if find(name) is not None:
         raise ApiError(400, "a built-in template cannot be deleted", headers=PERMANENT)
-    raise ApiError(404, f"template {name[:100]!r} was not found")
+    raise missing(name)
 
 
 async def teams(_request: Request, registry: Registry) -> Response:
@@ -79,45 +79,37 @@ async def teams(_request: Request, registry: Registry) -> Response:
     return json_response([team])
 
 
-def _wire(template: Template, registry: Registry) -> objects.Wire:
-    made = objects.timestamp(_SINCE)
-    names = list(dict.fromkeys((template.name, *template.aliases)))
-    return {
-        "templateID": template.template_id,
-        "buildID": _BUILD,
-        **objects.machine(registry.options),
-        "public": True,
-        "aliases": names,
-        "names": names,
-        "createdAt": made,
-        "updatedAt": made,
-        "createdBy": None,
-        "lastSpawnedAt": None,
-        "spawnCount": 0,
-        "buildCount": 1,
-        "buildStatus": "ready",
-        "isDefault": True,
-    }
-
-
-def _built(template: Registered, registry: Registry) -> objects.Wire:
-    newest = template.newest
-    return {
-        "templateID": template.id,
-        "buildID": newest.id,
-        **objects.machine(registry.options),
-        "public": False,
-        "aliases": [template.name],
-        "names": [template.name],
-        "createdAt": objects.timestamp(template.created),
-        "updatedAt": objects.timestamp(newest.updated),
-        "createdBy": None,
-        "lastSpawnedAt": objects.timestamp(template.last_spawned) if template.spawned else None,
-        "spawnCount": template.spawned,
-        "buildCount": len(template.builds),
-        "buildStatus": newest.status,
-        "isDefault": False,
-    }
+def _wire(template: Template | Registered, registry: Registry) -> objects.Wire:
+    if isinstance(template, Registered):
+        newest = template.newest
+        spawned = objects.timestamp(template.last_spawned) if template.spawned else None
+        own: objects.Wire = {
+            "templateID": template.id,
+            "buildID": newest.id,
+            "names": [template.name],
+            "createdAt": objects.timestamp(template.created),
+            "updatedAt": objects.timestamp(newest.updated),
+            "lastSpawnedAt": spawned,
+            "spawnCount": template.spawned,
+            "buildCount": len(template.builds),
+            "buildStatus": newest.status,
+        }
+    else:
+        made = objects.timestamp(_SINCE)
+        own = {
+            "templateID": template.template_id,
+            "buildID": _BUILD,
+            "names": list(dict.fromkeys((template.name, *template.aliases))),
+            "createdAt": made,
+            "updatedAt": made,
+            "lastSpawnedAt": None,
+            "spawnCount": 0,
+            "buildCount": 1,
+            "buildStatus": "ready",
+        }
+    built_in = isinstance(template, Template)
+    more = {"createdBy": None, "public": built_in, "isDefault": built_in}
+    return {**own, "aliases": own["names"], **more, **objects.machine(registry.options)}
 
 
 def _build(build: Build, registry: Registry) -> objects.Wire:

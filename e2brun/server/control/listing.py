@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from e2brun.server.control import objects, paging
-from e2brun.server.http.fields import bad, metadata_filter, number
+from e2brun.server.http.fields import bad, metadata_filter
 from e2brun.server.http.messages import ApiError, Request, Response, json_response
 from e2brun.server.sandboxes.records import Record, State
 
@@ -24,7 +24,6 @@ async def page(request: Request, registry: Registry) -> Response:
     order = query.get("order") or "desc"
     if order not in ("asc", "desc"):
         raise bad("order", "asc or desc")
-    limit = number(query, "limit", lowest=1, highest=100) or 100
     states, since = _states(request), _since(query.get("startedAfter", ""))
     wanted = metadata_filter(query.get("metadata", ""))
     template = query.get("template", "")
@@ -36,17 +35,13 @@ async def page(request: Request, registry: Registry) -> Response:
         and _matches(record, wanted)
         and (not template or template in (record.origin.template_id, record.origin.alias))
     ]
-    descending = order == "desc"
-    ordered = sorted(
-        ((_microseconds(record.started_at), record.id, record) for record in found),
-        key=lambda entry: entry[:2],
-        reverse=descending,
-    )
-    shown = paging.page(ordered, query.get("nextToken", ""), limit, descending=descending)
     running = sum(record.state is State.RUNNING for record in found)
-    return json_response(
-        [objects.listed(record, registry.options) for record in shown.items],
-        headers={**shown.headers, "x-total-running": str(running)},
+    return paging.page(
+        ((_microseconds(record.started_at), record.id, record) for record in found),
+        query,
+        lambda record: objects.listed(record, registry.options),
+        ascending=order == "asc",
+        headers={"x-total-running": str(running)},
     )
 
 

@@ -5,40 +5,37 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
 
-from e2brun.server.http.messages import ApiError
+from e2brun.server.control.objects import Wire
+from e2brun.server.http.fields import number
+from e2brun.server.http.messages import ApiError, Response, json_response
 
 Item = TypeVar("Item")
 _TOKEN = re.compile(r"([0-9]{1,19})\|(.{1,300})", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Page(Generic[Item]):
-    """Some items, and the headers that tell where the next ones begin."""
-
-    items: list[Item]
-    headers: dict[str, str]
-
-
 def page(
-    ordered: Iterable[tuple[int, str, Item]], token: str, limit: int, *, descending: bool
-) -> Page[Item]:
-    """The items after `token`, of a list ordered by time and then id (equal times are usual)."""
-    rest = list(ordered)
-    if token:
+    found: Iterable[tuple[int, str, Item]],
+    query: Mapping[str, str],
+    wire: Callable[[Item], Wire],
+    *,
+    ascending: bool = False,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Those items of a list that the query asks for, by time and then id (equal times are usual),
+    and in the headers where the next ones begin. Raises ApiError 400."""
+    limit = number(query, "limit", lowest=1, highest=100) or 100
+    rest = sorted(found, key=lambda entry: entry[:2], reverse=not ascending)
+    if token := query.get("nextToken", ""):
         last = _position(token)
-        if descending:
-            rest = [entry for entry in rest if entry[:2] < last]
-        else:
-            rest = [entry for entry in rest if entry[:2] > last]
-    headers: dict[str, str] = {}
+        rest = [one for one in rest if (one[:2] > last if ascending else one[:2] < last)]
+    told = dict(headers or {})
     if len(rest) > limit:
         when, name, _ = rest[limit - 1]
-        headers["x-next-token"] = base64.urlsafe_b64encode(f"{when}|{name}".encode()).decode()
-    return Page([item for _, _, item in rest[:limit]], headers)
+        told["x-next-token"] = base64.urlsafe_b64encode(f"{when}|{name}".encode()).decode()
+    return json_response([wire(item) for _, _, item in rest[:limit]], headers=told)
 
 
 def _position(token: str) -> tuple[int, str]:

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from e2brun.server.control import objects, paging
-from e2brun.server.http.fields import Fields, number
+from e2brun.server.http.fields import Fields
 from e2brun.server.http.messages import ApiError, Request, Response, json_response
 from e2brun.server.sandboxes.secrets import PREFIX, Secret
 
@@ -40,15 +40,8 @@ async def create(request: Request, registry: Registry) -> Response:
 
 async def listing(request: Request, registry: Registry) -> Response:
     """GET /secrets"""
-    query = request.query
-    limit = number(query, "limit", lowest=1, highest=100) or 100
-    ordered = sorted(
-        ((int(1e6 * one.created), one.id, one) for one in registry.secrets.by_name.values()),
-        key=lambda entry: entry[:2],
-        reverse=True,
-    )
-    page = paging.page(ordered, query.get("nextToken", ""), limit, descending=True)
-    return json_response([_wire(one) for one in page.items], headers=page.headers)
+    found = ((int(1e6 * one.created), one.id, one) for one in registry.secrets.by_name.values())
+    return paging.page(found, request.query, _wire)
 
 
 async def show(request: Request, registry: Registry, name: str) -> Response:

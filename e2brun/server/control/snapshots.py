@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from e2brun.sandbox.local.template_names import TEAM, full_name, split_name
 from e2brun.server.control import objects, paging
-from e2brun.server.http.fields import Fields, number
+from e2brun.server.http.fields import Fields
 from e2brun.server.http.messages import PERMANENT, ApiError, Request, Response, json_response
 from e2brun.server.sandboxes import lifecycle
 from e2brun.server.sandboxes.snapshots import Snapshot
@@ -61,10 +61,7 @@ async def listing(request: Request, registry: Registry) -> Response:
         wanted = f"{TEAM}/{split[0]}" if split else ""
         tagged = f":{split[1]}" if split and ":" in name else ""
         found = [s for s in found if s.names and s.id.startswith(f"{wanted}:") and tagged in s.id]
-    limit = number(query, "limit", lowest=1, highest=100) or 100
-    ordered = sorted(((s.taken, s.id, s) for s in found), key=lambda entry: entry[:2], reverse=True)
-    page = paging.page(ordered, query.get("nextToken", ""), limit, descending=True)
-    return json_response([_wire(s) for s in page.items], headers=page.headers)
+    return paging.page(((s.taken, s.id, s) for s in found), query, _wire)
 
 
 async def fork(request: Request, registry: Registry, record: Record) -> Response:

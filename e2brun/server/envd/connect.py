@@ -16,7 +16,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing
 from typing import Any, cast
 
-from e2brun.sandbox.contract import USER
 from e2brun.sandbox.local.template_setup import USERS
 from e2brun.server.envd.protojson import Malformed
 from e2brun.server.http.messages import ApiError, Gone, Request, Response, Stream, json_response
@@ -28,6 +27,7 @@ ClientStreamHandler = Callable[[AsyncIterator[Message]], Awaitable[Message]]
 
 MESSAGE_LIMIT = 256 * 1024 * 1024  # a caller's whole stdin may be one message, as base64
 _COMPRESSED, _END = 1, 2
+_KEEPALIVE_SECONDS = 90.0
 _AT_ONCE = 0.05  # seconds; most calls take no longer, and nobody is watched for them
 _STATUS = {
     "canceled": 499, "unknown": 500, "invalid_argument": 400, "deadline_exceeded": 504,
@@ -120,7 +120,7 @@ async def unless_gone(request: Request, call: Coroutine[Any, Any, Message]) -> M
         task.cancel()
 
 
-def acting_user(request: Request, default: str = USER) -> str:
+def acting_user(request: Request, default: str) -> str:
     """The user of HTTP basic authentication (the password does not matter), or `default`.
 
     Raises RpcError unauthenticated for one that is not in USERS.
@@ -144,6 +144,12 @@ def deadline(request: Request) -> float | None:
     if not value.isdigit() or len(value) > 10 or int(value) == 0:
         return None
     return asyncio.get_running_loop().time() + int(value) / 1000
+
+
+def keepalive(request: Request) -> float:
+    """Seconds between signs of life: those that the client names, or the usual ones."""
+    named = request.headers.get("keepalive-ping-interval", "").strip()
+    return float(named) if named.isdigit() and int(named[:9]) > 0 else _KEEPALIVE_SECONDS
 
 
 def _as_rpc_error(error: Exception) -> RpcError:

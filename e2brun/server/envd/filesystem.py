@@ -11,7 +11,7 @@ from typing import Any
 
 from e2brun.sandbox.local.host.file_worker import LONG_PATIENCE, FileTrouble, FileWorker
 from e2brun.server.envd import paths, protojson
-from e2brun.server.envd.connect import RpcError, acting_user, server_stream, unary
+from e2brun.server.envd.connect import RpcError, acting_user, keepalive, server_stream, unary
 from e2brun.server.envd.entries import entry_info, items
 from e2brun.server.envd.watchers import Wanted, Watcher, Watchers
 from e2brun.server.http.messages import ApiError, Request, Response, Stream
@@ -20,7 +20,6 @@ from e2brun.server.sandboxes.records import Record
 Message = dict[str, Any]
 
 _PREFIX = "/filesystem.Filesystem/"
-_KEEPALIVE = 90.0  # seconds between signs of life, unless the client names others
 _CODES = {
     errno.ENOENT: "not_found", errno.EEXIST: "already_exists",
     errno.ENOTDIR: "invalid_argument", errno.EINVAL: "invalid_argument",
@@ -134,7 +133,7 @@ class _Service:
     async def watch_dir(self, message: Message) -> AsyncGenerator[Message]:
         """Events as they come, until the client goes."""
         watcher = await self._watcher(message)
-        interval = _keepalive(self._request)
+        interval = keepalive(self._request)
         try:
             yield {"start": {}}
             while True:
@@ -178,8 +177,3 @@ async def _translated(what: str, path: str, codes: dict[int, str]) -> AsyncGener
 
 def _no_watcher(message: Message) -> RpcError:
     return RpcError("not_found", f"watcher '{protojson.text(message, 'watcherId')}' not found")
-
-
-def _keepalive(request: Request) -> float:
-    wanted = request.headers.get("keepalive-ping-interval", "").strip()
-    return float(wanted) if wanted.isdigit() and int(wanted[:9]) > 0 else _KEEPALIVE

@@ -29,7 +29,6 @@ from e2brun.server.http.messages import ApiError, Request, Response, Stream
 from e2brun.server.sandboxes.records import Record
 
 _PREFIX = "/process.Process/"
-_KEEPALIVE_SECONDS = 90.0
 _SIGNALS = {
     "SIGNAL_SIGKILL": signal.SIGKILL, "SIGNAL_SIGTERM": signal.SIGTERM, 9: signal.SIGKILL,
     15: signal.SIGTERM,
@@ -114,7 +113,7 @@ async def _events(
     process: Process, subscription: Subscription, request: Request
 ) -> AsyncGenerator[Event]:
     """From the start event to the end, with a sign of life when nothing else happens."""
-    patience = _keepalive_seconds(request)
+    patience = connect.keepalive(request)
     yield {"event": {"start": {"pid": process.pid}}}
     while (event := await _next(subscription, patience)) is not None:
         yield event
@@ -125,13 +124,6 @@ async def _next(subscription: Subscription, patience: float) -> Event | None:
         return await subscription.next(patience)
     except TimeoutError:
         return KEEPALIVE
-
-
-def _keepalive_seconds(request: Request) -> float:
-    given = request.headers.get("keepalive-ping-interval", "").strip()
-    if given.isdigit() and len(given) < 10 and int(given) > 0:
-        return float(given)
-    return _KEEPALIVE_SECONDS
 
 
 def _order(live: RunningSandbox, message: Message, user: str) -> ProcessOrder:
