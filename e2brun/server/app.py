@@ -163,7 +163,7 @@ class App:
         if not target.by_name:
             admission.check_host(request, self._options)
         exchange.sandbox_id, exchange.port = target.sandbox_id, target.port
-        return await self._into(exchange, self._registry.find(target.sandbox_id))
+        return await self._into(exchange, self._registry.records.get(target.sandbox_id))
 
     async def _signed_url(self, exchange: _Exchange) -> Response | Stream:
         """A URL that can be fetched by anybody, so no header says which sandbox is meant."""

@@ -28,7 +28,7 @@ async def _answered(live: RunningSandbox) -> bytes:
 
 
 def _live(client: Client, sandbox_id: str) -> RunningSandbox:
-    record = client.service.registry.find(sandbox_id)
+    record = client.service.registry.records.get(sandbox_id)
     assert record is not None
     assert record.running is not None
     return record.running

@@ -58,7 +58,7 @@ async def running(request: Request, registry: Registry) -> Response:
 
 
 def _matches(record: Record, wanted: dict[str, str]) -> bool:
-    metadata = record.metadata
+    metadata = record.origin.metadata
     return all(metadata.get(key) == value for key, value in wanted.items())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from e2brun.server.control import objects
@@ -53,7 +54,7 @@ async def resume(request: Request, registry: Registry, record: Record) -> Respon
     if not await lifecycle.resume(registry, record, timeout, memory=memory):
         raise ApiError(409, f"sandbox {record.id} is running already")
     if pause_later is not None:
-        record.change_lifecycle(pause=pause_later)
+        record.lifecycle = replace(record.lifecycle, pause=pause_later)
     return json_response(objects.created(record, registry.options), status=201)
 
 

@@ -104,7 +104,7 @@ def _meant(word: str, part: str, registry: Registry) -> Any:
     sandbox_id = part.partition("-")[0]  # old clients append the id of a machine: `id-clientID`
     if not _SANDBOX_ID.fullmatch(sandbox_id):
         raise ApiError(400, "that is not the id of a sandbox")
-    record = registry.find(sandbox_id)
+    record = registry.records.get(sandbox_id)
     if record is None and word == _SANDBOX:
         raise lifecycle.missing(sandbox_id)
     return sandbox_id if word == _ID else record

@@ -51,7 +51,7 @@ async def latest(request: Request, registry: Registry) -> Response:
         raise bad("sandbox_ids", f"at most {_MANY} ids")
     found: dict[str, objects.Wire] = {}
     for sandbox_id in ids:
-        record = registry.find(sandbox_id.partition("-")[0])
+        record = registry.records.get(sandbox_id.partition("-")[0])
         if record is not None:
             sample_now(record)
             if record.meter.samples:
@@ -75,7 +75,7 @@ def _metric(sample: Sample, registry: Registry) -> objects.Wire:
 
 def journal(registry: Registry, sandbox_id: str) -> Journal:
     """The journal of a sandbox, also of one that died lately. Raises ApiError 404."""
-    record = registry.find(sandbox_id)
+    record = registry.records.get(sandbox_id)
     found = record.journal if record is not None else registry.journals.get(sandbox_id)
     if found is None:
         raise lifecycle.missing(sandbox_id)

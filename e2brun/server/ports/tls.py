@@ -17,7 +17,7 @@ _HANDSHAKE_SECONDS = 5.0
 
 
 class Encrypted:
-    """`Connected`, with TLS in between."""
+    """As `Inside`, with TLS in between."""
 
     def __init__(self, plain: Inside) -> None:
         self._plain = plain
@@ -75,6 +75,9 @@ class Encrypted:
             self._incoming.write(data)
         else:
             self._incoming.write_eof()
+
+
+Connected = Inside | Encrypted
 
 
 @functools.cache

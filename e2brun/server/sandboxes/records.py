@@ -100,20 +100,6 @@ class Record:
         """Whether it was killed, has expired or ended by itself."""
         return self.state is State.DEAD
 
-    @property
-    def template(self) -> str:
-        """The built-in template that it goes back to, by name."""
-        return self.origin.setup.base
-
-    @property
-    def metadata(self) -> Mapping[str, str]:
-        """What the client called it by."""
-        return self.origin.metadata
-
-    def change_lifecycle(self, *, pause: bool) -> None:
-        """From now on it is paused, or killed, when its time is up."""
-        self.lifecycle = Lifecycle(pause, self.lifecycle.keep_memory, self.lifecycle.auto_resume)
-
     def expire_after(self, seconds: float, expired: Callable[[Record], object]) -> None:
         """Call `expired` so many seconds from now, and at no other time."""
         self.never_expire()

@@ -145,10 +145,6 @@ class Registry:
                 while self._chores or self._starting:
                     await asyncio.wait((*self._chores, asyncio.create_task(asyncio.sleep(0.01))))
 
-    def find(self, sandbox_id: str) -> Record | None:
-        """The sandbox of that id, running or paused."""
-        return self.records.get(sandbox_id)
-
     @property
     def builder(self) -> Builder:
         """What builds templates; made when it is first needed."""
@@ -185,7 +181,7 @@ class Registry:
         self.adopt(record, live)
         self.records[record.id] = record
         self.extend(record, seconds)
-        record.journal.note("sandbox created", template=record.template)
+        record.journal.note("sandbox created", template=origin.setup.base)
         return record
 
     @asynccontextmanager

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import socket
 from contextlib import suppress
-from typing import Protocol
 
 from e2brun.sandbox.local.host.descriptors import Watched
 
@@ -16,28 +15,8 @@ _NO_WAIT = socket.MSG_DONTWAIT
 _FAMILIES = frozenset({socket.AF_INET, socket.AF_INET6})
 
 
-class Connected(Protocol):
-    """A way to a program inside; who opens it closes it."""
-
-    async def receive(self, most: int) -> bytes:
-        """What has come, b"" at the end. Raises OSError."""
-        ...
-
-    async def send(self, data: bytes) -> None:
-        """Send all of it. Raises OSError."""
-        ...
-
-    def shut_down(self) -> None:
-        """Neither side says any more."""
-        ...
-
-    def close(self) -> None:
-        """Let go of it."""
-        ...
-
-
 class Inside:
-    """`Connected` as it is: one who reads and one who writes at a time."""
+    """One who reads and one who writes at a time; who opens it closes it."""
 
     def __init__(self, descriptor: int) -> None:
         """Raises OSError when it is no stream socket of the internet's; then it is not taken."""

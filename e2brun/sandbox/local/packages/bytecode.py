@@ -17,10 +17,10 @@ from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 
-from e2brun.sandbox.contract import MIB, Limits, Program, SandboxSpec
+from e2brun.sandbox.contract import MIB, Execution, Limits, Program, SandboxSpec, Sink
 from e2brun.sandbox.local.interpreter import Interpreter
 from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
-from e2brun.sandbox.local.isolation.driver import AGENT_DIRECTORY, Jail, new_id
+from e2brun.sandbox.local.isolation.driver import AGENT_DIRECTORY, Jail
 from e2brun.sandbox.local.isolation.rootfs import layer_place
 from e2brun.sandbox.local.packages.tree import entries
 
@@ -32,8 +32,6 @@ _LARGEST = 64 * MIB
 def compile_layer(packages: Path, python: Interpreter, room: int, deadline: float) -> int:
     """Put a .pyc beside every .py that can be compiled until `deadline` (monotonic), `room`
     bytes in all; how many bytes. Raises SandboxError when no sandbox starts."""
-    from e2brun.sandbox.local.blocking.starting import start
-
     suffix = _suffix(python)
     sources = sorted(
         path
@@ -43,24 +41,31 @@ def compile_layer(packages: Path, python: Interpreter, room: int, deadline: floa
     if not sources:
         return 0
     receiver = Receiver(sources, suffix, room)
-    jail = Jail(new_id(), python, _LIMITS, str(packages))
     names = b"\0".join(os.fsencode(os.path.relpath(path, packages)) for path in sources)
-    arguments = (f"{AGENT_DIRECTORY}/bytecode.py", layer_place(jail), str(_LIMITS.memory))
-    sandbox = start(Bubblewrap(), jail, SandboxSpec(limits=_LIMITS), no_packages)
-    try:
-        sandbox.run_program(
-            Program((python.executable, "-I", "-S", "-W", "ignore", *arguments), stdin=names),
-            timeout=max(0.1, deadline - monotonic()),
-            stdout=receiver.take,
-            stderr=lambda _: None,
-        )
-    finally:
-        sandbox.kill()
+    arguments = (
+        f"{AGENT_DIRECTORY}/bytecode.py",
+        layer_place(_jail(packages, python, _LIMITS)),
+        str(_LIMITS.memory),
+    )
+    program = Program((python.executable, "-I", "-S", "-W", "ignore", *arguments), stdin=names)
+    run_apart(program, jail, deadline, receiver.take)
     return receiver.written
 
 
-def no_packages(requirements: Sequence[str], python: Interpreter, timeout: float) -> Path:
-    """For a sandbox that is ours alone."""
+def run_apart(program: Program, jail: Jail, deadline: float, stdout: Sink) -> Execution:
+    """Run one of our own in a sandbox of its own until `deadline`. Raises SandboxError when none
+    starts."""
+    from e2brun.sandbox.local.blocking.starting import start
+
+    sandbox = start(Bubblewrap(), jail, SandboxSpec(limits=jail.limits), _no_packages)
+    try:
+        seconds = max(0.1, deadline - monotonic())
+        return sandbox.run_program(program, timeout=seconds, stdout=stdout, stderr=lambda _: None)
+    finally:
+        sandbox.kill()
+
+
+def _no_packages(_requirements: Sequence[str], _python: Interpreter, _timeout: float) -> Path:
     raise AssertionError("nobody installs anything there")
 
 

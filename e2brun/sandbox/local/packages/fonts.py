@@ -14,11 +14,10 @@ from pathlib import Path
 from time import monotonic
 
 from e2brun.errors import SandboxError
-from e2brun.sandbox.contract import MIB, Limits, Outcome, Program, SandboxSpec
+from e2brun.sandbox.contract import MIB, Outcome, Program
 from e2brun.sandbox.local.interpreter import Interpreter
-from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
 from e2brun.sandbox.local.isolation.driver import Jail, new_id
-from e2brun.sandbox.local.packages.bytecode import no_packages
+from e2brun.sandbox.local.packages.bytecode import run_apart
 
 _DATA = "matplotlib/mpl-data"
 _LARGEST = 4 * MIB
@@ -50,8 +49,6 @@ def keep_font_list(packages: Path, python: Interpreter, deadline: float) -> int:
 
 
 def _made(packages: Path, python: Interpreter, deadline: float) -> bytes:
-    from e2brun.sandbox.local.blocking.starting import start
-
     said = bytearray()
 
     def take(piece: bytes) -> None:
@@ -59,19 +56,10 @@ def _made(packages: Path, python: Interpreter, deadline: float) -> bytes:
         if len(said) > _LARGEST:
             raise BrokenPipeError
 
-    limits = Limits()
-    jail = Jail(new_id(), python, limits, str(packages))
+    program = Program((python.executable, "-c", _MAKE))
+    until = min(deadline, monotonic() + _PATIENCE)
     try:
-        sandbox = start(Bubblewrap(), jail, SandboxSpec(limits=limits), no_packages)
-        try:
-            ended = sandbox.run_program(
-                Program((python.executable, "-c", _MAKE)),
-                timeout=min(_PATIENCE, max(0.1, deadline - monotonic())),
-                stdout=take,
-                stderr=lambda _: None,
-            )
-        finally:
-            sandbox.kill()
+        ended = run_apart(program, Jail(new_id(), python, layer=str(packages)), until, take)
     except SandboxError:
         return b""
     return bytes(said) if ended.outcome is Outcome.OK else b""
