@@ -11,8 +11,7 @@ from e2brun.sandbox import endings
 from e2brun.sandbox.cell_end import INTERPRETER_GONE, cell_execution, interpreter_gone
 from e2brun.sandbox.contract import MIB, CodeError, Execution, Outcome, Result
 from e2brun.sandbox.e2b import sdk
-from e2brun.sandbox.e2b.channel import Channel, call, start_thread
-from e2brun.sandbox.e2b.program import SILENCE, Broken, Stopped
+from e2brun.sandbox.e2b.channel import call
 from e2brun.sandbox.e2b.results import (
     Accepted,
     CellDone,
@@ -23,7 +22,7 @@ from e2brun.sandbox.e2b.results import (
     Text,
     cell_event,
 )
-from e2brun.sandbox.e2b.sinks import Sinks
+from e2brun.sandbox.e2b.run import SILENCE, Broken, Run, Stopped
 from e2brun.sandbox.e2b.translate import translate
 
 LONGEST_LINE = 64 * MIB
@@ -36,32 +35,23 @@ INTERPRETER_UNKNOWN = frozenset({"UnexpectedEndOfExecution", "WebSocketError"})
 Event = CellEvent | Broken | Stopped
 
 
-@dataclass(slots=True)
-class CellRun:
-    """Runs one cell; `stop` may be called from any thread."""
+@dataclass
+class CellRun(Run):
+    """Runs one cell."""
 
-    native: sdk.Native
     code: str
     where: Mapping[str, str | None]  # "context_id" or "language"
-    timeout: float | None
-    sinks: Sinks
     on_result: Callable[[Result], None]
-    secrets: tuple[str, ...]
-    _events: Channel[Event] = field(default_factory=Channel[Event])
-    _start: float = 0.0
     _accepted: bool = False
     _error: CodeError | None = None
     _results: list[Result] = field(default_factory=list[Result])
     _size: int = 0
     _dropped: int = 0
 
-    def stop(self) -> None:
-        self._events.push_first(Stopped())
-
     def run(self) -> Execution:
         """Raises SandboxError when the cell could not be started."""
         self._start = time.monotonic()
-        start_thread(self._read, "cell")
+        self._read(self._said, "cell", CellDone)
         try:
             while True:
                 result = self._obey(self._next())
@@ -70,26 +60,20 @@ class CellRun:
         finally:
             self._events.close()
 
-    def _read(self) -> None:
+    def _said(self) -> Iterator[CellEvent | Broken]:
         # The SDK's deadline drops the connection, upon which the server interrupts the cell.
         deadline = None if self.timeout is None else self.timeout + 0.05
-        try:
-            for line in _lines(sdk.run_cell(self.native, self.code, self.where, deadline)):
-                if not self._events.put(cell_event(line) or Broken(SandboxLost(_GIBBERISH))):
-                    return
-            self._events.put(Broken(None))
-        except BaseException as error:  # noqa: BLE001 - judged by the thread that waits
-            self._events.put(Broken(error))
+        for line in _lines(sdk.run_cell(self.native, self.code, self.where, deadline)):
+            yield cell_event(line) or Broken(SandboxLost(_GIBBERISH))
 
     def _next(self) -> Event | None:
-        until = SILENCE
-        if self.timeout is not None:
-            until = min(until, self._start + self.timeout - time.monotonic())
-        return self._events.take(max(0.0, until))
+        left = SILENCE if self.timeout is None else self.timeout - self._elapsed()
+        event: Event | None = self._events.take(max(0.0, min(SILENCE, left)))
+        return event
 
     def _obey(self, event: Event | None) -> Execution | None:
         if self._is_over_time() and not isinstance(event, CellDone):
-            return self._finish(Outcome.TIMEOUT, endings.time_limit(self.timeout))
+            return self._timed_out()
         match event:
             case None:
                 return self._finish(Outcome.LOST, f"no sign of life for {SILENCE:.0f} s")
@@ -125,15 +109,9 @@ class CellRun:
         self._results.append(result)
         self.on_result(result)
 
-    def _is_over_time(self) -> bool:
-        return self.timeout is not None and time.monotonic() >= self._start + self.timeout
-
     def _broken(self, error: BaseException | None) -> Execution:
         if error is not None:
-            ours = translate(error, *self.secrets)
-            if ours is None or (not self._accepted and not isinstance(ours, SandboxLost)):
-                raise ours or error
-            return self._finish(Outcome.LOST, str(ours))
+            return self._lost(error, begun=self._accepted)
         # A clean end of the answer is how E2B's server ends a cell: its own end event does not
         # reach the client. A proxy that lost the sandbox may end it so too, hence the question.
         if (self._accepted or self._error) and self._sandbox_is_there():
@@ -154,29 +132,14 @@ class CellRun:
             if error.name == INTERPRETER_GONE:
                 return interpreter_gone(results, elapsed)
             if error.name in INTERPRETER_UNKNOWN:
-                return self._finish(Outcome.INFRASTRUCTURE, error.value, error=error)
+                return self._finish(Outcome.INFRASTRUCTURE, error.value).but(error=error)
         return cell_execution(error, results, elapsed, self._note())
-
-    def _elapsed(self) -> float:
-        return time.monotonic() - self._start
 
     def _note(self) -> str:
         return f"{self._dropped} results were too large to keep" if self._dropped else ""
 
-    def _finish(
-        self,
-        outcome: Outcome,
-        detail: str,
-        *,
-        error: CodeError | None = None,
-    ) -> Execution:
-        return Execution(
-            outcome,
-            error=error,
-            results=tuple(self._results),
-            execution_time=self._elapsed(),
-            detail=detail,
-        )
+    def _finish(self, outcome: Outcome, detail: str) -> Execution:
+        return super()._finish(outcome, detail).but(results=tuple(self._results))
 
 
 _GIBBERISH = "the sandbox sent something that is not a cell's output"

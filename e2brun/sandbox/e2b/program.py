@@ -1,28 +1,23 @@
-"""One program in an E2B sandbox, from the start request to its end.
-
-A thread reads the SDK's events into a channel; the caller's thread takes them out, under our
-own clock, and feeds the sinks. Every way this can end is an `Execution`, once it has started.
-"""
+"""One program in an E2B sandbox, from the start request to its end."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
-from e2brun.errors import FileTransferFailed, SandboxError, SandboxLost
+from e2brun.errors import FileTransferFailed, SandboxError
 from e2brun.sandbox import endings
 from e2brun.sandbox.contract import Execution, Outcome, Program
 from e2brun.sandbox.e2b import sdk
-from e2brun.sandbox.e2b.channel import Channel, call, start_thread
+from e2brun.sandbox.e2b.channel import call, start_thread
 from e2brun.sandbox.e2b.feed import Feed
 from e2brun.sandbox.e2b.launch import Launch, end_tree
+from e2brun.sandbox.e2b.run import SILENCE, Broken, Run, Stopped
 from e2brun.sandbox.e2b.sinks import Ending, Gate, Left, Sinks
 from e2brun.sandbox.e2b.translate import one_line, reworded, translate
 
-# E2B sends a sign of life every 50 seconds to whoever asks for it, as the SDK does.
-SILENCE = 150.0
 MARGIN = 15.0  # seconds our own clock has to end a run before the SDK's does
 KILL_SECONDS = 8.0
 GRACE_SECONDS = 0.5  # between SIGTERM and SIGKILL
@@ -36,18 +31,6 @@ class Uploaded:
     """The files are there, or they never will be."""
 
     error: BaseException | None
-
-
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """The events ended: with an error, or without the one that says how it ended."""
-
-    error: BaseException | None
-
-
-@dataclass(frozen=True, slots=True)
-class Stopped:
-    """Somebody killed the sandbox from another thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,20 +72,14 @@ class Voices:
         return self._gate.flush()
 
 
-@dataclass(slots=True)
-class ProgramRun:
-    """Runs one program; `stop` may be called from any thread."""
+@dataclass
+class ProgramRun(Run):
+    """Runs one program."""
 
-    native: sdk.Native
     program: Program
     launch: Launch
-    timeout: float | None
-    sinks: Sinks
     upload: Callable[[], None]  # sends launch.uploads
-    secrets: tuple[str, ...]
-    _events: Channel[Event] = field(default_factory=Channel[Event])
     _pid: int | None = None
-    _start: float | None = None  # when the program's own time began
     _uploading_until: float | None = None
     _end: sdk.Ended | Left | None = None
     _ending_until: float | None = None  # its time is up: how long we wait for that
@@ -110,12 +87,9 @@ class ProgramRun:
     _failure: FileTransferFailed | None = None
     _feed: Feed | None = None
 
-    def stop(self) -> None:
-        self._events.push_first(Stopped())
-
     def run(self, upload_size: int) -> Execution:
         """Raises SandboxError when the program could not be started."""
-        start_thread(self._read, "program")
+        self._read(self._said, "program", sdk.Ended)
         if self.launch.uploads:
             patience = UPLOAD_PATIENCE + upload_size / SLOWEST_UPLOAD
             self._uploading_until = time.monotonic() + patience
@@ -131,17 +105,11 @@ class ProgramRun:
             if self._feed is not None:
                 self._feed.stop()
 
-    def _read(self) -> None:
-        launch, native = self.launch, self.native
+    def _said(self) -> Iterator[sdk.CommandEvent]:
+        launch = self.launch
         deadline = 0.0 if self.timeout is None or launch.uploads else self.timeout + MARGIN
         stdin = isinstance(self.program.stdin, int)
-        try:
-            for event in sdk.run(native, launch.line, launch.env, stdin=stdin, deadline=deadline):
-                if not self._events.put(event) or isinstance(event, sdk.Ended):
-                    return
-            self._events.put(Broken(None))
-        except BaseException as error:  # noqa: BLE001 - judged by the thread that waits
-            self._events.put(Broken(error))
+        return sdk.run(self.native, launch.line, launch.env, stdin=stdin, deadline=deadline)
 
     def _send(self) -> None:
         try:
@@ -198,7 +166,7 @@ class ProgramRun:
     def _started(self, pid: int) -> None:
         self._pid = pid
         if self._failure is not None:
-            self._kill()
+            self.kill()
             raise self._failure
         if self._uploading_until is None:
             self._start = time.monotonic()
@@ -217,13 +185,8 @@ class ProgramRun:
             raise error
         self._failure = FileTransferFailed(endings.not_in_place(str(ours)))
         if self._pid is not None:
-            self._kill()
+            self.kill()
             raise self._failure
-
-    def _is_over_time(self) -> bool:
-        if self.timeout is None or self._start is None:
-            return False
-        return time.monotonic() >= self._start + self.timeout
 
     def _keep_time(self, voices: Voices) -> Execution | None:
         """Its time being up, ask it to end, then kill it; meanwhile its last words are heard."""
@@ -238,18 +201,15 @@ class ProgramRun:
         voices.flush()
         return self._timed_out()
 
-    def _timed_out(self) -> Execution:
-        return self._finish(Outcome.TIMEOUT, endings.time_limit(self.timeout))
-
     def _expire(self) -> None:
         try:
-            self._kill()
+            self.kill()
         finally:
             self._events.push_first(Killed())
 
     def _silent(self) -> Execution:
         if self._uploading_until is not None:
-            self._kill()
+            self.kill()
             message = "the upload of its files stalled"
             raise FileTransferFailed(message)
         return self._finish(Outcome.LOST, f"no sign of life from the sandbox for {SILENCE:.0f} s")
@@ -270,19 +230,11 @@ class ProgramRun:
             return self._timed_out()
         if error is None:
             return self._finish(Outcome.LOST, "the sandbox ended the stream without an exit code")
-        ours = translate(error, *self.secrets)
-        if ours is None:
-            raise error
-        if self._pid is None and not isinstance(ours, SandboxLost):
-            raise ours
-        return self._finish(Outcome.LOST, str(ours))
+        return self._lost(error, begun=self._pid is not None)
 
-    def end(self) -> None:
-        """End the program itself, where its sandbox lives on."""
-        self._kill()
-
-    def _kill(self) -> None:
-        """Best effort: the run is over for us whether or not it can be ended over there."""
+    def kill(self) -> None:
+        """End the program itself. Best effort: the run is over for us whether or not it can be
+        ended over there."""
         pid = self._pid
         if pid is None:
             return
@@ -296,12 +248,6 @@ class ProgramRun:
         except Exception as error:
             if translate(error) is None:
                 raise
-
-    def _elapsed(self) -> float:
-        return 0.0 if self._start is None else time.monotonic() - self._start
-
-    def _finish(self, outcome: Outcome, detail: str) -> Execution:
-        return Execution(outcome, execution_time=self._elapsed(), detail=detail)
 
 
 def ending(end: sdk.Ended, elapsed: float) -> Execution:

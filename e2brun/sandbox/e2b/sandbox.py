@@ -86,19 +86,19 @@ class E2BSandbox:
         launch = plan(program, self._environment(program.env))
         run = ProgramRun(
             self._native,
-            program,
-            launch,
             timeout,
             Sinks.of(stdout, stderr),
-            lambda: transfer.send(self._native, launch.uploads),
             self._ties.secrets,
+            program,
+            launch,
+            lambda: transfer.send(self._native, launch.uploads),
         )
         with self._running(run) as killed:
             try:
                 return killed or run.run(total_size(launch.uploads))
             except BaseException:
                 if not self._ties.owned:
-                    run.end()
+                    run.kill()
                 raise
 
     def _make_place(self, cwd: str | None) -> None:
@@ -127,12 +127,12 @@ class E2BSandbox:
             where["language"] = kernel.language
         run = CellRun(
             self._native,
-            code,
-            where,
             timeout,
             Sinks.of(stdout, stderr),
-            on_result or (lambda result: None),
             self._ties.secrets,
+            code,
+            where,
+            on_result or (lambda result: None),
         )
         with self._running(run) as killed:
             return killed or run.run()

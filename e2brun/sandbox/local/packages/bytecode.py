@@ -20,7 +20,7 @@ from time import monotonic
 from e2brun.sandbox.contract import MIB, Execution, Limits, Program, SandboxSpec, Sink
 from e2brun.sandbox.local.interpreter import Interpreter
 from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
-from e2brun.sandbox.local.isolation.driver import AGENT_DIRECTORY, Jail
+from e2brun.sandbox.local.isolation.driver import AGENT_DIRECTORY, Jail, new_id
 from e2brun.sandbox.local.isolation.rootfs import layer_place
 from e2brun.sandbox.local.packages.tree import entries
 
@@ -42,11 +42,8 @@ def compile_layer(packages: Path, python: Interpreter, room: int, deadline: floa
         return 0
     receiver = Receiver(sources, suffix, room)
     names = b"\0".join(os.fsencode(os.path.relpath(path, packages)) for path in sources)
-    arguments = (
-        f"{AGENT_DIRECTORY}/bytecode.py",
-        layer_place(_jail(packages, python, _LIMITS)),
-        str(_LIMITS.memory),
-    )
+    jail = Jail(new_id(), python, _LIMITS, str(packages))
+    arguments = (f"{AGENT_DIRECTORY}/bytecode.py", layer_place(jail), str(_LIMITS.memory))
     program = Program((python.executable, "-I", "-S", "-W", "ignore", *arguments), stdin=names)
     run_apart(program, jail, deadline, receiver.take)
     return receiver.written
