@@ -66,7 +66,7 @@ FOLDERS: dict[str, dict[str, set[str]]] = {
     },
     "sandbox/local/agent": {
         "root": {"callers", "programs"},
-        "files": set(),
+        "files": {"child"},
         "kernels": {"child", "finder"},
         "programs": {"callers", "child", "finder"},
     },

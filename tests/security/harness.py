@@ -15,7 +15,6 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping
 from typing import Any
 
 from e2brun.errors import SandboxError
@@ -37,14 +36,8 @@ class Recording:
         weakened = bwrap is not None  # only bubblewrap can be made to do without a protection
         forkserver = kind == "forkserver" and not weakened
         self._driver: Forkserver | Bubblewrap = Forkserver() if forkserver else Bubblewrap(bwrap)
-        self.name, self.forks = self._driver.name, forkserver
+        self.forks = forkserver
         self.launchers: list[int] = []
-
-    def problem(self) -> Any:
-        return self._driver.problem()
-
-    def facts(self) -> Mapping[str, str]:
-        return self._driver.facts()
 
     def start(self, jail: Jail, control: int) -> Jailed:
         jailed = self._driver.start(jail, control)

@@ -6,12 +6,12 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from e2brun.sandbox.local.host.running import RunningSandbox
 from e2brun.sandbox.local.interpreter import current_interpreter
-from e2brun.sandbox.local.isolation.driver import Jail, Jailed, Problem, new_id
+from e2brun.sandbox.local.isolation.driver import Jail, Jailed, new_id
 
 # Ends by itself: a service that waits for it in the kernel is to fail a test, not to hang it.
 _AGENT = """
@@ -47,17 +47,9 @@ while True:
 class Hostile:
     """The Driver that starts it."""
 
-    name = "hostile"
-
     def __init__(self, answer: str) -> None:
         """`answer` defines `answer(request, descriptors)`."""
         self._code = _AGENT.replace("ANSWER", textwrap.dedent(answer))
-
-    def problem(self) -> Problem | None:
-        return None
-
-    def facts(self) -> Mapping[str, str]:
-        return {}
 
     def start(self, jail: Jail, control: int) -> Jailed:
         process = subprocess.Popen(

@@ -247,13 +247,13 @@ def test_another_codec_is_refused() -> None:
 )
 def test_the_acting_user_comes_by_basic_authentication(header: str | None, user: str) -> None:
     given = {} if header is None else {"authorization": basic(header)}
-    assert connect.acting_user(request(headers=given)) == user
+    assert connect.acting_user(request(headers=given), "user") == user
 
 
 @pytest.mark.parametrize("header", ["Basic !", "Basic Ym9iOg==", "Basic /w=="])
 def test_an_unknown_user_is_unauthenticated(header: str) -> None:
     with pytest.raises(RpcError) as refused:
-        connect.acting_user(request(headers={"authorization": header}))
+        connect.acting_user(request(headers={"authorization": header}), "user")
     assert refused.value.code == "unauthenticated"
 
 

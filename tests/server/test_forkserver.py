@@ -108,8 +108,7 @@ def test_sigkill_of_the_owner_leaves_no_process(after: float, tmp_path: Path) ->
     import sys
     from e2brun.sandbox.contract import Program, SandboxSpec
     from e2brun.sandbox.local.backend import LocalBackend
-    from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
-from e2brun.sandbox.local.isolation.forkserver import Forkserver
+    from e2brun.sandbox.local.isolation.forkserver import Forkserver
     forkserver = Forkserver()
     backend = LocalBackend(cache_directory={str(tmp_path)!r}, driver=forkserver)
     boxes = [backend.create(SandboxSpec()) for _ in range(3)]

@@ -35,7 +35,8 @@ def missing(name: str) -> ApiError:
 
 async def listing(_request: Request, registry: Registry) -> Response:
     """GET /templates"""
-    every = [*registry.builder.templates.templates.values(), *templates()]
+    every: list[Template | Registered] = [*registry.builder.templates.templates.values()]
+    every += templates()
     return json_response([_wire(template, registry) for template in every])
 
 
