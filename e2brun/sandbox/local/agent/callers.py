@@ -17,13 +17,23 @@ _AT_ONCE = 16  # of all sockets together
 def welcome(
     agent: Any,
     door: _socket.socket,
+    address: object,
     serve: Callable[[Any, int], NoReturn],
     dismiss: Callable[[int, int], None],
-) -> None:
-    """From now on `serve` whoever connects to `door`, in a child, and `dismiss` them here with its
-    wait status when it has ended. Not more than so many at once."""
+) -> bool:
+    """Listen there, and from now on `serve` whoever connects, in a child, and `dismiss` them here
+    with its wait status when it has ended; not more than so many at once. False: somebody in here
+    has taken the address."""
+    door.setblocking(False)
+    try:
+        door.bind(address)  # type: ignore[arg-type]
+        door.listen(_AT_ONCE)
+    except OSError:
+        door.close()
+        return False
     agent.listeners[door.fileno()] = lambda: _admit(agent, door, serve, dismiss)
     agent.waiting.register(door.fileno(), select.POLLIN)
+    return True
 
 
 def _admit(

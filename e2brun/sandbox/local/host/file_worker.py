@@ -177,16 +177,12 @@ class FileWorker:
     async def _running(self) -> _Worker:
         async with self._starting:
             if self._worker is None or self._worker.closed:
-                self._worker = await _start(self._live)
+                self._worker = await fresh_worker(self._live)
             return self._worker
 
 
 async def fresh_worker(live: Home) -> _Worker:
     """A worker of one's own, also where all other processes of the sandbox are frozen."""
-    return await _start(live)
-
-
-async def _start(live: Home) -> _Worker:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ended: list[_Worker] = []
 

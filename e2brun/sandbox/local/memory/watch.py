@@ -89,9 +89,8 @@ class MemoryWatch:
         """Roughly: bytes of memory and of disk in use, and ticks of processor time spent."""
         statuses = (*self._statuses().values(), self._read("1/status"))
         memory = sum(_private(status) for status in statuses)
-        shm, disk = os.fstatvfs(self._shm), os.fstatvfs(self._disk)
-        memory += (shm.f_blocks - shm.f_bfree) * shm.f_frsize
-        return memory, (disk.f_blocks - disk.f_bfree) * disk.f_frsize, self._ticks(_ALL_TIME)
+        memory += _used(os.fstatvfs(self._shm))
+        return memory, _used(os.fstatvfs(self._disk)), self._ticks(_ALL_TIME)
 
     @property
     def proc(self) -> str:
@@ -112,8 +111,7 @@ class MemoryWatch:
 
     def suspicious(self) -> bool:
         """Whether `exceeded` is worth asking, which may take a second where somebody makes it."""
-        disk = os.fstatvfs(self._disk)
-        self.files = (disk.f_blocks - disk.f_bfree) * disk.f_frsize
+        self.files = _used(os.fstatvfs(self._disk))
         if self._group is not None:
             self.held = self._group.used()
             return True
@@ -183,20 +181,15 @@ class MemoryWatch:
 
     def in_files(self) -> int:
         """Bytes of memory that its files are."""
-        disk, shm = os.fstatvfs(self._disk), os.fstatvfs(self._shm)
-        return sum((fs.f_blocks - fs.f_bfree) * fs.f_frsize for fs in (disk, shm))
+        return _used(os.fstatvfs(self._disk)) + _used(os.fstatvfs(self._shm))
 
     def _files(self) -> int:
         disk, shm = os.fstatvfs(self._disk), os.fstatvfs(self._shm)
-        on_disk = (disk.f_blocks - disk.f_bfree) * disk.f_frsize
         names = sum(fs.f_files - fs.f_ffree for fs in (disk, shm)) * _INODE_BYTES
-        on_shm = (shm.f_blocks - shm.f_bfree) * shm.f_frsize
-        return on_shm + names + max(0, on_disk - self._limits.disk * 3 // 4)
+        return _used(shm) + names + max(0, _used(disk) - self._limits.disk * 3 // 4)
 
     def _free_of_charge(self) -> int:
-        disk = os.fstatvfs(self._disk)
-        on_disk = (disk.f_blocks - disk.f_bfree) * disk.f_frsize
-        return min(on_disk, self._limits.disk * 3 // 4)
+        return min(_used(os.fstatvfs(self._disk)), self._limits.disk * 3 // 4)
 
     def _statuses(self) -> dict[str, bytes]:
         """Place below /proc -> status, of every process but the agent, which is 1."""
@@ -343,6 +336,10 @@ class MemoryWatch:
             finally:
                 os.close(descriptor)
         return b"".join(pieces)
+
+
+def _used(files: os.statvfs_result) -> int:
+    return (files.f_blocks - files.f_bfree) * files.f_frsize
 
 
 def _private(status: bytes) -> int:

@@ -28,7 +28,6 @@ vars(self) or exec(sys.modules["_frozen_importlib_external"].SourceFileLoader("e
 "/opt/e2brun/agent/finder.py").get_code("e2brun"), vars(self)), self.found(self, name, \
 target))[1]})())
 """
-_AT_ONCE = 16
 _SECONDS = 2  # for a client to say what it wants
 _WAITING = 64  # clients
 _NAMES = 60  # in the life of a sandbox; the host takes no more either
@@ -40,20 +39,19 @@ _placed: dict[str, tuple[str, float]] = {}  # name -> where it is; nowhere, unti
 def demand(agent: Any, request: dict[str, Any], _descriptors: list[int]) -> None:
     """Have Pythons ask, from before anything of the user's has run."""
     door = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
-    door.setblocking(False)
+    if not welcome(
+        agent, door, DOOR, _serve, lambda c, end: _dismiss(agent, request["id"], c, end)
+    ):
+        return
     major, minor = sys.version_info[:2]
     place = f"/home/user/.local/lib/python{major}.{minor}/site-packages"
     try:
-        door.bind(DOOR)
-        door.listen(_AT_ONCE)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         file = os.open(f"{place}/e2brun-on-demand.pth", flags, 0o644)
-    except OSError:
-        door.close()
+    except OSError:  # then nobody asks
         return
     os.write(file, (_FINDER % " ".join(_MODULES)).encode())
     os.close(file)
-    welcome(agent, door, _serve, lambda client, end: _dismiss(agent, request["id"], client, end))
 
 
 def placed(_agent: Any, request: dict[str, Any], _descriptors: list[int]) -> None:

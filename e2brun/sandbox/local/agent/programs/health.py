@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 PORT = 49999
 _REQUEST_LIMIT = 16 * 1024
-_AT_ONCE = 16
 _SECONDS = 1  # for a client to say what it wants
 _ANSWERS = {True: (b"200 OK", b'"OK"'), False: (b"404 Not Found", b'{"detail":"Not Found"}')}
 
@@ -24,15 +23,9 @@ _ANSWERS = {True: (b"200 OK", b'"OK"'), False: (b"404 Not Found", b'{"detail":"N
 def health(agent: Any, _request: dict[str, Any], _descriptors: list[int]) -> None:
     """Listen, unless a program of the user's has taken the port."""
     door = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
-    door.setblocking(False)
-    try:
-        door.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
-        door.bind(("0.0.0.0", PORT))  # noqa: S104  # of this network namespace
-        door.listen(_AT_ONCE)
-    except OSError:
-        door.close()
-        return
-    welcome(agent, door, _serve, _dismiss)
+    door.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
+    everywhere = "0.0.0.0", PORT  # noqa: S104  # in this network namespace
+    welcome(agent, door, everywhere, _serve, _dismiss)
 
 
 def _dismiss(descriptor: int, _status: int) -> None:

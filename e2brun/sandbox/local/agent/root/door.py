@@ -18,21 +18,13 @@ if TYPE_CHECKING:
 
 DOOR = b"\0e2brun-sudo"  # an abstract address: of this network namespace alone
 REQUEST_LIMIT = 128 * 1024
-_AT_ONCE = 16
 _SECONDS = 2  # for a client to say what it wants
 
 
 def open_door(agent: Any) -> None:
     """Listen. Only where root is another user at all: elsewhere sudo runs its command itself."""
     door = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
-    door.setblocking(False)
-    try:
-        door.bind(DOOR)
-        door.listen(_AT_ONCE)
-    except OSError:  # somebody in here has taken the address: then there is no sudo
-        door.close()
-        return
-    welcome(agent, door, _serve, _dismiss)
+    welcome(agent, door, DOOR, _serve, _dismiss)  # or there is no sudo
 
 
 def _dismiss(descriptor: int, status: int) -> None:
