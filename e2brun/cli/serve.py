@@ -91,14 +91,9 @@ def _options(
     from e2brun.sandbox.local.host.output import OutputBounds
     from e2brun.server.http.listening import new_key, port_of
     from e2brun.server.options import ServiceOptions
-    from e2brun.server.sandboxes.preloading import PackageCache, preload
+    from e2brun.server.sandboxes.preloading import preload
 
-    environment = package_environment()
-    room, patience = Room(settings.install_size, settings.cache_size), settings.install_timeout
-    install = _install(request)
-    cache = PackageCache(settings.cache_dir, environment or None, patience, room)
-    complete = preload(templates, cache, notice, install)
-    return ServiceOptions(
+    options = ServiceOptions(
         key=key or new_key(),
         host=request.host,
         port=port_of(listener),
@@ -116,14 +111,14 @@ def _options(
         network=settings.network or Network.NONE,
         cache_directory=settings.cache_dir,
         allowed_hosts=frozenset(name.lower() for name in request.names),
-        install=install,
+        install=_install(request),
         fetch=settings.fetch,
-        lean=not complete,
-        environment=environment,
+        environment=package_environment(),
         state=settings.serve_state if request.state is None else Path(request.state),
-        install_timeout=patience,
-        room=room,
+        install_timeout=settings.install_timeout,
+        room=Room(settings.install_size, settings.cache_size),
     )
+    return preload(templates, options, notice)
 
 
 def _install(request: ServeRequest) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from e2brun.sandbox.select import own_directory
 from e2brun.server.background.client import READY, STATE
 from e2brun.server.http.listening import bind, new_key, port_of, url_of
 from e2brun.server.options import ServiceOptions
-from e2brun.server.sandboxes.preloading import DEFAULT, PackageCache, preload, templates
+from e2brun.server.sandboxes.preloading import DEFAULT, preload, templates
 from e2brun.server.service import Service
 from e2brun.server.serving import loop_factory, run
 from e2brun.settings import load_settings, package_environment
@@ -53,9 +53,7 @@ async def _serve(directory: Path) -> None:
     # Of the environment only: the settings of whatever project started it are not for all others.
     settings = load_settings(Path("/"))
     environment = package_environment()
-    room, patience = Room(settings.install_size, settings.cache_size), settings.install_timeout
-    cache = PackageCache(settings.cache_dir, environment or None, patience, room)
-    complete = preload(templates(DEFAULT), cache, _say)
+    room = Room(settings.install_size, settings.cache_size)
     with bind("127.0.0.1", 0) as listener:
         options = ServiceOptions(
             key=new_key(),
@@ -65,12 +63,12 @@ async def _serve(directory: Path) -> None:
             network=settings.network or Network.NONE,
             cache_directory=settings.cache_dir,
             fetch=settings.fetch,
-            lean=not complete,
             environment=environment,
             templates_of=own_directory(settings),
-            install_timeout=patience,
+            install_timeout=settings.install_timeout,
             room=room,
         )
+        options = preload(templates(DEFAULT), options, _say)
         served = _Served(Service(options), directory / STATE, url_of(listener))
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from e2brun.errors import SandboxError, UsageError
-from e2brun.sandbox.contract import Room
 from e2brun.sandbox.local.interpreter import current_interpreter
 from e2brun.sandbox.local.packages.layers import Layers
 from e2brun.sandbox.local.packages.npm import typescript_layer
@@ -20,6 +19,9 @@ from e2brun.sandbox.local.templates import (
     requirements,
 )
 from e2brun.sandbox.requirement import name_of
+
+if TYPE_CHECKING:
+    from e2brun.server.options import ServiceOptions
 
 DEFAULT = (CODE_INTERPRETER.name,)
 
@@ -42,33 +44,22 @@ def with_install(packages: Sequence[str], install: Sequence[str]) -> tuple[str, 
     return (*requirements(name for name in packages if name not in named), *install)
 
 
-class PackageCache(NamedTuple):
-    """Where packages are kept, and what may be taken of time (seconds) and room."""
-
-    directory: Path
-    environment: Mapping[str, str] | None
-    timeout: float
-    room: Room
-
-
 def preload(
-    wanted: Iterable[Template],
-    cache: PackageCache,
-    notice: Callable[[str], None],
-    install: Sequence[str] = (),
-) -> bool:
-    """Build what is not there yet, which takes a while, once. Whether all of it is there now.
+    wanted: Iterable[Template], options: ServiceOptions, notice: Callable[[str], None]
+) -> ServiceOptions:
+    """Build what is not there yet, which takes a while, once: the options for a service that has
+    it, or as much of it as can be had.
 
-    Raises InstallFailed, UsageError for what is to be there beside: `install`.
+    Raises InstallFailed, UsageError for what is to be there beside: `options.install`.
     """
-    directory, environment, timeout, room = cache
+    directory, environment = options.cache_directory, options.environment or None
+    timeout, room = options.install_timeout, options.room
     interpreter = current_interpreter()
-    complete = True
     for template in wanted:
         layers: Layers | TemplateLayers
-        if install:
+        if options.install:
             layers = Layers(directory, environment, timeout=timeout, room=room)
-            packages = with_install(template.packages, install)
+            packages = with_install(template.packages, options.install)
         else:
             layers = TemplateLayers(directory, environment, timeout=timeout, room=room)
             packages = template.packages
@@ -80,9 +71,9 @@ def preload(
             if template.notebook:  # what TypeScript needs; without it, such cells say so
                 typescript_layer(directory, environment)
         except SandboxError as error:
-            if install:
+            if options.install:
                 raise
             notice(f"warning: {template.name} comes without its packages (no IPython, no numpy)")
             notice(f"they cannot be fetched: {error}")
-            complete = False
-    return complete
+            options = replace(options, lean=True)
+    return options
