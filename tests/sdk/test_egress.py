@@ -212,12 +212,18 @@ def test_a_sandbox_whose_slirp4netns_died_before_it_was_asked_for_is_not_given_o
     online: Serving, create: Callable[..., Any]
 ) -> None:
     used = _network(create())
-    assert _eventually(lambda: len(_uplinks(online).keys() - {used}) > 1)
-    for network, pid in _uplinks(online).items():
-        if network != used:
+
+    def others() -> list[int]:
+        return [pid for network, pid in _uplinks(online).items() if network != used]
+
+    def killed() -> bool:  # more of them may be on their way
+        for pid in others():
             os.kill(pid, signal.SIGKILL)
-    assert _eventually(lambda: not _uplinks(online).keys() - {used})
-    assert all(_reached(create(), _greeting(_HERE)) == [True] for _ in range(2))
+        return not others()
+
+    assert _eventually(lambda: len(others()) > 1)
+    assert _eventually(killed)
+    assert [_reached(create(), _greeting(_HERE)) for _ in range(2)] == [[True], [True]]
 
 
 def test_of_killed_sandboxes_no_slirp4netns_and_no_namespace_is_left(
