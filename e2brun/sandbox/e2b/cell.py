@@ -90,7 +90,7 @@ class CellRun(Run):
     def _go_on(self, event: Text | Rich | Raised | Accepted | Nothing) -> None:
         match event:
             case Text(text, is_stderr):
-                tap = self.sinks.stderr if is_stderr else self.sinks.stdout
+                tap = self.stderr if is_stderr else self.stdout
                 tap.write(text.encode(errors="replace"))
             case Rich(result, size):
                 self._take_result(result, size)

@@ -15,7 +15,7 @@ from e2brun.sandbox.e2b.channel import call, start_thread
 from e2brun.sandbox.e2b.feed import Feed
 from e2brun.sandbox.e2b.launch import Launch, end_tree
 from e2brun.sandbox.e2b.run import SILENCE, Broken, Run, Stopped
-from e2brun.sandbox.e2b.sinks import Ending, Gate, Left, Sinks
+from e2brun.sandbox.e2b.sinks import Ending, Gate, Left, Tap
 from e2brun.sandbox.e2b.translate import one_line, reworded, translate
 
 MARGIN = 15.0  # seconds our own clock has to end a run before the SDK's does
@@ -50,10 +50,10 @@ _REFUSALS: dict[str, tuple[type[SandboxError], Callable[[str], str]]] = {
 class Voices:
     """Both streams of a program on their way to the sinks, and what is said in them to us."""
 
-    def __init__(self, mark: bytes, sinks: Sinks) -> None:
-        self._gate = Gate(mark, sinks.stderr)
+    def __init__(self, mark: bytes, stdout: Tap, stderr: Tap) -> None:
+        self._gate = Gate(mark, stderr)
         self._stdout, self._stderr = (
-            Ending(mark, sinks.stdout.write),
+            Ending(mark, stdout.write),
             Ending(mark, self._gate.write),
         )
 
@@ -94,7 +94,7 @@ class ProgramRun(Run):
             patience = UPLOAD_PATIENCE + upload_size / SLOWEST_UPLOAD
             self._uploading_until = time.monotonic() + patience
             start_thread(self._send, "upload")
-        voices = Voices(self.launch.mark, self.sinks)
+        voices = Voices(self.launch.mark, self.stdout, self.stderr)
         try:
             while True:
                 result = self._obey(self._next(), voices)

@@ -16,7 +16,7 @@ from e2brun.sandbox import endings
 from e2brun.sandbox.contract import Execution, Outcome
 from e2brun.sandbox.e2b import sdk
 from e2brun.sandbox.e2b.channel import Channel, start_thread
-from e2brun.sandbox.e2b.sinks import Sinks
+from e2brun.sandbox.e2b.sinks import Tap
 from e2brun.sandbox.e2b.translate import translate
 
 # E2B sends a sign of life every 50 seconds to whoever asks for it, as the SDK does.
@@ -41,7 +41,8 @@ class Run:
 
     native: sdk.Native
     timeout: float | None
-    sinks: Sinks
+    stdout: Tap
+    stderr: Tap
     secrets: tuple[str, ...]
     _events: Channel[Any] = field(default_factory=Channel[Any], init=False)
     _start: float | None = field(default=None, init=False)  # when its own time began

@@ -32,7 +32,7 @@ from e2brun.sandbox.e2b.channel import call, iterate
 from e2brun.sandbox.e2b.launch import plan, remote_path, total_size
 from e2brun.sandbox.e2b.program import SLOWEST_UPLOAD, UPLOAD_PATIENCE, ProgramRun
 from e2brun.sandbox.e2b.reaper import Reaper
-from e2brun.sandbox.e2b.sinks import Sinks, tail
+from e2brun.sandbox.e2b.sinks import Tap, tail
 from e2brun.sandbox.e2b.translate import one_line, translate, translated_errors
 from e2brun.sandbox.requirement import CONSTRAINT, divided
 
@@ -87,7 +87,8 @@ class E2BSandbox:
         run = ProgramRun(
             self._native,
             timeout,
-            Sinks.of(stdout, stderr),
+            Tap(stdout),
+            Tap(stderr),
             self._ties.secrets,
             program,
             launch,
@@ -128,7 +129,8 @@ class E2BSandbox:
         run = CellRun(
             self._native,
             timeout,
-            Sinks.of(stdout, stderr),
+            Tap(stdout),
+            Tap(stderr),
             self._ties.secrets,
             code,
             where,

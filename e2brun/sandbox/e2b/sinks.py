@@ -27,18 +27,6 @@ class Tap:
 
 
 @dataclass(frozen=True, slots=True)
-class Sinks:
-    """Both streams of one run."""
-
-    stdout: Tap
-    stderr: Tap
-
-    @staticmethod
-    def of(stdout: Sink, stderr: Sink) -> Sinks:
-        return Sinks(Tap(stdout), Tap(stderr))
-
-
-@dataclass(frozen=True, slots=True)
 class Left:
     """How the program itself ended: its wait status, the bytes of its largest process, and
     whether its code ran to its end."""
