@@ -223,7 +223,10 @@ def compile_agent(directory: str = AGENT_SOURCE) -> None:
     """Have the agent's code compiled before it is mounted, as installers mostly have: nothing
     inside can write what Python keeps of its compiling, and each sandbox would compile it anew,
     8 ms. Where it may be written beside it (PYTHONDONTWRITEBYTECODE is heeded), and for the Python
-    that runs us: another one does without."""
+    that runs us: another one does without.
+
+    main.py's age alone is looked at. Of any other file that is newer, nothing stale is run: Python
+    compares each source's time and size with what it compiled, and compiles that file again."""
     source = f"{directory}/main.py"
     compiled = f"{directory}/__pycache__/main.{sys.implementation.cache_tag}.pyc"
     with suppress(OSError):
