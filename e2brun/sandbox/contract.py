@@ -34,11 +34,11 @@ TEXT_RESULT_KEYS = frozenset(
 JSON_RESULT_KEYS = frozenset({"json", "data", "chart", "extra"})
 
 
-def absolute(path: str, directory: str = HOME) -> str:
+def absolute(path: str, directory: str = HOME, home: str = HOME) -> str:
     """A path in the sandbox: relative ones in `directory`, `~/` in the home directory."""
     if path == "~" or path.startswith("~/"):
-        return HOME + path[1:]
-    return path if path.startswith("/") else f"{directory}/{path}"
+        return home + path[1:]
+    return path if path.startswith("/") else f"{directory.rstrip('/')}/{path}"
 
 
 class Outcome(StrEnum):

@@ -22,7 +22,7 @@ from posixpath import normpath
 
 from e2brun.errors import FileTransferFailed
 from e2brun.sandbox.completion import watched, witness
-from e2brun.sandbox.contract import HOME, Program, Upload
+from e2brun.sandbox.contract import HOME, Program, Upload, absolute
 
 # One string of a program's environment may have 128 KiB (MAX_ARG_STRLEN), its name included.
 LONGEST_VARIABLE = 126 * 1024
@@ -46,12 +46,10 @@ class Launch:
 
 def remote_path(path: str) -> str:
     """Absolute, as the contract reads it. Raises FileTransferFailed for what names no file."""
-    if path == "~" or path.startswith("~/"):
-        path = path[2:]
     if "\0" in path:
         message = f"not a path: {path!r}"
         raise FileTransferFailed(message)
-    return normpath(f"{HOME}/{path}" if not path.startswith("/") else path)
+    return normpath(absolute(path))
 
 
 def remote_file(path: str) -> str:

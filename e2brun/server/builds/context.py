@@ -6,6 +6,7 @@ import posixpath
 import re
 from dataclasses import dataclass, replace
 
+from e2brun.sandbox.contract import absolute
 from e2brun.sandbox.local.template_setup import USERS, Place
 from e2brun.server.builds.plan import Step
 
@@ -29,10 +30,8 @@ class Context(Place):
 
     def absolute(self, path: str) -> str:
         """A path as a step gives it; a slash at its end stays."""
-        if path == "~" or path.startswith("~/"):
-            path = USERS[self.user] + path[1:]
-        whole = posixpath.join(self.cwd, path)
         end = "/" if path.endswith(("/", "/.")) or path == "." else ""
+        whole = absolute(path, self.cwd, USERS[self.user])
         return posixpath.normpath(whole).rstrip("/") + end or "/"
 
     def after(self, number: int, step: Step) -> Context:

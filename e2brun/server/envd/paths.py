@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 
+from e2brun.sandbox.contract import absolute
 from e2brun.sandbox.local.template_setup import USERS
 
 
@@ -18,11 +19,7 @@ def resolve(path: str, user: str) -> str:
     Bytes that are not UTF-8 are kept as surrogates (os.fsencode gives them back).
     """
     home = USERS[user]
-    if path in ("", "~"):
-        return home
-    if path.startswith("~/"):
-        path = path[2:]
-    resolved = path if path.startswith("/") else posixpath.normpath(posixpath.join(home, path))
+    resolved = path if path.startswith("/") else posixpath.normpath(absolute(path, home, home))
     if "\0" in resolved:
         raise BadPath("the path must not contain NUL")
     try:

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import contextmanager
 from typing import Any
 
+from e2brun.sandbox.contract import absolute
 from e2brun.sandbox.local.host.process import KEEPALIVE, BrokenChannel, Process, ProcessOrder
 from e2brun.sandbox.local.host.processes import NoSuchProcess, Processes, StartRefused
 from e2brun.sandbox.local.host.running import RunningSandbox
@@ -135,10 +136,10 @@ def _order(live: RunningSandbox, message: Message, user: str) -> ProcessOrder:
     for name in environment:
         if not name or "=" in name:
             raise RpcError("invalid_argument", f"'{name[:64]}' is no name of a variable")
-    pty = struct(message, "pty")
+    pty, home = struct(message, "pty"), USERS[user]
     return ProcessOrder(
         argv=[command, *texts(config, "args")],
-        cwd=_directory(text(config, "cwd") or live.directory, USERS[user]),
+        cwd=absolute(text(config, "cwd") or live.directory or home, home, home),
         environment=environment,
         user=user,
         config=_echo(config),
@@ -157,14 +158,6 @@ def _echo(config: Fields) -> dict[str, Any]:
     if directory := text(config, "cwd"):
         echo["cwd"] = directory
     return echo
-
-
-def _directory(path: str, home: str) -> str:
-    if path == "~" or path.startswith("~/"):
-        path = home + path[1:]
-    elif not path.startswith("/"):
-        path = f"{home}/{path}" if path else home
-    return path
 
 
 def _size(pty: Fields) -> tuple[int, int]:
