@@ -71,19 +71,11 @@ def choose(
     if is_cloud(settings):
         if not settings.api_key:
             raise AuthenticationFailed("there is no E2B key")
-        from e2brun.sandbox.e2b.backend import E2BBackend
+        from e2brun.sandbox.e2b import Credentials, E2BBackend
 
-        backend = E2BBackend(
-            settings.api_key,
-            api_url=settings.api_url,
-            sandbox_url=settings.sandbox_url,
-            domain=settings.domain,
-            run_id=run_id,
-            notice=notice,
-        )
-        if crowd:
-            backend.expect_crowd()
-        return backend
+        where = settings.api_url, settings.sandbox_url, settings.domain
+        credentials = Credentials(settings.api_key, *where)
+        return E2BBackend(credentials, run_id=run_id, notice=notice, crowd=crowd)
     if settings.on == "auto":
         notice("no E2B key: running in the embedded sandbox on this machine (--on local)")
     from e2brun.sandbox.local.backend import LocalBackend

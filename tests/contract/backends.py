@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from e2brun.sandbox.contract import Backend
-from e2brun.sandbox.e2b import E2BBackend
+from e2brun.sandbox.e2b import Credentials, E2BBackend
 from e2brun.sandbox.local.backend import LocalBackend
 from tests.caches import with_ipython
 from tests.contract import wheelhouse
@@ -37,7 +37,7 @@ def _e2b(directory: Path) -> Iterator[Backend]:
     wheelhouse.fill(wheels)
     with Loopback() as server:
         server.find_links = str(wheels)
-        backend = E2BBackend(KEY, api_url=server.url, sandbox_url=server.url)
+        backend = E2BBackend(Credentials(KEY, server.url, server.url))
         try:
             yield backend
         finally:

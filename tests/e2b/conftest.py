@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from e2brun.sandbox.contract import Execution, Program, SandboxSpec
-from e2brun.sandbox.e2b import E2BBackend, E2BSandbox
+from e2brun.sandbox.e2b import Credentials, E2BBackend, E2BSandbox
 from tests.e2b.loopback import KEY, Loopback
 
 PYTHON = sys.executable
@@ -25,7 +25,7 @@ def notices() -> list[str]:
 
 @pytest.fixture
 def backend(server: Loopback, notices: list[str]) -> Iterator[E2BBackend]:
-    made = E2BBackend(KEY, api_url=server.url, sandbox_url=server.url, notice=notices.append)
+    made = E2BBackend(Credentials(KEY, server.url, server.url), notice=notices.append)
     yield made
     made.close()
 

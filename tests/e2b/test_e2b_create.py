@@ -19,7 +19,7 @@ from e2brun.errors import (
     UsageError,
 )
 from e2brun.sandbox.contract import Limits, Program, SandboxSpec, Upload
-from e2brun.sandbox.e2b import E2BBackend, E2BSandbox
+from e2brun.sandbox.e2b import Credentials, E2BBackend, E2BSandbox
 from e2brun.sandbox.public_indexes import python_index
 from e2brun.values import Network
 from tests.e2b.loopback import KEY, Answer, Cut, Loopback
@@ -80,7 +80,7 @@ def test_two_round_trips_come_before_the_first_output(
 
 
 def test_a_rejected_key_says_so(server: Loopback) -> None:
-    backend = E2BBackend("e2b_" + "f" * 40, api_url=server.url, sandbox_url=server.url)
+    backend = E2BBackend(Credentials("e2b_" + "f" * 40, server.url, server.url))
     with pytest.raises(AuthenticationFailed) as caught:
         backend.create(SandboxSpec())
     assert "fff" not in str(caught.value)
@@ -89,7 +89,7 @@ def test_a_rejected_key_says_so(server: Loopback) -> None:
 
 
 def test_a_missing_key_says_so_before_anything_is_asked(server: Loopback) -> None:
-    backend = E2BBackend("", api_url=server.url)
+    backend = E2BBackend(Credentials("", server.url))
     with pytest.raises(AuthenticationFailed):
         backend.create(SandboxSpec())
     backend.close()
@@ -170,7 +170,7 @@ def test_an_unknown_template_is_a_usage_error(server: Loopback, backend: E2BBack
 def test_an_endpoint_that_is_not_there_is_unavailable() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        backend = E2BBackend(KEY, api_url=f"http://127.0.0.1:{taken.getsockname()[1]}")
+        backend = E2BBackend(Credentials(KEY, f"http://127.0.0.1:{taken.getsockname()[1]}"))
         with pytest.raises(SandboxUnavailable):
             backend.create(SandboxSpec())
         backend.close()

@@ -76,9 +76,9 @@ def test_a_large_file_is_never_held_in_memory(server: Loopback, tmp_path: Path) 
         import resource, sys
         from pathlib import Path
         from e2brun.sandbox.contract import Program, SandboxSpec, Upload
-        from e2brun.sandbox.e2b import E2BBackend
+        from e2brun.sandbox.e2b import Credentials, E2BBackend
         url = {server.url!r}
-        backend = E2BBackend(sys.stdin.readline(), api_url=url, sandbox_url=url)
+        backend = E2BBackend(Credentials(sys.stdin.readline(), url, url))
         sandbox = backend.create(SandboxSpec())
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         program = Program(("stat", "-c", "%s", "big"), files=(Upload("big", Path({str(big)!r})),))

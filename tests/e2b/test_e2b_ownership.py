@@ -21,9 +21,9 @@ def owner(server: Loopback, *, then: str) -> subprocess.Popen[str]:
     script = textwrap.dedent(f"""
         import sys, time, os, signal
         from e2brun.sandbox.contract import SandboxSpec
-        from e2brun.sandbox.e2b import E2BBackend
+        from e2brun.sandbox.e2b import Credentials, E2BBackend
         url = {server.url!r}
-        backend = E2BBackend(sys.stdin.readline(), api_url=url, sandbox_url=url)
+        backend = E2BBackend(Credentials(sys.stdin.readline(), url, url))
         sandbox = backend.create(SandboxSpec())
         print(backend.guardian_pid, flush=True)
         {then}

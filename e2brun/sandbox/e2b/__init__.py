@@ -7,5 +7,6 @@ In come programs, cells and files of the contract; out go calls of E2B's SDK, wh
 
 from e2brun.sandbox.e2b.backend import E2BBackend
 from e2brun.sandbox.e2b.sandbox import E2BSandbox
+from e2brun.sandbox.e2b.sdk import Credentials
 
-__all__ = ["E2BBackend", "E2BSandbox"]
+__all__ = ["Credentials", "E2BBackend", "E2BSandbox"]

@@ -41,27 +41,22 @@ class E2BBackend:
 
     def __init__(
         self,
-        api_key: str,
+        credentials: sdk.Credentials,
         *,
-        api_url: str | None = None,
-        sandbox_url: str | None = None,
-        domain: str | None = None,
         run_id: str = "",
         notice: Callable[[str], None] = lambda line: None,
+        crowd: bool = False,
     ) -> None:
-        self._credentials = sdk.Credentials(api_key, api_url, sandbox_url, domain)
+        """`crowd`: as many as there may be will be wanted. A refusal is raised at once, since
+        another sandbox may have to end first; killing one waits until it is gone."""
+        self._credentials = credentials
         self._run_id = run_id or secrets.token_hex(8)
-        self._backoff = Backoff(notice=notice)
-        self._crowd = False
+        self._backoff = Backoff(tries=1) if crowd else Backoff(notice=notice)
+        self._crowd = crowd
         self._guard = Reaper()
         self._lock = threading.Lock()
         self._introduced = False
         self._owned: dict[str, E2BSandbox] = {}
-
-    def expect_crowd(self) -> None:
-        """As many as there may be will be wanted: a refusal is raised at once, since another
-        sandbox may have to end first; killing one waits until it is gone, and counts no more."""
-        self._backoff, self._crowd = Backoff(tries=1), True
 
     @property
     def guardian_pid(self) -> int | None:
