@@ -169,9 +169,9 @@ class Control:
             raise self._gone()
         return _report(message, ancillary)
 
-    def greet(self, timeout: float = _START_SECONDS) -> Hello:
+    def greet(self) -> Hello:
         """Wait for the agent to come up. Raises SandboxUnavailable with the driver's reason."""
-        report = self.receive(timeout)
+        report = self.receive(_START_SECONDS)
         if not isinstance(report, Hello):
             raise self._gone()
         self._starting = None

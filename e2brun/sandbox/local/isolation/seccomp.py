@@ -130,8 +130,9 @@ _PRIO_USER = 2
 _AGENT_PID = 1
 
 
-def _numbers(calls: Mapping[str, tuple[int | None, int | None]], machine: str) -> dict[str, int]:
-    column = _MACHINES.index(machine)
+def _numbers(calls: Mapping[str, tuple[int | None, int | None]]) -> dict[str, int]:
+    """Those on this machine."""
+    column = _MACHINES.index(os.uname().machine)
     return {name: n for name, pair in calls.items() if (n := pair[column]) is not None}
 
 
@@ -215,7 +216,7 @@ def _no_new_namespace() -> list[bytes]:
     return [_argument(0), _step(_JSET, 0, 1, _CLONE_NEW), _refuse(EPERM), _ALLOWED]
 
 
-def _rules(machine: str, but: Collection[str]) -> list[bytes]:
+def _rules(but: Collection[str]) -> list[bytes]:
     """What is decided by arguments, call by call."""
     not_agent = [*_when(_AGENT_PID, [_refuse(EPERM)]), _ALLOWED]
     bodies = {
@@ -244,14 +245,15 @@ def _rules(machine: str, but: Collection[str]) -> list[bytes]:
             *not_agent,
         ],
     }
-    calls = _numbers(_BY_ARGUMENT, machine)
+    calls = _numbers(_BY_ARGUMENT)
     steps = [s for n, body in bodies.items() if n not in but for s in _when(calls[n], body)]
-    for number in _numbers(_PID_FIRST, machine).values():
+    for number in _numbers(_PID_FIRST).values():
         steps += _when(number, [_argument(0), *not_agent])
     return steps
 
 
-def _preamble(machine: str) -> list[bytes]:
+def _preamble() -> list[bytes]:
+    machine = os.uname().machine
     if machine not in _AUDIT_ARCH:
         raise ValueError(f"no system call table for {machine}")
     steps = [
@@ -272,17 +274,16 @@ def first_filter() -> bytes:
 
 def last_filter(*, but: Collection[str] = ()) -> bytes:
     """What the first filter left open, refused."""
-    machine = os.uname().machine
-    steps = _preamble(machine)
+    steps = _preamble()
     for name in _MAKING:
         if name in but:
             continue
         if name == "clone":
-            steps += _when(_numbers(_BY_ARGUMENT, machine)[name], _no_new_namespace())
+            steps += _when(_numbers(_BY_ARGUMENT)[name], _no_new_namespace())
         elif name in _COMMON_ENOSYS:
             steps += _when(_COMMON_ENOSYS[name], [_refuse(ENOSYS)])
         else:
-            steps += _when(_numbers(_EPERM, machine)[name], [_refuse(EPERM)])
+            steps += _when(_numbers(_EPERM)[name], [_refuse(EPERM)])
     return b"".join([*steps, _ALLOWED])
 
 
@@ -294,29 +295,27 @@ def setns_filter() -> bytes:
 def root_filter() -> bytes:
     """What is added for programs that are to believe they are root: setns is refused, and what
     would need more than one user id is not made but said to be, as a package manager wants it."""
-    machine = os.uname().machine
-    steps = [*_preamble(machine), *_when(_numbers(_EPERM, machine)["setns"], [_refuse(EPERM)])]
-    for number in _numbers(_FEIGNED, machine).values():
+    steps = [*_preamble(), *_when(_numbers(_EPERM)["setns"], [_refuse(EPERM)])]
+    for number in _numbers(_FEIGNED).values():
         steps += _when(number, [_DONE])
     return b"".join([*steps, _ALLOWED])
 
 
-def filter_program(machine: str | None = None, *, but: Collection[str] = ()) -> bytes:
-    """The filter for `machine` (default: this one), as an array of struct sock_filter. `but`
-    names calls it is not to refuse.
+def filter_program(*, but: Collection[str] = ()) -> bytes:
+    """The filter for this machine, as an array of struct sock_filter. `but` names calls it is not
+    to refuse.
 
     Raises ValueError for a machine whose numbers are not known: nothing may run there.
     """
-    machine = machine or os.uname().machine
-    steps = _preamble(machine)
+    steps = _preamble()
     for errno, tables in (
-        (EPERM, (_COMMON_EPERM, _numbers(_EPERM, machine))),
-        (ENOSYS, (_COMMON_ENOSYS, _numbers(_ENOSYS, machine))),
-        (EINVAL, (_numbers(_EINVAL, machine),)),
+        (EPERM, (_COMMON_EPERM, _numbers(_EPERM))),
+        (ENOSYS, (_COMMON_ENOSYS, _numbers(_ENOSYS))),
+        (EINVAL, (_numbers(_EINVAL),)),
     ):
         for table in tables:
             for name, number in table.items():
                 if name not in but:
                     steps += [_step(_JEQ, 0, 1, number), _refuse(errno)]
-    steps += [*_rules(machine, but), _ALLOWED]
+    steps += [*_rules(but), _ALLOWED]
     return b"".join(steps)

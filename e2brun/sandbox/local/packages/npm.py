@@ -32,9 +32,7 @@ def cached(cache_dir: Path) -> Path | None:
     return layer if layer.is_dir() else None
 
 
-def typescript_layer(
-    cache_dir: Path, environment: Mapping[str, str] | None = None, *, timeout: float = _TIMEOUT
-) -> Path | None:
+def typescript_layer(cache_dir: Path, environment: Mapping[str, str] | None = None) -> Path | None:
     """A directory with `node_modules` to bind at NODE_DIRECTORY; None where npm cannot fetch it.
 
     `environment` is what npm sees (registry, proxies, HOME); None for ours as it is.
@@ -45,7 +43,7 @@ def typescript_layer(
     npm = shutil.which("npm", path=None if environment is None else environment.get("PATH"))
     if npm is None:
         return None
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + _TIMEOUT
     try:
         with locked(cache_dir, _KEY, deadline):
             if layer.is_dir():
