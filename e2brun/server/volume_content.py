@@ -7,7 +7,6 @@ at the volume, also one without a slash. What E2B's SDKs look for: 404 for what 
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import hmac
 import os
@@ -22,9 +21,9 @@ from e2brun.server.control.objects import timestamp
 from e2brun.server.envd import downloads, paths
 from e2brun.server.envd.entries import items
 from e2brun.server.envd.uploads import Upload
-from e2brun.server.http.bodies import decoded
+from e2brun.server.http.bodies import decoded, hear_out
 from e2brun.server.http.fields import Fields, number, segments
-from e2brun.server.http.messages import PERMANENT, ApiError, Gone, Request, Response, Stream
+from e2brun.server.http.messages import PERMANENT, ApiError, Request, Response, Stream
 from e2brun.server.http.messages import json_response as told
 
 if TYPE_CHECKING:
@@ -37,7 +36,6 @@ _LAST_SECOND = 253402300799  # of the year 9999
 _MOST_ID, _MOST_MODE = 2**32 - 2, 0o7777
 _DEEPEST = 1000
 _LOOK = 8 * 1024 * 1024  # bytes of an upload, between looks whether there is room
-_DRAIN_SECONDS = 30.0
 _STATUS = {
     errno.ENOENT: 404, errno.ENOTDIR: 404, errno.ELOOP: 404, errno.ENXIO: 404, errno.EISDIR: 404,
     errno.EEXIST: 409, errno.ENOTEMPTY: 409, errno.EBUSY: 409,
@@ -185,10 +183,7 @@ async def _write(asked: _Asked) -> Response:
         await _check_target(asked)
         await _take(asked, pieces)
     except (ApiError, FileTrouble):
-        with suppress(TimeoutError, Gone):  # most clients listen only when all is sent
-            async with asyncio.timeout(_DRAIN_SECONDS):
-                async for _ in asked.request.pieces():
-                    pass
+        await hear_out(asked.request)
         raise
     return told(await asked.owned(wanted), status=201)
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Generator
+from contextlib import contextmanager
 
 from e2brun.sandbox.local.host.file_worker import FileTrouble, FileWorker
 from e2brun.sandbox.local.template_setup import USERS
@@ -14,8 +13,8 @@ from e2brun.server.envd import downloads, paths
 from e2brun.server.envd.uploads import BadMetadata, Upload, metadata_of
 from e2brun.server.envd.watchers import Watchers
 from e2brun.server.http import multipart
-from e2brun.server.http.bodies import decoded
-from e2brun.server.http.messages import ApiError, Gone, Request, Response, Stream, json_response
+from e2brun.server.http.bodies import decoded, hear_out
+from e2brun.server.http.messages import ApiError, Request, Response, Stream, json_response
 from e2brun.server.sandboxes.records import Record
 
 _NOT_ENOUGH = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -24,7 +23,6 @@ _NOT_SUCH = {
     errno.EEXIST, errno.ENODEV, errno.ETXTBSY, errno.ENOENT,
 }  # fmt: skip
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
-_DRAIN_SECONDS = 30.0
 
 
 async def handle(request: Request, record: Record) -> Response | Stream:
@@ -61,11 +59,7 @@ async def _upload(request: Request, record: Record) -> Response:
         error = ApiError(400, str(bad))
     except ApiError as refused:
         error = refused
-    # Most clients listen only when they have sent everything.
-    with suppress(TimeoutError, Gone):
-        async with asyncio.timeout(_DRAIN_SECONDS):
-            async for _ in request.pieces():
-                pass
+    await hear_out(request)
     raise error
 
 
@@ -101,7 +95,7 @@ class _Uploads:
         if not self._path:
             raise ApiError(400, "the path query parameter is required")
         upload = self._begin(self._path)
-        async with _Kept(upload):
+        with _kept(upload):
             async for piece in pieces:
                 await upload.feed(piece)
             self._told.append(await upload.finish())
@@ -115,11 +109,11 @@ class _Uploads:
                         upload = self._part(item)
                     case multipart.Content():
                         if upload is not None:
-                            async with _Kept(upload):
+                            with _kept(upload):
                                 await upload.feed(item.data)
                     case multipart.End():
                         if upload is not None:
-                            async with _Kept(upload):
+                            with _kept(upload):
                                 self._told.append(await upload.finish())
                             upload = None
         finally:
@@ -143,24 +137,19 @@ class _Uploads:
         return Upload(self._files, resolved, self._metadata)
 
 
-class _Kept:
+@contextmanager
+def _kept(upload: Upload) -> Generator[None]:
     """Lets go of an upload that fails, and says why in the client's terms."""
-
-    def __init__(self, upload: Upload) -> None:
-        self._upload = upload
-
-    async def __aenter__(self) -> None:
-        pass
-
-    async def __aexit__(self, kind: object, error: BaseException | None, _: object) -> None:
-        if error is None:
-            return
-        self._upload.abandon()
-        if isinstance(error, FileTrouble):
-            what = f"could not write '{paths.shown(self._upload.path)}'"
-            if error.errno == errno.EISDIR:
-                what = f"path '{paths.shown(self._upload.path)}' is a directory"
-            raise _refusal(error, what) from None
+    try:
+        yield
+    except BaseException as error:
+        upload.abandon()
+        if not isinstance(error, FileTrouble):
+            raise
+        what = f"could not write '{paths.shown(upload.path)}'"
+        if error.errno == errno.EISDIR:
+            what = f"path '{paths.shown(upload.path)}' is a directory"
+        raise _refusal(error, what) from None
 
 
 def _path(request: Request, record: Record, path: str) -> str:

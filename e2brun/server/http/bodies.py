@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import suppress
 
-from e2brun.server.http.messages import ApiError, Request
+from e2brun.server.http.messages import ApiError, Gone, Request
 
 _EXPANDED = 256 * 1024
+_HEAR_SECONDS = 30.0
 
 
 async def decoded(request: Request) -> AsyncGenerator[bytes]:
@@ -21,6 +24,14 @@ async def decoded(request: Request) -> AsyncGenerator[bytes]:
         raise ApiError(400, f"unsupported content encoding '{encoding[:64]}'")
     async for piece in pieces:
         yield piece
+
+
+async def hear_out(request: Request) -> None:
+    """Before a refusal: most clients listen only when they have sent everything."""
+    with suppress(TimeoutError, Gone):
+        async with asyncio.timeout(_HEAR_SECONDS):
+            async for _ in request.pieces():
+                pass
 
 
 async def _expanded(pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:

@@ -236,9 +236,7 @@ class Registry:
             live.environment.update(origin.environment)
             await self._begin(record, live)
         except BaseException as error:
-            if live is not None:
-                live.kill()
-                self.chore(live.buried())
+            self._end(live)
             if record.dead and isinstance(error, Exception):  # which is why it failed
                 raise _killed(record) from error
             if isinstance(error, SandboxError | OSError):
@@ -248,8 +246,7 @@ class Registry:
         finally:
             self._starting -= 1
         if self.closed or record.dead or live.gone.is_set():  # while we were at it
-            live.kill()
-            self.chore(live.buried())
+            self._end(live)
             raise _killed(record)
         return live
 
@@ -298,6 +295,9 @@ class Registry:
     def stop(self, record: Record) -> None:
         """End its processes, whatever becomes of the record."""
         live, record.running = record.running, None
+        self._end(live)
+
+    def _end(self, live: RunningSandbox | None) -> None:
         if live is not None:
             live.kill()
             self.chore(live.buried())
