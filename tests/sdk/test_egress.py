@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
 import signal
 import time
@@ -218,7 +219,10 @@ def test_a_sandbox_whose_slirp4netns_died_before_it_was_asked_for_is_not_given_o
 
     def killed() -> bool:  # more of them may be on their way
         for pid in others():
+            ending = os.pidfd_open(pid)
             os.kill(pid, signal.SIGKILL)
+            select.select([ending], [], [], 60)  # it takes its interface down first
+            os.close(ending)
         return not others()
 
     assert _eventually(lambda: len(others()) > 1)
