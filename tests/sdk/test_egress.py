@@ -9,7 +9,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +157,17 @@ def _held(service: Serving) -> set[str]:
     return found
 
 
+def _opened(service: Serving, network: str) -> int:
+    """A descriptor of a namespace that its processes live in."""
+    for pid in descendants(service.pid):
+        with suppress(OSError):
+            descriptor = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
+            if str(Path(f"/proc/self/fd/{descriptor}").readlink()) == network:
+                return descriptor
+            os.close(descriptor)
+    raise LookupError(network)
+
+
 def _eventually(holds: Callable[[], bool]) -> bool:
     end = time.monotonic() + 60
     while not holds():
@@ -236,9 +247,12 @@ def test_of_killed_sandboxes_no_slirp4netns_and_no_namespace_is_left(
     made = [create(network=rules) for rules in (None, {"deny_out": [_ALL]}, None)]
     networks = {_network(sandbox) for sandbox in made}
     assert networks <= _held(online)
-    for sandbox in made:
-        sandbox.kill()
-    assert _eventually(lambda: not networks & (_held(online) | set(_uplinks(online))))
+    with ExitStack() as stack:
+        for network in networks:  # or the next sandboxes may be given the same numbers
+            stack.callback(os.close, _opened(online, network))
+        for sandbox in made:
+            sandbox.kill()
+        assert _eventually(lambda: not networks & (_held(online) | set(_uplinks(online))))
 
 
 def test_without_rules_the_internet_is_reached_and_private_networks_are_not(
