@@ -23,6 +23,9 @@ _PIP = next((Path(ensurepip.__file__).parent / "_bundled").glob("pip-*.whl"), No
 needs_pip = pytest.mark.skipif(_PIP is None, reason="this Python comes without pip's wheel")
 
 
+needs_npm = pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
+
+
 @pytest.fixture(scope="module")
 def index() -> Iterator[Index]:
     with index_served() as running:
@@ -73,10 +76,9 @@ def test_a_cell_installs_for_the_kernel_that_runs_it(run: Run) -> None:
     assert "add --auto-install, --install or --requirements, or --network packages" in told.err
 
 
-@pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
-def test_npm_installs_from_the_registry_of_this_machine(
-    run: Run, script: Script, index: Index
-) -> None:
+@pytest.fixture
+def tiny(index: Index) -> None:
+    """A package of the registry, whose value is 42."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as archive:
         for name, text in (
@@ -91,13 +93,35 @@ def test_npm_installs_from_the_registry_of_this_machine(
     document = {"name": "tiny", "dist-tags": {"latest": "1.0.0"}, "versions": {"1.0.0": version}}
     index.json("/npm/tiny", document)
     index.pages["/npm/tiny/-/tiny-1.0.0.tgz"] = Answer(packed.getvalue())
+
+
+@needs_npm
+@pytest.mark.usefixtures("tiny")
+def test_npm_installs_from_the_registry_of_this_machine(run: Run, script: Script) -> None:
     code = "npm install --silent tiny && node -e 'console.log(require(\"tiny\"))'"
     code += "\nnpm install --silent -g tiny && ls $(npm root -g)"
     ran = run("--network", "packages", script(code, "prog.sh"))
     assert (ran.code, ran.text.splitlines()[-2:]) == (0, ["42", "tiny"]), ran.err
 
 
-@pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
+@needs_npm
+@pytest.mark.usefixtures("tiny")
+def test_a_javascript_cell_imports_what_npm_has(run: Run, script: Script) -> None:
+    code = "import tiny from 'npm:tiny@1'\ntiny + 1"
+    cell = {"cell_type": "code", "source": code, "outputs": [], "metadata": {}, "id": "a"}
+    kernel = {"kernelspec": {"name": "javascript", "language": "javascript"}}
+    notebook = {"cells": [cell], "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
+    path = script(json.dumps(notebook), "cells.ipynb")
+    ran = run("--network", "packages", path)
+    assert ran.code == 0, ran.err
+    assert "43" in ran.text
+    told = run(path)
+    assert told.code == 1
+    assert "Cannot find package 'tiny'" in told.err
+    assert "npm could not install it: " in told.err
+
+
+@needs_npm
 def test_npm_does_not_try_again_where_there_is_no_network(run: Run, script: Script) -> None:
     ran = run(script("npm config get fetch-retries; npm install tiny", "prog.sh"))
     assert ran.text == "0\n"

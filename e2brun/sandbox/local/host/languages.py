@@ -64,6 +64,7 @@ _LANGUAGES = {
         Language(PYTHON),
         Language(JAVASCRIPT, (*_NODE, *_PIPES), _NEEDS_NODE),
         Language(TYPESCRIPT, (*_NODE, TYPESCRIPT, *_PIPES), _NEEDS_NODE),
+        Language("deno", (*_NODE, "deno", *_PIPES), _NEEDS_NODE),  # what E2B's interpreter knows
         Language("bash", ("{python}", "-I", "-S", "-c", _BASH, *_PIPES)),
         Language("java", (*_JAVA, *_PIPES, "6", "7"), java.INSTALL, java.Classes(), apart=True),
         Language("r", (*_R, *_PIPES), _NEEDS_R),

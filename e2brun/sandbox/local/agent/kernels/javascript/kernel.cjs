@@ -1,5 +1,5 @@
 'use strict'
-// `node kernel.cjs [typescript] CELLS_FD FRAMES_FD`: run cells in one global scope. Types are
+// `node kernel.cjs [typescript|deno] CELLS_FD FRAMES_FD`: run cells in one global scope. Types are
 // stripped from cells that are no JavaScript; from every one if asked to.
 // Cells: a 4-byte big-endian length, then a JSON object {"code", "env", "language"?}. Frames: one
 // ASCII JSON object a line: started, result*, error at most once, end. The inspector evaluates:
@@ -40,7 +40,8 @@ function own(descriptor, flags) {
 
 const cellsFd = own(Number(process.argv.at(-2)), 'r')
 const framesFd = own(Number(process.argv.at(-1)), 'w')
-const alwaysTypeScript = process.argv[2] === 'typescript'
+const alwaysTypeScript = ['typescript', 'deno'].includes(process.argv[2])
+if (process.argv[2] === 'deno') globalThis.Deno = require('./deno.cjs')
 process.argv.splice(1)
 
 function writeAll(descriptor, data) {

@@ -1,7 +1,12 @@
 'use strict'
-// import() as a module in the working directory would do it.
+// import() as a module in the working directory would do it, and packages by `npm:NAME`.
 
+const { execFile } = require('child_process')
+const fs = require('fs')
+const { createRequire } = require('module')
+const os = require('os')
 const path = require('path')
+const { promisify } = require('util')
 const vm = require('vm')
 
 const { fromEntries } = Object
@@ -17,9 +22,8 @@ function quietly(action) {
   }
 }
 
-const importers = new Map() // working directory -> import() as a module there would do it
-function importer() {
-  const directory = process.cwd()
+const importers = new Map() // directory -> import() as a module there would do it
+function importer(directory) {
   if (!importers.has(directory)) {
     const loader = vm.constants?.USE_MAIN_CONTEXT_DEFAULT_LOADER
     const here = require('url').pathToFileURL(path.join(directory, 'cell.js'))
@@ -36,10 +40,17 @@ function importer() {
 
 // The second argument is what a static import wants (an array), or the options of an import().
 async function load(name, wanted, attributes) {
-  const bare = String(name).replace(/^npm:/, '').replace(/^((?:@[^/]+\/)?[^@/]+)@[^/]+/, '$1')
-  const source = /^npm:/.test(name) ? bare : String(name)
+  const [, npm, plain, version = '', inside] =
+    /^(?:(npm:)((?:@[^/]+\/)?[^@/]+)(@[^/]+)?)?(.*)$/s.exec(String(name))
+  const source = npm ? plain + inside : String(name)
   const options = Array.isArray(wanted) ? attributes && { with: attributes } : wanted
-  const loaded = await found(source, options)
+  let loaded
+  try {
+    loaded = await found(source, options)
+  } catch (error) {
+    if (!npm || error?.code !== 'ERR_MODULE_NOT_FOUND') throw error
+    loaded = await found(source, options, await installed(plain + version, error))
+  }
   if (!Array.isArray(wanted)) return loaded
   const missing = wanted.filter(each => !(each in loaded))
   if (missing.length === 0) return loaded
@@ -48,19 +59,35 @@ async function load(name, wanted, attributes) {
   return { ...loaded, ...fromEntries(missing.map(each => [each, fallback[each]])) }
 }
 
-async function found(source, options) {
+async function found(source, options, directory = process.cwd()) {
   try {
-    const load = importer()
+    const load = importer(directory)
     return await quietly(() => load(source, options)) // node calls its default loader experimental
   } catch (error) {
     if (error?.code !== 'ERR_MODULE_NOT_FOUND' || /^[./]|^\w+:/.test(source)) throw error
     let file // what NODE_PATH or a global installation has, as require() finds it
     try {
-      file = globalThis.require.resolve(source)
+      file = createRequire(path.join(directory, 'cell.js')).resolve(source)
     } catch {
       throw error
     }
-    return importer()(require('url').pathToFileURL(file).href, options)
+    return importer(directory)(require('url').pathToFileURL(file).href, options)
+  }
+}
+
+// Where a package is that `npm:` names and nobody has installed: beside the user's own, as the Deno
+// of E2B's cells has it, and with none of its scripts run.
+async function installed(wanted, missing) {
+  const place = path.join(os.homedir(), '.cache', 'npm-imports')
+  const options = ['--prefix', place, '--ignore-scripts', '--no-audit', '--no-fund', '--', wanted]
+  try {
+    fs.mkdirSync(place, { recursive: true })
+    await promisify(execFile)('npm', ['install', ...options])
+    return place
+  } catch (error) {
+    const said = String(error.stderr).match(/^npm \S+ (?!code|errno|syscall|path|E404)(.+)$/m)
+    missing.message += `; npm could not install it: ${said?.[1] ?? error.message}`
+    throw missing
   }
 }
 
