@@ -34,13 +34,13 @@ def test_javascript(interpreter: Any) -> None:
 
 @needs_node
 def test_cells_for_deno_have_its_commonest_calls(interpreter: Any) -> None:
-    code = "const name: string = 'FOO'\nDeno.env.get(name) ?? 'default'"
+    code = "const name = 'FOO'\nDeno.env.get(name) ?? 'default'"
     told = [interpreter.run_code(code, language="deno", envs=envs) for envs in ({}, {"FOO": "bar"})]
     assert [execution.text for execution in told] == ["default", "bar"]
     written = "await Deno.writeTextFile('a.txt', Deno.cwd()); await Deno.readTextFile('a.txt')"
     assert interpreter.run_code(written, language="deno").text == "/home/user"
     # Packages tell by this name where they are.
-    assert interpreter.run_code("typeof Deno", language="ts").text == "undefined"
+    assert interpreter.run_code("typeof Deno", language="js").text == "undefined"
 
 
 @needs_node

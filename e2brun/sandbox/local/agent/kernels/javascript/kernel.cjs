@@ -40,7 +40,7 @@ function own(descriptor, flags) {
 
 const cellsFd = own(Number(process.argv.at(-2)), 'r')
 const framesFd = own(Number(process.argv.at(-1)), 'w')
-const alwaysTypeScript = ['typescript', 'deno'].includes(process.argv[2])
+const alwaysTypeScript = process.argv[2] === 'typescript'
 if (process.argv[2] === 'deno') globalThis.Deno = require('./deno.cjs')
 process.argv.splice(1)
 
