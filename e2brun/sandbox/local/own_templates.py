@@ -47,7 +47,12 @@ class OwnTemplate:
     def applied(self, spec: SandboxSpec) -> SandboxSpec:
         """`spec` with what the template brings."""
         env = {**self.setup.place.environment, **spec.env}
-        return spec.but(env=env, wants=tuple(dict.fromkeys((*self.setup.packages, *spec.wants))))
+        named = [text for text in self.setup.packages if built_in.member(text)]
+        more = [text for text in self.setup.packages if text not in named]
+        wants, install = (*named, *spec.wants), (*more, *spec.install)
+        return spec.but(
+            env=env, wants=tuple(dict.fromkeys(wants)), install=tuple(dict.fromkeys(install))
+        )
 
     def furnish(self, sandbox: LocalSandbox) -> None:
         """Put its files in place and start what it starts. Raises SandboxUnavailable."""

@@ -136,9 +136,10 @@ class Builder:
         template = built_in.find(name)
         if template is None:
             raise StepFailed(BASE_STEP, f"template {plan.template[:100]!r} was not found")
-        told = f"{template.name} {template.packages} {self._registry.options.install}"
+        packages = (*template.packages, *(check.packages if check else ()))
+        told = f"{template.name} {packages} {self._registry.options.install}"
         key = hashlib.sha256(told.encode()).hexdigest()
-        return _Base(Made(Setup(template.name, template.packages), key), None, check)
+        return _Base(Made(Setup(template.name, packages), key), None, check)
 
     def layer(self, key: str) -> Path | None:
         """The files after the step of this key."""
@@ -177,7 +178,7 @@ class _Run:
         setup = replace(
             below, place=last, start=plan.start or below.start, ready=plan.ready or below.ready
         )
-        if tasks[done:] or plan.start or plan.ready or _checks(base.check):
+        if tasks[done:] or plan.start or plan.ready or (base.check and base.check.packages):
             tree = await self._work(base, tree, tasks[done:], setup)
         return Made(
             setup,
@@ -202,7 +203,6 @@ class _Run:
         bare = Setup(last.base, last.packages)
         origin = Origin(last.base, None, bare, metadata={}, environment={}, connected=True)
         async with self._registry.borrowed(origin, tree) as live:
-            await self._check(live, base.check)
             for task in tasks:
                 self._build.say(task.label, step=str(task.number))
                 await self._step(live, task)
@@ -210,19 +210,6 @@ class _Run:
                     tree = await self._builder.keep(task.key, live)
             await self._finalize(live, last)
         return tree
-
-    async def _check(self, live: RunningSandbox, check: StandIn | None) -> None:
-        if check is None or not check.node:
-            return
-        found: list[str] = []
-        bad = await commands.run(
-            live, "node --version", Context(), lambda _, line: found.append(line)
-        )
-        version = found[0].strip() if found and not bad else ""
-        if not version or (check.major and not version.startswith(f"v{check.major}.")):
-            here = f"Node.js {version}" if version else "no Node.js"
-            wanted = f"node:{check.major}" if check.major else "node"
-            raise StepFailed(BASE_STEP, f"image {wanted} is not available: this machine has {here}")
 
     async def _step(self, live: RunningSandbox, task: _Task) -> None:
         step, number = task.step, str(task.number)
@@ -281,10 +268,6 @@ class _Run:
 def _context(made: Made) -> Context:
     place = made.setup.place
     return Context(place.user, place.directory, place.environment)
-
-
-def _checks(check: StandIn | None) -> bool:
-    return check is not None and check.node
 
 
 def _tasks(plan: Plan, made: Made) -> list[_Task]:

