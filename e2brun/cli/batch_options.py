@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from e2brun.cli.options import (
+    MAX_FAIL,
+    PASS_RATE,
+    REPORTS,
     ExecRequest,
     ExecutionRequest,
     choice,
@@ -10,7 +13,6 @@ from e2brun.cli.options import (
     setting,
     switch,
     text,
-    words,
 )
 
 
@@ -38,12 +40,10 @@ class BatchRequest(ExecutionRequest):
     out: str | None = text("-o/--out", "Results as JSON lines, as they come.", "FILE")
     resume: str | None = text("--resume", "Go on with this run (or @last).", "RUN")
     failed: bool = switch("--failed", "Leave out what passed and has not changed.")
-    max_fail: str | None = text("--max-fail", "Begin no case after N failures.", "N")
-    pass_rate: str | None = text("--pass-rate", "The share that must pass. Default 1.", "P")
+    max_fail: str | None = MAX_FAIL
+    pass_rate: str | None = PASS_RATE
     budget: str | None = text("--budget", "Of sandboxes: 5m, or $2 (an estimate).", "LIMIT")
-    reports: tuple[str, ...] = words(
-        "--report", ".json .xml .sarif .md .html, or KIND:FILE. Repeatable.", "FILE"
-    )
+    reports: tuple[str, ...] = REPORTS
     as_json: bool = switch("--json", "One JSON document on stdout.")
     quiet: bool = switch("-q/--quiet", "Only the result lines.")
     max_output: str | None = setting(

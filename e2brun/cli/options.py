@@ -201,6 +201,12 @@ def _options(line: list[str], known: Mapping[str, Option]) -> tuple[list[str], l
     return line[:at], line[at:]
 
 
+# Of all that run many cases.
+MAX_FAIL = text("--max-fail", "Begin no case after N failures.", "N")
+PASS_RATE = text("--pass-rate", "The share that must pass. Default 1.", "P")
+REPORTS = words("--report", ".json .xml .sarif .md .html, or KIND:FILE. Repeatable.", "FILE")
+
+
 class ExecutionRequest(Request):
     """What there is one of for every program."""
 

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from e2brun.cli.options import Request, read_plain, setting, switch, text, words
+from e2brun.cli.options import (
+    MAX_FAIL,
+    PASS_RATE,
+    REPORTS,
+    Request,
+    read_plain,
+    setting,
+    switch,
+    text,
+    words,
+)
 
 
 class RunRequest(Request):
@@ -15,11 +25,9 @@ class RunRequest(Request):
     only: tuple[str, ...] = words("--only", "Only this case. Repeatable.", "ID")
     failed: bool = switch("--failed/--resume", "Leave out what passed before and has not changed.")
     concurrency: str | None = text("--concurrency", "Cases at once.", "N")
-    max_fail: str | None = text("--max-fail", "Begin no case after N failures.", "N")
-    pass_rate: str | None = text("--pass-rate", "The share that must pass. Default 1.", "P")
-    reports: tuple[str, ...] = words(
-        "--report", ".json .xml .sarif .md .html, or KIND:FILE. Repeatable.", "FILE"
-    )
+    max_fail: str | None = MAX_FAIL
+    pass_rate: str | None = PASS_RATE
+    reports: tuple[str, ...] = REPORTS
     record: str | None = text("--record", "Keep what generators answer.", "FILE")
     replay: str | None = text("--replay", "Answer from such a file.", "FILE")
     no_fetch: bool = switch("--no-fetch", "Fetch nothing that E2B's template has.")

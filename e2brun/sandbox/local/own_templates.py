@@ -47,8 +47,7 @@ class OwnTemplate:
     def applied(self, spec: SandboxSpec) -> SandboxSpec:
         """`spec` with what the template brings."""
         env = {**self.setup.place.environment, **spec.env}
-        named = [text for text in self.setup.packages if built_in.member(text)]
-        more = [text for text in self.setup.packages if text not in named]
+        named, more = built_in.parted(self.setup.packages)
         wants, install = (*named, *spec.wants), (*more, *spec.install)
         return spec.but(
             env=env, wants=tuple(dict.fromkeys(wants)), install=tuple(dict.fromkeys(install))

@@ -133,6 +133,13 @@ def member(distribution: str) -> str | None:
     return name if name in NAMED or name in _NEEDED else None
 
 
+def parted(packages: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Those of the default template, which say no version, and whatever else there is."""
+    given = tuple(packages)
+    named = tuple(text for text in given if member(text))
+    return named, tuple(text for text in given if text not in named)
+
+
 def requirements(
     names: Iterable[str], version: tuple[int, ...] = sys.version_info[:2]
 ) -> tuple[str, ...]:

@@ -120,7 +120,7 @@ class Builder:
         build.say(f"Build failed: {message}", "error", step)
         build.become(FAILED, message, step)
 
-    def base(self, plan: Plan) -> _Base:
+    async def base(self, plan: Plan) -> _Base:
         """What `plan` starts from. Raises StepFailed."""
         if plan.template:
             found = self.templates.ready(plan.template)
@@ -129,7 +129,8 @@ class Builder:
             name, check = plan.template.removesuffix(":default"), None
         else:
             try:
-                check = stand_in(plan.image, current_interpreter())
+                # In a thread: it asks node for its version.
+                check = await asyncio.to_thread(stand_in, plan.image, current_interpreter())
             except NoSuchImage as no:
                 raise StepFailed(BASE_STEP, str(no)) from None
             name = check.template
@@ -162,7 +163,7 @@ class _Run:
         """Raises StepFailed, ApiError, SandboxError."""
         say = self._build.say
         say(f"[base] FROM {plan.image or plan.template}", step=BASE_STEP)
-        base = self._builder.base(plan)
+        base = await self._builder.base(plan)
         if base.check is not None and base.check.note:
             say(f"[base] {base.check.note}", step=BASE_STEP)
         tasks = _tasks(plan, base.made)

@@ -14,7 +14,7 @@ from e2brun.sandbox.local.packages.installed import installed_layer
 from e2brun.sandbox.local.packages.layers import Layers
 from e2brun.sandbox.local.packages.npm import cached, typescript_layer
 from e2brun.sandbox.local.packages.template_layers import TemplateLayers
-from e2brun.sandbox.local.templates import find, is_default, member
+from e2brun.sandbox.local.templates import find, is_default, parted
 from e2brun.server.http.messages import PERMANENT, ApiError
 from e2brun.server.sandboxes.on_demand import PackagesOnDemand
 from e2brun.server.sandboxes.preloading import with_install
@@ -77,7 +77,7 @@ class TemplateStore:
     async def layer(self, packages: Sequence[str]) -> str | None:
         """The directory of a template's packages, built the first time; where it has none, that
         of IPython, which cells need. Raises ApiError."""
-        key = tuple(text for text in packages if not (self._options.lean and member(text)))
+        key = parted(packages)[1] if self._options.lean else tuple(packages)
         async with self._building:
             if key not in self._layers:
                 python = current_interpreter()
@@ -105,7 +105,6 @@ class TemplateStore:
         return self._template.layer(named, python)
 
     def _parts(self, packages: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Those of E2B's template, which say no version, and whatever else."""
-        named = tuple(text for text in packages if member(text))
-        more = (text for text in packages if text not in named)
+        """What is had in E2B's versions, and whatever else."""
+        named, more = parted(packages)
         return named, (*more, *self._options.install)

@@ -1,12 +1,9 @@
 'use strict'
 // import() as a module in the working directory would do it, and packages by `npm:NAME`.
 
-const { execFile } = require('child_process')
 const fs = require('fs')
 const { createRequire } = require('module')
-const os = require('os')
 const path = require('path')
-const { promisify } = require('util')
 const vm = require('vm')
 
 const { fromEntries } = Object
@@ -78,11 +75,12 @@ async function found(source, options, directory = process.cwd()) {
 // Where a package is that `npm:` names and nobody has installed: beside the user's own, as the Deno
 // of E2B's cells has it, and with none of its scripts run.
 async function installed(wanted, missing) {
-  const place = path.join(os.homedir(), '.cache', 'npm-imports')
+  const { execFile } = require('child_process') // 2 ms of every kernel's start
+  const place = path.join(require('os').homedir(), '.cache', 'npm-imports')
   const options = ['--prefix', place, '--ignore-scripts', '--no-audit', '--no-fund', '--', wanted]
   try {
     fs.mkdirSync(place, { recursive: true })
-    await promisify(execFile)('npm', ['install', ...options])
+    await require('util').promisify(execFile)('npm', ['install', ...options])
     return place
   } catch (error) {
     const said = String(error.stderr).match(/^npm \S+ (?!code|errno|syscall|path|E404)(.+)$/m)
