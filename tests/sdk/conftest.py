@@ -7,18 +7,13 @@ from typing import Any
 
 import pytest
 
-from tests.sdk.serving import Serving, served
+from tests.sdk.serving import Serving, known, served
 
 
 @pytest.fixture(scope="package")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     """`e2brun serve` on a free port; the E2B_ variables say where, for the SDKs in this process."""
-    with (
-        served(tmp_path_factory.mktemp("service"), "--disk", "512M") as serving,
-        pytest.MonkeyPatch.context() as env,
-    ):
-        for name, value in serving.environment.items():
-            env.setenv(name, value)
+    with served(tmp_path_factory.mktemp("service"), "--disk", "512M") as serving, known(serving):
         yield serving
 
 

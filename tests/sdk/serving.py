@@ -42,6 +42,15 @@ class Serving:
 
 
 @contextmanager
+def known(serving: Serving) -> Iterator[None]:
+    """The SDKs in this process find it."""
+    with pytest.MonkeyPatch.context() as variables:
+        for name, value in serving.environment.items():
+            variables.setenv(name, value)
+        yield
+
+
+@contextmanager
 def served(
     directory: Path,
     *options: str,

@@ -9,7 +9,7 @@ import pytest
 from e2b import Secret
 from e2b.exceptions import SecretException, SecretNotFoundException
 
-from tests.sdk.serving import Serving, served
+from tests.sdk.serving import Serving, known, served
 
 
 def test_a_secret_is_made_changed_found_and_removed(service: Serving) -> None:
@@ -64,16 +64,13 @@ def test_a_secret_that_e2b_would_refuse_is_refused(
         Secret.create(name, value, metadata=metadata)
 
 
-def test_a_kept_secret_is_for_the_user_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_kept_secret_is_for_the_user_alone(tmp_path: Path) -> None:
     state = tmp_path / "state"
     for turn in ("first", "second"):
         directory = tmp_path / turn
         directory.mkdir()
-        with served(directory, "--template", "base", "--state", str(state)) as serving:
-            for key, value in serving.environment.items():
-                monkeypatch.setenv(key, value)
+        base = ("--template", "base", "--state", str(state))
+        with served(directory, *base) as serving, known(serving):
             if turn == "first":
                 Secret.create("kept", "hunter-4")
             assert Secret.get_info("kept").version == 1

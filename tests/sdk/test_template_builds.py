@@ -13,7 +13,7 @@ import pytest
 from e2b import AsyncTemplate, Sandbox, Template, wait_for_port, wait_for_timeout
 from e2b.exceptions import BuildException, TemplateException
 
-from tests.sdk.serving import Serving, served
+from tests.sdk.serving import Serving, known, served
 
 
 @pytest.fixture
@@ -198,14 +198,12 @@ async def test_a_build_in_the_background_can_be_followed(service: Serving, name:
 
 def test_templates_outlive_the_service_with_a_state_directory(tmp_path: Path, name: str) -> None:
     state = str(tmp_path / "state")
-    with pytest.MonkeyPatch.context() as env:
-        for turn in ("first", "second"):
-            directory = tmp_path / turn
-            directory.mkdir()
-            with served(directory, "--template", "base", "--state", state) as serving:
-                for key, value in serving.environment.items():
-                    env.setenv(key, value)
-                if turn == "first":
-                    template = Template().from_base_image().run_cmd("echo kept > file")
-                    Template.build(template, name)
-                assert _inside(name, "cat file") == "kept\n"
+    for turn in ("first", "second"):
+        directory = tmp_path / turn
+        directory.mkdir()
+        base = ("--template", "base", "--state", state)
+        with served(directory, *base) as serving, known(serving):
+            if turn == "first":
+                template = Template().from_base_image().run_cmd("echo kept > file")
+                Template.build(template, name)
+            assert _inside(name, "cat file") == "kept\n"

@@ -13,11 +13,11 @@ from e2brun.jobs.distributions import DISTRIBUTIONS
 from e2brun.sandbox.local.agent import finder
 from e2brun.sandbox.local.templates import NAMED, member
 from tests.contract.wheelhouse import wheel
-from tests.sdk.serving import Serving, served
+from tests.sdk.serving import Serving, known, served
 
 
 @pytest.fixture(scope="module")
-def lean(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     """A service whose sandboxes start with IPython alone; some wheels are its index."""
     place = tmp_path_factory.mktemp("lean")
     wheels = place / "wheels"
@@ -33,27 +33,8 @@ def lean(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
         "UV_FIND_LINKS": str(wheels),
         "PIP_NO_INDEX": "1",
     }
-    with served(place, environment=environment) as serving:
+    with served(place, environment=environment) as serving, known(serving):
         yield serving
-
-
-@pytest.fixture
-def known(lean: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The SDK finds that service."""
-    for name, value in lean.environment.items():
-        monkeypatch.setenv(name, value)
-
-
-@pytest.fixture
-def sandbox(known: None) -> Iterator[Any]:
-    """One of that service."""
-    from e2b_code_interpreter import Sandbox
-
-    made = Sandbox.create(timeout=120)
-    try:
-        yield made
-    finally:
-        made.kill()
 
 
 def _said(sandbox: Any, command: str, **how: Any) -> str:
@@ -67,41 +48,41 @@ def _said(sandbox: Any, command: str, **how: Any) -> str:
     return out.strip()
 
 
-def test_a_program_that_imports_one_gets_it(sandbox: Any) -> None:
-    sandbox.files.write("job.py", "import tabulate, xlrd\nprint(tabulate.NAME, xlrd.NAME)\n")
-    assert _said(sandbox, "python job.py") == "tabulate xlrd"
-    assert _said(sandbox, "python3 -m bokeh") == "served"
-    assert _said(sandbox, "python3 -c 'import pytz; print(pytz.NAME)'", user="root") == "pytz"
-    assert sandbox.run_code("import xlrd; print(xlrd.NAME)").logs.stdout == ["xlrd\n"]
+def test_a_program_that_imports_one_gets_it(interpreter: Any) -> None:
+    interpreter.files.write("job.py", "import tabulate, xlrd\nprint(tabulate.NAME, xlrd.NAME)\n")
+    assert _said(interpreter, "python job.py") == "tabulate xlrd"
+    assert _said(interpreter, "python3 -m bokeh") == "served"
+    assert _said(interpreter, "python3 -c 'import pytz; print(pytz.NAME)'", user="root") == "pytz"
+    assert interpreter.run_code("import xlrd; print(xlrd.NAME)").logs.stdout == ["xlrd\n"]
 
 
-def test_a_module_that_a_cell_imports_gets_it_too(sandbox: Any) -> None:
-    sandbox.files.write("/home/user/own.py", "import pytz\n")
-    ran = sandbox.run_code("import own; print(own.pytz.NAME)")
+def test_a_module_that_a_cell_imports_gets_it_too(interpreter: Any) -> None:
+    interpreter.files.write("/home/user/own.py", "import pytz\n")
+    ran = interpreter.run_code("import own; print(own.pytz.NAME)")
     assert ran.logs.stdout == ["pytz\n"], ran.error
 
 
 def test_what_is_not_on_the_templates_list_is_missing_though_the_index_has_it(
-    sandbox: Any, lean: Serving
+    interpreter: Any, service: Serving
 ) -> None:
     missing = "ModuleNotFoundError: No module named 'foreign'"
-    assert _said(sandbox, "python3 -c 'import foreign'") == missing
-    assert "foreign" not in lean.log.read_text()
+    assert _said(interpreter, "python3 -c 'import foreign'") == missing
+    assert "foreign" not in service.log.read_text()
 
 
-def test_one_that_cannot_be_had_is_missing_as_ever(sandbox: Any, lean: Serving) -> None:
+def test_one_that_cannot_be_had_is_missing_as_ever(interpreter: Any, service: Serving) -> None:
     missing = "ModuleNotFoundError: No module named 'gensim'"
     for _ in range(2):
-        assert _said(sandbox, "python3 -c 'import gensim'") == missing
-    assert "gensim cannot be had" in lean.log.read_text()
+        assert _said(interpreter, "python3 -c 'import gensim'") == missing
+    assert "gensim cannot be had" in service.log.read_text()
 
 
-def test_what_a_library_tries_and_does_without_is_not_fetched(sandbox: Any) -> None:
+def test_what_a_library_tries_and_does_without_is_not_fetched(interpreter: Any) -> None:
     tries = "try:\n import simplejson\nexcept ImportError:\n print('without')\n"
-    sandbox.files.write("lib/site-packages/trying.py", tries)
+    interpreter.files.write("lib/site-packages/trying.py", tries)
     path = {"PYTHONPATH": "/home/user/lib/site-packages"}
-    assert _said(sandbox, "python3 -c 'import trying'", envs=path) == "without"
-    assert _said(sandbox, "python3 -c 'import simplejson as s; print(s.NAME)'") == "simplejson"
+    assert _said(interpreter, "python3 -c 'import trying'", envs=path) == "without"
+    assert _said(interpreter, "python3 -c 'import simplejson as s; print(s.NAME)'") == "simplejson"
 
 
 _LOOKS = """
@@ -112,11 +93,11 @@ print([type(finder).__name__ for finder in sys.meta_path].count("OnDemand"))
 """
 
 
-def test_a_program_that_looks_sees_one_more_finder_and_none_when_isolated(sandbox: Any) -> None:
-    sandbox.files.write("looks.py", _LOOKS)
-    assert _said(sandbox, "python3 looks.py").split("\n") == ["[]", "[]", "1"]
+def test_a_program_that_looks_sees_one_more_finder_and_none_when_isolated(interpreter: Any) -> None:
+    interpreter.files.write("looks.py", _LOOKS)
+    assert _said(interpreter, "python3 looks.py").split("\n") == ["[]", "[]", "1"]
     for option in "ISs":
-        assert _said(sandbox, f"python3 -{option} looks.py").split("\n") == ["[]", "[]", "0"]
+        assert _said(interpreter, f"python3 -{option} looks.py").split("\n") == ["[]", "[]", "0"]
 
 
 _FLOOD = """
@@ -135,17 +116,17 @@ print(answers)
 
 
 def test_a_flood_of_questions_is_answered_and_asks_the_host_for_little(
-    sandbox: Any, lean: Serving
+    interpreter: Any, service: Serving
 ) -> None:
-    sandbox.files.write("flood.py", _FLOOD)
-    assert _said(sandbox, "python3 flood.py") == "{b''}"
-    log = lean.log.read_text()
+    interpreter.files.write("flood.py", _FLOOD)
+    assert _said(interpreter, "python3 flood.py") == "{b''}"
+    log = service.log.read_text()
     for name in ("nltk", "spacy"):  # not again within a minute
         assert 0 < log.count(f"{name} cannot be had") < 5
-    assert _said(sandbox, "python3 -c 'import tabulate; print(tabulate.NAME)'") == "tabulate"
+    assert _said(interpreter, "python3 -c 'import tabulate; print(tabulate.NAME)'") == "tabulate"
 
 
-@pytest.mark.usefixtures("known")
+@pytest.mark.usefixtures("service")
 def test_a_nodejs_that_this_machine_has_not_is_a_package_of_the_index() -> None:
     from e2b import BuildException, Sandbox, Template
 
