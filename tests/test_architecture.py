@@ -65,7 +65,7 @@ FOLDERS: dict[str, dict[str, set[str]]] = {
         "packages": {"blocking", "interpreter", "isolation", "pythons", "templates"},
     },
     "sandbox/local/agent": {
-        "root": {"callers", "programs"},
+        "root": {"callers", "child", "programs"},
         "files": {"child"},
         "kernels": {"child", "finder"},
         "programs": {"callers", "child", "finder"},

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Run
+from tests.contract.other_pythons import other_pythons
 
 Script = Callable[..., Path]
 
@@ -271,3 +272,16 @@ def test_what_cannot_be_run_is_said_in_one_line(
     assert ran.err.startswith("e2brun: ")
     assert said in ran.err.splitlines()[0]
     assert "Traceback" not in ran.err
+
+
+def test_every_python_of_this_machine_runs_programs_and_the_shells(
+    local: Run, script: Script, tmp_path: Path
+) -> None:
+    bash = tmp_path / "prog.sh"
+    bash.write_text("echo $((6 * 7)); exit 4")
+    program = script("import sys; print('3.%d' % sys.version_info[1]); sys.exit(3)")
+    for version in other_pythons():
+        ran = local("--python", version, program)
+        assert (ran.text, ran.code) == (f"{version}\n", 3), (version, ran.err)
+        ran = local("--python", version, bash)
+        assert (ran.text, ran.code) == ("42\n", 4), (version, ran.err)

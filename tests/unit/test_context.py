@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import select
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -275,3 +277,24 @@ def test_a_handler_of_the_user_is_kept_from_cell_to_cell(context: Context) -> No
     )
     context.run("time.sleep(0.5)", meanwhile=interrupt_after(context, 0.2))
     assert context.run("hits").main["text"] == "[1]"
+
+
+# Older Pythons
+
+
+def test_ipython_8_which_makes_a_store_itself_keeps_none_in_a_profile() -> None:
+    imitated = (
+        "import os.path, sys; import IPython.core.interactiveshell as there\n"
+        "there.PickleShareDB = open  # the name it has there; called with a path in the profile\n"
+        "begin = there.InteractiveShell.init_history\n"
+        "def init_history(self):\n"
+        "    self.db = there.PickleShareDB(os.path.join(self.profile_dir.location, 'db'))\n"
+        "    begin(self)\n"
+        "there.InteractiveShell.init_history = init_history\n"
+        "sys.path.insert(0, os.path.dirname(sys.argv[1]))\n"
+        "from agent.kernels.python.shell import new_shell\n"
+        "print(new_shell().run_cell('%store').error_in_exec)\n"
+    )
+    argv = [sys.executable, "-c", imitated, str(AGENT)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=DEADLINE)
+    assert done.stdout.splitlines()[-1:] == ["None"], done.stderr

@@ -96,6 +96,11 @@ def detach(descriptors: list[int], report: int) -> int:
     return report
 
 
+def exit_code(status: int) -> int:
+    """As os.waitstatus_to_exitcode, which 3.8 has not."""
+    return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+
 def default_signals() -> None:
     """What Python or whoever started e2brun ignores or blocks, a program must not inherit."""
     for number in range(1, 32):

@@ -18,7 +18,7 @@ import select
 import sys
 from time import monotonic
 
-from .child import confine, detach, hand_over, limit, prctl, received
+from .child import confine, detach, exit_code, hand_over, limit, prctl, received
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -228,7 +228,7 @@ class Agent:
                 self.errands.pop(pid)(status)
             number = self.programs.pop(pid, None)
             if number is not None:
-                code = os.waitstatus_to_exitcode(status)
+                code = exit_code(status)
                 witness = self.witnesses.pop(number, None)
                 completed = "" if witness is None else int(witness.saw())
                 self.tell("exit", number, max(code, 0), max(-code, 0), usage.ru_maxrss, completed)

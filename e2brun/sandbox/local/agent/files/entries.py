@@ -102,7 +102,7 @@ def _metadata_text(path: bytes) -> str:
 def _followed(path: bytes) -> tuple[bytes, int]:
     """Where a link leads in the end, and the mode there; (itself, 0) when it leads nowhere."""
     try:
-        resolved = os.path.realpath(path, strict=True)
+        resolved = os.path.realpath(path)
         return resolved, os.stat(resolved).st_mode
     except (OSError, RecursionError):
         return path, 0

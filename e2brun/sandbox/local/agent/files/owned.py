@@ -41,7 +41,7 @@ def own(request: Request) -> str:
     if mode >= 0:
         os.chmod(path, mode & 0o1777)  # not as anybody else: no set-id bits
     now = _owner(path, os.stat(path))
-    owner = tuple(n if given < 0 else given for given, n in zip(request["owner"], now, strict=True))
+    owner = tuple(n if given < 0 else given for given, n in zip(request["owner"], now))  # noqa: B905
     if owner != now:
         os.setxattr(path, _OWNER, b"%d:%d" % owner)
     return facts(request)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 
+from ..child import exit_code
 from . import worker
 
 TYPE_CHECKING = False
@@ -35,7 +36,7 @@ def restore(agent: Any, request: dict[str, Any], descriptors: list[int]) -> None
     number = request["id"]
 
     def told(status: int) -> None:
-        code = os.waitstatus_to_exitcode(status)
+        code = exit_code(status)
         if code == 0:
             agent.tell("done", number)
         else:

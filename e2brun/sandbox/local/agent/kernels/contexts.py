@@ -151,7 +151,8 @@ def _be_ordinary(request: dict[str, Any]) -> None:
     sys.argv[:] = [""]
     if request.get("executable"):
         sys.executable = request["executable"]
-    sys.orig_argv[:] = [sys.executable]
+    if hasattr(sys, "orig_argv"):  # from 3.10 on
+        sys.orig_argv[:] = [sys.executable]
     _take_title()
 
 

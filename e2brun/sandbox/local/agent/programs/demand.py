@@ -73,7 +73,7 @@ def _serve(_agent: Any, descriptor: int) -> NoReturn:
 
 
 def _dismiss(agent: Any, number: int, client: int, status: int) -> None:
-    at = os.waitstatus_to_exitcode(status)
+    at = os.WEXITSTATUS(status)  # 0 of one that was killed
     name = _MODULES[at - 1] if 0 < at <= len(_MODULES) else ""
     place, until = _placed.get(name, ("", 0.0))
     full = sum(map(len, _waiting.values())) >= _WAITING

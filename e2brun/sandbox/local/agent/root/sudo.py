@@ -10,6 +10,8 @@ import _socket
 import os
 import sys
 
+from ..child import exit_code
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
@@ -87,7 +89,7 @@ def _parsed(words: list[str]) -> _Request:
         name, _, value = words.pop(0).partition("=")
         request.variables[name] = value
     request.command = words
-    request.user = _IDS.get(request.user.removeprefix("#"), request.user)
+    request.user = _IDS.get(request.user.lstrip("#"), request.user)
     if request.user not in _HOMES:
         _fail(f"unknown user {request.user}")
     return request
@@ -183,12 +185,13 @@ def _environment(request: _Request) -> dict[str, str]:
             if name in _KEPT or name in request.preserved or name.startswith(_KEPT_KINDS)
         }
         environment["HOME"] = _HOMES[user]
-    environment |= {
+    return {
+        **environment,
         "USER": user, "LOGNAME": user, "SUDO_USER": ours.get("USER", "user"),
         "SUDO_UID": "1000", "SUDO_GID": "1000",
         "SUDO_COMMAND": " ".join(request.command) or "/bin/bash",
+        **request.variables,
     }  # fmt: skip
-    return environment | request.variables
 
 
 def _execute(request: _Request, argv: list[str], environment: dict[str, str]) -> NoReturn:
@@ -229,7 +232,7 @@ def _through(
     door.sendmsg([os.fsencode("\0".join(words))], rights)
     _forward_signals(int(_report(door, b"pid")))
     status = int(_report(door, b"ended"))
-    code = os.waitstatus_to_exitcode(status)
+    code = exit_code(status)
     if code < 0:  # die the same way, so that our caller sees it
         if -code not in (_signal.SIGKILL, _signal.SIGSTOP):
             _signal.signal(-code, _signal.SIG_DFL)

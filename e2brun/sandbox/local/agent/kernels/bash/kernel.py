@@ -11,6 +11,7 @@ import select
 import sys
 from time import monotonic
 
+from ...child import exit_code
 from .. import jsontext
 
 TYPE_CHECKING = False
@@ -111,7 +112,7 @@ class Bash:
             "/bin/bash", argv, self._environment, setpgroup=0,
             setsigmask=(), setsigdef=_ALL_SIGNALS,
         )  # fmt: skip
-        self.ended = os.pidfd_open(self.pid)
+        self.ended = _pidfd_open(self.pid)
 
     def tell(self, code: str, env: Mapping[str, str]) -> None:
         """Hand over a cell."""
@@ -126,7 +127,7 @@ class Bash:
         """It has ended: its exit status, a signal as 128 + number."""
         _, status = os.waitpid(self.pid, 0)
         os.close(self.ended)
-        code = os.waitstatus_to_exitcode(status)
+        code = exit_code(status)
         if code < 0:
             self._write(self._state, _END)  # it had no time to leave anything behind
         return code if code >= 0 else 128 - code
@@ -323,6 +324,14 @@ def _scratch_file() -> int:
     except OSError:  # the disk is full already; small cells may fit all the same
         return descriptor
     return descriptor
+
+
+def _pidfd_open(pid: int) -> int:
+    if hasattr(os, "pidfd_open"):  # from 3.9 on
+        return os.pidfd_open(pid)
+    import ctypes
+
+    return int(ctypes.CDLL(None).syscall(434, pid, 0))  # the same number on every machine
 
 
 def _quoted(text: str) -> str:

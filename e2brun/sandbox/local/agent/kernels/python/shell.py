@@ -50,7 +50,12 @@ def new_shell() -> Any:
     config.MagicsManager.lazy_magics = {"store": "IPython.extensions.storemagic"}  # as ipykernel's
     config.PlainTextFormatter.max_seq_length = 0  # E2B cuts no list short
     leaving = _derived(_module("IPython.core.autocall").ExitAutocall, "Exit", {"__call__": _leave})
-    own = {"outlets": Outlets(), "db": _derived(dict, "Store", {"keys": _matching})()}
+    own: dict[str, Any] = {"outlets": Outlets(), "db": _store()}
+    there: Any = sys.modules["IPython.core.interactiveshell"]
+    if hasattr(there, "PickleShareDB"):  # IPython 8, for Python 3.10 and before, makes its own
+        own["profile_dir"] = type(sys)("profile")
+        own["profile_dir"].location = "/nonexistent"
+        there.PickleShareDB = _store
     kind = _derived(base, "Shell", {**_QUIET_START, **_BEHAVIOUR, **own})
     shell = kind.instance(
         config=config,
@@ -111,9 +116,13 @@ def _leave(_self: object, code: object = None) -> None:
     raise SystemExit if code is None else SystemExit(code)
 
 
+def _store(_path: str = "") -> Any:
+    """Of `%cd`, `%bookmark` and `%store`: IPython's own is kept in a profile directory."""
+    return _derived(dict, "Store", {"keys": _matching})()
+
+
 def _matching(self: Any, pattern: str = "*") -> Any:
-    """The keys of a pattern, as IPython's own store of `%cd`, `%bookmark` and `%store` has them;
-    that one is kept in a profile directory."""
+    """The keys of a pattern, as IPython's own store has them."""
     import fnmatch
 
     return fnmatch.filter(iter(self), pattern)
