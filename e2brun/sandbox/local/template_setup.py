@@ -32,3 +32,4 @@ class Setup:
     place: Place = Place()  # of programs, where a client does not say; its environment is `start`'s
     start: str = ""  # a command that runs in it from the start
     ready: str = ""  # and one that succeeds once that is up
+    python: str = ""  # the path of a Python of this machine; "": the one that we run on

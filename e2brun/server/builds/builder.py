@@ -15,7 +15,6 @@ from e2brun.errors import SandboxError
 from e2brun.sandbox.local import templates as built_in
 from e2brun.sandbox.local.host import commands, trees
 from e2brun.sandbox.local.host.processes import StartRefused
-from e2brun.sandbox.local.interpreter import current_interpreter
 from e2brun.sandbox.local.registered import (
     BUILDING,
     FAILED,
@@ -129,8 +128,7 @@ class Builder:
             name, check = plan.template.removesuffix(":default"), None
         else:
             try:
-                # In a thread: it asks node for its version.
-                check = await asyncio.to_thread(stand_in, plan.image, current_interpreter())
+                check = await asyncio.to_thread(stand_in, plan.image)
             except NoSuchImage as no:
                 raise StepFailed(BASE_STEP, str(no)) from None
             name = check.template
@@ -138,9 +136,10 @@ class Builder:
         if template is None:
             raise StepFailed(BASE_STEP, f"template {plan.template[:100]!r} was not found")
         packages = (*template.packages, *(check.packages if check else ()))
-        told = f"{template.name} {packages} {self._registry.options.install}"
+        python = check.python if check else ""
+        told = f"{template.name} {packages} {python} {self._registry.options.install}"
         key = hashlib.sha256(told.encode()).hexdigest()
-        return _Base(Made(Setup(template.name, packages), key), None, check)
+        return _Base(Made(Setup(template.name, packages, python=python), key), None, check)
 
     def layer(self, key: str) -> Path | None:
         """The files after the step of this key."""
@@ -201,7 +200,7 @@ class _Run:
         self, base: _Base, tree: Path | None, tasks: Sequence[_Task], last: Setup
     ) -> Path | None:
         """Do `tasks` in a sandbox, and try what it is to start; the files in the end."""
-        bare = Setup(last.base, last.packages)
+        bare = Setup(last.base, last.packages, python=last.python)
         origin = Origin(last.base, None, bare, metadata={}, environment={}, connected=True)
         async with self._registry.borrowed(origin, tree) as live:
             for task in tasks:

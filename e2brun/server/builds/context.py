@@ -40,8 +40,9 @@ class Context(Place):
             case "USER":
                 return replace(self, user=_user(number, _one(number, step)))
             case "WORKDIR":
-                path = self.absolute(_one(number, step)).rstrip("/") or "/"
-                return replace(self, directory=path)
+                # As at E2B: the first one that is relative begins at /, not at the home.
+                path = posixpath.join(self.directory or "/", _one(number, step))
+                return replace(self, directory=self.absolute(path).rstrip("/") or "/")
             case "ENV" | "ARG":
                 more = _variables(number, step)
                 return replace(self, environment={**self.environment, **more})

@@ -22,6 +22,7 @@ from e2brun.sandbox.local.isolation.driver import Jail, new_id
 from e2brun.sandbox.local.isolation.forkserver import Forkserver
 from e2brun.sandbox.local.memory.cgroup import Cgroup
 from e2brun.sandbox.local.mirror.link import Mirror
+from e2brun.sandbox.local.template_setup import Setup
 from e2brun.sandbox.local.templates import CODE_INTERPRETER
 from e2brun.server.http.messages import PERMANENT, ApiError
 from e2brun.server.sandboxes.durable import PausedSandboxes, sweep
@@ -114,9 +115,8 @@ class Registry:
         """Have sandboxes of the usual template ready, unless its packages are still to come."""
         if self._stock.ready(CODE_INTERPRETER.packages):
             await self._stock.find_node_packages()
-            jail = await self._stock.jail(
-                CODE_INTERPRETER.name, CODE_INTERPRETER.packages, connected=True
-            )
+            setup = Setup(CODE_INTERPRETER.name, CODE_INTERPRETER.packages)
+            jail = await self._stock.jail(setup, connected=True)
             self._pool.warm(jail, CODE_INTERPRETER.name)
 
     async def close(self) -> None:
@@ -220,7 +220,7 @@ class Registry:
         live = None
         try:
             origin, setup = record.origin, record.origin.setup
-            jail = await self._stock.jail(setup.base, setup.packages, connected=origin.connected)
+            jail = await self._stock.jail(setup, connected=origin.connected)
             if fresh and not origin.mounts:
                 live = await self._pool.take(jail, setup.base)
                 record.id = live.id

@@ -14,6 +14,7 @@ from e2brun.sandbox.local.packages.installed import installed_layer
 from e2brun.sandbox.local.packages.layers import Layers
 from e2brun.sandbox.local.packages.npm import cached, typescript_layer
 from e2brun.sandbox.local.packages.template_layers import TemplateLayers
+from e2brun.sandbox.local.pythons import find_interpreter
 from e2brun.sandbox.local.templates import find, is_default, parted
 from e2brun.server.http.messages import PERMANENT, ApiError
 from e2brun.server.sandboxes.on_demand import PackagesOnDemand
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from e2brun.sandbox.local.interpreter import Interpreter
+    from e2brun.sandbox.local.template_setup import Setup
     from e2brun.server.options import ServiceOptions
 
 
@@ -37,25 +39,27 @@ class TemplateStore:
         self._exact = Layers(directory, environment, timeout=timeout, room=room)
         self._template = TemplateLayers(directory, environment, timeout=timeout, room=room)
         self.on_demand = PackagesOnDemand(self._template, fetch=options.fetch)
-        self._layers: dict[tuple[str, ...], str | None] = {}
+        self._layers: dict[tuple[Interpreter, tuple[str, ...]], str | None] = {}
         node_layer = cached(options.cache_directory)
         self._node_layer = str(node_layer) if node_layer and not options.lean else None
+        self._pythons: dict[str, Interpreter] = {}
         self._building = asyncio.Lock()
 
-    async def jail(self, base: str, packages: Sequence[str], *, connected: bool) -> Jail:
-        """A sandbox of a built-in template, without an id. Raises ApiError."""
-        options, template = self._options, find(base)
-        layer = await self.layer(packages)
+    async def jail(self, setup: Setup, *, connected: bool) -> Jail:
+        """A sandbox of a template, without an id. Raises ApiError."""
+        options, template = self._options, find(setup.base)
+        python = await self._python(setup.python)
+        layer = await self._layer(setup.packages, python)
         full = template is not None and template.notebook and not options.lean
         return Jail(
             "",
-            current_interpreter(),
+            python,
             Limits(memory=options.memory, disk=options.disk),
             layer,
             network=options.network if connected else Network.NONE,
             node_layer=self._node_layer if full else None,
             notebook=template is not None and template.notebook and layer is not None,
-            template_layers=str(self.on_demand.directory) if is_default(base) else None,
+            template_layers=str(self.on_demand.directory) if is_default(setup.base) else None,
             service=True,
         )
 
@@ -74,16 +78,27 @@ class TemplateStore:
             return True
         return self._cached(packages, current_interpreter()) is not None
 
-    async def layer(self, packages: Sequence[str]) -> str | None:
+    async def _python(self, path: str) -> Interpreter:
+        """Raises ApiError for one that has gone."""
+        if path and path not in self._pythons:
+            try:
+                self._pythons[path] = await asyncio.to_thread(find_interpreter, path)
+            except E2brunError as gone:
+                message = f"the template's Python cannot be used: {gone}"
+                raise ApiError(500, message, headers=PERMANENT) from gone
+        return self._pythons[path] if path else current_interpreter()
+
+    async def _layer(self, packages: Sequence[str], python: Interpreter) -> str | None:
         """The directory of a template's packages, built the first time; where it has none, that
         of IPython, which cells need. Raises ApiError."""
-        key = parted(packages)[1] if self._options.lean else tuple(packages)
+        lean = self._options.lean and python == current_interpreter()
+        wanted = parted(packages)[1] if lean else tuple(packages)
+        key = python, wanted
         async with self._building:
             if key not in self._layers:
-                python = current_interpreter()
                 try:
-                    found = self._cached(key, python) if key else None
-                    found = found or await asyncio.to_thread(self._built, key, python)
+                    found = self._cached(wanted, python) if wanted else None
+                    found = found or await asyncio.to_thread(self._built, wanted, python)
                 except E2brunError as error:
                     message = f"the template's packages could not be installed: {error}"
                     raise ApiError(500, message, headers=PERMANENT) from error
