@@ -57,6 +57,23 @@ def test_root_writes_to_the_directories_of_the_system(sandbox: Any) -> None:
     assert {"hosts", "passwd", "os-release"} <= {one.name for one in sandbox.files.list("/etc")}
 
 
+@pytest.mark.skipif(not shutil.which("apt-get"), reason="not a Debian")
+def test_apt_installs_what_is_there_and_nothing_else(sandbox: Any) -> None:
+    for apt in ("apt-get", "apt"):
+        install = f"sudo {apt} -o Dpkg::Use-Pty=0 install -y"
+        done = f"sudo {apt} update && {install} apt dpkg:amd64 bash=5* && sudo {apt} clean"
+        said = _run(sandbox, done)
+        assert "bash=5* is already the newest version that is here.\n0 upgraded, 0 newly" in said
+        assert _run(sandbox, f"{install} -qq bash") == ""
+        for refused in ("no-such-package", "apt no-such-package", "./bash", "../doc/bash", "-y ''"):
+            said = _run(sandbox, f"{install} {refused} 2>&1; echo $?")
+            assert "E: Unable to locate package " in said
+            assert said.endswith("\n100\n")
+        assert _run(sandbox, f"{apt} install -y bash 2>&1 || echo $?").endswith("you root?\n100\n")
+        assert _run(sandbox, f"{apt} --version").startswith("apt ")
+    Template.build(Template().from_debian_image().apt_install(["bash", "dpkg"]), "has-apt")
+
+
 def test_the_system_says_what_it_is(sandbox: Any) -> None:
     if not Path("/etc/os-release").exists():
         pytest.skip("this machine's does not, either")

@@ -147,8 +147,8 @@ _FAILING: dict[str, tuple[Callable[[], Any], str, str]] = {
         "set_workdir",
     ),
     "apt": (
-        lambda: Template().from_base_image().apt_install("curl"),
-        "packages of the system cannot be installed here",
+        lambda: Template().from_base_image().apt_install("no-such-package"),
+        "failed to run command 'apt-get update && DEBIAN_FRONTEND=noninteractive",
         "apt_install",
     ),
     "start": (

@@ -48,8 +48,9 @@ _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
 
 _PIP_PROGRAM = '#!/bin/sh\nexec /opt/e2brun/bin/python3 -m pip "$@"\n'
 _PROGRAM = "#!/opt/e2brun/bin/python3 -IS\n{}\n"
-# What E2B's templates have: always ours, or only where the host has none.
+# What E2B's templates have: always ours, only where the host has one, or only where it has none.
 _SUDO = ("sudo", "root.sudo", "main()")
+_IF_THERE = (("apt", "root.apt", "main()"), ("apt-get", "root.apt", "main()"))
 _IF_MISSING = (
     ("setfattr", "root.fattr", "set_attribute()"),
     ("getfattr", "root.fattr", "get_attribute()"),
@@ -339,9 +340,11 @@ def become(owner: int) -> None:
 def _programs(jail: Jail) -> None:
     for name in ("python", "python3"):
         os.symlink(jail.interpreter.executable, f"{ROOT}/opt/e2brun/bin/{name}")
+    there = [program for program in _IF_THERE if os.path.exists(f"/usr/bin/{program[0]}")]
     missing = [program for program in _IF_MISSING if not os.path.exists(f"/usr/bin/{program[0]}")]
     programs = {
-        name: _PROGRAM.format(agent_code(module, call)) for name, module, call in (_SUDO, *missing)
+        name: _PROGRAM.format(agent_code(module, call))
+        for name, module, call in (_SUDO, *there, *missing)
     }
     for name, text in (programs | dict.fromkeys(("pip", "pip3"), _PIP_PROGRAM)).items():
         with open(f"{ROOT}/opt/e2brun/bin/{name}", "w", encoding="ascii") as file:
