@@ -8,6 +8,8 @@ import gc
 import importlib
 import json
 import os
+import pkgutil
+import select
 import signal
 import socket
 import subprocess
@@ -20,19 +22,15 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 _ENDS = 3  # stdin, stdout, stderr
+# Of e2brun all that a command may import, and of others what it takes besides.
+_PACKAGES = (
+    "batch", "cli", "jobs", "pipeline", "primitives", "report", "runs", "sandbox", "stages",
+)  # fmt: skip
+_NOT_COMMANDS = (".agent", ".mirror", ".e2b.launcher")  # processes of their own
 _IMPORTED = (
-    "e2b", "e2b_code_interpreter", "e2brun.cli.app", "e2brun.cli.console", "e2brun.cli.execution",
-    "e2brun.cli.options", "e2brun.cli.pipeline_files", "e2brun.cli.pipeline_run",
-    "e2brun.cli.preparation", "e2brun.cli.runs_commands", "e2brun.cli.sandbox_commands",
-    "e2brun.jobs.wanted", "e2brun.pipeline.compiler", "e2brun.pipeline.runner",
-    "e2brun.report.closing", "e2brun.report.execution_json", "e2brun.report.results",
-    "e2brun.report.sandboxes", "e2brun.report.streams", "e2brun.runs.keeping",
-    "e2brun.sandbox.e2b.backend", "e2brun.sandbox.e2b.sdk", "e2brun.sandbox.local.backend",
-    "e2brun.sandbox.local.blocking.cells", "e2brun.sandbox.local.blocking.sandbox",
-    "e2brun.sandbox.local.blocking.supervisor", "e2brun.sandbox.local.blocking.transfer",
-    "e2brun.sandbox.local.isolation.forking", "e2brun.sandbox.local.memory.watch",
-    "e2brun.sandbox.local.packages.layers", "e2brun.sandbox.local.packages.supply",
-    "e2brun.stages.execute.stage",
+    "_sha256", "e2b", "e2b_code_interpreter", "e2brun.server.background.client", "encodings.ascii",
+    "encodings.idna", "encodings.utf_8_sig", "packaging.requirements", "pydantic.main", "resource",
+    "uv",
 )  # fmt: skip
 
 
@@ -123,35 +121,66 @@ def _read(descriptor: int) -> bytes:
         return file.read()
 
 
-def _main(orders: socket.socket) -> None:
+def _get_ready() -> None:
+    """Import and make what every command would."""
+    for package in _PACKAGES:
+        directory = importlib.import_module(f"e2brun.{package}").__path__
+        for module in pkgutil.walk_packages(directory, f"e2brun.{package}."):
+            if not any(part in module.name for part in _NOT_COMMANDS):
+                importlib.import_module(module.name)
     for name in _IMPORTED:
         importlib.import_module(name)
     with suppress(ImportError):
-        importlib.import_module("opentelemetry.propagate")  # which E2B's SDK takes where it is
+        for name in ("metrics", "propagate"):  # which E2B's SDK takes where they are
+            importlib.import_module(f"opentelemetry.{name}")
+    from e2brun.cli.app import tree
+    from e2brun.report.safe import one_line
+
+    tree()
+    one_line("compiles its patterns")
     gc.freeze()  # or each fork copies what it looks at
-    while descriptors := socket.recv_fds(orders, 1, _ENDS + 1)[1]:
-        if os.fork() == 0:
-            orders.close()
-            _follow(descriptors)
-        for descriptor in descriptors:
-            os.close(descriptor)
-        with suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
 
 
-def _follow(descriptors: Sequence[int]) -> NoReturn:
-    """Start the command, tell its pid, and in the end its exit code."""
-    *ends, telling = descriptors
-    with socket.socket(fileno=telling) as client, client.makefile("rb") as file:
+def _main(orders: socket.socket) -> None:
+    _get_ready()
+    running: dict[int, tuple[int, socket.socket]] = {}  # by pidfd: whose it is, and who waits
+    poll = select.poll()
+    poll.register(orders, select.POLLIN)
+    while True:
+        for descriptor, _ in poll.poll():
+            if descriptor in running:
+                poll.unregister(descriptor)
+                _tell_end(descriptor, *running.pop(descriptor))
+            elif descriptors := socket.recv_fds(orders, 1, _ENDS + 1)[1]:
+                *ends, telling = descriptors
+                client = socket.socket(fileno=telling)
+                if (pid := os.fork()) == 0:
+                    _close(orders.fileno(), *running, *(s.fileno() for _, s in running.values()))
+                    _follow(client, ends)
+                _close(*ends)
+                running[pidfd := os.pidfd_open(pid)] = pid, client
+                poll.register(pidfd, select.POLLIN)
+            else:
+                return
+
+
+def _tell_end(pidfd: int, pid: int, client: socket.socket) -> None:
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    with client, suppress(BrokenPipeError):  # nobody waits any more
+        client.sendall(b"%d\n" % code)
+    os.close(pidfd)
+
+
+def _close(*descriptors: int) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
+def _follow(client: socket.socket, ends: Sequence[int]) -> NoReturn:
+    """Tell our pid and become the command; who waits is told the exit code by our parent."""
+    with client, client.makefile("rb") as file:
         order = json.loads(file.readline())
-        pid = os.fork()
-        if pid:
-            for end in ends:
-                os.close(end)
-            client.sendall(b"%d\n" % pid)
-            client.sendall(b"%d\n" % os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-            os._exit(0)
+        client.sendall(b"%d\n" % os.getpid())
     _become(order, ends)
 
 
