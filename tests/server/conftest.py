@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
 from tests.attack.wire import Sandbox, Wire
 from tests.sdk.serving import Serving, served
+from tests.server.envd_client import InSandbox, Shared
 from tests.server.talking import is_calm, with_talker
 
 
@@ -33,3 +35,10 @@ def talker(wire: Wire) -> Sandbox:
 def another(wire: Wire) -> Sandbox:
     """One that may be killed."""
     return with_talker(wire)
+
+
+@pytest.fixture(scope="package")
+def in_sandbox() -> Iterator[InSandbox]:
+    """Run a coroutine function with a sandbox of its own."""
+    with closing(Shared()) as shared:
+        yield shared.run

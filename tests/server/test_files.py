@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import time
 import zlib
-from collections.abc import Awaitable, Callable
 
-from tests.server.envd_client import Envd, one_sandbox, part
+from tests.server.envd_client import Envd, InSandbox, part
 
 END = b"--XX--\r\n"
 
 
-def in_sandbox(scenario: Callable[[Envd], Awaitable[None]], **options: object) -> None:
-    async def run() -> None:
-        async with one_sandbox(**options) as envd:
-            await scenario(envd)
-
-    asyncio.run(run())
-
-
-def test_what_goes_up_comes_down_whatever_its_size() -> None:
+def test_what_goes_up_comes_down_whatever_its_size(in_sandbox: InSandbox) -> None:
     async def scenario(envd: Envd) -> None:
         for size in (0, 1, 64 * 1024, 64 * 1024 + 1, 3_000_000):
             content = bytes(range(251)) * (size // 251) + bytes(size % 251)
@@ -35,7 +25,7 @@ def test_what_goes_up_comes_down_whatever_its_size() -> None:
     in_sandbox(scenario)
 
 
-def test_a_form_stores_its_files_under_their_whole_names() -> None:
+def test_a_form_stores_its_files_under_their_whole_names(in_sandbox: InSandbox) -> None:
     async def scenario(envd: Envd) -> None:
         body = part("file", "/tmp/d/%22é.txt", b"one") + part("other", "no", b"ignored")
         body += part("file", "rel/two", b"x" * 100_000) + part("file", "E", b"") + END
@@ -52,7 +42,7 @@ def test_a_form_stores_its_files_under_their_whole_names() -> None:
     in_sandbox(scenario)
 
 
-def test_a_part_without_a_filename_is_stored_under_the_path() -> None:
+def test_a_part_without_a_filename_is_stored_under_the_path(in_sandbox: InSandbox) -> None:
     async def scenario(envd: Envd) -> None:
         assert (await envd.form(part("file", None, b"plain") + END, path="p")).status == 200
         assert (await envd.get("p")).body == b"plain"
@@ -63,7 +53,7 @@ def test_a_part_without_a_filename_is_stored_under_the_path() -> None:
     in_sandbox(scenario)
 
 
-def test_more_than_a_thousand_files_in_one_form() -> None:
+def test_more_than_a_thousand_files_in_one_form(in_sandbox: InSandbox) -> None:
     async def scenario(envd: Envd) -> None:
         body = b"".join(part("file", f"m/{n}", b"%d" % n) for n in range(1100)) + END
         assert len((await envd.form(body)).json) == 1100
@@ -72,7 +62,7 @@ def test_more_than_a_thousand_files_in_one_form() -> None:
     in_sandbox(scenario)
 
 
-def test_a_malformed_form_is_refused() -> None:
+def test_a_malformed_form_is_refused(in_sandbox: InSandbox) -> None:
     bodies = [
         b"",
         b"junk",
@@ -92,7 +82,7 @@ def test_a_malformed_form_is_refused() -> None:
     in_sandbox(scenario)
 
 
-def test_a_compressed_body_is_stored_expanded() -> None:
+def test_a_compressed_body_is_stored_expanded(in_sandbox: InSandbox) -> None:
     async def scenario(envd: Envd) -> None:
         squeezed = {"content-encoding": "gzip"}
         body = gzip.compress(b"one" * 50_000) + gzip.compress(b"two")
@@ -107,7 +97,7 @@ def test_a_compressed_body_is_stored_expanded() -> None:
     in_sandbox(scenario)
 
 
-def test_metadata_is_kept_shown_and_cleared() -> None:
+def test_metadata_is_kept_shown_and_cleared(in_sandbox: InSandbox) -> None:
     async def scenario(envd: Envd) -> None:
         answer = await envd.put("m", b"", {"x-metadata-a": "1 2", "x-metadata-b": ""})
         assert answer.json[0]["metadata"] == {"a": "1 2", "b": ""}
@@ -130,7 +120,7 @@ def test_metadata_is_kept_shown_and_cleared() -> None:
     in_sandbox(scenario)
 
 
-def test_an_existing_file_keeps_its_inode_and_mode() -> None:
+def test_an_existing_file_keeps_its_inode_and_mode(in_sandbox: InSandbox) -> None:
     async def scenario(envd: Envd) -> None:
         await envd.put("f", b"old")
         assert (await envd.entry("f"))["mode"] == 0o644
@@ -142,7 +132,7 @@ def test_an_existing_file_keeps_its_inode_and_mode() -> None:
     in_sandbox(scenario)
 
 
-def test_ranges_and_conditions() -> None:
+def test_ranges_and_conditions(in_sandbox: InSandbox) -> None:
     async def scenario(envd: Envd) -> None:
         for size in (1000, 1_000_000):
             content = bytes(n % 256 for n in range(size))
@@ -175,7 +165,7 @@ def test_ranges_and_conditions() -> None:
     in_sandbox(scenario)
 
 
-def test_encodings_that_the_client_accepts() -> None:
+def test_encodings_that_the_client_accepts(in_sandbox: InSandbox) -> None:
     async def scenario(envd: Envd) -> None:
         await envd.put("f", b"text" * 100_000)
         for fine in ("gzip, deflate", "gzip", "", "br", "*", "identity"):
@@ -191,7 +181,7 @@ def test_encodings_that_the_client_accepts() -> None:
     in_sandbox(scenario)
 
 
-def test_names_for_saving_are_quoted_as_they_must_be() -> None:
+def test_names_for_saving_are_quoted_as_they_must_be(in_sandbox: InSandbox) -> None:
     async def scenario(envd: Envd) -> None:
         for name, told in (
             ("plain.txt", "inline; filename=plain.txt"),
@@ -204,7 +194,7 @@ def test_names_for_saving_are_quoted_as_they_must_be() -> None:
     in_sandbox(scenario)
 
 
-def test_what_is_no_file_is_refused_at_once() -> None:
+def test_what_is_no_file_is_refused_at_once(in_sandbox: InSandbox) -> None:
     async def scenario(envd: Envd) -> None:
         await envd.python("import os; os.mkfifo('fifo'); os.symlink('loop', 'loop'); os.mkdir('d')")
         for path in ("d", "fifo", "loop", "x" * 300, "/" + "d/" * 3000, "a\0b", "/dev/tty"):
@@ -224,7 +214,7 @@ def test_what_is_no_file_is_refused_at_once() -> None:
     in_sandbox(scenario)
 
 
-def test_what_the_kernel_makes_up_is_read_to_its_end() -> None:
+def test_what_the_kernel_makes_up_is_read_to_its_end(in_sandbox: InSandbox) -> None:
     async def scenario(envd: Envd) -> None:
         answer = await envd.get("/proc/sys/kernel/random/boot_id")
         assert len(answer.body) == 37
@@ -234,16 +224,16 @@ def test_what_the_kernel_makes_up_is_read_to_its_end() -> None:
     in_sandbox(scenario)
 
 
-def test_a_full_disk_is_told_and_ends_nothing() -> None:
+def test_a_full_disk_is_told_and_ends_nothing(in_sandbox: InSandbox) -> None:
     async def scenario(envd: Envd) -> None:
-        assert (await envd.put("big", bytes(24 << 20))).status == 507
+        assert (await envd.put("big", bytes(40 << 20))).status == 507
         assert (await envd.call("Remove", path="big")).status == 200
         assert (await envd.put("small", b"x")).status == 200
 
-    in_sandbox(scenario, disk=16 << 20)
+    in_sandbox(scenario)
 
 
-def test_users_have_homes_and_strangers_none() -> None:
+def test_users_have_homes_and_strangers_none(in_sandbox: InSandbox) -> None:
     async def scenario(envd: Envd) -> None:
         assert (await envd.put("f", b"", username="stranger")).status == 401
         assert (await envd.get("f", username="stranger")).status == 401
@@ -253,7 +243,7 @@ def test_users_have_homes_and_strangers_none() -> None:
     in_sandbox(scenario)
 
 
-def test_only_the_token_or_a_signature_opens_files() -> None:
+def test_only_the_token_or_a_signature_opens_files(in_sandbox: InSandbox) -> None:
     async def scenario(envd: Envd) -> None:
         await envd.put("f", b"secret")
         client, where = envd.client, {k: v for k, v in envd.headers.items() if k[0] == "e"}

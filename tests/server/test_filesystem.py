@@ -14,8 +14,7 @@ from e2brun.sandbox.local.host import file_worker
 from e2brun.sandbox.local.host.file_worker import FileTrouble, FileWorker
 from e2brun.server.envd.entries import entry_info
 from tests.server.asgi import Answer
-from tests.server.envd_client import Envd
-from tests.server.test_files import in_sandbox
+from tests.server.envd_client import Envd, InSandbox
 
 
 def _code(answer: Answer) -> str:
@@ -23,7 +22,7 @@ def _code(answer: Answer) -> str:
     return str(answer.json["code"])
 
 
-def test_an_entry_says_what_a_path_is() -> None:
+def test_an_entry_says_what_a_path_is(in_sandbox: InSandbox) -> None:
     async def scenario(envd: Envd) -> None:
         await envd.put("d/f.txt", b"12345")
         entry = await envd.entry("~/d/f.txt")
@@ -53,7 +52,7 @@ def test_an_entry_says_what_a_path_is() -> None:
     in_sandbox(scenario)
 
 
-def test_links_show_where_they_lead() -> None:
+def test_links_show_where_they_lead(in_sandbox: InSandbox) -> None:
     async def scenario(envd: Envd) -> None:
         await envd.python(
             "import os; os.mkdir('d'); open('d/f', 'w').close(); os.symlink('d', 'dl')\n"
@@ -77,7 +76,7 @@ def test_links_show_where_they_lead() -> None:
     in_sandbox(scenario)
 
 
-def test_directories_are_listed_in_order_and_to_their_depth() -> None:
+def test_directories_are_listed_in_order_and_to_their_depth(in_sandbox: InSandbox) -> None:
     async def scenario(envd: Envd) -> None:
         for path in ("t/b/y", "t/b/x/z", "t/a", "t/c", "t/b.txt"):
             await envd.put(path, b"")
@@ -98,7 +97,7 @@ def test_directories_are_listed_in_order_and_to_their_depth() -> None:
     in_sandbox(scenario)
 
 
-def test_a_long_listing_comes_whole_and_holds_nobody_up() -> None:
+def test_a_long_listing_comes_whole_and_holds_nobody_up(in_sandbox: InSandbox) -> None:
     async def scenario(envd: Envd) -> None:
         await envd.python(
             "import os; os.mkdir('m'); os.chdir('m')\n"
@@ -117,7 +116,7 @@ def test_a_long_listing_comes_whole_and_holds_nobody_up() -> None:
     in_sandbox(scenario)
 
 
-def test_directories_made_moved_and_removed() -> None:
+def test_directories_made_moved_and_removed(in_sandbox: InSandbox) -> None:
     async def scenario(envd: Envd) -> None:
         answer = await envd.call("MakeDir", path="a/b/c")
         assert answer.json["entry"]["type"] == "FILE_TYPE_DIRECTORY"
@@ -140,7 +139,7 @@ def test_directories_made_moved_and_removed() -> None:
     in_sandbox(scenario)
 
 
-def test_what_is_deep_or_closed_is_removed_all_the_same() -> None:
+def test_what_is_deep_or_closed_is_removed_all_the_same(in_sandbox: InSandbox) -> None:
     async def scenario(envd: Envd) -> None:
         await envd.python("import os\nfor n in range(3000): os.mkdir('deep'); os.chdir('deep')")
         await envd.python(
@@ -156,7 +155,7 @@ def test_what_is_deep_or_closed_is_removed_all_the_same() -> None:
     in_sandbox(scenario)
 
 
-def test_a_worker_that_was_killed_is_replaced() -> None:
+def test_a_worker_that_was_killed_is_replaced(in_sandbox: InSandbox) -> None:
     async def scenario(envd: Envd) -> None:
         await envd.put("f", b"text")
         for _ in range(3):
@@ -168,7 +167,9 @@ def test_a_worker_that_was_killed_is_replaced() -> None:
     in_sandbox(scenario)
 
 
-def test_a_worker_that_was_stopped_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_was_stopped_is_replaced(
+    in_sandbox: InSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(FileWorker.ask, "__kwdefaults__", {"patience": 0.5})
 
     async def scenario(envd: Envd) -> None:
@@ -181,7 +182,7 @@ def test_a_worker_that_was_stopped_is_replaced(monkeypatch: pytest.MonkeyPatch) 
     in_sandbox(scenario)
 
 
-def test_no_process_left_for_a_child_and_files_still_move() -> None:
+def test_no_process_left_for_a_child_and_files_still_move(in_sandbox: InSandbox) -> None:
     async def scenario(envd: Envd) -> None:
         await envd.entry(".")
         forks = asyncio.ensure_future(
@@ -202,7 +203,7 @@ def test_no_process_left_for_a_child_and_files_still_move() -> None:
     in_sandbox(scenario)
 
 
-def test_an_endless_file_is_read_no_faster_than_it_is_taken() -> None:
+def test_an_endless_file_is_read_no_faster_than_it_is_taken(in_sandbox: InSandbox) -> None:
     async def scenario(envd: Envd) -> None:
         from e2brun.server.envd import downloads
         from e2brun.server.http.messages import Stream

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from e2brun.server.envd import happenings, watchers
-from tests.server.envd_client import Envd, part
-from tests.server.test_files import END, in_sandbox
+from tests.server.envd_client import Envd, InSandbox, part
+from tests.server.test_files import END
 
 NEW = ["CREATE", "CHMOD", "WRITE"]
 
@@ -27,7 +27,7 @@ async def _events(envd: Envd, watcher: str) -> list[tuple[str, str]]:
     return [(e["name"], e["type"].removeprefix("EVENT_TYPE_")) for e in answer.json["events"]]
 
 
-def test_one_upload_is_three_events_and_creation_comes_first() -> None:
+def test_one_upload_is_three_events_and_creation_comes_first(in_sandbox: InSandbox) -> None:
     async def scenario(envd: Envd) -> None:
         await envd.call("MakeDir", path="w")
         watcher = await _watch(envd, "w")
@@ -42,7 +42,7 @@ def test_one_upload_is_three_events_and_creation_comes_first() -> None:
     in_sandbox(scenario)
 
 
-def test_every_kind_of_change_is_told() -> None:
+def test_every_kind_of_change_is_told(in_sandbox: InSandbox) -> None:
     async def scenario(envd: Envd) -> None:
         await envd.put("w/f", b"")
         await envd.put("out", b"")
@@ -65,7 +65,7 @@ def test_every_kind_of_change_is_told() -> None:
     in_sandbox(scenario)
 
 
-def test_what_cannot_be_watched_is_refused() -> None:
+def test_what_cannot_be_watched_is_refused(in_sandbox: InSandbox) -> None:
     async def scenario(envd: Envd) -> None:
         await envd.put("f", b"")
         for method in ("CreateWatcher",):
@@ -77,7 +77,7 @@ def test_what_cannot_be_watched_is_refused() -> None:
     in_sandbox(scenario)
 
 
-def test_files_in_directories_made_this_moment_are_not_missed() -> None:
+def test_files_in_directories_made_this_moment_are_not_missed(in_sandbox: InSandbox) -> None:
     async def scenario(envd: Envd) -> None:
         await envd.put("w/old/f", b"")
         watcher = await _watch(envd, "w", recursive=True)
@@ -109,7 +109,7 @@ def test_files_in_directories_made_this_moment_are_not_missed() -> None:
     in_sandbox(scenario)
 
 
-def test_a_directory_keeps_being_watched_under_its_new_name() -> None:
+def test_a_directory_keeps_being_watched_under_its_new_name(in_sandbox: InSandbox) -> None:
     async def scenario(envd: Envd) -> None:
         await envd.put("w/a/b/f", b"")
         watcher = await _watch(envd, "w", recursive=True)
@@ -125,7 +125,7 @@ def test_a_directory_keeps_being_watched_under_its_new_name() -> None:
     in_sandbox(scenario)
 
 
-def test_entries_come_with_events_where_they_are_wanted() -> None:
+def test_entries_come_with_events_where_they_are_wanted(in_sandbox: InSandbox) -> None:
     async def scenario(envd: Envd) -> None:
         await envd.call("MakeDir", path="w")
         watcher = await _watch(envd, "w", includeEntry=True)
@@ -141,7 +141,7 @@ def test_entries_come_with_events_where_they_are_wanted() -> None:
     in_sandbox(scenario)
 
 
-def test_a_watch_outlives_the_worker_that_made_it() -> None:
+def test_a_watch_outlives_the_worker_that_made_it(in_sandbox: InSandbox) -> None:
     async def scenario(envd: Envd) -> None:
         await envd.call("MakeDir", path="w")
         watcher = await _watch(envd, "w", recursive=True)
@@ -161,7 +161,7 @@ def _watching() -> int:
     return found
 
 
-def test_descriptors_go_with_the_watch() -> None:
+def test_descriptors_go_with_the_watch(in_sandbox: InSandbox) -> None:
     async def scenario(envd: Envd) -> None:
         await envd.entry(".")
         before = _watching()
@@ -175,7 +175,9 @@ def test_descriptors_go_with_the_watch() -> None:
     in_sandbox(scenario)
 
 
-def test_a_storm_of_events_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_storm_of_events_is_bounded(
+    in_sandbox: InSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(happenings, "EVENTS", 500 * 160)
 
     async def scenario(envd: Envd) -> None:
@@ -187,7 +189,9 @@ def test_a_storm_of_events_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     in_sandbox(scenario)
 
 
-def test_what_was_told_on_looking_into_a_new_directory_is_not_told_twice() -> None:
+def test_what_was_told_on_looking_into_a_new_directory_is_not_told_twice(
+    in_sandbox: InSandbox,
+) -> None:
     async def scenario(envd: Envd) -> None:
         create, delete = 0x100, 0x200
         watcher = await envd.live.part(watchers.Watchers).open(watchers.Wanted("/tmp", True))
