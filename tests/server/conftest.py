@@ -9,7 +9,8 @@ import pytest
 
 from tests.attack.wire import Sandbox, Wire
 from tests.sdk.serving import Serving, served
-from tests.server.envd_client import InSandbox, Shared
+from tests.server.asgi import Shared
+from tests.server.envd_client import InSandbox, with_sandbox
 from tests.server.talking import is_calm, with_talker
 
 
@@ -38,7 +39,12 @@ def another(wire: Wire) -> Sandbox:
 
 
 @pytest.fixture(scope="package")
-def in_sandbox() -> Iterator[InSandbox]:
-    """Run a coroutine function with a sandbox of its own."""
-    with closing(Shared()) as shared:
-        yield shared.run
+def shared() -> Iterator[Shared]:
+    """A service in this process."""
+    with closing(Shared()) as made:
+        yield made
+
+
+@pytest.fixture(scope="package")
+def in_sandbox(shared: Shared) -> InSandbox:
+    return with_sandbox(shared)

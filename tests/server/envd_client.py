@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
 from e2brun.sandbox.local.host.running import RunningSandbox
-from tests.server.asgi import Answer, Client, serving
+from tests.server.asgi import Answer, Client, Shared
 from tests.server.inside import python
 
-Scenario = Callable[["Envd"], Awaitable[None]]
-InSandbox = Callable[[Scenario], None]
+InSandbox = Callable[[Callable[["Envd"], Awaitable[None]]], None]
 
-_DISK = 32 << 20
 RAW = {"content-type": "application/octet-stream"}
 
 
@@ -80,35 +76,17 @@ class Envd:
         return "/files?" + urlencode({"path": path, "signature": signature, **query})
 
 
-@asynccontextmanager
-async def _one_sandbox(client: Client) -> AsyncIterator[Envd]:
-    made = await client.create()
-    yield Envd(client, made["sandboxID"], made["envdAccessToken"])
-    await client.ask("DELETE", f"/sandboxes/{made['sandboxID']}")
+def with_sandbox(shared: Shared) -> InSandbox:
+    """Run scenarios on it, each with a sandbox of its own."""
 
+    def run(scenario: Callable[[Envd], Awaitable[None]]) -> None:
+        async def whole(client: Client) -> None:
+            made = await client.create()
+            await scenario(Envd(client, made["sandboxID"], made["envdAccessToken"]))
 
-class Shared:
-    """A service for scenarios that want none of their own, each with a sandbox: to start one takes
-    half a second of a processor. It and its loop go on from the first to `close`."""
+        shared.run(whole)
 
-    def __init__(self) -> None:
-        self._loop = asyncio.Runner()
-        self._open = AsyncExitStack()
-        self._client: Client | None = None
-
-    def run(self, scenario: Scenario) -> None:
-        async def whole() -> None:
-            if self._client is None:
-                self._client = await self._open.enter_async_context(serving(disk=_DISK))
-            async with _one_sandbox(self._client) as envd:
-                await scenario(envd)
-
-        self._loop.run(whole())
-
-    def close(self) -> None:
-        if self._client is not None:
-            self._loop.run(self._open.aclose())
-        self._loop.close()
+    return run
 
 
 def part(name: str, filename: str | None, content: bytes) -> bytes:

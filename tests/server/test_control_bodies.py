@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
-from tests.server.asgi import Answer, Client, serving
+from tests.server.asgi import Answer, Client, Shared
 
 _DEEP = b"[" * 100_000
 _FIELDS = (
@@ -26,12 +24,11 @@ _ODD: list[object] = [1, -1, 1.5, 10**30, "x", "\ud800", [], [1], {"a": 1}, {"en
         b'{"templateID": "base", "timeout": Infinity}',
     ],
 )  # fmt: skip
-def test_a_body_that_is_no_request_is_refused(body: bytes) -> None:
-    async def run() -> Answer:
-        async with serving() as client:
-            return await client.ask("POST", "/v2/sandboxes", body)
+def test_a_body_that_is_no_request_is_refused(shared: Shared, body: bytes) -> None:
+    async def run(client: Client) -> Answer:
+        return await client.ask("POST", "/v2/sandboxes", body)
 
-    answer = asyncio.run(run())
+    answer = shared.run(run)
     assert answer.status in (400, 413)
     assert answer.json["code"] == answer.status
 
@@ -54,28 +51,26 @@ def test_a_body_that_is_no_request_is_refused(body: bytes) -> None:
     ],
     ids=str,
 )  # fmt: skip
-def test_a_field_that_cannot_be_is_refused(fields: dict[str, object]) -> None:
-    async def run() -> Answer:
-        async with serving() as client:
-            return await client.ask("POST", "/v2/sandboxes", {"templateID": "base", **fields})
+def test_a_field_that_cannot_be_is_refused(shared: Shared, fields: dict[str, object]) -> None:
+    async def run(client: Client) -> Answer:
+        return await client.ask("POST", "/v2/sandboxes", {"templateID": "base", **fields})
 
-    answer = asyncio.run(run())
+    answer = shared.run(run)
     assert answer.status == 400, answer.body
     assert answer.json["code"] == 400
 
 
-def test_no_odd_value_in_any_field_is_a_failure_of_ours() -> None:
-    async def run() -> None:
-        async with serving() as client:
-            for name in _FIELDS:
-                for value in _ODD:
-                    body = {"templateID": "base", name: value}
-                    answer = await client.ask("POST", "/sandboxes", body)
-                    assert answer.status in (201, 400, 404), (body, answer.body)
-                    if answer.status == 201:
-                        await client.ask("DELETE", f"/sandboxes/{answer.json['sandboxID']}")
+def test_no_odd_value_in_any_field_is_a_failure_of_ours(shared: Shared) -> None:
+    async def run(client: Client) -> None:
+        for name in _FIELDS:
+            for value in _ODD:
+                body = {"templateID": "base", name: value}
+                answer = await client.ask("POST", "/sandboxes", body)
+                assert answer.status in (201, 400, 404), (body, answer.body)
+                if answer.status == 201:
+                    await client.ask("DELETE", f"/sandboxes/{answer.json['sandboxID']}")
 
-    asyncio.run(run())
+    shared.run(run)
 
 
 @pytest.mark.parametrize(
@@ -88,16 +83,15 @@ def test_no_odd_value_in_any_field_is_a_failure_of_ours() -> None:
     ],
 )  # fmt: skip
 def test_no_odd_value_for_a_sandbox_is_a_failure_of_ours(
-    method: str, path: str, names: tuple[str, ...]
+    shared: Shared, method: str, path: str, names: tuple[str, ...]
 ) -> None:
-    async def run() -> None:
-        async with serving() as client:
-            sandbox = (await client.create(timeout=600))["sandboxID"]
-            for body in (b"[]", b"{", _DEEP, *({name: value} for name in names for value in _ODD)):
-                answer = await client.ask(method, f"/sandboxes/{sandbox}/{path}", body)
-                assert answer.status < 500, (body, answer.body)
-                assert answer.status < 300 or answer.json["code"] == answer.status
-                sandbox = await _another(client, sandbox)
+    async def run(client: Client) -> None:
+        sandbox = (await client.create(timeout=600))["sandboxID"]
+        for body in (b"[]", b"{", _DEEP, *({name: value} for name in names for value in _ODD)):
+            answer = await client.ask(method, f"/sandboxes/{sandbox}/{path}", body)
+            assert answer.status < 500, (body, answer.body)
+            assert answer.status < 300 or answer.json["code"] == answer.status
+            sandbox = await _another(client, sandbox)
 
     async def _another(client: Client, sandbox: str) -> str:
         if (await client.ask("POST", f"/sandboxes/{sandbox}/connect", {})).status < 300:
@@ -107,7 +101,7 @@ def test_no_odd_value_for_a_sandbox_is_a_failure_of_ours(
             return sandbox
         return str((await client.create(timeout=600))["sandboxID"])
 
-    asyncio.run(run())
+    shared.run(run)
 
 
 @pytest.mark.parametrize(
@@ -123,14 +117,13 @@ def test_no_odd_value_for_a_sandbox_is_a_failure_of_ours(
         "/sandboxes/metrics?sandbox_ids=" + "a," * 200,
     ],
 )  # fmt: skip
-def test_a_parameter_that_cannot_be_is_refused(target: str) -> None:
-    async def run() -> Answer:
-        async with serving() as client:
-            if "ID" in target:
-                sandbox = (await client.create())["sandboxID"]
-                return await client.ask("GET", target.replace("ID", sandbox))
-            return await client.ask("GET", target)
+def test_a_parameter_that_cannot_be_is_refused(shared: Shared, target: str) -> None:
+    async def run(client: Client) -> Answer:
+        if "ID" in target:
+            sandbox = (await client.create())["sandboxID"]
+            return await client.ask("GET", target.replace("ID", sandbox))
+        return await client.ask("GET", target)
 
-    answer = asyncio.run(run())
+    answer = shared.run(run)
     assert answer.status == 400, answer.body
     assert answer.json["code"] == 400

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
 
 from e2brun.server.access.signatures import signature
-from tests.server.asgi import Answer, Client, serving
+from tests.server.asgi import Answer, Client, Shared
 
 
-async def _one(method: str, target: str, body: object = None, **headers: str) -> Answer:
-    async with serving() as client:
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return await client.ask(method, target, body, named)
+def _one(shared: Shared, method: str, target: str, **headers: str) -> Answer:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return shared.run(lambda client: client.ask(method, target, None, named))
 
 
 def _refused(answer: Answer, status: int) -> None:
@@ -27,18 +25,17 @@ def _refused(answer: Answer, status: int) -> None:
 @pytest.mark.parametrize(
     "key", ["", "e2b_wrong", "e2b_" + "5" * 39, "ключ".encode().decode("latin-1")]
 )
-def test_a_wrong_key_is_refused(key: str) -> None:
-    _refused(asyncio.run(_one("GET", "/v2/sandboxes", x_api_key=key)), 401)
+def test_a_wrong_key_is_refused(shared: Shared, key: str) -> None:
+    _refused(_one(shared, "GET", "/v2/sandboxes", x_api_key=key), 401)
 
 
 @pytest.mark.parametrize("target", ["/v2/sandboxes", "/sandboxes/iabc", "/", "/teams", "/health"])
-def test_no_endpoint_answers_without_a_key(target: str) -> None:
-    async def run() -> Answer:
-        async with serving() as client:
-            client.key = None
-            return await client.ask("GET", target)
+def test_no_endpoint_answers_without_a_key(shared: Shared, target: str) -> None:
+    async def run(client: Client) -> Answer:
+        client.key = None
+        return await client.ask("GET", target)
 
-    _refused(asyncio.run(run()), 401)
+    _refused(shared.run(run), 401)
 
 
 @pytest.mark.parametrize(
@@ -52,26 +49,26 @@ def test_no_endpoint_answers_without_a_key(target: str) -> None:
         "127.0.0.1.nip.io",
     ],
 )
-def test_a_name_that_an_attacker_rebinds_is_refused(host: str) -> None:
-    _refused(asyncio.run(_one("GET", "/v2/sandboxes", host=host)), 421)
+def test_a_name_that_an_attacker_rebinds_is_refused(shared: Shared, host: str) -> None:
+    _refused(_one(shared, "GET", "/v2/sandboxes", host=host), 421)
 
 
 @pytest.mark.parametrize(
     "host", ["localhost:3", "127.0.0.1", "[::1]:80", "LOCALHOST.", "a.localhost"]
 )
-def test_loopback_goes_by_all_its_names(host: str) -> None:
-    assert asyncio.run(_one("GET", "/v2/sandboxes", host=host)).status == 200
+def test_loopback_goes_by_all_its_names(shared: Shared, host: str) -> None:
+    assert _one(shared, "GET", "/v2/sandboxes", host=host).status == 200
 
 
 @pytest.mark.parametrize(
     "origin", ["http://evil.example", "null", "http://127.0.0.1:2", "file://", ""]
 )
-def test_a_web_page_is_refused(origin: str) -> None:
-    _refused(asyncio.run(_one("GET", "/v2/sandboxes", origin=origin)), 403)
+def test_a_web_page_is_refused(shared: Shared, origin: str) -> None:
+    _refused(_one(shared, "GET", "/v2/sandboxes", origin=origin), 403)
 
 
-def test_the_services_own_pages_may_ask() -> None:
-    assert asyncio.run(_one("GET", "/v2/sandboxes", origin="http://127.0.0.1:1")).status == 200
+def test_the_services_own_pages_may_ask(shared: Shared) -> None:
+    assert _one(shared, "GET", "/v2/sandboxes", origin="http://127.0.0.1:1").status == 200
 
 
 @pytest.mark.parametrize(
@@ -103,9 +100,9 @@ def test_the_services_own_pages_may_ask() -> None:
     ],
 )
 def test_what_is_not_there_is_refused_in_the_shape_of_every_error(
-    method: str, target: str, status: int
+    shared: Shared, method: str, target: str, status: int
 ) -> None:
-    answer = asyncio.run(_one(method, target))
+    answer = _one(shared, method, target)
     _refused(answer, status)
     if status in (400, 405) and "sandboxes" not in target:
         assert answer.headers["should-retry"] == "false"
@@ -125,58 +122,55 @@ def test_what_is_not_there_is_refused_in_the_shape_of_every_error(
         ({"host": "8000-iabc.whatever.example"}, 502),
     ],
 )
-def test_traffic_to_no_sandbox(headers: dict[str, str], status: int) -> None:
-    async def run() -> Answer:
-        async with serving() as client:
-            client.key = None
-            named = {
-                name.replace("_", "-"): value.encode().decode("latin-1")
-                for name, value in headers.items()
-            }
-            return await client.ask("GET", "/health", headers=named)
+def test_traffic_to_no_sandbox(shared: Shared, headers: dict[str, str], status: int) -> None:
+    async def run(client: Client) -> Answer:
+        client.key = None
+        named = {
+            name.replace("_", "-"): value.encode().decode("latin-1")
+            for name, value in headers.items()
+        }
+        return await client.ask("GET", "/health", headers=named)
 
-    answer = asyncio.run(run())
+    answer = shared.run(run)
     _refused(answer, status)
     if status == 502:
         assert "was not found" in answer.json["message"]
         assert "sandboxId" in answer.json
 
 
-def test_a_signed_url_finds_its_sandbox_and_no_other() -> None:
-    async def run() -> None:
-        async with serving() as client:
-            first, second = await client.create(), await client.create()
-            client.key = None
-            query = {"path": "/home/user/none", "signature_expiration": "1"}
-            for token, message in (
-                (first["envdAccessToken"], "signature is already expired"),
-                (second["envdAccessToken"], "signature is already expired"),
-                ("0" * 40, "invalid signature"),
-            ):
-                made = signature(query, "read", token).replace("+", "%2B")
-                target = "/files?" + "&".join(f"{k}={v}" for k, v in query.items())
-                answer = await client.ask("GET", f"{target}&signature={made}")
-                assert (answer.status, answer.json["message"]) == (401, message)
-            _refused(await client.ask("GET", "/files?path=/etc/passwd"), 401)
+def test_a_signed_url_finds_its_sandbox_and_no_other(shared: Shared) -> None:
+    async def run(client: Client) -> None:
+        first, second = await client.create(), await client.create()
+        client.key = None
+        query = {"path": "/home/user/none", "signature_expiration": "1"}
+        for token, message in (
+            (first["envdAccessToken"], "signature is already expired"),
+            (second["envdAccessToken"], "signature is already expired"),
+            ("0" * 40, "invalid signature"),
+        ):
+            made = signature(query, "read", token).replace("+", "%2B")
+            target = "/files?" + "&".join(f"{k}={v}" for k, v in query.items())
+            answer = await client.ask("GET", f"{target}&signature={made}")
+            assert (answer.status, answer.json["message"]) == (401, message)
+        _refused(await client.ask("GET", "/files?path=/etc/passwd"), 401)
 
-    asyncio.run(run())
+    shared.run(run)
 
 
-def test_ports_demand_the_traffic_token_where_there_is_one() -> None:
-    async def run() -> None:
-        async with serving() as client:
-            made = await client.create(network={"allowPublicTraffic": False})
-            token = made["trafficAccessToken"]
-            statuses: list[int] = []
-            for port, given in (("49983", ""), ("8000", ""), ("8000", "x"), ("8000", token)):
-                headers = {"e2b-sandbox-id": made["sandboxID"], "e2b-sandbox-port": port}
-                headers["e2b-traffic-access-token"] = given
-                answer = await Client(client.service, None).ask("GET", "/health", headers=headers)
-                statuses.append(answer.status)
-            assert statuses == [204, 403, 403, 502]
-            assert "trafficAccessToken" not in (await _detail(client, made["sandboxID"]))
+def test_ports_demand_the_traffic_token_where_there_is_one(shared: Shared) -> None:
+    async def run(client: Client) -> None:
+        made = await client.create(network={"allowPublicTraffic": False})
+        token = made["trafficAccessToken"]
+        statuses: list[int] = []
+        for port, given in (("49983", ""), ("8000", ""), ("8000", "x"), ("8000", token)):
+            headers = {"e2b-sandbox-id": made["sandboxID"], "e2b-sandbox-port": port}
+            headers["e2b-traffic-access-token"] = given
+            answer = await Client(client.service, None).ask("GET", "/health", headers=headers)
+            statuses.append(answer.status)
+        assert statuses == [204, 403, 403, 502]
+        assert "trafficAccessToken" not in (await _detail(client, made["sandboxID"]))
 
-    asyncio.run(run())
+    shared.run(run)
 
 
 async def _detail(client: Client, sandbox_id: str) -> dict[str, Any]:
