@@ -320,10 +320,12 @@ def test_a_shell_that_asks_is_shown_its_completion(installed: Path) -> None:
     assert "complete_bash" in shown
 
 
-def test_installing_packages_has_a_time_limit_of_its_own(local: Run, tmp_path: Path) -> None:
+def test_installing_packages_has_a_time_limit_of_its_own(
+    local: Run, script: Script, tmp_path: Path
+) -> None:
     own = {"UV_FIND_LINKS": str(tmp_path), "UV_NO_INDEX": "1", "E2BRUN_CACHE_DIR": str(tmp_path)}
     patient = ("--timeout", "1h", "--install-timeout", "1ms", "--install", "tiny")
-    ran = local(*patient, "-c", "1", env=own)
+    ran = local(*patient, script("1"), env=own)
     assert ran.code == 125
     assert "packages could not be installed within 0.001 s" in ran.err
     assert "--install-timeout" in ran.err

@@ -19,16 +19,19 @@ from e2brun.sandbox.local.host.streams import Inlet
 from e2brun.sandbox.local.interpreter import current_interpreter
 from e2brun.sandbox.local.isolation.driver import Jail, has_ended, new_id
 from e2brun.sandbox.local.isolation.forkserver import Forkserver
-from tests.caches import with_ipython
+from e2brun.settings import load_settings
 from tests.sdk.serving import descendants, survivors
 
 _SECONDS = 30.0
 _ATTEMPTS = 20
 
 
+_SPEC = SandboxSpec(cells=False)
+
+
 @pytest.fixture
-def backend(tmp_path: Path) -> Iterator[LocalBackend]:
-    made = LocalBackend(cache_directory=str(with_ipython(tmp_path / "cache")), many=True)
+def backend() -> Iterator[LocalBackend]:
+    made = LocalBackend(cache_directory=str(load_settings().cache_dir), many=True)
     yield made
     made.close()
 
@@ -91,7 +94,7 @@ def test_who_asks_again_and_again_is_given_one_that_was_there(
 
 def test_one_that_holds_much_memory_is_gone_when_it_was_killed(backend: LocalBackend) -> None:
     """Others are waited for later; what it holds must not come on top of what the next has."""
-    sandbox = backend.create(SandboxSpec())
+    sandbox = backend.create(_SPEC)
     assert _is_well(sandbox, "open('big', 'wb').write(bytes(100 << 20))")
     first_process = os.dup(sandbox.jailed.agent)
     sandbox.kill()
@@ -101,7 +104,7 @@ def test_one_that_holds_much_memory_is_gone_when_it_was_killed(backend: LocalBac
 
 def test_one_that_had_to_be_ended_for_its_memory_is_waited_for(backend: LocalBackend) -> None:
     """Nothing is known then of what it holds, but that it is too much."""
-    sandbox = backend.create(SandboxSpec())
+    sandbox = backend.create(_SPEC)
     assert _is_well(sandbox)
     later: list[int] = []
     sandbox.wait_for_end = later.append
@@ -142,7 +145,7 @@ def test_one_that_nobody_wants_ends_by_itself_and_is_given_to_nobody(
 def test_nothing_of_it_is_left_when_the_backend_is_closed(backend: LocalBackend) -> None:
     others = _children()
     for _ in range(3):
-        backend.create(SandboxSpec()).kill()
+        backend.create(_SPEC).kill()
     family = dict(_below(_children() - others))
     backend.close()
     assert survivors(family) == []

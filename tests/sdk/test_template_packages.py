@@ -12,6 +12,7 @@ import pytest
 from e2brun.jobs.distributions import DISTRIBUTIONS
 from e2brun.sandbox.local.agent import finder
 from e2brun.sandbox.local.templates import NAMED, member
+from tests.caches import with_ipython
 from tests.contract.other_pythons import other_pythons
 from tests.contract.wheelhouse import wheel
 from tests.sdk.serving import Serving, known, served
@@ -34,7 +35,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     wheel(wheels, "pip", {"pip/__init__.py": "", "pip/__main__.py": "print('a pip')\n"})
     wheel(wheels, "ipython", {"IPython/__init__.py": ""}, version="9.17")
     environment = {
-        "E2BRUN_CACHE_DIR": str(place / "cache"),
+        "E2BRUN_CACHE_DIR": str(with_ipython(place / "cache")),
         "UV_FIND_LINKS": str(wheels),
         "PIP_NO_INDEX": "1",
     }

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.caches import with_ipython
 from tests.security.probing import NOBODY, Probe, python_for_everyone, world_readable_copy
 
 _ACCOUNTS = ("root", "user") if os.geteuid() == 0 else ("user",)
@@ -57,6 +58,7 @@ def probes(shared_directory: Path) -> Iterator[dict[str, Probe]]:
         pytest.skip("bubblewrap (bwrap) is not installed")
     environment = {"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": str(shared_directory)}
     environment |= {"PYTHONDONTWRITEBYTECODE": "1", "HOME": str(shared_directory)}
+    with_ipython(shared_directory / "cache" / _ACCOUNTS[0])
     found = {
         _ACCOUNTS[0]: Probe(_ACCOUNTS[0], sys.executable, shared_directory, environment=environment)
     }

@@ -18,8 +18,9 @@ from e2brun.sandbox.local.backend import LocalBackend
 from e2brun.sandbox.local.blocking.sandbox import LocalSandbox
 from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
 from e2brun.sandbox.local.isolation.forkserver import Forkserver
-from tests.caches import with_ipython
 from tests.sdk.serving import descendants
+
+_SPEC = SandboxSpec(cells=False)
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def forkserver() -> Iterator[Forkserver]:
 @pytest.fixture
 def backend(forkserver: Forkserver, tmp_path: Path) -> Iterator[LocalBackend]:
     """Sandboxes out of that forkserver."""
-    made = LocalBackend(cache_directory=str(with_ipython(tmp_path / "cache")), driver=forkserver)
+    made = LocalBackend(cache_directory=str(tmp_path / "cache"), driver=forkserver)
     yield made
     made.close()
 
@@ -61,7 +62,7 @@ def _gone(pid: int, seconds: float = 3.0) -> bool:
 
 
 def test_two_sandboxes_see_nothing_of_each_other(backend: LocalBackend) -> None:
-    one, other = backend.create(SandboxSpec()), backend.create(SandboxSpec())
+    one, other = backend.create(_SPEC), backend.create(_SPEC)
     _say(one, "echo secret > /tmp/file; sleep 100 & disown")
     assert _say(other, "cat /tmp/file; pgrep sleep") == (
         "cat: /tmp/file: No such file or directory\n"
@@ -74,13 +75,13 @@ def test_two_sandboxes_see_nothing_of_each_other(backend: LocalBackend) -> None:
 def test_a_dead_zygote_takes_its_sandboxes_along_and_is_replaced(
     backend: LocalBackend, forkserver: Forkserver
 ) -> None:
-    old = backend.create(SandboxSpec())
+    old = backend.create(_SPEC)
     assert _say(old, "echo here") == "here\n"
     (zygote,) = forkserver.pids()
     os.kill(zygote, signal.SIGKILL)
     assert _say(old, "sleep 5") == ""
     time.sleep(0.2)
-    assert _say(backend.create(SandboxSpec()), "echo again") == "again\n"
+    assert _say(backend.create(_SPEC), "echo again") == "again\n"
     assert forkserver.pids() != [zygote]
 
 
@@ -93,10 +94,10 @@ def test_nothing_is_left_after_many(backend: LocalBackend, forkserver: Forkserve
         zygote, *others = descendants(outside)
         return len([pid for pid in others if pid != zygote and not _gone(pid, 2)])
 
-    backend.create(SandboxSpec()).kill()
+    backend.create(_SPEC).kill()
     before = descriptors()
     for _ in range(40):
-        sandbox = backend.create(SandboxSpec())
+        sandbox = backend.create(_SPEC)
         _say(sandbox, "sleep 100 & disown")
         sandbox.kill()
     assert (descriptors(), children()) == (before, 0)
@@ -111,7 +112,7 @@ def test_sigkill_of_the_owner_leaves_no_process(after: float, tmp_path: Path) ->
     from e2brun.sandbox.local.isolation.forkserver import Forkserver
     forkserver = Forkserver()
     backend = LocalBackend(cache_directory={str(tmp_path)!r}, driver=forkserver)
-    boxes = [backend.create(SandboxSpec()) for _ in range(3)]
+    boxes = [backend.create(SandboxSpec(cells=False)) for _ in range(3)]
     line = "sleep 1000 & setsid sleep 1000 & wait"
     print(forkserver.pids()[0], flush=True)
     boxes[0].run_program(Program(("bash", "-c", line)), timeout=None, stdout=print, stderr=print)
