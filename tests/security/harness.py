@@ -201,7 +201,8 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     namespaces: set[str] = set()
     stdout, stderr = Stream(namespaces, driver), Stream(namespaces, driver)
     memory = Memory(spec.limits, request["spare"])
-    memory.start()
+    if request["watched"]:
+        memory.start()
     started = time.monotonic()
     if request["cell"]:
         execution = sandbox.run_cell(

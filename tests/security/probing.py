@@ -144,7 +144,7 @@ class Probe:
         **more: object,
     ) -> Report:
         """Run `code` inside; `more`: limits, files, argv, cell, network, after, neighbour
-        (harness.py)."""
+        (harness.py), and whether the memory of the host is `watched`."""
         request: dict[str, object] = {
             "code": textwrap.dedent(code),
             "timeout": timeout,
@@ -159,6 +159,7 @@ class Probe:
             "network": None,
             "neighbour": "",
             "spare": 0,
+            "watched": False,
             **more,
         }
         options = (tuple(words), tuple(descriptors), tuple((environment or {}).items()))
@@ -189,7 +190,7 @@ class Probe:
     def within(self, rise: int, code: str, **more: Any) -> Report:
         """A run during which the host never had `rise` bytes less than before. Others live on
         this host as well, so it has three chances."""
-        reports = (self(code, **more) for _ in range(3))
+        reports = (self(code, watched=True, **more) for _ in range(3))
         seen: list[int] = []
         for report in reports:
             if report.memory_rise < rise:
@@ -203,7 +204,7 @@ class Probe:
         promised, the rest is for a host that has others to serve."""
         seen: list[float] = []
         for _ in range(3):
-            report = self(code, **more)
+            report = self(code, watched=True, **more)
             if report.excess <= MOMENT:
                 return report
             seen.append(report.excess)

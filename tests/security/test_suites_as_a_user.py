@@ -18,8 +18,8 @@ _SUITES = [
     "attack/test_own_root.py",
     "contract/test_packages_hostile.py",
     "contract/test_template_layers.py",
-    "cli/test_exec_template.py",
-    "pipeline/test_jobs.py",
+    "cli/test_exec_template.py::test_a_program_gets_what_it_imports_with_one_line_the_first_time",
+    "pipeline/test_jobs.py::test_a_program_sees_the_same_in_the_first_case_the_last_one_and_exec",
 ]
 _NEEDED = "import pytest, typer, pydantic, hypothesis, e2brun.cli.app"
 
