@@ -60,4 +60,5 @@ class Job(Plan):
 
     notebook: Notebook | None = None
     own: tuple[str, ...] = ()  # the requirements that the source itself has
+    requires_python: str | None = None  # still to be asked of the sandbox
     unreadable: CodeError | None = None  # why there is no code to run as a cell

@@ -39,6 +39,7 @@ class Needs(Frozen):
     python: str | None
     install: tuple[str, ...]
     own: tuple[str, ...]  # those of `install` that the source itself asks for
+    requires_python: str | None = None  # to be asked of a sandbox whose Python is not known here
 
 
 class _Present(Frozen):
@@ -60,16 +61,19 @@ def needs_of(
 ) -> Needs:
     """`codes`: all Python there is to look at. Raises UsageError, SourceUnfit."""
     python, own, rules = wanted.python, list[str](), tuple[str, ...]()
+    requires = None
     if b"# /// script" in source.content and source.kind is Kind.PYTHON:
         metadata = _metadata(source, cloud=wanted.cloud)
         own += metadata.dependencies
         rules = metadata.rules
-        if metadata.requires_python and not wanted.cloud:  # its Python is not known here
+        if wanted.cloud:
+            requires = metadata.requires_python
+        elif metadata.requires_python:
             python = _suitable_python(metadata.requires_python, python, source.name)
     if wanted.auto:
         own += _of_others(_imported(source, codes, python, uploads), codes, wanted, fetched)
     if not (own or wanted.install or wanted.files):
-        return Needs(python, (), ())
+        return Needs(python, (), (), requires)
     from e2brun.jobs.requirements import requirements_from_file
     from e2brun.sandbox.requirement import parse_requirement
 
@@ -78,7 +82,8 @@ def needs_of(
         asked += requirements_from_file(file)
     for text in (*asked, *own):
         parse_requirement(text)
-    return Needs(python, tuple(dict.fromkeys((*asked, *own, *rules))), tuple(dict.fromkeys(own)))
+    install = tuple(dict.fromkeys((*asked, *own, *rules)))
+    return Needs(python, install, tuple(dict.fromkeys(own)), requires)
 
 
 def _metadata(source: Source, *, cloud: bool) -> ScriptMetadata:

@@ -59,7 +59,13 @@ def prepare(plan: Plan) -> Job:
         directories=_directories(plan.cwd, uploads),
     )
     whole = vars(plan.but(spec=spec, uploads=uploads))
-    return Job(**whole, notebook=notebook, own=needs.own, unreadable=unreadable)
+    return Job(
+        **whole,
+        notebook=notebook,
+        own=needs.own,
+        requires_python=needs.requires_python,
+        unreadable=unreadable,
+    )
 
 
 def _advise(plan: Plan, texts: Sequence[str | bytes], install: Sequence[str]) -> None:

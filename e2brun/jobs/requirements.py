@@ -129,7 +129,7 @@ def check_requires_python(spec: str, version: tuple[int, ...], file: str) -> Non
     if not specifiers.contains(running, prereleases=True):
         raise SourceUnfit(
             f"{file} requires Python {spec}, and this is {running}",
-            hint="Name a Python that suits it with --python, such as --python 3.13.",
+            hint="Name one that suits it: --python 3.13 on this machine, --template NAME at E2B.",
         )
 
 

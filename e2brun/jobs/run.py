@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from e2brun.jobs.notebook_outputs import CellRun
 
 StreamName = Literal["stdout", "stderr"]
+_VERSION_LENGTH = 64
 _NO_MODULE = re.compile(r"No module named '([\w.]+)'")
 _OF_IMPORTS = frozenset({"AttributeError", "ImportError", "ModuleNotFoundError"})
 
@@ -183,8 +184,10 @@ class _Tail:
 def run(job: Job, sandbox: Sandbox, outputs: Outputs) -> Ran:
     """Run and fetch; whoever created the sandbox ends it. How it ended is explained.
 
-    Raises SandboxError when the code never ran.
+    Raises SandboxError when the code never ran, SourceUnfit when it wants another Python.
     """
+    if job.requires_python is not None:
+        _check_python(job.requires_python, job, sandbox)
     ran = Ran(Execution(Outcome.INFRASTRUCTURE), sandbox.id, sandbox.template)
     stderr = _Tail(outputs.stderr)
     execution = _executed(job, sandbox, outputs.but(stderr=stderr), ran)
@@ -197,6 +200,17 @@ def run(job: Job, sandbox: Sandbox, outputs: Outputs) -> Ran:
     if job.keep:
         sandbox.release()
     return ran
+
+
+def _check_python(required: str, job: Job, sandbox: Sandbox) -> None:
+    from e2brun.jobs.requirements import check_requires_python
+
+    said = OutputStream(_VERSION_LENGTH, None, keep=True)
+    asking = Program(("python3", "-c", "import sys; print(*sys.version_info[:3])"))
+    sandbox.run_program(asking, timeout=job.timeout, stdout=said, stderr=lambda _: None)
+    words = said.text().split()
+    if len(words) == 3 and all(word.isdecimal() for word in words):  # else there is none
+        check_requires_python(required, tuple(map(int, words)), job.source.name)
 
 
 def _executed(job: Job, sandbox: Sandbox, outputs: Outputs, ran: Ran) -> Execution:
