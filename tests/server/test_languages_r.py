@@ -48,8 +48,8 @@ def test_the_value_of_a_cell(kernel: RunningKernel, code: str, text: str | None)
 
 def test_every_visible_value_is_a_result_and_the_last_the_main_one(kernel: RunningKernel) -> None:
     first, second = kernel.run("1\ny <- 2\ny").outcome.results
-    assert first == {"text": "[1] 1", "is_main_result": False}
-    assert second == {"text": "[1] 2", "is_main_result": True}
+    assert first == {"text": "[1] 1", "extra": {}, "is_main_result": False}
+    assert second == {"text": "[1] 2", "extra": {}, "is_main_result": True}
 
 
 def test_a_data_frame_is_a_table_too(kernel: RunningKernel) -> None:
