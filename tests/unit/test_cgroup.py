@@ -167,6 +167,23 @@ if inside(many, processes=8) == (7, False):
 """
 
 
+def test_a_group_whose_processes_are_still_ending_goes_with_the_next(
+    delegated: tuple[str, str],
+) -> None:
+    first, second = (Cgroup.of(pid, _LIMITS, *delegated) for pid in (4717, 4718))
+    assert first is not None
+    assert second is not None
+    places = [Path(delegated[0], _SESSION, f"e2brun-{os.getpid()}-{pid}") for pid in (4717, 4718)]
+    first.remove()  # its files stand for what keeps rmdir(2) from it
+    assert places[0].exists()
+    for place in places:
+        for file in place.iterdir():
+            file.unlink()
+    second.remove()
+    Cgroup.leave()
+    assert not any(place.exists() for place in places)
+
+
 def test_what_a_killed_command_has_left_is_removed(delegated: tuple[str, str]) -> None:
     left = Path(delegated[0], _SESSION, "e2brun-999999999-5")
     left.mkdir()

@@ -138,6 +138,7 @@ class Registry:
             self.volumes.close()
             self._driver.close()
             self._mirror.close()
+            Cgroup.leave()
 
     async def _quiet(self) -> None:
         with suppress(TimeoutError):

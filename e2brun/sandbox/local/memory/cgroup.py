@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from functools import lru_cache
+from time import monotonic, sleep
 
 from e2brun.sandbox.contract import MIB, Limits
 from e2brun.sandbox.local.memory.procfs import contents, word
@@ -22,6 +23,9 @@ _WEIGHT, _FIRST = 50, 10_000  # of a sandbox and of the service; 100 is usual
 _SLACK = 64 * MIB  # the watch is to find it first, and to end it in good order
 # Of files that nobody holds: what the kernel would give back.
 _RECLAIMABLE = (b"inactive_file ", b"active_file ", b"slab_reclaimable ")
+
+
+_ending: set[str] = set()  # those that are not wanted any more and still have a process
 
 
 class Cgroup:
@@ -93,10 +97,18 @@ class Cgroup:
         return other
 
     def remove(self) -> None:
-        """Nobody may be left in it; who comes later removes what is left of us all the same."""
+        """Now, or when one is removed after the last of its processes has ended."""
         if self._owned:
-            with suppress(OSError):
-                os.rmdir(self._place)
+            _ending.add(self._place)
+            _remove_ended()
+
+    @staticmethod
+    def leave(seconds: float = 2.0) -> None:
+        """Before we end: none that was removed is to stay, waiting so long."""
+        until = monotonic() + seconds
+        while _ending and monotonic() < until:
+            sleep(0.01)
+            _remove_ended()
 
     def _offer(self, name: str, value: int) -> None:
         with suppress(OSError):  # not handed on, or not in this kernel
@@ -105,6 +117,17 @@ class Cgroup:
     def _write(self, name: str, value: int | str) -> None:
         with open(f"{self._place}/{name}", "w", encoding="ascii") as file:
             file.write(str(value))
+
+
+def _remove_ended() -> None:
+    for place in [*_ending]:
+        try:
+            os.rmdir(place)
+        except FileNotFoundError:
+            pass
+        except OSError:  # EBUSY: killed, and not dead yet
+            continue
+        _ending.discard(place)
 
 
 def _path(ours: str) -> str:
