@@ -10,15 +10,11 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from e2brun.errors import UsageError
 from e2brun.jobs.source import SourceUnfit
 from e2brun.sandbox.requirement import parse_requirement
 from e2brun.values import is_list, is_table, toml_problem
-
-if TYPE_CHECKING:
-    from packaging.specifiers import SpecifierSet
 
 _MARK = b"# /// script"
 _OPENING = re.compile(r"# /// [a-zA-Z0-9-]+")
@@ -91,7 +87,7 @@ def _metadata(content: str, file: str, first: int) -> ScriptMetadata:
     if python is not None and not isinstance(python, str):
         raise UsageError(f"{at('requires-python')}: requires-python is not a string")
     if python is not None:
-        _specifiers(python, at("requires-python"))
+        _contains(python, "3", at("requires-python"))  # or say at which line it cannot be read
     return ScriptMetadata(dependencies, python, _rules(table, at))
 
 
@@ -124,21 +120,20 @@ def _rules(table: Mapping[str, object], at: Callable[[str], str]) -> tuple[str, 
 
 def check_requires_python(spec: str, version: tuple[int, ...], file: str) -> None:
     """SourceUnfit, with the remedy, unless this Python version satisfies the specifier."""
-    specifiers = _specifiers(spec, file)
     running = ".".join(map(str, version))
-    if not specifiers.contains(running, prereleases=True):
+    if not _contains(spec, running, file):
         raise SourceUnfit(
             f"{file} requires Python {spec}, and this is {running}",
             hint="Name one that suits it: --python 3.13 on this machine, --template NAME at E2B.",
         )
 
 
-def _specifiers(spec: str, where: str) -> SpecifierSet:
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+def _contains(spec: str, version: str, where: str) -> bool:
+    from packaging.specifiers import SpecifierSet
 
     try:
-        return SpecifierSet(spec)
-    except InvalidSpecifier:
+        return SpecifierSet(spec).contains(version, prereleases=True)
+    except ValueError:  # InvalidSpecifier, or a number of too many digits
         raise UsageError(f"{where}: requires-python {spec!r} is not a version specifier") from None
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def parse_requirement(text: str, where: str = "") -> Requirement:
     """One PEP 508 requirement. Raises UsageError (after `where`, such as FILE:LINE)."""
-    from packaging.requirements import InvalidRequirement, Requirement
+    from packaging.requirements import Requirement
 
     text, prefix = text.strip(), f"{where}: " if where else ""
     shown = repr(re.sub(r"://[^/@\s]+@", "://", text))  # nobody's credentials in a message
@@ -34,7 +34,7 @@ def parse_requirement(text: str, where: str = "") -> Requirement:
         )
     try:
         return Requirement(text)
-    except InvalidRequirement as error:
+    except (ValueError, RecursionError) as error:  # InvalidRequirement, or a marker without end
         problem = str(error).splitlines()[0]
         raise UsageError(f"{prefix}{shown} is not a requirement: {problem}") from None
 

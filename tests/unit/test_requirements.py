@@ -81,8 +81,10 @@ def test_a_block_may_hold_lines_that_look_like_its_end() -> None:
         ("# x = 1\n# dependencies = 'six'\n", r"s\.py:4: dependencies is not a list of strings"),
         ("# dependencies = ['six', 3]\n", r"s\.py:3: dependencies is not a list of strings"),
         ("# requires-python = 3.11\n", r"s\.py:3: requires-python is not a string"),
+        (f"# requires-python = '>={'9' * 5000}'\n", r"s\.py:3: requires-python .>=9+. is not"),
         ("# requires-python = 'new'\n", r"s\.py:3: requires-python 'new' is not a version"),
         ("# dependencies = [\n#  'a b',\n# ]\n", r"s\.py:4: 'a b' is not a requirement"),
+        (f"# dependencies = ['six; {'(' * 4000}']\n", r"s\.py:3: 'six; \(+' is not a requirement"),
     ],
 )
 def test_bad_metadata_is_an_error_at_its_line(block: str, message: str) -> None:
