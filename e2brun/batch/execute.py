@@ -142,7 +142,7 @@ class Executor:
 def _ran(job: Job, sandbox: Sandbox, limit: int) -> ExecutionRecord:
     transcript = Transcript(limit)
     outputs = jobs.Outputs(transcript.stdout, transcript.stderr)
-    execution = known(jobs.run(job, sandbox, outputs).execution)
+    execution = transcript.within(known(jobs.run(job, sandbox, outputs).execution))
     record = recorded(execution, transcript, sandbox)
     if record.error is None and execution.outcome is not Outcome.OK and execution.detail:
         record = replace(record, error=f"{record.outcome}: {execution.detail}")

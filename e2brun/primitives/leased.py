@@ -79,7 +79,8 @@ class Leased:
         span = self._context.span
         self.tell(SandboxReady(span, sandbox.id, sandbox.backend, sandbox.template))
         transcript = Transcript(max_output)
-        execution = run(job, sandbox, Outputs(transcript.stdout, transcript.stderr)).execution
+        ended = run(job, sandbox, Outputs(transcript.stdout, transcript.stderr)).execution
+        execution = transcript.within(ended)
         output = output_of(execution, transcript, sandbox)
         self.tell(Executed(span, output))
         return known(execution), transcript, output

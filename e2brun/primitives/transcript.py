@@ -6,7 +6,9 @@ from e2brun.errors import SandboxError, SandboxLost
 from e2brun.jobs.diagnosis import EXIT_CODE
 from e2brun.jobs.run import LogLines, OutputStream, StreamName
 from e2brun.runs.record import ExecutionRecord
-from e2brun.sandbox.contract import Execution, Outcome, Sandbox
+from e2brun.sandbox.contract import MIB, Execution, Outcome, Result, Sandbox
+
+_SHOWN = 4 * MIB  # of results, where less may be printed
 
 
 class Transcript:
@@ -14,6 +16,7 @@ class Transcript:
     stream (0: all); the rest is counted. Each may be fed from a thread of its own."""
 
     def __init__(self, limit: int) -> None:
+        self._limit = limit
         self._out, self._err = (OutputStream(limit, None, keep=True) for _ in range(2))
         self._logs = LogLines(limit)
 
@@ -31,6 +34,19 @@ class Transcript:
         """All that was kept, with U+FFFD for what is not UTF-8."""
         return (self._out if stream == "stdout" else self._err).text()
 
+    def within(self, execution: Execution) -> Execution:
+        """With as much of what a cell showed as may be printed; a note in place of the rest."""
+        if not execution.results or not self._limit:
+            return execution
+        limit, size = max(self._limit, _SHOWN), 0
+        kept: list[Result] = []
+        for result in execution.results:
+            own = len(str(result))
+            fits = size + own <= limit
+            size += own if fits else 0
+            kept.append(result if fits else _left_out(result, own, limit))
+        return execution.but(results=tuple(kept))
+
     def lines(self) -> list[str]:
         """Every line without its end, in the order in which they began."""
         return self._logs.lines()
@@ -38,6 +54,15 @@ class Transcript:
     def dropped(self, stream: StreamName) -> int:
         """Bytes beyond the limit."""
         return (self._out if stream == "stdout" else self._err).dropped
+
+
+def _left_out(result: Result, size: int, limit: int) -> Result:
+    note = f"{size / MIB:.1f} MiB; the limit for the results of a cell is {limit // MIB} MiB"
+    return {
+        "text": f"<result too large: {note}>",
+        "extra": {},
+        "is_main_result": result["is_main_result"],
+    }
 
 
 def known(execution: Execution) -> Execution:

@@ -24,7 +24,7 @@ from e2brun.sandbox.contract import (
 from e2brun.values import is_list, is_table
 
 MAX_FRAME = 33 * MIB
-MAX_TOTAL = 256 * MIB
+MAX_TOTAL = 80 * MIB  # our process has three times that, beside what the sandbox has
 MAX_VALUES = 1_000_000  # an empty list costs 3 bytes of JSON and 56 of ours
 MAX_RESULTS = 1000
 MAX_DEPTH = 64

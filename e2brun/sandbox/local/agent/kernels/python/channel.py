@@ -25,7 +25,7 @@ globals()["__builtins__"] = dict(vars(builtins))  # ours work on whatever a cell
 MIB = 1024 * 1024
 MAX_RESULT = 32 * MIB
 # A little under what the host's reader takes, so that an honest cell never trips it.
-MAX_CELL = 224 * MIB
+MAX_CELL = 64 * MIB
 MAX_CELL_VALUES = 800_000
 MAX_RESULTS = 1000
 _FIONREAD = 0x541B
