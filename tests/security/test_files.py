@@ -184,6 +184,25 @@ def test_no_device_node_is_there_or_can_be_made(probe: Probe) -> None:
         assert probe.outside(outside) == ["mem", "kmsg", "disk"]
 
 
+def test_the_host_s_devices_are_not_touched(probe: Probe) -> None:
+    code = """
+    import json, os
+    touched = []
+    for name in ("null", "zero", "full", "random", "urandom", "tty"):
+        try:
+            os.utime(f"/dev/{name}")
+        except OSError:
+            continue
+        touched.append(name)
+    with open("/dev/null", "w+b") as null:
+        null.write(b"gone")
+        assert null.read() == b""
+    print(json.dumps(touched))
+    """
+    assert probe(code).answer == []
+    assert "null" in probe.outside(code)
+
+
 def test_no_descriptor_of_the_caller_is_inherited(probe: Probe) -> None:
     secret = probe.directory / "open-secret"
     secret.write_text(_SECRET)

@@ -28,7 +28,9 @@ TOP = f"{STAGE}/top"  # what becomes the root
 _FILES = f"{STAGE}/files"
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 # Of the host or of its user, and nothing that a program needs.
-_HIDDEN = ("/proc/cmdline", "/proc/config.gz", "/proc/keys", "/proc/key-users")
+_HIDDEN = tuple(f"/proc/{name}" for name in (
+    "cmdline", "config.gz", "keys", "key-users", "partitions", "diskstats", "interrupts",
+))  # fmt: skip
 _NOTHING = syscalls.MS_NOSUID | syscalls.MS_NODEV
 _READ_ONLY = _NOTHING | syscalls.MS_RDONLY
 _FLAGS = _READ_ONLY | syscalls.MS_NOEXEC
@@ -265,7 +267,8 @@ def _give_away(owner: int, top: str) -> None:
 def _devices(own: Own, owned: str) -> None:
     for name in rootfs.DEVICES:
         syscalls.mount(f"/dev/{name}", f"{TOP}/dev/{name}", None, syscalls.MS_BIND)
-        add_flags(f"{TOP}/dev/{name}", syscalls.MS_NOSUID)
+        # Read-only: all but the device itself, whose times and rights are the host's.
+        add_flags(f"{TOP}/dev/{name}", syscalls.MS_NOSUID | syscalls.MS_RDONLY)
     shm = f"size={own['memory']},nr_inodes=10000,mode=1777,{owned}"
     syscalls.mount("e2brun-shm", f"{TOP}/dev/shm", "tmpfs", _NOTHING, shm)
     terminals = syscalls.MS_NOSUID | syscalls.MS_NOEXEC

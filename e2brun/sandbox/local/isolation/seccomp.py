@@ -98,6 +98,7 @@ _BY_ARGUMENT = {
     "clone": (56, 220), "ioctl": (16, 29), "socket": (41, 198), "socketpair": (53, 199),
     "personality": (135, 92), "setsockopt": (54, 208), "setrlimit": (160, 164),
     "prlimit64": (302, 261), "setpriority": (141, 140), "fcntl": (72, 25),
+    "ioprio_set": (251, 30),
 }  # fmt: skip
 # Not for pid 1: the agent has the same user id as what it runs, and must not be slowed down.
 _PID_FIRST = {
@@ -126,7 +127,7 @@ _SOCKET_OPTIONS_REFUSED = {
 # A lease on a file holds up who opens it on the host; F_NOTIFY tells of others as inotify does.
 _FCNTL_REFUSED = {"F_SETLEASE": 1024, "F_NOTIFY": 1026}
 _RLIMIT_CORE = 4
-_PRIO_USER = 2
+_PRIO_USER, _IOPRIO_WHO_USER = 2, 3
 _AGENT_PID = 1
 
 
@@ -219,6 +220,10 @@ def _no_new_namespace() -> list[bytes]:
 def _rules(but: Collection[str]) -> list[bytes]:
     """What is decided by arguments, call by call."""
     not_agent = [*_when(_AGENT_PID, [_refuse(EPERM)]), _ALLOWED]
+
+    def neither(everybody: int) -> list[bytes]:
+        return [_argument(0), *_when(everybody, [_refuse(EPERM)]), _argument(1), *not_agent]
+
     bodies = {
         "clone": _no_new_namespace(),
         "ioctl": [
@@ -238,12 +243,8 @@ def _rules(but: Collection[str]) -> list[bytes]:
             *(s for command in _FCNTL_REFUSED.values() for s in _when(command, [_refuse(EPERM)])),
             _ALLOWED,
         ],
-        "setpriority": [
-            _argument(0),
-            *_when(_PRIO_USER, [_refuse(EPERM)]),
-            _argument(1),
-            *not_agent,
-        ],
+        "setpriority": neither(_PRIO_USER),
+        "ioprio_set": neither(_IOPRIO_WHO_USER),
     }
     calls = _numbers(_BY_ARGUMENT)
     steps = [s for n, body in bodies.items() if n not in but for s in _when(calls[n], body)]
