@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import ssl
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -76,14 +77,16 @@ class _Server(http.server.ThreadingHTTPServer):
 
 
 @contextmanager
-def index_served() -> Iterator[Index]:
-    """One that runs."""
+def index_served(context: ssl.SSLContext | None = None) -> Iterator[Index]:
+    """One that runs, over TLS if there is a `context`."""
 
     class Handler(_Handler):
         pass
 
     with _Server(("127.0.0.1", 0), Handler) as server:
         Handler.index = Index(server.server_port)
+        if context is not None:
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
         try:

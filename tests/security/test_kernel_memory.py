@@ -169,12 +169,38 @@ time.sleep(2)
 }
 
 
+_MAPPINGS = """
+import ctypes, os, time
+libc = ctypes.CDLL(None)
+libc.mmap.restype = ctypes.c_void_p
+def fill():
+    # Every other page has other rights: 65,000 mappings, while others are made at the same time.
+    first = libc.mmap(None, ctypes.c_size_t(65_000 << 12), 0, 0x4022, -1, ctypes.c_long(0))
+    for page in range(0, 65_000, 2):
+        libc.mprotect(ctypes.c_void_p(first + (page << 12)), ctypes.c_size_t(4096), 1)
+    time.sleep(4)
+    os._exit(0)
+for _ in range(60):
+    if os.fork() == 0:
+        fill()
+for _ in range(60):
+    os.wait()
+"""
+
+
 @pytest.mark.parametrize("way", [*COUNTED, *HIDDEN])
 def test_memory_of_the_kernel_ends_at_the_limit(probe: Probe, way: str) -> None:
     report = probe.bounded((COUNTED | HIDDEN)[way], timeout=30)
     assert report.outcome == "oom", report
     assert report.detail == ("memory limit 512 MiB" if way in COUNTED else _IN_HIDING), report
     assert report.survivors == 0
+
+
+def test_a_close_look_at_very_many_mappings_does_not_take_long(probe: Probe) -> None:
+    """Which pages processes share is told by walking through all that they have mapped."""
+    report = probe(_MAPPINGS, timeout=40)
+    assert (report.outcome, report.detail) == ("oom", _IN_HIDING), report
+    assert report.elapsed < 10  # or 12 to 20
 
 
 def test_a_tcp_connection_holds_no_more_than_another_socket(probe: Probe) -> None:

@@ -235,7 +235,8 @@ def test_what_a_page_names_over_https_is_asked_without_the_indexs_credentials() 
 @pytest.mark.parametrize(
     "link",
     ["http://127.0.0.1:{port}/secret.whl", "https://127.0.0.1:{port}/secret.whl",
-     "https://localhost:{port}/secret.whl", "https://[::1]:{port}/secret.whl"],
+     "https://localhost:{port}/secret.whl", "https://[::1]:{port}/secret.whl",
+     "https://x.localhost:{port}/secret.whl"],
 )  # fmt: skip
 def test_a_page_leads_nobody_to_the_services_of_this_machine(
     index: Index, elsewhere: Index, link: str

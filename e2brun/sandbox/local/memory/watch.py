@@ -164,7 +164,8 @@ class MemoryWatch:
         for twin in self._twins(statuses):
             del statuses[twin]
         # Pages shared by forked processes were counted once for each: look closely.
-        patience = _PATIENCE if charged else float("inf")
+        made_long = charged or self._hoards.bytes  # of 65,530 mappings each, for instance
+        patience = _PATIENCE if made_long else float("inf")
         private, mapped_shared = self._proportional(statuses, monotonic() + patience)
         total = private + max(files, mapped_shared)
         self.unexplained = total + counted - self._hoards.bytes <= limit

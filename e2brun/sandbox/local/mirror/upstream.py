@@ -178,7 +178,8 @@ def _opened_file(url: str, source: Source, deadline: float) -> Generator[Body]:
         raise Refused(403, "the index names a file of this machine")
     path = url2pathname(urlsplit(url).path)
     try:
-        file = open(path, "rb")  # noqa: SIM115  # closed below
+        # Not to wait for who writes to a pipe.
+        file = open(path, "rb", opener=lambda p, flags: os.open(p, flags | os.O_NONBLOCK))  # noqa: SIM115  # closed below
     except OSError as error:
         raise Refused(404, "the index has no such thing") from error
     with file:

@@ -1,0 +1,220 @@
+"""What bounds the mirror: for a sandbox that does not play along, and for an index that does not."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from e2brun.sandbox.local.mirror import counter as counting
+from e2brun.sandbox.local.mirror import python_index, upstream
+from e2brun.sandbox.local.mirror.counter import Counter, Indexes, Portion
+from tests.indexes import Answer, Index, index_served
+from tests.unit.test_mirror import BOUNDS, HOST, MIB, PATIENT, counter, get
+
+_ARCHIVE = "/files/big/big-1.0.tar.gz"
+
+
+@pytest.fixture
+def index() -> Iterator[Index]:
+    with index_served() as running:
+        running.html("/simple/big/", "big-1.0.tar.gz", "big-2.0.tar.gz", "big-3.0.tar.gz")
+        running.html("/simple/tiny/", "tiny-1.0.whl")
+        yield running
+
+
+@contextmanager
+def served(mirror: Counter) -> Iterator[tuple[socket.socket, Callable[[], bool]]]:
+    """A connection to it, and whether it is still being served."""
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        client = socket.create_connection(door.getsockname())
+        caller, _ = door.accept()
+        serving = threading.Thread(target=mirror.serve, args=(caller,))
+        serving.start()
+        with client, caller:
+            yield client, serving.is_alive
+        serving.join(PATIENT)
+
+
+def becomes(holds: Callable[[], bool]) -> bool:
+    end = time.monotonic() + PATIENT
+    while not holds() and time.monotonic() < end:
+        time.sleep(0.02)
+    return holds()
+
+
+def test_several_archives_at_once_are_no_more_than_one_after_the_other(index: Index) -> None:
+    """Each was told how much is left when it began."""
+    begun, go_on = threading.Semaphore(0), threading.Event()
+
+    def body() -> Iterator[bytes]:
+        yield b"x"
+        begun.release()
+        go_on.wait(PATIENT)
+        yield b"x" * (MIB - 1)
+
+    paths = [f"/files/big/big-{number}.0.tar.gz" for number in (1, 2, 3)]
+    for path in paths:
+        index.pages[path.replace("files", "simple")] = Answer(body())
+    mirror, sizes = counter(index, bounds=Portion(MIB, MIB)), list[int]()
+    askers = [
+        threading.Thread(target=lambda path=path: sizes.append(len(get(mirror, path)[1])))
+        for path in paths
+    ]
+    for asker in askers:
+        asker.start()
+    assert all(begun.acquire(timeout=PATIENT) for _ in paths)
+    go_on.set()
+    for asker in askers:
+        asker.join(PATIENT)
+    assert len(sizes) == 3
+    assert sum(sizes) <= MIB + 100_000
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.3])
+def test_a_request_that_comes_byte_by_byte_is_given_up(index: Index, pause: float) -> None:
+    with served(counter(index, bounds=BOUNDS._replace(asking=1.0))) as (client, goes_on):
+        for _ in range(500):
+            time.sleep(pause)
+            try:
+                client.send(b"G" if pause else b"")
+            except OSError:
+                break
+            if not goes_on():
+                break
+            pause = pause or 0.3
+        assert becomes(lambda: not goes_on())
+
+
+def test_who_does_not_take_an_archive_is_left(index: Index) -> None:
+    index.pages["/simple/big/big-1.0.tar.gz"] = Answer(b"x" * (12 * MIB))
+    patient = Portion(64 * MIB, 16 * MIB, idle=0.2)
+    with served(counter(index, bounds=patient)) as (client, goes_on):
+        client.sendall(f"GET {_ARCHIVE} HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+        assert becomes(lambda: not goes_on())
+
+
+def test_an_archive_that_comes_too_slowly_is_given_up(index: Index) -> None:
+    def drip() -> Iterator[bytes]:
+        for _ in range(1000):
+            time.sleep(0.02)
+            yield b"x"
+
+    index.pages["/simple/big/big-1.0.tar.gz"] = Answer(drip())
+    status, body = get(counter(index, bounds=BOUNDS._replace(sending=0.2)), _ARCHIVE)
+    assert status == 200  # it had begun: it breaks off
+    assert len(body) < 500
+
+
+def test_an_index_that_takes_the_question_and_says_nothing_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(upstream, "_TIMEOUT", httpx.Timeout(0.2))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silently = Index(silent.getsockname()[1])
+        assert get(counter(silently), "/simple/tiny/")[0] == 502
+
+
+def test_no_more_files_are_remembered_than_there_is_room_for(
+    index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index.pages["/simple/tiny/tiny-1.0.whl"] = Answer(b"wheel")
+    mirror = counter(index)
+    monkeypatch.setattr(counting, "_REMEMBERED", 3)
+    get(mirror, "/simple/tiny/")
+    assert get(mirror, "/files/tiny/tiny-1.0.whl")[0] == 200
+    assert index.paths.count("/simple/tiny/") == 1
+    get(mirror, "/simple/big/")
+    assert get(mirror, "/files/tiny/tiny-1.0.whl")[0] == 200
+    assert index.paths.count("/simple/tiny/") == 2
+    monkeypatch.setattr(python_index, "_MOST_FILES", 2)
+    assert get(mirror, "/simple/big/")[1].count(b"<a ") == 2
+
+
+@pytest.mark.parametrize(
+    "link", ["http://files.example/x-1.0.whl", "https://other.example/x-1.0.whl"]
+)
+def test_another_host_is_asked_over_https_only_and_only_where_a_page_names_it(link: str) -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(str(request.url))
+        if request.url.path.endswith("/away-1.0.whl"):
+            return httpx.Response(302, headers={"Location": link})
+        page = '<a href="https://files.example/y-1.0.whl"></a><a href="away-1.0.whl"></a>'
+        return httpx.Response(200, headers={"Content-Type": "text/html"}, text=page)
+
+    given = {"UV_DEFAULT_INDEX": "https://index.example/simple", "UV_NO_CONFIG": "1"}
+    mirror = Counter(Indexes(given, httpx.MockTransport(answer)), BOUNDS)
+    assert get(mirror, "/files/x/away-1.0.whl")[0] == 403
+    assert link not in asked
+
+
+@pytest.mark.parametrize("kind", ["https", "insecure"])
+def test_the_certificate_of_an_index_is_looked_at_unless_its_host_is_named_for_that(
+    kind: str, tmp_path: Path
+) -> None:
+    pytest.importorskip("cryptography")
+    from e2brun.server.https.authority import Authority
+
+    with index_served() as plain, index_served(Authority(tmp_path).context()) as index:
+        for one in (plain, index):
+            one.html("/simple/tiny/", "tiny-1.0.whl")
+        url = f"https://127.0.0.1:{index.port}"
+        given = {"UV_DEFAULT_INDEX": f"{url}/simple"}
+        if kind == "insecure":
+            given["UV_INSECURE_HOST"] = f"127.0.0.1:{index.port}"
+        expected = 200 if kind == "insecure" else 502
+        assert get(counter(plain, given), "/simple/tiny/")[0] == expected
+
+
+def test_only_regular_files_of_a_directory_are_given_out(index: Index, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe-1.0.tar.gz")
+    (tmp_path / "folder-1.0.tar.gz").mkdir()
+    mirror = counter(index, {"UV_FIND_LINKS": str(tmp_path)})
+    answers: list[int] = []
+
+    def ask() -> None:
+        answers.extend(get(mirror, f"/files/{n}/{n}-1.0.tar.gz")[0] for n in ("folder", "pipe"))
+
+    asker = threading.Thread(target=ask, daemon=True)
+    asker.start()
+    asker.join(PATIENT)
+    assert answers == [404, 404]
+
+
+def test_what_is_compressed_is_not_unpacked_on_the_way_unless_it_is_a_page(index: Index) -> None:
+    packed = gzip.compress(bytes(8 * MIB))
+    index.pages["/simple/big/big-1.0.tar.gz"] = Answer(packed, headers={"Content-Encoding": "gzip"})
+    mirror = counter(index)
+    assert get(mirror, _ARCHIVE) == (200, packed)
+    assert index.asked[-1][1]["Accept-Encoding"] == "identity"
+    index.pages["/simple/odd/"] = Answer(b"x", "text/html", headers={"Content-Encoding": "deflate"})
+    assert get(mirror, "/simple/odd/")[0] == 502
+    bomb = gzip.compress(bytes(40 * MIB))
+    index.pages["/simple/bomb/"] = Answer(bomb, "text/html", headers={"Content-Encoding": "gzip"})
+    assert get(mirror, "/simple/bomb/")[0] == 502
+
+
+def test_addresses_that_are_none_are_refused(index: Index) -> None:
+    index.pages["/simple/odd/"] = Answer(status=302, headers={"Location": "http://127.0.0.1:port/"})
+    assert get(counter(index), "/simple/odd/")[0] == 502
+    links = ("https://[::1/x-1.0.whl", 'x-1.0.whl#sha256=a"onclick="b')
+    index.html("/simple/odd/", *(link.replace('"', "&quot;") for link in links))
+    page = get(counter(index), "/simple/odd/")[1]
+    assert page.count(b"<a ") == 1
+    assert b"onclick" not in page
+    dist = {"tarball": "file:///etc/passwd", "unpackedSize": 3}
+    index.json("/npm/odd", {"versions": {"1.0.0": {"dist": dist}}})
+    status, document = get(counter(index), "/npm/odd")
+    assert status == 200
+    assert b"passwd" not in document
+    assert get(counter(index), "/npm/odd/-/passwd")[0] == 404
