@@ -1,4 +1,4 @@
-"""What bounds the mirror: for a sandbox that does not play along, and for an index that does not."""
+"""What bounds the mirror, for a sandbox that does not play along, and for such an index."""
 
 from __future__ import annotations
 
