@@ -61,7 +61,7 @@ def test_root_writes_to_the_directories_of_the_system(sandbox: Any) -> None:
 def test_apt_installs_what_is_there_and_nothing_else(sandbox: Any) -> None:
     for apt in ("apt-get", "apt"):
         install = f"sudo {apt} -o Dpkg::Use-Pty=0 install -y"
-        done = f"sudo {apt} update && {install} apt dpkg:amd64 bash=5* && sudo {apt} clean"
+        done = f"sudo {apt} update && {install} apt sudo dpkg:amd64 bash=5* && sudo {apt} clean"
         said = _run(sandbox, done)
         assert "bash=5* is already the newest version that is here.\n0 upgraded, 0 newly" in said
         assert _run(sandbox, f"{install} -qq bash") == ""

@@ -1,12 +1,14 @@
 """`apt-get` and `apt` inside a sandbox: what this machine has is installed, all else cannot be.
 
 The machine's list of packages is not shown inside. But each package has its directory in
-/usr/share/doc, as Debian's policy wants it. What is not asked for every day is for the real one.
+/usr/share/doc, as Debian's policy wants it; and what has a program of its name is there, wherever
+that came from. What is not asked for every day is for the real apt.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 
 _INSTALL = "install"
@@ -16,6 +18,10 @@ _DONE = {_INSTALL, "update", *_CLEANING, *_NOTHING_TO_DO}
 _WITH_VALUE = {
     "-o", "-t", "-c", "-a", "--option", "--target-release", "--default-release", "--config-file",
     "--host-architecture",
+}  # fmt: skip
+_PROGRAMS = {
+    "attr": "setfattr", "nodejs": "node", "python-is-python3": "python", "python3-pip": "pip3",
+    "ripgrep": "rg",
 }  # fmt: skip
 _LOCK = "/var/lib/dpkg/lock-frontend"
 _REFUSED = 100
@@ -65,7 +71,10 @@ def _is_there(name: str) -> bool:
     plain = name.partition("=")[0].partition(":")[0]
     if not plain.startswith((".", "/")):
         plain = plain.partition("/")[0]
-    return plain[:1].isalnum() and os.path.isdir(f"/usr/share/doc/{plain}")
+    if not plain[:1].isalnum():
+        return False
+    program = shutil.which(_PROGRAMS.get(plain, plain))
+    return program is not None or os.path.isdir(f"/usr/share/doc/{plain}")
 
 
 def _refuse(*lines: str) -> None:
