@@ -46,7 +46,7 @@ def test_ended_at_random_moments_it_goes_on_to_the_same_results(
     _cases(place, count, 0.02)
     done: dict[str, float] = {}
     resume: tuple[str, ...] = ()
-    for _ in range(3):
+    for _ in range(2):
         process = place.start(*WORDS, *resume)
         out = place.directory / "out.jsonl"
         enough = len(done) + moments.randrange(2, 8)

@@ -101,7 +101,6 @@ def test_lists_and_dicts_come_as_json_too(lasting: Context) -> None:
 def test_a_result_past_the_limit_becomes_a_note(lasting: Context) -> None:
     cell = lasting.run("'x' * 40_000_000")
     assert cell.main["text"] == "<result too large: 38.1 MiB; the limit for a result is 32 MiB>"
-    assert len(str(lasting.run("'x' * 30_000_000").main["text"])) == 30_000_000
     assert "json" not in lasting.run("list(range(300_000))").main
 
 
