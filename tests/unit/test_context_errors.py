@@ -7,9 +7,9 @@ import sys
 import pytest
 
 from e2brun.sandbox.cell_end import cell_execution
-from tests.unit.context_program import AGENT, Context, running_context
+from tests.unit.context_program import AGENT, Context, lasting_context, running_context
 
-__all__ = ["running_context"]  # the fixture `context`
+__all__ = ["lasting_context", "running_context"]  # the fixtures `lasting` and `context`
 
 
 # Errors
@@ -28,11 +28,11 @@ def test_a_syntax_error_has_the_line_and_the_caret_of_the_cell(context: Context)
     "code", ["x = '\ud800'", "x = '\0'", "(" * 3000, "-" * 200_000 + "1", "if 1:\nx", "return 1"]
 )
 def test_source_that_does_not_compile_is_an_error_like_any_other(
-    context: Context, code: str
+    lasting: Context, code: str
 ) -> None:
-    error = context.run(code).error
+    error = lasting.run(code).error
     assert str(AGENT) not in error.traceback
-    assert context.run("1").main["text"] == "1"
+    assert lasting.run("1").main["text"] == "1"
 
 
 def test_a_traceback_shows_the_lines_of_every_cell_it_passes(context: Context) -> None:
@@ -67,23 +67,23 @@ def test_a_traceback_shows_the_lines_of_every_cell_it_passes(context: Context) -
         ("e = ValueError(1)\ne.__context__ = KeyError(2)\nraise e", "ValueError", ["KeyError: 2"]),
         ("def display_one():\n  display()\n  raise OSError(2, 'No')\ndisplay_one()",
          "FileNotFoundError", ["[Errno 2] No"]),
-        ("exec('x = =')", "SyntaxError", ["<string>", "Cell In[1], line 1"]),
+        ("exec('x = =')", "SyntaxError", ["<string>", "Cell In[", "line 1"]),
     ],
 )  # fmt: skip
 def test_errors_are_told_as_ipython_tells_them(
-    context: Context, code: str, name: str, parts: list[str]
+    lasting: Context, code: str, name: str, parts: list[str]
 ) -> None:
-    error = context.run(code).error
+    error = lasting.run(code).error
     assert error.name == name
     assert [part for part in parts if part not in error.traceback] == []
     assert str(AGENT) not in error.traceback
     assert len(error.traceback) < 2_000_000
-    assert context.run("1").main["text"] == "1"
+    assert lasting.run("1").main["text"] == "1"
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="exception groups")
-def test_an_exception_group_keeps_its_parts(context: Context) -> None:
-    error = context.run("raise ExceptionGroup('all', [ValueError(1), KeyError('k')])").error
+def test_an_exception_group_keeps_its_parts(lasting: Context) -> None:
+    error = lasting.run("raise ExceptionGroup('all', [ValueError(1), KeyError('k')])").error
     assert error.name == "ExceptionGroup"
     assert "ValueError: 1" in error.traceback
     assert "KeyError: 'k'" in error.traceback
@@ -102,10 +102,10 @@ def test_an_exception_group_keeps_its_parts(context: Context) -> None:
     ],
 )
 def test_leaving_is_an_error_and_the_context_lives_on(
-    context: Context, code: str, value: str, exit_code: int
+    lasting: Context, code: str, value: str, exit_code: int
 ) -> None:
-    cell = context.run("kept = 1\n" + code)
+    cell = lasting.run("kept = 1\n" + code)
     assert (cell.error.name, cell.error.value) == ("SystemExit", value)
     assert cell_execution(cell.error, (), 0).exit_code == exit_code
     assert cell.stderr == ""
-    assert context.run("kept").main["text"] == "1"
+    assert lasting.run("kept").main["text"] == "1"
