@@ -201,6 +201,33 @@ def test_memory_without_a_name_cannot_be_had(probe: Probe) -> None:
     assert probe(code).answer == "Function not implemented"
 
 
+# A child that shares its parent's memory, as between vfork and exec, for two seconds, beside one
+# that may have a copy.
+_BETWEEN = """
+import json, os, time
+os.mkfifo("gate")
+held = bytearray(SIZE << 20)
+if os.fork() == 0:
+    if COPY:
+        for at in range(0, len(held), 4096):
+            held[at] = 1
+    time.sleep(2)
+    os.open("gate", os.O_WRONLY)
+    os._exit(0)
+actions = [(os.POSIX_SPAWN_OPEN, 0, "gate", os.O_RDONLY, 0)]
+pid = os.posix_spawn("/bin/true", ["true"], {}, file_actions=actions)
+os.waitpid(pid, 0)
+print(json.dumps(len(held) >> 20))
+"""
+
+
+@pytest.mark.crossed
+def test_a_child_that_has_not_yet_become_a_program_has_no_memory_of_its_own(probe: Probe) -> None:
+    assert probe(f"SIZE, COPY = 360, False\n{_BETWEEN}", timeout=30).answer == 360
+    copied = probe(f"SIZE, COPY = 300, True\n{_BETWEEN}", timeout=30)
+    assert copied.outcome == "oom", copied
+
+
 @pytest.mark.crossed
 def test_a_program_with_memory_that_starts_others_is_not_ended(probe: Probe) -> None:
     """While a child is being started, parent and child show the same memory: once is enough."""

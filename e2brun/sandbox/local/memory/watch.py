@@ -42,6 +42,8 @@ _INODE_BYTES = 1280  # with its name; extended attributes are counted as inodes 
 _PATIENCE = 0.05  # seconds for a close look at a sandbox that has hidden something
 _CGROUPS = "/sys/fs/cgroup/cgroup.controllers"  # of version 2
 _ALL_TIME, _IN_KERNEL = (11, 12, 13, 14), (12, 14)  # after the name: utime stime cutime cstime
+# Numbers of system calls on x86-64; on x86-64 and aarch64; CLONE_VFORK and CLONE_VM.
+_VFORK, _CLONE, _SHARES = b"58", (b"56", b"220"), 0x4100
 _PRIVATE = (b"RssAnon:", b"VmPTE:", b"VmSwap:", b"HugetlbPages:")
 
 
@@ -213,19 +215,35 @@ class MemoryWatch:
         return name, status
 
     def _twins(self, statuses: dict[str, bytes]) -> list[str]:
-        """Children that look like their parent and were not seen to before. Between vfork and
-        exec, a moment only, both have the same memory: that is no reason to end a program."""
-        twins = [
-            name
-            for name, status in statuses.items()
-            if (parent := statuses.get(word(status, b"PPid:").decode())) is not None
-            and word(status, b"VmSize:") == word(parent, b"VmSize:")
-            and abs(_private(status) - _private(parent)) < MIB
-        ]
-        fresh = [name for name in twins if name not in self._twins_seen]
-        self._twins_seen.clear()
-        self._twins_seen.update(twins)
-        return fresh
+        """Children that look like their parent, as many as were not seen to before, or as it is
+        known to share its memory with. Between vfork and exec, mostly a moment only, both have the
+        same: that is no reason to end a program."""
+        twins: dict[str, list[str]] = {}
+        for name, status in statuses.items():
+            parent = word(status, b"PPid:").decode()
+            its = statuses.get(parent)
+            if (
+                its is not None
+                and word(status, b"VmSize:") == word(its, b"VmSize:")
+                and abs(_private(status) - _private(its)) < MIB
+            ):
+                twins.setdefault(parent, []).append(name)
+        found: list[str] = []
+        for parent, names in twins.items():
+            fresh = [name for name in names if name not in self._twins_seen]
+            found += max(fresh, names[: self._in_vfork(parent)], key=len)
+        self._twins_seen = {name for names in twins.values() for name in names}
+        return found
+
+    def _in_vfork(self, parent: str) -> int:
+        """How many of its threads wait for a child that shares its memory, to become a program."""
+        threads = self._names(f"{parent}/task")
+        calls = (self._read(f"{parent}/task/{thread}/syscall").split() for thread in threads)
+        return sum(
+            call[0] == _VFORK or (call[0] in _CLONE and int(call[1], 16) & _SHARES == _SHARES)
+            for call in calls
+            if len(call) > 1  # of one that runs there is but a word
+        )
 
     def _proportional(self, statuses: dict[str, bytes], until: float) -> tuple[int, int]:
         """Private and shared bytes with every shared page counted once (Pss, proc(5)); for each
