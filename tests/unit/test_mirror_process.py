@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +19,8 @@ from e2brun.errors import SandboxLost
 from e2brun.sandbox.contract import USUAL_ROOM
 from e2brun.sandbox.local.isolation.driver import INDEX_PORT
 from e2brun.sandbox.local.mirror.link import Mirror
-from tests.indexes import Index, index_served
+from e2brun.sandbox.local.mirror.process import AT_ONCE
+from tests.indexes import Answer, Index, index_served
 
 PATIENT = 60.0
 _GET = f"GET /simple/tiny/ HTTP/1.1\r\nHost: 127.0.0.1:{INDEX_PORT}\r\n\r\n".encode()
@@ -110,6 +114,55 @@ def test_a_socket_that_never_accepts_holds_nobody_else_up(
     assert b"200" in answered(door)[:15]
     for life in lives:
         os.close(life)
+
+
+def test_what_lies_in_the_working_directory_is_not_imported(
+    mirror: Mirror, door: socket.socket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("h11", "httpx", "select"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit\n")
+    monkeypatch.chdir(tmp_path)
+    life = mirror.admit(os.dup(door.fileno()))
+    assert b"200" in answered(door)[:15]
+    os.close(life)
+
+
+def test_its_memory_is_bounded_and_no_terminal_s_signal_reaches_it(
+    mirror: Mirror, door: socket.socket
+) -> None:
+    before = children()
+    life = mirror.admit(os.dup(door.fileno()))
+    assert b"200" in answered(door)[:15]
+    (process,) = set(children()) - set(before)
+    assert resource.prlimit(process, resource.RLIMIT_DATA) == (1 << 30, 1 << 30)
+    assert os.getsid(process) == process
+    os.close(life)
+
+
+def test_a_sandbox_has_so_many_requests_at_once_and_the_others_wait(
+    mirror: Mirror, door: socket.socket, index: Index
+) -> None:
+    begun, go_on = threading.Semaphore(0), threading.Event()
+
+    class Held:
+        def __iter__(self) -> Iterator[bytes]:
+            begun.release()
+            go_on.wait(PATIENT)
+            return iter([b"<a href=x-1.0.whl></a>"])
+
+    index.pages["/simple/tiny/"] = Answer(Held(), "text/html")
+    life = mirror.admit(os.dup(door.fileno()))
+    told: list[bytes] = []
+    askers = [threading.Thread(target=lambda: told.append(answered(door))) for _ in range(20)]
+    for asker in askers:
+        asker.start()
+    assert all(begun.acquire(timeout=PATIENT) for _ in range(AT_ONCE))
+    assert not begun.acquire(timeout=1)
+    go_on.set()
+    for asker in askers:
+        asker.join(PATIENT)
+    assert [b"x-1.0.whl" in page for page in told] == [True] * 20
+    os.close(life)
 
 
 def test_one_that_was_killed_is_followed_by_another(mirror: Mirror, door: socket.socket) -> None:

@@ -231,7 +231,8 @@ class MemoryWatch:
         found: list[str] = []
         for parent, names in twins.items():
             fresh = [name for name in names if name not in self._twins_seen]
-            found += max(fresh, names[: self._in_vfork(parent)], key=len)
+            shares = names[: self._in_vfork(parent)]
+            found += shares if len(shares) > len(fresh) else fresh
         self._twins_seen = {name for names in twins.values() for name in names}
         return found
 
