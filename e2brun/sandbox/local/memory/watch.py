@@ -155,6 +155,9 @@ class MemoryWatch:
             self.unexplained = True
             return True
         elsewhere = max(counted, charged)
+        if elsewhere > limit:  # whatever else there is, and while we look it would grow
+            self.unexplained = counted - self._hoards.bytes <= limit
+            return True
         files = self._files()
         files += self._hidden_shared(statuses, kilobytes(meminfo, b"Shmem:"))
         private = sum(_private(status) for status in statuses.values())
