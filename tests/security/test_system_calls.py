@@ -83,6 +83,8 @@ _ARGUMENTS = {
     "setsockopt(ZEROCOPY)": (54, [0, 1, 60]), "setsockopt(RESERVE_MEM)": (54, [0, 1, 73]),
     "fcntl(SETLEASE)": (72, [0, 1024, 0]), "fcntl(NOTIFY)": (72, [0, 1026, 0]),
     "setpriority(1)": (141, [0, 1, 5]), "setpriority(user)": (141, [2, 0, 5]),
+    "ioprio_set(1)": (251, [1, 1, 0x6000]), "ioprio_set(user)": (251, [3, 0, 0x6000]),
+    "pipe2(NOTIFICATION_PIPE)": (293, [0, 0x80]),
 }  # fmt: skip
 
 _CALL = """

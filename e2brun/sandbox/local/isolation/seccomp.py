@@ -98,7 +98,7 @@ _BY_ARGUMENT = {
     "clone": (56, 220), "ioctl": (16, 29), "socket": (41, 198), "socketpair": (53, 199),
     "personality": (135, 92), "setsockopt": (54, 208), "setrlimit": (160, 164),
     "prlimit64": (302, 261), "setpriority": (141, 140), "fcntl": (72, 25),
-    "ioprio_set": (251, 30),
+    "ioprio_set": (251, 30), "pipe2": (293, 59),
 }  # fmt: skip
 # Not for pid 1: the agent has the same user id as what it runs, and must not be slowed down.
 _PID_FIRST = {
@@ -116,6 +116,7 @@ _MAKING = (
 )  # fmt: skip
 _CLONE_NEW = 0x7E020000  # every CLONE_NEW* flag that clone(2) takes
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
+_O_NOTIFICATION_PIPE = 0x80  # who could be told of keys; no other use, and Chromium refuses it, too
 _AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK = 1, 2, 10, 16
 _INTERNET_PROTOCOLS = (0, 1, 6, 17, 58)  # default, ICMP, TCP, UDP, ICMPv6
 _SOL_SOCKET, _SO_SNDBUF, _SO_RCVBUF, _SO_LINGER = 1, 7, 8, 13
@@ -213,8 +214,8 @@ def _argument_is_null(index: int, body: list[bytes]) -> list[bytes]:
     return [_argument(index), _step(_JEQ, 0, len(high), 0), *high]
 
 
-def _no_new_namespace() -> list[bytes]:
-    return [_argument(0), _step(_JSET, 0, 1, _CLONE_NEW), _refuse(EPERM), _ALLOWED]
+def _without(index: int, bits: int) -> list[bytes]:
+    return [_argument(index), _step(_JSET, 0, 1, bits), _refuse(EPERM), _ALLOWED]
 
 
 def _rules(but: Collection[str]) -> list[bytes]:
@@ -225,7 +226,7 @@ def _rules(but: Collection[str]) -> list[bytes]:
         return [_argument(0), *_when(everybody, [_refuse(EPERM)]), _argument(1), *not_agent]
 
     bodies = {
-        "clone": _no_new_namespace(),
+        "clone": _without(0, _CLONE_NEW),
         "ioctl": [
             _argument(1),
             *_when(_TIOCSTI, [_refuse(EPERM)]),
@@ -245,6 +246,7 @@ def _rules(but: Collection[str]) -> list[bytes]:
         ],
         "setpriority": neither(_PRIO_USER),
         "ioprio_set": neither(_IOPRIO_WHO_USER),
+        "pipe2": _without(1, _O_NOTIFICATION_PIPE),
     }
     calls = _numbers(_BY_ARGUMENT)
     steps = [s for n, body in bodies.items() if n not in but for s in _when(calls[n], body)]
@@ -280,7 +282,7 @@ def last_filter(*, but: Collection[str] = ()) -> bytes:
         if name in but:
             continue
         if name == "clone":
-            steps += _when(_numbers(_BY_ARGUMENT)[name], _no_new_namespace())
+            steps += _when(_numbers(_BY_ARGUMENT)[name], _without(0, _CLONE_NEW))
         elif name in _COMMON_ENOSYS:
             steps += _when(_COMMON_ENOSYS[name], [_refuse(ENOSYS)])
         else:
