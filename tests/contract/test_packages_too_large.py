@@ -30,7 +30,7 @@ def wheelhouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
     deflate = zipfile.ZIP_DEFLATED
     nothing = bytes(MIB)
     wheel(directory, "onefile", {"onefile.bin": bytes(64 * MIB)}, compression=deflate)
-    pieces = {f"pieces/{number}.bin": nothing for number in range(500)}
+    pieces = {f"pieces/{number}.bin": nothing for number in range(60)}
     wheel(directory, "pieces", pieces, compression=deflate)
     wheel(directory, "tinyfiles", {f"tinyfiles/{number}": b"" for number in range(30_000)})
     for name in ("one", "two", "three"):
@@ -42,7 +42,7 @@ def wheelhouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _quine_like() -> bytes:
-    """An archive in an archive in an archive, with a gigabyte at its heart."""
+    """An archive in an archive in an archive, with a quarter of a gigabyte at its heart."""
     import io
 
     content = b""
@@ -50,7 +50,7 @@ def _quine_like() -> bytes:
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
             for number in range(4):
-                archive.writestr(f"{level}-{number}.zip", content or bytes(64 * MIB))
+                archive.writestr(f"{level}-{number}.zip", content or bytes(16 * MIB))
         content = buffer.getvalue()
     return content
 
