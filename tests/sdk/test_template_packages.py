@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -174,6 +175,11 @@ def test_another_python_of_this_machine_is_that_of_a_templates_sandboxes() -> No
         assert second == version
         assert sandbox.files.get_info("version").size == len(first) + 1
         assert _said(sandbox, "sudo echo $((6 * 7))") == "42"
+        if shutil.which("apt-get"):
+            assert (
+                _said(sandbox, "apt-get update && apt-get clean && echo done", user="root")[-4:]
+                == "done"
+            )
         kept = sandbox.create_snapshot().snapshot_id
     with Sandbox.create(kept) as sandbox:
         assert _said(sandbox, told).endswith(version)

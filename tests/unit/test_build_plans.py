@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from e2brun.sandbox.contract import SandboxSpec
+from e2brun.sandbox.local.own_templates import OwnTemplate
+from e2brun.sandbox.local.template_setup import Setup
 from e2brun.server.builds.context import Context
 from e2brun.server.builds.images import NoSuchImage, stand_in
 from e2brun.server.builds.plan import Step, copied
@@ -82,3 +85,10 @@ def test_a_first_workdir_that_is_relative_begins_at_the_root(
     before: str, path: str, after: str
 ) -> None:
     assert Context(directory=before).after(1, Step("WORKDIR", (path,))).directory == after
+
+
+def test_a_templates_python_runs_programs_unless_another_is_named() -> None:
+    template = OwnTemplate("t", Setup("base", python="/its/python3.12"), None)
+    assert template.applied(SandboxSpec()).python == "/its/python3.12"
+    assert template.applied(SandboxSpec(python="3.13")).python == "3.13"
+    assert OwnTemplate("t", Setup("base"), None).applied(SandboxSpec()).python is None

@@ -32,7 +32,7 @@ def main() -> None:
     command, names = _read(sys.argv[1:])
     if command not in _DONE:
         os.execv(f"/usr/bin/{os.path.basename(sys.argv[0])}", sys.argv)
-    if os.geteuid() != 0 and "SUDO_UID" not in os.environ:
+    if os.environ.get("USER") != "root":  # which has no uid of its own everywhere
         _refuse(
             f"Could not open lock file {_LOCK} - open (13: Permission denied)",
             f"Unable to acquire the dpkg frontend lock ({_LOCK}), are you root?",
