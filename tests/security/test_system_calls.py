@@ -85,6 +85,7 @@ _ARGUMENTS = {
     "setpriority(1)": (141, [0, 1, 5]), "setpriority(user)": (141, [2, 0, 5]),
     "ioprio_set(1)": (251, [1, 1, 0x6000]), "ioprio_set(user)": (251, [3, 0, 0x6000]),
     "pipe2(NOTIFICATION_PIPE)": (293, [0, 0x80]),
+    "madvise(MERGEABLE)": (28, [0, 0, 12]), "prctl(SET_MEMORY_MERGE)": (157, [67, 1]),
 }  # fmt: skip
 
 _CALL = """

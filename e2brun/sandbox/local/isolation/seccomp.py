@@ -98,7 +98,7 @@ _BY_ARGUMENT = {
     "clone": (56, 220), "ioctl": (16, 29), "socket": (41, 198), "socketpair": (53, 199),
     "personality": (135, 92), "setsockopt": (54, 208), "setrlimit": (160, 164),
     "prlimit64": (302, 261), "setpriority": (141, 140), "fcntl": (72, 25),
-    "ioprio_set": (251, 30), "pipe2": (293, 59),
+    "ioprio_set": (251, 30), "pipe2": (293, 59), "madvise": (28, 233), "prctl": (157, 167),
 }  # fmt: skip
 # Not for pid 1: the agent has the same user id as what it runs, and must not be slowed down.
 _PID_FIRST = {
@@ -116,6 +116,8 @@ _MAKING = (
 )  # fmt: skip
 _CLONE_NEW = 0x7E020000  # every CLONE_NEW* flag that clone(2) takes
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
+# Pages shared with whoever has the same: how long a write takes tells what lies in theirs.
+_MADV_MERGEABLE, _PR_SET_MEMORY_MERGE = 12, 67
 _O_NOTIFICATION_PIPE = 0x80  # who could be told of keys; no other use, and Chromium refuses it, too
 _AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK = 1, 2, 10, 16
 _INTERNET_PROTOCOLS = (0, 1, 6, 17, 58)  # default, ICMP, TCP, UDP, ICMPv6
@@ -247,6 +249,8 @@ def _rules(but: Collection[str]) -> list[bytes]:
         "setpriority": neither(_PRIO_USER),
         "ioprio_set": neither(_IOPRIO_WHO_USER),
         "pipe2": _without(1, _O_NOTIFICATION_PIPE),
+        "madvise": [_argument(2), *_when(_MADV_MERGEABLE, [_refuse(EPERM)]), _ALLOWED],
+        "prctl": [_argument(0), *_when(_PR_SET_MEMORY_MERGE, [_refuse(EPERM)]), _ALLOWED],
     }
     calls = _numbers(_BY_ARGUMENT)
     steps = [s for n, body in bodies.items() if n not in but for s in _when(calls[n], body)]
