@@ -270,5 +270,5 @@ ALONE = [case for case in CELLS if case not in TOGETHER or case in TOGETHER[::24
 def notebook_of(cases: Sequence[Case]) -> Case:
     """All of them together, as its cells."""
     cells = [(case.argv[1], *(["raises-exception"] * (case.ends != "ok"))) for case in cases]
-    words = ("--timeout", "100", "--output", "out.ipynb", "n.ipynb")
+    words = ("--timeout", "250", "--output", "out.ipynb", "n.ipynb")
     return Case("cells", words, {"n.ipynb": document(cells)})

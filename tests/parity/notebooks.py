@@ -70,7 +70,7 @@ RUNNABLE = [
 _ENDS = [
     notebook("a picture drawn", "import matplotlib.pyplot as plt", "import numpy as np\n"
              "np.arange(3)", "len(plt.plot([1, 2]))", "import pandas as pd\n"
-             "pd.DataFrame({'a': [1, 2]})"),
+             "pd.DataFrame({'a': [1, 2]})", options=("--timeout", "120")),
     notebook("names?", "def f(x):\n    'Says it.'", "f?", "!echo x; echo y >&2"),
     notebook("a failure ends it", "print('a')", "def f():\n    raise ValueError('no')\nf()",
              "print('never')", ends="error"),

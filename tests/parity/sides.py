@@ -82,7 +82,7 @@ class Side:
         words = ["exec", *self._options, *options, *case.argv]
         with ends[0].open("rb") as stdin, ends[1].open("wb") as out, ends[2].open("wb") as err:
             numbers = [file.fileno() for file in (stdin, out, err)]
-            code = self._press.start(words, work, {**self._env, **case.env}, numbers).wait(120)
+            code = self._press.start(words, work, {**self._env, **case.env}, numbers).wait(300)
         after = {name: seen for name, seen in _tree(work).items() if before.get(name) != seen}
         return Seen(code, ends[1].read_bytes(), ends[2].read_bytes(), after)
 
