@@ -28,9 +28,9 @@ _PACKAGES = (
 )  # fmt: skip
 _NOT_COMMANDS = (".agent", ".mirror", ".e2b.launcher")  # processes of their own
 _IMPORTED = (
-    "_sha256", "e2b", "e2b_code_interpreter", "e2brun.server.background.client", "encodings.ascii",
-    "encodings.idna", "encodings.utf_8_sig", "packaging.requirements", "pydantic.main", "resource",
-    "uv",
+    "_sha2" if sys.version_info >= (3, 12) else "_sha256", "e2b", "e2b_code_interpreter",
+    "e2brun.server.background.client", "encodings.ascii", "encodings.idna", "encodings.utf_8_sig",
+    "packaging.requirements", "pydantic.main", "resource", "uv",
 )  # fmt: skip
 
 

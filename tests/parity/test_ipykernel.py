@@ -76,8 +76,12 @@ def executed(sides: Sides, tmp_path_factory: pytest.TempPathFactory) -> Executed
         [sys.executable, "-m", "tests.parity.kernel", str(path)],
         env=clean_environment({"PYDEVD_DISABLE_FILE_VALIDATION": "1"}),
     )
-    ours = sides.local.run(replace(many, files={"n.ipynb": text})).files["out.ipynb"][1]
-    assert theirs.wait(240) == 0
+    try:
+        ours = sides.local.run(replace(many, files={"n.ipynb": text})).files["out.ipynb"][1]
+        assert theirs.wait(240) == 0
+    finally:
+        theirs.kill()
+        theirs.wait()
     both = [iter(json.loads(done)["cells"]) for done in (ours, path.read_bytes())]
     return {
         name: (list(islice(both[0], len(part))), list(islice(both[1], len(part))))
