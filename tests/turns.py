@@ -48,8 +48,9 @@ def is_alone(item: pytest.Item) -> bool:
 
 
 def workers(arguments: Sequence[str]) -> int:
-    """Two for a processor: tests wait for sandboxes, too, and each worker takes 4 s of a processor
-    to be ready. None of its own for a few files, which would be ready before the workers are."""
+    """Five for two processors: tests wait for sandboxes, too (with four an eighth of the time was
+    left), and each worker takes 4 s of a processor to be ready. None of its own for a few files,
+    which would be ready before the workers are."""
     if not any(Path(word).is_dir() for word in arguments):
         return 0
-    return max(2, min(_MOST_WORKERS, 2 * len(os.sched_getaffinity(0))))
+    return max(2, min(_MOST_WORKERS, 5 * len(os.sched_getaffinity(0)) // 2))
