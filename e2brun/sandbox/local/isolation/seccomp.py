@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 EPERM, EINVAL, ENOSYS, EPROTONOSUPPORT = 1, 22, 38, 93
 
@@ -216,6 +216,11 @@ def _argument_is_null(index: int, body: list[bytes]) -> list[bytes]:
     return [_argument(index), _step(_JEQ, 0, len(high), 0), *high]
 
 
+def _all_but(index: int, values: Iterable[int]) -> list[bytes]:
+    refused = (step for value in values for step in _when(value, [_refuse(EPERM)]))
+    return [_argument(index), *refused, _ALLOWED]
+
+
 def _without(index: int, bits: int) -> list[bytes]:
     return [_argument(index), _step(_JSET, 0, 1, bits), _refuse(EPERM), _ALLOWED]
 
@@ -229,28 +234,19 @@ def _rules(but: Collection[str]) -> list[bytes]:
 
     bodies = {
         "clone": _without(0, _CLONE_NEW),
-        "ioctl": [
-            _argument(1),
-            *_when(_TIOCSTI, [_refuse(EPERM)]),
-            *_when(_TIOCLINUX, [_refuse(EPERM)]),
-            _ALLOWED,
-        ],
+        "ioctl": _all_but(1, (_TIOCSTI, _TIOCLINUX)),
         "socket": _socket_rules(),
         "socketpair": _only(0, (_AF_UNIX,)),
         "personality": _only(0, (0, 8, 0xFFFFFFFF)),
         "setsockopt": _setsockopt_rules(),
         "setrlimit": [_argument(0), *_when(_RLIMIT_CORE, [_DONE]), _ALLOWED],
         "prlimit64": _prlimit_rules(),
-        "fcntl": [
-            _argument(1),
-            *(s for command in _FCNTL_REFUSED.values() for s in _when(command, [_refuse(EPERM)])),
-            _ALLOWED,
-        ],
+        "fcntl": _all_but(1, _FCNTL_REFUSED.values()),
         "setpriority": neither(_PRIO_USER),
         "ioprio_set": neither(_IOPRIO_WHO_USER),
         "pipe2": _without(1, _O_NOTIFICATION_PIPE),
-        "madvise": [_argument(2), *_when(_MADV_MERGEABLE, [_refuse(EPERM)]), _ALLOWED],
-        "prctl": [_argument(0), *_when(_PR_SET_MEMORY_MERGE, [_refuse(EPERM)]), _ALLOWED],
+        "madvise": _all_but(2, (_MADV_MERGEABLE,)),
+        "prctl": _all_but(0, (_PR_SET_MEMORY_MERGE,)),
     }
     calls = _numbers(_BY_ARGUMENT)
     steps = [s for n, body in bodies.items() if n not in but for s in _when(calls[n], body)]

@@ -23,8 +23,6 @@ _WEIGHT, _FIRST = 50, 10_000  # of a sandbox and of the service; 100 is usual
 _SLACK = 64 * MIB  # the watch is to find it first, and to end it in good order
 # Of files that nobody holds: what the kernel would give back.
 _RECLAIMABLE = (b"inactive_file ", b"active_file ", b"slab_reclaimable ")
-
-
 _ending: set[str] = set()  # those that are not wanted any more and still have a process
 
 
