@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from xdist.scheduler.loadscope import LoadScopeScheduling
+from xdist.workermanage import WorkerController
 
 ALONE = "alone"
 # Two files that are there anyway, to be locked.
@@ -18,11 +19,32 @@ _MOST_WORKERS = 8
 
 
 class ByFile(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
-    """The tests of a file share a worker, and with it what they have started; those that run alone
-    are one unit, which comes last."""
+    """The tests of a file share a worker, and with it what they have started, and those of a folder
+    as far as they can: its service would be started anew each time that a worker comes back to it.
+    Those that run alone are one unit, which comes last."""
 
     def _split_scope(self, nodeid: str) -> str:
         return ALONE if nodeid.endswith(f"@{ALONE}") else nodeid.partition("::")[0]
+
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        begun = {_folder(scope) for work in self.assigned_work.values() for scope in work}
+        following = choice(self.workqueue, list(self.assigned_work[node]), begun)
+        self.workqueue.move_to_end(following, last=False)
+        super()._assign_work_unit(node)
+
+
+def choice(waiting: Iterable[str], own: Sequence[str], begun: Container[str]) -> str:
+    """Which file is next for a worker that has had `own`: one of the same folder, else of a folder
+    that nobody has begun, else the first."""
+    last = _folder(own[-1]) if own else ""
+    return min(
+        waiting,
+        key=lambda scope: (scope == ALONE, _folder(scope) != last, _folder(scope) in begun),
+    )
+
+
+def _folder(scope: str) -> str:
+    return scope.rpartition("/")[0]
 
 
 @contextmanager

@@ -47,3 +47,11 @@ def test_one_that_runs_alone_waits_for_the_others_and_they_for_it() -> None:
         assert not later.wait(0.2)
     assert later.wait(20)
     waiting.join()
+
+
+def test_a_worker_stays_in_a_folder_and_begins_with_one_that_nobody_has() -> None:
+    waiting = [turns.ALONE, "a/2", "b/1", "b/2", "c/1"]
+    assert turns.choice(waiting, ["c/0", "b/0"], {"a", "b", "c"}) == "b/1"
+    assert turns.choice(waiting, [], {"a", "b"}) == "c/1"
+    assert turns.choice(waiting, ["d/0"], {"a", "b", "c", "d"}) == "a/2"
+    assert turns.choice([turns.ALONE], ["d/0"], {"d"}) == turns.ALONE
