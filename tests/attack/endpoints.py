@@ -33,6 +33,9 @@ CONTROL = [
     ("DELETE", "/volumes/{id}"),
     ("POST", "/secrets"),
     ("GET", "/no/such/endpoint"),
+    ("GET", "/"),
+    ("GET", "/teams"),
+    ("GET", "/health"),
 ]
 
 # What changes only the sandbox it names: safe to throw anything at.

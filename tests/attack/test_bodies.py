@@ -38,13 +38,9 @@ _anything = st.recursive(
     max_leaves=8,
 )
 _FIELDS = [
-    "templateID", "timeout", "metadata", "envVars", "autoPause", "autoPauseMemory", "autoResume",
-    "allow_internet_access", "network", "mcp", "volumeMounts", "memory", "duration", "name",
     "process", "cmd", "args", "cwd", "pid", "tag", "input", "signal", "path", "depth", "source",
-    "destination", "recursive", "watcherId", "pty", "stdin", "code", "context_id", "language",
-    "env_vars", "denyOut", "allowOut", "envs", "size", "selector",
+    "destination", "recursive", "watcherId", "pty", "stdin", "envs", "size", "selector",
 ]  # fmt: skip
-_QUERY = ["metadata", "state", "order", "startedAfter", "template", "limit", "nextToken"]
 _objects = st.dictionaries(st.sampled_from(_FIELDS), _anything, max_size=4)
 
 
@@ -100,44 +96,16 @@ def test_a_malformed_cell_is_refused(wire: Wire, victim: Sandbox) -> None:
 
 
 @settings(max_examples=60, suppress_health_check=list(HealthCheck))
-@given(body=_objects, where=st.sampled_from(BODIES))
-def test_no_object_breaks_the_control_plane(
-    wire: Wire, body: dict[str, Any], where: tuple[str, str]
-) -> None:
-    if body.get("templateID") in ("base", "code-interpreter-v1"):
-        return  # that would be a good request
-    method, path = where
-    answer = wire.api(method, path.format(id="inobody"), _lenient(body))
-    assert 400 <= answer.status < 500, answer
-    assert has_error_shape(answer)
-
-
-@settings(max_examples=60, suppress_health_check=list(HealthCheck))
-@given(body=_objects, path=st.sampled_from(UNARY))
+@given(body=_objects, path=st.sampled_from([*UNARY, *STREAMS]))
 def test_no_object_breaks_a_call(
     wire: Wire, victim: Sandbox, body: dict[str, Any], path: str
 ) -> None:
-    answer = wire.envd(victim, "POST", path, _lenient(body))
+    # JSON as Python writes it: NaN and lone surrogates included.
+    data, headers = json.dumps(body).encode("utf-8", "surrogatepass"), dict[str, str]()
+    if path in STREAMS:
+        data, headers = envelope(data), {**_CONNECT, "Connect-Timeout-Ms": "300"}
+    answer = wire.envd(victim, "POST", path, data, headers)
     assert answer.status < 500 or answer.json()["code"] in {"internal", "unimplemented", "unknown"}
-
-
-@settings(max_examples=30, suppress_health_check=list(HealthCheck))
-@given(body=_objects, path=st.sampled_from(STREAMS))
-def test_no_object_breaks_a_stream(
-    wire: Wire, victim: Sandbox, body: dict[str, Any], path: str
-) -> None:
-    headers = {**_CONNECT, "Connect-Timeout-Ms": "300"}
-    answer = wire.envd(victim, "POST", path, envelope(_lenient(body)), headers)
-    assert answer.status < 500
-
-
-@settings(max_examples=60, suppress_health_check=list(HealthCheck))
-@given(query=st.dictionaries(st.sampled_from(_QUERY), st.text(max_size=30), max_size=3))
-def test_no_query_breaks_the_list(wire: Wire, query: dict[str, str]) -> None:
-    from urllib.parse import urlencode
-
-    answer = wire.api("GET", f"/v2/sandboxes?{urlencode(query, errors='surrogatepass')}")
-    assert answer.status == 200 or (answer.status == 400 and has_error_shape(answer))
 
 
 def test_an_oversized_body_is_refused_or_cut_short(wire: Wire, victim: Sandbox) -> None:
@@ -194,8 +162,3 @@ def _may_be_empty(body: bytes) -> bool:
     except RecursionError:
         return True
     return isinstance(document, dict) or document is None
-
-
-def _lenient(body: Any) -> bytes:
-    """JSON as Python writes it: NaN and lone surrogates included."""
-    return json.dumps(body).encode("utf-8", "surrogatepass")

@@ -158,55 +158,20 @@ def test_the_key_of_the_authority_is_the_users_alone(secure: Secure) -> None:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
 
 
+def _openssl(*words: str | Path) -> None:
+    subprocess.run(["openssl", *words], check=True, capture_output=True)
+
+
 def test_the_authority_can_vouch_for_no_other_name(secure: Secure, tmp_path: Path) -> None:
     directory = secure.state / "e2brun" / "https"
     for name, fine in (("8000-x.e2b.localhost", True), ("example.com", False)):
         request, leaf = tmp_path / "csr", tmp_path / "leaf.pem"
         extensions = tmp_path / "ext"
         extensions.write_text(f"subjectAltName=DNS:{name}\n")
-        subprocess.run(
-            [
-                "openssl",
-                "req",
-                "-new",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:P-256",
-                "-nodes",
-                "-keyout",
-                str(tmp_path / "k"),
-                "-subj",
-                "/O=x",
-                "-out",
-                str(request),
-            ],
-            check=True,
-            capture_output=True,
-        )
-        subprocess.run(
-            [
-                "openssl",
-                "x509",
-                "-req",
-                "-in",
-                str(request),
-                "-CA",
-                str(directory / "ca.pem"),
-                "-CAkey",
-                str(directory / "key.pem"),
-                "-extfile",
-                str(extensions),
-                "-set_serial",
-                "7",
-                "-days",
-                "1",
-                "-out",
-                str(leaf),
-            ],
-            check=True,
-            capture_output=True,
-        )
+        asked = "req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /O=x"
+        _openssl(*asked.split(), "-keyout", tmp_path / "k", "-out", request)
+        signed = ("-CA", directory / "ca.pem", "-CAkey", directory / "key.pem", "-set_serial", "7")
+        _openssl("x509", "-req", "-in", request, *signed, "-extfile", extensions, "-out", leaf)
         ran = subprocess.run(
             ["openssl", "verify", "-CAfile", str(directory / "ca.pem"), str(leaf)],
             capture_output=True,

@@ -95,7 +95,7 @@ def test_files_need_the_token_or_the_signature_of_their_own_sandbox(
     assert wire.ask("GET", f"/files?path=x&signature={signature(stranger.token)}").body != b"mine"
 
 
-def test_private_ports_need_the_traffic_token(wire: Wire, stranger: Sandbox) -> None:
+def test_private_ports_need_the_traffic_token(wire: Wire) -> None:
     private = wire.create(network={"allowPublicTraffic": False})
     try:
         assert private.traffic_token
@@ -105,6 +105,12 @@ def test_private_ports_need_the_traffic_token(wire: Wire, stranger: Sandbox) -> 
                 answer = wire.inside(private, port, "GET", "/contexts", None, headers)
                 assert answer.status == 403, (token, port, answer)
                 assert has_error_shape(answer)
+        good = {"E2B-Traffic-Access-Token": private.traffic_token}
+        assert wire.inside(private, 8080, "GET", "/", None, good).status == 502  # nobody listens
+        assert wire.is_healthy(private)
+        assert (
+            private.traffic_token.encode() not in wire.api("GET", f"/sandboxes/{private.id}").body
+        )
     finally:
         wire.kill(private)
 

@@ -103,14 +103,19 @@ def test_a_sandbox_id_is_only_an_id(wire: Wire) -> None:
 
 
 def test_routing_headers_are_only_routing(wire: Wire) -> None:
-    for port in ("0", "-1", "65536", "x", "22 ", "4998३", ""):
+    for port in ("0", "-1", "65536", "x", "22 ", "+80", "4998३", ""):
         headers = {"E2b-Sandbox-Id": "iabc", "E2b-Sandbox-Port": port}
         assert wire.ask("GET", "/", None, headers).status in {400, 502}, port
-    for sandbox_id in ("../x", "x" * 5000, "127.0.0.1", ""):
+    for sandbox_id in ("../x", "x" * 5000, "127.0.0.1", "iabc", ""):
         headers = {"E2b-Sandbox-Id": sandbox_id, "E2b-Sandbox-Port": "49983"}
         answer = wire.ask("GET", "/health", None, headers)
         assert answer.status in {400, 502}
         assert has_error_shape(answer)
+    for name in headers:
+        assert wire.ask("GET", "/health", None, {name: "80"}).status == 400
+    gone = wire.ask("GET", "/health", None, {"Host": "8000-iabc.whatever.example"})
+    assert (gone.status, gone.json()["sandboxId"]) == (502, "iabc")
+    assert "was not found" in gone.json()["message"]
 
 
 def test_no_port_of_the_host_is_reached_through_a_sandbox(wire: Wire, victim: Sandbox) -> None:

@@ -6,7 +6,10 @@ import pytest
 
 from tests.attack.wire import ENVD, Sandbox, Wire, has_error_shape
 
-_FOREIGN = ["evil.example", "evil.example:80", "localhost.evil.example", "127.0.0.1.evil.example"]
+_FOREIGN = [
+    "evil.example", "evil.example:80", "localhost.evil.example", "127.0.0.1.evil.example", "",
+    "10.0.0.1",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("host", _FOREIGN)
@@ -22,14 +25,10 @@ def test_a_name_that_was_rebound_is_refused(wire: Wire, victim: Sandbox, host: s
 @pytest.mark.parametrize(
     "origin",
     [
-        "https://evil.example",
-        "null",
-        "http://localhost:1",
-        "http://127.0.0.1",
-        "file://",
-        "garbage",
+        "https://evil.example", "null", "http://localhost:1", "http://127.0.0.1", "file://",
+        "garbage", "",
     ],
-)
+)  # fmt: skip
 def test_another_page_is_refused(wire: Wire, victim: Sandbox, origin: str) -> None:
     headers = {"Origin": origin, "X-API-KEY": wire.key}
     for method in ("GET", "POST", "DELETE", "OPTIONS"):
@@ -48,7 +47,9 @@ def test_a_form_of_another_page_changes_nothing(wire: Wire, victim: Sandbox) -> 
     assert wire.is_healthy(victim)
 
 
-def test_the_loopback_names_are_answered(wire: Wire) -> None:
+def test_the_loopback_names_are_answered_and_the_service_s_own_pages(wire: Wire) -> None:
     port = wire.address[1]
-    for host in (f"127.0.0.1:{port}", f"localhost:{port}", f"[::1]:{port}", f"LOCALHOST:{port}"):
+    for name in ("127.0.0.1", "localhost", "[::1]", "LOCALHOST.", "a.localhost"):
+        host = f"{name}:{port}"
         assert wire.api("GET", "/v2/sandboxes", Host=host).status == 200, host
+    assert wire.api("GET", "/v2/sandboxes", Host=host, Origin=f"http://{host}").status == 200

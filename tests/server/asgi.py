@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 from e2brun.server.options import ServiceOptions
 from e2brun.server.service import Service
 
 KEY = "e2b_" + "5" * 40
-_DISK = 32 << 20
-T = TypeVar("T")
 
 
 @dataclass
@@ -99,33 +97,3 @@ async def serving(**options: Any) -> AsyncIterator[Client]:
         yield Client(service)
     finally:
         await service.close()
-
-
-class Shared:
-    """A service for all scenarios that want none of their own: to start one takes half a second of
-    a processor. It and its loop go on until `close`; no sandbox outlives its scenario."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.Runner()
-        self._open = AsyncExitStack()
-        self._service: Service | None = None
-
-    def run(self, scenario: Callable[[Client], Awaitable[T]]) -> T:
-        """Run a coroutine function with a client of it."""
-
-        async def whole() -> T:
-            if self._service is None:
-                client = await self._open.enter_async_context(serving(disk=_DISK))
-                self._service = client.service
-            registry = self._service.registry
-            try:
-                return await scenario(Client(self._service))
-            finally:
-                for record in tuple(registry.records.values()):
-                    registry.kill(record, "its test has ended")
-
-        return self._loop.run(whole())
-
-    def close(self) -> None:
-        self._loop.run(self._open.aclose())
-        self._loop.close()

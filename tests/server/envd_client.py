@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import base64
-import hashlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
 from e2brun.sandbox.local.host.running import RunningSandbox
-from tests.server.asgi import Answer, Client, Shared
+from tests.server.asgi import Answer, Client
 from tests.server.inside import python
-
-InSandbox = Callable[[Callable[["Envd"], Awaitable[None]]], None]
 
 RAW = {"content-type": "application/octet-stream"}
 
@@ -66,27 +63,6 @@ class Envd:
 
     async def python(self, code: str) -> None:
         await python(self.live, code)
-
-    def signed(self, path: str, operation: str, **query: str) -> str:
-        words = [path, operation, query.get("username", ""), self.token]
-        if "signature_expiration" in query:
-            words.append(query["signature_expiration"])
-        digest = hashlib.sha256(":".join(words).encode()).digest()
-        signature = "v1_" + base64.b64encode(digest).decode().rstrip("=")
-        return "/files?" + urlencode({"path": path, "signature": signature, **query})
-
-
-def with_sandbox(shared: Shared) -> InSandbox:
-    """Run scenarios on it, each with a sandbox of its own."""
-
-    def run(scenario: Callable[[Envd], Awaitable[None]]) -> None:
-        async def whole(client: Client) -> None:
-            made = await client.create()
-            await scenario(Envd(client, made["sandboxID"], made["envdAccessToken"]))
-
-        shared.run(whole)
-
-    return run
 
 
 def part(name: str, filename: str | None, content: bytes) -> bytes:

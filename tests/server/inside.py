@@ -1,13 +1,33 @@
-"""A program inside a live sandbox, for tests that need one."""
+"""Sandboxes as the service has them, and programs in them, without the service."""
 
 from __future__ import annotations
 
 import asyncio
 import marshal
 import os
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
 from e2brun.sandbox.local.host.control import Exited
 from e2brun.sandbox.local.host.running import RunningSandbox
+from e2brun.sandbox.local.interpreter import current_interpreter
+from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
+from e2brun.sandbox.local.isolation.driver import Driver, Jail, new_id
+
+
+@asynccontextmanager
+async def living(
+    jail: Jail | None = None, driver: Driver | None = None
+) -> AsyncGenerator[RunningSandbox]:
+    """A sandbox of its own; an ordinary one by bubblewrap where nothing else is wanted."""
+    jail = jail or Jail(new_id(), current_interpreter())
+    live = RunningSandbox(driver or Bubblewrap(), jail, "base")
+    try:
+        await live.ready()
+        yield live
+    finally:
+        live.kill()
+        await live.buried()
 
 
 async def python(live: RunningSandbox, code: str) -> None:

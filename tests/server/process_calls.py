@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from types import SimpleNamespace
 from typing import Any
 
 from e2brun.sandbox.local.host.running import RunningSandbox
-from e2brun.sandbox.local.interpreter import current_interpreter
-from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
-from e2brun.sandbox.local.isolation.driver import Jail, new_id
 from e2brun.server.envd import routes
 from e2brun.server.http.messages import Request, Response, Stream
 from e2brun.server.sandboxes.metering import Journal, Meter
@@ -94,19 +91,3 @@ class Envd:
 def start(line: str, **options: Any) -> dict[str, Any]:
     """A Start message for a shell command."""
     return {"process": {"cmd": "/bin/bash", "args": ["-c", line]}, "stdin": False, **options}
-
-
-def in_sandbox(body: Callable[[Envd], Awaitable[None]]) -> None:
-    """Run `body` against a sandbox of its own."""
-
-    async def go() -> None:
-        live = RunningSandbox(Bubblewrap(), Jail(new_id(), current_interpreter()), "base")
-        try:
-            await live.ready()
-            async with asyncio.timeout(30):
-                await body(Envd(live))
-        finally:
-            live.kill()
-            await live.buried()
-
-    asyncio.run(go())

@@ -10,7 +10,9 @@ import pytest
 
 from e2brun.server.http.messages import Request, Response, Stream
 from e2brun.server.sandboxes.records import Record
-from tests.server.asgi import Answer, Client, Shared, serving
+from tests.server.asgi import Answer, Client, serving
+
+pytestmark = pytest.mark.anyio
 
 
 async def _state(client: Client, sandbox_id: str) -> str | None:
@@ -34,85 +36,45 @@ async def _left(client: Client, sandbox_id: str) -> float:
     return client.service.registry.records[sandbox_id].ends_at - time.time()
 
 
-def test_each_sandbox_ends_when_its_own_time_is_up(shared: Shared) -> None:
-    async def run(client: Client) -> None:
-        long = (await client.create(timeout=60))["sandboxID"]
-        short = (await client.create(timeout=1))["sandboxID"]
-        changed = (await client.create(timeout=1))["sandboxID"]
-        await client.ask("POST", f"/sandboxes/{changed}/timeout", {"timeout": 60})
-        await asyncio.sleep(1.1)
-        states = [await _state(client, sandbox) for sandbox in (long, short, changed)]
-        assert states == ["running", None, "running"]
-
-    shared.run(run)
-
-
-@pytest.mark.parametrize("timeout", [0, -1, -(10**9)])
-def test_a_timeout_of_nothing_ends_it_at_once(shared: Shared, timeout: int) -> None:
-    async def run(client: Client) -> None:
+async def test_a_timeout_of_nothing_ends_it_at_once(client: Client) -> None:
+    for timeout in (0, -1, -(10**9)):
         made = (await client.create())["sandboxID"]
         body = {"timeout": timeout}
         assert (await client.ask("POST", f"/sandboxes/{made}/timeout", body)).status == 204
         await _until(client, made, None)
         assert (await client.ask("POST", f"/sandboxes/{made}/timeout", body)).status == 404
 
-    shared.run(run)
+
+async def test_connecting_makes_it_live_longer_and_never_shorter(client: Client) -> None:
+    made = (await client.create(timeout=100))["sandboxID"]
+    for version in ("", "/v2"):
+        path = f"{version}/sandboxes/{made}/connect"
+        assert (await client.ask("POST", path, {"timeout": 10})).status == 200
+        assert await _left(client, made) > 90
+    await client.ask("POST", f"/sandboxes/{made}/connect", {"timeout": 200})
+    assert await _left(client, made) > 190
+    await client.ask("POST", f"/sandboxes/{made}/refreshes", {"duration": 5})
+    assert await _left(client, made) > 190
+    await client.ask("POST", f"/sandboxes/{made}/timeout", {"timeout": 5})
+    assert await _left(client, made) < 6
 
 
-def test_connecting_makes_it_live_longer_and_never_shorter(shared: Shared) -> None:
-    async def run(client: Client) -> None:
-        made = (await client.create(timeout=100))["sandboxID"]
-        for version in ("", "/v2"):
-            path = f"{version}/sandboxes/{made}/connect"
-            assert (await client.ask("POST", path, {"timeout": 10})).status == 200
-            assert await _left(client, made) > 90
-        await client.ask("POST", f"/sandboxes/{made}/connect", {"timeout": 200})
-        assert await _left(client, made) > 190
-        await client.ask("POST", f"/sandboxes/{made}/refreshes", {"duration": 5})
-        assert await _left(client, made) > 190
-        await client.ask("POST", f"/sandboxes/{made}/timeout", {"timeout": 5})
-        assert await _left(client, made) < 6
-
-    shared.run(run)
-
-
-def test_a_pause_stops_the_clock_and_all_traffic_until_it_is_resumed(shared: Shared) -> None:
-    async def run(client: Client) -> None:
-        made = (await client.create(timeout=1))["sandboxID"]
-        pause = f"/sandboxes/{made}/pause"
-        assert (await client.ask("POST", pause)).status == 204
-        assert (await client.ask("POST", pause, {})).status == 409
-        assert (await client.ask("GET", "/health", headers=_to(made))).status == 502
-        await asyncio.sleep(1.1)
-        detail = (await client.ask("GET", f"/sandboxes/{made}")).json
-        assert (detail["state"], detail["pauseMode"]) == ("paused", "full")
-        resumed = await client.ask("POST", f"/v2/sandboxes/{made}/connect", {"timeout": 50})
-        assert resumed.status == 201
-        assert (await client.ask("GET", "/health", headers=_to(made))).status == 204
-        assert await _left(client, made) > 40
-        assert (await client.ask("POST", f"/sandboxes/{made}/resume")).status == 409
-        assert (await client.ask("DELETE", f"/sandboxes/{made}")).status == 204
-        assert (await client.ask("POST", pause)).status == 404
-
-    shared.run(run)
-
-
-def test_it_is_paused_at_its_end_and_resumed_by_traffic_where_it_was_asked_for(
-    shared: Shared,
-) -> None:
-    async def run(client: Client) -> None:
-        made = (await client.create(timeout=60, autoPause=True))["sandboxID"]
-        awake = await client.create(timeout=60, autoPause=True, autoResume={"enabled": True})
-        for sandbox in (made, awake["sandboxID"]):
-            await client.ask("POST", f"/sandboxes/{sandbox}/timeout", {"timeout": 0})
-            await _until(client, sandbox, "paused")
-        asleep = await client.ask("GET", "/health", headers=_to(made))
-        answered = await client.ask("GET", "/health", headers=_to(awake["sandboxID"]))
-        assert (asleep.status, answered.status) == (502, 204)
-        assert await _state(client, awake["sandboxID"]) == "running"
-        assert await _left(client, awake["sandboxID"]) > 50
-
-    shared.run(run)
+async def test_a_pause_stops_the_clock_and_all_traffic_until_it_is_resumed(client: Client) -> None:
+    made = (await client.create(timeout=1))["sandboxID"]
+    pause = f"/sandboxes/{made}/pause"
+    assert (await client.ask("POST", pause)).status == 204
+    assert (await client.ask("POST", pause, {})).status == 409
+    assert (await client.ask("GET", "/health", headers=_to(made))).status == 502
+    await asyncio.sleep(1.1)
+    detail = (await client.ask("GET", f"/sandboxes/{made}")).json
+    assert (detail["state"], detail["pauseMode"]) == ("paused", "full")
+    resumed = await client.ask("POST", f"/v2/sandboxes/{made}/connect", {"timeout": 50})
+    assert resumed.status == 201
+    assert (await client.ask("GET", "/health", headers=_to(made))).status == 204
+    assert await _left(client, made) > 40
+    assert (await client.ask("POST", f"/sandboxes/{made}/resume")).status == 409
+    assert (await client.ask("DELETE", f"/sandboxes/{made}")).status == 204
+    assert (await client.ask("POST", pause)).status == 404
 
 
 @pytest.mark.parametrize("end", ["DELETE", "pause", "death"])
@@ -186,16 +148,15 @@ async def _talk(
     return ask("1"), ask("2"), ask("3"), begun
 
 
-def test_a_time_that_was_changed_does_not_come_when_its_neighbours_does(shared: Shared) -> None:
-    async def run(client: Client) -> None:
-        first, second = [(await client.create())["sandboxID"] for _ in range(2)]
-        registry = client.service.registry
-        for sandbox, seconds in ((first, 0.05), (second, 0.05), (second, 50)):
-            registry.extend(registry.records[sandbox], seconds)
-        await asyncio.sleep(0.15)
-        assert list(registry.records) == [second]
-
-    shared.run(run)
+async def test_a_time_that_was_changed_does_not_come_when_its_neighbours_does(
+    client: Client,
+) -> None:
+    first, second = [(await client.create())["sandboxID"] for _ in range(2)]
+    registry = client.service.registry
+    for sandbox, seconds in ((first, 0.05), (second, 0.05), (second, 50)):
+        registry.extend(registry.records[sandbox], seconds)
+    await asyncio.sleep(0.15)
+    assert list(registry.records) == [second]
 
 
 def test_a_pause_that_fails_leaves_it_running() -> None:
@@ -229,72 +190,44 @@ def test_no_more_sandboxes_than_allowed_and_the_refusal_says_what_to_do() -> Non
     asyncio.run(run())
 
 
-def test_a_create_that_is_sent_again_makes_no_second_sandbox(shared: Shared) -> None:
-    async def run(client: Client) -> None:
-        key = {"idempotency-key": "0-a"}
-        body = {"templateID": "base"}
-        both = await asyncio.gather(
-            *(client.ask("POST", "/v2/sandboxes", body, key) for _ in range(2))
-        )
-        assert both[0].json == both[1].json
-        assert len(client.service.registry.records) == 1
-        other = await client.ask("POST", "/v2/sandboxes", {**body, "timeout": 5}, key)
-        assert (other.status, other.json["error_code"]) == (422, "idempotency_request_mismatch")
-        bad = await client.ask("POST", "/v2/sandboxes", body, {"idempotency-key": "A_"})
-        assert bad.status == 400
-
-    shared.run(run)
+async def test_a_create_that_is_sent_again_makes_no_second_sandbox(client: Client) -> None:
+    key = {"idempotency-key": "0-a"}
+    body = {"templateID": "base"}
+    both = await asyncio.gather(*(client.ask("POST", "/v2/sandboxes", body, key) for _ in range(2)))
+    assert both[0].json == both[1].json
+    assert len(client.service.registry.records) == 1
+    other = await client.ask("POST", "/v2/sandboxes", {**body, "timeout": 5}, key)
+    assert (other.status, other.json["error_code"]) == (422, "idempotency_request_mismatch")
+    bad = await client.ask("POST", "/v2/sandboxes", body, {"idempotency-key": "A_"})
+    assert bad.status == 400
 
 
-def test_there_is_a_sample_at_once_and_none_from_the_future(shared: Shared) -> None:
-    async def run(client: Client) -> None:
-        made = (await client.create())["sandboxID"]
-        path = f"/sandboxes/{made}/metrics"
-        sample = (await client.ask("GET", path)).json[0]
-        assert sample["memTotal"] == 512 << 20
-        assert abs(sample["timestampUnix"] - time.time()) < 5
-        now = int(time.time())
-        assert (await client.ask("GET", f"{path}?start={now + 60}")).json == []
-        assert (await client.ask("GET", f"{path}?end={now - 60}")).json == []
-        assert (await client.ask("GET", f"{path}?start={now - 60}&end={now + 60}")).json
-        many = await client.ask("GET", f"/sandboxes/metrics?sandbox_ids={made},inone")
-        assert list(many.json["sandboxes"]) == [made]
-
-    shared.run(run)
+async def test_there_is_a_sample_at_once_and_none_from_the_future(client: Client) -> None:
+    made = (await client.create())["sandboxID"]
+    path = f"/sandboxes/{made}/metrics"
+    sample = (await client.ask("GET", path)).json[0]
+    assert sample["memTotal"] == 512 << 20
+    assert abs(sample["timestampUnix"] - time.time()) < 5
+    now = int(time.time())
+    assert (await client.ask("GET", f"{path}?start={now + 60}")).json == []
+    assert (await client.ask("GET", f"{path}?end={now - 60}")).json == []
+    assert (await client.ask("GET", f"{path}?start={now - 60}&end={now + 60}")).json
+    many = await client.ask("GET", f"/sandboxes/metrics?sandbox_ids={made},inone")
+    assert list(many.json["sandboxes"]) == [made]
 
 
-def test_the_log_of_a_sandbox_outlives_it(shared: Shared) -> None:
-    async def run(client: Client) -> None:
-        made = (await client.create())["sandboxID"]
-        client.service.registry.records[made].journal.note("odd\nline", "warn", pid="7")
-        await client.ask("DELETE", f"/sandboxes/{made}")
-        old = (await client.ask("GET", f"/sandboxes/{made}/logs")).json
-        assert len(old["logs"]) == 3
-        assert '"level": "warn"' in old["logs"][1]["line"]
-        path = f"/v2/sandboxes/{made}/logs"
-        messages = [entry["message"] for entry in (await client.ask("GET", path)).json["logs"]]
-        assert messages[1] == "odd\nline"
-        backward = (await client.ask("GET", f"{path}?direction=backward&limit=1")).json["logs"]
-        assert backward[0]["message"].startswith("sandbox killed")
-        loud = (await client.ask("GET", f"{path}?level=warn")).json["logs"]
-        assert [entry["fields"] for entry in loud] == [{"pid": "7"}]
-        assert (await client.ask("GET", f"{path}?search=ODD")).json["logs"]
-
-    shared.run(run)
-
-
-def test_nothing_is_left_of_killed_sandboxes() -> None:
-    async def run() -> None:
-        async with serving() as client:
-            registry = client.service.registry
-            lives = []
-            for _ in range(5):
-                made = (await client.create())["sandboxID"]
-                lives.append(registry.records[made].live)
-                await client.ask("DELETE", f"/sandboxes/{made}")
-            await client.service.close()
-            assert registry.records == {}
-            assert all(live.gone.is_set() for live in lives)
-            assert not registry.directory.exists()
-
-    asyncio.run(run())
+async def test_the_log_of_a_sandbox_outlives_it(client: Client) -> None:
+    made = (await client.create())["sandboxID"]
+    client.service.registry.records[made].journal.note("odd\nline", "warn", pid="7")
+    await client.ask("DELETE", f"/sandboxes/{made}")
+    old = (await client.ask("GET", f"/sandboxes/{made}/logs")).json
+    assert len(old["logs"]) == 3
+    assert '"level": "warn"' in old["logs"][1]["line"]
+    path = f"/v2/sandboxes/{made}/logs"
+    messages = [entry["message"] for entry in (await client.ask("GET", path)).json["logs"]]
+    assert messages[1] == "odd\nline"
+    backward = (await client.ask("GET", f"{path}?direction=backward&limit=1")).json["logs"]
+    assert backward[0]["message"].startswith("sandbox killed")
+    loud = (await client.ask("GET", f"{path}?level=warn")).json["logs"]
+    assert [entry["fields"] for entry in loud] == [{"pid": "7"}]
+    assert (await client.ask("GET", f"{path}?search=ODD")).json["logs"]

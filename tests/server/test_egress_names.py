@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from functools import cache
 from typing import Any, cast
 
 import pytest
@@ -15,6 +16,7 @@ from e2brun.server.egress.names import Egress, allows
 from e2brun.server.http.messages import ApiError
 
 
+@cache
 def _hello(name: str) -> bytes:
     out = ssl.MemoryBIO()
     client = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), out, server_hostname=name)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import stat
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -13,12 +10,11 @@ import pytest
 from e2brun.sandbox.contract import MIB, Limits
 from e2brun.sandbox.local.host import trees
 from e2brun.sandbox.local.host.file_worker import FileTrouble, FileWorker
-from e2brun.sandbox.local.host.running import RunningSandbox
 from e2brun.sandbox.local.interpreter import current_interpreter
-from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
 from e2brun.sandbox.local.isolation.driver import Jail, new_id
-from tests.server.inside import python
+from tests.server.inside import living, python
 
+pytestmark = pytest.mark.anyio
 _LIMITS = Limits()
 
 MAKE = r"""
@@ -66,69 +62,51 @@ assert os.stat("d").st_mtime == 4
 """
 
 
-@asynccontextmanager
-async def living(limits: Limits = _LIMITS) -> AsyncGenerator[RunningSandbox]:
-    jail = Jail(new_id(), current_interpreter(), limits, service=True)
-    live = RunningSandbox(Bubblewrap(), jail, "base")
-    try:
-        await live.ready()
-        yield live
-    finally:
-        live.kill()
-        await live.buried()
+def _jail(limits: Limits = _LIMITS) -> Jail:
+    return Jail(new_id(), current_interpreter(), limits, service=True)
 
 
-def test_a_tree_comes_back_as_it_was(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        kept = tmp_path / "tree"
-        async with living() as source:
-            await python(source, MAKE)
-            await source.freeze()  # no process runs, and the files are read all the same
-            await trees.save(source, kept)
-        assert stat.S_IMODE(kept.stat().st_mode) == 0o600
-        assert kept.stat().st_size < MIB
-        async with living() as target:
+async def test_a_tree_comes_back_as_it_was(tmp_path: Path) -> None:
+    kept = tmp_path / "tree"
+    async with living(_jail()) as source:
+        await python(source, MAKE)
+        await source.freeze()  # no process runs, and the files are read all the same
+        await trees.save(source, kept)
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert kept.stat().st_size < MIB
+    async with living(_jail()) as target:
+        await trees.restore(target, kept)
+        await python(target, CHECK)
+
+
+async def test_a_tree_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    kept = tmp_path / "tree"
+    async with living(_jail()) as source:
+        await python(source, "open('/home/user/f', 'wb').write(bytes(40 << 20))")
+        await trees.save(source, kept)
+    async with living(_jail(Limits(disk=16 * MIB))) as target:
+        with pytest.raises(trees.TreeLost, match="No space left"):
             await trees.restore(target, kept)
-            await python(target, CHECK)
-
-    asyncio.run(scenario())
-
-
-def test_a_tree_that_does_not_fit_is_refused(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        kept = tmp_path / "tree"
-        async with living() as source:
-            await python(source, "open('/home/user/f', 'wb').write(bytes(40 << 20))")
-            await trees.save(source, kept)
-        async with living(Limits(disk=16 * MIB)) as target:
-            with pytest.raises(trees.TreeLost, match="No space left"):
-                await trees.restore(target, kept)
-
-    asyncio.run(scenario())
 
 
 @pytest.mark.parametrize(
     "content", [b"", b"\xff\xff\xff\xffjunk", b"\0\0\0\x04null", b"\0\0\0\2{}"]
 )
-def test_a_damaged_file_is_refused(tmp_path: Path, content: bytes) -> None:
-    async def scenario() -> None:
-        (tmp_path / "tree").write_bytes(content)
-        async with living() as target:
-            with pytest.raises(trees.TreeLost):
-                await trees.restore(target, tmp_path / "tree")
-            with pytest.raises(FileTrouble):  # and the worker still answers
-                await target.part(FileWorker).ask("stat", path=b"/nowhere")
-
-    asyncio.run(scenario())
+async def test_a_damaged_file_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "tree").write_bytes(content)
+    async with living(_jail()) as target:
+        with pytest.raises(trees.TreeLost):
+            await trees.restore(target, tmp_path / "tree")
+        with pytest.raises(FileTrouble):  # and the worker still answers
+            await target.part(FileWorker).ask("stat", path=b"/nowhere")
 
 
-def test_a_failed_save_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def scenario() -> None:
-        monkeypatch.setattr(trees, "_SLACK", -(512 - 1) * MIB)
-        async with living() as source:
-            await python(source, "open('/home/user/f', 'wb').write(bytes(4 << 20))")
-            with pytest.raises(trees.TreeLost, match="larger than its disk"):
-                await trees.save(source, tmp_path / "tree")
-        assert not (tmp_path / "tree").exists()
-
-    asyncio.run(scenario())
+async def test_a_failed_save_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trees, "_SLACK", -(512 - 1) * MIB)
+    async with living(_jail()) as source:
+        await python(source, "open('/home/user/f', 'wb').write(bytes(4 << 20))")
+        with pytest.raises(trees.TreeLost, match="larger than its disk"):
+            await trees.save(source, tmp_path / "tree")
+    assert not (tmp_path / "tree").exists()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -17,7 +17,9 @@ from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
 from e2brun.sandbox.local.isolation.driver import Jail, new_id
 from e2brun.sandbox.local.packages.installed import installed_layer
 from e2brun.settings import load_settings
+from tests.server.inside import living
 
+pytestmark = pytest.mark.anyio
 Events = list[dict[str, Any]]
 
 
@@ -48,28 +50,22 @@ class Trial:
         await lines.aclose()  # type: ignore[attr-defined]
 
 
-Try = Callable[[Callable[[Trial], Awaitable[None]]], None]
+@pytest.fixture(scope="module")
+async def live(anyio_backend: str) -> AsyncIterator[RunningSandbox]:
+    if Bubblewrap().problem() is not None:
+        pytest.skip("bubblewrap (bwrap) is not installed")
+    python = current_interpreter()
+    layer = str(installed_layer(load_settings(None, None).cache_dir, python))
+    async with living(Jail(new_id(), python, layer=layer)) as one:
+        yield one
 
 
 @pytest.fixture
-def in_sandbox() -> Try:
-    """Run a coroutine function in a sandbox of its own."""
-
-    async def whole(body: Callable[[Trial], Awaitable[None]]) -> None:
-        python = current_interpreter()
-        layer = str(installed_layer(load_settings(None, None).cache_dir, python))
-        live = RunningSandbox(Bubblewrap(), Jail(new_id(), python, layer=layer), "base")
-        try:
-            await live.ready()
-            async with asyncio.timeout(30):
-                await body(Trial(live))
-        finally:
-            live.kill()
-            await live.buried()
-
-    if Bubblewrap().problem() is not None:
-        pytest.skip("bubblewrap (bwrap) is not installed")
-    return lambda body: asyncio.run(whole(body))
+async def trial(live: RunningSandbox) -> AsyncIterator[Trial]:
+    """Its contexts are as they were at its start."""
+    trial = Trial(live)
+    yield trial
+    await trial.python.end()
 
 
 def _types(events: Events) -> list[str]:
@@ -81,68 +77,50 @@ def _of(events: Events, kind: str) -> dict[str, Any]:
     return found
 
 
-def test_a_cell_is_told_in_order(in_sandbox: Try) -> None:
-    async def body(trial: Trial) -> None:
-        events = await trial.run("print('Hello')\nprint('there')\n'value'")
-        assert _types(events) == ["number_of_executions", "stdout", "result", "end_of_execution"]
-        assert _of(events, "stdout")["text"] == "Hello\nthere\n"
-        assert _of(events, "stdout")["timestamp"]
-        shown = _of(events, "result")
-        assert (shown["text"], shown["is_main_result"], shown["extra"]) == ("value", True, {})
-
-    in_sandbox(body)
+async def test_a_cell_is_told_in_order(trial: Trial) -> None:
+    events = await trial.run("print('Hello')\nprint('there')\n'value'")
+    assert _types(events) == ["number_of_executions", "stdout", "result", "end_of_execution"]
+    assert _of(events, "stdout")["text"] == "Hello\nthere\n"
+    assert _of(events, "stdout")["timestamp"]
+    shown = _of(events, "result")
+    assert (shown["text"], shown["is_main_result"], shown["extra"]) == ("value", True, {})
 
 
-def test_syntax_errors_are_counted(in_sandbox: Try) -> None:
-    async def body(trial: Trial) -> None:
-        for number in (1, 2):
-            events = await trial.run("x = = 1")
-            assert _of(events, "number_of_executions")["execution_count"] == number
-            assert _of(events, "error")["name"] == "SyntaxError"
-
-    in_sandbox(body)
+async def test_syntax_errors_are_counted(trial: Trial) -> None:
+    for number in (1, 2):
+        events = await trial.run("x = = 1")
+        assert _of(events, "number_of_executions")["execution_count"] == number
+        assert _of(events, "error")["name"] == "SyntaxError"
 
 
-def test_variables_of_one_execution_end_with_it(in_sandbox: Try) -> None:
-    async def body(trial: Trial) -> None:
-        trial.live.environment["A"] = "global"
-        ask = "import os; (os.environ.get('A'), os.environ.get('B'))"
-        inner = await trial.run(ask, {"A": "own", "B": "own"})
-        assert _of(inner, "result")["text"] == "('own', 'own')"
-        assert _of(await trial.run(ask), "result")["text"] == "('global', None)"
-
-    in_sandbox(body)
+async def test_variables_of_one_execution_end_with_it(trial: Trial) -> None:
+    trial.live.environment["A"] = "global"
+    ask = "import os; (os.environ.get('A'), os.environ.get('B'))"
+    inner = await trial.run(ask, {"A": "own", "B": "own"})
+    assert _of(inner, "result")["text"] == "('own', 'own')"
+    assert _of(await trial.run(ask), "result")["text"] == "('global', None)"
 
 
-def test_a_client_that_leaves_interrupts_its_cell(in_sandbox: Try) -> None:
-    async def body(trial: Trial) -> None:
-        await trial.run("kept = 1")
-        await trial.leave("import time; print('in', flush=True); time.sleep(300)", "in")
-        assert _of(await trial.run("kept + 1"), "result")["text"] == "2"
-
-    in_sandbox(body)
+async def test_a_client_that_leaves_interrupts_its_cell(trial: Trial) -> None:
+    await trial.run("kept = 1")
+    await trial.leave("import time; print('in', flush=True); time.sleep(300)", "in")
+    assert _of(await trial.run("kept + 1"), "result")["text"] == "2"
 
 
-def test_a_cell_deaf_to_interrupts_costs_its_context(in_sandbox: Try) -> None:
-    async def body(trial: Trial) -> None:
-        deaf = "import time, signal; signal.signal(2, signal.SIG_IGN); print('in'); time.sleep(300)"
-        await trial.leave(deaf, "in")
-        events = await trial.run("1 + 1")
-        assert _of(events, "number_of_executions")["execution_count"] == 1
-        assert _of(events, "result")["text"] == "2"
-
-    in_sandbox(body)
+async def test_a_cell_deaf_to_interrupts_costs_its_context(trial: Trial) -> None:
+    deaf = "import time, signal; signal.signal(2, signal.SIG_IGN); print('in'); time.sleep(300)"
+    await trial.leave(deaf, "in")
+    events = await trial.run("1 + 1")
+    assert _of(events, "number_of_executions")["execution_count"] == 1
+    assert _of(events, "result")["text"] == "2"
 
 
-def test_the_end_of_a_context_is_an_error_and_the_next_cell_works(in_sandbox: Try) -> None:
-    async def body(trial: Trial) -> None:
-        for code in ("import os; os._exit(3)", "import os; os.kill(os.getpid(), 9)"):
-            events = await trial.run(code)
-            assert _of(events, "error")["name"] == "ContextRestarting"
-            assert _types(events)[-1] == "end_of_execution"
-            assert _of(await trial.run("1 + 1"), "result")["text"] == "2"
-
-    in_sandbox(body)
+async def test_the_end_of_a_context_is_an_error_and_the_next_cell_works(trial: Trial) -> None:
+    for code in ("import os; os._exit(3)", "import os; os.kill(os.getpid(), 9)"):
+        events = await trial.run(code)
+        assert _of(events, "error")["name"] == "ContextRestarting"
+        assert _types(events)[-1] == "end_of_execution"
+        assert _of(await trial.run("1 + 1"), "result")["text"] == "2"
 
 
 @pytest.mark.parametrize(
@@ -154,69 +132,56 @@ def test_the_end_of_a_context_is_an_error_and_the_next_cell_works(in_sandbox: Tr
         'import os; os.write(4, b\'{"type":"end"}\\n{"type":"end"}\\n\')',
     ],
 )
-def test_tampering_with_results_costs_the_cell_and_its_context(in_sandbox: Try, code: str) -> None:
-    async def body(trial: Trial) -> None:
-        events = await trial.run(code)
-        assert _of(events, "error")["name"] in {"ForgedResults", "ContextRestarting"}
-        assert _of(await trial.run("1 + 1"), "result")["text"] == "2"
-
-    in_sandbox(body)
-
-
-def test_cells_of_one_context_run_one_after_the_other(in_sandbox: Try) -> None:
-    async def body(trial: Trial) -> None:
-        slow = trial.run("import time; time.sleep(0.2); n = 1")
-        _, second = await asyncio.gather(slow, trial.run("n + 1"))
-        assert _of(second, "result")["text"] == "2"
-
-    in_sandbox(body)
+async def test_tampering_with_results_costs_the_cell_and_its_context(
+    trial: Trial, code: str
+) -> None:
+    events = await trial.run(code)
+    assert _of(events, "error")["name"] in {"ForgedResults", "ContextRestarting"}
+    assert _of(await trial.run("1 + 1"), "result")["text"] == "2"
 
 
-def test_what_is_printed_between_cells_blocks_nobody(in_sandbox: Try) -> None:
-    async def body(trial: Trial) -> None:
-        await trial.run(
-            "import threading, time\n"
-            "def talk():\n  global said\n  time.sleep(0.1)\n"
-            "  for said in range(3): print('x' * 1_000_000)\n"
-            "threading.Thread(target=talk).start()"
-        )
-        await asyncio.sleep(1.5)
-        events = await trial.run("said")
-        assert _of(events, "result")["text"] == "2"
-        assert "stdout" not in _types(events)
-
-    in_sandbox(body)
+async def test_cells_of_one_context_run_one_after_the_other(trial: Trial) -> None:
+    slow = trial.run("import time; time.sleep(0.2); n = 1")
+    _, second = await asyncio.gather(slow, trial.run("n + 1"))
+    assert _of(second, "result")["text"] == "2"
 
 
-def test_contexts_are_apart_and_restart_empty(in_sandbox: Try) -> None:
-    async def body(trial: Trial) -> None:
-        other = await trial.contexts.create("python", "/tmp")
-        described = [context.language.name for context in trial.contexts.listed()]
-        assert described == ["python", "javascript", "python"]
-        await trial.run("n = 1")
-        assert _of(await trial.run("n", context=other), "error")["name"] == "NameError"
-        where = await trial.run("import os; os.getcwd()", context=other)
-        assert _of(where, "result")["text"] == "/tmp"
-        await trial.python.end()
-        assert _of(await trial.run("n"), "error")["name"] == "NameError"
-        for cwd in ("/nowhere", "/etc/passwd", "/a\0b", "/\ud800", "x" * 5000):
-            with pytest.raises(NotStarted, match="could not be started in"):
-                await trial.contexts.create("python", cwd)
-
-    in_sandbox(body)
+async def test_what_is_printed_between_cells_blocks_nobody(trial: Trial) -> None:
+    await trial.run(
+        "import threading, time\n"
+        "def talk():\n  global said\n  time.sleep(0.1)\n"
+        "  for said in range(3): print('x' * 1_000_000)\n"
+        "threading.Thread(target=talk).start()"
+    )
+    await asyncio.sleep(1.5)
+    events = await trial.run("said")
+    assert _of(events, "result")["text"] == "2"
+    assert "stdout" not in _types(events)
 
 
-def test_a_context_looks_like_a_python_of_its_own(in_sandbox: Try) -> None:
-    async def body(trial: Trial) -> None:
-        code = (
-            "import os, sys\n"
-            "open('channel.py', 'w').write('mine = 1')\n"
-            "import channel\n"
-            "fds = sorted(map(int, os.listdir('/proc/self/fd')))[:-1]\n"
-            "alone = os.getsid(0) == os.getpid()\n"
-            "(channel.mine, sys.argv, sys.path[0], sys.flags.no_site, fds, alone)"
-        )
-        said = _of(await trial.run(code), "result")["text"]
-        assert said == "(1, [''], '', 0, [0, 1, 2, 3, 4], True)"
+async def test_contexts_are_apart_and_restart_empty(trial: Trial) -> None:
+    other = await trial.contexts.create("python", "/tmp")
+    described = [context.language.name for context in trial.contexts.listed()]
+    assert described == ["python", "javascript", "python"]
+    await trial.run("n = 1")
+    assert _of(await trial.run("n", context=other), "error")["name"] == "NameError"
+    where = await trial.run("import os; os.getcwd()", context=other)
+    assert _of(where, "result")["text"] == "/tmp"
+    await trial.python.end()
+    assert _of(await trial.run("n"), "error")["name"] == "NameError"
+    for cwd in ("/nowhere", "/etc/passwd", "/a\0b", "/\ud800", "x" * 5000):
+        with pytest.raises(NotStarted, match="could not be started in"):
+            await trial.contexts.create("python", cwd)
 
-    in_sandbox(body)
+
+async def test_a_context_looks_like_a_python_of_its_own(trial: Trial) -> None:
+    code = (
+        "import os, sys\n"
+        "open('channel.py', 'w').write('mine = 1')\n"
+        "import channel\n"
+        "fds = sorted(map(int, os.listdir('/proc/self/fd')))[:-1]\n"
+        "alone = os.getsid(0) == os.getpid()\n"
+        "(channel.mine, sys.argv, sys.path[0], sys.flags.no_site, fds, alone)"
+    )
+    said = _of(await trial.run(code), "result")["text"]
+    assert said == "(1, [''], '', 0, [0, 1, 2, 3, 4], True)"

@@ -15,7 +15,6 @@ from e2brun.errors import UsageError
 from e2brun.sandbox.local.host.contexts import Contexts
 from e2brun.sandbox.local.host.demand import Demand
 from e2brun.sandbox.local.host.execution import RequestedCell, execute
-from e2brun.sandbox.local.host.running import RunningSandbox
 from e2brun.sandbox.local.interpreter import current_interpreter
 from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
 from e2brun.sandbox.local.isolation.driver import Driver, Jail, new_id
@@ -27,6 +26,7 @@ from e2brun.server.sandboxes.preloading import with_install
 from e2brun.settings import load_settings
 from tests.conftest import Run
 from tests.contract.wheelhouse import wheel
+from tests.server.inside import living
 
 Ask = Callable[..., list[str]]
 
@@ -71,16 +71,10 @@ def ask(driver: Driver, layers: TemplateLayers) -> Ask:
             template_layers=str(on_demand.directory),
             service=True,
         )
-        live = RunningSandbox(driver, jail, "code-interpreter-v1")
-        live.more_packages = on_demand
-        try:
-            await live.ready()
-            async with asyncio.timeout(60):
-                contexts = live.part(Contexts)
-                return [await _said(contexts, code) for code in codes]
-        finally:
-            live.kill()
-            await live.buried()
+        async with living(jail, driver) as live, asyncio.timeout(60):
+            live.more_packages = on_demand
+            contexts = live.part(Contexts)
+            return [await _said(contexts, code) for code in codes]
 
     def asked(*codes: str, fetch: bool = True) -> list[str]:
         return asyncio.run(run(codes, fetch=fetch))
@@ -147,11 +141,8 @@ class _Noted:
 
 
 async def _flood(noted: _Noted) -> None:
-    jail = Jail(new_id(), current_interpreter(), service=True)
-    live = RunningSandbox(Bubblewrap(), jail, "base")
-    live.more_packages = noted
-    try:
-        await live.ready()
+    async with living(Jail(new_id(), current_interpreter(), service=True)) as live:
+        live.more_packages = noted
         for number in range(20_000):
             live.part(Demand).wanted(f"m{number % 1000}")
             if number % 100 == 0:
@@ -159,9 +150,6 @@ async def _flood(noted: _Noted) -> None:
         async with asyncio.timeout(30):
             while len(noted.asked) < 60 or noted.at_once:
                 await asyncio.sleep(0.01)
-    finally:
-        live.kill()
-        await live.buried()
 
 
 def test_an_agent_that_asks_without_end_is_heard_a_few_times_one_after_the_other() -> None:
