@@ -81,8 +81,8 @@ def test_the_directory_is_home_or_what_was_asked_for(sandbox: Any) -> None:
 
 
 def test_variables_are_for_one_command_only(sandbox: Any) -> None:
-    echo = 'echo "[$FOO] $HOME $USER $E2B_SANDBOX $E2B_SANDBOX_ID"'
-    expected = f"/home/user user true {sandbox.sandbox_id}\n"
+    echo = 'echo "[$FOO] $HOME $USER $E2B_SANDBOX $E2B_SANDBOX_ID $(umask) $(id -gn)"'
+    expected = f"/home/user user true {sandbox.sandbox_id} 0022 user\n"
     assert sandbox.commands.run(echo, envs={"FOO": "bar"}).stdout == f"[bar] {expected}"
     assert sandbox.commands.run(echo).stdout == f"[] {expected}"
 

@@ -18,7 +18,6 @@ from tests.sdk.serving import Serving
 pytestmark = pytest.mark.slow
 
 E2B = Callable[..., Ran]
-_NOBODY = "i" + "0" * 19
 
 
 @pytest.fixture(scope="module")
@@ -69,12 +68,6 @@ def made(sandbox: Any) -> str:
     return str(sandbox.sandbox_id)
 
 
-def _listed(e2b: E2B, *options: str) -> list[str]:
-    text = e2b("sandbox", "list", "--format", "json", *options).text
-    entries: list[dict[str, Any]] = json.loads(text) if text.strip() else []
-    return [entry["sandboxId"] for entry in entries]
-
-
 def test_a_created_sandbox_is_listed_until_it_is_killed(e2b: E2B) -> None:
     from e2b import Sandbox
 
@@ -82,40 +75,23 @@ def test_a_created_sandbox_is_listed_until_it_is_killed(e2b: E2B) -> None:
     assert made in e2b("sandbox", "list").text
     e2b("sandbox", "kill", made)
     assert made not in {info.sandbox_id for info in Sandbox.list().next_items()}
-
-
-def test_an_unknown_sandbox_cannot_be_killed_or_shown(e2b: E2B) -> None:
-    assert "found" in _all(e2b("sandbox", "kill", _NOBODY, check=False)).lower()
-    assert e2b("sandbox", "info", _NOBODY, check=False).code != 0
+    assert "found" in _all(e2b("sandbox", "kill", made, check=False)).lower()
 
 
 def test_info_tells_about_a_sandbox(e2b: E2B, made: str) -> None:
     info = json.loads(e2b("sandbox", "info", made, "--format", "json").text)
     assert info["sandboxId"] == made
     assert info["state"] == "running"
-    assert made in e2b("sandbox", "info", made).text
 
 
-def test_exec_passes_output_and_exit_code_on(e2b: E2B, made: str) -> None:
-    ran = e2b("sandbox", "exec", made, "sh", "-c", "echo out; echo err >&2; exit 3", check=False)
-    assert (ran.code, ran.out) == (3, b"out\n")
-    assert "err" in ran.err
-
-
-def test_exec_takes_directory_user_and_variables(e2b: E2B, made: str) -> None:
+def test_exec_takes_what_a_shell_gives_and_passes_output_and_exit_code_on(
+    e2b: E2B, made: str
+) -> None:
     options = ("--cwd", "/tmp", "--user", "root", "--env", "COLOUR=blue")
-    ran = e2b("sandbox", "exec", *options, made, "sh", "-c", 'echo "$PWD $(whoami) $COLOUR"')
-    assert ran.text == "/tmp root blue\n"
-
-
-def test_exec_pipes_its_standard_input_in(e2b: E2B, made: str) -> None:
-    ran = e2b("sandbox", "exec", made, "wc", "-c", stdin=b"hello\n")
-    assert ran.text.strip() == "6"
-
-
-def test_exec_tells_of_a_death_by_signal(e2b: E2B, made: str) -> None:
-    ran = e2b("sandbox", "exec", made, "sh", "-c", "kill -9 $$", check=False)
-    assert ran.code not in (0, None)
+    line = 'echo "$PWD $(whoami) $COLOUR"; wc -c; echo err >&2; exit 3'
+    ran = e2b("sandbox", "exec", *options, made, "sh", "-c", line, stdin=b"hello\n", check=False)
+    assert (ran.code, ran.text.split()) == (3, ["/tmp", "root", "blue", "6"])
+    assert "err" in ran.err
 
 
 def test_exec_in_the_background_returns_at_once(e2b: E2B, made: str) -> None:
@@ -126,19 +102,14 @@ def test_exec_in_the_background_returns_at_once(e2b: E2B, made: str) -> None:
 
 def test_a_sandbox_is_paused_and_resumed(e2b: E2B, sandbox: Any) -> None:
     e2b("sandbox", "pause", sandbox.sandbox_id)
-    assert sandbox.sandbox_id in _listed(e2b, "--state", "paused")
-    assert sandbox.sandbox_id not in _listed(e2b)
+    listed = json.loads(e2b("sandbox", "list", "--format", "json", "--state", "paused").text)
+    assert sandbox.sandbox_id in [entry["sandboxId"] for entry in listed]
     e2b("sandbox", "resume", sandbox.sandbox_id)
     assert sandbox.get_info().state == "running"
 
 
-def test_metrics_are_shown(e2b: E2B, made: str) -> None:
-    e2b("sandbox", "metrics", made)
+def test_metrics_and_logs_are_shown(e2b: E2B, made: str) -> None:
     e2b("sandbox", "metrics", made, "--format", "json")
-
-
-def test_logs_are_shown(e2b: E2B, made: str) -> None:
-    e2b("sandbox", "logs", made)
     e2b("sandbox", "logs", made, "--format", "json", "--level", "DEBUG")
 
 

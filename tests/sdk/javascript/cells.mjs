@@ -14,19 +14,6 @@ test('the last expression is the result', async () => {
   assert.equal(execution.error, undefined)
 })
 
-test('state is kept from cell to cell, and the cells are counted', async () => {
-  const first = await run('y = 1')
-  const second = await run('y += 1; y')
-  assert.equal(second.text, '2')
-  assert.equal(second.executionCount, first.executionCount + 1)
-  assert.deepEqual(first.results, [])
-})
-
-test('one pair of quotes is taken off a string', async () => {
-  assert.equal((await run("'abc'")).text, 'abc')
-  assert.equal((await run('"it\'s"')).text, "it's")
-})
-
 test('output streams, apart, with its time', async () => {
   const seen = []
   const execution = await run(
@@ -52,12 +39,6 @@ test('an error has name, value and traceback, and keeps what was printed', async
   assert.doesNotMatch(execution.error.traceback, /\u001b/)
   assert.equal(execution.logs.stdout.join(''), 'before\n')
   assert.equal((await run('1')).text, '1')
-})
-
-test('a syntax error is an error and counts as a cell', async () => {
-  const bad = await run('def (:')
-  assert.equal(bad.error.name, 'SyntaxError')
-  assert.equal((await run('1')).executionCount, bad.executionCount + 1)
 })
 
 test('callbacks get the error and every result', async () => {
@@ -91,37 +72,6 @@ display({'text/x-own': 'mine', 'text/plain': 'plain'}, raw=True)
   assert.equal(own.text, 'plain')
 })
 
-test('a representation of one\'s own is shown', async () => {
-  const execution = await run(`
-class Own:
-    def _repr_mimebundle_(self, include=None, exclude=None):
-        return {'text/html': '<u>own</u>', 'text/plain': 'own'}
-Own()`)
-  assert.equal(execution.results[0].html, '<u>own</u>')
-  assert.ok(execution.results[0].formats().includes('html'))
-})
-
-test('top-level await, magics and shell lines work', async () => {
-  assert.equal((await run('import asyncio\nawait asyncio.sleep(0.01, "slept")')).text, 'slept')
-  assert.match((await run('!echo shell')).logs.stdout.join(''), /shell/)
-  assert.match((await run('%pwd')).text, /\/home\/user/)
-})
-
-test('indented cells run', async () => {
-  const execution = await run('\n    a = 1\n    a + 1\n', { envs: { ANY: 'x' } })
-  assert.equal(execution.text, '2')
-})
-
-test('lists and dictionaries come as JSON too', async () => {
-  const execution = await run("[1, {'a': 'b'}]")
-  assert.deepEqual(execution.results[0].json, [1, { a: 'b' }])
-})
-
-test('separators that are no line ends come through', async () => {
-  const execution = await run("print('a\\u2028b\\u2029c\\x85d 🦀')")
-  assert.equal(execution.logs.stdout.join(''), 'a\u2028b\u2029c\u0085d 🦀\n')
-})
-
 test('variables of one execution are gone after it', async () => {
   const seen = await run("import os; os.environ['ONCE']", { envs: { ONCE: 'now' } })
   assert.equal(seen.text, 'now')
@@ -133,30 +83,9 @@ test('a timeout interrupts the cell and leaves the context usable', async () => 
   assert.equal((await run('1 + 1')).text, '2')
 })
 
-test('a lot of output arrives whole', async () => {
-  const execution = await run("for n in range(2000): print('line', n)")
-  const lines = execution.logs.stdout.join('').trim().split('\n')
-  assert.equal(lines.length, 2000)
-  assert.equal(lines[1999], 'line 1999')
-})
-
-test('cells of one context run one after another', async () => {
-  await run('order = []')
-  const cell = (n) => run(`import time; time.sleep(0.05); order.append(${n})`)
-  await Promise.all([cell(1), cell(2), cell(3)])
-  assert.equal((await run('len(order)')).text, '3')
-})
-
 test('killing the sandbox ends a running cell with an error', async () => {
   const sandbox = await Sandbox.create('code-interpreter-v1', { timeoutMs: 60_000 })
   const running = sandbox.runCode('import time; time.sleep(60)')
   setTimeout(() => sandbox.kill(), 500)
   await failure(running)
-})
-
-test('a kernel that exits does not take the sandbox with it', async () => {
-  const context = await here.sandbox.createCodeContext()
-  const execution = await here.sandbox.runCode('import os; os._exit(3)', { context })
-  assert.ok(execution.error, 'the execution tells that its context died')
-  assert.equal((await run('1 + 1')).text, '2')
 })

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { AuthenticationError, CommandExitError, InvalidArgumentError, NotFoundError, TimeoutError } from 'e2b'
+import { CommandExitError, InvalidArgumentError, NotFoundError, TimeoutError } from 'e2b'
 import { eventually, failure, oneSandbox, unique } from './common.mjs'
 
 const here = oneSandbox('base')
@@ -17,24 +17,6 @@ test('a failing command says how it failed, with what it wrote', async () => {
   assert.equal(error.error, 'exit status 7')
 })
 
-test('a command that does not exist ends with 127', async () => {
-  assert.equal((await failure(run('no-such-command'), CommandExitError)).exitCode, 127)
-})
-
-test('a command runs as the user, at home, with its umask', async () => {
-  const { stdout } = await run('whoami; pwd; umask; echo $HOME $USER $LOGNAME; id -gn')
-  assert.equal(stdout, 'user\n/home/user\n0022\n/home/user user user\nuser\n')
-})
-
-test('root has its own home and name', async () => {
-  const { stdout } = await run('whoami; pwd; echo $HOME', { user: 'root' })
-  assert.equal(stdout, 'root\n/root\n/root\n')
-})
-
-test('an unknown user is refused', async () => {
-  await failure(run('true', { user: 'nobody-of-that-name' }), AuthenticationError)
-})
-
 test('the working directory can be given, and must exist', async () => {
   assert.equal((await run('pwd', { cwd: '/tmp' })).stdout, '/tmp\n')
   assert.equal((await run('mkdir -p deep && cd deep && pwd')).stdout, '/home/user/deep\n')
@@ -43,23 +25,11 @@ test('the working directory can be given, and must exist', async () => {
   assert.match(error.message, /cwd '\/no\/such' does not exist/)
 })
 
-test('environment variables do not outlive their command', async () => {
-  assert.equal((await run('echo "$A"', { envs: { A: "it's ü $x" } })).stdout, "it's ü $x\n")
-  assert.equal((await run('echo "${A-unset}"')).stdout, 'unset\n')
-})
-
 test('every character survives, wherever the pipe cuts it', async () => {
   const line = 'ünïcødé 漢字 🦀 e\u0301'
   assert.equal((await run(`printf '%s' '${line}'`)).stdout, line)
   const cut = await run(`python3 -c "import sys; sys.stdout.buffer.write(b'a'*8191 + '漢'.encode())"`)
   assert.equal(cut.stdout, 'a'.repeat(8191) + '漢')
-})
-
-test('a byte that is no UTF-8 becomes one replacement character', async () => {
-  const { stdout } = await run(
-    `python3 -c "import sys; sys.stdout.buffer.write(b'a'*8191 + bytes([0xe2]))"`,
-  )
-  assert.equal(stdout, 'a'.repeat(8191) + '\ufffd')
 })
 
 test('output is streamed while the command runs', async () => {
@@ -72,11 +42,6 @@ test('output is streamed while the command runs', async () => {
   assert.deepEqual(new Set(words), new Set(['one\n', 'two\n', 'err three\n']))
   assert.ok(seen[1][1] - seen[0][1] > 300, 'the first line came early')
   assert.equal(result.stdout, 'one\ntwo\n')
-})
-
-test('20 MB of output arrive whole', async () => {
-  const { stdout } = await run(`python3 -c "print('x' * 20_000_000, end='')"`)
-  assert.equal(stdout.length, 20_000_000)
 })
 
 test('a command ends in time, and its process with it', async () => {
@@ -137,40 +102,12 @@ test('connecting to nobody is not found', async () => {
   await failure(here.sandbox.commands.connect(999_999), NotFoundError)
 })
 
-test('disconnecting leaves the command running', async () => {
-  const handle = await run('sleep 60', { background: true })
-  await handle.disconnect()
-  const pids = (await here.sandbox.commands.list()).map((one) => one.pid)
-  assert.ok(pids.includes(handle.pid))
-  assert.equal(await here.sandbox.commands.kill(handle.pid), true)
-})
-
 test('standard input is sent in pieces and closed', async () => {
   const handle = await run('cat; echo end', { background: true, stdin: true })
   await handle.sendStdin('first ')
   await handle.sendStdin(new TextEncoder().encode('sécond\n'))
   await handle.closeStdin()
   assert.equal((await handle.wait()).stdout, 'first sécond\nend\n')
-})
-
-test('standard input is empty unless it is asked for', async () => {
-  assert.equal((await run('cat; echo end')).stdout, 'end\n')
-})
-
-test('a megabyte of standard input arrives whole', async () => {
-  const handle = await run('wc -c', { background: true, stdin: true })
-  await handle.sendStdin('y'.repeat(1_000_000))
-  await handle.closeStdin()
-  assert.equal((await handle.wait()).stdout.trim(), '1000000')
-})
-
-test('input to nobody is not found', async () => {
-  await failure(here.sandbox.commands.sendStdin(999_999, 'x'), NotFoundError)
-})
-
-test('fifty commands at once keep their own output', async () => {
-  const all = await Promise.all(Array.from({ length: 50 }, (_, n) => run(`echo ${n}`)))
-  assert.deepEqual(all.map((one) => one.stdout), Array.from({ length: 50 }, (_, n) => `${n}\n`))
 })
 
 test('killing the sandbox ends a running command with an error', async () => {
@@ -180,8 +117,4 @@ test('killing the sandbox ends a running command with an error', async () => {
   setTimeout(() => sandbox.kill(), 200)
   const error = await failure(handle.wait(), TimeoutError)
   assert.match(error.message, /killed|end of life/)
-})
-
-test('sudo works without a password', async () => {
-  assert.equal((await run('sudo whoami')).stdout, 'root\n')
 })

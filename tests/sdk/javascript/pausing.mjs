@@ -25,14 +25,6 @@ test('a paused sandbox stands still and goes on with its processes', () =>
     assert.equal(await again.commands.kill(pid), true)
   }))
 
-test('a context keeps its state through a pause', () =>
-  withSandbox(async (sandbox) => {
-    await sandbox.runCode('kept = 41')
-    await sandbox.pause()
-    await sandbox.connect()
-    assert.equal((await sandbox.runCode('kept + 1')).text, '42')
-  }, 'code-interpreter-v1'))
-
 test('a pause without memory keeps files and nothing else', () =>
   withSandbox(async (sandbox) => {
     await sandbox.files.write('kept', 'x')
@@ -49,33 +41,6 @@ test('a pause without memory keeps files and nothing else', () =>
     assert.notEqual(seen, boot)
   }))
 
-test('a paused sandbox outlives its time and can be killed', async () => {
-  const sandbox = await Sandbox.create('base', { timeoutMs: 1_500 })
-  await sandbox.pause()
-  await pause(2_500)
-  assert.equal((await Sandbox.getInfo(sandbox.sandboxId)).state, 'paused')
-  assert.equal(await sandbox.kill(), true)
-  assert.equal(await sandbox.kill(), false)
-})
-
-test('a sandbox pauses instead of dying where that was asked for', async () => {
-  const sandbox = await Sandbox.create('base', {
-    timeoutMs: 1_000,
-    lifecycle: { onTimeout: 'pause' },
-  })
-  try {
-    await sandbox.files.write('kept', 'x')
-    const state = async () => (await Sandbox.getInfo(sandbox.sandboxId)).state
-    assert.deepEqual((await sandbox.getInfo()).lifecycle, { onTimeout: 'pause', autoResume: false })
-    await eventually(async () => (await state()) === 'paused', { within: 20_000 })
-    assert.equal(await sandbox.isRunning(), false)
-    await sandbox.connect({ timeoutMs: 60_000 })
-    assert.equal(await sandbox.files.read('kept'), 'x')
-  } finally {
-    await sandbox.kill()
-  }
-})
-
 test('a sandbox pauses without its memory where that was asked for', async () => {
   const sandbox = await Sandbox.create('base', {
     timeoutMs: 60_000,
@@ -89,22 +54,6 @@ test('a sandbox pauses without its memory where that was asked for', async () =>
     await sandbox.connect()
     assert.equal(await sandbox.files.read('kept'), 'x')
     assert.notEqual(await sandbox.files.read('/proc/sys/kernel/random/boot_id'), boot)
-  } finally {
-    await sandbox.kill()
-  }
-})
-
-test('traffic resumes a sandbox where that was asked for', async () => {
-  const sandbox = await Sandbox.create('base', {
-    timeoutMs: 1_000,
-    lifecycle: { onTimeout: 'pause', autoResume: true },
-  })
-  try {
-    await sandbox.files.write('kept', 'x')
-    const state = async () => (await Sandbox.getInfo(sandbox.sandboxId)).state
-    await eventually(async () => (await state()) === 'paused', { within: 20_000 })
-    assert.equal(await sandbox.files.read('kept'), 'x')
-    assert.equal(await state(), 'running')
   } finally {
     await sandbox.kill()
   }

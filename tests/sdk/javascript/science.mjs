@@ -43,19 +43,3 @@ plt.show()`)
   assert.deepEqual([chart.x_label, chart.x_unit, chart.y_unit], ['Time (s)', 's', 'm'])
   assert.deepEqual(chart.elements[0].points, [[1, 4], [2, 5], [3, 6]])
 })
-
-whenInstalled('bars, pies and several axes are told apart', async () => {
-  const { results, error } = await run(`
-import matplotlib.pyplot as plt
-figure, (left, right) = plt.subplots(1, 2)
-left.bar(['a', 'b'], [1, 2]); right.pie([1, 3], labels=['x', 'y'])
-plt.show()`)
-  assert.equal(error, undefined, error?.traceback)
-  assert.equal(results[0].chart.type, 'superchart')
-  assert.deepEqual(results[0].chart.elements.map((one) => one.type).sort(), ['bar', 'pie'])
-})
-
-whenInstalled('an image is shown as one', async () => {
-  const { results } = await run("from PIL import Image\nImage.new('RGB', (2, 2), 'red')")
-  assert.match(results[0].png, /^iVBOR/)
-})

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { NotFoundError, Sandbox } from 'e2b'
+import { Sandbox } from 'e2b'
 import { failure, LIFETIME, unique, withSandbox } from './common.mjs'
 
 async function all(paginator) {
@@ -71,9 +71,3 @@ test('a fork has the files and its own life', () =>
       await Promise.all(forks.map((fork) => fork instanceof Error || fork.kill()))
     }
   }))
-
-test('what was killed cannot be forked', async () => {
-  const sandbox = await Sandbox.create('base', { timeoutMs: 60_000 })
-  await sandbox.kill()
-  await failure(sandbox.fork(), NotFoundError)
-})

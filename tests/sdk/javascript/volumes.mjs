@@ -44,13 +44,6 @@ test('a file is written and read in every format', async () => {
   assert.equal((await volume.readFile('/empty', { format: 'bytes' })).length, 0)
 })
 
-test('a file is replaced only by force', async () => {
-  await volume.writeFile('/file', 'first')
-  await failure(volume.writeFile('/file', 'second'))
-  await volume.writeFile('/file', 'second', { force: true })
-  assert.equal(text(await volume.readFile('/file', { format: 'bytes' })), 'second')
-})
-
 test('owner and mode are told as they were given', async () => {
   await volume.writeFile('/owned', 'x', { uid: 1000, gid: 1000, mode: 0o644 })
   const found = await volume.getInfo('/owned')
