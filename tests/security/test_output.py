@@ -155,7 +155,7 @@ def test_frames_forged_on_every_descriptor_change_nothing(probe: Probe) -> None:
     assert cell.elapsed < 10
 
 
-@pytest.mark.parametrize("code", [1, 2, 124, 125, 126, 130, 137, 143, 255])
+@pytest.mark.parametrize("code", [2, 124, 125, 137, 255])
 def test_exit_codes_that_look_like_ours_are_told_apart(
     e2brun: Run, script: Write, code: int
 ) -> None:
@@ -170,7 +170,7 @@ def test_exit_codes_that_look_like_ours_are_told_apart(
 @pytest.mark.parametrize(
     ("text", "outcome", "code"),
     [
-        ("while True: pass", "timeout", 124),
+        ("import time; time.sleep(60)", "timeout", 124),
         ("x = [bytearray(1 << 24) for _ in range(99)]", "oom", 137),
         ("import os; os.kill(os.getpid(), 9)", "killed", 137),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+import os
 import socket
 import threading
 import time
@@ -40,8 +41,10 @@ def elsewhere() -> Iterator[Index]:
 
 def counter(index: Index, environment: Mapping[str, str] = {}, bounds: Portion = BOUNDS) -> Counter:
     given = {"UV_DEFAULT_INDEX": f"{index.url}/simple", "HOME": "/nowhere", "UV_NO_CONFIG": "1"}
-    given |= {"npm_config_registry": f"{index.url}/npm/"}
-    return Counter(Indexes({**given, **environment}), bounds)
+    given |= {"npm_config_registry": f"{index.url}/npm/", "SSL_CERT_FILE": os.devnull}
+    with pytest.MonkeyPatch.context() as patch:  # to read all certificates takes longer than a test
+        patch.setenv("SSL_CERT_FILE", os.devnull)
+        return Counter(Indexes({**given, **environment}), bounds)
 
 
 def said(counter: Counter, request: bytes) -> bytes:
