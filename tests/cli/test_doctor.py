@@ -172,7 +172,6 @@ def test_the_key_of_a_dotenv_is_found_there(
 @pytest.mark.parametrize(
     ("status", "verdict", "said"),
     [
-        (401, "fail", "rejects the key"),
         (403, "fail", "rejects the key"),
         (404, "fail", "no E2B endpoint"),
         (429, "warn", "too many requests"),
@@ -308,7 +307,7 @@ def _on_a_terminal(words: list[str], env: dict[str, str], typed: bytes, cwd: Pat
     return said.decode()
 
 
-@pytest.mark.parametrize(("typed", "installs"), [(b"n\n", False), (b"\n", False), (b"y\n", True)])
+@pytest.mark.parametrize(("typed", "installs"), [(b"\n", False), (b"y\n", True)])
 def test_fix_asks_on_a_terminal(
     typed: bytes, installs: bool, nothing: dict[str, str], tmp_path: Path
 ) -> None:

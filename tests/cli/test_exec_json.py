@@ -119,14 +119,6 @@ def test_every_end_is_one_document(
     assert "Traceback" not in ran.err
 
 
-def test_no_driver_is_a_document_too(local: Run) -> None:
-    ran = local("--json", "-c", "1", env={"PATH": "/nowhere"})
-    found = document(ran.out)
-    assert (ran.code, found["outcome"]) == (125, "infrastructure")
-    assert found["error"]["name"] == "SandboxUnavailable"
-    assert "apt-get install -y bubblewrap" in found["error"]["hint"]
-
-
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )
@@ -172,17 +164,17 @@ def test_half_surrogates_and_odd_line_ends_are_said(local: Run, code: str) -> No
     document(local("--json", "-c", code).out)
 
 
-@pytest.mark.parametrize("value", ["float('nan')", "10**5000", "{1: {2: b'x'}}", "[[]] * 3"])
-def test_a_json_result_is_strict_json(local: Run, value: str) -> None:
-    code = f"class R:\n  def _repr_json_(self): return {{'v': {value}}}\nR()"
-    document(local("--json", "-c", code).out)
+def test_a_json_result_is_strict_json(local: Run) -> None:
+    code = "class R:\n  def __init__(self, v): self.v = v\n  def _repr_json_(self): return [self.v]"
+    code += "\nfor v in (float('nan'), 10**5000, {1: {2: b'x'}}, [[]] * 3): display(R(v))"
+    assert len(document(local("--json", "-c", code).out)["results"]) == 4
 
 
 def test_huge_output_is_one_document(local: Run, script: Script) -> None:
-    file = script("import sys\nfor n in range(400_000): sys.stdout.write(f'line {n}\\n')")
+    file = script("import sys\nfor n in range(100_000): sys.stdout.write(f'line {n}\\n')")
     found = document(local("--json", "--max-output", "0", file, timeout=60).out)
-    assert len(found["logs"]) == 400_000
-    assert found["stdout"].endswith("line 399999\n")
+    assert len(found["logs"]) == 100_000
+    assert found["stdout"].endswith("line 99999\n")
     assert found["truncated"] == {"stdout": 0, "stderr": 0}
 
 
@@ -192,20 +184,6 @@ def test_output_past_the_limit_is_counted(local: Run, script: Script) -> None:
     assert (found["stdout"], found["stderr"]) == ("xxxxx", "éé")
     assert found["truncated"] == {"stdout": 95, "stderr": 96}
     assert found["success"]
-
-
-def test_a_document_that_cannot_be_written_is_125(local: Run, tmp_path: Path) -> None:
-    with Path("/dev/full").open("wb") as full:
-        ended = subprocess.run(
-            [*COMMAND, "exec", "--json", "--on", "local", "-c", "1"],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            env=clean_environment(),
-            cwd=tmp_path,
-            check=False,
-        )
-    assert ended.returncode == 125
-    assert ended.stderr == b"e2brun: cannot write to standard output: No space left on device\n"
 
 
 def test_a_forged_document_stays_inside_the_strings(local: Run, script: Script) -> None:

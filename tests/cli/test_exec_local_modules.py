@@ -108,8 +108,6 @@ def test_a_module_beside_the_program_is_nobody_elses_package(local: Run, beside:
 @pytest.mark.parametrize(
     "code",
     [
-        "import polars\nprint(polars.DataFrame)",
-        "import polars.io",
         "from polars import DataFrame",
         "def f():\n    import polars\n    polars.DataFrame()\nif __name__ == '__main__':\n    f()",
     ],

@@ -10,22 +10,21 @@ from pathlib import Path
 import pytest
 
 from e2brun.cli.options import ExecRequest
-from tests.conftest import COMMAND, Run, clean_environment
+from tests.conftest import Run, clean_environment
 
 Script = Callable[..., Path]
 
 _LETTERS = "import os; print({k: v for k, v in sorted(os.environ.items()) if k in 'ABC'})"
 
 
-@pytest.mark.parametrize("time", ["1.4", "1400ms"])
-def test_a_run_past_its_time_ends_with_124(local: Run, script: Script, time: str) -> None:
-    ran = local("--timeout", time, script("print('before')\nimport time; time.sleep(30)"))
+def test_a_run_past_its_time_ends_with_124(local: Run, script: Script) -> None:
+    ran = local("--timeout", "1400ms", script("print('before')\nimport time; time.sleep(30)"))
     assert (ran.code, ran.text) == (124, "before\n")
     assert ran.err.splitlines()[0] == "e2brun: The time limit was reached: raise it with --timeout."
     assert ran.err.splitlines()[1].startswith("timeout after 1.4 s · i")
 
 
-@pytest.mark.parametrize("time", ["30", "30s", "5m", "1h", "2m30s"])
+@pytest.mark.parametrize("time", ["30", "2m30s"])
 def test_a_time_limit_is_written_as_people_write_it(local: Run, time: str) -> None:
     assert local("--timeout", time, "-c", "1").text == "1\n"
 
@@ -122,18 +121,18 @@ def test_the_callers_environment_stays_outside(e2brun: Run, script: Script) -> N
 
 
 @pytest.mark.parametrize(
-    ("name", "content"),
+    ("name", "directory", "content"),
     [
-        ("prog.py", "import os; print(os.getcwd(), open('f').read())"),
-        ("prog.sh", 'echo "$PWD" $(cat f)'),
+        ("prog.py", "~/w", "import os; print(os.getcwd(), open('f').read())"),
+        ("prog.sh", "w", 'echo "$PWD" $(cat f)'),
         pytest.param(
             "prog.js",
+            "/home/user/w",
             "console.log(process.cwd(), require('fs').readFileSync('f', 'utf8'))",
             marks=pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed"),
         ),
     ],
 )
-@pytest.mark.parametrize("directory", ["/home/user/w", "w", "~/w"])
 def test_a_program_starts_in_the_directory_asked_for(
     local: Run, script: Script, name: str, content: str, directory: str
 ) -> None:
@@ -255,15 +254,9 @@ def test_no_driver_is_infrastructure_and_names_the_install_line(local: Run) -> N
 
 
 @pytest.mark.parametrize("command", [(), ("exec",)])
-def test_the_help_fits_a_screen_and_shows_examples(command: tuple[str, ...]) -> None:
+def test_the_help_fits_a_screen_and_shows_examples(e2brun: Run, command: tuple[str, ...]) -> None:
     for columns in ("80", "100"):
-        shown = subprocess.run(
-            [*COMMAND, *command, "--help"],
-            capture_output=True,
-            check=True,
-            text=True,
-            env=clean_environment({"COLUMNS": columns}),
-        ).stdout
+        shown = e2brun(*command, "--help", env={"COLUMNS": columns}).text
         assert len(shown.splitlines()) <= 55
         assert max(map(len, shown.splitlines())) <= 100
         assert "e2brun exec -c '1 + 1'" in shown
@@ -303,7 +296,7 @@ def test_the_shell_can_complete_commands_and_options(installed: Path) -> None:
     assert complete("e2brun exec --time", 2).split() == ["--timeout"]
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
 def test_a_completion_script_can_be_shown(installed: Path, shell: str) -> None:
     environment = clean_environment({"_E2BRUN_COMPLETE": f"source_{shell}"})
     shown = subprocess.run(

@@ -148,7 +148,7 @@ _OTHERS = {
 
 @pytest.mark.parametrize("variable", _OTHERS)
 def test_no_ci_system_finds_its_commands_in_a_log_though_they_come_in_two_pieces(
-    shell: Shell, script: Script, variable: str, tmp_path: Path
+    local: Run, shell: Shell, script: Script, variable: str, tmp_path: Path
 ) -> None:
     first, second = _OTHERS[variable]
     script(
@@ -156,15 +156,16 @@ def test_no_ci_system_finds_its_commands_in_a_log_though_they_come_in_two_pieces
         f"for stream in (out, err):\n    stream.write({first!r}); stream.flush(); time.sleep(0.2)\n"
         f"    stream.write({second!r}); stream.flush()\n"
     )
-    whole = first + second
-    for words in ("$E -q prog.py | cat", "$E -q prog.py 2>&1 >/dev/null | cat"):
-        got = shell(f"{variable}=True {words}")[1]
+    whole = (first + second).decode()
+    in_ci = {variable: "True"}
+    logged = local("-q", "prog.py", env=in_ci)
+    for got in (logged.text, logged.err):
         assert whole not in got
-        assert got.replace("\u200b".encode(), b"") == whole
-        assert shell(f"{variable}=True {words.replace('-q', '-q --raw')}")[1] == whole
-        assert shell(words)[1] == whole  # no CI: no log
+        assert got.replace("\u200b", "") == whole
+    raw, elsewhere = local("-q", "--raw", "prog.py", env=in_ci), local("-q", "prog.py")
+    assert raw.text == raw.err == elsewhere.text == elsewhere.err == whole
     shell(f"{variable}=True $E -q prog.py > out 2> err")
-    assert (tmp_path / "out").read_bytes() == (tmp_path / "err").read_bytes() == whole
+    assert (tmp_path / "out").read_bytes() == (tmp_path / "err").read_bytes() == first + second
 
 
 @pytest.mark.parametrize("name", ["##vso[a.b]x.py", "##teamcity[x]x.py", "section_end:1:x.py"])
@@ -180,34 +181,15 @@ def test_no_line_of_ours_holds_a_command_of_the_programs(
         assert opening.encode() not in said.out
 
 
-def test_names_in_our_own_lines_are_made_inert(local: Run, tmp_path: Path) -> None:
-    ran = local("::error::\n##[error]x\x1b[31m.py")
-    assert ran.code == 2
-    assert ran.err.startswith("e2brun: ")
-    assert len(ran.err.splitlines()) == 1
-    assert "##[" not in ran.err
-    assert "\x1b" not in ran.err
-
-
-def test_colors_only_where_there_is_a_terminal(local: Run) -> None:
-    assert "\x1b" not in local("-c", "1/0").err
-
-
 @pytest.mark.parametrize(
     ("line", "code", "out"),
     [
         ("$E prog.py >&-", 125, b""),
-        ("$E --json prog.py >&-", 125, b""),
-        ("$E prog.py >/dev/full", 125, b""),
         ("$E prog.py 2>&-", 0, b"out\n"),
-        ("$E prog.py 2>/dev/full", 0, b"out\n"),
-        ("$E nope.py 2>&-", 2, b""),
         ("$E nope.py 2>/dev/full", 2, b""),
         ("$E prog.py <&-", 0, b"out\n"),
-        ("$E prog.py <&- 2>&-", 0, b"out\n"),
         ("$E prog.py <&- >&- 2>&-", 125, b""),
         ("$E -i in.py <&-", 0, b"b''\n"),
-        ("$E -i in.py </dev/null", 0, b"b''\n"),
         ("$E -i in.py <prog.py", 0, b"b'print(\"out\")'\n"),
         ("$E -i in.py < <(echo x)", 0, b"b'x\\n'\n"),
         ("$E - <&-", 2, b""),
@@ -221,30 +203,18 @@ def test_standard_streams_may_be_closed_full_or_anything(
     assert shell(line) == (code, out)
 
 
-@pytest.mark.parametrize("words", ["--version", "--help", "exec --help"])
-def test_help_that_cannot_be_written_is_one_line(words: str) -> None:
+@pytest.mark.parametrize(
+    "words", ["--version", "exec --help", "exec --on local p.py", "exec --on local --json p.py"]
+)
+def test_what_cannot_be_written_is_one_line(script: Script, tmp_path: Path, words: str) -> None:
+    script("for _ in range(99): print('x' * 1000)", "p.py")
     with Path("/dev/full").open("wb") as full:
         ended = subprocess.run(
             [*COMMAND, *words.split()],
             stdout=full,
             stderr=subprocess.PIPE,
-            env=clean_environment(),
-            check=False,
-        )
-    assert ended.returncode == 125
-    assert ended.stderr == b"e2brun: cannot write to standard output: No space left on device\n"
-
-
-def test_a_full_output_is_said_in_one_line(script: Script, tmp_path: Path) -> None:
-    script("while True: print('x' * 1000)")
-    with Path("/dev/full").open("wb") as full:
-        ended = subprocess.run(
-            [*COMMAND, "exec", "--on", "local", "prog.py"],
-            stdout=full,
-            stderr=subprocess.PIPE,
             cwd=tmp_path,
             env=clean_environment(),
-            timeout=20,
             check=False,
         )
     assert ended.returncode == 125
@@ -269,13 +239,3 @@ def test_an_output_that_does_not_block_loses_nothing(script: Script, tmp_path: P
         size += len(piece)
     os.close(read)
     assert (process.wait(10), size) == (0, 1_000_000)
-
-
-def test_a_file_gets_the_programs_bytes_under_github_actions_too(
-    shell: Shell, script: Script, tmp_path: Path
-) -> None:
-    script("import sys\nprint('::warning::x')\nsys.stdout.buffer.write(b'\\x00\\n::\\xff\\n')\n")
-    code, piped = shell("GITHUB_ACTIONS=true $E -q prog.py > out.bin; cat out.bin")
-    assert (code, piped) == (0, (tmp_path / "out.bin").read_bytes())
-    assert sorted(piped.splitlines()) == sorted([b"::warning::x", b"\x00", b"::\xff"])
-    assert b"::warning::x" not in shell("GITHUB_ACTIONS=true $E -q prog.py | cat")[1]

@@ -46,7 +46,7 @@ def test_too_long_arguments_are_refused_in_one_line(local: Run, script: Script, 
     assert len(ran.err.splitlines()) == 2
 
 
-@pytest.mark.parametrize("code", [0, 1, 2, 3, 124, 125, 130, 137, 143, 255])
+@pytest.mark.parametrize("code", [0, 2, 124, 137, 255])
 def test_an_exit_code_is_the_programs_own(local: Run, script: Script, code: int) -> None:
     ran = local(script(f"import sys; sys.exit({code})"))
     assert ran.code == code
@@ -62,9 +62,7 @@ def test_leaving_with_a_message_is_code_1_and_the_message(local: Run, script: Sc
 @pytest.mark.parametrize(
     ("number", "code", "said"),
     [
-        (signal.SIGHUP, 129, "error (SIGHUP, exit code 129)"),
         (signal.SIGINT, 130, "error (KeyboardInterrupt, SIGINT)"),
-        (signal.SIGABRT, 134, "error (SIGABRT, exit code 134)"),
         (signal.SIGKILL, 137, "killed"),
         (signal.SIGSEGV, 139, "error (SIGSEGV, exit code 139)"),
         (signal.SIGTERM, 143, "error (SIGTERM, exit code 143)"),
@@ -152,7 +150,7 @@ def test_a_syntax_error_is_shown_with_its_line(
 
 @pytest.mark.parametrize(
     "name",
-    ["a b.py", "ünï.py", "n\nl.py", "-x.py", "--json.py", "-.py", "x..py", "\udcff.py", "U.PY"],
+    ["ü n\nl.py", "--json.py", "-.py", "\udcff.py", "U.PY"],
 )
 def test_a_file_may_have_any_name(local: Run, tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text(_ARGV)
@@ -168,8 +166,7 @@ def test_a_double_dash_ends_the_options(local: Run, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["random", "main", "files", "json", "os", "site", "encodings", "_socket", "resource",
-     "marshal", "select", "typing", "sitecustomize", "usercustomize", "context", "channel"],
+    ["random", "main", "files", "os", "site", "encodings", "_socket", "sitecustomize", "context"],
 )  # fmt: skip
 def test_a_program_named_like_a_module_breaks_nothing(
     local: Run, script: Script, name: str
@@ -182,11 +179,9 @@ def test_a_program_named_like_a_module_breaks_nothing(
 @pytest.mark.parametrize(
     ("content", "printed"),
     [
-        (b"", b""),
         (b"\xef\xbb\xbfprint('bom')\n", b"bom\n"),
         (b"x = '''a\r\nb'''\r\nprint(repr(x))\r\n", b"'a\\nb'\n"),
         (b"# -*- coding: latin-1 -*-\nprint('\xe9')\n", "é\n".encode()),
-        (b"print('no newline at the end')", b"no newline at the end\n"),
     ],
 )
 def test_python_reads_the_file_as_it_is(
@@ -194,17 +189,6 @@ def test_python_reads_the_file_as_it_is(
 ) -> None:
     assert local(script(content)).out == printed
     assert local("--cell", script(content)).out == printed
-
-
-@pytest.mark.parametrize("content", [b"print('\xff')\n", b"# coding: nonsense\n"])
-def test_what_is_no_text_is_no_program(local: Run, script: Script, content: bytes) -> None:
-    ran = local(script(content))
-    assert ran.code == 1
-    assert "SyntaxError" in ran.err
-    cell = local("--cell", script(content))
-    assert cell.code == 1
-    assert "SyntaxError" in cell.err
-    assert "Traceback" not in cell.err
 
 
 def test_a_large_file_runs(local: Run, script: Script) -> None:
@@ -219,7 +203,7 @@ def test_a_shell_script_runs_in_bash(local: Run, script: Script) -> None:
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
-@pytest.mark.parametrize("name", ["run.js", "run.cjs", "-run.js"])
+@pytest.mark.parametrize("name", ["run.cjs", "-run.js"])
 def test_javascript_runs_in_node(local: Run, script: Script, name: str) -> None:
     file = script("console.log(process.argv.slice(2).join()); process.exit(4)", name)
     ran = local(f"./{file.name}", "a", "b")
@@ -230,7 +214,6 @@ def test_javascript_runs_in_node(local: Run, script: Script, name: str) -> None:
     ("first", "printed"),
     [
         ("#!/bin/sh\necho sh", "sh\n"),
-        ("#!/usr/bin/env bash\necho bash", "bash\n"),
         ("#!/usr/bin/env python3\nprint('py')", "py\n"),
         ("#!/usr/bin/python3.11 -u\nprint('py')", "py\n"),
     ],

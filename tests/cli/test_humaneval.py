@@ -15,7 +15,7 @@ from tests.conftest import Ran, Run
 
 _DATA = Path(__file__).parents[3] / "shared" / "data" / "HumanEval.jsonl.gz"
 _AT_A_TIME = 2
-_SAMPLE = 8  # every eighth
+_SAMPLE = 14  # every fourteenth
 
 pytestmark = pytest.mark.skipif(
     not _DATA.exists(), reason=f"HumanEval.jsonl.gz is not in {_DATA.parent}"
@@ -97,7 +97,7 @@ def test_a_broken_solution_fails_with_the_line_of_the_assertion(local: Run, tmp_
     for problem in _problems()[::_SAMPLE]:
         tree = _Breaker(problem.entry_point).visit(ast.parse(problem.solution))
         broken[problem.name] = problem.program(ast.unparse(tree))
-    assert len(broken) >= 20
+    assert len(broken) >= 10
     for name, ran in _run_all(local, tmp_path, broken).items():
         assert ran.code == 1, (name, ran.err)
         asserted = [

@@ -44,16 +44,10 @@ def test_create_and_start_are_all_that_comes_before_the_first_output(
 ) -> None:
     script("print(1)")
     (script("x", "data.txt"))
-    e2brun("exec", "--file", "data.txt", "prog.py", env=_key(server))
+    ran = e2brun("exec", "--json", "--file", "data.txt", "prog.py", env=_key(server))
     before = [call.path for call in server.calls if call.method == "POST"]
     assert before == ["/v2/sandboxes", "/process.Process/Start"]
-
-
-def test_json_names_the_backend_and_the_sandbox(
-    server: Loopback, e2brun: Run, script: Script
-) -> None:
-    script("print(1)")
-    document = json.loads(e2brun("exec", "--json", "prog.py", env=_key(server)).out)
+    document = json.loads(ran.out)
     assert document["backend"] == "e2b"
     assert document["sandbox_id"] in server.boxes
 
@@ -67,13 +61,6 @@ def test_a_kept_sandbox_lives_on_and_is_named(
     assert next(box.id for box in server.running()) in ran.err
 
 
-def test_files_come_back(server: Loopback, e2brun: Run, script: Script, tmp_path: Path) -> None:
-    script("open('out.bin', 'wb').write(bytes(range(256))); raise SystemExit(1)")
-    ran = e2brun("exec", "--get", "out.bin", "prog.py", env=_key(server))
-    assert ran.code == 1
-    assert (tmp_path / "out.bin").read_bytes() == bytes(range(256))
-
-
 def test_a_rejected_key_says_what_to_do(server: Loopback, e2brun: Run, script: Script) -> None:
     script("print(1)")
     ran = e2brun("exec", "prog.py", env={**_key(server), "E2B_API_KEY": "e2b_wrong"})
@@ -81,13 +68,7 @@ def test_a_rejected_key_says_what_to_do(server: Loopback, e2brun: Run, script: S
     assert "E2B_API_KEY" in ran.err
     assert "e2b_wrong" not in ran.err
     assert "Traceback" not in ran.err
-
-
-def test_a_missing_key_says_what_to_do(e2brun: Run, script: Script) -> None:
-    script("print(1)")
-    ran = e2brun("exec", "--on", "e2b", "prog.py")
-    assert ran.code == 125
-    assert "E2B_API_KEY" in ran.err
+    assert server.count("POST", "/v2/sandboxes") == 1
 
 
 def test_a_busy_service_is_waited_for_and_stderr_says_so(
@@ -100,7 +81,7 @@ def test_a_busy_service_is_waited_for_and_stderr_says_so(
     assert "waiting" in ran.err
 
 
-@pytest.mark.parametrize("fault", [Answer(500), Answer(502), Cut("rst"), Cut("fin")])
+@pytest.mark.parametrize("fault", [Answer(500), Cut("rst")])
 def test_a_create_that_fails_is_infrastructure_and_not_repeated(
     server: Loopback, e2brun: Run, script: Script, fault: Answer | Cut
 ) -> None:
@@ -143,7 +124,7 @@ def test_a_slow_kill_delays_nothing_that_is_shown(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-@pytest.mark.parametrize("times", [3, _CAMPAIGN])
+@pytest.mark.parametrize("times", [2, _CAMPAIGN])
 def test_a_signal_at_any_moment_leaves_no_sandbox(
     server: Loopback, script: Script, number: signal.Signals, times: int
 ) -> None:

@@ -40,7 +40,7 @@ def command_lines(draw: st.DrawFn) -> list[str]:
     return words + draw(st.lists(_VALUES | st.sampled_from(["--nope", "-x", "-qi"]), max_size=4))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(command_lines())
 def test_both_readers_make_the_same_request(words: list[str]) -> None:
     quick = read_quickly(words)

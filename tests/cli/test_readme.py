@@ -38,9 +38,12 @@ def command_lines(page: Path) -> list[str]:
     ]
 
 
+_TREE = typer.main.get_command(app)
+
+
 def check(words: list[str]) -> str | None:
     """What Typer has against a command line; nothing runs."""
-    command, name = typer.main.get_command(app), "e2brun"
+    command, name = _TREE, "e2brun"
     while (commands := getattr(command, "commands", None)) is not None and words:
         if words[0] in {"COMMAND", "TOPIC"}:
             return None
@@ -79,7 +82,7 @@ def test_command_lines_are_found_and_wrong_ones_are_seen() -> None:
 
 
 def test_every_option_that_is_named_is_one_of_some_command() -> None:
-    known = set(_options(typer.main.get_command(app)))
+    known = set(_options(_TREE))
     assert {"--timeout", "--no-network", "-q"} <= known
     wrong = {
         f"{page.name}: {option}"

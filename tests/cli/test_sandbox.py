@@ -6,23 +6,13 @@ import json
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Sandbox, service_pid
 from tests.conftest import COMMAND, Run, clean_environment
-
-
-def eventually(holds: Callable[[], bool], seconds: float = 12) -> bool:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if holds():
-            return True
-        time.sleep(0.1)
-    return holds()
+from tests.waiting import until
 
 
 def test_listing_without_a_service_starts_none(sandbox: Sandbox, runtime: Path) -> None:
@@ -56,7 +46,7 @@ def test_a_sandbox_lives_from_create_to_kill(sandbox: Sandbox, e2brun: Run, runt
     killed = sandbox("kill", sandbox_id)
     assert (killed.code, killed.text.strip()) == (0, sandbox_id)
     assert sandbox("kill", sandbox_id).code == 1
-    assert eventually(lambda: service_pid(runtime) is None), "idle, and still there"
+    until(lambda: service_pid(runtime) is None)
 
 
 def test_an_unknown_id_is_an_answer_and_not_a_failure(shared: Sandbox) -> None:
@@ -149,7 +139,7 @@ def test_a_killed_service_takes_its_sandboxes_along_and_is_replaced(
     pid = service_pid(runtime)
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    assert eventually(lambda: service_pid(runtime) is None)
+    until(lambda: service_pid(runtime) is None)
     assert sandbox("info", box).code == 1
     assert sandbox("list", "-q").out == b""
     assert sandbox("create").code == 0

@@ -10,7 +10,6 @@ import socket
 import stat
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import COMMAND, Run, clean_environment
+from tests.sdk.serving import descendants, survivors
 
 EXPORT = re.compile(
     r"export E2B_API_URL=(http://127\.0\.0\.1:\d+) E2B_SANDBOX_URL=\1 "
@@ -76,39 +76,14 @@ def test_it_prints_its_variables_and_stops_cleanly(tmp_path: Path, number: signa
         assert ask(url, key) == 200
         assert ask(url, None) == 401
         assert ask(url, key, "POST") == 201
-        inside = children(process.pid)
+        inside = descendants(process.pid)
         assert inside
         process.send_signal(number)
         out, err = process.communicate(timeout=20)
         assert (process.returncode, out) == (0, "")
         assert "POST /v2/sandboxes 201" in err
         assert key not in err
-        assert gone(inside)
-
-
-def children(pid: int) -> list[int]:
-    found: list[int] = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in map(int, (task / "children").read_text().split()):
-            found += [child, *children(child)]
-    return found
-
-
-def gone(pids: list[int], seconds: float = 5) -> bool:
-    """Whether all have ended by then; init may take its time to reap one."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if not any(map(lives, pids)):
-            return True
-        time.sleep(0.05)
-    return False
-
-
-def lives(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
+        assert survivors(inside) == []
 
 
 def test_killed_it_leaves_no_process(tmp_path: Path) -> None:
@@ -116,10 +91,10 @@ def test_killed_it_leaves_no_process(tmp_path: Path) -> None:
         found = EXPORT.fullmatch(line)
         assert found is not None
         assert ask(found[1], found[2], "POST") == 201
-        inside = children(process.pid)
+        inside = descendants(process.pid)
         process.kill()
         assert inside
-        assert gone(inside)
+        assert survivors(inside) == []
 
 
 def test_an_env_file_is_private_and_goes_with_the_service(tmp_path: Path) -> None:

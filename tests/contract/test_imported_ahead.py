@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -28,17 +27,10 @@ print(ahead, numpy.random.state, threading.active_count())
 
 
 @pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
+def wheelhouse(tmp_path: Path) -> Path:
     files = {"numpy/__init__.py": "import numpy.random\n", "numpy/random.py": _RANDOM}
-    wheels = tmp_path / "wheels"
-    wheels.mkdir()
-    wheel(wheels, "numpy", files, version="2.3.1")
-    return {
-        "PATH": os.defpath,
-        "HOME": str(tmp_path),
-        "UV_FIND_LINKS": str(wheels),
-        "PIP_NO_INDEX": "1",
-    }
+    wheel(tmp_path, "numpy", files, version="2.3.1")
+    return tmp_path
 
 
 def printed(backend: LocalBackend, spec: SandboxSpec, code: str) -> list[str]:

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from e2brun.errors import InstallFailed, UsageError
-from e2brun.sandbox.local.interpreter import Interpreter, current_interpreter
+from e2brun.sandbox.local.interpreter import Interpreter
 from e2brun.sandbox.local.packages.layers import Layers, layer_key
 from e2brun.sandbox.local.packages.pruning import prune
 from e2brun.sandbox.local.pythons import find_interpreter
-from tests.contract.wheelhouse import build_elsewhere, fill
+from tests.contract.wheelhouse import build_elsewhere
 
 _PROCESS_EVENTS = {"subprocess.Popen", "os.posix_spawn", "os.fork", "os.exec"}
 _recorded: list[str] | None = None
@@ -30,33 +30,6 @@ def _audit(event: str, _: object) -> None:
 
 
 sys.addaudithook(_audit)  # once: a hook cannot be taken away again
-
-
-@pytest.fixture(scope="module")
-def wheelhouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("wheels")
-    fill(directory)
-    return directory
-
-
-@pytest.fixture
-def environment(wheelhouse: Path, tmp_path: Path) -> dict[str, str]:
-    return {
-        "PATH": os.defpath,
-        "HOME": str(tmp_path / "home"),
-        "UV_FIND_LINKS": str(wheelhouse),
-        "PIP_NO_INDEX": "1",
-    }
-
-
-@pytest.fixture
-def layers(tmp_path: Path, environment: dict[str, str]) -> Layers:
-    return Layers(tmp_path / "cache", environment, timeout=60)
-
-
-@pytest.fixture(scope="module")
-def python() -> Interpreter:
-    return current_interpreter()
 
 
 def run_in(layer: Path, python: Interpreter, code: str) -> str:

@@ -8,22 +8,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from e2brun.errors import InstallFailed
-from e2brun.sandbox.local.interpreter import Interpreter, current_interpreter
+from e2brun.sandbox.local.interpreter import Interpreter
 from e2brun.sandbox.local.packages.layers import Layers
-from tests.contract.wheelhouse import Registry, fill
-
-
-@pytest.fixture(scope="module")
-def wheelhouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("wheels")
-    fill(directory)
-    return directory
+from tests.contract.wheelhouse import Registry
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -36,11 +30,6 @@ def registry(wheelhouse: Path) -> Iterator[Registry]:
 @pytest.fixture
 def online(tmp_path: Path, registry: Registry) -> dict[str, str]:
     return {"PATH": os.defpath, "HOME": str(tmp_path / "home"), "PIP_INDEX_URL": registry.url}
-
-
-@pytest.fixture(scope="module")
-def python() -> Interpreter:
-    return current_interpreter()
 
 
 def test_without_a_network_what_uv_has_in_its_cache_is_installed(
@@ -102,7 +91,7 @@ def test_a_killed_build_leaves_no_process_and_nothing_taken_for_a_layer(
         assert registry.asked.wait(20)
         builder.send_signal(number)
         builder.wait(10)
-    assert _soon(lambda: not _processes_about(str(cache)))  # while the registry holds uv up
+    until(lambda: not _processes_about(str(cache)))  # while the registry holds uv up
     registry.hold.set()
     layers = Layers(cache, online, timeout=20)
     assert layers.cached(["tiny"], python) is None
@@ -121,12 +110,3 @@ def _processes_about(text: str) -> list[str]:
         if text.encode() in command:
             found.append(command.decode("utf-8", "replace"))
     return found
-
-
-def _soon(condition: Callable[[], bool], within: float = 10.0) -> bool:
-    end = time.monotonic() + within
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True

@@ -10,7 +10,7 @@ import pytest
 
 from e2brun.errors import InstallFailed
 from e2brun.sandbox.contract import MIB, Room
-from e2brun.sandbox.local.interpreter import Interpreter, current_interpreter
+from e2brun.sandbox.local.interpreter import Interpreter
 from e2brun.sandbox.local.packages.layers import Layers
 from e2brun.sandbox.local.packages.pruning import prune
 from tests.contract.wheelhouse import build_elsewhere, disk_usage, wheel
@@ -18,24 +18,17 @@ from tests.contract.wheelhouse import build_elsewhere, disk_usage, wheel
 _ROOM = Room(64 * MIB, 20 * MIB)
 
 
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    wheels = tmp_path / "wheels"
-    wheels.mkdir()
+@pytest.fixture(scope="module")
+def wheelhouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    wheels = tmp_path_factory.mktemp("wheels")
     for name in ("a", "b", "c"):
         wheel(wheels, name, {f"{name}/data": os.urandom(8 * MIB), f"{name}/__init__.py": ""})
-    home = str(tmp_path / "home")
-    return {"PATH": os.defpath, "HOME": home, "UV_FIND_LINKS": str(wheels), "PIP_NO_INDEX": "1"}
+    return wheels
 
 
 @pytest.fixture
 def layers(tmp_path: Path, environment: dict[str, str]) -> Layers:
     return Layers(tmp_path / "cache", environment, room=_ROOM)
-
-
-@pytest.fixture(scope="module")
-def python() -> Interpreter:
-    return current_interpreter()
 
 
 def test_what_was_used_least_recently_makes_room_for_what_is_new(

@@ -17,7 +17,7 @@ import pytest
 from e2brun.errors import InstallFailed, SandboxUnavailable
 from e2brun.sandbox.contract import MIB, Program, SandboxSpec
 from e2brun.sandbox.local.backend import LocalBackend
-from e2brun.sandbox.local.interpreter import Interpreter, current_interpreter
+from e2brun.sandbox.local.interpreter import Interpreter
 from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
 from e2brun.sandbox.local.isolation.driver import Driver
 from e2brun.sandbox.local.isolation.forkserver import Forkserver
@@ -49,21 +49,10 @@ def _add(archive: Path, name: str, mode: int, content: str) -> None:
 
 
 @pytest.fixture
-def wheels(tmp_path: Path) -> Path:
+def wheelhouse(tmp_path: Path) -> Path:
     directory = tmp_path / "wheels"
     directory.mkdir()
     return directory
-
-
-@pytest.fixture
-def environment(wheels: Path, tmp_path: Path) -> dict[str, str]:
-    home = str(tmp_path / "home")
-    return {"PATH": os.defpath, "HOME": home, "UV_FIND_LINKS": str(wheels), "PIP_NO_INDEX": "1"}
-
-
-@pytest.fixture
-def layers(tmp_path: Path, environment: dict[str, str]) -> Layers:
-    return Layers(tmp_path / "cache", environment, timeout=60)
 
 
 @pytest.fixture(params=[Bubblewrap, Forkserver])
@@ -79,11 +68,6 @@ def backend(
         driver.close()
 
 
-@pytest.fixture(scope="module")
-def python() -> Interpreter:
-    return current_interpreter()
-
-
 def ran(backend: LocalBackend, package: str, code: str) -> str:
     output = bytearray()
     sandbox = backend.create(SandboxSpec(install=(package,), cells=False))
@@ -97,10 +81,10 @@ def ran(backend: LocalBackend, package: str, code: str) -> str:
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 @pytest.mark.parametrize("kind", _MEMBERS)
 def test_what_no_archive_should_hold_is_refused_or_a_plain_file_in_the_layer(
-    layers: Layers, python: Interpreter, wheels: Path, tmp_path: Path, kind: str
+    layers: Layers, python: Interpreter, wheelhouse: Path, tmp_path: Path, kind: str
 ) -> None:
     name, mode, content = _MEMBERS[kind]
-    archive = wheel(wheels, kind, {f"{kind}/__init__.py": "VALUE = 1\n"})
+    archive = wheel(wheelhouse, kind, {f"{kind}/__init__.py": "VALUE = 1\n"})
     _add(archive, name.format(outside=tmp_path), mode, content)
     try:
         layer = layers.layer([kind], python)
@@ -117,10 +101,10 @@ def test_what_no_archive_should_hold_is_refused_or_a_plain_file_in_the_layer(
 
 
 def test_a_script_cannot_be_named_out_of_its_directory(
-    layers: Layers, python: Interpreter, wheels: Path, tmp_path: Path
+    layers: Layers, python: Interpreter, wheelhouse: Path, tmp_path: Path
 ) -> None:
     points = "[console_scripts]\n../../../../../planted = named:f\n"
-    wheel(wheels, "named", {"named.py": "", "named-1.0.dist-info/entry_points.txt": points})
+    wheel(wheelhouse, "named", {"named.py": "", "named-1.0.dist-info/entry_points.txt": points})
     with pytest.raises(InstallFailed, match="invalid"):
         layers.layer(["named"], python)
     assert not list(tmp_path.rglob("planted"))
@@ -156,12 +140,12 @@ def test_a_tree_deeper_than_pythons_stack_is_counted_and_removed(tmp_path: Path)
 
 
 def test_what_runs_when_python_starts_runs_in_the_sandbox_only(
-    backend: LocalBackend, wheels: Path, tmp_path: Path
+    backend: LocalBackend, wheelhouse: Path, tmp_path: Path
 ) -> None:
     trace = tmp_path / "it-ran"
     line = f"import os; os.environ['IT_RAN'] = '1'; os.path.isdir({str(tmp_path)!r}) and "
     line += f"open({str(trace)!r}, 'w')\n"
-    wheel(wheels, "starter", {"starter.pth": line, "usercustomize.py": line})
+    wheel(wheelhouse, "starter", {"starter.pth": line, "usercustomize.py": line})
     code = "import os; print(os.environ.get('IT_RAN'))"
     assert ran(backend, "starter", code) == "1\n"
     assert not trace.exists()
@@ -196,8 +180,8 @@ print("tried", victim.VALUE)
 """
 
 
-def test_no_run_changes_a_layer(backend: LocalBackend, wheels: Path, tmp_path: Path) -> None:
-    wheel(wheels, "victim", {"victim/__init__.py": "VALUE = 42\n"})
+def test_no_run_changes_a_layer(backend: LocalBackend, wheelhouse: Path, tmp_path: Path) -> None:
+    wheel(wheelhouse, "victim", {"victim/__init__.py": "VALUE = 42\n"})
     assert ran(backend, "victim", "import victim; print(victim.VALUE)") == "42\n"
     (layer,) = (tmp_path / "cache/layers").glob("*/packages")
     before = {path: (path.lstat(), path.is_file() and path.read_bytes()) for path in _all(layer)}
@@ -218,11 +202,11 @@ def _bomb() -> str:
 
 
 def test_a_file_that_overworks_the_compiler_costs_nobody_but_itself(
-    layers: Layers, python: Interpreter, wheels: Path
+    layers: Layers, python: Interpreter, wheelhouse: Path
 ) -> None:
     files = {"heavy/doubling.py": _bomb(), "heavy/long.py": "x=1\n" * 10_000_000}
     others = {f"heavy/m{number}.py": f"VALUE = {number}\n" for number in range(20)}
-    wheel(wheels, "heavy", files | others, compression=zipfile.ZIP_DEFLATED)
+    wheel(wheelhouse, "heavy", files | others, compression=zipfile.ZIP_DEFLATED)
     layer = layers.layer(["heavy"], python)
     compiled = {path.name.partition(".")[0] for path in layer.rglob("*.pyc")}
     assert compiled >= {f"m{number}" for number in range(20)}
@@ -255,9 +239,9 @@ def test_a_compiler_that_dies_over_a_file_goes_on_behind_it(tmp_path: Path) -> N
 
 
 def test_without_a_sandbox_nothing_is_compiled(
-    layers: Layers, python: Interpreter, wheels: Path, monkeypatch: pytest.MonkeyPatch
+    layers: Layers, python: Interpreter, wheelhouse: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wheel(wheels, "plain", {"plain.py": "VALUE = 1\n"})
+    wheel(wheelhouse, "plain", {"plain.py": "VALUE = 1\n"})
     monkeypatch.setenv("PATH", os.devnull)
     with pytest.raises(SandboxUnavailable, match="bubblewrap"):
         layers.layer(["plain"], python)
@@ -265,9 +249,9 @@ def test_without_a_sandbox_nothing_is_compiled(
 
 
 def test_compiled_files_are_used_whatever_the_times_of_their_sources(
-    backend: LocalBackend, wheels: Path
+    backend: LocalBackend, wheelhouse: Path
 ) -> None:
-    wheel(wheels, "plain", {"plain.py": "VALUE = 1\n"})
+    wheel(wheelhouse, "plain", {"plain.py": "VALUE = 1\n"})
     assert ran(backend, "plain", "import plain; print(plain.VALUE)") == "1\n"
     code = (
         "import sys, importlib.util as u, _imp; s = u.find_spec('plain');"
@@ -296,11 +280,11 @@ def test_a_sandbox_that_lies_about_what_it_compiled_is_not_heard_any_more(
 
 
 def test_what_a_package_brought_compiled_is_left_as_it_is(
-    layers: Layers, python: Interpreter, wheels: Path
+    layers: Layers, python: Interpreter, wheelhouse: Path
 ) -> None:
     version = f"{python.version[0]}{python.version[1]}"
     own = f"ready/__pycache__/__init__.cpython-{version}.pyc"
-    wheel(wheels, "ready", {"ready/__init__.py": "", own: "mine", "ready/x.py": ""})
+    wheel(wheelhouse, "ready", {"ready/__init__.py": "", own: "mine", "ready/x.py": ""})
     layer = layers.layer(["ready"], python)
     assert (layer / own).read_text() == "mine"
     assert list(layer.rglob("x.*.pyc"))

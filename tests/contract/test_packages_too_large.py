@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 
 from e2brun.errors import InstallFailed
 from e2brun.sandbox.contract import MIB, Room
-from e2brun.sandbox.local.interpreter import Interpreter, current_interpreter
+from e2brun.sandbox.local.interpreter import Interpreter
 from e2brun.sandbox.local.packages.layers import Layers
 from tests.contract.wheelhouse import Registry, disk_usage, wheel
 
@@ -32,11 +33,12 @@ def wheelhouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
     wheel(directory, "onefile", {"onefile.bin": bytes(64 * MIB)}, compression=deflate)
     pieces = {f"pieces/{number}.bin": nothing for number in range(60)}
     wheel(directory, "pieces", pieces, compression=deflate)
-    wheel(directory, "tinyfiles", {f"tinyfiles/{number}": b"" for number in range(30_000)})
+    wheel(directory, "tinyfiles", {f"tinyfiles/{number}": b"" for number in range(2000)})
     for name in ("one", "two", "three"):
         wheel(directory, name, {f"{name}.bin": bytes(15 * MIB)}, compression=deflate)
     wheel(directory, "nested", {"inner.zip": _quine_like()}, compression=deflate)
-    _lie(wheel(directory, "liar", {"liar.bin": bytes(64 * MIB)}, compression=deflate))
+    liar = wheel(directory, "liar", {"liar.bin": bytes(64 * MIB)}, compression=deflate)
+    _lie(liar, size=10, method=deflate)
     wheel(directory, "noise", {"noise.bin": os.urandom(12 * MIB)})
     return directory
 
@@ -55,33 +57,27 @@ def _quine_like() -> bytes:
     return content
 
 
-def _lie(archive: Path) -> None:
-    """Say, wherever it is said, that the first member unpacks to ten bytes."""
+def _lie(archive: Path, *, size: int, method: int) -> None:
+    """Say, wherever it is said, that the first member is packed so and unpacks to that size."""
     data = bytearray(archive.read_bytes())
-    struct.pack_into("<I", data, 22, 10)  # of the local header at 0
     central = data.index(b"PK\x01\x02")
-    struct.pack_into("<I", data, central + 24, 10)
+    for header in (0, central + 2):  # the directory's has a word more
+        struct.pack_into("<H", data, header + 8, method)
+        struct.pack_into("<I", data, header + 22, size)
     archive.write_bytes(data)
 
 
-@pytest.fixture
-def environment(wheelhouse: Path, tmp_path: Path) -> dict[str, str]:
-    return {
-        "PATH": os.defpath,
-        "HOME": str(tmp_path / "home"),
-        "UV_FIND_LINKS": str(wheelhouse),
-        "PIP_NO_INDEX": "1",
-    }
+def _deflated(text: bytes, mebibytes: int) -> bytes:
+    """It, and so much of nothing: packed once, for it takes seconds."""
+    packer = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS)
+    head = packer.compress(text) + packer.flush(zlib.Z_FULL_FLUSH)
+    nothing = packer.compress(bytes(MIB)) + packer.flush(zlib.Z_FULL_FLUSH)
+    return head + nothing * mebibytes + packer.flush()
 
 
 @pytest.fixture
 def layers(tmp_path: Path, environment: dict[str, str]) -> Layers:
     return Layers(tmp_path / "cache", environment, timeout=60, room=_SMALL)
-
-
-@pytest.fixture(scope="module")
-def python() -> Interpreter:
-    return current_interpreter()
 
 
 @pytest.mark.parametrize(
@@ -140,13 +136,11 @@ def test_what_a_package_says_of_itself_cannot_fill_the_hosts_memory(
 ) -> None:
     archive = tmp_path / "talker-1.0-py3-none-any.whl"
     info = "talker-1.0.dist-info"
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
-        with packed.open(f"{info}/METADATA", "w", force_zip64=True) as file:
-            file.write(_META.format("talker").encode() + b"\n")
-            for _ in range(1100):
-                file.write(bytes(MIB))
+    with zipfile.ZipFile(archive, "w") as packed:
+        packed.writestr(f"{info}/METADATA", _deflated(_META.format("talker").encode(), 1100))
         packed.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
         packed.writestr(f"{info}/RECORD", "")
+    _lie(archive, size=1100 * MIB, method=zipfile.ZIP_DEFLATED)
     environment["UV_FIND_LINKS"] = str(tmp_path)
     with pytest.raises(InstallFailed, match=r"uses? more than 1 GiB of memory"):
         Layers(tmp_path / "cache", environment).layer(["talker"], python)

@@ -108,7 +108,7 @@ def test_output_is_exact_to_the_byte(sandbox: Sandbox) -> None:
     assert heard.stdout == bytes(range(256)) * 64
 
 
-@pytest.mark.parametrize("code", [1, 2, 3, 124, 125, 137, 255])
+@pytest.mark.parametrize("code", [1, 137])
 def test_an_exit_code_is_the_programs_own(sandbox: Sandbox, code: int) -> None:
     execution, _ = run(sandbox, python(f"raise SystemExit({code})"))
     assert (execution.outcome, execution.exit_code, execution.signal) == (
@@ -150,12 +150,16 @@ def test_stdin_comes_from_a_descriptor_until_its_end(sandbox: Sandbox) -> None:
 
 def test_a_program_that_ignores_an_endless_stdin_still_ends(sandbox: Sandbox) -> None:
     read, write = os.pipe()
+    before, end = threading.active_count(), time.monotonic() + 15
     try:
         execution, _ = run(sandbox, python("print(1)", stdin=read))
+        while threading.active_count() > before and time.monotonic() < end:
+            time.sleep(0.02)
     finally:
         os.close(write)
         os.close(read)
     assert execution.outcome is Outcome.OK
+    assert threading.active_count() <= before  # nobody reads on
 
 
 def test_output_comes_while_the_program_runs(sandbox: Sandbox) -> None:
@@ -221,7 +225,7 @@ def test_killing_the_sandbox_ends_the_run_as_killed_or_lost(sandbox: Sandbox) ->
     assert time.monotonic() - started < 30
 
 
-@pytest.mark.parametrize("delay", [0, 0.002, 0.004, 0.006, 0.01, 0.02, 0.05])
+@pytest.mark.parametrize("delay", [0, 0.004, 0.01, 0.03])
 def test_a_sandbox_killed_while_it_starts_keeps_nobody_waiting(
     backend: Backend, delay: float
 ) -> None:
@@ -262,14 +266,14 @@ def test_kill_can_be_repeated_and_ends_everything(sandbox: Sandbox) -> None:
     assert execution.outcome in {Outcome.KILLED, Outcome.LOST, Outcome.INFRASTRUCTURE}
 
 
-@pytest.mark.parametrize("size", [0, 1, 100_000, 5_000_000])
-def test_a_file_comes_back_as_it_went(sandbox: Sandbox, size: int, tmp_path: Path) -> None:
-    content = os.urandom(size)
-    (tmp_path / "local").write_bytes(content)
+def test_a_file_comes_back_as_it_went(sandbox: Sandbox, tmp_path: Path) -> None:
     there = str(tmp_path / "there")  # where the sandbox is a directory of this machine, ours
-    sandbox.write_files([Upload("a/b c/ü.bin", content), Upload(there, tmp_path / "local")])
-    assert b"".join(sandbox.read_file("a/b c/ü.bin")) == content
-    assert b"".join(sandbox.read_file(there)) == content
+    for size in (5_000_000, 1, 0):
+        content = os.urandom(size)
+        (tmp_path / "local").write_bytes(content)
+        sandbox.write_files([Upload("a/b c/ü.bin", content), Upload(there, tmp_path / "local")])
+        assert b"".join(sandbox.read_file("a/b c/ü.bin")) == content
+        assert b"".join(sandbox.read_file(there)) == content
 
 
 def test_files_of_a_program_are_there_when_it_starts(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -299,16 +303,12 @@ def test_a_directory_is_listed_with_kinds_and_sizes(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("path", ["nowhere", "d"])
-def test_what_is_no_file_cannot_be_read(sandbox: Sandbox, path: str) -> None:
+def test_what_is_no_file_cannot_be_read_nor_listed(sandbox: Sandbox, path: str) -> None:
     sandbox.write_files([Upload("d/x", b"")])
     with pytest.raises(FileTransferFailed):
         b"".join(sandbox.read_file(path))
-
-
-def test_a_file_cannot_be_written_where_a_directory_is(sandbox: Sandbox) -> None:
-    sandbox.write_files([Upload("d/x", b"")])
     with pytest.raises(FileTransferFailed):
-        sandbox.write_files([Upload("d", b"data")])
+        sandbox.list_files("nowhere")
 
 
 def test_a_file_that_could_not_be_written_does_not_stop_later_programs(sandbox: Sandbox) -> None:
@@ -318,11 +318,6 @@ def test_a_file_that_could_not_be_written_does_not_stop_later_programs(sandbox: 
     with pytest.raises(SandboxError):
         run(sandbox, Program(("true",), (Upload("d", b"data"),)))
     assert run(sandbox, python("print('fine')"))[1].stdout == b"fine\n"
-
-
-def test_listing_what_is_not_there_fails_clearly(sandbox: Sandbox) -> None:
-    with pytest.raises(FileTransferFailed):
-        sandbox.list_files("nowhere")
 
 
 def test_cells_share_state_and_show_the_last_value(sandbox: Sandbox) -> None:

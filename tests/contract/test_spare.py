@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,8 +21,8 @@ from e2brun.sandbox.local.isolation.driver import Jail, has_ended, new_id
 from e2brun.sandbox.local.isolation.forkserver import Forkserver
 from e2brun.settings import load_settings
 from tests.sdk.serving import descendants, survivors
+from tests.waiting import until
 
-_SECONDS = 30.0
 _ATTEMPTS = 20
 
 
@@ -52,13 +52,6 @@ def _children() -> set[int]:
 def _below(zygotes: set[int]) -> set[tuple[int, str]]:
     """The processes below those, each with its start."""
     return {found for pid in zygotes for found in descendants(pid).items()}
-
-
-def _until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + _SECONDS
-    while not condition():
-        assert time.monotonic() < end, "it never came to that"
-        time.sleep(0.01)
 
 
 def _is_well(sandbox: LocalSandbox, code: str = "pass") -> bool:
@@ -132,12 +125,12 @@ def test_one_that_nobody_wants_ends_by_itself_and_is_given_to_nobody(
     forkserver: Forkserver,
 ) -> None:
     jail = Jail(new_id(), current_interpreter())
-    _until(lambda: forkserver.ready(jail))
+    until(lambda: forkserver.ready(jail))
     zygotes = set(forkserver.pids())
     alone = _below(zygotes)
     spare = Spare(forkserver, jail, patience=1.0)
-    _until(lambda: _below(zygotes) - alone)
-    _until(lambda: not _below(zygotes) - alone)
+    until(lambda: _below(zygotes) - alone)
+    until(lambda: not _below(zygotes) - alone)
     assert not spare.fits(jail)
     spare.end()
 

@@ -12,7 +12,7 @@ import pytest
 
 from e2brun.errors import InstallFailed
 from e2brun.sandbox.contract import USUAL_ROOM, SandboxSpec
-from e2brun.sandbox.local.interpreter import Interpreter, current_interpreter
+from e2brun.sandbox.local.interpreter import Interpreter
 from e2brun.sandbox.local.packages.pruning import prune
 from e2brun.sandbox.local.packages.supply import Packages
 from e2brun.sandbox.local.packages.template_layers import TemplateLayers, held
@@ -20,28 +20,18 @@ from tests.contract.wheelhouse import wheel
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def wheelhouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
     wheels = tmp_path_factory.mktemp("wheels")
     for name in ("tabulate", "xlrd", "pytz", "foreign"):
         wheel(wheels, name, {f"{name}.py": f"NAME = {name!r}\n"})
     for version in ("2.3.1", "2.4.0"):
         wheel(wheels, "numpy", {"numpy.py": f"__version__ = {version!r}\n"}, version=version)
-    return {
-        "PATH": os.defpath,
-        "HOME": str(wheels / "home"),
-        "UV_FIND_LINKS": str(wheels),
-        "PIP_NO_INDEX": "1",
-    }
+    return wheels
 
 
 @pytest.fixture
 def layers(tmp_path: Path, environment: dict[str, str]) -> TemplateLayers:
     return TemplateLayers(tmp_path / "cache", environment)
-
-
-@pytest.fixture(scope="module")
-def python() -> Interpreter:
-    return current_interpreter()
 
 
 def test_a_new_layer_has_what_the_last_one_had_and_serves_for_both(

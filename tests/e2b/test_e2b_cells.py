@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from e2brun.sandbox.cell_end import exit_code
@@ -27,17 +25,6 @@ class Cell:
         self.out, self.err = bytes(out), bytes(err)
 
 
-def test_state_lasts_from_cell_to_cell_and_the_last_value_is_a_result(sandbox: E2BSandbox) -> None:
-    Cell(sandbox, "x = 20")
-    cell = Cell(sandbox, "import sys; print('ü'); print('e', file=sys.stderr)\nx + 22")
-    assert cell.out == "ü\n".encode()
-    assert cell.err == b"e\n"
-    assert cell.ended.outcome is Outcome.OK
-    assert cell.ended.exit_code == 0
-    assert cell.ended.results == ({"text": "42", "extra": {}, "is_main_result": True},)
-    assert list(cell.ended.results) == cell.shown
-
-
 def test_every_kind_of_result_comes_through(sandbox: E2BSandbox) -> None:
     rich = (
         "display(html='<b>', png='iVBO', svg='<svg/>', json={'a': [1]}, data={'c': [1, 2]},"
@@ -56,43 +43,8 @@ def test_every_kind_of_result_comes_through(sandbox: E2BSandbox) -> None:
     }
 
 
-def test_an_exception_is_data(sandbox: E2BSandbox) -> None:
-    ended = Cell(sandbox, "def f():\n  return 1 / 0\nf()").ended
-    assert ended.outcome is Outcome.ERROR
-    assert ended.exit_code == 1
-    assert ended.error is not None
-    assert (ended.error.name, ended.error.value) == ("ZeroDivisionError", "division by zero")
-    assert "line 2, in f" in ended.error.traceback
-
-
-@pytest.mark.parametrize(
-    ("call", "outcome", "code"),
-    [
-        ("sys.exit()", Outcome.OK, 0),
-        ("sys.exit(0)", Outcome.OK, 0),
-        ("sys.exit(3)", Outcome.ERROR, 3),
-        ("sys.exit(-1)", Outcome.ERROR, 255),
-        ("sys.exit('no')", Outcome.ERROR, 1),
-    ],
-)
-def test_sys_exit_is_an_exit_code(
-    sandbox: E2BSandbox, call: str, outcome: Outcome, code: int
-) -> None:
-    ended = Cell(sandbox, f"import sys; {call}").ended
-    assert (ended.outcome, ended.exit_code) == (outcome, code)
-
-
 def test_an_exit_code_is_read_as_python_means_it() -> None:
     assert [exit_code(value) for value in ("None", "", "256", "x1", "²")] == [0, 0, 0, 1, 1]
-
-
-def test_a_cell_that_takes_too_long_times_out(server: Loopback, sandbox: E2BSandbox) -> None:
-    start = time.monotonic()
-    cell = Cell(sandbox, "print('x')\nimport time; time.sleep(30)", timeout=0.6)
-    assert time.monotonic() - start < 15
-    assert cell.ended.outcome is Outcome.TIMEOUT
-    assert cell.out == b"x\n"
-    assert server.boxes[sandbox.id].alive
 
 
 def test_a_server_that_says_the_cell_ended_is_not_asked_whether_it_lives(

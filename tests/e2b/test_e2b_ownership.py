@@ -92,7 +92,7 @@ def test_a_rejected_key_is_not_tried_again(server: Loopback, backend: E2BBackend
     assert server.count("DELETE", "/sandboxes/") == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_whatever_ends_the_owner_the_sandbox_is_killed(server: Loopback, number: int) -> None:
     process = owner(server, then=f"os.kill(os.getpid(), {int(number)}); time.sleep(30)")
     ended(process)

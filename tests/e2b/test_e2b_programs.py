@@ -16,17 +16,6 @@ from e2brun.sandbox.e2b import E2BBackend, E2BSandbox
 from tests.e2b.conftest import Run
 from tests.e2b.loopback import Answer, Cut, Delay, Loopback
 
-BINARY = bytes(range(256)) * 40
-
-
-def test_output_is_passed_on_byte_for_byte_and_apart(run: Run) -> None:
-    code = b"import sys; d=bytes(range(256))*40; sys.stdout.buffer.write(d); sys.stderr.write('e')"
-    ran = run("python3", "main.py", files=(Upload("main.py", code),))
-    assert ran.out == BINARY
-    assert ran.err == b"e"
-    assert ran.execution.outcome is Outcome.OK
-    assert ran.execution.exit_code == 0
-
 
 def test_arguments_cwd_and_environment_arrive_as_they_are(run: Run) -> None:
     odd = ["a b", "'\"$HOME\\", "", "*", "ü\n", "-x"]
@@ -62,55 +51,6 @@ def test_file_names_may_be_anything(run: Run, sandbox: E2BSandbox) -> None:
     assert found == {"'q\"$(id)", "-rf", "new\nline", "ü", " ", "tilde"}
 
 
-def test_exit_codes_are_the_programs_own(run: Run) -> None:
-    ran = run("sh", "-c", "exit 97")
-    assert (ran.execution.outcome, ran.execution.exit_code) == (Outcome.ERROR, 97)
-    assert run("sh", "-c", "exit 137").execution.signal is None
-
-
-@pytest.mark.parametrize(
-    ("number", "outcome"),
-    [(signal.SIGKILL, Outcome.KILLED), (signal.SIGSEGV, Outcome.ERROR), (40, Outcome.ERROR)],
-)
-def test_death_of_a_signal_is_told(run: Run, number: int, outcome: Outcome) -> None:
-    code = f"import os; os.kill(os.getpid(), {int(number)})".encode()
-    ended = run("python3", "x.py", files=(Upload("x.py", code),)).execution
-    assert (ended.outcome, ended.exit_code, ended.signal) == (outcome, 128 + number, number)
-
-
-def test_stdin_is_nothing_unless_given(run: Run) -> None:
-    assert run("cat").out == b""
-    assert run("cat", stdin=BINARY).out == BINARY
-    large = os.urandom(400_000)
-    assert run("cat", stdin=large).out == large
-
-
-def test_stdin_is_pumped_from_a_descriptor_to_its_end(run: Run) -> None:
-    read, write = os.pipe()
-
-    def feed() -> None:
-        os.write(write, b"one\n")
-        time.sleep(0.2)
-        os.write(write, b"two\xff\n")
-        os.close(write)
-
-    threading.Thread(target=feed, daemon=True).start()
-    assert run("cat", stdin=read).out == b"one\ntwo\xff\n"
-    os.close(read)
-
-
-def test_a_descriptor_that_never_ends_does_not_hold_the_program(run: Run) -> None:
-    read, write = os.pipe()
-    before = threading.active_count()
-    start = time.monotonic()
-    assert run("echo", "hi", stdin=read).out == b"hi\n"
-    assert time.monotonic() - start < 15
-    while threading.active_count() > before and time.monotonic() - start < 15:
-        time.sleep(0.02)
-    os.close(read)
-    os.close(write)
-
-
 def test_a_broken_pipe_is_not_written_to_again(sandbox: E2BSandbox) -> None:
     calls: list[bytes] = []
 
@@ -125,15 +65,6 @@ def test_a_broken_pipe_is_not_written_to_again(sandbox: E2BSandbox) -> None:
     assert len(calls) == 1
     assert bytes(err) == b"e\n"
     assert ended.exit_code == 4
-
-
-def test_output_streams_while_the_program_runs(sandbox: E2BSandbox) -> None:
-    times: list[float] = []
-    program = Program(("sh", "-c", "echo 1; sleep 0.4; echo 2"))
-    sandbox.run_program(
-        program, timeout=10, stdout=lambda data: times.append(time.monotonic()), stderr=print
-    )
-    assert times[1] - times[0] > 0.3
 
 
 def test_a_timeout_ends_the_whole_program_and_the_sandbox_lives_on(
@@ -151,16 +82,6 @@ def test_a_timeout_ends_the_whole_program_and_the_sandbox_lives_on(
     assert server.eventually(lambda: b"33" not in run("pgrep", "-f", "-x", "sleep 33").out)
 
 
-def test_a_directory_that_is_not_there_is_made(run: Run) -> None:
-    assert run("pwd", cwd="no/where").out.endswith(b"/no/where\n")
-
-
-def test_a_directory_that_cannot_be_made_is_ours_to_tell(run: Run) -> None:
-    files = (Upload("taken", b"x"),)
-    with pytest.raises(SandboxError, match=r"could not be started: .*/taken: File exists"):
-        run("true", cwd="taken", files=files)
-
-
 def test_a_program_that_is_not_there_is_ours_to_tell(run: Run) -> None:
     with pytest.raises(SandboxError, match="could not be started: nonesuch: No such file"):
         run("nonesuch", "x")
@@ -168,7 +89,7 @@ def test_a_program_that_is_not_there_is_ours_to_tell(run: Run) -> None:
         run("./data", files=(Upload("data", b"x"),))
 
 
-@pytest.mark.parametrize("code", [0, 3, 139, "-11", "-2"])
+@pytest.mark.parametrize("code", [3, "-11"])
 def test_the_end_of_a_program_is_its_own_whoever_holds_its_output(
     run: Run, code: int | str
 ) -> None:
@@ -210,28 +131,12 @@ def test_the_largest_process_is_told(run: Run) -> None:
     assert 80_000_000 < ended.peak_memory < 400_000_000
 
 
-def test_a_program_whose_time_is_up_has_half_a_second_for_its_last_words(run: Run) -> None:
-    code = (
-        b"import signal, sys, time\n"
-        b"signal.signal(signal.SIGTERM, lambda *_: (print('bye', flush=True), sys.exit(5)))\n"
-        b"time.sleep(30)"
-    )
-    ran = run("python3", "x.py", files=(Upload("x.py", code),), timeout=1)
-    assert (ran.execution.outcome, ran.out) == (Outcome.TIMEOUT, b"bye\n")
-
-
 def test_where_there_is_no_python_a_program_runs_all_the_same(run: Run, server: Loopback) -> None:
     run("true")
     (next(iter(server.boxes.values())).home / ".bash_profile").write_text("PATH=/nowhere")
     ran = run("/bin/sh", "-c", "echo x; kill -11 $$")
     assert (ran.out, ran.execution.signal) == (b"x\n", 11)
     assert ran.execution.peak_memory is None
-
-
-def test_a_file_that_cannot_be_put_in_place_is_ours_to_tell(run: Run) -> None:
-    run("mkdir", "-p", "taken/inside")
-    with pytest.raises(FileTransferFailed, match="taken"):
-        run("true", files=(Upload("taken", b"x"),))
 
 
 @pytest.mark.parametrize("path", ["", "dir/", "nul\0"])
@@ -275,7 +180,7 @@ def test_large_files_go_up_in_one_request_beside_the_start(
     }
 
 
-@pytest.mark.parametrize("fault", [Answer(507), Answer(500), Cut("rst")])
+@pytest.mark.parametrize("fault", [Answer(507), Cut("rst")])
 def test_an_upload_that_fails_ends_the_waiting_command(
     server: Loopback, run: Run, fault: Answer | Cut
 ) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import clean_environment
-from tests.parity.cells import PACKAGES, TOGETHER, notebook_of
+from tests.parity.cells import LAST, PACKAGES, TOGETHER, notebook_of
 from tests.parity.notebooks import RUNNABLE
 from tests.parity.sides import Case, Sides
 
@@ -46,7 +46,7 @@ _OTHERWISE = {
         "a warning", "a deprecation", "a syntax warning", "raising in a thread",
     ),
 }  # fmt: skip
-_NOT_ASKED = {name for names in _OTHERWISE.values() for name in names}
+_NOT_ASKED = {*LAST, *(name for names in _OTHERWISE.values() for name in names)}
 _NOT_ASKED |= {case.name for case in PACKAGES}  # which the tests' own Python has not
 ASKED = [case for case in TOGETHER if case.name not in _NOT_ASKED]
 

@@ -7,13 +7,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import clean_environment
 from tests.pipeline.conftest import Place
+from tests.sdk.serving import descendants, survivors
+from tests.waiting import until
 
 SLOW = """\
 [pipeline]
@@ -53,13 +54,7 @@ def _until_the_third_sleeps(process: subprocess.Popen[str]) -> None:
     assert process.stdout is not None
     assert process.stdout.readline().startswith("PASS one")
     assert process.stdout.readline().startswith("PASS two")
-    _wait(lambda: any(map(_runs_the_candidate, _below(process.pid))))
-
-
-def _below(parent: int) -> list[int]:
-    """Every process that `parent` is to answer for."""
-    names = [entry.name for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-    return [int(name) for name in names if int(name) != parent and _ancestor(int(name), parent)]
+    until(lambda: any(map(_runs_the_candidate, descendants(process.pid))))
 
 
 def _runs_the_candidate(pid: int) -> bool:
@@ -69,32 +64,14 @@ def _runs_the_candidate(pid: int) -> bool:
         return False
 
 
-def _ancestor(pid: int, wanted: int) -> bool:
-    while pid > 1:
-        if pid == wanted:
-            return True
-        try:
-            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-        except (OSError, IndexError):
-            return False
-    return False
-
-
-def _wait(condition: Callable[[], bool], seconds: float = 15) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
 def test_after_a_kill_in_mid_run_only_the_rest_runs_and_no_sandbox_is_left(place: Place) -> None:
     place.write(SLOW)
     process = _start(place)
     _until_the_third_sleeps(process)
-    below = _below(process.pid)
+    family = descendants(process.pid)
     process.kill()
     process.communicate()
-    _wait(lambda: not any(_alive(pid) for pid in below))
+    assert survivors(family, 30) == []
     # Variables are the case's own: what passed with other ones stays passed.
     place.write(SLOW.replace("t = 47", "t = 0"))
     ran = place.pipeline("run", "p.toml", "--failed", "--concurrency", "1")
@@ -137,22 +114,15 @@ def test_a_signal_ends_every_sandbox_and_keeps_the_record(place: Place, number: 
     place.write(SLOW)
     process = _start(place, "--report", "r.xml")
     _until_the_third_sleeps(process)
-    below = _below(process.pid)
+    family = descendants(process.pid)
     began = time.monotonic()
     process.send_signal(number)
     _, err = process.communicate(timeout=15)
     assert process.returncode == 128 + number
     assert time.monotonic() - began < 12
-    _wait(lambda: not any(_alive(pid) for pid in below))
+    assert survivors(family, 30) == []
     assert "2 passed, 2 not run" in err
     assert 'skipped="2"' in (place.directory / "r.xml").read_text()
-
-
-def _alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (OSError, IndexError):
-        return False
 
 
 def test_a_reader_that_goes_away_does_not_end_the_run(place: Place) -> None:
