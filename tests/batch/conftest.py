@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import COMMAND, Ran, Run, clean_environment
+from tests.cli.conftest import begin
+from tests.conftest import Ran, Run
 
 
 @dataclass(frozen=True)
@@ -39,16 +40,8 @@ class Place:
     def batch_for(self, seconds: float, *words: str) -> Ran:
         return self.run("batch", *words, env=self.environment, timeout=seconds)
 
-    def start(self, *words: str | Path) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [*COMMAND, "batch", *map(str, words)],
-            cwd=self.directory,
-            env=clean_environment(self.environment),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    def start(self, *words: str | Path) -> subprocess.Popen[bytes]:
+        return begin("batch", *words, cwd=self.directory, env=self.environment)
 
     def results(self, name: str = "out.jsonl") -> dict[str, Any]:
         """By id; an id that stands twice is a mistake."""

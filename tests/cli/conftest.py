@@ -15,6 +15,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from select import select
+from typing import Any
 
 import pytest
 
@@ -89,6 +90,16 @@ def terminal(tmp_path: Path) -> Terminal:
             os.close(ours)
 
     return run
+
+
+def begin(
+    *words: str | Path, cwd: Path, env: Mapping[str, str] | None = None, **how: Any
+) -> subprocess.Popen[bytes]:
+    """`e2brun WORDS...` in a process that a test sends signals to, or whose streams are its own."""
+    ends = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(
+        [*COMMAND, *map(str, words)], cwd=cwd, env=clean_environment(env), **{**ends, **how}
+    )
 
 
 def take_terminal() -> None:

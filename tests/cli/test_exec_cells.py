@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Run
+from tests.parity.notebooks import document
 
 Script = Callable[..., Path]
 
@@ -151,10 +152,8 @@ def notebook(tmp_path: Path) -> Callable[..., Path]:
     """Write a notebook of code cells, after one of text."""
 
     def write(*sources: str) -> Path:
-        cells = [nbformat.v4.new_markdown_cell("# Title")]
-        cells += [nbformat.v4.new_code_cell(source) for source in sources]
         path = tmp_path / "book.ipynb"
-        nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+        path.write_text(document(["# markdown", *sources]))
         return path
 
     return write
@@ -223,9 +222,7 @@ def test_a_source_that_cannot_be_decoded_is_a_syntax_error(local: Run, tmp_path:
 
 
 def test_options_after_a_notebooks_name_are_options(local: Run, tmp_path: Path) -> None:
-    cell = {"cell_type": "code", "source": "1 + 1", "metadata": {}, "outputs": []}
-    book = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [cell]}
-    (tmp_path / "b.ipynb").write_text(json.dumps(book))
+    (tmp_path / "b.ipynb").write_text(document(["1 + 1"]))
     ran = local("-q", "b.ipynb", "--output", "out.ipynb", "--json", "--timeout=9s")
     assert json.loads(ran.out)["outcome"] == "ok"
     assert (tmp_path / "out.ipynb").exists()

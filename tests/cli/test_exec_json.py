@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import COMMAND, Run, clean_environment
+from tests.cli.conftest import begin
+from tests.conftest import Run
 
 Script = Callable[..., Path]
 
@@ -92,7 +93,7 @@ def test_a_cell_that_raises(local: Run) -> None:
     [
         (("-c", "import sys; sys.exit(7)"), 7, "error", {"exit_code": 7}),
         (("-c", "import os; os.kill(os.getpid(), 11)"), 137, "killed", {"signal": None}),
-        (("--timeout", "2", "-c", "print('x')\nwhile 1: pass"), 124, "timeout",
+        (("--timeout", "2", "-c", "print('x'); import time; time.sleep(30)"), 124, "timeout",
          {"stdout": "x\n", "detail": "time limit 2 s", "exit_code": None}),
         (("--memory", "64M", "-c", "bytearray(10**9)"), 137, "oom",
          {"detail": "memory limit 64 MiB", "exit_code": None}),
@@ -124,13 +125,8 @@ def test_every_end_is_one_document(
 )
 def test_a_signal_to_us_is_a_document_too(script: Script, number: int, code: int) -> None:
     file = script("import sys, time\nprint('so far'); sys.stdin.read(8_000_000); time.sleep(30)")
-    process = subprocess.Popen(
-        [*COMMAND, "exec", "--json", "--on", "local", "-i", file],
-        env=clean_environment(),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+    words = ("exec", "--json", "--on", "local", "-i", file)
+    process = begin(*words, cwd=file.parent, stdin=subprocess.PIPE)
     assert process.stdin is not None
     process.stdin.write(b"x" * 8_000_000)  # more than pipes hold: gone when the program reads
     process.stdin.flush()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Run
+from tests.parity.notebooks import document
 
 
 @pytest.fixture
@@ -46,12 +47,10 @@ def test_the_hint_names_the_file_that_was_missing(local: Run, beside: Path) -> N
 def test_cells_and_notebooks_have_that_hint_too(local: Run, beside: Path) -> None:
     ran = local("--json", "-c", "import helper")
     assert json.loads(ran.out)["error"]["hint"] == "Add --file helper.py, or --with-imports."
-    cell = {"cell_type": "code", "source": "import pkg", "metadata": {}, "outputs": []}
-    book = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [cell]}
     (beside / "sub").mkdir()
-    (beside / "sub/book.ipynb").write_text(json.dumps(book))
+    for name in ("book.ipynb", "sub/book.ipynb"):
+        (beside / name).write_text(document(["import pkg"]))
     assert "Add --install pkg" in local("sub/book.ipynb").err
-    (beside / "book.ipynb").write_text(json.dumps(book))
     assert "Add --file pkg, or --with-imports." in local("book.ipynb").err
 
 

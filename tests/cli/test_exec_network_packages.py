@@ -16,6 +16,7 @@ from tests.caches import with_ipython
 from tests.conftest import Ran, Run
 from tests.contract.wheelhouse import wheel
 from tests.indexes import Answer, Index, index_served
+from tests.parity.notebooks import document
 from tests.pipeline.conftest import Place
 
 Script = Callable[..., Path]
@@ -108,10 +109,7 @@ def test_npm_installs_from_the_registry_of_this_machine(run: Run, script: Script
 @pytest.mark.usefixtures("tiny")
 def test_a_javascript_cell_imports_what_npm_has(run: Run, script: Script) -> None:
     code = "import tiny from 'npm:tiny@1'\ntiny + 1"
-    cell = {"cell_type": "code", "source": code, "outputs": [], "metadata": {}, "id": "a"}
-    kernel = {"kernelspec": {"name": "javascript", "language": "javascript"}}
-    notebook = {"cells": [cell], "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
-    path = script(json.dumps(notebook), "cells.ipynb")
+    path = script(document([code], "javascript"), "cells.ipynb")
     ran = run("--network", "packages", path)
     assert ran.code == 0, ran.err
     assert "43" in ran.text

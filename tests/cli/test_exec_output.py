@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.conftest import begin
 from tests.conftest import COMMAND, Run, clean_environment
 
 Script = Callable[..., Path]
@@ -42,14 +43,8 @@ def test_the_first_line_arrives_while_the_program_sleeps(
     script: Script, tmp_path: Path, how: tuple[str, ...]
 ) -> None:
     script("import time; print('first'); time.sleep(30)")
-    process = subprocess.Popen(
-        [*COMMAND, "exec", "--on", "local", *how, "prog.py"],
-        cwd=tmp_path,
-        env=clean_environment(),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+    words = ("exec", "--on", "local", *how, "prog.py")
+    process = begin(*words, cwd=tmp_path, stdin=subprocess.PIPE)
     assert process.stdout is not None
     start = time.monotonic()
     assert process.stdout.readline() == b"first\n"
@@ -62,14 +57,8 @@ def test_the_first_line_arrives_while_the_program_sleeps(
 
 def test_input_and_output_can_alternate(script: Script, tmp_path: Path) -> None:
     script("for line in __import__('sys').stdin: print('got', line.strip())")
-    process = subprocess.Popen(
-        [*COMMAND, "exec", "--on", "local", "-i", "prog.py"],
-        cwd=tmp_path,
-        env=clean_environment(),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
+    words = ("exec", "--on", "local", "-i", "prog.py")
+    process = begin(*words, cwd=tmp_path, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert process.stdin is not None
     assert process.stdout is not None
     for word in (b"one", b"two"):
@@ -209,29 +198,18 @@ def test_standard_streams_may_be_closed_full_or_anything(
 def test_what_cannot_be_written_is_one_line(script: Script, tmp_path: Path, words: str) -> None:
     script("for _ in range(99): print('x' * 1000)", "p.py")
     with Path("/dev/full").open("wb") as full:
-        ended = subprocess.run(
-            [*COMMAND, *words.split()],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            cwd=tmp_path,
-            env=clean_environment(),
-            check=False,
-        )
-    assert ended.returncode == 125
-    assert ended.stderr == b"e2brun: cannot write to standard output: No space left on device\n"
+        process = begin(*words.split(), cwd=tmp_path, stdout=full)
+        err = process.communicate(timeout=30)[1]
+    assert process.returncode == 125
+    assert err == b"e2brun: cannot write to standard output: No space left on device\n"
 
 
 def test_an_output_that_does_not_block_loses_nothing(script: Script, tmp_path: Path) -> None:
     script("import sys; sys.stdout.write('x' * 1_000_000)")
     read, write = os.pipe()
     os.set_blocking(write, False)
-    process = subprocess.Popen(
-        [*COMMAND, "exec", "--on", "local", "prog.py"],
-        stdout=write,
-        stderr=subprocess.DEVNULL,
-        cwd=tmp_path,
-        env=clean_environment(),
-    )
+    words = ("exec", "--on", "local", "prog.py")
+    process = begin(*words, cwd=tmp_path, stdout=write, stderr=subprocess.DEVNULL)
     os.close(write)
     time.sleep(1)
     size = 0

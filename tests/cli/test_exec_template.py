@@ -11,6 +11,7 @@ import pytest
 from tests.caches import with_ipython
 from tests.conftest import Ran, Run
 from tests.contract.wheelhouse import wheel
+from tests.parity.notebooks import document
 
 Script = Callable[..., Path]
 
@@ -116,20 +117,13 @@ def test_pip_says_at_once_that_there_is_no_network_and_we_say_what_to_do(run: Ru
     assert "e2brun: the code runs pip install (outsider), and there is no network" in ran.err
 
 
-@pytest.mark.parametrize("words", [["-c"], ["--cell"], ["notebook"]])
+@pytest.mark.parametrize("how", ["cell", "notebook"])
 def test_with_auto_install_the_lines_are_requirements_and_succeed(
-    words: list[str], run: Run, script: Script
+    how: str, run: Run, script: Script
 ) -> None:
     code = "%pip install -q outsider\nimport outsider\nprint(outsider.NAME)"
-    if words == ["-c"]:
-        ran = run("--auto-install", "-c", code)
-    elif words == ["--cell"]:
-        ran = run("--auto-install", "--cell", script(code))
-    else:
-        cell: dict[str, object] = {"cell_type": "code", "source": code}
-        cell |= {"metadata": {}, "outputs": []}
-        text = json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [cell]})
-        ran = run("--auto-install", script(text, "book.ipynb"))
+    words = ("-c", code) if how == "cell" else (script(document([code]), "book.ipynb"),)
+    ran = run("--auto-install", *words)
     assert ran.code == 0
     assert ran.text.endswith("outsider\n")
     assert "no network in the sandbox" not in ran.err

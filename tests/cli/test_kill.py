@@ -15,10 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import COMMAND, clean_environment
+from tests.cli.conftest import begin
 
 _PR_SET_CHILD_SUBREAPER = 36
 _CAMPAIGN = pytest.param(50, marks=pytest.mark.campaign)
+_UNHEARD = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 _SECONDS = 8.0  # two, where nothing else runs
 # Threads, a child in a session of its own, a file in every place that can be written.
 _BUSY = """
@@ -77,15 +78,8 @@ def test_a_signal_at_any_moment_leaves_no_process_and_no_file(
     codes: set[int] = set()
     before = set(children())
     for _ in range(times):
-        process = subprocess.Popen(
-            [*COMMAND, "exec", "--on", "local", "busy.py"],
-            cwd=tmp_path,
-            env=clean_environment({"TMPDIR": str(temporary)}),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        words, env = ("exec", "--on", "local", "busy.py"), {"TMPDIR": str(temporary)}
+        process = begin(*words, cwd=tmp_path, env=env, **_UNHEARD, start_new_session=True)
         time.sleep(moments.uniform(0.0, 0.3))
         process.send_signal(number)
         codes.add(process.wait(10))
@@ -103,11 +97,8 @@ def test_what_is_refused_has_begun_with_a_sandbox_and_leaves_no_process(
 ) -> None:
     (tmp_path / "busy.py").write_text(_BUSY)
     before = set(children())
-    command = [*COMMAND, "exec", "--on", "local", *words]
-    refused = subprocess.run(
-        command, cwd=tmp_path, env=clean_environment(), capture_output=True, text=True, check=False
-    )
-    assert len(refused.stderr.splitlines()) == 1
+    refused = begin("exec", "--on", "local", *words, cwd=tmp_path)
+    assert len(refused.communicate(timeout=30)[1].splitlines()) == 1
     assert refused.returncode == 2
     assert [pid for pid in children() if pid not in before] == []
 
@@ -133,13 +124,7 @@ def test_a_sandbox_that_was_begun_and_that_nobody_wants_ends(end: str, tmp_path:
 
 def test_the_second_signal_does_not_cut_the_tidying_short(tmp_path: Path) -> None:
     (tmp_path / "busy.py").write_text(_BUSY)
-    process = subprocess.Popen(
-        [*COMMAND, "exec", "--on", "local", "busy.py"],
-        cwd=tmp_path,
-        env=clean_environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+    process = begin("exec", "--on", "local", "busy.py", cwd=tmp_path)
     assert process.stdout is not None
     process.stdout.read(10)
     for _ in range(20):
@@ -160,13 +145,8 @@ def _descendants(pid: int) -> list[str]:
 
 def test_a_reader_that_stops_reading_keeps_no_program_past_its_time(tmp_path: Path) -> None:
     (tmp_path / "flood.py").write_text("import os\nwhile True: os.write(1, bytes(65536))")
-    process = subprocess.Popen(
-        [*COMMAND, "exec", "--on", "local", "--timeout", "1s", "--max-output", "0", "flood.py"],
-        cwd=tmp_path,
-        env=clean_environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
+    words = ("--timeout", "1s", "--max-output", "0", "flood.py")
+    process = begin("exec", "--on", "local", *words, cwd=tmp_path, stderr=subprocess.DEVNULL)
     assert process.stdout is not None
     end = time.monotonic() + 10
     while not any("flood.py" in line for line in _descendants(process.pid)):

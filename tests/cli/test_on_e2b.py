@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import COMMAND, Run, clean_environment
+from tests.cli.conftest import begin
+from tests.conftest import Run
 from tests.e2b.loopback import KEY, Answer, Cut, Delay, Loopback
 
 _CAMPAIGN = pytest.param(15, marks=pytest.mark.campaign)
@@ -95,13 +96,8 @@ def test_a_create_that_fails_is_infrastructure_and_not_repeated(
 
 def test_a_sandbox_that_goes_away_is_lost(server: Loopback, e2brun: Run, script: Script) -> None:
     script("import time; print('in', flush=True); time.sleep(30)")
-    process = subprocess.Popen(
-        [*COMMAND, "exec", "--json", "prog.py"],
-        cwd=script("", "x").parent,
-        env=clean_environment(_key(server)),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+    words, directory = ("exec", "--json", "prog.py"), script("", "x").parent
+    process = begin(*words, cwd=directory, env=_key(server))
     assert server.eventually(lambda: server.count("POST", "/process.Process/Start") == 1)
     time.sleep(0.5)
     for box in server.running():
@@ -131,14 +127,8 @@ def test_a_signal_at_any_moment_leaves_no_sandbox(
     path = script("import time\nwhile True: print('busy', flush=True); time.sleep(0.01)")
     moments = random.Random(number)
     for attempt in range(times):
-        process = subprocess.Popen(
-            [*COMMAND, "exec", "prog.py"],
-            cwd=path.parent,
-            env=clean_environment(_key(server)),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        unheard = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        process = begin("exec", "prog.py", cwd=path.parent, env=_key(server), **unheard)
         if attempt == times - 1:
             assert server.eventually(lambda: bool(server.running()), 30)
         time.sleep(moments.uniform(0.0, 2.0))

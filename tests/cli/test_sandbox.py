@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Sandbox, service_pid
-from tests.conftest import COMMAND, Run, clean_environment
+from tests.cli.conftest import Sandbox, begin, service_pid
+from tests.conftest import Run
 from tests.waiting import until
 
 
@@ -118,18 +117,18 @@ def test_a_paused_sandbox_says_so_and_goes_on_after_resume(shared: Sandbox) -> N
     assert shared("exec", box, "--", "true").code == 0
 
 
-def test_two_creates_at_once_share_one_service(sandbox: Sandbox, runtime: Path) -> None:
-    env = clean_environment({"XDG_RUNTIME_DIR": str(runtime)})
-    creates = [
-        subprocess.Popen(
-            [*COMMAND, "sandbox", "create"], env=env, cwd=runtime, stdout=subprocess.PIPE
-        )
-        for _ in range(3)
-    ]
+def test_creates_at_once_share_one_service_whose_key_is_the_users_alone(
+    sandbox: Sandbox, runtime: Path
+) -> None:
+    env = {"XDG_RUNTIME_DIR": str(runtime)}
+    creates = [begin("sandbox", "create", env=env, cwd=runtime) for _ in range(3)]
     ids = {process.communicate(timeout=60)[0].decode().strip() for process in creates}
     assert [process.returncode for process in creates] == [0, 0, 0]
     assert set(sandbox("list", "-q").text.split()) == ids
     assert len(ids) == 3
+    assert oct((runtime / "e2brun").stat().st_mode)[-3:] == "700"
+    for name in ("service.json", "log", "lock"):
+        assert oct((runtime / "e2brun" / name).stat().st_mode)[-3:] == "600", name
 
 
 def test_a_killed_service_takes_its_sandboxes_along_and_is_replaced(
@@ -146,14 +145,6 @@ def test_a_killed_service_takes_its_sandboxes_along_and_is_replaced(
     assert service_pid(runtime) not in {None, pid}
 
 
-def test_the_key_is_the_users_alone(sandbox: Sandbox, runtime: Path) -> None:
-    sandbox("create")
-    directory = runtime / "e2brun"
-    assert oct(directory.stat().st_mode)[-3:] == "700"
-    for name in ("service.json", "log", "lock"):
-        assert oct((directory / name).stat().st_mode)[-3:] == "600", name
-
-
 def test_a_runtime_directory_that_others_can_write_is_refused(
     sandbox: Sandbox, runtime: Path
 ) -> None:
@@ -168,9 +159,9 @@ def test_what_makes_no_sense_is_a_usage_error(shared: Sandbox, words: list[str])
     assert shared(*words).code == 2
 
 
-def test_no_proxy_is_asked_for_this_machine(e2brun: Run, runtime: Path) -> None:
+def test_no_proxy_is_asked_for_this_machine(e2brun: Run, shared_runtime: Path) -> None:
     proxy = "http://127.0.0.1:9"
-    env = {"XDG_RUNTIME_DIR": str(runtime), "HTTP_PROXY": proxy, "all_proxy": proxy}
+    env = {"XDG_RUNTIME_DIR": str(shared_runtime), "HTTP_PROXY": proxy, "all_proxy": proxy}
     box = e2brun("sandbox", "create", env=env)
     assert box.code == 0, box.err
     assert e2brun("sandbox", "exec", box.text.strip(), "--", "echo", "a", env=env).text == "a\n"

@@ -15,28 +15,25 @@ from pathlib import Path
 import pytest
 
 from e2brun.sandbox.owner import KEPT, OWNER, is_left_behind, owner_mark
-from tests.conftest import COMMAND, Run, clean_environment
+from tests.cli.conftest import begin
+from tests.conftest import Run
+from tests.sdk.serving import Serving, served
 
 MARK = "from e2brun.sandbox.owner import owner_mark; print(owner_mark())"
 
 
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """It stands in for E2B's."""
+    with served(tmp_path_factory.mktemp("service")) as serving:
+        yield serving
+
+
 @pytest.fixture
-def cloud(tmp_path: Path) -> Iterator[Mapping[str, str]]:
-    """The variables of a service that stands in for E2B's."""
-    path = tmp_path / "cloud.env"
-    process = subprocess.Popen(
-        [*COMMAND, "serve", "--quiet", "--env-file", str(path)],
-        env=clean_environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        assert process.stdout is not None
-        process.stdout.readline()
-        yield dict(line.split("=", 1) for line in path.read_text().split())
-    finally:
-        process.terminate()
-        process.communicate(timeout=20)
+def cloud(e2brun: Run, service: Serving) -> Iterator[Mapping[str, str]]:
+    """Its variables; nothing of one test is there in the next."""
+    yield service.environment
+    e2brun("sandbox", "kill", "--all", env=service.environment)
 
 
 def mark_of_a_dead_process() -> str:
@@ -73,18 +70,13 @@ def test_reap_ends_what_was_left_behind_and_touches_nothing_else(
 
 
 def test_kill_by_metadata_ends_those_and_logs_follow_to_the_end(
-    e2brun: Run, cloud: Mapping[str, str]
+    e2brun: Run, cloud: Mapping[str, str], tmp_path: Path
 ) -> None:
     one, other = (
         e2brun("sandbox", "create", "--metadata", f"team={team}", env=cloud).text.strip()
         for team in "ab"
     )
-    following = subprocess.Popen(
-        [*COMMAND, "sandbox", "logs", "-f", one],
-        env=clean_environment(cloud),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+    following = begin("sandbox", "logs", "-f", one, cwd=tmp_path, env=cloud)
     assert following.stdout is not None
     assert b"created" in following.stdout.readline()
     killed = e2brun("sandbox", "kill", "--metadata", "team=a", env=cloud)
@@ -99,15 +91,11 @@ def test_kill_by_metadata_ends_those_and_logs_follow_to_the_end(
 
 
 def test_a_signal_ends_the_command_in_the_sandbox_too(
-    e2brun: Run, cloud: Mapping[str, str]
+    e2brun: Run, cloud: Mapping[str, str], tmp_path: Path
 ) -> None:
     box = e2brun("sandbox", "create", env=cloud).text.strip()
-    running = subprocess.Popen(
-        [*COMMAND, "sandbox", "exec", box, "--", "sh", "-c", "echo up; sleep 98765"],
-        env=clean_environment(cloud),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
+    words = ("sandbox", "exec", box, "--", "sh", "-c", "echo up; sleep 98765")
+    running = begin(*words, cwd=tmp_path, env=cloud, stderr=subprocess.DEVNULL)
     assert running.stdout is not None
     assert running.stdout.readline() == b"up\n"
     os.kill(running.pid, signal.SIGTERM)

@@ -24,11 +24,8 @@ def _read_until(descriptor: int, wanted: bytes, seconds: float = 20) -> bytes:
     return shown
 
 
-def test_a_shell_works_and_gives_the_terminal_back(
-    sandbox: Sandbox,
-    runtime: Path,
-) -> None:
-    box = sandbox("create").text.strip()
+def test_a_shell_works_and_gives_the_terminal_back(shared: Sandbox, shared_runtime: Path) -> None:
+    box = shared("create").text.strip()
     ours, theirs = os.openpty()
     termios.tcsetwinsize(theirs, (33, 99))
     before = termios.tcgetattr(theirs)
@@ -37,7 +34,7 @@ def test_a_shell_works_and_gives_the_terminal_back(
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
-        env=clean_environment({"XDG_RUNTIME_DIR": str(runtime)}),
+        env=clean_environment({"XDG_RUNTIME_DIR": str(shared_runtime)}),
         start_new_session=True,
         preexec_fn=take_terminal,  # noqa: PLW1509  # no threads here
     )
@@ -60,8 +57,8 @@ def test_a_shell_works_and_gives_the_terminal_back(
         os.close(theirs)
 
 
-def test_a_shell_needs_a_terminal(sandbox: Sandbox) -> None:
-    assert sandbox("shell", "i1").code == 2
+def test_a_shell_needs_a_terminal(shared: Sandbox) -> None:
+    assert shared("shell", "i1").code == 2
 
 
 @pytest.mark.parametrize("size", [1, 2, 1000])

@@ -11,6 +11,7 @@ import tomllib
 from pathlib import Path
 
 from tests.conftest import clean_environment
+from tests.parity.notebooks import document
 from tests.pipeline.conftest import Place
 
 THREE = """\
@@ -282,18 +283,8 @@ def test_a_pipeline_is_written_with_what_the_command_line_said_over_it(place: Pl
 
 
 def test_a_notebook_has_the_parameters_of_each_case(place: Place) -> None:
-    cell: dict[str, object] = {
-        "cell_type": "code",
-        "metadata": {},
-        "execution_count": None,
-        "outputs": [],
-    }
-    cells = [
-        {**cell, "metadata": {"tags": ["parameters"]}, "source": "n, words = 1, ()"},
-        {**cell, "source": "print(n + 1, *words)"},
-    ]
-    document = {"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": cells}
-    place.write(json.dumps(document), "n.ipynb")
+    cells = [("n, words = 1, ()", "parameters"), "print(n + 1, *words)"]
+    place.write(document(cells), "n.ipynb")
     place.write("print(2)", "p.py")
     place.write(
         '[pipeline]\nname = "p"\n[generate]\nfiles = ["n.ipynb"]\n[matrix]\nn = [1, 20]\n'

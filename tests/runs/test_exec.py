@@ -18,7 +18,8 @@ from e2brun.runs.record import CaseRecord, ExecutionRecord
 from e2brun.runs.spool import append, files_of, spool_of
 from e2brun.runs.store import Store
 from e2brun.runs.unspool import unspool
-from tests.conftest import COMMAND, Run, clean_environment
+from tests.cli.conftest import begin
+from tests.conftest import Run
 
 Recorded = Callable[[], list[tuple[StoredRun, list[CaseRecord]]]]
 
@@ -182,14 +183,8 @@ def test_what_could_not_start_is_recorded_as_infrastructure_and_bad_usage_is_not
 
 
 def _started(tmp_path: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
-    process = subprocess.Popen(
-        [*COMMAND, "exec", "prog.py"],
-        cwd=tmp_path,
-        env=clean_environment(environment),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
+    words = ("exec", "prog.py")
+    process = begin(*words, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL)
     assert process.stdout is not None
     assert process.stdout.readline() == b"there\n"
     return process

@@ -23,6 +23,7 @@ from e2brun.stages.execute.order import safe_name
 from e2brun.stages.execute.settings import ExecuteSettings
 from e2brun.stages.execute.stage import ExecuteStage
 from e2brun.stages.work import Case, Work
+from tests.parity.notebooks import document
 from tests.stages.taking import take
 
 pytestmark = pytest.mark.anyio
@@ -98,11 +99,7 @@ async def test_a_shell_script_and_a_notebook_run_as_what_they_are(backend: Local
     work = await take(stage(backend), "echo $((1+1))", file="dir/run.sh")
     assert work.execution is not None
     assert work.execution.stdout == "2\n"
-    notebook = (
-        '{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [{"cell_type": "code",'
-        ' "id": "a", "metadata": {}, "execution_count": null, "outputs": [], "source": "40 + 2"}]}'
-    )
-    work = await take(stage(backend), notebook, file="x.ipynb")
+    work = await take(stage(backend), document(["40 + 2"]), file="x.ipynb")
     assert work.execution is not None
     assert work.execution.results[0]["text"] == "42"
 
