@@ -51,17 +51,6 @@ def test_a_run_that_went_well(local: Run, script: Script) -> None:
     assert 0 < found["execution_time"] < 20
 
 
-def test_logs_are_the_lines_of_both_streams_in_order(local: Run, script: Script) -> None:
-    file = script(
-        "import sys, time\n"
-        "for n in range(3):\n"
-        "    print('o', n); time.sleep(0.05)\n"
-        "    print('e', n, file=sys.stderr); time.sleep(0.05)\n"
-    )
-    found = document(local("--json", file).out)
-    assert found["logs"] == ["o 0", "e 0", "o 1", "e 1", "o 2", "e 2"]
-
-
 def test_the_results_of_a_cell(local: Run) -> None:
     found = document(local("--json", "-c", "print('out'); display('d'); 40 + 2").out)
     assert found["stdout"] == "out\n"

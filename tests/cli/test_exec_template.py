@@ -129,18 +129,6 @@ def test_with_auto_install_the_lines_are_requirements_and_succeed(
     assert "no network in the sandbox" not in ran.err
 
 
-def test_pip_is_there_for_programs_that_start_it(run: Run, script: Script) -> None:
-    program = (
-        "import subprocess, sys\n"
-        "done = subprocess.run([sys.executable, '-m', 'pip', '--version'])\n"
-        "print(done.returncode)\n"
-    )
-    ran = run(script(program), fresh=True, env={"UV_NO_INDEX": "", "PIP_NO_INDEX": ""})
-    if "cannot be had" in ran.err:
-        pytest.skip("no package registry can be reached")
-    assert (ran.code, ran.text.splitlines()[-1]) == (0, "0")
-
-
 def test_a_pipeline_fetches_once_and_not_with_no_fetch(
     e2brun: Run, index: dict[str, str], tmp_path: Path
 ) -> None:
@@ -156,11 +144,3 @@ def test_a_pipeline_fetches_once_and_not_with_no_fetch(
     ran = e2brun(*words, env=env)
     assert ran.code == 0, ran.err
     assert (ran.out.decode() + ran.err).count("fetching tabulate") == 1
-
-
-def test_numpy_comes_from_the_registry(e2brun: Run) -> None:
-    ran = e2brun("exec", "--on", "local", "-c", "import numpy; numpy.__version__", timeout=300)
-    if "cannot be had" in ran.err:
-        pytest.skip("no package registry can be reached")
-    assert ran.code == 0
-    assert ran.text.strip("'").startswith("2.3.")

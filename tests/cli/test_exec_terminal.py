@@ -53,12 +53,6 @@ def test_the_closing_line_has_colors_unless_they_are_not_wanted(terminal: Termin
         assert shown.splitlines()[-1].startswith(b"ok \xc2\xb7 ")
 
 
-def test_the_closing_line_begins_a_line_of_its_own(terminal: Terminal) -> None:
-    shown = terminal("-c", "print('x', end='')", env={"NO_COLOR": "1"})[1]
-    assert shown.splitlines()[0] == b"x"
-    assert shown.splitlines()[1].startswith(b"ok ")
-
-
 def test_what_is_typed_goes_to_the_program_with_i(terminal: Terminal, script: Script) -> None:
     file = script("print('ask'); import sys; print([line for line in sys.stdin])")
     code, shown = terminal("-i", file.name, typed=b"typed\n\x04", after=b"ask")

@@ -269,14 +269,3 @@ def test_a_cache_that_cannot_be_written_is_reported(
     with pytest.raises(InstallFailed, match="packages cannot be kept in") as caught:
         Layers(tmp_path / "file" / "cache", environment).layer(["tiny"], python)
     assert "E2BRUN_CACHE_DIR" in caught.value.hint
-
-
-@pytest.mark.slow
-def test_a_binary_package_of_the_real_registry_runs(tmp_path: Path, python: Interpreter) -> None:
-    try:
-        layer = Layers(tmp_path / "cache").layer(["markupsafe"], python)
-    except InstallFailed as error:
-        if "cannot be reached" in str(error):
-            pytest.skip(str(error))
-        raise
-    assert run_in(layer, python, "import markupsafe._speedups as s; print(s.__name__)")

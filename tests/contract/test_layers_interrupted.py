@@ -17,6 +17,7 @@ from e2brun.errors import InstallFailed
 from e2brun.sandbox.local.interpreter import Interpreter
 from e2brun.sandbox.local.packages.layers import Layers
 from tests.contract.wheelhouse import Registry
+from tests.primitives.backends import processes_of
 from tests.waiting import until
 
 
@@ -91,22 +92,10 @@ def test_a_killed_build_leaves_no_process_and_nothing_taken_for_a_layer(
         assert registry.asked.wait(20)
         builder.send_signal(number)
         builder.wait(10)
-    until(lambda: not _processes_about(str(cache)))  # while the registry holds uv up
+    until(lambda: not processes_of(str(cache)))  # while the registry holds uv up
     registry.hold.set()
     layers = Layers(cache, online, timeout=20)
     assert layers.cached(["tiny"], python) is None
     layer = layers.layer(["tiny"], python)
     assert (layer / "tiny" / "__init__.py").exists()
     assert not list((cache / "building").iterdir())
-
-
-def _processes_about(text: str) -> list[str]:
-    found: list[str] = []
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            command = entry.read_bytes()
-        except OSError:
-            continue
-        if text.encode() in command:
-            found.append(command.decode("utf-8", "replace"))
-    return found

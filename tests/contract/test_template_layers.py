@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -50,14 +49,6 @@ def test_a_new_layer_has_what_the_last_one_had_and_serves_for_both(
 def test_versions_are_those_of_the_template(layers: TemplateLayers, python: Interpreter) -> None:
     layer = layers.layer(["numpy"], python)
     assert "2.3.1" in (layer / "numpy.py").read_text()
-
-
-def test_looking_one_up_costs_next_to_nothing(layers: TemplateLayers, python: Interpreter) -> None:
-    layers.layer(["tabulate"], python)
-    started = time.process_time()
-    for _ in range(100):
-        layers.cached(["tabulate"], python)
-    assert time.process_time() - started < 0.2
 
 
 def test_what_cannot_be_had_leaves_the_nearest(layers: TemplateLayers, python: Interpreter) -> None:

@@ -99,7 +99,7 @@ def _seen(code: str) -> int:
 
 @pytest.mark.filterwarnings("ignore")
 def test_programs_that_look_see_what_they_see_after_a_start(backend: LocalBackend) -> None:
-    assert len(LOOKS) == len(_PARTS) > 150
+    assert len(LOOKS) == len(_PARTS) > 130
     assert _differences(backend, LOOKS) == {}
 
 
@@ -107,7 +107,7 @@ def test_programs_that_look_see_what_they_see_after_a_start(backend: LocalBacken
 def test_most_of_them_are_not_started_for_it() -> None:
     compiled = [code for code in LOOKS.values() if _compiles(code)]
     forked = [code for code in compiled if _seen(code) != observing.Seen.START]
-    assert len(forked) >= 100
+    assert len(forked) >= 90
 
 
 def _compiles(code: str) -> bool:

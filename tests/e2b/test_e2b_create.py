@@ -10,12 +10,11 @@ import pytest
 from e2brun.errors import (
     AuthenticationFailed,
     InstallFailed,
-    RateLimited,
     SandboxUnavailable,
     Unsupported,
     UsageError,
 )
-from e2brun.sandbox.contract import Limits, Program, SandboxSpec, Upload
+from e2brun.sandbox.contract import Limits, SandboxSpec
 from e2brun.sandbox.e2b import Credentials, E2BBackend, E2BSandbox
 from e2brun.sandbox.public_indexes import python_index
 from e2brun.values import Network
@@ -63,19 +62,6 @@ def test_packages_alone_are_asked_for_by_the_providers_own_rules(
     assert server.boxes[backend.create(SandboxSpec(network=Network.INTERNET)).id].rules is None
 
 
-def test_two_round_trips_come_before_the_first_output(
-    server: Loopback, sandbox: E2BSandbox
-) -> None:
-    program = Program(("cat", "a.txt"), files=(Upload("a.txt", b"here"),), stdin=b"x")
-    out = bytearray()
-    sandbox.run_program(program, timeout=10, stdout=out.extend, stderr=out.extend)
-    assert bytes(out) == b"here"
-    assert [(c.method, c.path) for c in server.calls] == [
-        ("POST", "/v2/sandboxes"),
-        ("POST", "/process.Process/Start"),
-    ]
-
-
 def test_a_missing_key_says_so_before_anything_is_asked(server: Loopback) -> None:
     backend = E2BBackend(Credentials("", server.url))
     with pytest.raises(AuthenticationFailed):
@@ -108,16 +94,6 @@ def test_503_is_asked_again_unless_it_says_not_to(
     with pytest.raises(SandboxUnavailable):
         backend.create(SandboxSpec())
     assert len(notices) == 1
-
-
-def test_a_provider_that_goes_on_refusing_is_given_up(
-    server: Loopback, backend: E2BBackend
-) -> None:
-    server.fail(CREATE, *[Answer(429, {"Retry-After": "0"})] * 4)
-    with pytest.raises(RateLimited):
-        backend.create(SandboxSpec())
-    assert server.count("POST", "/v2/sandboxes") == 4
-    assert not server.boxes
 
 
 @pytest.mark.parametrize(

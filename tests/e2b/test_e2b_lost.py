@@ -38,15 +38,6 @@ def test_a_clean_end_without_an_exit_code_is_lost(server: Loopback, run: Run) ->
     assert "without an exit code" in ended.detail
 
 
-def test_a_sandbox_killed_during_the_run_is_lost(
-    server: Loopback, sandbox: E2BSandbox, run: Run
-) -> None:
-    threading.Timer(0.4, server.boxes[sandbox.id].die).start()
-    ran = run("sh", "-c", "echo x; sleep 30")
-    assert ran.out == b"x\n"
-    assert ran.execution.outcome is Outcome.LOST
-
-
 def test_a_sandbox_that_was_gone_before_is_lost(
     server: Loopback, sandbox: E2BSandbox, run: Run
 ) -> None:

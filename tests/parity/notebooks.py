@@ -89,12 +89,6 @@ _ENDS = [
              options=("--cwd", "w", "--get", "w/o.txt")),
     notebook("javascript in a directory", "let x = 5", "console.log(x); console.log(process.cwd())",
              language="javascript", options=("--cwd", "~/w")),
-    notebook("hostile results",
-             "from IPython.display import publish_display_data as show\n"
-             "for note in (1, [], {'op': []}, {'id': {}}, {'metadata': 3}, {'text': [1]},"
-             " {'op': 'clear'}):\n"
-             "    show({'text/plain': 'x', 'application/vnd.e2brun+json': note})\n"
-             "show({'text/plain': 'y', 'a/b': float('nan'), 'c': 1})"),
     notebook("bash", "x=5; echo $x", "echo $((x + 1)); ls /nonesuch", language="bash",
              ends="error"),
 ]  # fmt: skip

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ async def test_the_output_is_a_plain_dict_with_everything_in_it() -> None:
     assert result["error"] is None
     assert result["results"] == {"text": "42", "extra": {}}
     assert 0 < result["execution_time"] < 60
-    assert result["sandbox_id"].startswith("i")
+    assert re.fullmatch(r"i[a-z0-9]{19}", result["sandbox_id"])
     assert (result["outcome"], result["exit_code"]) == ("ok", 0)
     assert (result["stdout"], result["stderr"]) == ("out\n", "err\n")
     json.dumps(result)

@@ -5,12 +5,12 @@ A moment is allowed for anything; what takes longer is tried at a quarter of its
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import pytest
 
@@ -27,6 +27,7 @@ from e2brun.stages.check.values import find_problems, problems
 from e2brun.stages.generate.fences import extract_code, fence_for
 from e2brun.stages.validate.compiling import is_simple, problem
 from e2brun.stages.validate.inspection import Policy, inspect
+from tests.parity.notebooks import document
 
 _MOMENT = 1.0  # seconds of a processor; what was found here took 5 to 60
 _Read = Callable[[str], object]
@@ -74,11 +75,6 @@ _METADATA: dict[str, Callable[[int], str]] = {
 }
 
 
-@pytest.mark.parametrize("construct", _METADATA)
-def test_metadata_is_read_in_linear_time(construct: str) -> None:
-    _grows_with_its_length(requirements.inline_metadata, _METADATA[construct], 4000)
-
-
 _IMPORTS: dict[str, Callable[[int], str]] = {
     "many": lambda n: "\n".join(f"import a{i}" for i in range(n // 10)),
     "one long name": lambda n: "import azure." + ".".join("a" * (n // 2)),
@@ -107,16 +103,6 @@ def test_a_long_source_is_not_parsed_in_this_process() -> None:
     assert missing_imports("import a\n" + "[]," * 8_000_000, python_version=(3, 12)) == ()
 
 
-def _notebook(directory: Path) -> _Read:
-    def read(source: str) -> object:
-        path = directory / "n.ipynb"
-        cells = [{"cell_type": "code", "source": source}]
-        path.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 4, "cells": cells}))
-        return read_notebook(path.read_bytes(), path.name)
-
-    return read
-
-
 _CELLS: dict[str, Callable[[int], str]] = {
     "installations": lambda n: "%pip install a\n" * n,
     "one word": lambda n: "%pip install " + "a" * n,
@@ -137,17 +123,6 @@ _WANTS: dict[str, Callable[[int], str]] = {
 }
 
 
-@pytest.mark.parametrize("construct", _CELLS)
-def test_notebooks_are_read_in_linear_time(construct: str, tmp_path: Path) -> None:
-    _grows_with_its_length(_notebook(tmp_path), _CELLS[construct], 10_000)
-
-
-@pytest.mark.parametrize("construct", [*_CELLS, *_WANTS])
-def test_what_a_cell_wants_of_the_template_is_read_in_linear_time(construct: str) -> None:
-    source = (_CELLS | _WANTS)[construct]
-    _grows_with_its_length(lambda text: wanted([text], cells=True), source, 10_000)
-
-
 _ANSWERS: dict[str, Callable[[int], str]] = {
     "fences": lambda n: "```\n" * n,
     "ticks": lambda n: "`" * n,
@@ -157,12 +132,6 @@ _ANSWERS: dict[str, Callable[[int], str]] = {
     "words": lambda n: "```" + "a " * n,
     "open fence": lambda n: "```python\n" + "x\n" * n,
 }
-
-
-@pytest.mark.parametrize("construct", _ANSWERS)
-def test_code_is_found_in_an_answer_in_linear_time(construct: str) -> None:
-    for read in (extract_code, fence_for):
-        _grows_with_its_length(read, _ANSWERS[construct], 50_000)
 
 
 _SOURCES: dict[str, Callable[[int], str]] = {
@@ -178,17 +147,6 @@ _SOURCES: dict[str, Callable[[int], str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("construct", _SOURCES)
-def test_candidates_are_inspected_in_linear_time(construct: str) -> None:
-    def read(text: str) -> object:
-        source = text.encode()
-        if not is_simple(source):
-            return None  # a process of its own has limits
-        return problem(source, True), inspect(source, Policy(), "candidate.py")
-
-    _grows_with_its_length(read, _SOURCES[construct], 700)
-
-
 _REPORTS: dict[str, Callable[[int], str]] = {
     "cases": lambda n: f"<a>{'<testcase/>' * (n // 10)}</a>",
     "attributes": lambda n: "<a " + " ".join(f"a{i}=''" for i in range(n)) + "/>",
@@ -202,11 +160,6 @@ _REPORTS: dict[str, Callable[[int], str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("construct", _REPORTS)
-def test_reports_of_tests_are_read_in_linear_time(construct: str) -> None:
-    _grows_with_its_length(lambda text: read_report(text.encode()), _REPORTS[construct], 50_000)
-
-
 _OUTPUTS: dict[str, Callable[[int], str]] = {
     "lines": lambda n: "a\n" * n,
     "other lines": lambda n: "\n".join(map(str, range(n))),
@@ -217,16 +170,6 @@ _OUTPUTS: dict[str, Callable[[int], str]] = {
     "long numbers": lambda n: f" {'1' * 400}.{'1' * 400}x" * (n // 800),
     "signs": lambda n: "-" * n,
 }
-
-
-@pytest.mark.parametrize("construct", _OUTPUTS)
-def test_output_is_compared_in_linear_time(construct: str) -> None:
-    def read(text: str) -> object:
-        difference(text, text[::-1])
-        difference(text + "a", text + "b")
-        return numbers_in(text)
-
-    _grows_with_its_length(read, _OUTPUTS[construct], 100_000)
 
 
 def _nested(depth: int) -> str:
@@ -254,15 +197,48 @@ _PLACES: dict[str, Callable[[int], str]] = {
 }
 
 
-@pytest.mark.parametrize("construct", _PLACES)
-def test_variables_are_found_in_linear_time(construct: str) -> None:
-    _grows_with_its_length(template.placeholders, _PLACES[construct], 20_000)
+def _inspected(text: str) -> object:
+    source = text.encode()
+    if not is_simple(source):
+        return None  # a process of its own has limits
+    return problem(source, True), inspect(source, Policy(), "candidate.py")
 
 
-def test_a_comment_in_a_requirements_file_is_found_in_linear_time(tmp_path: Path) -> None:
-    def read(text: str) -> object:
-        path = tmp_path / "requirements.txt"
-        path.write_text(text)
-        return requirements.requirements_from_file(path)
+def _compared(text: str) -> object:
+    difference(text, text[::-1])
+    difference(text + "a", text + "b")
+    return numbers_in(text)
 
-    _grows_with_its_length(read, lambda n: "a" + " " * n + "b", 20_000)
+
+def _notebook(source: str) -> object:
+    return read_notebook(document([source]).encode(), "n.ipynb")
+
+
+def _requirements(text: str) -> object:
+    with NamedTemporaryFile("w", suffix=".txt") as file:
+        file.write(text)
+        file.flush()
+        return requirements.requirements_from_file(Path(file.name))
+
+
+_COMMENT = {"a comment": lambda n: "a" + " " * n + "b"}
+_READ: dict[str, tuple[_Read, dict[str, Callable[[int], str]], int]] = {
+    "metadata": (requirements.inline_metadata, _METADATA, 4000),
+    "a requirements file": (_requirements, _COMMENT, 20_000),
+    "a notebook": (_notebook, _CELLS, 10_000),
+    "what a cell wants": (lambda text: wanted([text], cells=True), _CELLS | _WANTS, 10_000),
+    "code in an answer": (extract_code, _ANSWERS, 50_000),
+    "fences": (fence_for, _ANSWERS, 50_000),
+    "a candidate": (_inspected, _SOURCES, 700),
+    "a report of tests": (lambda text: read_report(text.encode()), _REPORTS, 50_000),
+    "output": (_compared, _OUTPUTS, 100_000),
+    "variables": (template.placeholders, _PLACES, 20_000),
+}
+
+
+@pytest.mark.parametrize(
+    ("what", "construct"), [(what, name) for what, (_, table, _) in _READ.items() for name in table]
+)
+def test_it_is_read_in_linear_time(what: str, construct: str) -> None:
+    read, table, size = _READ[what]
+    _grows_with_its_length(read, table[construct], size)
