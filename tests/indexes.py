@@ -63,9 +63,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(answer.body)))
         self.end_headers()
         pieces = [answer.body] if isinstance(answer.body, bytes) else answer.body
-        for piece in pieces:
+        for piece in pieces if self.command == "GET" else ():
             self.wfile.write(piece)
         self.close_connection = not whole
+
+    do_HEAD = do_GET  # noqa: N815 - the name http.server looks for
 
     def log_message(self, format: str, *args: object) -> None:
         pass

@@ -283,7 +283,7 @@ def test_a_pipeline_is_written_with_what_the_command_line_said_over_it(place: Pl
 
 
 def test_a_notebook_has_the_parameters_of_each_case(place: Place) -> None:
-    cells = [("n, words = 1, ()", "parameters"), "print(n + 1, *words)"]
+    cells = (("n, words = 1, ()", "parameters"), "print(n + 1, *words)")
     place.write(document(cells), "n.ipynb")
     place.write("print(2)", "p.py")
     place.write(
