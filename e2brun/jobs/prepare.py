@@ -57,6 +57,7 @@ def prepare(plan: Plan) -> Job:
         cells=cells,
         language=None if notebook is None else notebook.language,
         directories=_directories(plan.cwd, uploads),
+        sudo=not plan.wanted.cloud and _has_sudo(plan, uploads),
     )
     whole = vars(plan.but(spec=spec, uploads=uploads))
     return Job(
@@ -151,11 +152,23 @@ def _wants(
 ) -> tuple[str, ...]:
     from e2brun.jobs.wanted import wants_of
 
-    own = (plan.source.inside.removesuffix(".py"),)
-    found = wants_of(texts, uploads, template=plan.spec.template, cells=cells, present=own)
+    own, shell = (plan.source.inside.removesuffix(".py"),), plan.source.kind is Kind.SHELL
+    template = plan.spec.template
+    found = wants_of(texts, uploads, template=template, cells=cells, shell=shell, present=own)
     # Whatever starts it: what is to be had with it is what was asked for.
     more = () if plan.spec.network is not Network.PACKAGES or "pip" in found else ("pip",)
     return (*found, *more)
+
+
+def _has_sudo(plan: Plan, uploads: Sequence[Upload]) -> bool:
+    """Making a root for who does not ask for one would be paid by every run."""
+    if b"sudo" in plan.source.content or "sudo" in " ".join((plan.setup, *plan.arguments)):
+        return True
+    if not uploads:
+        return False
+    from e2brun.jobs.wanted import texts_of
+
+    return any(b"sudo" in text for text in texts_of(uploads, (".py", ".sh")))
 
 
 def _imported(plan: Plan, directory: Path, code: str | bytes, *, cells: bool) -> tuple[Upload, ...]:

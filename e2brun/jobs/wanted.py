@@ -22,7 +22,8 @@ _CALLED = r"(?:import_module|__import__|find_spec)\(\s*['\"]([A-Za-z_]\w*)"
 _READS_METADATA = r"\bimportlib[._]metadata\b|\bfrom importlib import .*\bmetadata\b"
 _QUOTED = r"['\"]([A-Za-z][\w.-]*)['\"]"
 # pip as a program that is started: not in a comment, not as a word.
-_PIP = r"(?m)^(?![ \t]*#).*(?:-m[\s'\",]+pip\b|['\"]pip3?(?:['\"]| install))"
+_PIP = r"(?m)^(?![ \t]*#).*(?:-m[\s'\",]+pip\b|['\"]pip3?(?:['\"]| (?:-|install|list|show|freeze)))"
+_PIP_OF_SHELL = r"(?m)^(?:[^#\n]*[\s;&|({`])?pip3?[\s;|)}`]"
 # What one package of the template leaves to another: a word of the code, who reads it, and whom
 # it needs.
 _LEFT_TO_OTHERS = (
@@ -51,19 +52,23 @@ _SHOWN_WITH = {"matplotlib": "e2b-charts", "seaborn": "e2b-charts", "plotly": "n
 
 
 def wanted(
-    texts: Iterable[str | bytes], *, cells: bool = False, present: Container[str] = ()
+    texts: Iterable[str | bytes],
+    *,
+    cells: bool = False,
+    shell: bool = False,
+    present: Container[str] = (),
 ) -> tuple[str, ...]:
     """The packages that the code imports or has pip install; `present`: modules of its own.
 
     A text that cannot be parsed counts line by line. `cells`: IPython's magics may be in them,
-    and what they draw is told as E2B tells it.
+    and what they draw is told as E2B tells it; `shell`: it is a shell's.
     """
     found: set[str] = set()
     codes: list[str] = []
     for text in texts:
         code = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
         codes.append(code[:_TEXT_LIMIT])
-        found |= _of_one(codes[-1], present, cells=cells)
+        found |= _of_one(codes[-1], present, cells=cells, shell=shell)
     for word, reader, other in _LEFT_TO_OTHERS if found else ():
         if reader in found and any(word in code for code in codes):
             found.add(other)
@@ -78,6 +83,7 @@ def wants_of(
     *,
     template: str | None,
     cells: bool,
+    shell: bool = False,
     present: Iterable[str] = (),
 ) -> tuple[str, ...]:
     """`wanted` for code and the files beside it; nothing where the template is another one."""
@@ -87,15 +93,15 @@ def wants_of(
         if not is_default(template):
             return ()
     own = {*present, *modules_of(uploads)}
-    return wanted((*texts, *texts_of(uploads)), cells=cells, present=own)
+    return wanted((*texts, *texts_of(uploads)), cells=cells, shell=shell, present=own)
 
 
-def _of_one(code: str, present: Container[str], *, cells: bool) -> set[str]:
+def _of_one(code: str, present: Container[str], *, cells: bool, shell: bool) -> set[str]:
     # Nearly all code ends here: what it imports is Python's own.
     names = {name for name in _names(code) if name and name not in sys.stdlib_module_names}
     found: set[str] = set()
     if "pip" in code:
-        found |= {"pip"} if re.search(_PIP, code) else set()
+        found |= {"pip"} if re.search(_PIP_OF_SHELL if shell else _PIP, code) else set()
         found |= _installed(code) if cells else set()
     if "metadata" in code and re.search(_READS_METADATA, code):
         found |= _members(re.findall(_QUOTED, code))
@@ -158,11 +164,11 @@ def _confirmed(code: str, names: Iterable[str]) -> set[str]:
     return {name for name in names if name in found or name in called}
 
 
-def texts_of(uploads: Iterable[Upload]) -> Iterator[bytes]:
+def texts_of(uploads: Iterable[Upload], endings: tuple[str, ...] = (".py",)) -> Iterator[bytes]:
     """The Python among the uploaded files, as much of it as is worth a look."""
     left = _UPLOADS_LIMIT
     for upload in uploads:
-        if not upload.path.endswith(".py") or left <= 0:
+        if not upload.path.endswith(endings) or left <= 0:
             continue
         if isinstance(upload.source, bytes):
             text = upload.source[:_UPLOAD_LIMIT]

@@ -91,6 +91,7 @@ class SandboxSpec(Frozen):
     cells: bool = True  # cells may run in it: an embedded sandbox then has IPython
     language: str | None = None  # of the cells, where it is not Python
     directories: tuple[str, ...] = ()  # absolute, there before the first run, the user's own
+    sudo: bool = False  # local only: it makes a root, whose files are the sandbox's own
 
 
 class Upload(Frozen):

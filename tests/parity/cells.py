@@ -149,6 +149,7 @@ _IPYTHON = [
     cell("!cmd", "!echo hi; echo err >&2"),
     cell("!cmd that fails", "!exit 3\n_exit_code"),
     cell("lines of !cmd", "x = !printf 'a\\nb\\n'\nx"),
+    cell("sudo in !cmd", "!sudo whoami; whoami"),
     cell("a variable in !cmd", "n = 'N'\n!echo {n} $n $HOME"),
     cell("%pwd and %cd", "%cd /tmp\n%pwd"),
     cell("%pushd and %popd", "%pushd /tmp\n%popd"),

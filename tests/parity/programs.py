@@ -155,6 +155,12 @@ _CHILDREN = [
             "subprocess.Popen(['sleep', '60'])\nos.kill(os.getpid(), 11)", ends="error"),
     program("a daemon", "import os, time\nif os.fork() == 0:\n    os.setsid()\n"
             "    if os.fork() == 0: time.sleep(60)\n    os._exit(0)\nos.wait()\nprint('left')"),
+    program("sudo makes root, whose files are there", "import os, sys\n"
+            "os.system('sudo whoami; whoami; sudo id -u; sudo tee /etc/mine < prog.py')\n"
+            "os.system('sudo -u user whoami; X=1 sudo sh -c \"echo $HOME $USER $X $SUDO_USER\"')\n"
+            "print(open('/etc/mine').read(), os.system('sudo false'))"),
+    program("a script with sudo", "import os; os.system('sh setup.sh')",
+            options=("--file", "setup.sh"), files={"setup.sh": "sudo whoami"}),
     program("kill 0", "import os; os.kill(0, 15)", ends="error"),
     program("multiprocessing", "import multiprocessing as m\n"
             "if __name__ == '__main__':\n    with m.Pool(2) as p: print(p.map(abs, [-1, -2]))"),

@@ -37,6 +37,7 @@ from e2brun.sandbox.local import templates
         ("# python -m pip install numpy\nprint('a pip of an apple')", ()),
         ("import subprocess, sys\nsubprocess.run([sys.executable, '-m', 'pip', 'list'])", ("pip",)),
         ("import os\nos.system('pip install x')", ("pip",)),
+        ("import os\nos.system('pip --version')", ("pip",)),
         ("import importlib.metadata as m\nm.version('Numpy')", ("numpy",)),
         (
             "from importlib import metadata\nfor n in ('pandas', 'x'): metadata.version(n)",
@@ -53,6 +54,15 @@ def test_a_program_wants_what_it_imports_of_the_template(
     code: str | bytes, packages: tuple[str, ...]
 ) -> None:
     assert wanted([code]) == packages
+
+
+@pytest.mark.parametrize(
+    ("script", "packages"),
+    [("set -e && pip install x", ("pip",)), ("for n in x; do\n  pip3 show $n\ndone", ("pip",)),
+     ("# pip install x\necho pipe | cat", ())],
+)  # fmt: skip
+def test_a_shell_script_wants_pip_where_it_calls_it(script: str, packages: tuple[str, ...]) -> None:
+    assert wanted([script], shell=True) == packages
 
 
 @pytest.mark.parametrize(

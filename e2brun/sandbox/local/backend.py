@@ -67,7 +67,7 @@ class LocalBackend:
         if own is not None:
             spec = own.applied(spec)
         jail = self._jail(spec)
-        if own is not None:  # where it was built, more could be written to
+        if own is not None or spec.sudo:  # as in a service: where it was built, root could write
             jail = jail.but(service=True)
         driver = self._driver_for(jail)
         admit = self._admit() if jail.network is Network.PACKAGES else None
