@@ -43,7 +43,8 @@ class Primitive(ABC, Generic[In, Out]):
 
     @abstractmethod
     async def execute(self, data: In, context: WorkflowContext) -> Out:
-        """Do it. `context` is the one for this execution: its span is this step's."""
+        """Do it. `context` is the one for this execution: its span is this step's. (A caller that
+        gives none gets a new one.)"""
 
     def __init_subclass__(cls, **options: object) -> None:
         super().__init_subclass__(**options)
@@ -75,7 +76,10 @@ def _observed(
     """`execute` with its events. Its types stay those of the subclass: hence `Any` in here."""
 
     @functools.wraps(execute)
-    async def observed(self: Primitive[Any, Any], data: object, context: WorkflowContext) -> object:
+    async def observed(
+        self: Primitive[Any, Any], data: object, context: WorkflowContext | None = None
+    ) -> object:
+        context = context or WorkflowContext()
         if context.runs(self):  # a subclass that calls its parent's `execute`: still one step
             return await execute(self, data, context)
         inside = context.enter(self, self.name)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from e2brun.primitives.events import Event, Span, Subscriber
+from e2brun.primitives.events import Event, Noticed, Span, Subscriber
 
 
 def new_id() -> str:
@@ -69,7 +70,10 @@ class WorkflowContext:
         return self._running is step
 
     def emit(self, event: Event) -> None:
-        """Tell every subscriber; what one of them raises is the loop's to report."""
+        """Tell every subscriber; what one of them raises is the loop's to report. Where there is
+        none, a line that is for somebody goes to the log."""
+        if isinstance(event, Noticed) and not self.subscribers:
+            logging.getLogger("e2brun").warning(event.line)
         for subscriber in self.subscribers:
             try:
                 subscriber(event)

@@ -66,8 +66,11 @@ class CodeExecutionPrimitive(Primitive[Mapping[str, object], CodeOutput]):
         if (self.arguments or self.stdin is not None) and not self.as_program:
             raise UsageError("a cell has no arguments and no stdin; add as_program=True")
 
-    async def execute(self, data: Mapping[str, object], context: WorkflowContext) -> CodeOutput:
+    async def execute(
+        self, data: Mapping[str, object], context: WorkflowContext | None = None
+    ) -> CodeOutput:
         """Run it; cancellation ends the sandbox."""
+        context = context or WorkflowContext()
         request = read_input(data, timeout=self.timeout, directory=self._directory)
         for line in request.notices:
             context.emit(Noticed(context.span, line))

@@ -36,7 +36,7 @@ _OTHERWISE = {
     "theirs are shown in Jupyter's pages, or nowhere": ("name?", "subprocess.run"),
     "theirs run on a terminal, ours on pipes": (
         "!cmd", "multiprocessing by spawn", "a variable in !cmd", "get_ipython().system",
-        "raw writes", "threads that print",
+        "raw writes", "threads that print", "sudo in !cmd",
     ),
     "no input and no escape codes": (
         "input()", "getpass", "stdin", "NUL and escapes", "unicode", "a lone surrogate",

@@ -252,15 +252,18 @@ async def test_what_is_too_long_to_start_with_is_a_usage_error() -> None:
         await run("1", as_program=True, arguments=["x" * 200_000])
 
 
-async def test_a_key_that_is_nearly_known_is_a_notice() -> None:
+async def test_a_key_that_is_nearly_known_is_a_notice_and_logged_where_nobody_listens(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     told: list[str] = []
 
     def listen(event: object) -> None:
         if isinstance(event, Noticed):
             told.append(event.line)
 
-    context = create_test_context().child(subscribers=(listen,))
-    step = CodeExecutionPrimitive(on="local")
-    await step.execute({"code": "1", "timout": 5, "syntax_valid": True}, context)
-    assert [line for line in told if "timout" in line]
-    assert not [line for line in told if "syntax_valid" in line]
+    step, data = CodeExecutionPrimitive(on="local"), {"code": "1", "timout": 5, "valid": True}
+    await step.execute(data, create_test_context().child(subscribers=(listen,)))
+    assert ["timout" in line for line in told] == [True]
+    assert not caplog.messages
+    await step.execute(data)
+    assert caplog.messages == told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import sys
@@ -42,3 +43,5 @@ def import_ahead(names: Iterable[str], home: str) -> None:
     for thread in threading.enumerate():
         if thread is not threading.main_thread():
             thread.join(1)
+    count: Any = threading  # that of the names of threads
+    count._counter = itertools.count(1).__next__
