@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 
 from e2brun.sandbox.local.host.agent_client import AgentRefused
@@ -65,6 +67,43 @@ async def test_a_sandbox_that_was_paused_is_answered_again() -> None:
             resumed = await client.ask("POST", f"{place}/connect", {"timeout": 60})
             assert resumed.status in {200, 201}
             assert b"/files/tiny/" in await _answered(_live(client, made["sandboxID"]))
+
+
+async def test_a_sandbox_that_runs_can_lose_the_indexes_and_have_them_again() -> None:
+    with index_served() as index:
+        _page(index)
+        environment = {"UV_DEFAULT_INDEX": f"{index.url}/simple", "UV_NO_CONFIG": "1"}
+        async with serving(network=Network.PACKAGES, environment=environment) as client:
+            made = await client.create()
+            place = f"/sandboxes/{made['sandboxID']}"
+            live = _live(client, made["sandboxID"])
+            for refusal in ({"allow_internet_access": False}, {"denyOut": ["0.0.0.0/0"]}):
+                waiting = await live.connect(49984)
+                assert (await client.ask("PUT", f"{place}/network", refusal)).status == 204
+                with suppress(OSError):  # who had connected before is not answered either
+                    await waiting.send(_GET.encode())
+                    assert not await waiting.receive(65536)
+                waiting.close()
+                with pytest.raises(AgentRefused):
+                    await _answered(live)
+                assert (await client.ask("PUT", f"{place}/network", {})).status == 204
+                assert b"/files/tiny/" in await _answered(live)
+
+
+async def test_what_was_taken_from_a_sandbox_is_not_back_after_a_pause() -> None:
+    with index_served() as index:
+        _page(index)
+        environment = {"UV_DEFAULT_INDEX": f"{index.url}/simple", "UV_NO_CONFIG": "1"}
+        async with serving(network=Network.PACKAGES, environment=environment) as client:
+            made = await client.create()
+            place = f"/sandboxes/{made['sandboxID']}"
+            taken = await client.ask("PUT", f"{place}/network", {"allow_internet_access": False})
+            assert taken.status == 204
+            assert (await client.ask("POST", f"{place}/pause", {"memory": False})).status == 204
+            resumed = await client.ask("POST", f"{place}/connect", {"timeout": 60})
+            assert resumed.status in {200, 201}
+            with pytest.raises(AgentRefused):
+                await _answered(_live(client, made["sandboxID"]))
 
 
 def _page(index: Index) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from e2brun.sandbox.local.template_setup import Setup
 from e2brun.server.control import catalog, network, objects, volumes
+from e2brun.server.egress.rules import limits
 from e2brun.server.http.fields import Fields
 from e2brun.server.http.messages import PERMANENT, ApiError, Request, Response, json_response
 from e2brun.server.sandboxes.records import Lifecycle, Mount, Origin
@@ -70,7 +71,7 @@ def _origin(
     internet, wanted = fields.flag("allow_internet_access"), fields.object("network")
     kept = None if wanted is None else network.settings(wanted)
     connected = internet is not False
-    if registry.options.network is not Network.INTERNET and network.is_limited(kept or {}):
+    if registry.options.network is not Network.INTERNET and limits(kept, internet):
         connected = False  # all of the packages, or none
     origin = Origin(
         template_id=name,

@@ -11,15 +11,14 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING, Any
 
-from e2brun.server.egress.rules import is_address
+from e2brun.sandbox.local.host.running import AgentRefused
+from e2brun.server.egress.rules import is_address, limits
 from e2brun.server.http.fields import Fields, bad
 from e2brun.server.http.messages import PERMANENT, ApiError, Request, Response
 from e2brun.server.sandboxes.records import State
 from e2brun.values import Network
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from e2brun.server.sandboxes.records import Record
     from e2brun.server.sandboxes.registry import Registry
 
@@ -47,11 +46,6 @@ def settings(fields: Fields) -> dict[str, Any]:
     return kept
 
 
-def is_limited(settings: Mapping[str, Any]) -> bool:
-    """Whether there are rules for what a sandbox may reach."""
-    return bool(settings.get("allowOut") or settings.get("denyOut"))
-
-
 async def update(request: Request, registry: Registry, record: Record) -> Response:
     """PUT /sandboxes/{id}/network: what is left out is cleared."""
     fields = Fields(await request.json())
@@ -65,12 +59,11 @@ async def update(request: Request, registry: Registry, record: Record) -> Respon
 
         await record.live.part(Egress).follow(kept, internet)
     elif has is Network.PACKAGES:
-        if internet is False or is_limited(kept):
-            message = (
-                "this service cannot take the package indexes from a sandbox that runs: create it "
-                "with allow_internet_access false"
-            )
-            raise ApiError(400, message, headers=PERMANENT)
+        try:
+            await record.live.offer_packages(not limits(kept, internet))
+        except AgentRefused as refused:
+            message = f"the package indexes cannot be had again: {refused}"
+            raise ApiError(400, message, headers=PERMANENT) from refused
     elif internet and registry.options.network is not Network.NONE:
         message = (
             "this sandbox was made without a way out, and gets none: create it without "

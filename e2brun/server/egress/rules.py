@@ -19,10 +19,10 @@ _MOST = 300  # ranges; more do not fit one message to the kernel
 
 def of(network: Mapping[str, Any] | None, internet: bool | None) -> Rules | None:
     """The rules; None where there are none to speak of. Raises ApiError 400."""
+    if not limits(network, internet):
+        return None
     settings = network or {}
     deny = [*settings.get("denyOut", ()), *([_EVERYTHING] if internet is False else [])]
-    if not deny:
-        return None
     names, listed = names_of(settings), settings.get("dnsServers")
     allow = [entry for entry in settings.get("allowOut", ()) if is_address(entry)]
     if names:
@@ -39,6 +39,11 @@ def of(network: Mapping[str, Any] | None, internet: bool | None) -> Rules | None
         deny=(*(() if may_ask else ours), *map(_network, denied)),
         ports=NAMED_PORTS if names else (),
     )
+
+
+def limits(network: Mapping[str, Any] | None, internet: bool | None) -> bool:
+    """Whether anything is denied."""
+    return internet is False or bool((network or {}).get("denyOut"))
 
 
 def names_of(network: Mapping[str, Any] | None) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from e2brun.sandbox.local.memory.cgroup import Cgroup
 from e2brun.sandbox.local.mirror.link import Mirror
 from e2brun.sandbox.local.template_setup import Setup
 from e2brun.sandbox.local.templates import CODE_INTERPRETER
+from e2brun.server.egress.rules import limits
 from e2brun.server.http.messages import PERMANENT, ApiError
 from e2brun.server.sandboxes.durable import PausedSandboxes, sweep
 from e2brun.server.sandboxes.memory_monitor import MemoryMonitor
@@ -268,6 +269,8 @@ class Registry:
             from e2brun.server.egress.names import Egress
 
             await live.part(Egress).follow(record.network, record.internet)
+        elif live.jail.network is Network.PACKAGES:
+            await live.offer_packages(not limits(record.network, record.internet))
         setup = record.origin.setup
         live.user, live.directory = setup.place.user, setup.place.directory
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -91,6 +92,7 @@ class RunningSandbox:
         self.outflow = Outflow(OutputBounds())  # as the service was told, likewise
         self.watch: MemoryWatch | None = None
         self._admit = admit
+        self._offering = asyncio.Lock()
         self._parts: dict[type, Part] = {}
         self._buried = False
         self._farewells: list[Callable[[], object]] = []
@@ -114,8 +116,7 @@ class RunningSandbox:
             if self.jail.online:
                 await self._plug_in()
             if self._admit is not None and self.jail.network is Network.PACKAGES:
-                listener = await self.handed("listen", INDEX_PORT)
-                self._jailed.lifelines.append(self._admit(listener))
+                await self.offer_packages(True)
         except (TimeoutError, OSError, SandboxError, AgentRefused) as error:
             reason = self._jailed.complaint() or str(error) or "it did not answer"
             self.kill()
@@ -129,6 +130,22 @@ class RunningSandbox:
                 async with asyncio.timeout(START_SECONDS):
                     await Watched(uplink.ready).readable()
             uplink.check()
+
+    async def offer_packages(self, wanted: bool) -> None:
+        """Have the package indexes answer inside, or nobody from now on. Raises AgentRefused,
+        SandboxError."""
+        lifelines = self._jailed.lifelines
+        async with self._offering:
+            if wanted and not lifelines and self._admit is not None:
+                listener = await self.handed("listen", INDEX_PORT)
+                lifelines.append(os.dup(listener))
+                lifelines.append(self._admit(listener))
+            elif lifelines and not wanted:
+                door, lifeline = lifelines
+                lifelines.clear()
+                with socket.socket(fileno=door) as listening, suppress(OSError):
+                    listening.shutdown(socket.SHUT_RDWR)  # for all who have it, at once
+                os.close(lifeline)
 
     @property
     def whole(self) -> bool:

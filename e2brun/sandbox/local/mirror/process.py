@@ -36,34 +36,61 @@ def main(control: int) -> NoReturn:
     host = socket.socket(fileno=control)
     waiting = select.poll()
     waiting.register(control, select.POLLIN)
-    doors: dict[int, socket.socket] = {}  # by what is closed when their sandbox ends
+    doors: dict[int, Door] = {}  # by what is closed when their sandbox ends
     while True:
         for descriptor, _ in waiting.poll():
             if descriptor != control:
                 waiting.unregister(descriptor)
                 os.close(descriptor)
-                with suppress(OSError):  # wakes who accepts there
-                    doors.pop(descriptor).shutdown(socket.SHUT_RDWR)
+                doors.pop(descriptor).shut()
                 continue
             message, given, _, _ = socket.recv_fds(host, 16, 2)
             if not message:
                 os._exit(0)
             listener, lifeline = given
-            doors[lifeline] = socket.socket(fileno=listener)
+            doors[lifeline] = Door(socket.socket(fileno=listener))
             waiting.register(lifeline, 0)
             threading.Thread(target=_keep, args=(doors[lifeline],), daemon=True).start()
 
 
-def _keep(door: socket.socket) -> None:
+class Door:
+    """Where one sandbox is answered."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self.listener = listener
+        self._callers: set[socket.socket] = set()
+
+    def shut(self) -> None:
+        """Whoever waits there is woken, and nobody is answered any more."""
+        for one in (self.listener, *self._callers.copy()):
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+    def serve(
+        self, counter: Counter, caller: socket.socket, places: threading.BoundedSemaphore
+    ) -> None:
+        """Answer a caller, who leaves then."""
+        self._callers.add(caller)
+        try:
+            with caller:
+                # Whom `shut` came too early to see.
+                if self.listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                    counter.serve(caller)
+        finally:
+            self._callers.discard(caller)
+            places.release()
+
+
+def _keep(door: Door) -> None:
     """Answer at one sandbox's door. In a thread, which may wait: its agent has the door as well,
     and whether accept(2) waits is not ours alone to say."""
-    door.setblocking(True)
+    door.listener.setblocking(True)
     places = threading.BoundedSemaphore(AT_ONCE)
     counter: Counter | None = None
     while True:
         places.acquire()
         try:
-            caller, _ = door.accept()
+            caller, _ = door.listener.accept()
         except OSError as error:
             if error.errno == errno.EINVAL:  # it has ended
                 return
@@ -71,7 +98,7 @@ def _keep(door: socket.socket) -> None:
             time.sleep(_PAUSE)
             continue
         counter = counter or _counter()
-        threading.Thread(target=_serve, args=(counter, caller, places), daemon=True).start()
+        threading.Thread(target=door.serve, args=(counter, caller, places), daemon=True).start()
 
 
 def _counter() -> Counter:
@@ -87,11 +114,3 @@ def _indexes() -> Indexes:
     from e2brun.settings import package_environment
 
     return Indexes(package_environment())
-
-
-def _serve(counter: Counter, caller: socket.socket, places: threading.BoundedSemaphore) -> None:
-    try:
-        with caller:
-            counter.serve(caller)
-    finally:
-        places.release()

@@ -34,6 +34,8 @@ def listen(agent: Any, request: dict[str, Any], _descriptors: list[int]) -> None
     """Hand over a socket on which the host is to accept. Raises OSError."""
     door = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
     try:
+        # Those who were answered here before may linger (TIME_WAIT).
+        door.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
         door.bind(("127.0.0.1", request["port"]))
         door.listen(_BACKLOG)
         agent.hand(request["id"], door.fileno())
