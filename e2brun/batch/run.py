@@ -64,6 +64,11 @@ class BatchRun:
         self._crew = Crew(self._left(), self.executor.run, self.width, order.most)
         self._kept = bool(places.results) or places.recording.store is not None
 
+    @property
+    def recorded(self) -> bool:
+        """Whether the store has it."""
+        return self._places.recording.store is not None
+
     def execute(self) -> None:
         """Raises what concerns every case. Every sandbox is ended then."""
         results = self._crew.results()

@@ -30,10 +30,9 @@ def execute(request: ExecRequest) -> int:
     try:
         return _run(request, voice)
     except E2brunError as error:
-        code = voice.console.failed(error)
         if voice.job is not None:
             voice.record.failed(error)
-        return code
+        return voice.console.failed(error)
     except Interrupted as interrupted:
         if voice.job is not None:
             voice.record.interrupted(str(interrupted), 128 + interrupted.number)

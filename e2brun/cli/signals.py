@@ -53,11 +53,12 @@ def notice(line: str) -> None:
 
 def say(text: str, *, indent: str = "") -> None:
     """One line of ours on stderr, where there is one; the exit code says it anyway."""
-    from e2brun.report.safe import one_line
+    from e2brun.report.safe import encodable, one_line
 
     if sys.stderr is not None:  # pyright: ignore[reportUnnecessaryComparison] # 2>&-
+        line = encodable(indent + one_line(text, 4000), sys.stderr)
         with suppress(OSError):
-            print(indent + one_line(text, 4000), file=sys.stderr, flush=True)
+            print(line, file=sys.stderr, flush=True)
 
 
 def write_line(line: str) -> None:

@@ -8,11 +8,10 @@ from contextlib import suppress
 from typing import TextIO
 
 from e2brun.jobs.diagnosis import EXIT_CODE
-from e2brun.report.safe import one_line
+from e2brun.report.safe import encodable, one_line
 from e2brun.sandbox.contract import Execution, Outcome
 
 _COLORS = {Outcome.OK: "green", Outcome.ERROR: "red"}
-_ASCII = str.maketrans({"·": "-", "…": "..."})
 
 
 def closing_line(
@@ -52,28 +51,20 @@ def print_closing(
         if color and stream.isatty():
             _draw(line, execution.outcome, stream)
         else:
-            print(_encodable(line, stream), file=stream, flush=True)
+            print(encodable(line, stream), file=stream, flush=True)
 
 
 def _draw(line: str, outcome: Outcome, stream: TextIO) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    head, dot, rest = _encodable(line, stream).partition(" ")
+    head, dot, rest = encodable(line, stream).partition(" ")
     text = Text.assemble((head, f"bold {_COLORS.get(outcome, 'yellow')}"), (dot + rest, "dim"))
     # Told outright: Rich would ask the environment, and wrap the line at 80 columns in CI.
     console = Console(
         file=stream, force_terminal=True, color_system="standard", no_color=False, soft_wrap=True
     )
     console.print(text)
-
-
-def _encodable(line: str, stream: TextIO) -> str:
-    try:
-        line.encode(stream.encoding or "ascii")
-    except (UnicodeEncodeError, LookupError):
-        return line.translate(_ASCII).encode("ascii", "backslashreplace").decode()
-    return line
 
 
 def _ending(execution: Execution) -> str:

@@ -6,6 +6,8 @@ import sys
 from contextlib import suppress
 from time import monotonic
 
+from e2brun.report.safe import encodable
+
 _REDRAW_SECONDS = 0.2
 _LINE_SECONDS = 15.0
 _CLEAR = "\r\x1b[K"
@@ -32,7 +34,7 @@ class Progress:
         if faults:
             parts.append(f"{faults} infrastructure")
         parts += [f"{running} running", *self._speed(done, now)]
-        self._write(" · ".join(parts))
+        self._write(encodable(" · ".join(parts), sys.stderr))
 
     def clear(self) -> None:
         """Make room for other lines."""

@@ -10,13 +10,14 @@ from __future__ import annotations
 import codecs
 import re
 from functools import cache
-from typing import cast
+from typing import TextIO, cast
 
 INERT = "\u200b"
 """Zero width space: put inside a command, no reader of a log knows it any longer."""
 
 _MARK = INERT.encode()
 _CLEAN = bytes([*b"\t\n\r", *range(0x20, 0x7F)])
+_ASCII = str.maketrans({"·": "-", "…": "..."})
 _MAX_DEPTH = 64
 _MAX_BITS = 4096
 
@@ -181,6 +182,15 @@ def one_line(text: str, limit: int = 300) -> str:
     if len(line) > limit or len(text) > limit * 4:
         line = f"{line[: limit - 1]}…"
     return inert(line)
+
+
+def encodable(line: str, stream: TextIO) -> str:
+    """It, or in ASCII where the stream cannot say it."""
+    try:
+        line.encode(stream.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return line.translate(_ASCII).encode("ascii", "backslashreplace").decode()
+    return line
 
 
 def shortened(value: str, room: int) -> str:

@@ -129,6 +129,12 @@ def test_resumed_with_failed_the_same_run_tries_them_again(place: Place) -> None
     assert place.verdicts() == {"a": "failed", "b": "passed"}
 
 
+def test_a_run_is_named_where_there_is_one_to_go_on_with(place: Place) -> None:
+    _cases(place, 1)
+    assert " · run " in place.batch("--jsonl", "c.jsonl").err
+    assert " · run " not in place.batch("--jsonl", "c.jsonl", "--no-store").err
+
+
 def test_a_full_disk_is_told_and_what_was_written_is_gone_on_with(place: Place) -> None:
     _cases(place, 8)
     ran = place.batch("--jsonl", "c.jsonl", "-o", "/dev/full")

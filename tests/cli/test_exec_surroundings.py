@@ -49,7 +49,9 @@ def test_a_home_is_not_needed(script: Script, home: str | None) -> None:
 
 @pytest.mark.parametrize("locale", ["C", "xx_XX.nothing"])
 @pytest.mark.parametrize("more", [{}, {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}])
-def test_no_locale_is_needed(local: Run, script: Script, locale: str, more: dict[str, str]) -> None:
+def test_no_locale_is_needed(
+    e2brun: Run, local: Run, script: Script, locale: str, more: dict[str, str]
+) -> None:
     environment = {"LC_ALL": locale, **more}
     script("import sys; print(sys.argv[1], 'ü')", "prög.py")
     ran = local("prög.py", "é", env=environment)
@@ -60,6 +62,9 @@ def test_no_locale_is_needed(local: Run, script: Script, locale: str, more: dict
     assert missing.code == 2
     assert "No such file or directory" in missing.err
     assert "Traceback" not in missing.err
+    many = e2brun("batch", "--on", "local", "prög.py", env=environment)
+    assert " 1 failed " in many.err
+    assert "\\x" not in many.err.rpartition(" 1 failed ")[2]
 
 
 def test_modules_lying_in_the_directory_are_not_imported(installed: Path, tmp_path: Path) -> None:

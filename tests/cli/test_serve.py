@@ -148,6 +148,15 @@ def test_an_unmodified_program_runs_with_the_variables(e2brun: Run, tmp_path: Pa
     assert (ran.code, ran.out, ran.err) == (0, b"", "")
 
 
+def test_a_cache_that_cannot_be_written_is_one_line(e2brun: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    env = {"E2BRUN_CACHE_DIR": str(tmp_path / "file/cache")}
+    ran = e2brun("serve", "--template", "base", "--", "true", env=env)
+    assert (ran.code, ran.out) == (125, b"")
+    assert ran.err.startswith(f"e2brun: packages cannot be kept in {tmp_path}/file/cache/")
+    assert "Traceback" not in ran.err
+
+
 @pytest.mark.parametrize(
     ("line", "code"), [("exit 7", 7), ("kill -9 $$", 137), ("kill -TERM $$", 143)]
 )

@@ -269,3 +269,16 @@ def test_a_cache_that_cannot_be_written_is_reported(
     with pytest.raises(InstallFailed, match="packages cannot be kept in") as caught:
         Layers(tmp_path / "file" / "cache", environment).layer(["tiny"], python)
     assert "E2BRUN_CACHE_DIR" in caught.value.hint
+
+
+def test_a_full_cache_is_named_and_not_what_was_to_be_copied_there(tmp_path: Path) -> None:
+    code = (
+        "import resource, signal, sys; from pathlib import Path\n"
+        "from e2brun.sandbox.local.interpreter import current_interpreter\n"
+        "from e2brun.sandbox.local.packages.installed import installed_layer\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024))\n"
+        "installed_layer(Path(sys.argv[1]), current_interpreter())\n"
+    )
+    command = [sys.executable, "-B", "-c", code, str(tmp_path / "cache")]
+    said = subprocess.run(command, capture_output=True, text=True, check=False).stderr
+    assert f"IPython cannot be kept in {tmp_path / 'cache'}: " in said.splitlines()[-1]

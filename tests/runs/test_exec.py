@@ -218,6 +218,19 @@ def test_an_interrupted_run_is_recorded_with_its_exit_code(
     assert (_execution(case).outcome, _execution(case).stdout) == ("killed", "there\n")
 
 
+def test_a_run_whose_document_cannot_be_written_is_recorded_as_over(
+    tmp_path: Path, environment: dict[str, str], recorded: Recorded
+) -> None:
+    with Path("/dev/full").open("wb") as full:
+        words = ("exec", "--json", "-c", "1")
+        process = begin(
+            *words, cwd=tmp_path, env=environment, stdout=full, stderr=subprocess.DEVNULL
+        )
+    code = process.wait(60)
+    ((run, _),) = recorded()
+    assert (code, run.state, run.exit_code) == (125, State.FINISHED, 125)
+
+
 def _begun(run_id: str) -> dict[str, object]:
     return {
         "run": run_id, "started": time.time(), "name": "p.py", "file": "/p.py",

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from e2brun.sandbox.contract import MIB
-from e2brun.server.sandboxes.totals import chosen
+from e2brun.server.sandboxes.totals import Totals, chosen
+
+
+def test_where_there_is_room_for_no_file_there_is_none_for_a_sandbox(tmp_path: Path) -> None:
+    totals = Totals({}, 1024 * MIB, MIB, tmp_path, lambda: MIB)
+    assert "--total-disk" in (totals.refusal(0, None) or "")
 
 
 def _ended(before: dict[str, int], now: dict[str, int], most: int) -> list[str]:

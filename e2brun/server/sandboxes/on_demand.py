@@ -12,7 +12,7 @@ from e2brun.errors import SandboxError
 from e2brun.jobs.wanted import wanted
 from e2brun.sandbox.local.interpreter import current_interpreter
 from e2brun.sandbox.local.isolation.driver import TEMPLATE_DIRECTORY, Jail
-from e2brun.sandbox.local.packages.store import make_directory
+from e2brun.sandbox.local.packages.store import make_directory, unkept
 from e2brun.sandbox.local.packages.template_layers import TemplateLayers, held
 
 log = logging.getLogger("e2brun.server")
@@ -24,12 +24,15 @@ class PackagesOnDemand:
     """Every sandbox of the service sees it, read-only; only what is there grows."""
 
     def __init__(self, layers: TemplateLayers, *, fetch: bool) -> None:
-        """With `fetch`, what is not there is fetched."""
+        """With `fetch`, what is not there is fetched. Raises InstallFailed."""
         self._layers, self._fetch = layers, fetch
         self._held: dict[str, frozenset[str]] = {}
         self._failed: dict[frozenset[str], float] = {}
         self._fetching = asyncio.Lock()
-        make_directory(layers.directory)
+        try:
+            make_directory(layers.directory)
+        except OSError as error:
+            raise unkept("packages", layers.directory, error) from error
 
     @property
     def directory(self) -> Path:

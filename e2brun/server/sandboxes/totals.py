@@ -70,7 +70,7 @@ class Totals:
         """Why so many bytes of files more cannot be kept; None where they can."""
         disk = sum(self._files.get(name, 0) for name in self._records) + self._kept()
         disk += self._volumes()  # no reason to end a sandbox that has none
-        if disk + files > self._disk:
+        if disk + files >= self._disk:
             return _full(disk, self._disk, "files", "--total-disk")
         return None
 

@@ -15,7 +15,14 @@ from e2brun.sandbox.local.interpreter import Interpreter
 from e2brun.sandbox.local.isolation.driver import CELLS_DIRECTORY
 from e2brun.sandbox.local.packages import bytecode, fonts, wheels
 from e2brun.sandbox.local.packages.pruning import note_written
-from e2brun.sandbox.local.packages.store import link_tree, locked, make_directory, publish, sweep
+from e2brun.sandbox.local.packages.store import (
+    link_tree,
+    locked,
+    make_directory,
+    publish,
+    sweep,
+    unkept,
+)
 from e2brun.sandbox.local.packages.tree import check, remove
 from e2brun.sandbox.local.packages.use import LAYERS, PACKAGES, complete, ours
 from e2brun.sandbox.local.packages.uv_watch import Bounds, shown, spare, too_large
@@ -54,11 +61,7 @@ class LayerBuild:
                 hint="Allow more with --install-timeout or E2BRUN_INSTALL_TIMEOUT.",
             ) from None
         except OSError as error:
-            where = error.filename or self.cache_dir
-            raise InstallFailed(
-                f"packages cannot be kept in {where}: {error.strerror or error}",
-                hint="Name a directory that can be written to in E2BRUN_CACHE_DIR.",
-            ) from error
+            raise unkept("packages", self.cache_dir, error) from error
 
     def _build(
         self, requirements: Sequence[str], interpreter: Interpreter, lock: int, deadline: float

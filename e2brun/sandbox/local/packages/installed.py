@@ -56,7 +56,7 @@ def _make(cache_dir: Path, key: str) -> Path:
     import shutil
     import tempfile
 
-    from e2brun.sandbox.local.packages.store import locked, make_directory, publish
+    from e2brun.sandbox.local.packages.store import locked, make_directory, publish, unkept
 
     try:
         make_directory(cache_dir / "layers")
@@ -74,11 +74,7 @@ def _make(cache_dir: Path, key: str) -> Path:
             finally:
                 shutil.rmtree(building, ignore_errors=True)
     except OSError as error:
-        where = error.filename or cache_dir
-        raise InstallFailed(
-            f"IPython cannot be kept in {where}: {error.strerror or error}",
-            hint="Name a directory that can be written to in E2BRUN_CACHE_DIR.",
-        ) from error
+        raise unkept("IPython", cache_dir, error) from error
     found = take(cache_dir, key)
     if found is None:
         raise InstallFailed(

@@ -20,6 +20,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from e2brun.errors import InstallFailed
 from e2brun.sandbox.local.packages.tree import remove
 from e2brun.sandbox.local.packages.use import MANIFEST
 
@@ -33,6 +34,14 @@ def make_directory(path: Path) -> None:
     for directory in reversed(missing):
         directory.mkdir(exist_ok=True)
         directory.chmod(0o755)
+
+
+def unkept(what: str, directory: Path, error: OSError) -> InstallFailed:
+    """Of which that was the end."""
+    return InstallFailed(
+        f"{what} cannot be kept in {directory}: {error.strerror or error}",
+        hint="Name a directory that can be written to in E2BRUN_CACHE_DIR.",
+    )
 
 
 @contextmanager
