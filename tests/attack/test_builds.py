@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
@@ -42,7 +43,9 @@ def _device() -> bytes:
 
 
 def _bomb() -> bytes:
-    return _tar(("x", bytes(260 * 1024 * 1024), ""))
+    info = tarfile.TarInfo("x")
+    info.size = 260 * 1024 * 1024
+    return gzip.compress(info.tobuf()) + gzip.compress(bytes(10 * 1024 * 1024)) * 26
 
 
 def _build(wire: Wire, archive: bytes, *steps: dict[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,6 @@ from tests.attack.test_inside import _write
 from tests.attack.wire import INTERPRETER, Answer, Sandbox, Wire
 from tests.conftest import COMMAND, clean_environment
 from tests.sdk.serving import Serving
-from tests.security.test_cell_channel import CHILDREN
 from tests.security.test_watching_others import USE, WATCH
 
 
@@ -66,15 +65,6 @@ def test_a_lock_on_a_shared_file_holds_nobody_up(
     holding.join()
 
 
-def test_asynchronous_requests_are_not_to_be_had(wire: Wire, stranger: Sandbox) -> None:
-    before = Path("/proc/sys/fs/aio-nr").read_text()
-    code = "import ctypes; print(ctypes.CDLL(None).syscall(206, 4096, ctypes.byref("
-    code += "ctypes.c_ulong(0))), open('/proc/sys/fs/aio-nr').read().strip())"
-    assert b"-1 " in _cell(wire, stranger, code).body
-    assert wire.run(stranger, f'python3 -c "{code}"').startswith(b"-1 ")
-    assert Path("/proc/sys/fs/aio-nr").read_text() == before
-
-
 def test_a_file_that_says_it_is_endless_costs_the_service_nothing(
     wire: Wire, service: Serving, stranger: Sandbox
 ) -> None:
@@ -112,11 +102,6 @@ def test_sparse_files_do_not_fill_the_disk_of_who_copies_them(
     assert "--max-get" in done.stderr
     taken = sum(path.stat().st_blocks * 512 for path in tmp_path.rglob("*"))
     assert taken < 8 * 1024 * 1024  # holes stay holes
-
-
-def test_no_child_of_a_cell_has_its_channel(wire: Wire, stranger: Sandbox) -> None:
-    answer = _cell(wire, stranger, CHILDREN)
-    assert b'"text": "[]' in answer.body.replace(b'":"', b'": "'), answer.body
 
 
 def test_a_forged_frame_does_no_more_than_a_printed_line(wire: Wire, stranger: Sandbox) -> None:

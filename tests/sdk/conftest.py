@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -39,3 +39,20 @@ def interpreter(service: Serving) -> Iterator[Any]:
         yield made
     finally:
         made.kill()
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+async def async_sandbox(service: Serving) -> AsyncIterator[Any]:
+    """A sandbox of the lean template, through the asynchronous SDK; it may be killed."""
+    from e2b import AsyncSandbox
+
+    made = await AsyncSandbox.create("base", timeout=60)
+    try:
+        yield made
+    finally:
+        await made.kill()

@@ -108,19 +108,8 @@ def python(version: str, directory: Path) -> Tried:
     python = directory / "env" / "bin" / "python"
     install([uv.find_uv_bin(), "venv", "-q", "-p", sys.executable, str(directory / "env")])
     packages = [f"e2b-code-interpreter=={version}", "e2b"]
-    install(
-        [
-            uv.find_uv_bin(),
-            "pip",
-            "install",
-            "-q",
-            "-p",
-            str(python),
-            "--resolution",
-            "lowest-direct",
-            *packages,
-        ]
-    )
+    options = ("-q", "-p", str(python), "--resolution", "lowest-direct")
+    install([uv.find_uv_bin(), "pip", "install", *options, *packages])
     program = directory / "program.py"
     program.write_text(_PYTHON_PROGRAM)
     return _tried(version, [str(python), str(program)], directory)
@@ -129,18 +118,8 @@ def python(version: str, directory: Path) -> Tried:
 def javascript(version: str, directory: Path) -> Tried:
     """A version of @e2b/code-interpreter, installed in `directory`."""
     (directory / "package.json").write_text('{"private": true, "type": "module"}')
-    install(
-        [
-            "npm",
-            "install",
-            "--silent",
-            "--no-audit",
-            "--no-fund",
-            "--prefix",
-            str(directory),
-            f"@e2b/code-interpreter@{version}",
-        ]
-    )
+    options = ("--silent", "--no-audit", "--no-fund", "--prefix", str(directory))
+    install(["npm", "install", *options, f"@e2b/code-interpreter@{version}"])
     (directory / "program.mjs").write_text(_JAVASCRIPT_PROGRAM)
     return _tried(version, ["node", str(directory / "program.mjs")], directory)
 

@@ -59,6 +59,24 @@ def test_a_figure_that_is_the_value_of_its_cell_is_shown_once(interpreter: Any) 
     assert interpreter.run_code("1").results[0].png is None
 
 
+@pytest.mark.parametrize(
+    ("code", "are_main"),
+    [
+        ("fig, ax = plt.subplots()\nax.plot([1])\nplt.show()\nfig", [False, True]),
+        ("fig, ax = plt.subplots()\nax.plot([1])\ndisplay(fig)", [False]),
+        ("plt.plot([1])\nplt.show()\nplt.plot([2])\nprint('x')", [False, False]),
+        ("plt.plot([1])\n1/0", [False]),
+        ("plt.figure();", []),
+    ],
+)
+def test_a_figure_is_never_shown_twice(interpreter: Any, code: str, are_main: list[bool]) -> None:
+    results = interpreter.run_code(_SETUP + code).results
+    assert [result.is_main_result for result in results] == are_main
+    assert [bool(result.png) for result in results if not result.is_main_result] == (
+        [True] * are_main.count(False)
+    )
+
+
 def test_a_box_plot_takes_its_labels_as_in_the_template_of_e2b(interpreter: Any) -> None:
     labels = "labels=['few', 'more'], patch_artist=True"
     draw = f"plt.boxplot([[1, 2, 3, 4], [2, 3, 9]], {labels})"

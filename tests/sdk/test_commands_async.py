@@ -4,63 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from e2b import AsyncSandbox, TimeoutException
+from e2b import TimeoutException
 
-from tests.sdk.serving import Serving
-
-
-def in_sandbox(body: Callable[[Any], Awaitable[None]]) -> None:
-    async def go() -> None:
-        sandbox = await AsyncSandbox.create("base", timeout=60)
-        try:
-            await body(sandbox)
-        finally:
-            await sandbox.kill()
-
-    asyncio.run(go())
+pytestmark = pytest.mark.anyio
 
 
-def test_many_commands_at_once(service: Serving) -> None:
-    async def body(sandbox: Any) -> None:
-        began = time.monotonic()
-        runs = [sandbox.commands.run(f"sleep 1; echo {number}") for number in range(20)]
-        results = await asyncio.gather(*runs)
-        assert [result.stdout for result in results] == [f"{number}\n" for number in range(20)]
-        assert time.monotonic() - began < 15
-
-    in_sandbox(body)
+async def test_many_commands_at_once(async_sandbox: Any) -> None:
+    began = time.monotonic()
+    runs = [async_sandbox.commands.run(f"sleep 1; echo {number}") for number in range(20)]
+    results = await asyncio.gather(*runs)
+    assert [result.stdout for result in results] == [f"{number}\n" for number in range(20)]
+    assert time.monotonic() - began < 15
 
 
-def test_streamed_input_arrives_in_order(service: Serving) -> None:
-    async def body(sandbox: Any) -> None:
-        command = await sandbox.commands.run("cat", background=True, stdin=True)
-        for number in range(5):
-            await sandbox.commands.send_stdin(command.pid, f"{number}\n")
-        await sandbox.commands.close_stdin(command.pid)
-        assert (await command.wait()).stdout == "0\n1\n2\n3\n4\n"
-
-    in_sandbox(body)
+async def test_streamed_input_arrives_in_order(async_sandbox: Any) -> None:
+    command = await async_sandbox.commands.run("cat", background=True, stdin=True)
+    for number in range(5):
+        await async_sandbox.commands.send_stdin(command.pid, f"{number}\n")
+    await async_sandbox.commands.close_stdin(command.pid)
+    assert (await command.wait()).stdout == "0\n1\n2\n3\n4\n"
 
 
-def test_a_deadline_is_a_timeout_after_output_too(service: Serving) -> None:
-    async def body(sandbox: Any) -> None:
-        seen: list[str] = []
-        with pytest.raises(TimeoutException):
-            await sandbox.commands.run("echo hi; sleep 60", timeout=0.3, on_stdout=seen.append)
-        assert seen == ["hi\n"]
-
-    in_sandbox(body)
+async def test_a_deadline_is_a_timeout_after_output_too(async_sandbox: Any) -> None:
+    seen: list[str] = []
+    with pytest.raises(TimeoutException):
+        await async_sandbox.commands.run("echo hi; sleep 60", timeout=0.3, on_stdout=seen.append)
+    assert seen == ["hi\n"]
 
 
-def test_a_killed_sandbox_ends_a_command_with_an_error_that_says_so(service: Serving) -> None:
-    async def body(sandbox: Any) -> None:
-        command = await sandbox.commands.run("echo hi; sleep 60", background=True)
-        await sandbox.kill()
-        with pytest.raises(TimeoutException, match="killed or reached its end of life"):
-            await command.wait()
-
-    in_sandbox(body)
+async def test_a_killed_sandbox_ends_a_command_with_an_error_that_says_so(
+    async_sandbox: Any,
+) -> None:
+    command = await async_sandbox.commands.run("echo hi; sleep 60", background=True)
+    await async_sandbox.kill()
+    with pytest.raises(TimeoutException, match="killed or reached its end of life"):
+        await command.wait()

@@ -121,12 +121,6 @@ def test_snapshots_are_created_listed_and_deleted(e2b: E2B, sandbox: Any) -> Non
     assert sandbox.list_snapshots().next_items() == []
 
 
-def test_templates_are_listed(e2b: E2B) -> None:
-    text = e2b("template", "list").text
-    assert "base" in text
-    assert "code-interpreter-v1" in text
-
-
 def test_a_wrong_key_is_told(e2b: E2B) -> None:
     ran = e2b("sandbox", "list", check=False, more={"E2B_API_KEY": "e2b_" + "f" * 40})
     assert ran.code != 0

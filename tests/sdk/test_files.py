@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 from collections.abc import Iterator
 from pathlib import Path
@@ -162,20 +161,14 @@ def test_a_large_file_both_ways_and_a_part_of_an_endless_one(sandbox: Any) -> No
     assert len(sandbox.files.read("/proc/sys/kernel/random/boot_id")) == 37
 
 
-def test_the_asynchronous_sdk(service: Serving) -> None:
-    async def run() -> None:
-        sandbox = await e2b.AsyncSandbox.create("base", timeout=60)
-        try:
-            files = sandbox.files
-            await files.write("a/b", "text", metadata={"k": "v"})
-            assert await files.read("a/b") == "text"
-            assert (await files.get_info("a/b")).metadata == {"k": "v"}
-            await files.write("big", bytes(5 << 20))
-            async with await files.read("big", format="stream") as stream:
-                assert sum([len(piece) async for piece in stream]) == 5 << 20
-            assert [entry.name for entry in await files.list("a")] == ["b"]
-            assert not await files.exists("nowhere")
-        finally:
-            await sandbox.kill()
-
-    asyncio.run(run())
+@pytest.mark.anyio
+async def test_the_asynchronous_sdk(async_sandbox: Any) -> None:
+    files = async_sandbox.files
+    await files.write("a/b", "text", metadata={"k": "v"})
+    assert await files.read("a/b") == "text"
+    assert (await files.get_info("a/b")).metadata == {"k": "v"}
+    await files.write("big", bytes(5 << 20))
+    async with await files.read("big", format="stream") as stream:
+        assert sum([len(piece) async for piece in stream]) == 5 << 20
+    assert [entry.name for entry in await files.list("a")] == ["b"]
+    assert not await files.exists("nowhere")

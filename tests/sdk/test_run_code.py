@@ -103,10 +103,17 @@ def test_a_string_loses_its_quotes_and_long_lists_nothing(interpreter: Any) -> N
 def test_a_frame_comes_with_its_data(interpreter: Any) -> None:
     (result,) = interpreter.run_code(
         "import pandas as pd\n"
-        "pd.DataFrame({'n': [1, 2], 'when': pd.to_datetime(['2020-01-01', '2021-01-01'])})"
+        "pd.DataFrame({'n': [1, 2], 'f': [1.5, None], 's': ['a', None],"
+        " 't': pd.to_datetime(['2020-01-01', None]), 5: [True, False]})"
     ).results
-    assert result.data == {"n": [1, 2], "when": ["2020-01-01T00:00:00", "2021-01-01T00:00:00"]}
+    assert result.data == {
+        "n": [1, 2], "f": [1.5, None], "s": ["a", None], "t": ["2020-01-01T00:00:00", None],
+        "5": [True, False],
+    }  # fmt: skip
     assert "<table" in result.html
+    assert "2020-01-01" in result.text
+    twice = "pd.DataFrame([[1, 2]], columns=['a', 'a'])"
+    assert interpreter.run_code(twice).logs.stderr == []
 
 
 def test_pictures_are_displayed_when_shown_or_saved(interpreter: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime
 from collections.abc import Iterator
 from io import BytesIO, StringIO
@@ -218,31 +217,29 @@ def test_a_volume_cannot_be_mounted_within_another(volume: Volume) -> None:
         Sandbox.create("base", volume_mounts={"/mnt/a": volume, "/mnt/a/b": volume})
 
 
-def test_the_asynchronous_sdk_has_the_same(service: Serving) -> None:
-    async def run() -> None:
-        made = await AsyncVolume.create(f"async-{uuid4().hex[:8]}")
-        await made.make_dir("/a/b", force=True)
-        written = await made.write_file("/a/b/file", BytesIO(b"x" * 100_000), uid=5, mode=0o600)
-        assert (written.uid, written.mode, written.size) == (5, 0o600, 100_000)
-        with pytest.raises(VolumeException):
-            await made.write_file("/a/b/file", "y")
-        pieces = [piece async for piece in await made.read_file("/a/b/file", format="stream")]
-        assert b"".join(pieces) == b"x" * 100_000
-        assert await made.read_file("/a/b/file", format="bytes") == b"x" * 100_000
-        assert [one.path for one in await made.list("/", depth=2)] == ["/a", "/a/b"]
-        sandbox = await AsyncSandbox.create("base", timeout=120, volume_mounts={"/mnt/v": made})
-        assert await sandbox.files.exists("/mnt/v/a/b/file")
-        await sandbox.files.write("/mnt/v/new", "inside")
-        await sandbox.kill()
-        assert (await made.update_metadata("/new", gid=9)).gid == 9
-        assert await made.read_file("/new") == "inside"
-        await made.remove("/a")
-        assert not await made.exists("/a")
-        with pytest.raises(VolumePathNotFoundException):
-            await made.get_info("/a")
-        assert made.volume_id in [one.volume_id for one in await AsyncVolume.list()]
-        assert (await AsyncVolume.connect(made.volume_id)).name == made.name
-        assert await AsyncVolume.destroy(made.volume_id)
-        assert not await AsyncVolume.destroy(made.volume_id)
-
-    asyncio.run(run())
+@pytest.mark.anyio
+async def test_the_asynchronous_sdk_has_the_same(service: Serving) -> None:
+    made = await AsyncVolume.create(f"async-{uuid4().hex[:8]}")
+    await made.make_dir("/a/b", force=True)
+    written = await made.write_file("/a/b/file", BytesIO(b"x" * 100_000), uid=5, mode=0o600)
+    assert (written.uid, written.mode, written.size) == (5, 0o600, 100_000)
+    with pytest.raises(VolumeException):
+        await made.write_file("/a/b/file", "y")
+    pieces = [piece async for piece in await made.read_file("/a/b/file", format="stream")]
+    assert b"".join(pieces) == b"x" * 100_000
+    assert await made.read_file("/a/b/file", format="bytes") == b"x" * 100_000
+    assert [one.path for one in await made.list("/", depth=2)] == ["/a", "/a/b"]
+    sandbox = await AsyncSandbox.create("base", timeout=120, volume_mounts={"/mnt/v": made})
+    assert await sandbox.files.exists("/mnt/v/a/b/file")
+    await sandbox.files.write("/mnt/v/new", "inside")
+    await sandbox.kill()
+    assert (await made.update_metadata("/new", gid=9)).gid == 9
+    assert await made.read_file("/new") == "inside"
+    await made.remove("/a")
+    assert not await made.exists("/a")
+    with pytest.raises(VolumePathNotFoundException):
+        await made.get_info("/a")
+    assert made.volume_id in [one.volume_id for one in await AsyncVolume.list()]
+    assert (await AsyncVolume.connect(made.volume_id)).name == made.name
+    assert await AsyncVolume.destroy(made.volume_id)
+    assert not await AsyncVolume.destroy(made.volume_id)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import e2b
-
-from tests.sdk.serving import Serving
+import pytest
 
 
 def _told(events: list[Any]) -> list[tuple[str, str]]:
@@ -43,27 +41,21 @@ def test_new_directories_are_watched_at_once(sandbox: Any) -> None:
     watch.stop()
 
 
-def test_streamed_events(service: Serving) -> None:
-    async def run() -> None:
-        sandbox = await e2b.AsyncSandbox.create("base", timeout=60)
-        try:
-            await sandbox.files.make_dir("w")
-            events: list[Any] = []
-            ended: list[Any] = []
-            watch = await sandbox.files.watch_dir(
-                "w", on_event=events.append, on_exit=ended.append, recursive=True
-            )
-            await sandbox.files.write("w/f", "text")
-            await sandbox.files.write("w/d/g", "text")
-            for _ in range(500):
-                if ("d/g", "write") in _told(events):
-                    break
-                await asyncio.sleep(0.01)
-            assert ("d/g", "write") in _told(events)
-            assert _told(events)[:3] == [("f", kind) for kind in ("create", "chmod", "write")]
-            await watch.stop()
-            assert ended == [None]
-        finally:
-            await sandbox.kill()
-
-    asyncio.run(run())
+@pytest.mark.anyio
+async def test_streamed_events(async_sandbox: Any) -> None:
+    await async_sandbox.files.make_dir("w")
+    events: list[Any] = []
+    ended: list[Any] = []
+    watch = await async_sandbox.files.watch_dir(
+        "w", on_event=events.append, on_exit=ended.append, recursive=True
+    )
+    await async_sandbox.files.write("w/f", "text")
+    await async_sandbox.files.write("w/d/g", "text")
+    for _ in range(500):
+        if ("d/g", "write") in _told(events):
+            break
+        await asyncio.sleep(0.01)
+    assert ("d/g", "write") in _told(events)
+    assert _told(events)[:3] == [("f", kind) for kind in ("create", "chmod", "write")]
+    await watch.stop()
+    assert ended == [None]

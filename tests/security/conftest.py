@@ -23,20 +23,24 @@ _WAYS = [(account, driver) for driver in ("bubblewrap", "forkserver") for accoun
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Of a test that is `crossed` each case runs as both accounts and in both drivers, in two ways
-    instead of four: the next case in the other two."""
+    instead of four: the next case in the other two. `crossed(ways=1)`: in one, the next case in the
+    next."""
     kept: list[pytest.Item] = []
     left_out: list[pytest.Item] = []
     numbers: dict[str, int] = {}
     for item in items:
         is_other = False
-        if len(_ACCOUNTS) > 1 and item.get_closest_marker("crossed") is not None:
+        crossed = item.get_closest_marker("crossed")
+        if len(_ACCOUNTS) > 1 and crossed is not None:
             names = ["-".join(way) for way in _WAYS]
             way = next((index for index, name in enumerate(names) if name in item.name), None)
             if way is None:  # it does not ask for a probe
                 kept.append(item)
                 continue
             case = item.nodeid.replace("-".join(_WAYS[way]), "")
-            is_other = (numbers.setdefault(case, len(numbers)) + way // 2 + way) % 2 == 1
+            number = numbers.setdefault(case, len(numbers))
+            two = (number + way // 2 + way) % 2 == 0
+            is_other = way != number % 4 if crossed.kwargs.get("ways") == 1 else not two
         (left_out if is_other else kept).append(item)
     config.hook.pytest_deselected(items=left_out)
     items[:] = kept

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -117,11 +115,11 @@ def test_names_come_back_as_they_are_and_malformed_ones_end_nothing(probe: Probe
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["a\\nb", "-rf", "\\x1b]0;x", "\\x80"])
-def test_of_a_fetched_directory_a_hostile_name_is_refused_and_the_rest_comes(
-    e2brun: Run, script: Write, tmp_path: Path, name: str
+def test_of_a_fetched_directory_hostile_names_are_refused_and_the_rest_comes(
+    e2brun: Run, script: Write, tmp_path: Path
 ) -> None:
-    make = "; ".join(f"open(b'd/{one}', 'w').write('x')" for one in ("!", name, "z"))
+    names = ("!", "a\\nb", "-rf", "\\x1b]0;x", "\\x80", "z")
+    make = "; ".join(f"open(b'd/{name}', 'w').write('x')" for name in names)
     ran = e2brun(*_LOCAL, "--get", "d", script(f"import os; os.mkdir('d'); {make}"))
     assert ran.code == 125
     assert "not safe to create" in ran.err
@@ -244,9 +242,3 @@ def test_a_link_out_of_an_uploaded_directory_is_left_out(
     path = script("import os; print(sorted(os.listdir('d')))")
     ran = e2brun(*_LOCAL, "--file", "d", path)
     assert ran.text.strip() == "['ok']", ran.err
-
-
-def test_the_probe_of_set_id_bits_would_see_them(tmp_path: Path) -> None:
-    code = "import os; open('x', 'w').close(); os.chmod('x', 0o6777)"
-    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
-    assert (tmp_path / "x").stat().st_mode & stat.S_ISUID

@@ -188,6 +188,7 @@ for _ in range(60):
 """
 
 
+@pytest.mark.crossed(ways=1)
 @pytest.mark.parametrize("way", [*COUNTED, *HIDDEN])
 def test_memory_of_the_kernel_ends_at_the_limit(probe: Probe, way: str) -> None:
     report = probe.bounded((COUNTED | HIDDEN)[way], timeout=30)

@@ -80,22 +80,6 @@ def test_the_first_process_cannot_be_ended_or_slowed_down_from_inside(probe: Pro
     assert {"rlimit", "disk"} <= set(probe(code, weak=NO_FILTER).answer)
 
 
-def test_no_process_can_trace_or_read_another(probe: Probe) -> None:
-    code = """
-    import ctypes, json, os, time
-    libc = ctypes.CDLL(None, use_errno=True)
-    pid = os.fork()
-    if pid == 0:
-        time.sleep(5)
-        os._exit(0)
-    attached = libc.ptrace(16, pid, 0, 0)
-    os.kill(pid, 9)
-    print(json.dumps(attached))
-    """
-    assert probe(code).answer == -1
-    assert probe(code, weak=NO_FILTER).answer == 0
-
-
 @pytest.mark.parametrize("tool", ["unshare -U true", "unshare -r true", "bwrap --ro-bind / / true"])
 def test_no_namespace_can_be_made_inside(probe: Probe, tool: str) -> None:
     code = f"""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
@@ -78,41 +78,45 @@ async def test_a_pause_stops_the_clock_and_all_traffic_until_it_is_resumed(clien
 
 
 @pytest.mark.parametrize("end", ["DELETE", "pause", "death"])
-def test_whoever_talks_to_it_is_cut_off_when_it_goes(end: str) -> None:
-    async def run() -> None:
-        async with serving() as client:
-            made = (await client.create())["sandboxID"]
-            record = client.service.registry.records[made]
-            closed = asyncio.Event()
-            resets: list[tuple[str, int]] = []
-            client.service.app.reset = resets.append
-            streaming, ending, waiting, begun = await _talk(client, record, closed)
-            await begun.wait()
-            if end == "death":
-                record.live.kill()
-            elif end == "pause":
-                await client.ask("POST", f"/sandboxes/{made}/pause")
-            else:
-                await client.ask("DELETE", f"/sandboxes/{made}")
-            async with asyncio.timeout(2):
-                cut, quiet, refused = await streaming, await ending, await waiting
-            assert (cut.status, cut.complete) == (200, False)
-            assert (quiet.status, quiet.complete) == (200, False)
-            assert (refused.status, refused.json["code"]) == (502, 502)
-            assert "was not found" in refused.json["message"]
-            assert resets == [("127.0.0.1", 5)] * 2
-            assert closed.is_set()
-            assert (await client.ask("GET", "/health", headers=_to(made))).status == 502
+async def test_whoever_talks_to_it_is_cut_off_when_it_goes(
+    client: Client, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    made = (await client.create())["sandboxID"]
+    record = client.service.registry.records[made]
+    begun, closed = asyncio.Event(), asyncio.Event()
+    resets: list[tuple[str, int]] = []
+    app = client.service.app
+    monkeypatch.setattr(app, "reset", resets.append)
+    monkeypatch.setattr(app, "planes", {**app.planes, **_planes(record, closed, begun)})
 
-    asyncio.run(run())
+    def ask(port: int) -> asyncio.Task[Answer]:
+        headers = {"e2b-sandbox-id": made, "e2b-sandbox-port": str(port)}
+        return asyncio.ensure_future(client.ask("GET", "/", headers=headers))
+
+    streaming, ending, waiting = ask(1), ask(2), ask(3)
+    await begun.wait()
+    if end == "death":
+        record.live.kill()
+    elif end == "pause":
+        await client.ask("POST", f"/sandboxes/{made}/pause")
+    else:
+        await client.ask("DELETE", f"/sandboxes/{made}")
+    async with asyncio.timeout(2):
+        cut, quiet, refused = await streaming, await ending, await waiting
+    assert (cut.status, cut.complete) == (200, False)
+    assert (quiet.status, quiet.complete) == (200, False)
+    assert (refused.status, refused.json["code"]) == (502, 502)
+    assert "was not found" in refused.json["message"]
+    assert resets == [("127.0.0.1", 5)] * 2
+    assert closed.is_set()
+    assert (await client.ask("GET", "/health", headers=_to(made))).status == 502
 
 
-async def _talk(
-    client: Client, record: Record, closed: asyncio.Event
-) -> tuple[asyncio.Task[Answer], asyncio.Task[Answer], asyncio.Task[Answer], asyncio.Event]:
-    """To ports of it: one request that streams for ever, one whose stream would end in good order
-    when the sandbox is gone, and one that is never answered."""
-    begun = asyncio.Event()
+def _planes(
+    record: Record, closed: asyncio.Event, begun: asyncio.Event
+) -> dict[int, Callable[[Request, Record], Awaitable[Response | Stream]]]:
+    """By port: one that streams for ever, one whose stream would end in good order when the sandbox
+    is gone, and one that never answers."""
     live = record.live
 
     async def ends() -> AsyncIterator[bytes]:
@@ -138,14 +142,7 @@ async def _talk(
         await asyncio.get_running_loop().create_future()
         raise AssertionError
 
-    app = client.service.app
-    app.planes = {1: streams, 2: streams_to_the_end, 3: hangs}
-
-    def ask(port: str) -> asyncio.Task[Answer]:
-        headers = {"e2b-sandbox-id": record.id, "e2b-sandbox-port": port}
-        return asyncio.ensure_future(client.ask("GET", "/", headers=headers))
-
-    return ask("1"), ask("2"), ask("3"), begun
+    return {1: streams, 2: streams_to_the_end, 3: hangs}
 
 
 async def test_a_time_that_was_changed_does_not_come_when_its_neighbours_does(

@@ -74,6 +74,9 @@ def test_snapshots_volumes_and_paused_sandboxes_outlive_the_service(
         assert made.files.read("/data/file") == gone.sandbox_id
         made.kill()
         assert Sandbox.list().next_items() == []
+        ran = _serve_again(tmp_path / "state")
+    assert ran.returncode == 2
+    assert ran.stderr == f"e2brun: --state {tmp_path / 'state'}: another service uses it\n"
     assert not [path for path in (tmp_path / "state").glob("tree-*") if "kept" in path.name]
 
 
@@ -86,14 +89,6 @@ def _serve_again(state: Path) -> subprocess.CompletedProcess[str]:
         timeout=60,
         check=False,
     )
-
-
-def test_a_directory_has_one_service(tmp_path: Path) -> None:
-    state = tmp_path / "state"
-    with served(tmp_path, "--template", "base", "--state", str(state)):
-        ran = _serve_again(state)
-    assert ran.returncode == 2
-    assert ran.stderr == f"e2brun: --state {state}: another service uses it\n"
 
 
 def test_a_state_that_is_damaged_is_left_alone(tmp_path: Path) -> None:

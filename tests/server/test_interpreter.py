@@ -86,25 +86,12 @@ async def test_a_cell_is_told_in_order(trial: Trial) -> None:
     assert (shown["text"], shown["is_main_result"], shown["extra"]) == ("value", True, {})
 
 
-async def test_syntax_errors_are_counted(trial: Trial) -> None:
-    for number in (1, 2):
-        events = await trial.run("x = = 1")
-        assert _of(events, "number_of_executions")["execution_count"] == number
-        assert _of(events, "error")["name"] == "SyntaxError"
-
-
 async def test_variables_of_one_execution_end_with_it(trial: Trial) -> None:
     trial.live.environment["A"] = "global"
     ask = "import os; (os.environ.get('A'), os.environ.get('B'))"
     inner = await trial.run(ask, {"A": "own", "B": "own"})
     assert _of(inner, "result")["text"] == "('own', 'own')"
     assert _of(await trial.run(ask), "result")["text"] == "('global', None)"
-
-
-async def test_a_client_that_leaves_interrupts_its_cell(trial: Trial) -> None:
-    await trial.run("kept = 1")
-    await trial.leave("import time; print('in', flush=True); time.sleep(300)", "in")
-    assert _of(await trial.run("kept + 1"), "result")["text"] == "2"
 
 
 async def test_a_cell_deaf_to_interrupts_costs_its_context(trial: Trial) -> None:

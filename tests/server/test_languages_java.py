@@ -22,23 +22,28 @@ def opened(*path: str) -> int:
     return classes.open()
 
 
-@pytest.fixture(scope="session")
-def jar(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("java") / "kernel.jar"
-    with open(opened(), "rb") as file:
-        path.write_bytes(file.read())
-    return path
+@pytest.fixture(scope="module")
+def classes() -> Iterator[int]:
+    """Compiled once: the descriptor of what a sandbox is given."""
+    descriptor = opened()
+    yield descriptor
+    os.close(descriptor)
 
 
 @pytest.fixture(scope="module")
-def kernel(jar: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningKernel]:
+def kernel(classes: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningKernel]:
+    """It must leave in the end, when the host hangs up, whatever its cells have started."""
     language = languages.find("java")
     assert language is not None
+    jar = tmp_path_factory.mktemp("java") / "kernel.jar"
+    jar.write_bytes(Path(f"/proc/self/fd/{classes}").read_bytes())
     argv = [str(jar) if word == "/proc/self/fd/5" else word for word in language.argv[:-4]]
     environment = {"OUTER": "outer"}
     with RunningKernel(argv, tmp_path_factory.mktemp("cwd"), environment) as running:
         running.run("int kept = 7;")
         yield running
+        running.run("new Thread(() -> { while (true) {} }).start();")
+        assert running.hang_up() == 0
 
 
 @needs_java
@@ -150,30 +155,18 @@ def test_programs_of_a_cell_inherit_no_descriptor_of_ours(kernel: RunningKernel)
 
 
 @needs_java
-def test_it_leaves_when_the_host_hangs_up(jar: Path, tmp_path: Path) -> None:
-    options = ("--add-opens=java.base/java.io=ALL-UNNAMED", "-Xshare:auto")
-    with RunningKernel(("java", *options, "-cp", str(jar), "Kernel"), tmp_path) as kernel:
-        kernel.run("new Thread(() -> { while (true) {} }).start();")
-        assert kernel.hang_up() == 0
-
-
-@needs_java
-def test_nobody_can_change_the_classes() -> None:
-    descriptor = opened()
+def test_nobody_can_change_the_classes(classes: int) -> None:
     try:
-        try:
-            writable = os.open(f"/proc/self/fd/{descriptor}", os.O_RDWR)
-        except PermissionError:  # which only root is spared
-            return
-        with pytest.raises(PermissionError):
-            os.write(writable, b"x")
-        with pytest.raises(PermissionError):
-            os.ftruncate(writable, 0)
-        with pytest.raises(PermissionError):
-            fcntl.fcntl(writable, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE)
-        os.close(writable)
-    finally:
-        os.close(descriptor)
+        writable = os.open(f"/proc/self/fd/{classes}", os.O_RDWR)
+    except PermissionError:  # which only root is spared
+        return
+    with pytest.raises(PermissionError):
+        os.write(writable, b"x")
+    with pytest.raises(PermissionError):
+        os.ftruncate(writable, 0)
+    with pytest.raises(PermissionError):
+        fcntl.fcntl(writable, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE)
+    os.close(writable)
 
 
 def test_without_java_it_says_what_to_install(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningKernel]:
     with RunningKernel(argv, tmp_path_factory.mktemp("cwd"), environment) as running:
         running.run("kept <- 7")
         yield running
+        assert running.hang_up() == 0  # it leaves when the host hangs up
 
 
 @pytest.mark.parametrize(
@@ -122,9 +123,3 @@ def test_names_that_a_cell_takes_stop_no_later_cell(kernel: RunningKernel) -> No
     assert kernel.run("1").text == "[1] 1"
     kernel.run("rm(list = setdiff(ls(all.names = TRUE), 'kept'))")
     assert kernel.run("ls()").text == '[1] "kept"'
-
-
-def test_it_leaves_when_the_host_hangs_up(kernel: RunningKernel) -> None:
-    with RunningKernel(kernel.argv, kernel.cwd) as another:
-        another.run("1")
-        assert another.hang_up() == 0

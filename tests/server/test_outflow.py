@@ -17,19 +17,9 @@ import pytest
 from e2brun.sandbox.local.host.subscriptions import Subscription
 from tests.attack.wire import ENVD, INTERPRETER, Sandbox, Wire, envelope, envelopes
 from tests.sdk.serving import Serving, served
+from tests.server.talking import resident
 
 _MIB = 1024 * 1024
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    with served(tmp_path_factory.mktemp("outflow")) as serving:
-        yield serving
-
-
-@pytest.fixture
-def wire(service: Serving) -> Wire:
-    return Wire(service.url, service.key)
 
 
 @pytest.fixture
@@ -66,11 +56,6 @@ def _asked(wire: Wire, sandbox: Sandbox, request: tuple[int, str, bytes]) -> soc
     return connection
 
 
-def _resident(pid: int) -> int:
-    with open(f"/proc/{pid}/statm") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
 def _spent(pid: int) -> float:
     """Seconds of a processor."""
     words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -91,13 +76,13 @@ _ENDLESS = {
 def test_a_client_that_does_not_read_stops_the_program_and_costs_nothing(
     wire: Wire, service: Serving, sandbox: Sandbox, kind: str
 ) -> None:
-    before = _resident(service.pid)
+    before = resident(service.pid)
     with closing(_asked(wire, sandbox, _ENDLESS[kind])):
         time.sleep(1)
         spent = _spent(service.pid)
         time.sleep(1)
         assert _spent(service.pid) - spent < 0.5
-        assert _resident(service.pid) - before < 64 * _MIB
+        assert resident(service.pid) - before < 64 * _MIB
         assert wire.is_healthy(sandbox)
 
 
@@ -121,7 +106,7 @@ def test_what_nobody_follows_is_read_slowly(wire: Wire, service: Serving, sandbo
 
 @pytest.fixture(scope="module")
 def bounded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wire]:
-    options = ("--max-output", "100k", "--output-rate", "200k")
+    options = ("--max-output", "100k", "--output-rate", "200k", "--template", "base")
     with served(tmp_path_factory.mktemp("bounded"), *options) as serving:
         yield Wire(serving.url, serving.key)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import select
 import subprocess
@@ -160,11 +159,6 @@ class Context:
         for fd in (self.cells, self.frames):
             if fd >= 0:
                 os.close(fd)
-
-
-def needs(*packages: str) -> pytest.MarkDecorator:
-    missing = [name for name in packages if importlib.util.find_spec(name) is None]
-    return pytest.mark.skipif(bool(missing), reason=f"not installed: {' '.join(missing)}")
 
 
 @pytest.fixture(name="context")

@@ -73,13 +73,6 @@ def test_a_future_import_holds_for_later_cells(context: Context) -> None:
     assert context.run("f.__annotations__['x']").main["text"] == "nowhere"
 
 
-def test_environment_of_a_cell_ends_with_it(context: Context) -> None:
-    context.run("import os\nos.environ['KEPT'] = 'own'")
-    code = "os.environ.get('KEPT'), os.environ.get('GIVEN')"
-    assert context.run(code, {"KEPT": "other", "GIVEN": "1"}).main["text"] == "('other', '1')"
-    assert context.run(code).main["text"] == "('own', None)"
-
-
 def test_the_namespace_is_main_and_looks_like_a_notebook(context: Context) -> None:
     code = (
         "import sys\nmain = sys.modules['__main__']\n"

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.unit.context_program import Context, lasting_context, needs
+from tests.unit.context_program import Context, lasting_context
 
 __all__ = ["lasting_context"]  # the fixture `lasting`
 
@@ -147,79 +147,6 @@ def test_a_thread_that_displays_after_its_cell_breaks_nothing(lasting: Context) 
     assert lasting.run("1").main["text"] == "1"
 
 
-# Packages, where this interpreter has them
-
-
-@needs("pandas")
-def test_a_dataframe_comes_as_table_text_and_data(lasting: Context) -> None:
-    cell = lasting.run(
-        "import pandas as pd\n"
-        "pd.DataFrame({'n': [1, 2], 'f': [1.5, None], 's': ['a', None],"
-        " 't': pd.to_datetime(['2024-01-02', None]), 5: [True, False]})"
-    )
-    assert str(cell.main["html"]).startswith("<div>")
-    assert cell.main["data"] == {
-        "n": [1, 2],
-        "f": [1.5, None],
-        "s": ["a", None],
-        "t": ["2024-01-02T00:00:00", None],
-        "5": [True, False],
-    }
-    assert "2024-01-02" in str(cell.main["text"])
-    assert set(lasting.run("pd.Series([1, 2])").main) == {"text", "is_main_result"}
-    assert lasting.run("pd.DataFrame([[1, 2]], columns=['a', 'a'])").stderr == ""
-
-
-PLOT = "import matplotlib.pyplot as plt\n"
-
-
-@needs("matplotlib")
-def test_an_open_figure_is_shown_once_when_its_cell_ends(lasting: Context) -> None:
-    cell = lasting.run(PLOT + "plt.figure()\nplt.plot([1, 2])\nplt.figure()\nplt.plot([2, 1]);")
-    assert [str(r["png"])[:8] for r in cell.shown] == ["iVBORw0K", "iVBORw0K"]
-    assert cell.shown[0]["png"] != cell.shown[1]["png"]
-    assert "Figure" in str(cell.shown[0]["text"])
-    assert cell.stderr == ""
-    assert lasting.run("plt.get_fignums()").main["text"] == "[]"
-    backend = lasting.run("import os\n['MPLBACKEND' in os.environ, plt.get_backend().lower()]")
-    assert backend.main["json"] == [False, "agg"]
-
-
-@needs("matplotlib")
-@pytest.mark.parametrize(
-    ("code", "pictures"),
-    [
-        ("fig, ax = plt.subplots()\nax.plot([1])\nfig", [True]),
-        ("fig, ax = plt.subplots()\nax.plot([1])\nplt.show()\nfig", [False, True]),
-        ("fig, ax = plt.subplots()\nax.plot([1])\ndisplay(fig)", [False]),
-        ("plt.plot([1])\nplt.show()\nplt.plot([2])\nprint('x')", [False, False]),
-        ("plt.plot([1])\n1/0", [False]),
-        ("plt.figure();", []),
-    ],
-)
-def test_a_figure_is_never_shown_twice(lasting: Context, code: str, pictures: list[bool]) -> None:
-    results = lasting.run(PLOT + code).outcome.results
-    assert [result["is_main_result"] for result in results] == pictures
-    assert sum("png" in result for result in results) == len([p for p in pictures if not p]) or (
-        pictures == [True] and "png" in results[0]
-    )
-
-
-@needs("matplotlib", "e2b_charts")
-def test_a_figure_has_its_chart(lasting: Context) -> None:
-    cell = lasting.run(PLOT + "plt.plot([1, 2], [3, 4])\nplt.title('T')\nplt.show()")
-    chart = cell.shown[0]["chart"]
-    assert isinstance(chart, dict)
-    assert (chart["type"], chart["title"]) == ("line", "T")
-
-
-@needs("PIL")
-def test_a_picture_of_pillow_is_a_png(lasting: Context) -> None:
-    cell = lasting.run("from PIL import Image\ni = Image.new('RGB', (2, 2))\ni.show()\ni")
-    assert [str(r["png"])[:8] for r in cell.outcome.results] == ["iVBORw0K", "iVBORw0K"]
-
-
-@needs("IPython")
 def test_display_of_ipython_works_without_its_shell(lasting: Context) -> None:
     cell = lasting.run(
         "from IPython.display import display, HTML, Markdown\n"

@@ -126,31 +126,26 @@ def test_what_is_no_python_is_an_error_in_one_line(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
-def test_an_interpreter_that_is_not_cpython_is_named(tmp_path: Path) -> None:
-    pypy = tmp_path / "pypy"
-    answer = '["PyPy", [3, 10, 1], ["/p", "/p"], "/p", [], ".pypy310.so"]'
-    pypy.write_text(f"#!/bin/sh\necho '{answer}'\n")
-    pypy.chmod(0o755)
-    with pytest.raises(UsageError, match=r"is PyPy 3\.10\.1; CPython 3\.8 or newer"):
-        find_interpreter(str(pypy))
-
-
-def test_a_python_too_old_is_named(tmp_path: Path) -> None:
-    old = tmp_path / "python3.7"
-    answer = '["CPython", [3, 7, 16], ["/p", "/p"], "/p", [], ".cpython-37m.so"]'
-    old.write_text(f"#!/bin/sh\necho '{answer}'\n")
-    old.chmod(0o755)
-    with pytest.raises(UsageError, match=r"is CPython 3\.7\.16; CPython 3\.8 or newer"):
-        find_interpreter(str(old))
-
-
-def test_an_installation_that_was_removed_is_reported(tmp_path: Path) -> None:
-    gone = tmp_path / "python3"
-    answer = f'["CPython", [3, 12, 1], ["/p"], "{tmp_path}", [], ".cpython-312.so"]'
-    gone.write_text(f"#!/bin/sh\necho '{answer}'\n")
-    gone.chmod(0o755)
-    with pytest.raises(SandboxUnavailable, match="has no interpreter any more"):
-        find_interpreter(str(gone))
+@pytest.mark.parametrize(
+    ("answer", "error", "message"),
+    [
+        ('["PyPy", [3, 10, 1], ["/p", "/p"], "/p", [], ".pypy310.so"]', UsageError,
+         r"is PyPy 3\.10\.1; CPython 3\.8 or newer"),
+        ('["CPython", [3, 7, 16], ["/p", "/p"], "/p", [], ".cpython-37m.so"]', UsageError,
+         r"is CPython 3\.7\.16; CPython 3\.8 or newer"),
+        ('["CPython", [3, 12, 1], ["/p"], "HERE", [], ".cpython-312.so"]', SandboxUnavailable,
+         "has no interpreter any more"),
+    ],
+    ids=["another kind", "too old", "removed"],
+)  # fmt: skip
+def test_an_interpreter_that_cannot_be_used_is_named(
+    tmp_path: Path, answer: str, error: type[Exception], message: str
+) -> None:
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\necho '{answer.replace('HERE', str(tmp_path))}'\n")
+    python.chmod(0o755)
+    with pytest.raises(error, match=message):
+        find_interpreter(str(python))
 
 
 def test_a_command_found_on_the_path_is_used(
