@@ -116,6 +116,9 @@ for port in (HOST.get("port", "1"), HOST.get("service", "1")):
         ATTACKS[f"connect to {host}, {port}"] = partial(_connects, (host, int(port)))
 for host in ("169.254.169.254", "10.0.2.2", "8.8.8.8", "192.168.1.1"):
     ATTACKS[f"connect to {host}"] = partial(_connects, (host, 80))
+ATTACKS["connect to ::1"] = lambda: _connects(
+    ("::1", int(HOST.get("service", "1"))), socket.AF_INET6
+)
 ATTACKS["connect to an abstract socket of the host"] = lambda: _connects(
     "\0" + HOST["abstract"], socket.AF_UNIX
 )

@@ -12,16 +12,6 @@ from tests.sdk.serving import Serving
 needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
 
 
-def test_bash_keeps_its_state_and_streams(interpreter: Any) -> None:
-    interpreter.run_code("x=1; cd /tmp", language="bash")
-    execution = interpreter.run_code('echo "$FOO $x $PWD"', language="bash", envs={"FOO": "bar"})
-    assert execution.logs.stdout == ["bar 1 /tmp\n"]
-    assert interpreter.run_code("exit 3", language="bash").error.value == "3"
-    assert interpreter.run_code("echo $x ${FOO:-default}", language="bash").logs.stdout == [
-        "1 default\n"
-    ]
-
-
 @needs_node
 def test_javascript(interpreter: Any) -> None:
     execution = interpreter.run_code("console.log('Hello, World!')", language="js")
@@ -41,16 +31,6 @@ def test_cells_for_deno_have_its_commonest_calls(interpreter: Any) -> None:
     assert interpreter.run_code(written, language="deno").text == "/home/user"
     # Packages tell by this name where they are.
     assert interpreter.run_code("typeof Deno", language="js").text == "undefined"
-
-
-@needs_node
-def test_javascript_goes_on_after_a_client_has_left(interpreter: Any) -> None:
-    from e2b import TimeoutException
-
-    interpreter.run_code("const z = 1", language="js")
-    with pytest.raises(TimeoutException):
-        interpreter.run_code("while (true) {}", language="js", timeout=1)
-    assert interpreter.run_code("z", language="js", timeout=10).text == "1"
 
 
 @pytest.mark.skipif(shutil.which("javac") is None, reason="no JDK is installed")

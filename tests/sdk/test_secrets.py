@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from e2b import Secret
 from e2b.exceptions import SecretException, SecretNotFoundException
 
-from tests.sdk.serving import Serving, known, served
+from tests.sdk.serving import Serving
 
 
 def test_a_secret_is_made_changed_found_and_removed(service: Serving) -> None:
@@ -62,16 +61,3 @@ def test_a_secret_that_e2b_would_refuse_is_refused(
 ) -> None:
     with pytest.raises(SecretException):
         Secret.create(name, value, metadata=metadata)
-
-
-def test_a_kept_secret_is_for_the_user_alone(tmp_path: Path) -> None:
-    state = tmp_path / "state"
-    for turn in ("first", "second"):
-        directory = tmp_path / turn
-        directory.mkdir()
-        base = ("--template", "base", "--state", str(state))
-        with served(directory, *base) as serving, known(serving):
-            if turn == "first":
-                Secret.create("kept", "hunter-4")
-            assert Secret.get_info("kept").version == 1
-    assert (state / "secrets.json").stat().st_mode & 0o777 == 0o600

@@ -13,7 +13,7 @@ import pytest
 from e2b import AsyncTemplate, Sandbox, Template, wait_for_port, wait_for_timeout
 from e2b.exceptions import BuildException, TemplateException
 
-from tests.sdk.serving import Serving, known, served
+from tests.sdk.serving import Serving
 
 
 @pytest.fixture
@@ -194,16 +194,3 @@ async def test_a_build_in_the_background_can_be_followed(service: Serving, name:
     template = AsyncTemplate().from_base_image().run_cmd("sleep 1")
     build = await AsyncTemplate.build_in_background(template, name)
     assert (await AsyncTemplate.get_build_status(build)).status.value == "building"
-
-
-def test_templates_outlive_the_service_with_a_state_directory(tmp_path: Path, name: str) -> None:
-    state = str(tmp_path / "state")
-    for turn in ("first", "second"):
-        directory = tmp_path / turn
-        directory.mkdir()
-        base = ("--template", "base", "--state", state)
-        with served(directory, *base) as serving, known(serving):
-            if turn == "first":
-                template = Template().from_base_image().run_cmd("echo kept > file")
-                Template.build(template, name)
-            assert _inside(name, "cat file") == "kept\n"

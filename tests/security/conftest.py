@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -81,9 +82,13 @@ def probe(request: pytest.FixtureRequest, probes: dict[str, Probe]) -> Probe:
     account, driver = request.param
     if account not in probes:
         pytest.skip("no Python here that an ordinary user can start (setpriv, python3 >= 3.11)")
-    chosen = probes[account]
-    bare = [*chosen.prefix, "bwrap", "--unshare-all", "--ro-bind", "/", "/", "true"]
+    if refusal := _refusal(probes[account].prefix):
+        pytest.skip(f"bubblewrap itself does not work here as {account}: {refusal}")
+    return replace(probes[account], driver=driver)
+
+
+@cache
+def _refusal(prefix: tuple[str, ...]) -> str:
+    bare = [*prefix, "bwrap", "--unshare-all", "--ro-bind", "/", "/", "true"]
     done = subprocess.run(bare, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        pytest.skip(f"bubblewrap itself does not work here as {account}: {done.stderr}")
-    return replace(chosen, driver=driver)
+    return done.stderr if done.returncode else ""

@@ -69,10 +69,6 @@ def streamed(*pieces: bytes, headers: dict[str, str] | None = None) -> list[tupl
     return asyncio.run(go())
 
 
-def test_a_stream_ends_with_an_empty_end_message() -> None:
-    assert streamed(envelope({"to": 2})) == [(0, {"number": 0}), (0, {"number": 1}), (2, {})]
-
-
 def test_a_message_may_come_byte_by_byte() -> None:
     pieces = [bytes([byte]) for byte in envelope({"to": 1})]
     assert streamed(*pieces) == [(0, {"number": 0}), (2, {})]

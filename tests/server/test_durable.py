@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from e2b import Sandbox, Volume
+from e2b import Sandbox, Secret, Template, Volume
 
 from tests.conftest import COMMAND, clean_environment
 from tests.sdk.serving import Serving, served
@@ -30,7 +30,7 @@ def _kill(pid: int) -> None:
 
 
 @pytest.mark.parametrize("how", ["ended", "killed"])
-def test_snapshots_volumes_and_paused_sandboxes_outlive_the_service(
+def test_what_was_made_and_what_was_paused_outlive_the_service(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     options = ("--template", "base", "--state", str(tmp_path / "state"), "--key", _KEY)
@@ -50,6 +50,8 @@ def test_snapshots_volumes_and_paused_sandboxes_outlive_the_service(
         volume.write_file("old", "still here")
         user = Sandbox.create("base", timeout=60, volume_mounts={"/mnt/kept": volume})
         user.files.write("/mnt/kept/new", "from inside")
+        Template.build(Template().from_base_image().run_cmd("echo built > built"), "built")
+        Secret.create("kept", "hunter-4")
         user.pause()
         paused.pause()
         lean.pause(keep_memory=False)
@@ -73,6 +75,11 @@ def test_snapshots_volumes_and_paused_sandboxes_outlive_the_service(
         made = Sandbox.create(snapshot.snapshot_id, timeout=60)
         assert made.files.read("/data/file") == gone.sandbox_id
         made.kill()
+        built = Sandbox.create("built", timeout=60)
+        assert built.files.read("built") == "built\n"
+        built.kill()
+        assert Secret.get_info("kept").version == 1
+        assert (tmp_path / "state" / "secrets.json").stat().st_mode & 0o777 == 0o600
         assert Sandbox.list().next_items() == []
         ran = _serve_again(tmp_path / "state")
     assert ran.returncode == 2

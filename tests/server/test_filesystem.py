@@ -176,20 +176,6 @@ async def test_no_process_left_for_a_child_and_files_still_move(envd: Envd) -> N
     await forks
 
 
-async def test_an_endless_file_is_read_no_faster_than_it_is_taken(envd: Envd) -> None:
-    from e2brun.server.envd import downloads
-    from e2brun.server.http.messages import Stream
-
-    files = envd.live.part(FileWorker)
-    answer = await downloads.answer(files, "/dev/zero", {}, with_body=True)
-    assert isinstance(answer, Stream)
-    assert "content-length" not in answer.headers
-    assert not any(await anext(answer.body))
-    await asyncio.sleep(0.2)
-    await envd.entry(".")  # nobody waits for it
-    await answer.body.aclose()  # type: ignore[attr-defined]
-
-
 def test_a_lying_worker_is_let_go_of() -> None:
     lies = (
         b"", b"junk", b"[]", b"[1,2,3]\n", b'["1",0,null,false]\n', b"[1,0,null,0]\n",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import select
 import signal
 import subprocess
 import sys
@@ -13,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from e2brun.sandbox.local.host.frames import encode_cell
 from tests.unit.context_program import AGENT, DEADLINE, Context, lasting_context, running_context
 
 __all__ = ["lasting_context", "running_context"]  # the fixtures
@@ -101,17 +98,6 @@ def test_a_module_of_the_user_may_have_the_name_of_one_of_ours(context: Context)
 # Awaiting
 
 
-def test_top_level_await_and_a_task_that_outlives_its_cell(context: Context) -> None:
-    context.run(
-        "import asyncio\nseen = []\n"
-        "async def work():\n    await asyncio.sleep(1)\n    seen.append(1)\n    return 'done'\n"
-        "task = asyncio.create_task(work())"
-    )
-    assert context.run("await asyncio.sleep(0)\nlen(seen)").main["text"] == "0"
-    assert context.run("await task").main["text"] == "done"
-    assert context.run("seen").main["text"] == "[1]"
-
-
 def test_a_cell_may_start_its_own_loop_before_and_after_awaiting(context: Context) -> None:
     code = (
         "import asyncio\nasync def f():\n"
@@ -160,21 +146,6 @@ def test_output_is_complete_and_in_order_at_the_end_of_a_cell(context: Context) 
     cell = context.run(code)
     assert cell.stdout == "one\ntwo\nthree"
     assert cell.stderr == "wrong"
-
-
-def test_a_line_comes_when_it_is_printed(context: Context) -> None:
-    assert context.process.stdout is not None
-    out = context.process.stdout.fileno()
-    os.write(context.cells, encode_cell("import time\nprint('now')\ntime.sleep(20)"))
-    said = b""
-    while not said.endswith(b"\n"):
-        assert select.select([out], [], [], 10)[0]
-        said += os.read(out, 100)
-    assert said == b"now\n"
-
-
-def test_standard_input_is_at_its_end(context: Context) -> None:
-    assert context.run("input('? ')").error.name == "EOFError"
 
 
 def test_at_the_end_exit_handlers_run(context: Context) -> None:

@@ -145,15 +145,3 @@ def test_a_thread_that_displays_after_its_cell_breaks_nothing(lasting: Context) 
     assert cell.outcome.ended
     time.sleep(0.4)
     assert lasting.run("1").main["text"] == "1"
-
-
-def test_display_of_ipython_works_without_its_shell(lasting: Context) -> None:
-    cell = lasting.run(
-        "from IPython.display import display, HTML, Markdown\n"
-        "display(HTML('<b>'), Markdown('# m'))\ndisplay({'text/plain': 'raw'}, raw=True)"
-    )
-    assert [r.get("html") or r.get("markdown") or r.get("text") for r in cell.shown] == [
-        "<b>",
-        "# m",
-        "raw",
-    ]
