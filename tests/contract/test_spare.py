@@ -85,6 +85,30 @@ def test_who_asks_again_and_again_is_given_one_that_was_there(
     pytest.fail("none of them was ready")
 
 
+def _said(sandbox: LocalSandbox, code: str) -> str:
+    said: list[bytes] = []
+    sandbox.run_cell(code, timeout=20, stdout=said.append, stderr=said.append)
+    sandbox.kill()
+    return b"".join(said).decode().strip()
+
+
+def test_a_later_cell_does_not_wait_for_its_interpreter(backend: LocalBackend) -> None:
+    """It was started with the sandbox, before anybody asked: here, a second before."""
+    for _ in range(2):
+        _said(backend.create(SandboxSpec()), "1")
+    time.sleep(1)
+    age = "print(float(open('/proc/uptime').read().split()[0]) - int(open('/proc/self/stat')"
+    age += ".read().rpartition(')')[2].split()[19]) / 100)"
+    assert float(_said(backend.create(SandboxSpec()), age)) > 0.7
+
+
+def test_a_cell_has_the_environment_and_limits_that_were_asked_for(backend: LocalBackend) -> None:
+    """Whatever its sandbox was made ready for."""
+    code = "import os, resource\nprint(os.environ['A'], resource.getrlimit(resource.RLIMIT_NOFILE))"
+    for value in "1", "1", "2", "2", "1":
+        assert _said(backend.create(SandboxSpec(env={"A": value})), code) == f"{value} (256, 256)"
+
+
 def test_one_that_holds_much_memory_is_gone_when_it_was_killed(backend: LocalBackend) -> None:
     """Others are waited for later; what it holds must not come on top of what the next has."""
     sandbox = backend.create(_SPEC)
@@ -114,11 +138,8 @@ def test_one_that_had_to_be_ended_for_its_memory_is_waited_for(backend: LocalBac
 def test_another_kind_of_sandbox_is_made_for_itself(backend: LocalBackend) -> None:
     for directory in ("/one", "/two", "/one", "/one"):
         sandbox = backend.create(SandboxSpec(directories=(directory,)))
-        said: list[bytes] = []
         code = "import os; print(*sorted({'one', 'two'} & {*os.listdir('/')}))"
-        sandbox.run_cell(code, timeout=20, stdout=said.append, stderr=said.append)
-        sandbox.kill()
-        assert b"".join(said).decode().strip() == directory[1:]
+        assert _said(sandbox, code) == directory[1:]
 
 
 def test_one_that_nobody_wants_ends_by_itself_and_is_given_to_nobody(
@@ -128,7 +149,7 @@ def test_one_that_nobody_wants_ends_by_itself_and_is_given_to_nobody(
     until(lambda: forkserver.ready(jail))
     zygotes = set(forkserver.pids())
     alone = _below(zygotes)
-    spare = Spare(forkserver, jail, patience=1.0)
+    spare = Spare(forkserver, jail, _SPEC, patience=1.0)
     until(lambda: _below(zygotes) - alone)
     until(lambda: not _below(zygotes) - alone)
     assert not spare.fits(jail)

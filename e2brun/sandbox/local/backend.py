@@ -79,7 +79,7 @@ class LocalBackend:
         if own is not None:
             self._furnish(own, sandbox)
         elif driver is self._forkserver and self._created > 1:
-            self._expect_another(driver, jail)
+            self._expect_another(driver, jail, spec)
         return sandbox
 
     def close(self) -> None:
@@ -123,13 +123,13 @@ class LocalBackend:
                 spare.end()
         return None
 
-    def _expect_another(self, driver: Driver, jail: Jail) -> None:
+    def _expect_another(self, driver: Driver, jail: Jail, spec: SandboxSpec) -> None:
         """Who has asked for two will want a third."""
         from e2brun.sandbox.local.blocking.spare import Spare
 
         if not self._spares:
             with suppress(SandboxError):  # then there is none; who asks is told why
-                self._spares.append(Spare(driver, jail))
+                self._spares.append(Spare(driver, jail, spec))
 
     def _own(self, name: str | None) -> OwnTemplate | None:
         """None for a built-in template. Raises UsageError for one that there is not."""

@@ -28,6 +28,8 @@ from e2brun.sandbox.local.host.streams import Inlet, Outlet, pipe
 if TYPE_CHECKING:
     from e2brun.sandbox.local.blocking.sandbox import LocalSandbox
     from e2brun.sandbox.local.blocking.supervisor import Supervisor
+    from e2brun.sandbox.local.host.control import Control
+    from e2brun.sandbox.local.isolation.driver import Jail, Jailed
 
 _LAST_WORDS_SECONDS = 5.0
 
@@ -39,8 +41,16 @@ def _nowhere(_: bytes) -> None:
 class CellContext:
     """A running context and its pipes. It ends with the sandbox, or when a cell kills it."""
 
-    def __init__(self, sandbox: LocalSandbox, language: Language, cwd: str) -> None:
-        self._sandbox, self._language, self._cwd = sandbox, language, cwd
+    def __init__(
+        self,
+        control: Control,
+        jail: Jail,
+        language: Language,
+        cwd: str,
+        environment: dict[str, str],
+    ) -> None:
+        self._control, self._language, self._cwd = control, language, cwd
+        self.environment = environment
         self._stdout, self._stderr, self._frames = (Outlet(_nowhere) for _ in range(3))
         # The agent goes on only when a frame was read: so much was printed before it, no more.
         self._frames.first = (self._stdout, self._stderr)
@@ -50,11 +60,8 @@ class CellContext:
         self.alive = True
         try:
             languages.complete(language, given)
-            self.number = sandbox.control.request(
-                "context",
-                given,
-                **languages.request(language, sandbox.jail, cwd, sandbox.environment({})),
-            )
+            asked = languages.request(language, jail, cwd, environment)
+            self.number = control.request("context", given, **asked)
         except JavaMissing as error:
             self.close()
             raise Unsupported(f"No {language.name} kernel: {error}") from error
@@ -67,13 +74,14 @@ class CellContext:
 
     def run(
         self,
+        sandbox: LocalSandbox,
         code: str,
         timeout: float | None,
         streams: tuple[Sink, Sink],
         on_result: Callable[[Result], None] | None,
         language: str,
     ) -> Execution:
-        """Run one cell, in a language that its kernel knows, to its end."""
+        """Run one cell, in a language that its kernel knows, to its end; `sandbox`: its own."""
         # Not before: it is imported while the context starts.
         from e2brun.sandbox.local.blocking.supervisor import Supervisor
 
@@ -95,18 +103,20 @@ class CellContext:
         self._frames.redirect(hear)
         outlets = [outlet for outlet in (self._stdout, self._stderr, self._frames) if outlet.open]
         following = Supervisor(
-            self._sandbox.control,
+            self._control,
             self.number,
             outlets=outlets,
             inlet=Inlet(encode_cell(code, language=language), into=self._cells),
-            end_sandbox=self._sandbox.jailed.end,
+            end_sandbox=sandbox.jailed.end,
         )
         following.ask_to_end = self._interrupt
         following.finished = lambda: report.ended
         try:
-            execution = self._follow(following, timeout)
+            execution = self._follow(sandbox, following, timeout)
         except ForgedFrames as error:
-            return self._forged(error, report, following)
+            self._end_forger(following, sandbox.jailed)
+            results = tuple(report.results)
+            return Execution(Outcome.ERROR, 1, error=tampered(str(error)), results=results)
         finally:
             self._stdout.redirect(_nowhere)
             self._stderr.redirect(_nowhere)
@@ -133,9 +143,11 @@ class CellContext:
         self._stderr.redirect(_nowhere)
         self._signal(SIGINT)
 
-    def _follow(self, following: Supervisor, timeout: float | None) -> Execution:
+    def _follow(
+        self, sandbox: LocalSandbox, following: Supervisor, timeout: float | None
+    ) -> Execution:
         try:
-            return self._sandbox.follow(following, timeout)
+            return sandbox.follow(following, timeout)
         except SandboxError as error:
             self.close()
             raise self._not_started(error) from error
@@ -150,19 +162,17 @@ class CellContext:
 
     def _signal(self, number: int) -> None:
         """A signal for all that the cell has started, too."""
-        self._sandbox.control.request("context", run=self.number, signal=int(number))
+        self._control.request("context", run=self.number, signal=int(number))
 
-    def _forged(self, error: ForgedFrames, report: CellReport, following: Supervisor) -> Execution:
+    def _end_forger(self, following: Supervisor, jailed: Jailed) -> None:
         """The code wrote to the result channel itself: nothing it says counts any more."""
         try:
             if following.exited is None:
                 self._signal(SIGKILL)
-                self._sandbox.control.wait_for(self.number, _LAST_WORDS_SECONDS)
+                self._control.wait_for(self.number, _LAST_WORDS_SECONDS)
         except SandboxLost:
-            self._sandbox.jailed.end()
+            jailed.end()
         self.close()
-        results = tuple(report.results)
-        return Execution(Outcome.ERROR, 1, error=tampered(str(error)), results=results)
 
 
 def _told(execution: Execution, report: CellReport, following: Supervisor) -> Execution:

@@ -29,7 +29,7 @@ from e2brun.sandbox.local.blocking.exclusive import Exclusive
 from e2brun.sandbox.local.host.control import Control
 from e2brun.sandbox.local.host.streams import Inlet, Outlet
 from e2brun.sandbox.local.isolation.driver import INDEX_PORT, Jail, Jailed, has_ended
-from e2brun.sandbox.local.isolation.environment import environment, resource_limits
+from e2brun.sandbox.local.isolation.environment import environment_as_asked, resource_limits
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -186,8 +186,11 @@ class LocalSandbox:
             key = language.name, absolute(kernel.cwd or HOME)
             context = self._contexts.get(key)
             if context is None or not context.alive:
-                context = self._contexts[key] = CellContext(self, language, key[1])
-            return context.run(code, timeout, (stdout, stderr), on_result, name)
+                context = CellContext(
+                    self.control, self.jail, language, key[1], self.environment({})
+                )
+                self._contexts[key] = context
+            return context.run(self, code, timeout, (stdout, stderr), on_result, name)
 
     def write_files(self, files: Sequence[Upload]) -> None:
         """Write files; see the contract."""
@@ -221,7 +224,14 @@ class LocalSandbox:
 
     def environment(self, more: Mapping[str, str]) -> dict[str, str]:
         """What a program in here finds in its environment."""
-        return {**environment(self.jail, self.template), **self._spec.env, **more}
+        return {**environment_as_asked(self.jail, self._spec), **more}
+
+    def take_context(self, context: CellContext) -> None:
+        """One for Python at home, which was started before anybody asked for this sandbox."""
+        if context.environment == self.environment({}):
+            self._contexts["python", HOME] = context
+        else:
+            context.close()
 
     def watch(self) -> MemoryWatch:
         """Wait until the agent is up. Raises SandboxUnavailable with the driver's reason."""

@@ -1,8 +1,9 @@
 """A sandbox that is born before somebody asks for it, as the one before it was asked for.
 
-Who runs one piece of code after another waits for no birth: the next is done on another
-core meanwhile. No code has been in it. Where nobody asks it ends by itself, inside,
-so that here is no clock to be kept; what it is asked for after that time it is not given.
+Who runs one piece of code after another waits for no birth, nor for the start of the interpreter
+of its cells: the next is done on another core meanwhile. No code has been in it. Where nobody asks
+it ends by itself, inside, so that here is no clock to be kept; what it is asked for after that time
+it is not given.
 """
 
 from __future__ import annotations
@@ -11,10 +12,14 @@ import select
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from e2brun.sandbox.contract import HOME
 from e2brun.sandbox.local.host.control import Control
 from e2brun.sandbox.local.isolation.driver import new_id
+from e2brun.sandbox.local.isolation.environment import environment_as_asked, resource_limits
 
 if TYPE_CHECKING:
+    from e2brun.sandbox.contract import SandboxSpec
+    from e2brun.sandbox.local.blocking.cells import CellContext
     from e2brun.sandbox.local.isolation.driver import Driver, Jail, Jailed
 
 _PATIENCE = 5.0  # seconds
@@ -23,14 +28,23 @@ _PATIENCE = 5.0  # seconds
 class Spare:
     """One that waits, unless it has ended by now."""
 
-    def __init__(self, driver: Driver, jail: Jail, patience: float = _PATIENCE) -> None:
-        """Like `jail`, but another. Raises SandboxUnavailable."""
+    def __init__(
+        self, driver: Driver, jail: Jail, spec: SandboxSpec, patience: float = _PATIENCE
+    ) -> None:
+        """Like `jail`, but another; `spec`: what it came of. Raises SandboxUnavailable."""
         self.jail = jail.but(sandbox_id=new_id())
         self._control = Control()
         self._jailed = self._control.start(driver, self.jail)
         self._control.request("deadline", seconds=patience, leave=True)
         # Half of its time, which began later: it will not leave while it is being taken.
         self._until = monotonic() + patience / 2
+        self._context: CellContext | None = None
+        if jail.notebook and spec.language is None:
+            try:
+                self._context = self._python(environment_as_asked(self.jail, spec))
+            except BaseException:
+                self.end()
+                raise
 
     def fits(self, jail: Jail) -> bool:
         """Whether it can be had in place of this one."""
@@ -40,13 +54,22 @@ class Spare:
         looking.register(self._control.descriptor, select.POLLIN)
         return not any(events & select.POLLHUP for _, events in looking.poll(0))
 
-    def take(self) -> tuple[Control, Jailed]:
-        """It is the caller's now. Raises SandboxLost."""
+    def _python(self, environment: dict[str, str]) -> CellContext:
+        from e2brun.sandbox.local.blocking.cells import CellContext
+        from e2brun.sandbox.local.host.languages import PYTHON, Language
+
+        self._control.request("limit", limits=resource_limits(self.jail))
+        return CellContext(self._control, self.jail, Language(PYTHON), HOME, environment)
+
+    def take(self) -> tuple[Control, Jailed, CellContext | None]:
+        """It is the caller's now, with what is to run its cells. Raises SandboxLost."""
         self._control.request("deadline", seconds=0)
-        return self._control, self._jailed
+        return self._control, self._jailed, self._context
 
     def end(self) -> None:
         """Nobody wants it."""
         self._jailed.end()
+        if self._context is not None:
+            self._context.close()
         self._control.close()
         self._jailed.reap()

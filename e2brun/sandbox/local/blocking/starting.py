@@ -23,8 +23,9 @@ def start(
 ) -> LocalSandbox:
     """One sandbox, which its caller kills: `spare`, where there is one; `admit`: who answers for
     package indexes. Raises SandboxError."""
+    context = None
     if spare is not None:
-        jail, (control, jailed) = spare.jail, spare.take()
+        jail, (control, jailed, context) = spare.jail, spare.take()
     else:
         control = Control()
         jailed = control.start(driver, jail)
@@ -32,7 +33,10 @@ def start(
     from e2brun.sandbox.local.blocking.sandbox import LocalSandbox
 
     try:
-        return LocalSandbox(jail, spec, control, jailed, layer, admit)
+        sandbox = LocalSandbox(jail, spec, control, jailed, layer, admit)
+        if context is not None:
+            sandbox.take_context(context)
+        return sandbox
     except BaseException:
         jailed.end()
         control.close()

@@ -7,7 +7,7 @@ programs cannot do without and nobody calls secret.
 
 from __future__ import annotations
 
-from e2brun.sandbox.contract import HOME, USER
+from e2brun.sandbox.contract import HOME, USER, SandboxSpec
 from e2brun.sandbox.local.isolation.driver import INDEX_PORT, Jail
 from e2brun.values import Network
 
@@ -125,6 +125,11 @@ def environment(jail: Jail, template: str) -> dict[str, str]:
         "npm_config_prefix": f"{HOME}/.local",
         **_WITHIN[jail.network],
     }
+
+
+def environment_as_asked(jail: Jail, spec: SandboxSpec) -> dict[str, str]:
+    """The same with what was asked for."""
+    return {**environment(jail, spec.template or "python"), **spec.env}
 
 
 def resource_limits(jail: Jail) -> dict[str, int]:
