@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -92,14 +93,26 @@ def _said(sandbox: LocalSandbox, code: str) -> str:
     return b"".join(said).decode().strip()
 
 
-def test_a_later_cell_does_not_wait_for_its_interpreter(backend: LocalBackend) -> None:
-    """It was started with the sandbox, before anybody asked: here, a second before."""
-    for _ in range(2):
-        _said(backend.create(SandboxSpec()), "1")
-    time.sleep(1)
-    age = "print(float(open('/proc/uptime').read().split()[0]) - int(open('/proc/self/stat')"
-    age += ".read().rpartition(')')[2].split()[19]) / 100)"
-    assert float(_said(backend.create(SandboxSpec()), age)) > 0.7
+_AGE = """
+with open("/proc/uptime") as up, open("/proc/self/stat") as own:
+    print(float(up.read().split()[0]) - int(own.read().rpartition(")")[2].split()[19]) / 100)
+"""
+
+
+@pytest.mark.parametrize(("install", "is_old"), [((), True), (("tiny",), False)])
+def test_a_later_cell_does_not_wait_for_its_interpreter(
+    tmp_path: Path, environment: dict[str, str], install: tuple[str, ...], is_old: bool
+) -> None:
+    """It was started with the sandbox, before anybody asked: here, a second before. Not where
+    packages could make it do something then, while nobody looks."""
+    spec = SandboxSpec(install=install)
+    with closing(
+        LocalBackend(cache_directory=str(tmp_path), environment=environment, many=True)
+    ) as backend:
+        for _ in range(2):
+            _said(backend.create(spec), "1")
+        time.sleep(1)
+        assert (float(_said(backend.create(spec), _AGE)) > 0.7) == is_old
 
 
 def test_a_cell_has_the_environment_and_limits_that_were_asked_for(backend: LocalBackend) -> None:

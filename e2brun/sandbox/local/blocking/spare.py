@@ -39,7 +39,8 @@ class Spare:
         # Half of its time, which began later: it will not leave while it is being taken.
         self._until = monotonic() + patience / 2
         self._context: CellContext | None = None
-        if jail.notebook and spec.language is None:
+        # What others have written (a .pth file) is not begun while nobody looks at the memory.
+        if jail.notebook and spec.language is None and not spec.install:
             try:
                 self._context = self._python(environment_as_asked(self.jail, spec))
             except BaseException:
