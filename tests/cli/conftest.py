@@ -60,16 +60,11 @@ def terminal(tmp_path: Path) -> Terminal:
         seconds: float = 20,
     ) -> tuple[int, bytes]:
         ours, theirs = os.openpty()
-        process = subprocess.Popen(
-            [*COMMAND, "exec", "--on", "local", *words],
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            cwd=tmp_path,
-            env=clean_environment(env),
-            start_new_session=True,
-            preexec_fn=take_terminal,  # noqa: PLW1509  # no threads here
-        )
+        ends = {"stdin": theirs, "stdout": theirs, "stderr": theirs, "preexec_fn": take_terminal}
+        process = begin(
+            *("exec", "--on", "local", *words),
+            cwd=tmp_path, env=env, start_new_session=True, **ends,
+        )  # fmt: skip
         os.close(theirs)
         shown, end = b"", time.monotonic() + seconds
         try:
@@ -100,6 +95,22 @@ def begin(
     return subprocess.Popen(
         [*COMMAND, *map(str, words)], cwd=cwd, env=clean_environment(env), **{**ends, **how}
     )
+
+
+def on_a_terminal(
+    *words: str, cwd: Path, env: Mapping[str, str], typed: bytes = b""
+) -> tuple[int, str]:
+    """(exit code, all it showed) of `e2brun WORDS...` on a pseudo-terminal."""
+    ours, theirs = os.openpty()
+    process = begin(*words, cwd=cwd, env=env, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    os.write(ours, typed)
+    said = b""
+    with suppress(OSError):  # EIO: the other end is closed
+        while piece := os.read(ours, 65536):
+            said += piece
+    os.close(ours)
+    return process.wait(30), said.decode()
 
 
 def take_terminal() -> None:

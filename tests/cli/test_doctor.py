@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import shutil
 import socket
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +14,8 @@ import pytest
 
 from e2brun.sandbox.check import Status
 from e2brun.sandbox.local.health import overlays
-from tests.conftest import COMMAND, Ran, Run, clean_environment
+from tests.cli.conftest import on_a_terminal
+from tests.conftest import Ran, Run
 from tests.indexes import Answer, Index, index_served
 
 KEY = "e2b_0123456789abcdef0123456789abcdef01234567"
@@ -259,36 +257,17 @@ def test_fix_without_apt_is_refused_politely(e2brun: Run, nothing: dict[str, str
     assert "needs apt-get" in ran.err
 
 
-def _on_a_terminal(words: list[str], env: dict[str, str], typed: bytes, cwd: Path) -> str:
-    ours, theirs = pty.openpty()
-    command = [*COMMAND, *words]
-    process = subprocess.Popen(
-        command, stdin=theirs, stdout=theirs, stderr=theirs, env=clean_environment(env), cwd=cwd
-    )
-    os.close(theirs)
-    os.write(ours, typed)
-    said = b""
-    try:
-        while piece := os.read(ours, 65536):
-            said += piece
-    except OSError:  # the other end is closed
-        pass
-    os.close(ours)
-    process.wait(30)
-    return said.decode()
-
-
 @pytest.mark.parametrize(("typed", "installs"), [(b"\n", False), (b"y\n", True)])
 def test_fix_asks_on_a_terminal(
     typed: bytes, installs: bool, nothing: dict[str, str], tmp_path: Path
 ) -> None:
     _apt(nothing["PATH"], tmp_path / "log")
-    said = _on_a_terminal(["doctor", "--fix"], nothing, typed, tmp_path)
+    said = on_a_terminal("doctor", "--fix", cwd=tmp_path, env=nothing, typed=typed)[1]
     assert "install bubblewrap, slirp4netns with apt-get? [y/N]" in said
     assert (tmp_path / "log").exists() is installs
 
 
 def test_colour_is_for_a_terminal_that_wants_it(nothing: dict[str, str], tmp_path: Path) -> None:
-    assert "\x1b[31mfail" in _on_a_terminal(["doctor"], nothing, b"", tmp_path)
+    assert "\x1b[31mfail" in on_a_terminal("doctor", cwd=tmp_path, env=nothing)[1]
     for more in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
-        assert "\x1b" not in _on_a_terminal(["doctor"], {**nothing, **more}, b"", tmp_path)
+        assert "\x1b" not in on_a_terminal("doctor", cwd=tmp_path, env={**nothing, **more})[1]

@@ -284,33 +284,34 @@ def test_no_command_shows_the_help_and_a_wrong_one_is_named(e2brun: Run) -> None
     assert wrong.err.startswith("e2brun: No such command 'frob'.")
 
 
-def test_the_shell_can_complete_commands_and_options(installed: Path) -> None:
-    def complete(words: str, at: int) -> str:
-        more = {"_E2BRUN_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(at)}
-        environment = clean_environment(more)
-        return subprocess.run(
-            [installed], capture_output=True, check=True, text=True, env=environment
-        ).stdout
+def _completion(installed: Path, words: str = "", **variables: str) -> str:
+    """What the command prints, which a shell has started with these variables."""
+    return subprocess.run(
+        ["bash", "-c", f"'{installed}' {words}; true"],
+        capture_output=True,
+        check=True,
+        text=True,
+        env=clean_environment(variables),
+    ).stdout
 
-    assert complete("e2brun ex", 1).split() == ["exec"]
-    assert complete("e2brun exec --time", 2).split() == ["--timeout"]
+
+def test_the_shell_can_complete_commands_and_options(installed: Path) -> None:
+    def complete(words: str, at: int) -> list[str]:
+        asked = {"_E2BRUN_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(at)}
+        return _completion(installed, **asked).split()
+
+    assert complete("e2brun ex", 1) == ["exec"]
+    assert complete("e2brun exec --time", 2) == ["--timeout"]
 
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
 def test_a_completion_script_can_be_shown(installed: Path, shell: str) -> None:
-    environment = clean_environment({"_E2BRUN_COMPLETE": f"source_{shell}"})
-    shown = subprocess.run(
-        [installed], capture_output=True, check=True, text=True, env=environment
-    ).stdout
+    shown = _completion(installed, _E2BRUN_COMPLETE=f"source_{shell}")
     assert "_E2BRUN_COMPLETE=complete_" in shown
 
 
 def test_a_shell_that_asks_is_shown_its_completion(installed: Path) -> None:
-    line = f"'{installed}' --show-completion; true"  # the shell is its parent, as for a user
-    shown = subprocess.run(
-        ["bash", "-c", line], capture_output=True, check=True, text=True, env=clean_environment()
-    ).stdout
-    assert "complete_bash" in shown
+    assert "complete_bash" in _completion(installed, "--show-completion")
 
 
 def test_installing_packages_has_a_time_limit_of_its_own(

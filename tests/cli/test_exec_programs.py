@@ -76,28 +76,6 @@ def test_a_program_that_dies_of_a_signal_says_which(
     assert ran.err.splitlines()[-1].startswith(said)
 
 
-def test_a_program_handles_signals_it_sends_itself(local: Run, script: Script) -> None:
-    file = script(
-        "import os, signal\n"
-        "signal.signal(signal.SIGTERM, lambda *_: print('handled'))\n"
-        "os.kill(os.getpid(), signal.SIGTERM)\n"
-    )
-    assert local(file).text == "handled\n"
-
-
-def test_asyncio_runs_in_a_program(local: Run, script: Script) -> None:
-    file = script(
-        "import asyncio\n"
-        "async def main():\n"
-        "    process = await asyncio.create_subprocess_exec('echo', 'child')\n"
-        "    await process.wait()\n"
-        "    return 3\n"
-        "raise SystemExit(asyncio.run(main()))\n"
-    )
-    ran = local(file)
-    assert (ran.code, ran.out) == (3, b"child\n")
-
-
 def test_a_program_has_no_input_unless_it_is_passed_on(local: Run, script: Script) -> None:
     file = script("import sys; print(repr(sys.stdin.read()))")
     assert local(file, stdin=b"secret").text == "''\n"

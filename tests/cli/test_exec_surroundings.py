@@ -88,35 +88,23 @@ def test_modules_lying_in_the_directory_are_not_imported(installed: Path, tmp_pa
         assert b"imported" not in ended.stderr
 
 
-@pytest.fixture
-def deleted(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[bytes]]:
-    """Run a command in a directory that is no longer there."""
-    gone = tmp_path / "gone"
-    command = " ".join([*COMMAND])
-
+def test_a_deleted_directory_is_said_in_one_line(tmp_path: Path) -> None:
     def run(words: str) -> subprocess.CompletedProcess[bytes]:
+        gone, checkout = tmp_path / "gone", Path(__file__).parents[2]
         gone.mkdir()
-        line = (
-            f"cd {gone} && rmdir {gone} && PYTHONPATH={Path(__file__).parents[2]} {command} {words}"
-        )
+        line = f"cd {gone} && rmdir {gone} && PYTHONPATH={checkout} {' '.join(COMMAND)} {words}"
         return subprocess.run(
             ["bash", "-c", line], capture_output=True, env=clean_environment(), check=False
         )
 
-    return run
-
-
-def test_a_deleted_directory_is_said_in_one_line(
-    deleted: Callable[[str], subprocess.CompletedProcess[bytes]],
-) -> None:
-    ended = deleted("exec --on local -c 1")
+    ended = run("exec --on local -c 1")
     assert (ended.returncode, ended.stdout) == (2, b"")
     assert ended.stderr.splitlines() == [
         b"e2brun: the working directory: No such file or directory",
         b"  It was deleted: cd to another.",
     ]
-    assert deleted("--version").returncode == 0
-    document = json.loads(deleted("exec --json -c 1").stdout)
+    assert run("--version").returncode == 0
+    document = json.loads(run("exec --json -c 1").stdout)
     assert document["error"]["name"] == "UsageError"
 
 

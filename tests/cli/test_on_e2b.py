@@ -53,15 +53,6 @@ def test_create_and_start_are_all_that_comes_before_the_first_output(
     assert document["sandbox_id"] in server.boxes
 
 
-def test_a_kept_sandbox_lives_on_and_is_named(
-    server: Loopback, e2brun: Run, script: Script
-) -> None:
-    script("print(1)")
-    ran = e2brun("exec", "--keep", "prog.py", env=_key(server))
-    assert ran.code == 0
-    assert next(box.id for box in server.running()) in ran.err
-
-
 def test_a_rejected_key_says_what_to_do(server: Loopback, e2brun: Run, script: Script) -> None:
     script("print(1)")
     ran = e2brun("exec", "prog.py", env={**_key(server), "E2B_API_KEY": "e2b_wrong"})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import termios
 import time
 from pathlib import Path
@@ -12,8 +11,7 @@ from select import select
 import pytest
 
 from e2brun.report.terminal_strings import StringFilter
-from tests.cli.conftest import Sandbox, take_terminal
-from tests.conftest import COMMAND, clean_environment
+from tests.cli.conftest import Sandbox, begin, take_terminal
 
 
 def _read_until(descriptor: int, wanted: bytes, seconds: float = 20) -> bytes:
@@ -29,15 +27,11 @@ def test_a_shell_works_and_gives_the_terminal_back(shared: Sandbox, shared_runti
     ours, theirs = os.openpty()
     termios.tcsetwinsize(theirs, (33, 99))
     before = termios.tcgetattr(theirs)
-    process = subprocess.Popen(
-        [*COMMAND, "sandbox", "shell", box],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        env=clean_environment({"XDG_RUNTIME_DIR": str(shared_runtime)}),
-        start_new_session=True,
-        preexec_fn=take_terminal,  # noqa: PLW1509  # no threads here
-    )
+    ends = {"stdin": theirs, "stdout": theirs, "stderr": theirs, "preexec_fn": take_terminal}
+    process = begin(
+        *("sandbox", "shell", box), cwd=shared_runtime, start_new_session=True, **ends,
+        env={"XDG_RUNTIME_DIR": str(shared_runtime)},
+    )  # fmt: skip
     try:
         assert b"$" in _read_until(ours, b"$ ")
         os.write(ours, b"stty size; printf 'a\\033]52;c;Zg==\\007z\\n'\r")

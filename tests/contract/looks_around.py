@@ -15,8 +15,6 @@ import subprocess, sys; print(subprocess.run([sys.executable, "-c", "import sys;
 import os; os.system("echo $0 $HOME $PYTHONUNBUFFERED")
 ## exec
 import os, sys; os.execv(sys.executable, [sys.executable, "-c", "import sys; print(sys.argv)"])
-## site
-import site, sys; print(site.ENABLE_USER_SITE, site.USER_BASE, site.USER_SITE, site.getsitepackages())
 ## environ
 import os; print(list(os.environ), os.environ["PATH"], os.environb[b"HOME"])
 ## environ of a child
@@ -25,8 +23,6 @@ import os; os.environ["X"] = "1"; del os.environ["USER"]; print(os.popen("env | 
 import os, time; os.environ["TZ"] = "Asia/Tokyo"; time.tzset(); print(time.strftime("%Z", time.gmtime(0)), time.tzname)
 ## process
 import os; print(os.getppid(), os.getpgrp() == os.getpid(), os.getsid(0) == os.getpid(), os.nice(0), os.getcwd(), os.umask(0))
-## user
-import os, pwd, getpass; print(os.getresuid(), os.getgroups(), pwd.getpwuid(os.getuid()), getpass.getuser(), os.path.expanduser("~"))
 ## descriptors
 import os; print(sorted(os.listdir("/proc/self/fd"))[:4], [os.get_inheritable(n) for n in range(3)])
 ## next descriptor
@@ -43,17 +39,8 @@ print("ä".encode("latin-1"), "x".encode("idna"), b"\xe4".decode("cp1252"))
 print(10**5000)
 ## hash of numbers
 print(hash(1), hash(1.5), hash((1, 2)), hash(2**61))
-## version
-import sys, platform; print(sys.version, sys.hexversion, sys.api_version, platform.python_implementation(), sys.implementation)
-## hooks
-import sys; print(sys.excepthook is sys.__excepthook__, sys.displayhook is sys.__displayhook__, sys.unraisablehook is sys.__unraisablehook__, sys.breakpointhook is sys.__breakpointhook__)
 ## tracing
 import sys; print(sys.gettrace(), sys.getprofile(), sys.getswitchinterval(), sys.get_asyncgen_hooks(), sys.is_finalizing())
-## profile
-import sys
-sys.setprofile(lambda frame, event, arg: print(event, frame.f_code.co_name))
-import string
-sys.setprofile(None)
 ## audit
 import sys
 sys.addaudithook(lambda event, args: print(event) if event == "import" else None)

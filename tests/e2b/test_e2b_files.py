@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import textwrap
@@ -18,13 +17,6 @@ def test_many_files_go_up_in_one_request(server: Loopback, sandbox: E2BSandbox) 
     sandbox.write_files([Upload(f"d/{n}", b"x" * n) for n in range(300)])
     assert server.count("POST", "/files") == 1
     assert len(sandbox.list_files("d")) == 300
-
-
-def test_an_executable_file_is_executable(server: Loopback, sandbox: E2BSandbox) -> None:
-    sandbox.write_files([Upload("-run me", b"#!/bin/sh\n", executable=True), Upload("not", b"")])
-    home = server.boxes[sandbox.id].home
-    assert os.access(home / "-run me", os.X_OK)
-    assert not os.access(home / "not", os.X_OK)
 
 
 def test_reading_and_listing_are_asked_again_when_the_provider_is_busy(

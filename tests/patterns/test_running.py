@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
-import e2brun
 from e2brun import (
     CodeExecutionPrimitive,
     CodeOutput,
@@ -20,8 +18,6 @@ from e2brun import (
     TimeoutPrimitive,
     WorkflowContext,
 )
-from tests.caches import with_ipython
-from tests.contract import wheelhouse
 
 pytestmark = pytest.mark.anyio
 
@@ -118,21 +114,6 @@ json.load(open('output.json'))
     assert result["results"]["text"] == "{'sum': 6}"
 
 
-async def test_template_working_directory_and_environment_variables() -> None:
-    executor = CodeExecutionPrimitive(
-        on="local",
-        template="python",
-        working_directory="/home/user/project",
-        environment_vars={"API_URL": "http://127.0.0.1", "DEBUG": "1"},
-    )
-    code = """
-from os import environ, getcwd
-print(getcwd(), environ['API_URL'], environ['DEBUG'], open('a').read())
-"""
-    result = await executor.execute({"code": code, "files": {"a": "here"}}, WorkflowContext())
-    assert result["logs"] == ["/home/user/project http://127.0.0.1 1 here"]
-
-
 async def test_a_router_a_condition_and_a_fallback_around_executions() -> None:
     quick = CodeExecutionPrimitive(on="local", timeout=5)
     careful = CodeExecutionPrimitive(on="local", timeout=60, as_program=True)
@@ -147,31 +128,3 @@ async def test_a_router_a_condition_and_a_fallback_around_executions() -> None:
     context = WorkflowContext()
     assert await step.execute({"code": "print(1)"}, context) == "passed"
     assert await step.execute({"code": "#" * 60 + "\n1 / 0"}, context) == "failed"
-
-
-async def test_the_primitives_themselves_inside_a_sandbox(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The engine needs nothing but the standard library: a wheel of the package is enough."""
-    package = Path(e2brun.__file__).parent
-    files = {
-        path.relative_to(package.parent).as_posix(): path.read_text()
-        for path in package.rglob("*.py")
-    }
-    wheels = tmp_path / "wheels"
-    wheels.mkdir()
-    wheelhouse.wheel(wheels, "e2brun", files)
-    monkeypatch.setenv("UV_NO_INDEX", "1")
-    monkeypatch.setenv("UV_FIND_LINKS", str(wheels))
-    monkeypatch.setenv("E2BRUN_CACHE_DIR", str(with_ipython(tmp_path / "cache")))
-    code = """
-from e2brun import MockPrimitive, RetryPrimitive, SandboxError, create_test_context
-mock = MockPrimitive(side_effect=[SandboxError("once"), {"success": True}])
-result = await RetryPrimitive(mock, initial_delay=0.001).execute({}, create_test_context())
-assert mock.call_count == 2 and result["success"]
-print("tested")
-"""
-    result = await CodeExecutionPrimitive(on="local").execute(
-        {"code": code, "install": ["e2brun"]}, WorkflowContext()
-    )
-    assert result["logs"] == ["tested"], result["error"]

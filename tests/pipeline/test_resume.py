@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import clean_environment
+from tests.cli.conftest import begin
 from tests.pipeline.conftest import Place
 from tests.sdk.serving import descendants, survivors
 from tests.waiting import until
@@ -38,22 +37,15 @@ t = 0
 """
 
 
-def _start(place: Place, *words: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "e2brun", "pipeline", "run", "p.toml", "--concurrency", "1", *words],
-        cwd=place.directory,
-        env=clean_environment(place.environment),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def _start(place: Place, *words: str) -> subprocess.Popen[bytes]:
+    run = ("pipeline", "run", "p.toml", "--concurrency", "1", *words)
+    return begin(*run, cwd=place.directory, env=place.environment)
 
 
-def _until_the_third_sleeps(process: subprocess.Popen[str]) -> None:
+def _until_the_third_sleeps(process: subprocess.Popen[bytes]) -> None:
     assert process.stdout is not None
-    assert process.stdout.readline().startswith("PASS one")
-    assert process.stdout.readline().startswith("PASS two")
+    assert process.stdout.readline().startswith(b"PASS one")
+    assert process.stdout.readline().startswith(b"PASS two")
     until(lambda: any(map(_runs_the_candidate, descendants(process.pid))))
 
 
@@ -121,7 +113,7 @@ def test_a_signal_ends_every_sandbox_and_keeps_the_record(place: Place, number: 
     assert process.returncode == 128 + number
     assert time.monotonic() - began < 12
     assert survivors(family, 30) == []
-    assert "2 passed, 2 not run" in err
+    assert b"2 passed, 2 not run" in err
     assert 'skipped="2"' in (place.directory / "r.xml").read_text()
 
 

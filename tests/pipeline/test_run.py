@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
-from tests.conftest import clean_environment
+from tests.cli.conftest import on_a_terminal
 from tests.parity.notebooks import document
 from tests.pipeline.conftest import Place
 
@@ -185,16 +181,9 @@ def test_hostile_names_and_output_are_inert(place: Place) -> None:
 
 def test_on_a_terminal_there_is_a_tree_and_a_table(place: Place) -> None:
     place.write(THREE)
-    leader, follower = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "e2brun", "pipeline", "run", "p.toml"],
-        cwd=place.directory,
-        env=clean_environment(place.environment),
-        stdin=subprocess.DEVNULL, stdout=follower, stderr=follower,
-    )  # fmt: skip
-    os.close(follower)
-    shown = _drained(leader)
-    assert process.wait(30) == 1
+    run = ("pipeline", "run", "p.toml")
+    code, shown = on_a_terminal(*run, cwd=place.directory, env=place.environment)
+    assert code == 1
     for words in ("✓ good", "✗ raises", "ZeroDivisionError", "validate syntax", "passed", "failed"):
         assert words in shown
 
@@ -226,20 +215,6 @@ def test_the_schema_is_json_and_knows_every_table(place: Place) -> None:
     schema = json.loads(place.pipeline("schema").out)
     assert {"pipeline", "generate", "validate", "execute", "check"} <= set(schema["properties"])
     assert schema["additionalProperties"] is False
-
-
-def _drained(leader: int) -> str:
-    data = b""
-    while True:
-        try:
-            piece = os.read(leader, 65536)
-        except OSError:  # EIO: the other end is closed
-            break
-        if not piece:
-            break
-        data += piece
-    os.close(leader)
-    return data.decode()
 
 
 def test_a_run_finds_its_files_from_any_directory(place: Place, tmp_path: Path) -> None:

@@ -17,15 +17,6 @@ def test_lines_stand_in_the_order_in_which_they_began() -> None:
     assert transcript.lines() == ["one", "two", "warning", "", "last"]
 
 
-def test_what_is_beyond_the_limit_is_counted() -> None:
-    transcript = Transcript(5)
-    transcript.stdout(b"abc")
-    transcript.stdout(b"defg\n")
-    transcript.stderr(b"x")
-    assert (transcript.text("stdout"), transcript.dropped("stdout")) == ("abcde", 3)
-    assert (transcript.lines(), transcript.dropped("stderr")) == (["abcde", "x"], 0)
-
-
 @given(some.lists(some.text("ab\n", max_size=6)))
 def test_however_it_is_cut_the_lines_are_those_of_the_whole(pieces: list[str]) -> None:
     transcript = Transcript(0)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -216,45 +213,3 @@ def test_a_pipeline_and_a_comparison_are_recorded_too(e2brun: Run, tmp_path: Pat
     assert e2brun("pipeline", "run", "p.toml", "--no-store", env=environment).code == 1
     again = json.loads(e2brun("runs", "list", "--json", env=environment).out)["runs"]
     assert len(again) == len(found)
-
-
-WRITER = """
-import sys
-from pathlib import Path
-from e2brun.runs.store import Store
-from tests.runs.records import ORIGIN, case, execution, run
-store = Store(Path(sys.argv[1]))
-store.begin(run(sys.argv[2]), ORIGIN)
-for number in range(100_000):
-    store.keep(sys.argv[2], case(f"c{number}", ran=execution("y" * (10 + number % 7 * 1000))))
-    print(number, flush=True)
-"""
-
-
-def test_what_a_writer_said_it_kept_is_there_whoever_is_killed_when(tmp_path: Path) -> None:
-    path = tmp_path / "runs.sqlite"
-    root = Path(__file__).parents[2]
-    writers = [
-        subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(path), f"w{number}"],
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=root,
-        )
-        for number in range(4)
-    ]
-    said: list[int] = []
-    for turn, writer in enumerate(writers):
-        assert writer.stdout is not None
-        for _ in range(10 + 23 * turn):
-            writer.stdout.readline()
-        writer.kill()
-        said.append(10 + 23 * turn + len(writer.communicate()[0].splitlines()))
-    with closing(Store(path)) as store:
-        for number, count in enumerate(said):
-            kept = [one.id for one in store.cases(f"w{number}", whole=True)]
-            assert kept[:count] == [f"c{n}" for n in range(count)]
-            assert len(kept) <= count + 1
-            assert [one.id for one in store.rows(f"w{number}")] == kept
-    with closing(sqlite3.connect(path)) as database:
-        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)

@@ -212,12 +212,3 @@ def test_where_the_store_is_broken_one_line_says_so_and_the_run_goes_on(
     with pytest.raises(StoreUnusable):
         Recording(path, run(), ORIGIN, mask=Mask(), notice=said.append, needed=True).begin()
     assert path.read_bytes() == content
-
-
-def test_a_run_that_is_not_to_be_recorded_leaves_no_file(tmp_path: Path) -> None:
-    recording = Recording(None, run(), ORIGIN, mask=Mask(), notice=pytest.fail)
-    recording.begin()
-    assert not recording.keep(case())
-    recording.finish(0)
-    recording.close()
-    assert list(tmp_path.iterdir()) == []
