@@ -30,9 +30,9 @@ def wheelhouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
     deflate = zipfile.ZIP_DEFLATED
     nothing = bytes(MIB)
     wheel(directory, "onefile", {"onefile.bin": bytes(64 * MIB)}, compression=deflate)
-    pieces = {f"pieces/{number}.bin": nothing for number in range(60)}
+    pieces = {f"pieces/{number}.bin": nothing for number in range(300)}
     wheel(directory, "pieces", pieces, compression=deflate)
-    wheel(directory, "tinyfiles", {f"tinyfiles/{number}": b"" for number in range(2000)})
+    wheel(directory, "tinyfiles", {f"tinyfiles/{number}": b"" for number in range(30_000)})
     for name in ("one", "two", "three"):
         wheel(directory, name, {f"{name}.bin": bytes(15 * MIB)}, compression=deflate)
     wheel(directory, "nested", {"inner.zip": _quine_like()}, compression=deflate)
@@ -83,7 +83,7 @@ def layers(tmp_path: Path, environment: dict[str, str]) -> Layers:
     ("requirements", "message"),
     [
         (["onefile"], "an archive unpacks to more than 16 MiB"),
-        (["pieces"], "more than (16|32) MiB"),  # of an archive, or of all: which is seen first
+        (["pieces"], "an archive unpacks to more than 16 MiB"),
         (["tinyfiles"], "an archive holds more than 781 files"),
         (["one", "two", "three"], "more than 32 MiB"),
         (["liar"], "(size|extract|archive)"),
