@@ -18,8 +18,9 @@ from tests.security.test_memory import WAYS
 _ALL = WAYS | COUNTED | HIDDEN
 _CHOSEN = [
     "in one process", "in many processes", "in mappings, half of them without a page",
-    "in shared memory dropped from every page table", "page tables",
-    "buffers of TCP connections", "items of epoll", "events that inotify keeps",
+    "in copies of what it was forked with", "in shared memory dropped from every page table",
+    "page tables", "buffers of TCP connections", "items of epoll",
+    "events that inotify keeps",
 ]  # fmt: skip
 
 

@@ -24,6 +24,17 @@ for _ in range(12):
 for _ in range(12):
     os.wait()
 """,
+    "in copies of what it was forked with": """
+import os, time
+held = bytearray(140 << 20)
+for _ in range(9):
+    if os.fork() == 0:
+        for at in range(0, len(held), 4096):
+            held[at] = 1
+        time.sleep(6)
+        os._exit(0)
+time.sleep(6)
+""",
     "in memory that processes share": """
 import mmap, os
 held = mmap.mmap(-1, 1536 << 20)

@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from e2brun.sandbox.contract import MIB, Limits
-from e2brun.sandbox.local.memory.cgroup import Cgroup, _delegated
+from e2brun.sandbox.contract import MIB, Limits, Program, SandboxSpec
+from e2brun.sandbox.local.backend import LocalBackend
+from e2brun.sandbox.local.blocking import sandbox as blocking
+from e2brun.sandbox.local.memory import cgroup, watch
+from e2brun.sandbox.local.memory.cgroup import Cgroup
 
 _LIMITS = Limits(memory=512 * MIB, disk=512 * MIB)
 _SESSION = "user.slice/user-1000.slice/user@1000.service"
@@ -86,6 +91,35 @@ def test_nothing_is_made_where_the_memory_is_not_ours_to_divide(tmp_path: Path) 
     assert Cgroup.of(4713, _LIMITS, tree, str(tmp_path / "old")) is None
 
 
+@pytest.mark.parametrize("many", [False, True], ids=["bubblewrap", "forkserver"])
+def test_nothing_is_asked_of_a_sandbox_before_it_is_in_its_group(
+    delegated: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, many: bool
+) -> None:
+    """What runs by then would never be in it, and its memory in no count."""
+    tree, ours = delegated
+    monkeypatch.setattr(cgroup, "_TREE", tree)
+    monkeypatch.setattr(cgroup, "_OURS", ours)
+    for module in (blocking, watch):
+        monkeypatch.setattr(module, "CGROUPS", ours)
+    cgroup.delegated.cache_clear()
+    groups: list[list[Path]] = []
+    with closing(LocalBackend(cache_directory=str(tmp_path / "cache"), many=many)) as backend:
+        sandbox = backend.create(SandboxSpec())
+        request = sandbox.control.request
+
+        def recorded(name: str, *given: Any, **more: Any) -> int:
+            groups.append([*Path(tree, _SESSION).glob("e2brun-*/cgroup.procs")])
+            return request(name, *given, **more)
+
+        monkeypatch.setattr(sandbox.control, "request", recorded)
+        sandbox.run_program(
+            Program(("true",)), timeout=60, stdout=lambda _: None, stderr=lambda _: None
+        )
+    cgroup.delegated.cache_clear()
+    assert groups
+    assert all(groups)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="root can write everywhere")
 def test_root_takes_only_what_was_handed_to_it(tmp_path: Path) -> None:
     assert Cgroup.of(4714, _LIMITS, *_tree(tmp_path)) is None
@@ -107,7 +141,7 @@ def test_a_service_that_is_alone_in_a_group_of_its_own_makes_room_in_it(
     (scope / "cgroup.subtree_control").write_text("cpu memory pids\n")  # as the kernel has it now
     Path(delegated[1]).write_text(f"0::/{own.relative_to(delegated[0])}\n")
     assert not Cgroup.settle(*delegated)  # another service of the same process
-    _delegated.cache_clear()
+    cgroup.delegated.cache_clear()
     assert Cgroup.of(4716, _LIMITS, *delegated) is not None
     assert (scope / f"e2brun-{os.getpid()}-4716" / "memory.max").exists()
 

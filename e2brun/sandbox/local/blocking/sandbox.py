@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from _thread import allocate_lock
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -29,7 +29,11 @@ from e2brun.sandbox.local.blocking.exclusive import Exclusive
 from e2brun.sandbox.local.host.control import Control
 from e2brun.sandbox.local.host.streams import Inlet, Outlet
 from e2brun.sandbox.local.isolation.driver import INDEX_PORT, Jail, Jailed, has_ended
-from e2brun.sandbox.local.isolation.environment import environment_as_asked, resource_limits
+from e2brun.sandbox.local.isolation.environment import (
+    CGROUPS,
+    environment_as_asked,
+    resource_limits,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,11 +97,24 @@ class LocalSandbox:
             self.kill()
             raise
 
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Ours alone; and where it gets a cgroup, not before it is in it: no process that was
+        started earlier would be, and no memory that was taken."""
+        with self._turns.turn():
+            if self._watch is None and os.path.exists(CGROUPS):
+                from e2brun.sandbox.local.memory.cgroup import delegated
+
+                with suppress(SandboxLost):  # who asks for something is told
+                    if delegated() is not None:
+                        self.watch()
+            yield
+
     def run_program(
         self, program: Program, *, timeout: float | None, stdout: Sink, stderr: Sink
     ) -> Execution:
         """Run to its end; see the contract."""
-        with self._turns.turn():
+        with self._turn():
             return self._run(program, timeout, (stdout, stderr))
 
     def _run(self, program: Program, timeout: float | None, sinks: tuple[Sink, Sink]) -> Execution:
@@ -179,7 +196,7 @@ class LocalSandbox:
 
         kernel = kernel or KernelSpec()
         name = languages.normalised(kernel.language)
-        with self._turns.turn():
+        with self._turn():
             language = languages.find(name if kernel.cwd else languages.default_context(name))
             if language is None:
                 raise Unsupported(f"no kernel for {name[:40]!r}")
@@ -196,7 +213,7 @@ class LocalSandbox:
         """Write files; see the contract."""
         from e2brun.sandbox.local.blocking import transfer
 
-        with self._turns.turn():
+        with self._turn():
             for upload in files:
                 transfer.send(self, upload, acknowledge=True)
 
@@ -204,14 +221,14 @@ class LocalSandbox:
         """The bytes of a regular file; see the contract."""
         from e2brun.sandbox.local.blocking import transfer
 
-        with self._turns.turn():
+        with self._turn():
             yield from transfer.receive(self, path)
 
     def list_files(self, path: str) -> list[FileEntry]:
         """The names in a directory; see the contract."""
         from e2brun.sandbox.local.blocking import transfer
 
-        with self._turns.turn():
+        with self._turn():
             return transfer.entries(self, path)
 
     def install(self, requirements: Sequence[str]) -> None:

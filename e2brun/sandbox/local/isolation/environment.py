@@ -90,6 +90,7 @@ alias ls='ls --color=auto' grep='grep --color=auto' ll='ls -alF' la='ls -A' l='l
 :
 """,
 }
+CGROUPS = "/sys/fs/cgroup/cgroup.controllers"  # of version 2, where there are any
 SOCKET_BUFFER = 212_992  # bytes, in one direction: the kernel's default
 
 

@@ -34,9 +34,9 @@ class Cgroup:
         self._owned = True
 
     @classmethod
-    def of(cls, pid: int, limits: Limits, tree: str = _TREE, ours: str = _OURS) -> Cgroup | None:
+    def of(cls, pid: int, limits: Limits, tree: str = "", ours: str = "") -> Cgroup | None:
         """Move a sandbox's first process into a new one; None where that cannot be."""
-        parent = _delegated(tree, ours)
+        parent = delegated(tree, ours)
         if parent is None:
             return None
         group = cls(f"{parent}/{_PREFIX}{os.getpid()}-{pid}")
@@ -134,10 +134,10 @@ def _path(ours: str) -> str:
 
 
 @lru_cache(maxsize=1)
-def _delegated(tree: str, ours: str) -> str | None:
+def delegated(tree: str = "", ours: str = "") -> str | None:
     """The nearest cgroup around our own that is ours to divide, and whose children have a memory
     limit. For root everything can be written: only what systemd has marked is its own."""
-    path = _path(ours)
+    tree, path = tree or _TREE, _path(ours or _OURS)
     while path and path != "/":
         place = tree + path
         divided = b"memory" in contents(f"{place}/cgroup.subtree_control").split()

@@ -17,7 +17,7 @@ from e2brun.sandbox.contract import MIB
 
 _MORE = 8 * MIB  # gone since the last look: time for another
 _AGAIN_SECONDS = 0.05  # likewise, while there is something
-_PATIENCE = 0.1  # seconds for one look; those not looked at then are as bad as the others
+_PATIENCE = 0.02  # seconds for one look, while which memory goes on going: the next goes on there
 _LOOK = 64 * 1024  # bytes of one list: a thousand items
 _MAPS = 256 * 1024  # of text, 3,000 mappings: honest programs have hundreds
 # A program that watches what it has open needs no more items than it has descriptors. But an item
@@ -44,31 +44,44 @@ class Hoards:
         self.bytes = 0  # the most that it all may take
         self.excessive = False  # more items or locks than any program can make use of
         self._gone, self._looked = 0, 0.0
+        # By process, those looked at last at the end: items, queues, whether it has many mappings.
+        self._seen: dict[str, tuple[int, int, bool]] = {}
+        self._more = False  # who was not looked at yet
 
     def due(self, gone: int) -> bool:
         """Whether it is time to look, `gone` bytes being without an owner by now."""
         if gone < self._gone - _MORE:
             self._gone = gone
-        found = self.excessive or self.bytes > 0
-        return gone > self._gone + _MORE or (found and monotonic() - self._looked > _AGAIN_SECONDS)
+        again = self.excessive or self.bytes > 0 or self._more
+        return gone > self._gone + _MORE or (again and monotonic() - self._looked > _AGAIN_SECONDS)
 
     def look(self, proc: int, places: Collection[str], gone: int) -> None:
         """Look at the processes at `places` below `proc`."""
-        items = queues = long = 0
         end = monotonic() + _PATIENCE
         locks = _beginning(proc, "locks", _LOCKS).count(b"\n")  # its own only: proc(5)
-        for looked, place in enumerate(places, 1):
-            for text, is_queue in _descriptors(proc, place):
-                items += text.count(b"tfd:")
-                queues += is_queue
-            long += len(_beginning(proc, f"{place}/maps", _MAPS)) >= _MAPS
+        seen = self._seen = {place: what for place, what in self._seen.items() if place in places}
+        for place in [*(place for place in places if place not in seen), *seen]:
+            seen.pop(place, None)
+            seen[place] = _kept(proc, place, end)
             if monotonic() > end:
-                long = long * len(places) // looked
                 break
+        items, queues, long = map(sum, zip(*seen.values(), strict=True)) if seen else (0, 0, 0)
+        long = long * len(places) // max(1, len(seen))  # who was not looked at is as bad
         self.bytes = items * _ITEM_BYTES + long * _MAPS_BYTES + locks * _LOCK_BYTES
         self.bytes += max(0, queues - _FREE_QUEUES) * _QUEUE_BYTES
         self.excessive = items > self._most or locks > _MOST_LOCKS
-        self._gone, self._looked = gone, monotonic()
+        self._gone, self._looked, self._more = gone, monotonic(), len(seen) < len(places)
+
+
+def _kept(proc: int, place: str, end: float) -> tuple[int, int, bool]:
+    """By one process; of somebody's with very many descriptors, what is seen by then."""
+    items = queues = 0
+    for text, is_queue in _descriptors(proc, place):
+        items += text.count(b"tfd:")
+        queues += is_queue
+        if monotonic() > end:
+            break
+    return items, queues, len(_beginning(proc, f"{place}/maps", _MAPS)) >= _MAPS
 
 
 def _descriptors(proc: int, place: str) -> Iterator[tuple[bytes, bool]]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from e2brun.errors import SandboxLost
 from e2brun.sandbox.contract import HOME, MIB, Limits
-from e2brun.sandbox.local.isolation.environment import SOCKET_BUFFER
+from e2brun.sandbox.local.isolation.environment import CGROUPS, SOCKET_BUFFER
 from e2brun.sandbox.local.memory.hoards import Hoards
 from e2brun.sandbox.local.memory.procfs import contents, kilobytes, word
 
@@ -40,7 +40,6 @@ _FREE_DESCRIPTORS = 512
 _SOCKET_PAGES, _DESCRIPTOR_PAGES = 20 * MIB, MIB
 _INODE_BYTES = 1280  # with its name; extended attributes are counted as inodes (tmpfs(5))
 _PATIENCE = 0.05  # seconds for a close look at a sandbox that has hidden something
-_CGROUPS = "/sys/fs/cgroup/cgroup.controllers"  # of version 2
 _ALL_TIME, _IN_KERNEL = (11, 12, 13, 14), (12, 14)  # after the name: utime stime cutime cstime
 # Numbers of system calls on x86-64; on x86-64 and aarch64; CLONE_VFORK and CLONE_VM.
 _VFORK, _CLONE, _SHARES = b"58", (b"56", b"220"), 0x4100
@@ -56,6 +55,7 @@ class MemoryWatch:
         root = f"/proc/{agent_pid}/root"
         self._open: list[int] = list(views)
         self._twins_seen: set[str] = set()
+        self._least: dict[str, int] = {}  # private bytes that each process had at least
         self._group: Cgroup | None = None
         try:
             if not views:
@@ -69,7 +69,7 @@ class MemoryWatch:
         self._shared_before = kilobytes(contents("/proc/meminfo"), b"Shmem:")
         self._unaccounted: Unaccounted | None = None  # until there is something to be seen
         self._hoards = Hoards(limits.processes * limits.open_files)
-        if os.path.exists(_CGROUPS):
+        if os.path.exists(CGROUPS):
             from e2brun.sandbox.local.memory.cgroup import Cgroup
 
             self._group = Cgroup.of(agent_pid, limits)
@@ -148,7 +148,7 @@ class MemoryWatch:
         statuses = self._statuses()
         meminfo = contents("/proc/meminfo")
         counted, charged = self._kernel(statuses, meminfo)
-        if self._hoards.due(self._gone()):
+        if max(counted, charged) <= limit and self._hoards.due(self._gone()):
             self._hoards.look(self._proc, statuses, self._gone())
             counted = max(counted, self._hoards.bytes)
         if self._hoards.excessive:
@@ -160,19 +160,8 @@ class MemoryWatch:
             return True
         files = self._files()
         files += self._hidden_shared(statuses, kilobytes(meminfo, b"Shmem:"))
-        private = sum(_private(status) for status in statuses.values())
-        mapped_shared = sum(kilobytes(status, b"RssShmem:") for status in statuses.values())
-        if elsewhere + private + max(files, mapped_shared) <= limit:
-            return False
-        if sum(kilobytes(status, b"VmPTE:") for status in statuses.values()) > limit // 4:
-            return True  # a close look would walk through all of it, for seconds
-        for twin in self._twins(statuses):
-            del statuses[twin]
-        # Pages shared by forked processes were counted once for each: look closely.
-        made_long = charged or self._hoards.bytes  # of 65,530 mappings each, for instance
-        patience = _PATIENCE if made_long else float("inf")
-        private, mapped_shared = self._proportional(statuses, monotonic() + patience)
-        total = private + max(files, mapped_shared)
+        hurry = bool(charged or self._hoards.bytes)
+        total = self._taken(statuses, files, limit - elsewhere, hurry=hurry)
         self.unexplained = total + counted - self._hoards.bytes <= limit
         return total + elsewhere > limit
 
@@ -217,6 +206,32 @@ class MemoryWatch:
                 return place, other
         return name, status
 
+    def _taken(self, statuses: dict[str, bytes], files: int, room: int, *, hurry: bool) -> int:
+        """Bytes of its processes and files: no more than that where it is within `room`, no less
+        where it is not. `hurry`: a close look may be made to take long, by 65,530 mappings of each
+        process, for instance."""
+        own = {place: _private(status) for place, status in statuses.items()}
+        least = {place: min(size, self._least.get(place, size)) for place, size in own.items()}
+        self._least.clear()  # in place, since one that is `apart` has it too
+        self._least.update(least)
+        mapped_shared = sum(kilobytes(status, b"RssShmem:") for status in statuses.values())
+        most = sum(own.values()) + max(files, mapped_shared)
+        tables = sum(kilobytes(status, b"VmPTE:") for status in statuses.values())
+        # A close look at so many pages would walk through all of it, for seconds.
+        if most <= room or tables > self._limits.memory // 4:
+            return most
+        for twin in self._twins(statuses):
+            del statuses[twin]
+        # What came since a process was seen first, or had least, is shared with nobody; that needs
+        # no close look, which takes as long as many processes keep us from the processors.
+        total = files + sum(own[place] - least[place] for place in statuses)
+        if total > room:
+            return total
+        # Pages shared by forked processes were counted once for each: look closely.
+        until = monotonic() + (_PATIENCE if hurry else float("inf"))
+        private, mapped_shared = self._proportional(statuses, until)
+        return private + max(files, mapped_shared)
+
     def _twins(self, statuses: dict[str, bytes]) -> list[str]:
         """Children that look like their parent, as many as were not seen to before, or as it is
         known to share its memory with. Between vfork and exec, mostly a moment only, both have the
@@ -236,7 +251,8 @@ class MemoryWatch:
             fresh = [name for name in names if name not in self._twins_seen]
             shares = names[: self._in_vfork(parent)]
             found += shares if len(shares) > len(fresh) else fresh
-        self._twins_seen = {name for names in twins.values() for name in names}
+        self._twins_seen.clear()
+        self._twins_seen.update(*twins.values())
         return found
 
     def _in_vfork(self, parent: str) -> int:
