@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO, StringIO
 from typing import Any
 from uuid import uuid4
@@ -196,11 +197,26 @@ def test_cells_work_on_a_volume(volume: Volume) -> None:
 @pytest.mark.parametrize(
     "path",
     ["", "/", "data", "/usr/data", "/etc", "/tmp", "/home", "/home/user", "/home/other/x",
-     "/proc/x", "/mnt/../etc", "/dev/x", "/opt/e2brun/agent", "/a\n", "/" + "x" * 2000],
+     "/proc/x", "/mnt/../etc", "/dev/x", "/opt/e2brun/agent", "/a\n", "/" + "x" * 2000,
+     "/mnt/" + "x" * 256],
 )  # fmt: skip
 def test_a_volume_is_not_mounted_over_what_is_there(volume: Volume, path: str) -> None:
     with pytest.raises(SandboxException, match="volumeMounts"):
         Sandbox.create("base", volume_mounts={path: volume})
+
+
+def test_forty_volumes_can_be_worked_on_at_once(service: Serving) -> None:
+    """More than there are processes kept for it."""
+    data = b"x" * 300_000  # more than travels in a message
+
+    def work(number: int) -> bool:
+        made = Volume.create(f"many-{number}-{uuid4().hex[:8]}")
+        made.write_file("/file", data)
+        kept = made.read_file("/file", format="bytes") == data
+        return Volume.destroy(made.volume_id) and kept
+
+    with ThreadPoolExecutor(40) as threads:
+        assert all(threads.map(work, range(40)))
 
 
 def test_a_volume_cannot_be_mounted_within_another(volume: Volume) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
 _VOLUMES = 10_000
 _MOUNTS = 16  # in one sandbox
-_LONGEST = 1024  # bytes of a path
+_LONGEST, _LONGEST_NAME = 1024, 255  # bytes of a path, and of each name in it
 # Below these a volume can be mounted; otherwise in a new directory of the root, or in /mnt.
 _WRITABLE = (HOME, "/tmp", "/var/tmp", "/root", "/code", "/mnt")
 _SYSTEM = frozenset(
@@ -99,7 +99,9 @@ def _place(path: str) -> str:
     place = posixpath.normpath(path)
     first = place.split("/")[1] if place.startswith("/") else ""
     within = any(place.startswith(f"{top}/") for top in _WRITABLE)
-    if not place.isprintable() or "\\" in place or len(place.encode()) > _LONGEST:
+    longest = max(len(name.encode()) for name in place.split("/"))
+    too_long = len(place.encode()) > _LONGEST or longest > _LONGEST_NAME
+    if not place.isprintable() or "\\" in place or too_long:
         raise ApiError(400, "volumeMounts: no volume can be mounted there", headers=PERMANENT)
     if place.startswith("//") or not first or (first in _SYSTEM and not within):
         message = (

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 FILES = 100_000  # and directories, of one volume
 _BLOCK = 4096  # bytes: no file is smaller on disk
 _FRESH_SECONDS = 2.0  # for which a look at what others write to as well is good
-_AT_WORK = 16  # file workers at once
+_WAITING = 16  # file workers that have nothing to do
 # Bytes of disk that volumes leave to the machine, or an eighth of what is free.
 _SPARE = 2 * 1024**3
 _TRIES = 5  # at emptying a volume that somebody still writes to
@@ -84,7 +84,7 @@ class Volumes:
         self.directory = directory / "volumes"
         self._index = directory / "volumes.json" if durable else None
         self._keeper = Keeper(self.directory)
-        self._at_work: dict[str, tuple[_Place, FileWorker]] = {}
+        self._workers: dict[str, FileWorker] = {}  # the one that was used last at the end
         self.contents: dict[str, Contents] = {}
         self.mounted = asyncio.Event()  # there may be something to watch
         self._floor = min(_SPARE, shutil.disk_usage(directory).free // 8)
@@ -125,15 +125,18 @@ class Volumes:
 
     def close(self) -> None:
         """No more of it."""
-        while self._at_work:
-            self._dismiss(next(iter(self._at_work)))
+        while self._workers:
+            self._dismiss(next(iter(self._workers)))
         self._keeper.close()
 
     def files(self, volume: str) -> FileWorker:
         """Who works on its files; paths begin at the volume."""
-        found = self._at_work.pop(volume) if volume in self._at_work else self._hired(volume)
-        self._at_work[volume] = found  # now the one that was used last
-        return found[1]
+        found = self._workers.pop(volume, None) or FileWorker(_Place(self._keeper, volume))
+        waiting = [worker for worker in self._workers.values() if worker.waits]
+        for worker in waiting[: max(0, len(waiting) - _WAITING)]:
+            worker.close()  # another process is started when it is asked again
+        self._workers[volume] = found
+        return found
 
     def content(self, volume: str) -> Contents:
         """What is known of what is in it."""
@@ -234,16 +237,10 @@ class Volumes:
     def _is_full(self, content: Contents, size: int) -> bool:
         return content.size + size > self.limit or content.files >= FILES
 
-    def _hired(self, volume: str) -> tuple[_Place, FileWorker]:
-        while len(self._at_work) >= _AT_WORK:
-            self._dismiss(next(iter(self._at_work)))
-        home = _Place(self._keeper, volume)
-        return home, FileWorker(home)
-
     def _dismiss(self, volume: str) -> None:
-        home, worker = self._at_work.pop(volume)
-        home.gone.set()
-        worker.close()
+        worker = self._workers.pop(volume, None)
+        if worker is not None:
+            worker.close()
 
     async def _raze(self, volume: str) -> None:
         for last in (False,) * (_TRIES - 1) + (True,):

@@ -169,6 +169,11 @@ class FileWorker:
                 raise SandboxLost("the sandbox went away") from None
             raise FileTrouble(errno.EIO, "the sandbox's file worker was killed") from None
 
+    @property
+    def waits(self) -> bool:
+        """Whether there is a process for it, and that has nothing to do."""
+        return self._worker is not None and not (self._worker.closed or self._worker.calls)
+
     def close(self) -> None:
         """Let go of the worker; whoever waits for it is told."""
         if self._worker is not None:
