@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from e2brun.sandbox.contract import MIB, Limits
+from e2brun.sandbox.local.memory import hoards as looking
 from e2brun.sandbox.local.memory.hoards import Hoards
 from e2brun.sandbox.local.memory.watch import MemoryWatch
 
@@ -79,6 +81,41 @@ def test_a_look_is_due_when_more_is_gone() -> None:
     assert hoards.due(9 * MIB)
 
 
+def test_a_look_ends_in_time_and_the_next_goes_on_there(
+    proc: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _keeps(proc, "[eventpoll]", 3, _ITEM * 200)
+    monkeypatch.setattr(looking, "_PATIENCE", 0)
+    monkeypatch.setattr(looking, "_AGAIN_SECONDS", -1)
+    hoards = Hoards(most_items=100)
+    descriptor = os.open(proc, os.O_RDONLY)
+    hoards.look(descriptor, ["1", "7"], 0)
+    assert not hoards.excessive
+    assert hoards.due(0)
+    hoards.look(descriptor, ["1", "7"], 0)
+    assert hoards.excessive
+    os.close(descriptor)
+
+
+def _watched(proc: Path) -> MemoryWatch:
+    shm = "/dev/shm"  # with little in it
+    views = (os.open(proc, os.O_RDONLY), os.open(shm, os.O_PATH), os.open(shm, os.O_PATH))
+    return MemoryWatch(os.getpid(), Limits(processes=1, open_files=100, disk=1 << 60), views)
+
+
+def test_what_a_process_has_gained_is_its_own_without_a_close_look(proc: Path) -> None:
+    """What it had when it was seen first may be somebody else's. Each look is `apart`, as a
+    service's are, and knows of those before."""
+    status = "Name:\tx\nPPid: 1\nVmSize: 9 kB\nVmRSS: 9 kB\nRssAnon: {} kB\n"
+    (proc / "7/smaps_rollup").write_text("Pss_Anon: 9 kB\n")  # nearly all of it is shared
+    watch = _watched(proc)
+    for mib, expected in ((700, False), (10, False), (700, True)):
+        (proc / "7/status").write_text(status.format(mib << 10))
+        with closing(watch.apart()) as apart:
+            assert apart.exceeded() is expected, mib
+    watch.close()
+
+
 class _Group:
     """A cgroup in which all is well."""
 
@@ -98,8 +135,7 @@ class _Group:
 
 
 def test_a_delegated_cgroup_does_not_hide_a_hoard(proc: Path) -> None:
-    views = (os.open(proc, os.O_RDONLY), os.open("/", os.O_PATH), os.open("/dev/shm", os.O_PATH))
-    watch = MemoryWatch(os.getpid(), Limits(processes=1, open_files=100), views)
+    watch = _watched(proc)
     watch._group = group = _Group()  # type: ignore[assignment] # pyright: ignore[reportAttributeAccessIssue]
     _keeps(proc, "[eventpoll]", 3, _ITEM * 200)
     assert not watch.exceeded()

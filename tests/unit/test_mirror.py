@@ -274,10 +274,17 @@ def test_what_is_no_archive_is_not_on_the_page(index: Index) -> None:
         "https://[bad/x-1.0.whl", "https://h:port/x-1.0.whl", "x y-1.0.whl", "%0d%0ax-1.0.whl",
         "data:x-1.0.whl", "-1.0.whl", "http:///x<b>-1.0.whl",
     )  # fmt: skip
-    index.html("/simple/odd/", "good-1.0.whl", *links)
-    _, page = get(counter(index), "/simple/odd/")
-    assert page.count(b"<a ") == 1
-    assert b"/files/odd/good-1.0.whl" in page
+    index.html("/simple/odd/", "good-1.0%2Bcu1.whl", *links)
+    page = index.pages["/simple/odd/"]
+    assert isinstance(page.body, bytes)
+    index.pages["/simple/odd/"] = Answer(page.body + b"<a name=x></a>", page.kind)
+    index.pages["/simple/odd/good-1.0%2Bcu1.whl"] = Answer(b"wheel")
+    mirror = counter(index)
+    _, told = get(mirror, "/simple/odd/")
+    assert told.count(b"<a ") == 1
+    assert b"/files/odd/good-1.0+cu1.whl" in told
+    for name in ("good-1.0+cu1.whl", "good-1.0%2Bcu1.whl"):  # pip asks for the second
+        assert get(mirror, f"/files/odd/{name}") == (200, b"wheel")
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -79,19 +80,16 @@ def test_several_archives_at_once_are_no_more_than_one_after_the_other(index: In
     assert sum(sizes) <= MIB + 100_000
 
 
-@pytest.mark.parametrize("pause", [0.0, 0.3])
-def test_a_request_that_comes_byte_by_byte_is_given_up(index: Index, pause: float) -> None:
-    with served(counter(index, bounds=BOUNDS._replace(asking=1.0))) as (client, goes_on):
-        for _ in range(500):
-            time.sleep(pause)
-            try:
-                client.send(b"G" if pause else b"")
-            except OSError:
-                break
+@pytest.mark.parametrize("byte", [b"", b"G"])
+def test_a_request_that_comes_byte_by_byte_is_given_up(index: Index, byte: bytes) -> None:
+    with served(counter(index, bounds=BOUNDS._replace(asking=0.5))) as (client, goes_on):
+        for _ in range(5000):  # each in less time than is waited for at the end
+            time.sleep(0.004)
+            with suppress(OSError):
+                client.send(byte)
             if not goes_on():
-                break
-            pause = pause or 0.3
-        assert becomes(lambda: not goes_on())
+                return
+        raise AssertionError
 
 
 def test_who_does_not_take_an_archive_is_left(index: Index) -> None:
@@ -135,13 +133,18 @@ def test_no_more_files_are_remembered_than_there_is_room_for(
     get(mirror, "/simple/big/")
     assert get(mirror, "/files/tiny/tiny-1.0.whl")[0] == 200
     assert index.paths.count("/simple/tiny/") == 2
+    monkeypatch.setattr(counting, "_FRESH_SECONDS", -1)
+    assert get(mirror, "/files/tiny/tiny-1.0.whl")[0] == 200
+    assert index.paths.count("/simple/tiny/") == 3
     monkeypatch.setattr(python_index, "_MOST_FILES", 2)
     assert get(mirror, "/simple/big/")[1].count(b"<a ") == 2
 
 
 @pytest.mark.parametrize(
-    "link", ["http://files.example/x-1.0.whl", "https://other.example/x-1.0.whl"]
-)
+    "link",
+    ["http://files.example/x-1.0.whl", "https://other.example/x-1.0.whl",
+     "http://index.example:443/x-1.0.whl"],
+)  # fmt: skip
 def test_another_host_is_asked_over_https_only_and_only_where_a_page_names_it(link: str) -> None:
     asked: list[str] = []
 
@@ -149,6 +152,8 @@ def test_another_host_is_asked_over_https_only_and_only_where_a_page_names_it(li
         asked.append(str(request.url))
         if request.url.path.endswith("/away-1.0.whl"):
             return httpx.Response(302, headers={"Location": link})
+        if request.url.path == "/simple/moved/":  # a page is nowhere else
+            return httpx.Response(302, headers={"Location": "https://files.example/y/"})
         page = '<a href="https://files.example/y-1.0.whl"></a><a href="away-1.0.whl"></a>'
         return httpx.Response(200, headers={"Content-Type": "text/html"}, text=page)
 
@@ -156,6 +161,7 @@ def test_another_host_is_asked_over_https_only_and_only_where_a_page_names_it(li
     mirror = Counter(Indexes(given, httpx.MockTransport(answer)), BOUNDS)
     assert get(mirror, "/files/x/away-1.0.whl")[0] == 403
     assert link not in asked
+    assert get(mirror, "/simple/moved/")[0] == 403
 
 
 @pytest.mark.parametrize("kind", ["https", "insecure"])
@@ -176,6 +182,26 @@ def test_the_certificate_of_an_index_is_looked_at_unless_its_host_is_named_for_t
         assert get(counter(plain, given), "/simple/tiny/")[0] == expected
 
 
+def test_only_the_index_itself_is_asked_without_a_look_at_its_certificate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("cryptography")
+    from e2brun.server.https.authority import Authority
+
+    find = socket.getaddrinfo
+
+    def here(_host: str, *given: Any, **more: Any) -> Any:
+        return find("127.0.0.1", *given, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", here)
+    with index_served(Authority(tmp_path).context()) as index:
+        index.html("/simple/x/", "x-1.0.whl", f"https://files.example:{index.port}/y-1.0.whl")
+        index.pages["/simple/x/x-1.0.whl"] = index.pages["/y-1.0.whl"] = Answer(b"wheel")
+        given = {"UV_DEFAULT_INDEX": f"https://127.0.0.1:{index.port}/simple"}
+        mirror = counter(index, given | {"UV_INSECURE_HOST": "127.0.0.1"})
+        assert [get(mirror, f"/files/x/{name}-1.0.whl")[0] for name in "xy"] == [200, 502]
+
+
 def test_only_regular_files_of_a_directory_are_given_out(index: Index, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe-1.0.tar.gz")
     (tmp_path / "folder-1.0.tar.gz").mkdir()
@@ -189,6 +215,9 @@ def test_only_regular_files_of_a_directory_are_given_out(index: Index, tmp_path:
     asker.start()
     asker.join(PATIENT)
     assert answers == [404, 404]
+    (tmp_path / "late-1.0.tar.gz").write_bytes(b"x")
+    given, late = {"UV_FIND_LINKS": str(tmp_path)}, BOUNDS._replace(sending=-1.0)
+    assert get(counter(index, given, late), "/files/late/late-1.0.tar.gz")[1] == b""
 
 
 def test_what_is_compressed_is_not_unpacked_on_the_way_unless_it_is_a_page(index: Index) -> None:
@@ -207,6 +236,11 @@ def test_what_is_compressed_is_not_unpacked_on_the_way_unless_it_is_a_page(index
 def test_addresses_that_are_none_are_refused(index: Index) -> None:
     index.pages["/simple/odd/"] = Answer(status=302, headers={"Location": "http://127.0.0.1:port/"})
     assert get(counter(index), "/simple/odd/")[0] == 502
+    assert get(counter(index, {"UV_DEFAULT_INDEX": "http://h:port/simple"}), "/simple/x/")[0] == 502
+    index.pages["/simple/odd/"] = Answer(b"<a href=x-1.0.whl></a>", "text/html", 500)
+    assert get(counter(index), "/simple/odd/")[0] == 502
+    index.html("/simple/odd/", "a\x01/x-1.0.whl")
+    assert get(counter(index), "/files/odd/x-1.0.whl")[0] == 502
     links = ("https://[::1/x-1.0.whl", 'x-1.0.whl#sha256=a"onclick="b')
     index.html("/simple/odd/", *(link.replace('"', "&quot;") for link in links))
     page = get(counter(index), "/simple/odd/")[1]

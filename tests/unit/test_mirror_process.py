@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from e2brun.errors import SandboxLost
+from e2brun.errors import SandboxLost, SandboxUnavailable
 from e2brun.sandbox.contract import USUAL_ROOM
 from e2brun.sandbox.local.isolation.driver import INDEX_PORT
+from e2brun.sandbox.local.mirror import link
 from e2brun.sandbox.local.mirror.link import Mirror
 from e2brun.sandbox.local.mirror.process import AT_ONCE
 from tests.indexes import Answer, Index, index_served
@@ -112,8 +113,9 @@ def test_a_socket_that_never_accepts_holds_nobody_else_up(
     deaf = socket.socket()  # not listening
     lives = [mirror.admit(deaf.detach()), mirror.admit(os.dup(door.fileno()))]
     assert b"200" in answered(door)[:15]
-    for life in lives:
-        os.close(life)
+    os.close(lives[0])
+    assert b"200" in answered(door)[:15]
+    os.close(lives[1])
 
 
 def test_what_lies_in_the_working_directory_is_not_imported(
@@ -135,8 +137,62 @@ def test_its_memory_is_bounded_and_no_terminal_s_signal_reaches_it(
     assert b"200" in answered(door)[:15]
     (process,) = set(children()) - set(before)
     assert resource.prlimit(process, resource.RLIMIT_DATA) == (1 << 30, 1 << 30)
+    soft, hard = resource.prlimit(process, resource.RLIMIT_NOFILE)
+    assert soft == hard
     assert os.getsid(process) == process
+    own = Path(f"/proc/{process}")
+    assert {os.readlink(own / f"fd/{number}") for number in range(3)} == {"/dev/null"}
+    room = USUAL_ROOM.layer, USUAL_ROOM.layer // 4  # in all, and one archive
+    assert (own / "cmdline").read_text().split("\0")[-3:-1] == [*map(str, room)]
+    ends = [line.split()[0].split("-") for line in (own / "maps").read_text().splitlines()]
+    assert 512 * 1024 in [int(end, 16) - int(start, 16) for start, end in ends]  # a thread's stack
+    threads = len(os.listdir(own / "task"))
     os.close(life)
+    assert becomes(lambda: len(os.listdir(own / "task")) < threads)  # who answered at the door
+
+
+def test_it_answers_again_when_descriptors_can_be_had_again(
+    mirror: Mirror, door: socket.socket
+) -> None:
+    before = children()
+    life = mirror.admit(os.dup(door.fileno()))
+    assert b"200" in answered(door)[:15]
+    (process,) = set(children()) - set(before)
+    limits = resource.prlimit(process, resource.RLIMIT_NOFILE)
+    resource.prlimit(process, resource.RLIMIT_NOFILE, (3, limits[1]))
+    with socket.create_connection(door.getsockname(), PATIENT) as client:
+        time.sleep(0.3)  # it tries
+        resource.prlimit(process, resource.RLIMIT_NOFILE, limits)
+        client.sendall(_GET)
+        assert b"200" in client.recv(15)
+    os.close(life)
+
+
+def test_one_that_is_stopped_is_killed(
+    mirror: Mirror, door: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link, "_END_SECONDS", 0.1)
+    before = children()
+    os.close(mirror.admit(os.dup(door.fileno())))
+    (process,) = set(children()) - set(before)
+    os.kill(process, signal.SIGSTOP)
+    mirror.close()
+    assert process not in children()
+
+
+def test_no_descriptor_stays_open(
+    mirror: Mirror, door: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.close(mirror.admit(os.dup(door.fileno())))
+    before = len(os.listdir("/proc/self/fd"))
+    os.close(mirror.admit(os.dup(door.fileno())))
+    assert len(os.listdir("/proc/self/fd")) == before
+    mirror.close()
+    monkeypatch.setattr(sys, "executable", "/nowhere")
+    with pytest.raises(SandboxUnavailable, match="--network packages"):
+        mirror.admit(os.dup(door.fileno()))
+    mirror.close()
+    assert len(os.listdir("/proc/self/fd")) < before
 
 
 def test_a_sandbox_has_so_many_requests_at_once_and_the_others_wait(

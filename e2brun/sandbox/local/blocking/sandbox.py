@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from _thread import allocate_lock
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -98,7 +98,7 @@ class LocalSandbox:
             raise
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
+    def _turn(self) -> Generator[None]:
         """Ours alone; and where it gets a cgroup, not before it is in it: no process that was
         started earlier would be, and no memory that was taken."""
         with self._turns.turn():

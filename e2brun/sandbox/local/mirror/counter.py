@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from time import monotonic
 from typing import NamedTuple
+from urllib.parse import unquote
 
 import h11
 import httpx
@@ -30,12 +31,12 @@ from e2brun.sandbox.local.mirror.upstream import Refused, Upstream
 _HOSTS = frozenset({f"127.0.0.1:{INDEX_PORT}".encode(), f"localhost:{INDEX_PORT}".encode()})
 _PYTHON = r"([a-z0-9]+(?:-[a-z0-9]+){0,40})"
 _NPM = r"((?:@[A-Za-z0-9~][\w.~-]*(?:/|%2[fF]))?[A-Za-z0-9~][\w.~-]*)"
-_FILE = r"([A-Za-z0-9][\w.+!~-]*)"
+_FILE = r"([A-Za-z0-9][\w.+!~%-]*)"
 _ROUTES = (
-    (re.compile(rf"/simple/{_PYTHON}/?", re.ASCII), "python"),
-    (re.compile(rf"/files/{_PYTHON}/{_FILE}", re.ASCII), "python"),
-    (re.compile(rf"/npm/{_NPM}", re.ASCII), "npm"),
-    (re.compile(rf"/npm/{_NPM}/-/{_FILE}", re.ASCII), "npm"),
+    (re.compile(rf"/simple/{_PYTHON}/?"), "python"),
+    (re.compile(rf"/files/{_PYTHON}/{_FILE}"), "python"),
+    (re.compile(rf"/npm/{_NPM}"), "npm"),
+    (re.compile(rf"/npm/{_NPM}/-/{_FILE}"), "npm"),
 )
 _LONGEST_NAME = 214  # npm's
 _REQUEST_LIMIT = 16 * 1024
@@ -96,7 +97,6 @@ class Counter:
                 answer.refuse(502, f"the index did not answer: {type(error).__name__}")
             except h11.RemoteProtocolError as error:
                 answer.refuse(error.error_status_hint, "not a request")
-            answer.close()
 
     def _page(self, kind: str, name: str) -> Page:
         with self._lock:
@@ -158,7 +158,7 @@ def _wanted(request: h11.Request) -> tuple[str, str, str]:
             continue
         name = re.sub("%2f", "/", match[1], flags=re.IGNORECASE)
         if len(name) <= _LONGEST_NAME:
-            return kind, name, match[2] if pattern.groups == 2 else ""
+            return kind, name, unquote(match[2]) if pattern.groups == 2 else ""
     raise Refused(404, "only index pages, and archives that they name")
 
 
@@ -181,10 +181,7 @@ class _Answer:
             if event is not h11.NEED_DATA or monotonic() >= end:
                 raise TimeoutError
             self._caller.settimeout(max(0.01, end - monotonic()))
-            data = self._caller.recv(_REQUEST_LIMIT)
-            if not data:
-                raise ConnectionAbortedError
-            self._http.receive_data(data)
+            self._http.receive_data(self._caller.recv(_REQUEST_LIMIT))  # b"": it has hung up
 
     def refuse(self, status: int, why: str) -> None:
         """Say why not, unless an answer has begun: then it just breaks off."""
@@ -203,12 +200,6 @@ class _Answer:
             for chunk in chunks:
                 self._send(h11.Data(chunk))
         self._send(h11.EndOfMessage())
-
-    def close(self) -> None:
-        """Hang up so that what was said arrives: what is left unread would take it back."""
-        self._caller.shutdown(socket.SHUT_WR)
-        self._caller.settimeout(0.5)
-        self._caller.recv(_REQUEST_LIMIT)
 
     def _begin(self, status: int, media_type: str, size: int | None) -> None:
         headers = [("content-type", media_type), ("connection", "close")]

@@ -10,7 +10,7 @@ import os
 import sys
 from _thread import allocate_lock
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 from e2brun.errors import SandboxLost, SandboxUnavailable
@@ -79,17 +79,17 @@ class Mirror:
         package = here.removesuffix("/e2brun/sandbox/local/mirror")
         number = theirs.fileno()
         self._socket = ours
-        self._process = Popen(
-            # -P: what lies in the working directory is not to be imported.
-            [sys.executable, "-P", "-c", _BOOT, package, str(number), *map(str, self._most)],
-            env=None if self._environment is None else dict(self._environment),
-            stdin=DEVNULL,
-            stdout=DEVNULL,
-            stderr=DEVNULL,
-            pass_fds=(number,),
-            start_new_session=True,
-        )
-        theirs.close()
+        with closing(theirs):
+            self._process = Popen(
+                # -P: what lies in the working directory is not to be imported.
+                [sys.executable, "-P", "-c", _BOOT, package, str(number), *map(str, self._most)],
+                env=None if self._environment is None else dict(self._environment),
+                stdin=DEVNULL,
+                stdout=DEVNULL,
+                stderr=DEVNULL,
+                pass_fds=(number,),
+                start_new_session=True,
+            )
         return ours
 
     def _end(self) -> None:

@@ -43,6 +43,6 @@ def linked(page: str, link: object) -> tuple[str, str] | None:
         _ = parts.port, parts.hostname
     except ValueError:
         return None
-    if parts.scheme not in _SCHEMES or not url.isprintable():
+    if parts.scheme not in _SCHEMES:
         return None
     return url, unquote(parts.path.rpartition("/")[2])

@@ -208,5 +208,4 @@ def _project(file: str) -> str:
 def _anchor(project: str, link: _Link) -> str:
     digest = f"#{link.hash}" if link.hash else ""
     told = "".join(f' {name}="{escape(value or "")}"' for name, value in link.told.items())
-    name = escape(link.name)
-    return f'<a href="/files/{project}/{quote(link.name)}{digest}"{told}>{name}</a><br>\n'
+    return f'<a href="/files/{project}/{link.name}{digest}"{told}>{link.name}</a><br>\n'

@@ -157,7 +157,7 @@ def _body(response: httpx.Response, deadline: float, *, decoded: bool) -> Body:
     size = headers.get("content-length", "")
     chunks = response.iter_bytes() if decoded else response.iter_raw()  # as they come
     return Body(
-        int(size) if size.isascii() and size.isdigit() else None,
+        int(size) if size else None,  # h11 has looked at it
         headers.get("content-type", "").partition(";")[0].strip().lower(),
         str(response.url),
         _in_time(chunks, deadline),
