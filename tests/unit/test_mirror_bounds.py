@@ -143,7 +143,7 @@ def test_no_more_files_are_remembered_than_there_is_room_for(
 @pytest.mark.parametrize(
     "link",
     ["http://files.example/x-1.0.whl", "https://other.example/x-1.0.whl",
-     "http://index.example:443/x-1.0.whl"],
+     "http://index.example:443/x-1.0.whl", "https://plain.example/x-1.0.whl"],
 )  # fmt: skip
 def test_another_host_is_asked_over_https_only_and_only_where_a_page_names_it(link: str) -> None:
     asked: list[str] = []
@@ -154,7 +154,8 @@ def test_another_host_is_asked_over_https_only_and_only_where_a_page_names_it(li
             return httpx.Response(302, headers={"Location": link})
         if request.url.path == "/simple/moved/":  # a page is nowhere else
             return httpx.Response(302, headers={"Location": "https://files.example/y/"})
-        page = '<a href="https://files.example/y-1.0.whl"></a><a href="away-1.0.whl"></a>'
+        links = "https://files.example/y-1.0.whl", "http://plain.example/z-1.0.whl", "away-1.0.whl"
+        page = "".join(f'<a href="{one}"></a>' for one in links)
         return httpx.Response(200, headers={"Content-Type": "text/html"}, text=page)
 
     given = {"UV_DEFAULT_INDEX": "https://index.example/simple", "UV_NO_CONFIG": "1"}
