@@ -27,7 +27,7 @@ for _ in range(12):
     "in copies of what it was forked with": """
 import os, time
 held = bytearray(140 << 20)
-for _ in range(9):
+for _ in range(4):
     if os.fork() == 0:
         for at in range(0, len(held), 4096):
             held[at] = 1

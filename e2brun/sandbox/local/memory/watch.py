@@ -136,7 +136,7 @@ class MemoryWatch:
         if self._group is not None:
             return 0
         statuses = self._statuses()
-        private, _ = self._proportional(statuses, monotonic() + _PATIENCE)
+        private, _ = self._proportional(statuses, monotonic() + _PATIENCE, 1 << 60)
         return max(0, sum(_private(status) for status in statuses.values()) - private)
 
     def exceeded(self) -> bool:
@@ -229,7 +229,7 @@ class MemoryWatch:
             return total
         # Pages shared by forked processes were counted once for each: look closely.
         until = monotonic() + (_PATIENCE if hurry else float("inf"))
-        private, mapped_shared = self._proportional(statuses, until)
+        private, mapped_shared = self._proportional(statuses, until, room - files)
         return private + max(files, mapped_shared)
 
     def _twins(self, statuses: dict[str, bytes]) -> list[str]:
@@ -265,12 +265,14 @@ class MemoryWatch:
             if len(call) > 1  # of one that runs there is but a word
         )
 
-    def _proportional(self, statuses: dict[str, bytes], until: float) -> tuple[int, int]:
+    def _proportional(self, statuses: dict[str, bytes], end: float, room: int) -> tuple[int, int]:
         """Private and shared bytes with every shared page counted once (Pss, proc(5)); for each
-        process, where time runs out, since somebody makes it take long."""
+        process, after `end`, where somebody makes it take long. Until they are beyond `room`."""
         private = shared = 0
         for place, status in statuses.items():
-            if monotonic() > until:
+            if private > room:
+                break
+            if monotonic() > end:
                 private += _private(status)
                 shared += kilobytes(status, b"RssShmem:")
                 continue
