@@ -16,6 +16,7 @@ from e2brun.sandbox.contract import HOME
 from e2brun.sandbox.local.host.control import Control
 from e2brun.sandbox.local.isolation.driver import new_id
 from e2brun.sandbox.local.isolation.environment import environment_as_asked, resource_limits
+from e2brun.sandbox.local.memory.cgroup import delegated
 
 if TYPE_CHECKING:
     from e2brun.sandbox.contract import SandboxSpec
@@ -39,8 +40,9 @@ class Spare:
         # Half of its time, which began later: it will not leave while it is being taken.
         self._until = monotonic() + patience / 2
         self._context: CellContext | None = None
-        # What others have written (a .pth file) is not begun while nobody looks at the memory.
-        if jail.notebook and spec.language is None and not spec.install:
+        # What others have written (a .pth file) is not begun while nobody looks at the memory; and
+        # nothing where memory is counted by cgroup, which this is not in yet.
+        if jail.notebook and spec.language is None and not spec.install and delegated() is None:
             try:
                 self._context = self._python(environment_as_asked(self.jail, spec))
             except BaseException:
