@@ -16,6 +16,7 @@ from e2brun.sandbox.local.backend import LocalBackend
 from e2brun.sandbox.local.blocking import sandbox as blocking
 from e2brun.sandbox.local.memory import cgroup, watch
 from e2brun.sandbox.local.memory.cgroup import Cgroup
+from e2brun.settings import load_settings
 
 _LIMITS = Limits(memory=512 * MIB, disk=512 * MIB)
 _SESSION = "user.slice/user-1000.slice/user@1000.service"
@@ -93,7 +94,7 @@ def test_nothing_is_made_where_the_memory_is_not_ours_to_divide(tmp_path: Path) 
 
 @pytest.mark.parametrize("many", [False, True], ids=["bubblewrap", "forkserver"])
 def test_nothing_is_asked_of_a_sandbox_before_it_is_in_its_group(
-    delegated: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, many: bool
+    delegated: tuple[str, str], monkeypatch: pytest.MonkeyPatch, many: bool
 ) -> None:
     """What runs by then would never be in it, and its memory in no count."""
     tree, ours = delegated
@@ -103,8 +104,13 @@ def test_nothing_is_asked_of_a_sandbox_before_it_is_in_its_group(
         monkeypatch.setattr(module, "CGROUPS", ours)
     cgroup.delegated.cache_clear()
     groups: list[list[Path]] = []
-    with closing(LocalBackend(cache_directory=str(tmp_path / "cache"), many=many)) as backend:
-        sandbox = backend.create(SandboxSpec())
+    with closing(
+        LocalBackend(cache_directory=str(load_settings().cache_dir), many=many)
+    ) as backend:
+        for _ in range(2):  # after which one is born in advance
+            backend.create(SandboxSpec(cells=True)).kill()
+        sandbox = backend.create(SandboxSpec(cells=True))
+        assert not sandbox._contexts  # pyright: ignore[reportPrivateUsage]
         request = sandbox.control.request
 
         def recorded(name: str, *given: Any, **more: Any) -> int:
