@@ -144,8 +144,8 @@ class App:
         target = admission.target(request)
         if target is None or not target.by_name or target.port in {ENVD_PORT, INTERPRETER_PORT}:
             admission.check_origin(request)  # a program's own pages are the program's business
-        admission.check_host(request, self._options)
         if target is None:
+            admission.check_host(request, self._options)
             if request.raw_path == "/files":
                 return await self._signed_url(exchange)
             from e2brun.server.control import builds as endpoints
@@ -160,6 +160,8 @@ class App:
             from e2brun.server.control import routes
 
             return await routes.handle(request, self._registry)
+        if not target.by_name:
+            admission.check_host(request, self._options)
         exchange.sandbox_id, exchange.port = target.sandbox_id, target.port
         return await self._into(exchange, self._registry.records.get(target.sandbox_id))
 

@@ -113,7 +113,7 @@ def test_routing_headers_are_only_routing(wire: Wire) -> None:
         assert has_error_shape(answer)
     for name in headers:
         assert wire.ask("GET", "/health", None, {name: "80"}).status == 400
-    gone = wire.ask("GET", "/health", None, {"Host": "8000-iabc.whatever.localhost"})
+    gone = wire.ask("GET", "/health", None, {"Host": "8000-iabc.whatever.example"})
     assert (gone.status, gone.json()["sandboxId"]) == (502, "iabc")
     assert "was not found" in gone.json()["message"]
 
