@@ -7,13 +7,14 @@ Every parser raises UsageError with one line saying what is accepted.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from e2brun.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from typing import TypeGuard
 
 MAX_DURATION = 7 * 24 * 3600.0
@@ -54,6 +55,16 @@ def is_table(value: object) -> TypeGuard[dict[str, object]]:
 def is_list(value: object) -> TypeGuard[list[object]]:
     """Whether it is an array."""
     return isinstance(value, list)
+
+
+def is_mapping(value: object) -> TypeGuard[Mapping[str, object]]:
+    """Whether it is any mapping, not JSON's alone: what its keys are is not looked at."""
+    return isinstance(value, Mapping)
+
+
+def is_sequence(value: object) -> TypeGuard[Sequence[object]]:
+    """Whether it is a list or a tuple."""
+    return isinstance(value, list | tuple)
 
 
 def is_text_table(value: object) -> TypeGuard[dict[str, str]]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Required, TypedDict, cast
+from typing import Required, TypedDict
 
 from e2brun.errors import UsageError
 from e2brun.primitives.transcript import Transcript
 from e2brun.sandbox.contract import CodeError, Execution, Outcome, Result, Sandbox, Upload, absolute
-from e2brun.values import nearest
+from e2brun.values import is_mapping, is_sequence, nearest
 
 _KEYS = ("code", "timeout", "files", "install")
 
@@ -71,25 +71,24 @@ def read_input(data: object, *, timeout: float, directory: str) -> CodeRequest:
 
     A relative path is one in `directory`. Keys of other steps are passed over.
     """
-    if not isinstance(data, Mapping):
+    if not is_mapping(data):
         raise UsageError(
             f"the input of an execution is a dict with the key 'code', not {_kind(data)}"
         )
-    given = cast("Mapping[object, object]", data)
-    code = given.get("code")
+    code = data.get("code")
     if not isinstance(code, str):
         raise UsageError(f"input: code is text, not {_kind(code)}" if code else "input has no code")
     _encoded(code, "code")
     return CodeRequest(
         code,
-        seconds(given.get("timeout", timeout)),
-        tuple(_upload(path, content, directory) for path, content in _files(given.get("files"))),
-        tuple(_requirements(given.get("install"))),
-        tuple(_mistyped(given)),
+        seconds(data.get("timeout", timeout)),
+        tuple(_upload(path, content, directory) for path, content in _files(data.get("files"))),
+        tuple(_requirements(data.get("install"))),
+        tuple(_mistyped(data)),
     )
 
 
-def _mistyped(given: Mapping[object, object]) -> Iterator[str]:
+def _mistyped(given: Mapping[str, object]) -> Iterator[str]:
     """What was probably meant to be one of our keys, unless that is there as well."""
     for key in given:
         if key not in _KEYS and (meant := nearest(str(key), _KEYS)) and meant not in given:
@@ -158,12 +157,12 @@ def _main(results: tuple[Result, ...]) -> dict[str, object]:
     return {key: value for key, value in chosen.items() if key != "is_main_result"}
 
 
-def _files(files: object) -> list[tuple[object, object]]:
+def _files(files: object) -> Iterable[tuple[object, object]]:
     if files is None:
-        return []
-    if not isinstance(files, Mapping):
+        return ()
+    if not is_mapping(files):
         raise UsageError(f"input: files maps paths to contents; this is {_kind(files)}")
-    return list(cast("Mapping[object, object]", files).items())
+    return files.items()
 
 
 def _upload(path: object, content: object, directory: str) -> Upload:
@@ -188,10 +187,10 @@ def _encoded(text: str, where: str) -> bytes:
 def _requirements(install: object) -> list[str]:
     if install is None:
         return []
-    if not isinstance(install, list | tuple):
+    if not is_sequence(install):
         raise UsageError(f"input: install is a list of requirements, not {_kind(install)}")
     found: list[str] = []
-    for text in cast("list[object]", install):
+    for text in install:
         if not isinstance(text, str):
             raise UsageError(f"input: {text!r} in install is not a requirement")
         from e2brun.sandbox.requirement import parse_requirement

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from types import CodeType
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from e2brun.errors import UsageError
 from e2brun.primitives.base import Primitive
+from e2brun.values import is_mapping, is_sequence
 
 Identity = dict[str, object]
 
@@ -49,11 +50,10 @@ def _setting(value: object) -> object:
     match value:
         case Primitive():
             return _step(value)  # pyright: ignore[reportUnknownArgumentType]
-        case list() | tuple():
-            return [_setting(item) for item in cast("list[object]", value)]
-        case Mapping():
-            items = cast("Mapping[object, object]", value).items()
-            return {str(key): _setting(item) for key, item in items}
+        case _ if is_sequence(value):
+            return [_setting(item) for item in value]
+        case _ if is_mapping(value):
+            return {str(key): _setting(item) for key, item in value.items()}
         case None | bool() | int() | float() | str() | bytes():
             return _plain(value)
         case _ if callable(value):
@@ -85,11 +85,10 @@ def _plain(value: object) -> object:
             return value
         case bytes() | bytearray():
             return {"bytes": value.hex()}
-        case list() | tuple():
-            return [_plain(item) for item in cast("list[object]", value)]
-        case Mapping():
-            items = cast("Mapping[object, object]", value).items()
-            return {f"{type(key).__name__}:{key}": _plain(item) for key, item in items}
+        case _ if is_sequence(value):
+            return [_plain(item) for item in value]
+        case _ if is_mapping(value):
+            return {f"{type(key).__name__}:{key}": _plain(item) for key, item in value.items()}
         case _:
             raise UsageError(
                 f"a {type(value).__name__} has no default key in a cache",

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping
 from dataclasses import dataclass
 from time import monotonic
-from typing import cast
 
 from e2brun.errors import AuthenticationFailed, SandboxError, Unsupported, UsageError
 from e2brun.primitives.base import In, Out, Primitive
 from e2brun.primitives.context import WorkflowContext
 from e2brun.primitives.events import Retried
+from e2brun.values import is_mapping
 
 _NEVER = (UsageError, AuthenticationFailed, Unsupported)  # the next answer would be the same
 
@@ -81,6 +80,4 @@ def backoff(attempt: int, first: float, factor: float, longest: float) -> float:
 
 def failed(output: object) -> bool:
     """Whether it is a result that says the code failed."""
-    return (
-        isinstance(output, Mapping) and cast("Mapping[str, object]", output).get("success") is False
-    )
+    return is_mapping(output) and output.get("success") is False

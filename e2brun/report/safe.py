@@ -10,7 +10,9 @@ from __future__ import annotations
 import codecs
 import re
 from functools import cache
-from typing import TextIO, cast
+from typing import TextIO
+
+from e2brun.values import is_sequence, is_table
 
 INERT = "\u200b"
 """Zero width space: put inside a command, no reader of a log knows it any longer."""
@@ -229,13 +231,10 @@ def json_safe(value: object, depth: int = 0) -> object:
 def _json_safe_container(value: object, depth: int) -> object:
     if depth >= _MAX_DEPTH:
         return "(nested too deeply)"
-    if isinstance(value, dict):
-        return {
-            _key(key): json_safe(item, depth + 1)
-            for key, item in cast("dict[object, object]", value).items()
-        }
-    if isinstance(value, (list, tuple)):
-        return [json_safe(item, depth + 1) for item in cast("list[object]", value)]
+    if is_table(value):
+        return {_key(key): json_safe(item, depth + 1) for key, item in value.items()}
+    if is_sequence(value):
+        return [json_safe(item, depth + 1) for item in value]
     if isinstance(value, (bytes, bytearray)):
         return bytes(value).decode("utf-8", "replace")
     return _unicode(str(value))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from e2brun.runs.record import (
     AttemptRecord,
@@ -16,6 +16,7 @@ from e2brun.runs.record import (
     StepRecord,
     Verdict,
 )
+from e2brun.values import is_mapping, is_sequence
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -32,10 +33,10 @@ def plain(value: object) -> object:
         if isinstance(value, CaseRecord | AttemptRecord):
             found["verdict"] = value.verdict.value
         return found
-    if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in cast("Mapping[object, object]", value).items()}
-    if isinstance(value, tuple | list):
-        return [plain(item) for item in cast("Sequence[object]", value)]
+    if is_mapping(value):
+        return {str(k): plain(v) for k, v in value.items()}
+    if is_sequence(value):
+        return [plain(item) for item in value]
     return value
 
 

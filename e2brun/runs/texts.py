@@ -13,7 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from e2brun.values import is_list
+from e2brun.values import is_list, is_table
 
 LONGEST = 4096  # characters of one text in the database
 MAX_FILE = 16 * 1024 * 1024  # characters
@@ -89,9 +89,9 @@ class LongTexts:
 
 
 def _items(value: object) -> list[tuple[str | int, object]]:
-    if isinstance(value, dict):
-        return list(cast("dict[str | int, object]", value).items())
-    return list(enumerate(value)) if is_list(value) else []
+    if is_table(value):
+        return [*value.items()]
+    return [*enumerate(value)] if is_list(value) else []
 
 
 def _last_name(path: tuple[str | int, ...]) -> str:

@@ -14,9 +14,10 @@ import dataclasses
 import json
 import re
 from collections.abc import Mapping
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from e2brun.errors import UsageError
+from e2brun.values import is_mapping, is_sequence
 
 _PLACE = r"\\?\{\{\s*([A-Za-z_][A-Za-z0-9_.-]*)\s*(?:(!r)\s*)?\}\}"
 
@@ -54,11 +55,11 @@ def fill(value: object, variables: Mapping[str, object], *, typed: bool = False)
             if whole and not whole[2] and not value.startswith("\\"):
                 return _value(whole[1], variables)
             return render(value, variables)
-        case list() | tuple():
-            items = (fill(i, variables, typed=typed) for i in cast("list[object]", value))
+        case _ if is_sequence(value):
+            items = (fill(i, variables, typed=typed) for i in value)
             return tuple(items) if isinstance(value, tuple) else list(items)
-        case Mapping():
-            entries = cast("Mapping[str, object]", value).items()
+        case _ if is_mapping(value):
+            entries = value.items()
             return {
                 render(key, variables): fill(item, variables, typed=typed) for key, item in entries
             }
@@ -73,8 +74,8 @@ def fill_fields(step: T, variables: Mapping[str, object], typed: frozenset[str] 
     changed: dict[str, object] = {}
     for field in dataclasses.fields(step):
         old: object = getattr(step, field.name)
-        if isinstance(old, str | list | tuple | Mapping):
-            new = fill(cast("object", old), variables, typed=field.name in typed)
+        if isinstance(old, str) or is_sequence(old) or is_mapping(old):
+            new = fill(old, variables, typed=field.name in typed)
             if new != old:
                 changed[field.name] = new
     return dataclasses.replace(step, **changed) if changed else step

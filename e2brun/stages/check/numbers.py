@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import ClassVar, cast
@@ -14,6 +13,7 @@ from e2brun.stages.check.difference import excerpt
 from e2brun.stages.check.text import Stream, text_at
 from e2brun.stages.step import PASSED, Check, Judgement, failed
 from e2brun.stages.work import Work
+from e2brun.values import is_sequence
 
 _MOST = 100_000
 # No digits directly before or after a letter: `x2` and `0x1f` are no numbers.
@@ -81,11 +81,11 @@ def numbers_in(text: str) -> list[float]:
 
 
 def _expected(given: object) -> list[float]:
-    items = cast("Sequence[object]", given) if isinstance(given, list | tuple) else (given,)
+    items = given if is_sequence(given) else (given,)
     numbers: list[float] = []
     for item in items:
-        if isinstance(item, list | tuple):
-            numbers += _expected(cast("object", item))
+        if is_sequence(item):
+            numbers += _expected(item)
             continue
         try:
             numbers.append(float(cast("float | str", item)))

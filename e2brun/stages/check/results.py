@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, cast
+from typing import ClassVar
 
 from e2brun.errors import UsageError
 from e2brun.sandbox.contract import JSON_RESULT_KEYS, TEXT_RESULT_KEYS
@@ -12,7 +12,7 @@ from e2brun.stages.check.difference import difference, shown
 from e2brun.stages.check.values import same
 from e2brun.stages.step import PASSED, Check, Judgement, executed, failed
 from e2brun.stages.work import Work
-from e2brun.values import suggestion
+from e2brun.values import is_mapping, suggestion
 
 _MIMES = {
     "text/plain": "text", "text/html": "html", "text/markdown": "markdown",
@@ -66,8 +66,8 @@ class ResultsCheck(Check, step="results"):
 
 def _of(result: Mapping[str, object], mime: str) -> object:
     found = result.get(_MIMES.get(mime, mime))
-    if found is None and isinstance(extra := result.get("extra"), Mapping):
-        return cast("Mapping[str, object]", extra).get(mime)
+    if found is None and is_mapping(extra := result.get("extra")):
+        return extra.get(mime)
     return found
 
 

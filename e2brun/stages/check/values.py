@@ -10,13 +10,14 @@ import json
 import sys
 from collections.abc import Mapping
 from itertools import islice
-from typing import Any, cast
+from typing import Any
 
 from e2brun.errors import E2brunError, UsageError
 from e2brun.primitives.extras import needs_extra
 from e2brun.stages.check.difference import shown
 from e2brun.stages.check.schema import against_schema, check_schema
 from e2brun.stages.child import TOOL_ENVIRONMENT, Bounds, python_main, run_child
+from e2brun.values import is_mapping, is_sequence
 
 _SECONDS = 10.0
 _SMALL = 64 * 1024
@@ -28,12 +29,10 @@ def same(one: object, other: object) -> bool:
     """Equal as JSON values: 1 is 1.0, and true is not 1."""
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
-        left, right = cast("Mapping[str, object]", one), cast("Mapping[str, object]", other)
-        return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
-    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
-        ours, theirs = cast("list[object]", one), cast("list[object]", other)
-        return len(ours) == len(theirs) and all(map(same, ours, theirs))
+    if is_mapping(one) and is_mapping(other):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if is_sequence(one) and is_sequence(other):
+        return len(one) == len(other) and all(map(same, one, other))
     return one == other
 
 
