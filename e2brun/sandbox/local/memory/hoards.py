@@ -55,6 +55,10 @@ class Hoards:
         again = self.excessive or self.bytes > 0 or self._more
         return gone > self._gone + _MORE or (again and monotonic() - self._looked > _AGAIN_SECONDS)
 
+    def fragmented(self, place: str) -> bool:
+        """Whether this process was seen to have many mappings."""
+        return place in self._seen and self._seen[place][2]
+
     def look(self, proc: int, places: Collection[str], gone: int) -> None:
         """Look at the processes at `places` below `proc`."""
         end = monotonic() + _PATIENCE
