@@ -49,15 +49,16 @@ def prepare(plan: Plan) -> Job:
     if cells and not supplied and plan.spec.network in _CLOSED:
         _advise(plan, [text for text in texts if "install" in str(text)], needs.install)
     lifetime = plan.timeout + _LIFETIME_MARGIN + plan.longer
+    beside = () if plan.wanted.cloud else _beside(uploads)
     spec = plan.spec.but(
         lifetime=max(lifetime, _KEEP_LIFETIME) if plan.keep else lifetime,
         install=needs.install,
         python=needs.python,
-        wants=() if plan.wanted.cloud else _wants(plan, texts, uploads, cells=cells),
+        wants=() if plan.wanted.cloud else _wants(plan, (*texts, *beside), uploads, cells=cells),
         cells=cells,
         language=None if notebook is None else notebook.language,
         directories=_directories(plan.cwd, uploads),
-        sudo=not plan.wanted.cloud and _has_sudo(plan, uploads),
+        sudo=not plan.wanted.cloud and _has_sudo(plan, beside, uploads),
     )
     whole = vars(plan.but(spec=spec, uploads=uploads))
     return Job(
@@ -160,15 +161,19 @@ def _wants(
     return (*found, *more)
 
 
-def _has_sudo(plan: Plan, uploads: Sequence[Upload]) -> bool:
+def _beside(uploads: Sequence[Upload], ending: str = ".py") -> tuple[bytes, ...]:
+    if not uploads:
+        return ()
+    from e2brun.jobs.wanted import texts_of
+
+    return tuple(texts_of(uploads, ending))
+
+
+def _has_sudo(plan: Plan, beside: Sequence[bytes], uploads: Sequence[Upload]) -> bool:
     """Making a root for who does not ask for one would be paid by every run."""
     if b"sudo" in plan.source.content or "sudo" in " ".join((plan.setup, *plan.arguments)):
         return True
-    if not uploads:
-        return False
-    from e2brun.jobs.wanted import texts_of
-
-    return any(b"sudo" in text for text in texts_of(uploads, (".py", ".sh")))
+    return any(b"sudo" in text for text in (*beside, *_beside(uploads, ".sh")))
 
 
 def _imported(plan: Plan, directory: Path, code: str | bytes, *, cells: bool) -> tuple[Upload, ...]:

@@ -86,14 +86,15 @@ def wants_of(
     shell: bool = False,
     present: Iterable[str] = (),
 ) -> tuple[str, ...]:
-    """`wanted` for code and the files beside it; nothing where the template is another one."""
+    """`wanted` for code, with `texts_of` the files beside it; nothing where the template is
+    another one."""
     if template is not None:
         from e2brun.sandbox.local.templates import is_default
 
         if not is_default(template):
             return ()
     own = {*present, *modules_of(uploads)}
-    return wanted((*texts, *texts_of(uploads)), cells=cells, shell=shell, present=own)
+    return wanted(texts, cells=cells, shell=shell, present=own)
 
 
 def _of_one(code: str, present: Container[str], *, cells: bool, shell: bool) -> set[str]:
@@ -164,11 +165,12 @@ def _confirmed(code: str, names: Iterable[str]) -> set[str]:
     return {name for name in names if name in found or name in called}
 
 
-def texts_of(uploads: Iterable[Upload], endings: tuple[str, ...] = (".py",)) -> Iterator[bytes]:
-    """The Python among the uploaded files, as much of it as is worth a look."""
+def texts_of(uploads: Iterable[Upload], ending: str = ".py") -> Iterator[bytes]:
+    """The Python, or what has another ending, among the uploaded files: as much of it as is worth
+    a look."""
     left = _UPLOADS_LIMIT
     for upload in uploads:
-        if not upload.path.endswith(endings) or left <= 0:
+        if not upload.path.endswith(ending) or left <= 0:
             continue
         if isinstance(upload.source, bytes):
             text = upload.source[:_UPLOAD_LIMIT]

@@ -59,9 +59,9 @@ def fill(value: object, variables: Mapping[str, object], *, typed: bool = False)
             items = (fill(i, variables, typed=typed) for i in value)
             return tuple(items) if isinstance(value, tuple) else list(items)
         case _ if is_mapping(value):
-            entries = value.items()
             return {
-                render(key, variables): fill(item, variables, typed=typed) for key, item in entries
+                render(key, variables): fill(item, variables, typed=typed)
+                for key, item in value.items()
             }
         case _:
             return value

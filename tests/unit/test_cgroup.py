@@ -70,6 +70,18 @@ def test_a_sandbox_is_moved_into_a_group_with_its_limit(delegated: tuple[str, st
     assert int((place / "cpu.weight").read_text()) < 100  # who else is there comes first
 
 
+def test_where_groups_can_be_made_is_looked_for_once(
+    delegated: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cgroup, "_TREE", delegated[0])
+    monkeypatch.setattr(cgroup, "_OURS", delegated[1])
+    cgroup._delegated.cache_clear()
+    assert cgroup.delegated() is not None
+    assert Cgroup.of(4719, _LIMITS) is not None
+    assert cgroup._delegated.cache_info().misses == 1
+    cgroup._delegated.cache_clear()
+
+
 def test_files_that_the_kernel_would_give_back_do_not_count(delegated: tuple[str, str]) -> None:
     group = Cgroup.of(4712, _LIMITS, *delegated)
     assert group is not None
@@ -102,7 +114,7 @@ def test_nothing_is_asked_of_a_sandbox_before_it_is_in_its_group(
     monkeypatch.setattr(cgroup, "_OURS", ours)
     for module in (blocking, watch):
         monkeypatch.setattr(module, "CGROUPS", ours)
-    cgroup.delegated.cache_clear()
+    cgroup._delegated.cache_clear()
     groups: list[list[Path]] = []
     with closing(
         LocalBackend(cache_directory=str(load_settings().cache_dir), many=many)
@@ -121,7 +133,7 @@ def test_nothing_is_asked_of_a_sandbox_before_it_is_in_its_group(
         sandbox.run_program(
             Program(("true",)), timeout=60, stdout=lambda _: None, stderr=lambda _: None
         )
-    cgroup.delegated.cache_clear()
+    cgroup._delegated.cache_clear()
     assert groups
     assert all(groups)
 
@@ -147,7 +159,7 @@ def test_a_service_that_is_alone_in_a_group_of_its_own_makes_room_in_it(
     (scope / "cgroup.subtree_control").write_text("cpu memory pids\n")  # as the kernel has it now
     Path(delegated[1]).write_text(f"0::/{own.relative_to(delegated[0])}\n")
     assert not Cgroup.settle(*delegated)  # another service of the same process
-    cgroup.delegated.cache_clear()
+    cgroup._delegated.cache_clear()
     assert Cgroup.of(4716, _LIMITS, *delegated) is not None
     assert (scope / f"e2brun-{os.getpid()}-4716" / "memory.max").exists()
 

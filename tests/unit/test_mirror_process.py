@@ -57,6 +57,15 @@ def answered(door: socket.socket) -> bytes:
         return told
 
 
+def at_work(mirror: Mirror, door: socket.socket) -> tuple[int, int]:
+    """What is closed to end its work at the door, and its process, which has answered there."""
+    before = children()
+    life = mirror.admit(os.dup(door.fileno()))
+    assert b"200" in answered(door)[:15]
+    (process,) = set(children()) - set(before)
+    return life, process
+
+
 def becomes(holds: Callable[[], bool]) -> bool:
     end = time.monotonic() + PATIENT
     while time.monotonic() < end:
@@ -131,10 +140,7 @@ def test_what_lies_in_the_working_directory_is_not_imported(
 def test_its_memory_is_bounded_and_no_terminal_s_signal_reaches_it(
     mirror: Mirror, door: socket.socket
 ) -> None:
-    before = children()
-    life = mirror.admit(os.dup(door.fileno()))
-    assert b"200" in answered(door)[:15]
-    (process,) = set(children()) - set(before)
+    life, process = at_work(mirror, door)
     assert resource.prlimit(process, resource.RLIMIT_DATA) == (1 << 30, 1 << 30)
     soft, hard = resource.prlimit(process, resource.RLIMIT_NOFILE)
     assert soft == hard
@@ -153,10 +159,7 @@ def test_its_memory_is_bounded_and_no_terminal_s_signal_reaches_it(
 def test_it_answers_again_when_descriptors_can_be_had_again(
     mirror: Mirror, door: socket.socket
 ) -> None:
-    before = children()
-    life = mirror.admit(os.dup(door.fileno()))
-    assert b"200" in answered(door)[:15]
-    (process,) = set(children()) - set(before)
+    life, process = at_work(mirror, door)
     limits = resource.prlimit(process, resource.RLIMIT_NOFILE)
     resource.prlimit(process, resource.RLIMIT_NOFILE, (3, limits[1]))
     with socket.create_connection(door.getsockname(), PATIENT) as client:

@@ -9,7 +9,7 @@ import pytest
 from e2brun.jobs.needs import Fetched, Wanted, needs_of
 from e2brun.jobs.pip_lines import advice, requirements_of
 from e2brun.jobs.source import Kind, Source
-from e2brun.jobs.wanted import wanted, wants_of
+from e2brun.jobs.wanted import texts_of, wanted, wants_of
 from e2brun.sandbox.contract import Upload
 from e2brun.sandbox.local import templates
 
@@ -88,7 +88,8 @@ def test_what_was_sent_along_is_not_fetched_and_what_that_imports_is() -> None:
         Upload("src/tabulate.py", b""),
     ]
     code = "import yaml, tabulate, xlrd"
-    assert wants_of([code], uploads, template=None, cells=False) == ("tqdm", "xlrd")
+    texts: list[str | bytes] = [code, *texts_of(uploads)]
+    assert wants_of(texts, uploads, template=None, cells=False) == ("tqdm", "xlrd")
 
 
 @pytest.mark.parametrize(

@@ -133,11 +133,15 @@ def _path(ours: str) -> str:
     return next((line[3:] for line in lines if line.startswith("0::")), "")
 
 
-@lru_cache(maxsize=1)
 def delegated(tree: str = "", ours: str = "") -> str | None:
     """The nearest cgroup around our own that is ours to divide, and whose children have a memory
     limit. For root everything can be written: only what systemd has marked is its own."""
-    tree, path = tree or _TREE, _path(ours or _OURS)
+    return _delegated(tree or _TREE, ours or _OURS)
+
+
+@lru_cache(maxsize=1)
+def _delegated(tree: str, ours: str) -> str | None:
+    path = _path(ours)
     while path and path != "/":
         place = tree + path
         divided = b"memory" in contents(f"{place}/cgroup.subtree_control").split()
