@@ -212,6 +212,8 @@ class Connection(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """A piece of its body."""
         self._idle_bytes = 0
+        if not self.cycle.body:  # b"" and a piece are that piece; uvicorn's bytearray copies twice
+            self.cycle.body = b""  # type: ignore[assignment]
         super().on_body(body)
 
     def on_message_complete(self) -> None:

@@ -67,6 +67,8 @@ def go_on(
     # No sandbox imports them. Not freed: what is freed is written to, and so copied.
     ours = [name for name in sys.modules if name.partition(".")[0] == "e2brun"]
     _kept.extend(sys.modules.pop(name) for name in ours)
+    if jail.notebook:
+        _of_agent("kernels.contexts").remember_modules()
     shares = [rootfs.Share(*share) for share in shared]
     more = {"shared": shares, "online": jail.online, "tree": rootfs.tree(jail, shares)}
     gc.collect()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     Request = dict[str, Any]
 
-PIECE = 1024 * 1024
+_PIECE = 256 * 1024
 
 
 def _operation(work: Callable[[Request, list[int]], None]) -> Callable[..., None]:
@@ -43,8 +43,8 @@ def write(request: Request, descriptors: list[int]) -> None:
         _only_regular(file, path)
         os.ftruncate(file, 0)
         write_all(file, request["data"])
-        while descriptors and (piece := os.read(descriptors[0], PIECE)):
-            write_all(file, piece)
+        if descriptors:
+            copy(descriptors[0], file)
         os.fchmod(file, mode)
     finally:
         os.close(file)
@@ -56,8 +56,7 @@ def read(request: Request, descriptors: list[int]) -> None:
     file = os.open(request["path"], os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         _only_regular(file, request["path"])
-        while piece := os.read(file, PIECE):
-            write_all(descriptors[0], piece)
+        copy(file, descriptors[0])
     finally:
         os.close(file)
 
@@ -91,7 +90,17 @@ def _only_regular(file: int, path: str) -> None:
         raise OSError(errno.EINVAL, "not a regular file", path)
 
 
-def write_all(descriptor: int, data: bytes) -> None:
+def copy(source: int, target: int, most: float = float("inf")) -> int:
+    """What comes from one descriptor goes to another, so many bytes at most; says how many.
+    Through one buffer: another one for each piece costs as much again, in pages to be mapped."""
+    room, moved = memoryview(bytearray(_PIECE)), 0
+    while moved < most and (length := os.readv(source, [room[: int(min(_PIECE, most - moved))]])):
+        write_all(target, room[:length])
+        moved += length
+    return moved
+
+
+def write_all(descriptor: int, data: bytes | memoryview) -> None:
     """All of it, however little is taken at once."""
     view = memoryview(data)
     while view:

@@ -8,7 +8,7 @@ import stat
 from _json import encode_basestring_ascii as quote
 
 from . import entries
-from .plain import PIECE, write_all
+from .plain import copy, write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,8 +34,7 @@ def receive(request: Request, descriptors: list[int]) -> str:
     """The same with what comes through a pipe, until its end."""
     file = _prepared(request)
     try:
-        while piece := os.read(descriptors[0], PIECE):
-            write_all(file, piece)
+        copy(descriptors[0], file)
         return _kept(file)
     finally:
         os.close(file)
@@ -62,18 +61,12 @@ def peek(request: Request) -> tuple[str, bytes]:
 def pour(request: Request, descriptors: list[int]) -> str:
     """`length` bytes (-1: all) of `path` from `offset` on, into a pipe; says how many."""
     file = _readable(request["path"])
-    poured, left = 0, request["length"]
     try:
         os.set_blocking(file, True)
         if request["offset"]:
             os.lseek(file, request["offset"], os.SEEK_SET)
-        while left:
-            piece = os.read(file, PIECE if left < 0 else min(left, PIECE))
-            if not piece:
-                break
-            write_all(descriptors[0], piece)
-            poured += len(piece)
-            left = left if left < 0 else left - len(piece)
+        length = request["length"]
+        poured = copy(file, descriptors[0]) if length < 0 else copy(file, descriptors[0], length)
         return _list((poured,))
     finally:
         os.close(file)

@@ -23,8 +23,11 @@ CELLS_FD, FRAMES_FD = 3, 4
 _PACKAGE = __name__.partition(".")[0]
 _AGENT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _PLACE = os.path.dirname(_AGENT)  # what sys.path has of ours
-_standard: list[str] = []  # sys.path as `prepare` found it, and what `site` adds
+# Of the process that contexts are forked from, where it has prepared: sys.path, and what `site`
+# adds to it; the names of our modules, after them the last one's there is.
+_standard: list[str] = []
 _installed: list[str] = []
+_known: list[str] = []
 _kept: list[object] = []
 _PR_SET_DUMPABLE = 4
 # On its command line: what it stands in for at E2B, where some look for that by name (pgrep -f).
@@ -141,13 +144,7 @@ def _be_ordinary(request: dict[str, Any]) -> None:
     os.environ.clear()
     os.environ.update(request["env"])
     os.chdir(request["cwd"])
-    # Programs that start themselves anew (multiprocessing, joblib) hand these on: with pid 1's
-    # own they would find no packages.
-    names = [name for name in dir(sys.flags) if not name.startswith(("_", "n_"))]
-    flags = {name: getattr(sys.flags, name) for name in names if name not in ("count", "index")}
-    ordinary = {"isolated": 0, "no_site": 0, "ignore_environment": 0, "no_user_site": 0}
-    plain = type(sys.implementation)(**{**flags, **ordinary, "safe_path": False})
-    sys.flags = plain  # type: ignore[assignment] # pyright: ignore[reportAttributeAccessIssue]
+    sys.flags = _flags  # type: ignore[assignment] # pyright: ignore[reportAttributeAccessIssue]
     sys.argv[:] = [""]
     if request.get("executable"):
         sys.executable = request["executable"]
@@ -156,15 +153,34 @@ def _be_ordinary(request: dict[str, Any]) -> None:
     _take_title()
 
 
+def _ordinary_flags() -> Any:
+    """Those of a plain start. Programs that start themselves anew (multiprocessing, joblib) hand
+    them on: with pid 1's own they would find no packages."""
+    names = [name for name in dir(sys.flags) if not name.startswith(("_", "n_"))]
+    flags = {name: getattr(sys.flags, name) for name in names if name not in ("count", "index")}
+    ordinary = {"isolated": 0, "no_site": 0, "ignore_environment": 0, "no_user_site": 0}
+    return type(sys.implementation)(**{**flags, **ordinary, "safe_path": False})
+
+
+def _title() -> tuple[int, int]:
+    """Where the command line is, and how long (proc(5): arg_start, arg_end)."""
+    with open("/proc/self/stat", "rb") as file:
+        fields = file.read().rpartition(b") ")[2].split()
+    start, end = int(fields[45]), int(fields[46])
+    return start, max(0, end - start)
+
+
+_flags = _ordinary_flags()
+_TITLE_PLACE = _title()
+
+
 def _take_title() -> None:
     """Write ours over pid 1's command line, as setproctitle(3) does."""
     import ctypes
 
-    with open("/proc/self/stat", "rb") as file:
-        fields = file.read().rpartition(b") ")[2].split()
-    start, end = int(fields[45]), int(fields[46])  # arg_start, arg_end of proc(5)
-    if 0 < start < end - len(_TITLE):
-        ctypes.memmove(start, _TITLE.ljust(end - start, b"\0"), end - start)
+    start, length = _TITLE_PLACE
+    if start and len(_TITLE) < length:
+        ctypes.memmove(start, _TITLE.ljust(length, b"\0"), length)
 
 
 def prepare() -> None:
@@ -183,12 +199,29 @@ def prepare() -> None:
 
 def forget_ourselves() -> None:
     """A user's own package must not meet ours, of the same name: out of sys.modules and path."""
-    names = [name for name in sys.modules if name.partition(".")[0] == _PACKAGE]
+    names = _our_modules()
     _kept.extend(sys.modules.pop(name) for name in names)  # not freed: that would copy memory
     sys.path[:] = [entry for entry in sys.path if entry not in ("", _PLACE)]
     places = [place for place in sys.path_importer_cache if place.startswith(_AGENT)]
     _kept.extend(sys.path_importer_cache.pop(place) for place in places)
     _kept.append(sys.path_importer_cache.pop(_PLACE, None))
+
+
+def remember_modules() -> None:
+    """When all is imported: which modules are ours. To go through them all in a fork would write
+    to each name, and so copy it."""
+    _known[:] = [*_our_modules(), next(reversed(sys.modules))]
+
+
+def _our_modules() -> list[str]:
+    *known, last = _known or [""]
+    names: list[str] = []
+    for name in reversed(sys.modules):
+        if name == last:
+            return known + names
+        if name.partition(".")[0] == _PACKAGE:
+            names.append(name)
+    return names
 
 
 def _find_packages() -> None:
@@ -201,5 +234,5 @@ def _find_packages() -> None:
     sys.path[:] = _standard
     site.ENABLE_USER_SITE = True
     site.USER_BASE = site.USER_SITE = None  # found anew: `prepare` had another HOME, or none
-    site.addsitedir(site.getusersitepackages())
+    site.addsitedir(site.getusersitepackages(), {*_standard})  # else it looks at each again
     sys.path += _installed
