@@ -309,11 +309,12 @@ def enter_user_namespace(inside: int, others: int = 0) -> None:
     name_only_user(inside, owner)
 
 
-def name_only_user(inside: int, owner: tuple[int, int]) -> None:
-    """In a new user namespace: the user and group that made it, `owner` outside, are `inside`."""
-    write("/proc/self/setgroups", "deny")
+def name_only_user(inside: int, owner: tuple[int, int], process: str = "self") -> None:
+    """In a new user namespace, that of a process: the user and group that made it, `owner`
+    outside, are `inside`."""
+    write(f"/proc/{process}/setgroups", "deny")
     for kind, number in zip(("uid", "gid"), owner, strict=True):
-        write(f"/proc/self/{kind}_map", f"{inside} {number} 1")
+        write(f"/proc/{process}/{kind}_map", f"{inside} {number} 1")
 
 
 def lay_out(jail: Jail, tree: Tree) -> None:

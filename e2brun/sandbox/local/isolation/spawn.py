@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import _socket
 import fcntl
 import os
 import signal
@@ -102,30 +101,16 @@ def _settle(main: Any, request: dict[str, Any], control: int, detached: list[int
 
 def _root_namespace(main: Any, request: dict[str, Any]) -> int:
     """A user namespace below the sandbox's, in which its only user is called root."""
-    ours, theirs = _socket.socketpair()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            _offer_root(main, request, theirs)
-        finally:
-            os._exit(0)
-    theirs.close()
-    message, ancillary, _, _ = ours.recvmsg(16, _socket.CMSG_SPACE(4), _socket.MSG_CMSG_CLOEXEC)
-    ours.close()
-    os.waitpid(pid, 0)
-    if message != b"root" or len(ancillary) != 1:
-        raise OSError("no namespace for root")
-    return int.from_bytes(ancillary[0][2][:4], "little")
-
-
-def _offer_root(main: Any, request: dict[str, Any], pid_1: _socket.socket) -> None:
     # What we may have when it is made is what all in it may ever have: or root's programs
     # would be counted for themselves, beside the user's.
     main.limit(request["user_limits"])
-    rootfs.enter_user_namespace(0)
-    descriptor = os.open("/proc/self/ns/user", os.O_RDONLY)
-    rights = descriptor.to_bytes(4, "little")
-    pid_1.sendmsg([b"root"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
+    pid = syscalls.idle_in(syscalls.CLONE_NEWUSER)
+    try:
+        rootfs.name_only_user(0, (os.geteuid(), os.getegid()), process=str(pid))
+        return os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
 
 
 def _mount_own(

@@ -106,9 +106,8 @@ def _missing(meminfo: bytes) -> tuple[int, int]:
 
 def set_aside(proc: str = "/proc") -> int:
     """Free pages that each processor keeps for itself, and the cache of ZFS, in bytes."""
-    zones = contents(f"{proc}/zoneinfo").splitlines()
-    lines = (line.split() for line in zones if b"count:" in line)
-    pages = sum(int(words[1]) for words in lines if words[0] == b"count:")
+    counts = contents(f"{proc}/zoneinfo").split(b"count:")[1:]
+    pages = sum(int(text.split(None, 1)[0]) for text in counts)
     # A header of two lines, then name, type, data.
     sizes = [
         line.split() for line in contents(proc + _ARC).splitlines() if line.startswith(b"size ")
