@@ -144,7 +144,7 @@ def _be_ordinary(request: dict[str, Any]) -> None:
     os.environ.clear()
     os.environ.update(request["env"])
     os.chdir(request["cwd"])
-    sys.flags = _flags  # type: ignore[assignment] # pyright: ignore[reportAttributeAccessIssue]
+    sys.flags = _flags  # pyright: ignore[reportAttributeAccessIssue]
     sys.argv[:] = [""]
     if request.get("executable"):
         sys.executable = request["executable"]
