@@ -1,14 +1,22 @@
-"""`e2brun pipeline`: the commands as Typer knows them."""
+"""`e2brun pipeline`: its commands, of which `run` has files of its own; the others run nothing."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from e2brun.cli.pipeline_options import RunRequest
+from e2brun.cli.signals import notice, print_document, write_line
 from e2brun.cli.typer_command import NOTHING, command_of
+from e2brun.errors import E2brunError, UsageError
+from e2brun.report.safe import one_line
+from e2brun.values import is_table, suggestion
+
+if TYPE_CHECKING:
+    from e2brun.pipeline.loader import Pipeline
 
 pipelines = typer.Typer(
     name="pipeline",
@@ -28,6 +36,8 @@ Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE"
 Variables = Annotated[list[str] | None, typer.Option("--var", metavar="NAME=VALUE")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
+_SHOWN_CASES = 30
+
 
 def _run(values: dict[str, object]) -> int:
     from e2brun.cli.pipeline_run import run_pipeline
@@ -42,11 +52,24 @@ pipelines.command("run")(command_of(RunRequest, {"file": _FILE}, _run, _RUN_HELP
 @pipelines.command()
 def validate(
     file: File, settings: Settings = None, variables: Variables = None, as_json: Json = False
-) -> None:
+) -> int:
     """Check FILE; nothing runs."""
-    from e2brun.cli.pipeline_files import validate_file
+    from e2brun.pipeline.loader import load
 
-    raise typer.Exit(validate_file(file, settings or [], variables or [], as_json=as_json))
+    try:
+        pipeline = load(file, settings or (), variables or ())
+    except E2brunError as error:
+        from e2brun.cli.pipeline_run import refuse
+
+        return refuse(error, as_json=as_json)
+    cases = len(pipeline.cases)
+    if as_json:
+        name = pipeline.document.pipeline.name
+        print_document({"schema": 1, "success": True, "exit_code": 0, "pipeline": name,
+                        "file": str(file), "cases": cases, "error": None})  # fmt: skip
+    else:
+        write_line(f"{file}: ok, {cases} case{'s' * (cases != 1)}")
+    return 0
 
 
 @pipelines.command()
@@ -57,11 +80,48 @@ def show(
     toml: Annotated[
         bool, typer.Option("--toml", help="As TOML, with --set and --var in it.")
     ] = False,
-) -> None:
+) -> int:
     """Draw what would run; nothing runs."""
-    from e2brun.cli.pipeline_files import show_file
+    from e2brun.pipeline.loader import load
 
-    raise typer.Exit(show_file(file, settings or [], variables or [], toml=toml))
+    try:
+        pipeline = load(file, settings or (), variables or ())
+    except E2brunError as error:
+        from e2brun.cli.pipeline_run import refuse
+
+        return refuse(error, as_json=False)
+    if toml:
+        import tomli_w
+
+        write_line(tomli_w.dumps(pipeline.tables, multiline_strings=True).rstrip())
+    else:
+        _draw(pipeline)
+    return 0
+
+
+def _draw(pipeline: Pipeline) -> None:
+    from rich.console import Console
+    from rich.text import Text
+    from rich.tree import Tree
+
+    from e2brun.pipeline.compiler import outline
+    from e2brun.settings import load_settings
+
+    plain = not load_settings().colors(1)
+    console = Console(file=sys.stdout, no_color=plain, highlight=False, markup=False)
+    table = pipeline.document.pipeline
+    title = one_line(table.name) + (f": {one_line(table.description)}" if table.description else "")
+    tree = Tree(Text(title, style="bold"))
+    for stage, lines in outline(pipeline.document).items():
+        branch = tree.add(Text(stage, style="cyan"))
+        for line in lines:
+            branch.add(Text(one_line(line)))
+    cases = tree.add(Text(f"cases: {len(pipeline.cases)}", style="cyan"))
+    for case in pipeline.cases[:_SHOWN_CASES]:
+        cases.add(Text(one_line(case.id)))
+    if len(pipeline.cases) > _SHOWN_CASES:
+        cases.add(Text(f"and {len(pipeline.cases) - _SHOWN_CASES} more", style="dim"))
+    console.print(tree, soft_wrap=True)
 
 
 @pipelines.command()
@@ -72,26 +132,73 @@ def init(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Default: TEMPLATE.toml.")
     ] = None,
-) -> None:
+) -> int:
     """Write a commented pipeline to start from."""
-    from e2brun.cli.pipeline_files import write_template
-
-    raise typer.Exit(write_template(template, output))
+    directory = Path(__file__).parents[1] / "pipeline" / "templates"
+    known = {path.stem: path for path in sorted(directory.glob("*.toml"))}
+    if template not in known:
+        raise UsageError(f"there is no template {template!r}{suggestion(template, known)}")
+    target = output or Path(f"{template}.toml")
+    try:
+        with target.open("x", encoding="utf-8") as file:
+            file.write(known[template].read_text(encoding="utf-8"))
+    except FileExistsError as error:
+        raise UsageError(f"{target} is there already and is not overwritten") from error
+    except OSError as error:
+        raise E2brunError(f"{target}: {error.strerror}") from error
+    notice(f"wrote {target}; run it with: e2brun pipeline run {target}")
+    return 0
 
 
 @pipelines.command()
-def schema() -> None:
+def schema() -> int:
     """Print the JSON Schema of a pipeline, for editors."""
-    from e2brun.cli.pipeline_files import print_schema
+    import json
 
-    raise typer.Exit(print_schema())
+    from e2brun.pipeline.json_schema import json_schema
+
+    write_line(json.dumps(json_schema(), indent=2))
+    return 0
 
 
 @pipelines.command("list")
-def list_command(
+def list_pipelines(
     directory: Annotated[Path, typer.Argument(metavar="[DIRECTORY]")] = Path(),
-) -> None:
+) -> int:
     """List the pipelines in DIRECTORY and how they last went."""
-    from e2brun.cli.pipeline_files import list_pipelines
+    from e2brun.runs.store import looked_up
+    from e2brun.settings import load_settings
 
-    raise typer.Exit(list_pipelines(directory))
+    if not directory.is_dir():
+        raise UsageError(f"{directory}: no such directory")
+    settings = load_settings()
+    runs = looked_up(settings.store, lambda store: store.runs("pipeline")) or []
+    last = {run.record.file: run.counts for run in reversed(runs)}
+    count = 0
+    for file in (*sorted(directory.glob("*.toml")), *sorted(directory.glob("pipelines/*.toml"))):
+        described = _described(file)
+        if described is None:
+            continue
+        count += 1
+        counts = last.get(str(file.absolute()))
+        how = ", ".join(f"{n} {word}" for word, n in (counts or {}).items()) or "never run"
+        write_line(f"{file}  {one_line(described)}  ({how})")
+    if not count:
+        notice(f"no pipelines in {directory}; write one with: e2brun pipeline init")
+    return 0
+
+
+def _described(file: Path) -> str | None:
+    """Its name and description; None for a TOML that is no pipeline."""
+    import tomllib
+
+    try:
+        table = tomllib.loads(file.read_text(encoding="utf-8")).get("pipeline")
+    except (OSError, ValueError):
+        return None
+    if not is_table(table) or "name" not in table:
+        return None
+    words = [str(table["name"])]
+    if table.get("description"):
+        words.append(str(table["description"]))
+    return ": ".join(words)

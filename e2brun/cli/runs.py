@@ -1,11 +1,22 @@
-"""`e2brun runs`: the commands as Typer knows them."""
+"""`e2brun runs`: what each command asks the store, and how it is told."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from e2brun.cli.given import given
+from e2brun.cli.signals import notice, print_document, write_line
+from e2brun.errors import E2brunError, UsageError
+
+if TYPE_CHECKING:
+    from e2brun.runs.origin import Kind, StoredRun
+    from e2brun.runs.store import Store
 
 runs = typer.Typer(
     name="runs",
@@ -14,24 +25,35 @@ runs = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+
 Id = Annotated[str, typer.Argument(metavar="RUN", help="An id, its beginning, or @last.")]
 Where = Annotated[str | None, typer.Option("--store", metavar="FILE", help="Not the usual one.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
+_YEARS = 10 * 366 * 24 * 3600.0
+
 
 @runs.command("list")
-def list_command(
+def list_runs(
     kind: Annotated[
         str | None, typer.Option(metavar="KIND", help="exec, pipeline, batch or bench.")
     ] = None,
     limit: Annotated[int, typer.Option("-n", "--limit", min=0, help="0: all.")] = 20,
     store: Where = None,
     as_json: Json = False,
-) -> None:
+) -> int:
     """List the runs there were, newest first."""
-    from e2brun.cli.runs_commands import list_runs
+    from e2brun.report.runs import run_lines, run_value
 
-    raise typer.Exit(list_runs(store, kind, limit, as_json=as_json))
+    with _opened(store) as opened:
+        found = [] if opened is None else opened.runs(_kind(kind), limit or -1)
+    if as_json:
+        print_document(_document(runs=[run_value(run) for run in found]))
+    elif found:
+        _print(run_lines(found))
+    else:
+        notice("no runs are recorded")
+    return 0
 
 
 @runs.command()
@@ -43,11 +65,72 @@ def show(
     ] = None,
     store: Where = None,
     as_json: Json = False,
-) -> None:
+) -> int:
     """Say what is known of a run."""
-    from e2brun.cli.runs_commands import show_run
+    with _there(store) as opened:
+        found = _found(opened, run)
+        if html is not None:
+            _write_page(opened, found, html)
+        elif case is not None:
+            _show_case(opened, found, case, as_json=as_json)
+        elif as_json:
+            print_document(_whole(opened, found))
+        else:
+            _show(opened, found)
+    return 0
 
-    raise typer.Exit(show_run(store, run, case, html=html, as_json=as_json))
+
+def _show(store: Store, run: StoredRun) -> None:
+    from e2brun.report.runs import about_case, about_run, case_rows, event_lines
+
+    _print(about_run(run))
+    if run.origin.kind == "exec":
+        for case in store.cases(run.record.id, whole=True):
+            _print(about_case(case))
+        return
+    _print(case_rows(store.rows(run.record.id)))
+    _print(event_lines(e for e in store.events(run.record.id) if e.kind != "sandbox"))
+
+
+def _whole(store: Store, run: StoredRun) -> dict[str, object]:
+    from dataclasses import asdict
+
+    from e2brun.report.runs import row_value, run_value
+
+    run_id = run.record.id
+    return _document(
+        **run_value(run),
+        cases=[row_value(row) for row in store.rows(run_id)],
+        events=[asdict(event) for event in store.events(run_id)],
+    )
+
+
+def _show_case(store: Store, run: StoredRun, case_id: str, *, as_json: bool) -> None:
+    from e2brun.report.runs import about_case
+    from e2brun.runs.plain import plain
+
+    case = store.case(run.record.id, case_id)
+    if case is None:
+        from e2brun.values import suggestion
+
+        known = {row.id for row in store.rows(run.record.id)}
+        raise UsageError(f"{run.record.id} has no case {case_id!r}{suggestion(case_id, known)}")
+    if as_json:
+        print_document(_document(run=run.record.id, case=plain(case)))
+    else:
+        _print(about_case(case))
+
+
+def _write_page(store: Store, run: StoredRun, file: Path) -> None:
+    from e2brun.report.html.page import about, page
+
+    more = {"Command": run.origin.typed, "Kind": run.origin.kind}
+    head = about(run.record, run.exit_code, more)
+    try:
+        with file.open("w", encoding="utf-8", errors="replace") as out:
+            out.writelines(page(head, lambda: store.cases(run.record.id)))
+    except OSError as error:
+        raise E2brunError(f"--html {file}: {error.strerror}") from error
 
 
 @runs.command()
@@ -56,22 +139,35 @@ def diff(
     after: Annotated[str, typer.Argument(metavar="RUN")],
     store: Where = None,
     as_json: Json = False,
-) -> None:
+) -> int:
     """Say which cases of two runs did not go the same way. Exit code 1 if some did not."""
-    from e2brun.cli.runs_commands import diff_runs
+    from e2brun.report.runs import difference_line, difference_value
+    from e2brun.runs.comparing import differences
 
-    raise typer.Exit(diff_runs(store, before, after, as_json=as_json))
+    with _there(store) as opened:
+        ids = [_found(opened, text).record.id for text in (before, after)]
+        found = list(differences(opened, *ids))
+    if as_json:
+        values = [difference_value(one) for one in found]
+        print_document(_document(before=ids[0], after=ids[1], differences=values))
+    else:
+        _print(map(difference_line, found))
+        if not found:
+            notice(f"{ids[0]} and {ids[1]} went the same way")
+    return 1 if found else 0
 
 
 @runs.command()
 def rm(
     run: Annotated[list[str], typer.Argument(metavar="RUN...")],
     store: Where = None,
-) -> None:
+) -> int:
     """Take runs away, and print their ids."""
-    from e2brun.cli.runs_commands import remove_runs
-
-    raise typer.Exit(remove_runs(store, run))
+    with _there(store) as opened:
+        for run_id in {_found(opened, text).record.id: None for text in run}:
+            opened.remove(run_id)
+            write_line(run_id)
+    return 0
 
 
 @runs.command()
@@ -88,12 +184,33 @@ def gc(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which.")] = False,
     store: Where = None,
-) -> None:
+) -> int:
     """Take away old runs, and print their ids. By itself e2brun keeps 20 runs of each pipeline or
     batch, 1000 of exec, and 2 GiB."""
-    from e2brun.cli.runs_commands import collect_garbage
+    from dataclasses import replace
+    from functools import partial
 
-    raise typer.Exit(collect_garbage(store, keep, older_than, max_size, dry=dry_run))
+    from e2brun.runs.keeping import Rules, sweep, tidy
+    from e2brun.values import parse_duration, parse_size
+
+    rules = Rules()
+    if keep is not None:
+        rules = replace(rules, of_one=keep, programs=keep)
+    age = given("--older-than", partial(parse_duration, maximum=_YEARS), older_than)
+    if age is not None:
+        rules = replace(rules, since=time.time() - age)
+    room = given("--max-size", partial(parse_size, zero=True), max_size)
+    if room is not None:
+        rules = replace(rules, room=room)
+    with _opened(store) as opened:
+        if opened is None:
+            return 0
+        for run_id in tidy(opened, rules, dry=dry_run):
+            write_line(run_id)
+        if not dry_run:
+            sweep(opened)
+            opened.compact()
+    return 0
 
 
 @runs.command()
@@ -103,8 +220,78 @@ def export(
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Default: stdout.")
     ] = None,
     store: Where = None,
-) -> None:
+) -> int:
     """Write all of a run as JSON lines: the run, then each case with its whole output."""
-    from e2brun.cli.runs_commands import export_run
+    with _there(store) as opened:
+        lines = _exported(opened, _found(opened, run))
+        if output is None:
+            _print(lines)
+            return 0
+        try:
+            with output.open("x", encoding="utf-8") as file:
+                file.writelines(f"{line}\n" for line in lines)
+        except FileExistsError as error:
+            raise UsageError(f"{output} is there already and is not overwritten") from error
+        except OSError as error:
+            raise E2brunError(f"{output}: {error.strerror}") from error
+    return 0
 
-    raise typer.Exit(export_run(store, run, output))
+
+def _exported(store: Store, run: StoredRun) -> Iterator[str]:
+    from e2brun.report.runs import run_value
+    from e2brun.report.safe import ascii_json
+    from e2brun.runs.plain import plain
+
+    yield ascii_json({"schema": 1, "run": run_value(run)})
+    for case in store.cases(run.record.id, whole=True):
+        yield ascii_json({"case": plain(case)})
+
+
+def _kind(text: str | None) -> Kind | None:
+    from e2brun.runs.origin import KINDS
+
+    if text is None or text in KINDS:
+        return text
+    raise UsageError(f"--kind {text}: write one of {', '.join(KINDS)}")
+
+
+def _found(store: Store, text: str) -> StoredRun:
+    from e2brun.runs.finding import find
+
+    return find(store, text)
+
+
+def _document(**values: object) -> dict[str, object]:
+    return {"schema": 1, "success": True, "error": None, **values}
+
+
+def _print(lines: Iterable[str]) -> None:
+    for line in lines:
+        write_line(line)
+
+
+@contextmanager
+def _opened(name: str | None) -> Generator[Store | None, None, None]:
+    """The store with all that was recorded; None where nothing ever was. Raises StoreUnusable."""
+    from e2brun.runs.spool import spool_of
+    from e2brun.runs.store import Store
+    from e2brun.runs.unspool import unspool
+    from e2brun.settings import load_settings
+
+    path = load_settings(None, None, store=name).store
+    if path is None:
+        raise UsageError("--store: runs are recorded nowhere", hint="Unset E2BRUN_STORE.")
+    if not path.exists() and not spool_of(path).exists():
+        yield None
+        return
+    with closing(Store(path)) as opened:
+        unspool(opened)
+        yield opened
+
+
+@contextmanager
+def _there(name: str | None) -> Generator[Store, None, None]:
+    with _opened(name) as opened:
+        if opened is None:
+            raise UsageError("no runs are recorded")
+        yield opened

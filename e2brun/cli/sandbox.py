@@ -1,13 +1,24 @@
-"""`e2brun sandbox`: the commands as Typer knows them."""
+"""`e2brun sandbox`: what each command asks the provider, and how it is told. Those that move files
+or run something have files of their own."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from e2brun.cli.given import given
 from e2brun.cli.options import NETWORK, Request, setting, switch, text, words
+from e2brun.cli.sandbox_place import Place, place
+from e2brun.cli.signals import complain, notice, print_document, write_line
 from e2brun.cli.typer_command import NOTHING, Networked, command_of
+from e2brun.errors import SandboxError, UsageError
+from e2brun.values import Network, parse_duration
+
+if TYPE_CHECKING:
+    from e2brun.sandbox.e2b.remote import LogLine, Remote
 
 sandboxes = typer.Typer(
     name="sandbox",
@@ -23,6 +34,8 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.
 Words = list[str] | None
 Metadata = Annotated[Words, typer.Option(metavar="K=V", help="Only with it. Repeatable.")]
 
+_LOOK_AGAIN_SECONDS = 1.0
+
 
 class NewSandbox(Request):
     """What `create` was asked for."""
@@ -37,9 +50,24 @@ class NewSandbox(Request):
 
 
 def _create(values: dict[str, object]) -> int:
-    from e2brun.cli.sandbox_commands import create
+    from e2brun.dotenv import parse_env_assignments
+    from e2brun.sandbox.contract import SandboxSpec
 
-    return create(NewSandbox.of(values))
+    asked = NewSandbox.of(values)
+    where = place(**asked.flags)
+    spec = SandboxSpec(
+        template=where.settings.template,
+        lifetime=_lifetime(asked.timeout),
+        metadata=_pairs(asked.metadata),
+        env=parse_env_assignments(asked.env),
+        network=_network(where),
+    )
+    sandbox_id = where.creating(lambda remote: remote.create(spec))
+    if asked.as_json:
+        _document(where, sandbox_id=sandbox_id)
+    else:
+        write_line(sandbox_id)
+    return 0
 
 
 sandboxes.command("create", cls=Networked)(
@@ -47,8 +75,29 @@ sandboxes.command("create", cls=Networked)(
 )
 
 
+def _network(where: Place) -> Network | None:
+    """What to ask for; the service on this machine gives of that what it was started with."""
+    wanted = where.settings.network
+    return Network.INTERNET if where.local and wanted is Network.PACKAGES else wanted
+
+
+def _lifetime(text: str | None) -> float:
+    return given("--timeout", parse_duration, text) or 300.0
+
+
+def _pairs(words: Iterable[str] | None) -> dict[str, str]:
+    """Of `--metadata`."""
+    found: dict[str, str] = {}
+    for word in words or ():
+        key, equals, value = word.partition("=")
+        if not key or not equals:
+            raise UsageError(f"--metadata: write KEY=VALUE, not {word!a}")
+        found[key] = value
+    return found
+
+
 @sandboxes.command("list")
-def list_command(
+def list_all(
     state: Annotated[
         Words, typer.Option(metavar="STATE", help="running or paused. Repeatable.")
     ] = None,
@@ -56,20 +105,43 @@ def list_command(
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Only the ids.")] = False,
     on: On = None,
     as_json: Json = False,
-) -> None:
+) -> int:
     """List the sandboxes there are, newest first."""
-    from e2brun.cli.sandbox_commands import list_all
+    from e2brun.sandbox.e2b.remote import STATES
 
-    how = "json" if as_json else "ids" if quiet else "table"
-    raise typer.Exit(list_all(on, state or (), metadata or (), how))
+    for one in state or ():
+        if one not in STATES:
+            raise UsageError(f"--state {one!a}: write {' or '.join(STATES)}")
+    wanted = _pairs(metadata)
+    where = place(on)
+    remote = where.remote()
+    found = [] if remote is None else remote.sandboxes(states=state or (), metadata=wanted)
+    from e2brun.report import sandboxes as report
+
+    if as_json:
+        _document(where, sandboxes=[report.facts_value(facts) for facts in found])
+    elif quiet:
+        for facts in found:
+            write_line(facts.id)
+    elif found:
+        report.print_sandboxes(found, color=where.settings.colors(1))
+    else:
+        notice(f"no sandboxes ({where.name})")
+    return 0
 
 
 @sandboxes.command()
-def info(sandbox: Id, on: On = None, as_json: Json = False) -> None:
+def info(sandbox: Id, on: On = None, as_json: Json = False) -> int:
     """Say what is known of a sandbox."""
-    from e2brun.cli.sandbox_commands import info as run
+    where = place(on)
+    facts = where.about(sandbox).info(sandbox)
+    from e2brun.report import sandboxes as report
 
-    raise typer.Exit(run(on, sandbox, as_json=as_json))
+    if as_json:
+        _document(where, **report.facts_value(facts))
+    else:
+        report.print_facts(facts, color=where.settings.colors(1))
+    return 0
 
 
 class ExecOrder(Request):
@@ -149,27 +221,80 @@ def logs(
     sandbox: Id,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Until it ends.")] = False,
     on: On = None,
-) -> None:
+) -> int:
     """Show a sandbox's log."""
-    from e2brun.cli.sandbox_commands import logs as run
+    from e2brun.report.sandboxes import print_log
+    from e2brun.sandbox.e2b.remote import NoSuchSandbox
 
-    raise typer.Exit(run(on, sandbox, follow=follow))
+    where = place(on)
+    remote = where.about(sandbox)
+    color = where.settings.colors(1)
+    pages = _Pages(remote, sandbox)
+    print_log(pages.new(), color=color)
+    while follow:
+        time.sleep(_LOOK_AGAIN_SECONDS)
+        try:
+            fresh = pages.new()
+            if not fresh:
+                remote.info(sandbox)  # the log of one that has ended may still be there
+        except NoSuchSandbox:
+            notice(f"{sandbox} has ended")
+            break
+        print_log(fresh, color=color)
+    return 0
+
+
+class _Pages:
+    """A log read page by page; each entry is given once."""
+
+    def __init__(self, remote: Remote, sandbox_id: str) -> None:
+        self._remote, self._id = remote, sandbox_id
+        self._since = 0  # Unix milliseconds
+        self._seen: set[LogLine] = set()  # those of that millisecond
+
+    def new(self) -> list[LogLine]:
+        """What has come since the last call."""
+        fresh: list[LogLine] = []
+        while True:
+            page = self._remote.logs(self._id, self._since)
+            unseen = [line for line in page if line not in self._seen]
+            if not unseen:
+                return fresh
+            fresh += unseen
+            latest = max(map(_milliseconds, unseen))
+            if latest > self._since:
+                self._since, self._seen = latest, set()
+            # Of one millisecond there may be more to come, so it is asked for again.
+            self._seen |= {line for line in unseen if _milliseconds(line) == latest}
+
+
+def _milliseconds(line: LogLine) -> int:
+    return int(line.time.timestamp() * 1000)
 
 
 @sandboxes.command()
-def metrics(sandbox: Id, on: On = None, as_json: Json = False) -> None:
+def metrics(sandbox: Id, on: On = None, as_json: Json = False) -> int:
     """Show what a sandbox has used."""
-    from e2brun.cli.sandbox_commands import metrics as run
+    where = place(on)
+    found = where.about(sandbox).metrics(sandbox)
+    from e2brun.report import sandboxes as report
 
-    raise typer.Exit(run(on, sandbox, as_json=as_json))
+    if as_json:
+        values = [report.measured_value(one) for one in found]
+        _document(where, sandbox_id=sandbox, metrics=values)
+    elif found:
+        report.print_metrics(found, color=where.settings.colors(1))
+    else:
+        notice(f"{sandbox} has not been measured yet")
+    return 0
 
 
 @sandboxes.command()
-def pause(sandbox: Id, on: On = None) -> None:
+def pause(sandbox: Id, on: On = None) -> int:
     """Stop a sandbox, keeping its memory and files."""
-    from e2brun.cli.sandbox_commands import pause as run
-
-    raise typer.Exit(run(on, sandbox))
+    if not place(on).about(sandbox).pause(sandbox):
+        notice(f"{sandbox} was paused already")
+    return 0
 
 
 @sandboxes.command()
@@ -179,11 +304,10 @@ def resume(
         str | None, typer.Option(metavar="TIME", help="How long it lives on. Default 5m.")
     ] = None,
     on: On = None,
-) -> None:
+) -> int:
     """Let a paused sandbox go on."""
-    from e2brun.cli.sandbox_commands import resume as run
-
-    raise typer.Exit(run(on, sandbox, timeout))
+    place(on).about(sandbox).resume(sandbox, _lifetime(timeout))
+    return 0
 
 
 @sandboxes.command()
@@ -194,16 +318,58 @@ def kill(
         Words, typer.Option(metavar="K=V", help="Those with it. Repeatable.")
     ] = None,
     on: On = None,
-) -> None:
+) -> int:
     """End sandboxes and print the ids of those that were ended."""
-    from e2brun.cli.sandbox_commands import kill as run
+    if bool(sandbox) + every + bool(metadata) != 1:
+        raise UsageError("kill takes ids, --all, or --metadata KEY=VALUE: one of the three")
+    if sandbox:
+        return _kill(place(on), sandbox, missing_is_error=True)
+    wanted = _pairs(metadata)
+    where = place(on)
+    remote = where.remote()
+    found = [] if remote is None else remote.sandboxes(metadata=wanted)
+    if not found:
+        notice(f"no sandboxes to end ({where.name})")
+    return _kill(where, [facts.id for facts in found], missing_is_error=False)
 
-    raise typer.Exit(run(on, sandbox or (), metadata or (), every=every))
+
+def _kill(where: Place, ids: Iterable[str], *, missing_is_error: bool) -> int:
+    """End each; one that cannot be ended does not keep the others alive."""
+    from e2brun.sandbox.e2b.remote import NoSuchSandbox, check_id
+
+    codes = {0}
+    for sandbox_id in ids:
+        check_id(sandbox_id)
+    for sandbox_id in dict.fromkeys(ids):
+        try:
+            where.about(sandbox_id).kill(sandbox_id)
+        except NoSuchSandbox as error:  # it may have ended since it was listed
+            if missing_is_error:
+                complain(error)
+                codes.add(error.exit_code)
+        except SandboxError as error:
+            complain(error)
+            codes.add(error.exit_code)
+        else:
+            write_line(sandbox_id)
+    return max(codes)
 
 
 @sandboxes.command()
-def reap(on: On = None) -> None:
+def reap(on: On = None) -> int:
     """End what dead e2brun runs of this machine left behind, and nothing else."""
-    from e2brun.cli.sandbox_commands import reap as run
+    from e2brun.sandbox.owner import is_left_behind
 
-    raise typer.Exit(run(on))
+    where = place(on)
+    remote = where.remote()
+    found = [] if remote is None else remote.sandboxes()
+    left = [facts.id for facts in found if is_left_behind(facts.metadata)]
+    if not left:
+        notice(f"nothing was left behind ({where.name})")
+    return _kill(where, left, missing_is_error=False)
+
+
+def _document(where: Place, **values: object) -> None:
+    from e2brun.report.sandboxes import document
+
+    print_document(document(where.name, **values))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
@@ -45,7 +44,7 @@ def about_run(run: StoredRun) -> Iterator[str]:
         "kind": origin.kind,
         "name": record.pipeline,
         "file": record.file,
-        "command": shlex.join(("e2brun", *origin.command)) if origin.command else "",
+        "command": origin.typed,
         "directory": origin.directory,
         "code": origin.code_hash,
         "where": record.backend,

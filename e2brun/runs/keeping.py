@@ -36,17 +36,15 @@ def tidy(store: Store, rules: Rules | None = None, *, dry: bool = False) -> list
     return gone
 
 
-def sweep(store: Store) -> int:
-    """Take away files that belong to no run: of one that was killed while it was taken away.
-    Returns how many runs they were of."""
+def sweep(store: Store) -> None:
+    """Take away files that belong to no run: of one that was killed while it was taken away."""
     above = files_of(store.path, "any").parent
     # First the names: whose run begins after this is not among them.
     names = [path.name for path in above.iterdir()] if above.is_dir() else []
     unspool(store)
-    orphans = [name for name in names if store.run(name) is None]
-    for name in orphans:
-        store.texts(name).remove()
-    return len(orphans)
+    for name in names:
+        if store.run(name) is None:
+            store.texts(name).remove()
 
 
 def surplus(held: Sequence[Held], rules: Rules) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -31,6 +32,11 @@ class Origin:
     command: tuple[str, ...] = ()  # as it was typed, without `e2brun`
     directory: str = ""  # where
     code_hash: str = ""
+
+    @property
+    def typed(self) -> str:
+        """The command as a shell takes it; "" where it is not known."""
+        return shlex.join(("e2brun", *self.command)) if self.command else ""
 
 
 @dataclass(frozen=True, slots=True)
