@@ -27,7 +27,6 @@ class Earlier:
         return len(self._prints)
 
     def read(self, store: Store) -> None:
-        """All that the store has of it."""
         for row in store.rows(self.run_id):
             self._add(row.id, row.verdict, row.fingerprint)
 
@@ -72,6 +71,5 @@ def resumed(store: Store, text: str, code_hash: str) -> StoredRun:
 
 
 def newest_of(store: Store, file: str) -> StoredRun | None:
-    """The newest batch of the same input."""
     runs = store.runs(kind="batch")
     return next((run for run in runs if run.record.file == file), None)

@@ -30,7 +30,6 @@ class Fields(Frozen):
     expected: str | None = None
 
     def case(self, number: int, record: Record) -> Case:
-        """The case in a line."""
         tests = tests_of(record, self.stdin, self.expected)
         return Case(id_of(number, record, self.id), program(text(record, self.code)), tests)
 

@@ -26,7 +26,6 @@ class Ids:
         self._buckets = [array("Q") for _ in range(_BUCKETS)]
 
     def add(self, name: str) -> None:
-        """One more."""
         found = digest_of(name)
         self._buckets[found % _BUCKETS].append(found)
 

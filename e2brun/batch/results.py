@@ -44,7 +44,6 @@ class Results:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is in it yet."""
         return self._size == 0
 
     def _locked(self) -> int:
@@ -99,7 +98,6 @@ class Results:
         self._size += len(data)
 
     def close(self) -> None:
-        """And let others have it."""
         os.close(self._file)
 
     def _lines(self) -> Iterator[tuple[int, Line | None]]:

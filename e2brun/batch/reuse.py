@@ -39,7 +39,6 @@ class Reusing:
         return cast("Sandbox", Reused(real, kind, monotonic() + lifetime, self._give_back))
 
     def close(self) -> None:
-        """End them all."""
         with self._lock:
             self._idle.clear()
         self._backend.close()

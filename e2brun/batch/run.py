@@ -66,7 +66,6 @@ class BatchRun:
 
     @property
     def recorded(self) -> bool:
-        """Whether the store has it."""
         return self._places.recording.store is not None
 
     def execute(self) -> None:
@@ -107,7 +106,6 @@ class BatchRun:
         self._heard(record)
 
     def _look(self) -> None:
-        """Whether to go on."""
         tally, order = self.tally, self._order
         bad = tally.count(Verdict.FAILED) + tally.count(Verdict.INFRASTRUCTURE)
         if order.max_fail is not None and bad >= order.max_fail:

@@ -18,11 +18,9 @@ class Shard(Frozen):
     count: int = 1
 
     def of(self, cases: Iterator[Case]) -> Iterator[Case]:
-        """Those in it."""
         return islice(cases, self.number - 1, None, self.count)
 
     def size(self, total: int) -> int:
-        """How many of so many are in it."""
         return len(range(self.number - 1, total, self.count))
 
 

@@ -22,7 +22,6 @@ class Tasks:
         self._counts: dict[str, list[int]] = {}
 
     def add(self, task: str, *, passed: bool) -> None:
-        """One answer was judged."""
         count = self._counts.setdefault(task, [0, 0])
         count[0] += 1
         count[1] += passed
@@ -54,7 +53,6 @@ class Tally:
         self._tasks = Tasks()
 
     def add(self, verdict: Verdict, task: str, *, restored: bool = False) -> None:
-        """One more is done."""
         with self._lock:
             self._counts[verdict] += 1
             self.restored += restored
@@ -69,7 +67,6 @@ class Tally:
 
     @property
     def done(self) -> int:
-        """How many have a record."""
         return sum(self._counts.values())
 
     def estimates(self) -> Mapping[int, float]:

@@ -46,7 +46,6 @@ class Width:
             return False
 
     def leave(self) -> None:
-        """One is over, however it went."""
         with self._room:
             self._running -= 1
             if self._was_refused:
@@ -75,7 +74,6 @@ class Width:
             return others > 0 or self._in_a_row < _MOST_REFUSALS
 
     def close(self) -> None:
-        """Nobody enters any more."""
         with self._room:
             self._closed = True
             self._room.notify_all()

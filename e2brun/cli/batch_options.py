@@ -52,7 +52,6 @@ class BatchRequest(ExecutionRequest):
 
     @property
     def execution(self) -> ExecRequest:
-        """How each of them is run."""
         return ExecRequest.of(
             {one.field: getattr(self, one.field) for one in ExecutionRequest.options}
         )

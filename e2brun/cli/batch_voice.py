@@ -25,7 +25,6 @@ class Voice(Reporter):
         self._progress: Progress | None = None
 
     def begin(self, run: BatchRun, settings: Settings) -> None:
-        """It starts."""
         terminal = sys.stderr.isatty() and not settings.dumb_terminal
         self._only_bad = self._only_bad or (terminal and sys.stdout.isatty())
         if not self._quiet:
@@ -34,7 +33,6 @@ class Voice(Reporter):
             self._progress = Progress(run.tally.total, terminal=terminal)
 
     def finished(self, run: BatchRun, record: CaseRecord) -> None:
-        """A case is over."""
         if not self._silent and (record.verdict is not Verdict.PASSED or not self._only_bad):
             from e2brun.report.summary import case_line
 

@@ -59,7 +59,6 @@ class Console:
         return Outputs(*take, self._show_result, self._show_raised, limit, at_once)
 
     def created(self, sandbox: Sandbox) -> None:
-        """Remember whose output this is."""
         self._sandbox_id, self._template = sandbox.id, sandbox.template
         self.backend = sandbox.backend
 

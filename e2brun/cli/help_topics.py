@@ -15,12 +15,10 @@ _DIRECTORY = Path(__file__).parent / "topics"
 
 
 def topics() -> dict[str, Path]:
-    """The files by topic."""
     return {path.stem: path for path in sorted(_DIRECTORY.glob("*.md"))}
 
 
 def list_topics() -> int:
-    """Print what there is to read."""
     found = topics()
     width = max(map(len, found))
     lines = [f"  {name:<{width}}  {_about(path)}" for name, path in found.items()]

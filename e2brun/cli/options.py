@@ -57,7 +57,6 @@ def words(names: str, help_text: str, metavar: str = "") -> Any:
 
 
 def number(names: str, help_text: str, default: int, least: int, most: int | None = None) -> Any:
-    """A whole number."""
     return _option(names, "number", help_text, "N", default=default, bounds=(least, most))
 
 

@@ -206,7 +206,6 @@ class _PipelineReporter(Reporter):
             self._live.__exit__()
 
     def hear(self, event: events.RunEvent) -> None:
-        """Take in what happened."""
         if self._live is not None:
             self._live(event)
             return
@@ -226,7 +225,6 @@ class _PipelineReporter(Reporter):
                 pass
 
     def end(self, record: RunRecord) -> None:
-        """The last words."""
         from e2brun.report.summary import closing_line
 
         if self._live is not None:

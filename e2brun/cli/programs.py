@@ -22,7 +22,6 @@ e2brun exec --install pandas --file data.csv --get out.png plot.py
 
 
 def exec_command() -> Callable[..., None]:
-    """The command for Typer."""
     file = typer.Argument(metavar="[FILE]", help=".py .sh .js .ipynb, or - for stdin")
     rest = typer.Argument(metavar="[ARGS]...", help="The program's own, options and all.")
     words: dict[str, tuple[object, object]] = {
@@ -55,7 +54,6 @@ interpreter that their tests run in, and can change what that does.
 
 
 def batch_command() -> Callable[..., None]:
-    """The command for Typer."""
     files = typer.Argument(metavar="[FILES]...", help=".py .sh .js .ipynb; each is a case.")
     words: dict[str, tuple[object, object]] = {
         "programs": (Annotated[list[str] | None, files], None)

@@ -47,7 +47,6 @@ class Reporter:
             notice(line)
 
     def close(self, line: str) -> None:
-        """The last words."""
         self.clear()
         if not self._quiet:
             say(line)

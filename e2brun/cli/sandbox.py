@@ -86,7 +86,6 @@ def _lifetime(text: str | None) -> float:
 
 
 def _pairs(words: Iterable[str] | None) -> dict[str, str]:
-    """Of `--metadata`."""
     found: dict[str, str] = {}
     for word in words or ():
         key, equals, value = word.partition("=")

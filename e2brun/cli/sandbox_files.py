@@ -34,7 +34,6 @@ class Inside:
 
 
 def ls(on: str | None, sandbox_id: str, path: str, *, as_json: bool) -> int:
-    """The names in a directory."""
     where = place(on)
     _, sandbox = where.about(sandbox_id).attach(sandbox_id)
     entries = sandbox.list_files(path or ".")
@@ -49,7 +48,6 @@ def ls(on: str | None, sandbox_id: str, path: str, *, as_json: bool) -> int:
 
 
 def cp(on: str | None, source: str, target: str, max_get: str) -> int:
-    """Copy a file or directory into a sandbox or out of it."""
     most = given("--max-get", parse_size, max_get) or 0
     match parse(source), parse(target):
         case (Inside() as inside, Path() as local):

@@ -28,7 +28,6 @@ class Place:
 
     @property
     def local(self) -> bool:
-        """Whether it is this machine."""
         return not is_cloud(self.settings)
 
     @property

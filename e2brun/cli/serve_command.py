@@ -66,7 +66,6 @@ class ServeRequest(Request):
 
 
 def serve_command() -> Callable[..., None]:
-    """The command for Typer."""
     command = typer.Argument(metavar="[-- COMMAND...]", help="Run it, and end with it.")
     arguments = {"command": (Annotated[list[str] | None, command], None)}
     return command_of(ServeRequest, arguments, _run, _HELP)

@@ -47,7 +47,6 @@ def complain(error: E2brunError) -> None:
 
 
 def notice(line: str) -> None:
-    """One line of ours on stderr."""
     say(f"e2brun: {line}")
 
 
@@ -70,7 +69,6 @@ def write_line(line: str) -> None:
 
 
 def print_document(document: object) -> None:
-    """One line of JSON on stdout."""
     from e2brun.report.safe import ascii_json
 
     write_line(ascii_json(document))

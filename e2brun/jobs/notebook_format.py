@@ -57,7 +57,6 @@ def cells_of(document: Json) -> list[Json]:
 
 
 def tags_of(cell: Mapping[str, object]) -> frozenset[str]:
-    """The tags of a cell."""
     tags = table(cell.get("metadata")).get("tags")
     found = tags if is_list(tags) else []
     return frozenset(tag for tag in found if isinstance(tag, str))

@@ -121,7 +121,6 @@ class Recorder:
         self._decoders = {name: decoder("replace") for name in self._taken}
 
     def stream(self, name: str, data: bytes, *, last: bool = False) -> None:
-        """Some of stdout or stderr."""
         text = self._decoders[name].decode(data, last)
         if self._limit:
             text = text[: max(0, self._limit - self._taken[name])]

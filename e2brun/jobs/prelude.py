@@ -44,7 +44,6 @@ class Connection:
         self.undo: list[tuple[Any, str, Any]] = []
 
     def begin(self) -> None:
-        """Take over."""
         self.shell.e2brun_connection = self
         self.replace(self.publisher, "clear_output", self.cleared)
         if TELLS == "all":
@@ -94,7 +93,6 @@ class Connection:
         self.publish({MIME: {"op": "clear", "wait": bool(wait)}}, {})
 
     def written(self, data: Any, metadata: Any = None) -> None:
-        """The value of a cell."""
         __tracebackhide__ = True
         self.write(noted(data, metadata, {}), metadata)
 
@@ -145,7 +143,6 @@ def when_imported(name: str, action: Callable[[Any], None]) -> None:
         """Finds one module as the others would, once."""
 
         def find_spec(self, wanted: str, *_arguments: Any) -> Any:
-            """See importlib."""
             if wanted != name:
                 return None
             sys.meta_path.remove(self)

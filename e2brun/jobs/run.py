@@ -119,7 +119,6 @@ class LogLines:
         self._taken = [0, 0]
 
     def feed(self, stream: StreamName, data: bytes) -> None:
-        """The next bytes of one of the streams."""
         index = int(stream == "stderr")
         with self._lock:
             if self._limit:

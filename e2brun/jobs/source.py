@@ -110,7 +110,6 @@ def from_file(name: str) -> Source:
 
 
 def from_stdin() -> Source:
-    """Read a Python program from standard input to its end."""
     try:
         return Source("-", _read(_STDIN, "standard input"), Kind.PYTHON, directory=Path())
     except OSError as error:
@@ -118,7 +117,6 @@ def from_stdin() -> Source:
 
 
 def from_code(code: str) -> Source:
-    """Python code given on the command line."""
     content = code.encode("utf-8", "surrogateescape")
     return Source("-c", content, Kind.PYTHON, directory=Path())
 

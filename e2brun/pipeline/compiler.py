@@ -84,7 +84,6 @@ def try_out(document: Document, directory: Path, note: Callable[[KeyPath, str], 
 
 
 def generator(table: GenerateTable, around: Environment) -> Step:
-    """Where candidates come from."""
     if table.files:
         return FilesGenerator()
     if table.code is not None:

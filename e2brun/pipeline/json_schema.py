@@ -20,7 +20,6 @@ _SCALARS: dict[object, Schema] = {
 
 
 def json_schema() -> Schema:
-    """Draft 2020-12."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "e2brun pipeline",

@@ -95,7 +95,6 @@ class _Check:
         self._elsewhere: list[Problem] = []
 
     def document(self) -> Document:
-        """The tables."""
         document = self._reader.table(Document, self._raw)
         if document is None:
             self.end()

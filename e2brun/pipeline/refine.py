@@ -33,7 +33,6 @@ class RefinePrimitive(Primitive[Case, Refined]):
     base: PurePath | None = None  # what names of files are shown relative to
 
     async def execute(self, data: Case, context: WorkflowContext) -> Refined:
-        """All attempts; the last one counts."""
         done: tuple[AttemptRecord, ...] = ()
         file = self._shown(data)
         for number in range(1, self.attempts + 1):

@@ -70,7 +70,6 @@ class Supply:
         return self._open().create(spec)
 
     def close(self) -> None:
-        """End every sandbox that is left."""
         with self._lock:
             opened, self._opened = self._opened, None
         if opened is not None:

@@ -110,7 +110,6 @@ class SequentialPrimitive(Primitive[In, Out]):
             raise ValueError("a sequence needs a step")
 
     async def execute(self, data: In, context: WorkflowContext) -> Out:
-        """The output of the last step."""
         passed: Any = data
         for step in self.steps:
             passed = await step.execute(passed, context)
@@ -138,7 +137,6 @@ class ParallelPrimitive(Primitive[In, list[Item]]):
     gather: bool = False
 
     async def execute(self, data: In, context: WorkflowContext) -> list[Item]:
-        """One output for each branch."""
         runs = (branch.execute(data, context) for branch in self.branches)
         if self.gather:
             runs = (collected(run) for run in runs)
@@ -179,7 +177,6 @@ class FunctionPrimitive(Primitive[In, Out]):
         return str(getattr(function, "__name__", type(function).__name__))
 
     async def execute(self, data: In, context: WorkflowContext) -> Out:
-        """Call it."""
         if self._with_context:
             return await self.function(data, context)
         return await self.function(data)

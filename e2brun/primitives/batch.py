@@ -43,7 +43,6 @@ class BatchPrimitive(Primitive[Iterable[Entry], list[Item]]):
             raise UsageError(f"max_concurrent is at least 1, not {self.max_concurrent!r}")
 
     async def execute(self, data: Iterable[Entry], context: WorkflowContext) -> list[Item]:
-        """One output for each input."""
         batch: _Batch[Entry, Item] = _Batch(deque(enumerate(data)))
         count = len(batch.waiting)
         batch.workers = min(self.max_concurrent, count)

@@ -58,7 +58,6 @@ class Comparison:
 
     @property
     def same_output(self) -> bool:
-        """Whether they all printed the same."""
         return len({measurement.output for measurement in self.measurements}) < 2
 
 

@@ -40,7 +40,6 @@ class CachePrimitive(Primitive[In, Out]):
             raise UsageError(f"ttl_seconds is a number above 0, not {self.ttl_seconds!r}")
 
     async def execute(self, data: In, context: WorkflowContext) -> Out:
-        """The kept output, or a new one."""
         key = self._key(data, context)
         async with self._turn(key):
             kept = await self.store.get(key)

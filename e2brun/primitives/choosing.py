@@ -20,7 +20,6 @@ class ConditionalPrimitive(Primitive[In, Out]):
     otherwise: Primitive[In, Out]
 
     async def execute(self, data: In, context: WorkflowContext) -> Out:
-        """The output of the one that was chosen."""
         holds = decide(self.condition, data, context)
         return await (self.then if holds else self.otherwise).execute(data, context)
 
@@ -41,7 +40,6 @@ class RouterPrimitive(Primitive[In, Out]):
             raise UsageError(f"no route {self.default!r}{suggestion(self.default, self.routes)}")
 
     async def execute(self, data: In, context: WorkflowContext) -> Out:
-        """The output of the route taken."""
         chosen = decide(self.router_fn, data, context)
         return await self._route(chosen).execute(data, context)
 

@@ -105,7 +105,6 @@ def seconds(value: object) -> float:
 
 
 def output_of(execution: Execution, transcript: Transcript, sandbox: Sandbox) -> CodeOutput:
-    """What is told of a run."""
     return CodeOutput(
         success=execution.outcome is Outcome.OK,
         logs=transcript.lines(),

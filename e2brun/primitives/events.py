@@ -37,22 +37,18 @@ class Event:
 
     @property
     def step(self) -> str:
-        """The name of the step."""
         return self.span.step
 
     @property
     def span_id(self) -> str:
-        """This execution of the step."""
         return self.span.span_id
 
     @property
     def parent_span_id(self) -> str | None:
-        """The execution it is part of."""
         return self.span.parent_span_id
 
     @property
     def correlation_id(self) -> str:
-        """As in the context."""
         return self.span.correlation_id
 
 

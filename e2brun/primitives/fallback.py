@@ -38,7 +38,6 @@ class FallbackPrimitive(Primitive[In, Out]):
         object.__setattr__(self, "on_failed_code", on_failed_code)
 
     async def execute(self, data: In, context: WorkflowContext) -> Out:
-        """The output of the first that did not fail."""
         step = self.primary
         for following in self.fallbacks:
             failure: Exception | None = None

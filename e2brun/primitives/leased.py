@@ -39,7 +39,6 @@ class Leased:
             self._loop.call_soon_threadsafe(self._context.emit, event)
 
     def notice(self, line: str) -> None:
-        """Tell it as a notice."""
         self.tell(Noticed(self._context.span, line))
 
     async def within(self, executing: Executing, work: Callable[[], T]) -> T:

@@ -44,7 +44,6 @@ class Metrics:
         self._running: set[str] = set()
 
     def __call__(self, event: Event) -> None:
-        """Take an event."""
         match event:
             case Executing():
                 self._running.add(event.span_id)

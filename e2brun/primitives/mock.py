@@ -42,11 +42,9 @@ class MockPrimitive(Primitive[Any, Any]):
 
     @property
     def call_count(self) -> int:
-        """How often it was executed."""
         return len(self.calls)
 
     async def execute(self, data: Any, context: WorkflowContext) -> Any:
-        """Answer."""
         self.calls.append(Call(data, context))
         effect = self.side_effect
         if self._answers is not None:

@@ -37,7 +37,6 @@ class TimeoutPrimitive(Primitive[In, Out]):
     raise_on_timeout: bool = True
 
     async def execute(self, data: In, context: WorkflowContext) -> Out:
-        """The output of the step, if it comes in time."""
         seen: list[str] = []
 
         def remember(event: Event) -> None:

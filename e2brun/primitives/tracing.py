@@ -47,7 +47,6 @@ class Tracing:
         self._offset = time_ns() - monotonic_ns()  # events tell monotonic time
 
     def __call__(self, event: Event) -> None:
-        """Take an event."""
         if isinstance(event, Started):
             self._start(event)
             return

@@ -21,12 +21,10 @@ class Transcript:
         self._logs = LogLines(limit)
 
     def stdout(self, data: bytes) -> None:
-        """A sink."""
         self._logs.feed("stdout", data)
         self._out(data)
 
     def stderr(self, data: bytes) -> None:
-        """A sink."""
         self._logs.feed("stderr", data)
         self._err(data)
 
@@ -75,7 +73,6 @@ def known(execution: Execution) -> Execution:
 
 
 def recorded(execution: Execution, transcript: Transcript, sandbox: Sandbox) -> ExecutionRecord:
-    """With what it printed."""
     error = execution.error
     said = None
     if error is not None:

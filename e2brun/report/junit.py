@@ -18,7 +18,6 @@ _ILLEGAL = re.compile("[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U001
 
 
 def junit_xml(run: RunRecord) -> str:
-    """The document, declaration and all."""
     counts = {
         "tests": len(run.cases),
         "failures": run.count(Verdict.FAILED),

@@ -64,7 +64,6 @@ class LiveView:
         self._live.stop()
 
     def __call__(self, event: events.RunEvent) -> None:
-        """Take in what happened."""
         match event:
             case events.RunStarted(cases=cases):
                 self._total = len(cases)
@@ -84,7 +83,6 @@ class LiveView:
                 pass
 
     def close(self, record: RunRecord) -> None:
-        """The table at the end."""
         from rich.table import Table
 
         table = Table(title=one_line(record.pipeline), title_justify="left")

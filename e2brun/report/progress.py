@@ -37,7 +37,6 @@ class Progress:
         self._write(encodable(" · ".join(parts), sys.stderr))
 
     def clear(self) -> None:
-        """Make room for other lines."""
         if self._shown:
             self._shown = False
             with suppress(OSError):

@@ -17,7 +17,6 @@ _ORDER = [verdict.value for verdict in Verdict]
 
 
 def run_lines(runs: Sequence[StoredRun]) -> Iterator[str]:
-    """One line a run, below headings."""
     rows = [("ID", "STARTED", "KIND", "NAME", "WHERE", "STATE", "CASES", "TIME")]
     for run in runs:
         record = run.record
@@ -37,7 +36,6 @@ def run_lines(runs: Sequence[StoredRun]) -> Iterator[str]:
 
 
 def about_run(run: StoredRun) -> Iterator[str]:
-    """What is known of one, a line each."""
     record, origin = run.record, run.origin
     facts = {
         "run": record.id,
@@ -73,7 +71,6 @@ def case_rows(rows: Iterable[CaseRow]) -> Iterator[str]:
 
 
 def event_lines(events: Iterable[StoredEvent]) -> Iterator[str]:
-    """One line each."""
     for event in events:
         case = f" {one_line(event.case)}:" if event.case else ""
         yield f"{_moment(event.at)} {event.kind}{case} {one_line(event.text, 2000)}"
@@ -127,7 +124,6 @@ def _text(name: str, text: str) -> Iterator[str]:
 
 
 def run_value(run: StoredRun) -> dict[str, object]:
-    """For JSON."""
     record, origin = run.record, run.origin
     return {
         "id": record.id,
@@ -149,7 +145,6 @@ def run_value(run: StoredRun) -> dict[str, object]:
 
 
 def row_value(row: CaseRow) -> dict[str, object]:
-    """For JSON."""
     return {
         "id": row.id,
         "verdict": row.verdict.value,
@@ -171,7 +166,6 @@ def difference_line(found: Difference) -> str:
 
 
 def difference_value(found: Difference) -> dict[str, object]:
-    """For JSON."""
     return {
         "id": found.id,
         "what": list(found.what),

@@ -61,7 +61,6 @@ class TerminalFilter:
         self._pending = False
 
     def feed(self, data: bytes) -> bytes:
-        """The safe form of the next bytes."""
         if not self._pending and not data.translate(None, _CLEAN):
             return data  # nearly all output there is; five times as fast as a regex
         text = self._decoder.decode(data)
@@ -145,7 +144,6 @@ class LogFilter:
         self._carry = b""  # a short text that stands for everything before: what matters of it
 
     def feed(self, data: bytes) -> bytes:
-        """The same bytes with every command made inert."""
         if not data:
             return data
         # The runner decodes by a byte order mark: one of UTF-16 or 32 would hide all that follows.

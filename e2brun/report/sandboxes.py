@@ -22,7 +22,6 @@ _LEVEL_STYLE = {"warn": "yellow", "error": "red"}
 
 
 def print_sandboxes(found: Sequence[Facts], *, color: bool) -> None:
-    """One line each."""
     now = datetime.now(UTC)
     rows = [
         (
@@ -40,7 +39,6 @@ def print_sandboxes(found: Sequence[Facts], *, color: bool) -> None:
 
 
 def print_facts(facts: Facts, *, color: bool) -> None:
-    """All that is known of one."""
     now = datetime.now(UTC)
     rows = [
         ("id", one_line(facts.id, 60)),
@@ -74,7 +72,6 @@ def print_files(entries: Sequence[FileEntry], *, color: bool) -> None:
 
 
 def print_metrics(found: Sequence[Measured], *, color: bool) -> None:
-    """One measurement a line."""
     rows = [
         (
             _time(one.time),
@@ -96,7 +93,6 @@ def print_log(lines: Iterable[LogLine], *, color: bool) -> None:
 
 
 def facts_value(facts: Facts) -> dict[str, object]:
-    """For JSON."""
     return {
         "sandbox_id": facts.id,
         "template": facts.template,

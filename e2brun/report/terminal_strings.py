@@ -28,7 +28,6 @@ class StringFilter:
         self._held = 0  # ESC or 0xC2, of which the next byte decides
 
     def feed(self, data: bytes) -> bytes:
-        """The next bytes, made safe."""
         if not self._inside and not self._held and _ESC not in data and _C1 not in data:
             return data
         kept = bytearray()

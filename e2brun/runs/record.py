@@ -21,7 +21,6 @@ class Verdict(StrEnum):
 
     @property
     def is_bad(self) -> bool:
-        """Whether something went wrong."""
         return self in {Verdict.FAILED, Verdict.INFRASTRUCTURE}
 
     @property
@@ -123,12 +122,10 @@ class CaseRecord:
 
     @property
     def steps(self) -> tuple[StepRecord, ...]:
-        """Of the last attempt."""
         return self.attempts[-1].steps if self.attempts else ()
 
     @property
     def bad_steps(self) -> list[StepRecord]:
-        """Those that did not pass, in order."""
         return [step for step in self.steps if step.verdict.is_bad]
 
     @property
@@ -152,7 +149,6 @@ class RunRecord:
     notes: tuple[str, ...] = ()
 
     def count(self, verdict: Verdict) -> int:
-        """How many cases were judged so."""
         return sum(case.verdict is verdict for case in self.cases)
 
 

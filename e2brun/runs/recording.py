@@ -71,7 +71,6 @@ class Recording:
         self._try(lambda store: store.tell(self.run.id, event))
 
     def finish(self, exit_code: int | None, notes: Sequence[str] = ()) -> None:
-        """The run is over, and how its command ends."""
         self._try(lambda store: store.finish(self.run.id, exit_code, notes))
 
     def close(self) -> None:

@@ -76,7 +76,6 @@ def case_values(case: CaseRecord, fingerprint: str) -> tuple[object, ...]:
 
 
 def case_row(row: tuple[Any, ...]) -> CaseRow:
-    """Of the columns of CASE."""
     case_id, fingerprint, verdict, outcome, completed, exit_code, *rest = row
     seconds, started, sandboxes, error = rest
     return CaseRow(
@@ -94,7 +93,6 @@ def case_row(row: tuple[Any, ...]) -> CaseRow:
 
 
 def stored_run(row: tuple[Any, ...], counts: dict[str, int]) -> StoredRun:
-    """Of the columns of RUN."""
     run_id, kind, name, file, backend, command, directory, code_hash, *rest = row
     version, owner, started, finished, exit_code, _, notes = rest
     return StoredRun(

@@ -43,7 +43,6 @@ _TABLES = (
 
 
 def version_of(database: sqlite3.Connection) -> int:
-    """Of the file."""
     found: int = database.execute("PRAGMA user_version").fetchone()[0]
     return found
 

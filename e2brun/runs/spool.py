@@ -112,7 +112,6 @@ class KeptStream:
         self._descriptor = -1
 
     def __call__(self, data: bytes) -> None:
-        """The next bytes."""
         taken = data[: MAX_FILE - self._size]
         self.dropped += len(data) - len(taken)
         self._size += len(taken)
@@ -204,7 +203,6 @@ class SpooledRun:
         )
 
     def finish(self, execution: Execution, code: int) -> None:
-        """It ended so, and the command with this exit code."""
         if not self._begun or self._ended:
             return
         self._ended = True

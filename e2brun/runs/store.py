@@ -194,7 +194,6 @@ class Store:
                 yield case
 
     def case(self, run_id: str, case_id: str, *, whole: bool = True) -> CaseRecord | None:
-        """One of them."""
         with self._explained():
             row = self._database.execute(
                 "SELECT number FROM cases WHERE run = ? AND id = ?",
@@ -212,7 +211,6 @@ class Store:
             return [StoredEvent(*row) for row in rows]
 
     def remove(self, run_id: str) -> None:
-        """A run, with all that is kept of it."""
         with self._explained():
             self._database.execute("DELETE FROM runs WHERE id = ?", (text(run_id),))
             self.texts(run_id).remove()
@@ -224,11 +222,9 @@ class Store:
             self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def texts(self, run_id: str) -> LongTexts:
-        """The files of a run."""
         return LongTexts(files_of(self.path, run_id))
 
     def close(self) -> None:
-        """Nothing more is kept."""
         with self._explained():
             if self._events:
                 with self._transaction():

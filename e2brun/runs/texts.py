@@ -66,7 +66,6 @@ class LongTexts:
             holder[last] = (self._read(cut) if whole else None) or _shortened(holder[last], cut)
 
     def remove(self) -> None:
-        """All of them."""
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def _write(self, name: str, text: str) -> None:

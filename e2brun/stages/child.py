@@ -60,9 +60,10 @@ async def run_child(
     bounds: Bounds,
     *,
     directory: Path | None = None,
-    environment: Mapping[str, str] | None = None,
+    environment: Mapping[str, str] | None = TOOL_ENVIRONMENT,
 ) -> Ended:
-    """Run it to its end; cancellation ends it. Raises UsageError when it cannot be started."""
+    """Run it to its end; cancellation ends it. `environment`: None is ours. Raises UsageError when
+    it cannot be started."""
     child = _Child(argv, stdin, bounds, directory, environment)
     return await in_thread(child.run, stop=child.stop, grace=_GRACE + 1)
 

@@ -16,6 +16,7 @@ from e2brun.errors import E2brunError, UsageError
 from e2brun.primitives.base import Primitive
 from e2brun.primitives.context import WorkflowContext
 from e2brun.runs.record import ExecutionRecord, Finding, Severity, StepRecord, Verdict
+from e2brun.stages import candidate
 from e2brun.stages.evidence import Probe
 from e2brun.stages.template import fill_fields
 from e2brun.stages.work import Work
@@ -127,9 +128,18 @@ class Generator(Step):
 
 
 class Validator(Judge):
-    """A judge of a candidate that has not run."""
+    """A judge of a candidate that has not run; what is not Python is skipped."""
 
     stage: ClassVar[str] = "validate"
+
+    async def judge(self, work: Work) -> Judgement:
+        if not candidate.is_python(work):
+            return Judgement(Verdict.SKIPPED, "not Python")
+        return await self.looked_at(candidate.content(work), work.file)
+
+    @abstractmethod
+    async def looked_at(self, source: bytes, file: str) -> Judgement:
+        """Say what is to be said about it."""
 
 
 class Check(Judge):

@@ -45,5 +45,4 @@ class Work:
         return any(step.verdict not in {Verdict.PASSED, Verdict.SKIPPED} for step in self.steps)
 
     def with_step(self, *steps: StepRecord) -> Work:
-        """The same work with more steps taken."""
         return replace(self, steps=(*self.steps, *steps))

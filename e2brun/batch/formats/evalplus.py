@@ -15,7 +15,6 @@ from e2brun.values import is_list
 
 
 def own_answer(problem: Record) -> Answer:
-    """The one that stands with the problem."""
     if "canonical_solution" in problem or "code" not in problem:
         return humaneval.own_answer(problem)
     return given(problem) or Answer(text(problem, "code"), whole=True)

@@ -8,7 +8,6 @@ from e2brun.batch.lines import Record
 
 
 def own_answer(problem: Record) -> Answer:
-    """The one that stands with the problem."""
     return given(problem) or Answer(text(problem, "canonical_solution"), whole=False)
 
 

@@ -9,7 +9,6 @@ from e2brun.values import is_list, is_text_list
 
 
 def own_answer(problem: Record) -> Answer:
-    """The one that stands with the problem."""
     return given(problem) or Answer(text(problem, "code"), whole=True)
 
 

@@ -14,6 +14,5 @@ def text(value: str) -> str:
 
 
 def element(name: str, content: str, attributes: Mapping[str, str] | None = None) -> str:
-    """One with text in it."""
     given = "".join(f' {key}="{text(value)}"' for key, value in (attributes or {}).items())
     return f"<{name}{given}>{text(content)}</{name}>"

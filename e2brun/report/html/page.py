@@ -40,7 +40,6 @@ class About:
 
 
 def about(run: RunRecord, exit_code: int | None, more: dict[str, str] | None = None) -> About:
-    """Of a run."""
     end = "" if run.finished is None else f"{run.finished - run.started:.2f} s"
     facts = {
         "Run": run.id,

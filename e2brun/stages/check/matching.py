@@ -10,7 +10,7 @@ import re
 import sys
 
 from e2brun.errors import UsageError
-from e2brun.stages.child import TOOL_ENVIRONMENT, Bounds, run_child
+from e2brun.stages.child import Bounds, run_child
 
 _SECONDS = 2.0
 _PROGRAM = (
@@ -29,12 +29,8 @@ async def found_in(pattern: str, text: str, seconds: float = _SECONDS) -> bool |
     repeats = len(re.findall(r"[*+?{]", pattern))
     if repeats == 0 or (repeats == 1 and len(text) <= _SHORT):
         return re.search(pattern, text) is not None
-    ended = await run_child(
-        (sys.executable, "-I", "-S", "-c", _PROGRAM),
-        json.dumps([pattern, text]).encode(),
-        Bounds(seconds),
-        environment=TOOL_ENVIRONMENT,
-    )
+    argv = (sys.executable, "-I", "-S", "-c", _PROGRAM)
+    ended = await run_child(argv, json.dumps([pattern, text]).encode(), Bounds(seconds))
     try:
         return bool(json.loads(ended.stdout))
     except ValueError:

@@ -72,7 +72,6 @@ class TestsCheck(Check, step="tests"):
         return Probe(self._key, argv, files, _REPORT, self.timeout, self.install)
 
     async def judge(self, work: Work) -> Judgement:
-        """What the report says, if it can be believed."""
         executed(work)
         probed = work.probed.get(self._key)
         if probed is None:

@@ -16,7 +16,6 @@ Several = str | tuple[str, ...]
 
 
 def several(given: Several) -> tuple[str, ...]:
-    """One text or many, as many."""
     return (given,) if isinstance(given, str) else given
 
 

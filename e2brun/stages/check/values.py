@@ -16,7 +16,7 @@ from e2brun.errors import E2brunError, UsageError
 from e2brun.primitives.extras import needs_extra
 from e2brun.stages.check.difference import shown
 from e2brun.stages.check.schema import against_schema, check_schema
-from e2brun.stages.child import TOOL_ENVIRONMENT, Bounds, python_main, run_child
+from e2brun.stages.child import Bounds, python_main, run_child
 from e2brun.values import is_mapping, is_sequence
 
 _SECONDS = 10.0
@@ -68,12 +68,7 @@ async def problems(
         return find_problems(text, schema, paths)
     check_questions(schema, paths)
     job = json.dumps([text, schema, dict(paths)]).encode()
-    ended = await run_child(
-        python_main(__name__),
-        job,
-        Bounds(seconds),
-        environment=TOOL_ENVIRONMENT,
-    )
+    ended = await run_child(python_main(__name__), job, Bounds(seconds))
     if ended.timed_out:
         return [f"checking it took longer than {seconds:g} s"]
     try:

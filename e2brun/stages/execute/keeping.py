@@ -25,7 +25,6 @@ class Keeping(Primitive[RunOrder, Kept]):
     primitive: Primitive[RunOrder, SandboxRun]
 
     async def execute(self, data: RunOrder, context: WorkflowContext) -> Kept:
-        """Run it."""
         run = await self.primitive.execute(data, context)
         wanted = {Outcome.OK, Outcome.ERROR} if data.any_exit else {Outcome.OK}
         return {
@@ -43,7 +42,6 @@ class Keeping(Primitive[RunOrder, Kept]):
 
 
 def restored(kept: Mapping[str, Any], fresh: bool) -> SandboxRun:
-    """What was kept."""
     record = dict(kept["record"])
     record["results"] = tuple(record["results"])
     probed: dict[str, Probed] = {

@@ -74,7 +74,6 @@ class ExecuteStage(Step):
 
     @property
     def name(self) -> str:
-        """`cell` or `program`."""
         return "cell" if self.settings.cell else "program"
 
     async def take(self, work: Work, context: WorkflowContext) -> Work:

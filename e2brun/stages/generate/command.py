@@ -52,6 +52,7 @@ class CommandGenerator(PromptedGenerator, step="command"):
             prompt.encode("utf-8", "surrogateescape"),
             Bounds(self.timeout, _OUTPUT),
             directory=self.directory,
+            environment=None,
         )
         problem = self._problem(ended)
         if problem:

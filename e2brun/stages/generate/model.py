@@ -55,7 +55,6 @@ class ModelGenerator(PromptedGenerator, step="llm"):
         return f"llm {self.model} {json.dumps(settings)}"
 
     async def ask(self, prompt: str, variables: Mapping[str, object]) -> RecordedAnswer:
-        """What it answers, and the tokens it took."""
         with needs_extra("llm", f"the model {self.model}"):
             from pydantic_ai import exceptions
         try:

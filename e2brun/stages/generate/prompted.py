@@ -54,7 +54,6 @@ class PromptedGenerator(Generator):
         """Its answer. Raises GeneratorFailed, and UsageError for settings that cannot be."""
 
     async def take(self, work: Work, context: WorkflowContext) -> Work:
-        """The work with the code of the answer."""
         started = monotonic()
         prompt = refined(render(self.prompt, work.case.variables), work.earlier, self.prompt_limit)
         question = Question(self.identity(work.case.variables), prompt, work.case.id, work.attempt)

@@ -14,7 +14,7 @@ from typing import Protocol, TypedDict
 from e2brun.primitives.extras import needs_extra
 from e2brun.primitives.threads import in_thread
 from e2brun.runs.record import Finding, Severity
-from e2brun.stages.child import TOOL_ENVIRONMENT, Bounds, run_child
+from e2brun.stages.child import Bounds, run_child
 from e2brun.stages.validate.compiling import is_simple
 from e2brun.stages.validate.inspection import unreadable
 
@@ -47,7 +47,6 @@ class _Manager(Protocol):
 
 
 def is_installed() -> bool:
-    """Whether there is a bandit to ask."""
     return importlib.util.find_spec(_MODULE) is not None
 
 
@@ -95,13 +94,8 @@ def _here(path: str) -> list[_Issue] | None:
 async def _in_a_child(path: Path) -> list[_Issue] | None:
     argv = (sys.executable, "-I", "-m", _MODULE)
     options = ("-q", "-f", "json", "--ignore-nosec", "--exit-zero", path.name)
-    ended = await run_child(
-        (*argv, *options),
-        b"",
-        Bounds(_SECONDS, memory=_MEMORY),
-        directory=path.parent,
-        environment=TOOL_ENVIRONMENT,
-    )
+    bounds = Bounds(_SECONDS, memory=_MEMORY)
+    ended = await run_child((*argv, *options), b"", bounds, directory=path.parent)
     try:
         report = json.loads(ended.stdout)
         issues: list[_Issue] = report["results"]

@@ -11,11 +11,11 @@ from typing import TypedDict
 
 from e2brun.errors import E2brunError, UsageError
 from e2brun.primitives.extras import needs_extra
-from e2brun.runs.record import Finding, Severity, Verdict
-from e2brun.stages import candidate
-from e2brun.stages.child import TOOL_ENVIRONMENT, Bounds, Ended, run_child
+from e2brun.runs.record import Finding, Severity
+from e2brun.stages.candidate import MAIN
+from e2brun.stages.child import Bounds, Ended, run_child
 from e2brun.stages.step import Judgement, Validator, judged
-from e2brun.stages.work import Work
+from e2brun.stages.validate.inspection import unreadable
 
 _SECONDS = 60.0
 _MEMORY = 8 * 1024**3  # of addresses: its allocator reserves far more than it uses
@@ -52,24 +52,20 @@ class LintCheck(Validator, step="lint"):
             if not code.isalnum() or not code.isascii():
                 raise UsageError(f"lint: {code!r} is no rule of ruff: write them like E501 or F")
 
-    async def judge(self, work: Work) -> Judgement:
+    async def looked_at(self, source: bytes, file: str) -> Judgement:
         """Its findings. Raises UsageError: it is not installed, or knows no such rule."""
-        if not candidate.is_python(work):
-            return Judgement(Verdict.SKIPPED, "not Python")
-        argv = (sys.executable, "-I", "-m", "ruff", *self._options(work))
+        argv = (sys.executable, "-I", "-m", "ruff", *self._options(file))
         with needs_extra("validate", "lint"):
             if importlib.util.find_spec("ruff") is None:
                 raise ImportError(name="ruff")
-        bounds = Bounds(_SECONDS, memory=_MEMORY)
-        ended = await run_child(argv, candidate.content(work), bounds, environment=TOOL_ENVIRONMENT)
+        ended = await run_child(argv, source, Bounds(_SECONDS, memory=_MEMORY))
         if ended.code < 0 or ended.timed_out or ended.too_much:
             message = "it breaks the linter" + (f" (signal {-ended.code})" if ended.code else "")
-            finding = Finding(work.file, 0, 0, "unreadable", Severity.HIGH, message)
-            return judged([finding], self.severity)
-        return judged([_finding(found, work.file) for found in _report(ended)], self.severity)
+            return judged([unreadable(file, message)], self.severity)
+        return judged([_finding(found, file) for found in _report(ended)], self.severity)
 
-    def _options(self, work: Work) -> tuple[str, ...]:
-        name = PurePosixPath(work.file).name or candidate.MAIN
+    def _options(self, file: str) -> tuple[str, ...]:
+        name = PurePosixPath(file).name or MAIN
         chosen = (
             *(("--select", ",".join(self.select)) if self.select else ()),
             *(("--ignore", ",".join(self.ignore)) if self.ignore else ()),

@@ -6,15 +6,13 @@ import json
 from dataclasses import dataclass, replace
 
 from e2brun.errors import UsageError
-from e2brun.runs.record import Finding, Severity, Verdict
-from e2brun.stages import candidate
-from e2brun.stages.child import TOOL_ENVIRONMENT, Bounds, python_main, run_child
+from e2brun.runs.record import Finding, Severity
+from e2brun.stages.child import Bounds, python_main, run_child
 from e2brun.stages.step import Judgement, Validator, judged
 from e2brun.stages.validate import inspection, rules
 from e2brun.stages.validate.bandit import bandit, is_installed
 from e2brun.stages.validate.compiling import is_simple
 from e2brun.stages.validate.inspection import Policy, inspect, unreadable
-from e2brun.stages.work import Work
 from e2brun.values import suggestion
 
 _SECONDS = 30.0
@@ -43,10 +41,7 @@ class SecurityCheck(Validator, step="security"):
                 known = suggestion(rule, rules.RULES)
                 raise UsageError(f"security: there is no rule {rule!r}{known}")
 
-    async def judge(self, work: Work) -> Judgement:
-        if not candidate.is_python(work):
-            return Judgement(Verdict.SKIPPED, "not Python")
-        source, file = candidate.content(work), work.file
+    async def looked_at(self, source: bytes, file: str) -> Judgement:
         if len(source) > _LIMIT:
             return judged([unreadable(file, "it is too large to be looked through")], self.severity)
         found = await self._own(source, file)
@@ -62,13 +57,9 @@ class SecurityCheck(Validator, step="security"):
         policy = Policy(self.allow, self.deny)
         if is_simple(source):
             return inspect(source, policy, file)
-        job = json.dumps({"allow": self.allow, "deny": self.deny, "file": file})
-        ended = await run_child(
-            python_main(inspection.__name__),
-            job.encode() + b"\n" + source,
-            Bounds(_SECONDS),
-            environment=TOOL_ENVIRONMENT,
-        )
+        job = json.dumps({"allow": self.allow, "deny": self.deny, "file": file}).encode()
+        program = python_main(inspection.__name__)
+        ended = await run_child(program, job + b"\n" + source, Bounds(_SECONDS))
         try:
             return [
                 replace(finding, severity=Severity(finding.severity))

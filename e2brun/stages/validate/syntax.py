@@ -11,12 +11,10 @@ from typing import ClassVar
 
 from e2brun.errors import UsageError
 from e2brun.primitives.threads import in_thread
-from e2brun.runs.record import Finding, Severity, Verdict
-from e2brun.stages import candidate
-from e2brun.stages.child import TOOL_ENVIRONMENT, Bounds, run_child
+from e2brun.runs.record import Finding, Severity
+from e2brun.stages.child import Bounds, run_child
 from e2brun.stages.step import PASSED, Judgement, Validator, judged
 from e2brun.stages.validate import compiling
-from e2brun.stages.work import Work
 
 _SECONDS = 20.0
 _MIB = 1024 * 1024
@@ -47,11 +45,7 @@ class SyntaxCheck(Validator, step="syntax"):
 
     gate: ClassVar[bool] = True
 
-    async def judge(self, work: Work) -> Judgement:
-        """The first problem, as a compiler has it."""
-        if not candidate.is_python(work):
-            return Judgement(Verdict.SKIPPED, "not Python")
-        source = candidate.content(work)
+    async def looked_at(self, source: bytes, file: str) -> Judgement:
         python = _OURS
         found = self._at_a_glance(source)
         if found is None:
@@ -62,7 +56,7 @@ class SyntaxCheck(Validator, step="syntax"):
         if found is None:
             return PASSED
         line, column, rule, message = found
-        finding = Finding(work.file, line, column, rule, Severity.HIGH, message + python.note)
+        finding = Finding(file, line, column, rule, Severity.HIGH, message + python.note)
         return judged([finding], Severity.LOW)
 
     def _at_a_glance(self, source: bytes) -> compiling.Problem | None:
@@ -79,9 +73,7 @@ class SyntaxCheck(Validator, step="syntax"):
             return compiling.problem(source, self.cell, python.feature_version)
         argv = (python.executable or sys.executable, "-I", "-S", str(Path(compiling.__file__)))
         words = ("cell",) if self.cell else ()
-        ended = await run_child(
-            (*argv, *words), source, Bounds(_SECONDS), environment=TOOL_ENVIRONMENT
-        )
+        ended = await run_child((*argv, *words), source, Bounds(_SECONDS))
         try:
             found: list[int | str] | None = json.loads(ended.stdout)
         except ValueError:

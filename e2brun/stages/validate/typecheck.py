@@ -12,11 +12,10 @@ from typing import TypedDict
 
 from e2brun.errors import E2brunError, UsageError
 from e2brun.primitives.extras import needs_extra
-from e2brun.runs.record import Finding, Severity, Verdict
-from e2brun.stages import candidate
-from e2brun.stages.child import TOOL_ENVIRONMENT, Bounds, Ended, run_child
+from e2brun.runs.record import Finding, Severity
+from e2brun.stages.child import Bounds, Ended, run_child
 from e2brun.stages.step import Judgement, Validator, judged
-from e2brun.stages.work import Work
+from e2brun.stages.validate.inspection import unreadable
 
 _SECONDS = 120.0
 _MEMORY = 4 * 1024**3
@@ -53,28 +52,20 @@ class TypesCheck(Validator, step="types"):
         if len(numbers) != 2 or not all(number.isdigit() for number in numbers):
             raise UsageError(f"types: {self.python!r} is no version: write it like 3.12")
 
-    async def judge(self, work: Work) -> Judgement:
+    async def looked_at(self, source: bytes, file: str) -> Judgement:
         """Its findings. Raises UsageError: it is not installed."""
-        if not candidate.is_python(work):
-            return Judgement(Verdict.SKIPPED, "not Python")
         with needs_extra("types", "types"):
             if importlib.util.find_spec("mypy") is None:
                 raise ImportError(name="mypy")
         with tempfile.TemporaryDirectory(prefix="e2brun-") as place:
             path = Path(place, "candidate.py")
-            path.write_bytes(candidate.content(work))  # noqa: ASYNC240 - into the page cache
-            ended = await run_child(
-                (sys.executable, "-I", "-m", "mypy", *self._options(), path.name),
-                b"",
-                Bounds(_SECONDS, memory=_MEMORY),
-                directory=path.parent,
-                environment=TOOL_ENVIRONMENT,
-            )
+            path.write_bytes(source)  # noqa: ASYNC240 - into the page cache
+            argv = (sys.executable, "-I", "-m", "mypy", *self._options(), path.name)
+            bounds = Bounds(_SECONDS, memory=_MEMORY)
+            ended = await run_child(argv, b"", bounds, directory=path.parent)
         if ended.code < 0 or ended.timed_out or ended.too_much:
-            message = "it breaks the type checker"
-            finding = Finding(work.file, 0, 0, "unreadable", Severity.HIGH, message)
-            return judged([finding], self.severity)
-        return judged(_findings(ended, work.file), self.severity)
+            return judged([unreadable(file, "it breaks the type checker")], self.severity)
+        return judged(_findings(ended, file), self.severity)
 
     def _options(self) -> tuple[str, ...]:
         version = (f"--python-version={self.python}",) if self.python else ()
