@@ -6,7 +6,6 @@ from e2brun.batch.case import Test
 from e2brun.runs.record import ExecutionRecord, StepRecord, Verdict
 from e2brun.sandbox.contract import Outcome
 
-_SHOWN = 2000
 _LINE = 200
 
 
@@ -14,8 +13,7 @@ def steps_of(record: ExecutionRecord, test: Test, completed: bool, which: str) -
     """The execution and the checks of it; `which`: of several tests, such as `test 2 of 3: `."""
     ran = record.outcome == Outcome.OK
     message = f"exit code {record.exit_code}" if ran else record.error or record.outcome
-    shown = "" if ran else record.traceback.rstrip() or record.stderr[-_SHOWN:].rstrip()
-    details = "\n".join(part for part in (shown, record.hint) if part)
+    details = "" if ran else record.trouble
     verdict = Verdict.PASSED if ran else Verdict.FAILED
     seconds = record.execution_time
     steps = [

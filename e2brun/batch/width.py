@@ -18,36 +18,28 @@ class Width:
 
     def __init__(self, start: int, most: int) -> None:
         self._room = threading.Condition()
-        self._limit, self._most = min(start, most), most
-        self._running = self._well = self._in_a_row = self._was_refused = 0
+        self.limit = min(start, most)  # how many there may be, as far as is known
+        self.running = 0
+        self._most = most
+        self._well = self._in_a_row = self._was_refused = 0
         self._refused = False
         self._not_before = 0.0
         self._closed = False
-
-    @property
-    def running(self) -> int:
-        """How many there are."""
-        return self._running
-
-    @property
-    def limit(self) -> int:
-        """How many there may be, as far as is known."""
-        return self._limit
 
     def enter(self) -> bool:
         """Wait for room. False: it is closed."""
         with self._room:
             while not self._closed:
                 wait = self._not_before - monotonic()
-                if wait <= 0 and self._running < self._limit:
-                    self._running += 1
+                if wait <= 0 and self.running < self.limit:
+                    self.running += 1
                     return True
                 self._room.wait(wait if wait > 0 else None)
             return False
 
     def leave(self) -> None:
         with self._room:
-            self._running -= 1
+            self.running -= 1
             if self._was_refused:
                 self._was_refused -= 1
             else:
@@ -58,14 +50,14 @@ class Width:
         self._in_a_row = 0
         self._well += 1
         # Before the first refusal the limit is nowhere near: double it in each round.
-        if self._limit < self._most and (not self._refused or self._well >= self._limit):
-            self._limit, self._well = self._limit + 1, 0
+        if self.limit < self._most and (not self._refused or self._well >= self.limit):
+            self.limit, self._well = self.limit + 1, 0
 
     def refuse(self) -> bool:
         """One that is to leave now was one too many. False: coming again has no sense."""
         with self._room:
-            others = self._running - 1
-            self._limit = max(1, min(self._limit, others))
+            others = self.running - 1
+            self.limit = max(1, min(self.limit, others))
             self._refused, self._well = True, 0
             self._was_refused += 1
             pause = min(_FIRST_PAUSE * 2**self._in_a_row, _LONGEST_PAUSE)

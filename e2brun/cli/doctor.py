@@ -13,6 +13,7 @@ from e2brun.sandbox.check import Check, Status
 from e2brun.settings import Settings, load_settings
 
 _WIDTH, _INDENT = 80, 22  # status and name stand in the first 22 columns
+_TOLD = ("name", "status", "found", "remedy")
 _COLORS = {Status.OK: "green", Status.WARN: "yellow", Status.FAIL: "red"}
 
 
@@ -86,15 +87,7 @@ def _print_json(found: list[Check], *, works: bool) -> None:
         "schema": 1,
         "ok": works,
         "version": __version__,
-        "checks": [
-            {
-                "name": check.name,
-                "status": str(check.status),
-                "found": check.found,
-                "remedy": check.remedy,
-            }
-            for check in found
-        ],
+        "checks": [{name: getattr(check, name) for name in _TOLD} for check in found],
     }
     print_document(document)
 

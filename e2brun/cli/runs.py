@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from e2brun.cli.given import given
-from e2brun.cli.signals import notice, print_document, write_line
+from e2brun.cli.signals import notice, print_success, write_line
 from e2brun.errors import E2brunError, UsageError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def list_runs(
     with _opened(store) as opened:
         found = [] if opened is None else opened.runs(_kind(kind), limit or -1)
     if as_json:
-        print_document(_document(runs=[run_value(run) for run in found]))
+        print_success(runs=[run_value(run) for run in found])
     elif found:
         _print(run_lines(found))
     else:
@@ -74,7 +74,7 @@ def show(
         elif case is not None:
             _show_case(opened, found, case, as_json=as_json)
         elif as_json:
-            print_document(_whole(opened, found))
+            _print_whole(opened, found)
         else:
             _show(opened, found)
     return 0
@@ -92,13 +92,13 @@ def _show(store: Store, run: StoredRun) -> None:
     _print(event_lines(e for e in store.events(run.record.id) if e.kind != "sandbox"))
 
 
-def _whole(store: Store, run: StoredRun) -> dict[str, object]:
+def _print_whole(store: Store, run: StoredRun) -> None:
     from dataclasses import asdict
 
     from e2brun.report.runs import row_value, run_value
 
     run_id = run.record.id
-    return _document(
+    print_success(
         **run_value(run),
         cases=[row_value(row) for row in store.rows(run_id)],
         events=[asdict(event) for event in store.events(run_id)],
@@ -116,7 +116,7 @@ def _show_case(store: Store, run: StoredRun, case_id: str, *, as_json: bool) -> 
         known = {row.id for row in store.rows(run.record.id)}
         raise UsageError(f"{run.record.id} has no case {case_id!r}{suggestion(case_id, known)}")
     if as_json:
-        print_document(_document(run=run.record.id, case=plain(case)))
+        print_success(run=run.record.id, case=plain(case))
     else:
         _print(about_case(case))
 
@@ -149,7 +149,7 @@ def diff(
         found = list(differences(opened, *ids))
     if as_json:
         values = [difference_value(one) for one in found]
-        print_document(_document(before=ids[0], after=ids[1], differences=values))
+        print_success(before=ids[0], after=ids[1], differences=values)
     else:
         _print(map(difference_line, found))
         if not found:
@@ -259,10 +259,6 @@ def _found(store: Store, text: str) -> StoredRun:
     from e2brun.runs.finding import find
 
     return find(store, text)
-
-
-def _document(**values: object) -> dict[str, object]:
-    return {"schema": 1, "success": True, "error": None, **values}
 
 
 def _print(lines: Iterable[str]) -> None:

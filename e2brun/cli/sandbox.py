@@ -12,7 +12,7 @@ import typer
 from e2brun.cli.given import given
 from e2brun.cli.options import NETWORK, Request, setting, switch, text, words
 from e2brun.cli.sandbox_place import Place, place
-from e2brun.cli.signals import complain, notice, print_document, write_line
+from e2brun.cli.signals import complain, notice, print_success, write_line
 from e2brun.cli.typer_command import NOTHING, Networked, command_of
 from e2brun.errors import SandboxError, UsageError
 from e2brun.values import Network, parse_duration
@@ -64,7 +64,7 @@ def _create(values: dict[str, object]) -> int:
     )
     sandbox_id = where.creating(lambda remote: remote.create(spec))
     if asked.as_json:
-        _document(where, sandbox_id=sandbox_id)
+        print_success(backend=where.name, sandbox_id=sandbox_id)
     else:
         write_line(sandbox_id)
     return 0
@@ -118,7 +118,7 @@ def list_all(
     from e2brun.report import sandboxes as report
 
     if as_json:
-        _document(where, sandboxes=[report.facts_value(facts) for facts in found])
+        print_success(backend=where.name, sandboxes=[report.facts_value(facts) for facts in found])
     elif quiet:
         for facts in found:
             write_line(facts.id)
@@ -137,7 +137,7 @@ def info(sandbox: Id, on: On = None, as_json: Json = False) -> int:
     from e2brun.report import sandboxes as report
 
     if as_json:
-        _document(where, **report.facts_value(facts))
+        print_success(backend=where.name, **report.facts_value(facts))
     else:
         report.print_facts(facts, color=where.settings.colors(1))
     return 0
@@ -280,7 +280,7 @@ def metrics(sandbox: Id, on: On = None, as_json: Json = False) -> int:
 
     if as_json:
         values = [report.measured_value(one) for one in found]
-        _document(where, sandbox_id=sandbox, metrics=values)
+        print_success(backend=where.name, sandbox_id=sandbox, metrics=values)
     elif found:
         report.print_metrics(found, color=where.settings.colors(1))
     else:
@@ -366,9 +366,3 @@ def reap(on: On = None) -> int:
     if not left:
         notice(f"nothing was left behind ({where.name})")
     return _kill(where, left, missing_is_error=False)
-
-
-def _document(where: Place, **values: object) -> None:
-    from e2brun.report.sandboxes import document
-
-    print_document(document(where.name, **values))

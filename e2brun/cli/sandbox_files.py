@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from e2brun.cli.given import given
 from e2brun.cli.sandbox_place import Place, place
-from e2brun.cli.signals import notice, print_document
+from e2brun.cli.signals import notice, print_success
 from e2brun.errors import UsageError
 from e2brun.values import parse_size
 
@@ -41,7 +41,7 @@ def ls(on: str | None, sandbox_id: str, path: str, *, as_json: bool) -> int:
 
     if as_json:
         files = [{"name": e.name, "type": e.kind, "size": e.size} for e in entries]
-        print_document(report.document(where.name, path=path, files=files))
+        print_success(backend=where.name, path=path, files=files)
     else:
         report.print_files(entries, color=where.settings.colors(1))
     return 0

@@ -10,7 +10,6 @@ import tty
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import TYPE_CHECKING
 
 from e2brun.cli.sandbox_place import place
 from e2brun.errors import SandboxError, SandboxLost, UsageError
@@ -19,9 +18,6 @@ from e2brun.sandbox.e2b import sdk
 from e2brun.sandbox.e2b.channel import Channel, call, start_thread
 from e2brun.sandbox.e2b.program import ending
 from e2brun.sandbox.e2b.translate import known, translate
-
-if TYPE_CHECKING:
-    pass
 
 _PIECE = 16 * 1024
 _SEND_SECONDS = 30.0
@@ -40,10 +36,9 @@ def shell(on: str | None, sandbox_id: str) -> int:
     try:
         native, _ = where.about(sandbox_id).attach(sandbox_id)
         env = {"TERM": "dumb"} if where.settings.dumb_terminal else {}
-        code = _Session(native, env).run()
+        return _Session(native, env).run()
     except SandboxError as error:
         raise SandboxLost(str(error), hint=error.hint) from error  # 1 is the shell's own
-    return code
 
 
 class _Session:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from e2brun.cli.given import given
-from e2brun.cli.signals import notice, print_document, write_line
+from e2brun.cli.signals import notice, print_success, write_line
 from e2brun.errors import UsageError
 from e2brun.settings import Settings, load_settings, package_environment
 from e2brun.values import Network, parse_size
@@ -169,9 +169,7 @@ def _announce(
     if request.command:
         return  # stdout is the command's
     if request.as_json:
-        print_document(
-            {"schema": 1, "success": True, "error": None, "pid": os.getpid(), **variables}
-        )
+        print_success(pid=os.getpid(), **variables)
     else:
         words = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
         write_line(f"export {words}")

@@ -68,6 +68,11 @@ def write_line(line: str) -> None:
         FdWriter(1)(line.encode("utf-8", "backslashreplace") + b"\n")
 
 
+def print_success(**values: object) -> None:
+    """The document of a command that did what it was asked."""
+    print_document({"schema": 1, "success": True, "error": None, **values})
+
+
 def print_document(document: object) -> None:
     from e2brun.report.safe import ascii_json
 

@@ -22,7 +22,7 @@ _MOST_AREAS, _MOST_WIDGETS = 100, 10_000  # Output widgets inside each other; of
 _LONGEST_ID = 200
 _MOST_HELD, _SMALL = MIB, 200  # of what may be cleared yet; what a piece costs at least
 _WIDGET = "application/vnd.jupyter.widget-view+json"
-_MIME = {
+MIMES = {
     "text": "text/plain",
     "html": "text/html",
     "markdown": "text/markdown",
@@ -351,7 +351,7 @@ def _bundle(result: Result, note: Mapping[str, object]) -> Json:
     for mime, value in table(result.get("extra")).items():
         if "/" in mime and (isinstance(value, str) or mime.endswith("json")):
             found[mime] = value
-    for key, mime in _MIME.items():
+    for key, mime in MIMES.items():
         value = result.get(key)
         if value is not None and (key == "json" or isinstance(value, str)):
             found[mime] = value

@@ -54,15 +54,11 @@ def judges(table: CheckTable, *, whole: bool = False) -> Iterator[Judge]:
     if table.numbers is not None:
         from e2brun.stages.check.numbers import NumbersCheck
 
-        numbers = table.numbers
-        yield NumbersCheck(
-            numbers.equals, numbers.absolute, numbers.relative, numbers.stream, numbers.last
-        )
+        yield NumbersCheck(**vars(table.numbers))
     if table.results is not None:
         from e2brun.stages.check.results import ResultsCheck
 
-        results = table.results
-        yield ResultsCheck(results.mime, results.value, results.contains, results.count)
+        yield ResultsCheck(**vars(table.results))
     if table.file is not None:
         yield from _file(table.file)
     yield from _bounds(table, whole=whole)
@@ -84,7 +80,7 @@ def _bounds(table: CheckTable, *, whole: bool) -> Iterator[Judge]:
         from e2brun.stages.check.tests import TestsCheck
 
         tests = table.tests if isinstance(table.tests, TestsTable) else TestsTable(file=table.tests)
-        yield TestsCheck(tests.file, tests.timeout, tests.args, tests.install)
+        yield TestsCheck(**vars(tests))
 
 
 def _text(stream: Stream, wanted: str | TextTable) -> Judge:
@@ -92,9 +88,7 @@ def _text(stream: Stream, wanted: str | TextTable) -> Judge:
 
     if isinstance(wanted, str):
         return TextCheck(stream, equals=wanted)
-    return TextCheck(
-        stream, wanted.equals, wanted.contains, wanted.not_contains, wanted.matches, wanted.lines
-    )
+    return TextCheck(stream, **vars(wanted))
 
 
 def _file(table: FileTable) -> Iterator[Judge]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from e2brun.errors import UsageError
@@ -55,19 +55,14 @@ class Places:
         self._at = 0
         self._starts = [0, *(m.end() for m in re.finditer("\n", self._text))]
         self._counts: dict[Path, int] = {}
-        self._lines: dict[Path, int] = {(): 1}
+        self.lines: dict[Path, int] = {(): 1}
         self._scan()
-
-    @property
-    def lines(self) -> Mapping[Path, int]:
-        """All that were found."""
-        return self._lines
 
     def line(self, path: Path) -> int:
         """Of the path, or of the nearest table around it; counted from 1."""
-        while path not in self._lines:
+        while path not in self.lines:
             path = path[:-1]
-        return self._lines[path]
+        return self.lines[path]
 
     def _scan(self) -> None:
         table: Path = ()
@@ -95,11 +90,11 @@ class Places:
         if brackets == 2:
             number = self._counts.get(path, 0)
             self._counts[path] = number + 1
-            self._lines.setdefault(path, line)
+            self.lines.setdefault(path, line)
             path = (*path, number)
         elif path in self._counts:
             path = (*path, self._counts[path] - 1)
-        self._lines.setdefault(path, line)
+        self.lines.setdefault(path, line)
         return path
 
     def _within(self, parts: list[str], line: int) -> Path:
@@ -107,7 +102,7 @@ class Places:
         path: Path = ()
         for part in parts:
             path = (*path, part)
-            self._lines.setdefault(path, line)
+            self.lines.setdefault(path, line)
             if path in self._counts:
                 path = (*path, self._counts[path] - 1)
         return path
@@ -116,7 +111,7 @@ class Places:
         line, path = self._line_here(), table
         for part in self._key():
             path = (*path, part)
-            self._lines.setdefault(path, line)
+            self.lines.setdefault(path, line)
         self._at = self._text.index("=", self._at) + 1
         self._value(path)
 
@@ -153,7 +148,7 @@ class Places:
             if self._text[self._at] == ",":
                 self._at += 1
                 continue
-            self._lines[*path, number] = self._line_here()
+            self.lines[*path, number] = self._line_here()
             self._value((*path, number))
             number += 1
         self._at += 1

@@ -16,7 +16,6 @@ from e2brun.report.safe import one_line
 from e2brun.sandbox.contract import FileEntry
 from e2brun.sandbox.e2b.remote import Facts, LogLine, Measured
 
-SCHEMA = 1
 _STATE_STYLE = {"running": "green", "paused": "yellow"}
 _LEVEL_STYLE = {"warn": "yellow", "error": "red"}
 
@@ -119,15 +118,10 @@ def measured_value(one: Measured) -> dict[str, object]:
     }
 
 
-def document(backend: str, **values: object) -> dict[str, object]:
-    """What `--json` prints."""
-    return {"schema": SCHEMA, "success": True, "error": None, "backend": backend, **values}
-
-
 def failure(error: E2brunError) -> dict[str, object]:
-    """The same where it failed."""
+    """The document of a command that failed."""
     said = {"success": False, "error": error_value(error), "exit_code": error.exit_code}
-    return {"schema": SCHEMA, **said}
+    return {"schema": 1, **said}
 
 
 def _print_table(

@@ -62,7 +62,7 @@ def _step(data: Mapping[str, Any]) -> StepRecord:
         **data,
         "verdict": Verdict(data["verdict"]),
         "findings": tuple(map(_finding, data["findings"])),
-        "execution": None if execution is None else _execution(execution),
+        "execution": None if execution is None else execution_from(execution),
     }
     return StepRecord(**given)
 
@@ -72,6 +72,6 @@ def _finding(data: Mapping[str, Any]) -> Finding:
     return Finding(**given)
 
 
-def _execution(data: Mapping[str, Any]) -> ExecutionRecord:
+def execution_from(data: Mapping[str, Any]) -> ExecutionRecord:
     given: dict[str, Any] = {**data, "results": tuple(data["results"])}
     return ExecutionRecord(**given)

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+_STDERR_SHOWN = 2000
+
 
 class Verdict(StrEnum):
     """How a step, a case or a run was judged. Infrastructure is never the code's fault."""
@@ -73,6 +75,13 @@ class ExecutionRecord:
     cached: bool = False
     peak_memory: int | None = None  # bytes; None: the backend does not tell
     completed: bool | None = None  # the code ran to its own end; None: nobody can tell
+
+    @property
+    def trouble(self) -> str:
+        """What there is to read where it did not go well: the traceback or the end of stderr, and
+        the hint."""
+        shown = self.traceback.rstrip() or self.stderr[-_STDERR_SHOWN:].rstrip()
+        return "\n".join(part for part in (shown, self.hint) if part)
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,8 +88,9 @@ def _pictures(execution: ExecutionRecord) -> Iterator[str]:
 
 
 def _picture(content: object, kind: str) -> Iterator[str]:
-    fits = isinstance(content, str) and len(content) <= _LARGEST_PICTURE
-    if fits and isinstance(content, str) and _BASE64.fullmatch(content):
+    if not isinstance(content, str) or len(content) > _LARGEST_PICTURE:
+        return
+    if _BASE64.fullmatch(content):
         yield f'<img alt="a picture that it made" src="data:{kind};base64,{text(content)}">'
 
 

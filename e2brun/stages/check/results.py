@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from e2brun.errors import UsageError
+from e2brun.jobs.notebook_outputs import MIMES
 from e2brun.sandbox.contract import JSON_RESULT_KEYS, TEXT_RESULT_KEYS
 from e2brun.stages.check.difference import difference, shown
 from e2brun.stages.check.values import same
@@ -14,11 +15,7 @@ from e2brun.stages.step import PASSED, Check, Judgement, executed, failed
 from e2brun.stages.work import Work
 from e2brun.values import is_mapping, suggestion
 
-_MIMES = {
-    "text/plain": "text", "text/html": "html", "text/markdown": "markdown",
-    "image/svg+xml": "svg", "image/png": "png", "image/jpeg": "jpeg", "application/pdf": "pdf",
-    "text/latex": "latex", "application/json": "json", "application/javascript": "javascript",
-}  # fmt: skip
+_KEY_OF = {mime: key for key, mime in MIMES.items()}
 _KEYS = TEXT_RESULT_KEYS | JSON_RESULT_KEYS
 
 
@@ -65,7 +62,7 @@ class ResultsCheck(Check, step="results"):
 
 
 def _of(result: Mapping[str, object], mime: str) -> object:
-    found = result.get(_MIMES.get(mime, mime))
+    found = result.get(_KEY_OF.get(mime, mime))
     if found is None and is_mapping(extra := result.get("extra")):
         return extra.get(mime)
     return found

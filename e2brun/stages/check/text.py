@@ -69,18 +69,9 @@ class TextCheck(Check):
         return [("is not as expected", difference(without_end(self.equals), without_end(text)))]
 
     def _pieces(self, text: str) -> list[tuple[str, str]]:
-        return [
-            *(
-                (f"lacks {shown(p)}", excerpt(text))
-                for p in several(self.contains)
-                if p not in text
-            ),
-            *(
-                (f"holds {shown(p)}", excerpt(text))
-                for p in several(self.not_contains)
-                if p in text
-            ),
-        ]
+        lacking = [f"lacks {shown(p)}" for p in several(self.contains) if p not in text]
+        held = [f"holds {shown(p)}" for p in several(self.not_contains) if p in text]
+        return [(problem, excerpt(text)) for problem in (*lacking, *held)]
 
     def _lines(self, text: str) -> list[tuple[str, str]]:
         bare = without_end(text)

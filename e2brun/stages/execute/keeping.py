@@ -9,7 +9,7 @@ from typing import Any
 
 from e2brun.primitives.base import Primitive
 from e2brun.primitives.context import WorkflowContext
-from e2brun.runs.record import ExecutionRecord
+from e2brun.runs.plain import execution_from, plain
 from e2brun.sandbox.contract import Outcome
 from e2brun.stages.evidence import Collected, Probed
 from e2brun.stages.execute.order import RunOrder
@@ -29,10 +29,7 @@ class Keeping(Primitive[RunOrder, Kept]):
         wanted = {Outcome.OK, Outcome.ERROR} if data.any_exit else {Outcome.OK}
         return {
             "success": run.record.outcome in wanted and not run.refused,
-            "record": {
-                **asdict(run.record),
-                "results": [dict(result) for result in run.record.results],
-            },
+            "record": plain(run.record),
             "collected": {path: _collected(found) for path, found in run.collected.items()},
             "probed": {
                 key: {**asdict(probed), "report": _collected(probed.report)}
@@ -42,14 +39,12 @@ class Keeping(Primitive[RunOrder, Kept]):
 
 
 def restored(kept: Mapping[str, Any], fresh: bool) -> SandboxRun:
-    record = dict(kept["record"])
-    record["results"] = tuple(record["results"])
     probed: dict[str, Probed] = {
         key: replace(Probed(**entry), report=_found(entry["report"]))
         for key, entry in kept["probed"].items()
     }
     return SandboxRun(
-        replace(ExecutionRecord(**record), cached=not fresh),
+        replace(execution_from(kept["record"]), cached=not fresh),
         {path: _found(entry) for path, entry in kept["collected"].items()},
         probed,
     )

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from e2brun.stages.execute.keeping import Kept
 
 _PASSING = (SandboxUnavailable, RateLimited, SandboxLost, FileTransferFailed, InstallFailed)
-_STDERR_SHOWN = 2000
 
 
 @dataclass(frozen=True)
@@ -139,19 +138,13 @@ class ExecuteStage(Step):
 def _judgement(run: SandboxRun, order: RunOrder) -> Judgement:
     record = run.record
     if run.refused:
-        return failed(f"get: {'; '.join(run.refused)}", _details(run))
+        return failed(f"get: {'; '.join(run.refused)}", record.trouble)
     if record.outcome == Outcome.OK or (order.any_exit and record.outcome == Outcome.ERROR):
         kind = "notebook, " if order.job.source.kind is Kind.NOTEBOOK else ""
         cached = ", from the cache" if record.cached else ""
         code = f"exit code {record.exit_code}" if record.exit_code is not None else record.outcome
         return Judgement(Verdict.PASSED, f"{kind}{code}{cached}")
-    return failed(record.error or record.outcome, _details(run))
-
-
-def _details(run: SandboxRun) -> str:
-    record = run.record
-    shown = record.traceback.rstrip() or record.stderr[-_STDERR_SHOWN:].rstrip()
-    return "\n".join(part for part in (shown, record.hint) if part)
+    return failed(record.error or record.outcome, record.trouble)
 
 
 def _blamed(error: E2brunError, own: tuple[str, ...]) -> Judgement:

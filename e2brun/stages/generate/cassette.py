@@ -9,7 +9,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from e2brun.errors import E2brunError, UsageError
 
@@ -53,20 +53,19 @@ class RecordedAnswer:
     tokens: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
-class Cassette(Protocol):
-    """Something that stands between a question and the generator."""
+class Cassette:
+    """Stands between a question and the generator; this one knows nothing and keeps nothing."""
 
     def find(self, question: Question) -> RecordedAnswer | None:
         """The answer, or None: ask the generator. Raises NotOnCassette: there is none to ask."""
-        ...
+        return None
 
     def keep(self, question: Question, answer: RecordedAnswer) -> None:
         """It was answered."""
-        ...
 
 
 @dataclass(frozen=True)
-class Recorder:
+class Recorder(Cassette):
     """Keeps every answer: one JSON line each, written at once, the file made anew."""
 
     path: Path
@@ -79,10 +78,6 @@ class Recorder:
             self.path.write_text("", encoding="utf-8")
         except OSError as error:
             raise UsageError(f"{self.path}: it cannot be written: {error.strerror}") from error
-
-    def find(self, question: Question) -> RecordedAnswer | None:
-        """Nothing: the generator is to be asked."""
-        return None
 
     def keep(self, question: Question, answer: RecordedAnswer) -> None:
         """Append it."""
@@ -102,7 +97,7 @@ class Recorder:
 
 
 @dataclass(frozen=True)
-class Replay:
+class Replay(Cassette):
     """Answers from such a file. Of several answers to one prompt a case gets its own, if any."""
 
     path: Path
@@ -148,6 +143,3 @@ class Replay:
         if any(case == question.case for case, _ in places):
             return "of that case other attempts were recorded"
         return f"it has {len(places)} answers, none for that case"
-
-    def keep(self, question: Question, answer: RecordedAnswer) -> None:
-        """Nothing: it is kept already."""
