@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from e2brun.server.envd import connect
-from e2brun.server.envd.connect import RpcError
-from e2brun.server.envd.protojson import text
+from e2brun.server.envd.protojson import Message, RpcError
 from e2brun.server.http.messages import ApiError, Request, Response, Stream
 
 
@@ -53,10 +52,10 @@ async def received(stream: Stream) -> list[tuple[int, Any]]:
     return messages
 
 
-async def counting(message: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
-    for number in range(message["to"]):
+async def counting(message: Message) -> AsyncIterator[dict[str, Any]]:
+    for number in range(message.number("to")):
         yield {"number": number}
-    if message.get("fail"):
+    if message.flag("fail"):
         raise RpcError("not_found", "no more")
 
 
@@ -117,8 +116,8 @@ def test_a_bomb_of_gzip_is_refused_in_a_stream(bomb: bytes) -> None:
 
 
 def test_a_bomb_of_gzip_is_refused_in_a_call(bomb: bytes) -> None:
-    async def answer(message: dict[str, Any]) -> dict[str, Any]:
-        return message
+    async def answer(_message: Message) -> dict[str, Any]:
+        return {}
 
     header = {"content-encoding": "gzip"}
     call = connect.unary(request(bomb, streaming=False, headers=header), answer)
@@ -128,7 +127,7 @@ def test_a_bomb_of_gzip_is_refused_in_a_call(bomb: bytes) -> None:
 def test_the_deadline_is_told_before_what_it_ends_is_ended() -> None:
     order: list[str] = []
 
-    async def silent(_message: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+    async def silent(_message: Message) -> AsyncIterator[dict[str, Any]]:
         yield {"number": 0}
         try:
             await asyncio.Event().wait()
@@ -151,7 +150,7 @@ def test_the_deadline_is_told_before_what_it_ends_is_ended() -> None:
 def test_a_handler_is_closed_when_its_stream_is() -> None:
     closed: list[bool] = []
 
-    async def endless(_message: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+    async def endless(_message: Message) -> AsyncIterator[dict[str, Any]]:
         try:
             while True:
                 yield {}
@@ -169,16 +168,16 @@ def test_a_handler_is_closed_when_its_stream_is() -> None:
 
 def test_messages_of_a_client_stream_arrive_as_they_come() -> None:
     async def go() -> None:
-        arrived: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        arrived: asyncio.Queue[int] = asyncio.Queue()
         more: asyncio.Queue[bytes] = asyncio.Queue()
 
         async def receive() -> dict[str, Any]:
             piece = await more.get()
             return {"type": "http.request", "body": piece, "more_body": bool(piece)}
 
-        async def handler(messages: AsyncIterator[dict[str, Any]]) -> dict[str, Any]:
+        async def handler(messages: AsyncIterator[Message]) -> dict[str, Any]:
             async for message in messages:
-                arrived.put_nowait(message)
+                arrived.put_nowait(message.number("number"))
             return {"good": "bye"}
 
         scope = {
@@ -190,7 +189,7 @@ def test_messages_of_a_client_stream_arrive_as_they_come() -> None:
         for number in range(3):
             more.put_nowait(envelope({"number": number}))
             async with asyncio.timeout(1):
-                assert await arrived.get() == {"number": number}
+                assert await arrived.get() == number
         assert not answer.done()
         more.put_nowait(b"")
         assert await answer == [(0, {"good": "bye"}), (2, {})]
@@ -199,8 +198,8 @@ def test_messages_of_a_client_stream_arrive_as_they_come() -> None:
 
 
 def test_a_unary_call_maps_its_error_to_a_status() -> None:
-    async def refuse(message: dict[str, Any]) -> dict[str, Any]:
-        raise RpcError("not_found", text(message, "name"))
+    async def refuse(message: Message) -> dict[str, Any]:
+        raise RpcError("not_found", message.text("name"))
 
     async def go(body: bytes, headers: dict[str, str] | None = None) -> Response:
         return await connect.unary(request(body, streaming=False, headers=headers), refuse)
@@ -213,7 +212,7 @@ def test_a_unary_call_maps_its_error_to_a_status() -> None:
 
 
 def test_a_unary_call_ends_at_its_deadline() -> None:
-    async def hang(_message: dict[str, Any]) -> dict[str, Any]:
+    async def hang(_message: Message) -> dict[str, Any]:
         await asyncio.Event().wait()
         return {}
 

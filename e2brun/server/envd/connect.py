@@ -1,6 +1,6 @@
 """The Connect protocol over plain HTTP/1.1, JSON codec: what both of E2B's SDKs speak.
 
-Handlers take and return dictionaries in proto-JSON form and raise RpcError. A stream's status
+Handlers take messages, return dictionaries in proto-JSON form and raise RpcError. A stream's status
 line and every message leave at once. What else a handler raises (a sandbox that died) passes
 through: the application drops the connection.
 """
@@ -13,17 +13,18 @@ import binascii
 import json
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import aclosing
-from typing import Any, cast
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
 
 from e2brun.sandbox.local.template_setup import USERS
-from e2brun.server.envd.protojson import Malformed
+from e2brun.server.envd.protojson import Message, RpcError
 from e2brun.server.http.messages import ApiError, Gone, Request, Response, Stream, json_response
+from e2brun.values import is_table
 
-Message = dict[str, Any]
-UnaryHandler = Callable[[Message], Awaitable[Message]]
-ServerStreamHandler = Callable[[Message], AsyncIterator[Message]]
-ClientStreamHandler = Callable[[AsyncIterator[Message]], Awaitable[Message]]
+Wire = dict[str, Any]  # a message on its way out
+UnaryHandler = Callable[[Message], Awaitable[Wire]]
+ServerStreamHandler = Callable[[Message], AsyncIterator[Wire]]
+ClientStreamHandler = Callable[[AsyncIterator[Message]], Awaitable[Wire]]
 
 MESSAGE_LIMIT = 256 * 1024 * 1024  # a caller's whole stdin may be one message, as base64
 _COMPRESSED, _END = 1, 2
@@ -38,35 +39,22 @@ _STATUS = {
 }  # fmt: skip
 
 
-class RpcError(Exception):
-    """Ends a call with an error; `code` is one of Connect's names, such as "not_found"."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code, self.message = code, message
-
-    def body(self) -> dict[str, str]:
-        """The error as the client is sent it."""
-        return {"code": self.code, "message": self.message}
-
-
-class _Expired(Exception):
+class _Expired(RpcError):
     """The caller's deadline has passed."""
+
+    def __init__(self) -> None:
+        super().__init__("deadline_exceeded", "the deadline has passed")
 
 
 async def unary(request: Request, handler: UnaryHandler) -> Response:
     """One message in, one out."""
     _require(request, "application/json")
-    limit = asyncio.timeout_at(deadline(request))
     try:
-        async with limit:
+        async with _until(deadline(request)):
             message = _parse(_inflated(await _whole(request), request, "content-encoding"))
             return json_response(await handler(message))
-    except (RpcError, Malformed, TimeoutError) as error:
-        if isinstance(error, TimeoutError) and not limit.expired():
-            raise
-        problem = _as_rpc_error(error)
-        return json_response(problem.body(), status=_STATUS.get(problem.code, 500))
+    except RpcError as error:
+        return json_response(error.body(), status=_STATUS.get(error.code, 500))
 
 
 async def server_stream(
@@ -85,8 +73,8 @@ async def server_stream(
         messages = [message async for message in _messages(request)]
         if len(messages) != 1:
             raise RpcError("invalid_argument", "expected exactly one message")
-    except (RpcError, Malformed) as error:
-        return _stream(_failed(_as_rpc_error(error)))
+    except RpcError as error:
+        return _stream(_failed(error))
     events = handler(messages[0])
     return _stream(_enveloped(events, deadline(request), after_deadline))
 
@@ -95,14 +83,14 @@ async def client_stream(request: Request, handler: ClientStreamHandler) -> Strea
     """Any number of messages in, each as it comes, and one out; the answer may come early."""
     _require(request, "application/connect+json")
 
-    async def answer() -> AsyncGenerator[Message]:
+    async def answer() -> AsyncGenerator[Wire]:
         async with aclosing(_messages(request)) as messages:
             yield await handler(messages)
 
     return _stream(_enveloped(answer(), deadline(request), lambda: None))
 
 
-async def unless_gone(request: Request, call: Coroutine[Any, Any, Message]) -> Message:
+async def unless_gone(request: Request, call: Coroutine[Any, Any, Wire]) -> Wire:
     """The result of `call`, which is cancelled when the client goes. Raises Gone then."""
     task = asyncio.ensure_future(call)
     try:
@@ -152,14 +140,6 @@ def keepalive(request: Request) -> float:
     return float(named) if named.isdigit() and int(named[:9]) > 0 else _KEEPALIVE_SECONDS
 
 
-def _as_rpc_error(error: Exception) -> RpcError:
-    if isinstance(error, RpcError):
-        return error
-    if isinstance(error, TimeoutError | _Expired):
-        return RpcError("deadline_exceeded", "the deadline has passed")
-    return RpcError("invalid_argument", str(error))
-
-
 def _require(request: Request, content_type: str) -> None:
     if request.method != "POST":
         raise ApiError(405, "method not allowed", headers={"allow": "POST"})
@@ -173,16 +153,16 @@ def _stream(body: AsyncIterator[bytes]) -> Stream:
 
 
 async def _enveloped(
-    events: AsyncIterator[Message], end: float | None, after_deadline: Callable[[], object]
+    events: AsyncIterator[Wire], end: float | None, after_deadline: Callable[[], object]
 ) -> AsyncGenerator[bytes]:
     expired = False
     try:
         while (event := await _next(events, end)) is not None:
             yield _envelope(event, 0)
         yield _envelope({}, _END)
-    except (RpcError, Malformed, _Expired) as error:
+    except RpcError as error:
         expired = isinstance(error, _Expired)
-        yield _envelope({"error": _as_rpc_error(error).body()}, _END)
+        yield _envelope({"error": error.body()}, _END)
     finally:
         if expired:
             after_deadline()
@@ -190,14 +170,21 @@ async def _enveloped(
             await events.aclose()
 
 
-async def _next(events: AsyncIterator[Message], end: float | None) -> Message | None:
+async def _next(events: AsyncIterator[Wire], end: float | None) -> Wire | None:
     """The next event; None at their end. Raises _Expired, also when there are events to come."""
     if end is not None and asyncio.get_running_loop().time() >= end:
         raise _Expired
+    async with _until(end):
+        return await anext(events, None)
+
+
+@asynccontextmanager
+async def _until(end: float | None) -> AsyncGenerator[None]:
+    """Raises _Expired when it comes to that."""
     limit = asyncio.timeout_at(end)
     try:
         async with limit:
-            return await anext(events, None)
+            yield
     except TimeoutError:
         if limit.expired():
             raise _Expired from None
@@ -273,6 +260,6 @@ def _parse(body: bytes) -> Message:
         message = json.loads(body or b"{}")
     except (ValueError, RecursionError):
         raise RpcError("invalid_argument", "the message is not valid JSON") from None
-    if not isinstance(message, dict):
+    if not is_table(message):
         raise RpcError("invalid_argument", "the message must be a JSON object")
-    return cast(Message, message)
+    return Message(message)

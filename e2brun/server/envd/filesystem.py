@@ -7,17 +7,15 @@ import errno
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
 
 from e2brun.sandbox.local.host.file_worker import LONG_PATIENCE, FileTrouble, FileWorker
-from e2brun.server.envd import paths, protojson
-from e2brun.server.envd.connect import RpcError, acting_user, keepalive, server_stream, unary
+from e2brun.server.envd import paths
+from e2brun.server.envd.connect import Wire, acting_user, keepalive, server_stream, unary
 from e2brun.server.envd.entries import entry_info, items
+from e2brun.server.envd.protojson import Message, RpcError
 from e2brun.server.envd.watchers import Wanted, Watcher, Watchers
 from e2brun.server.http.messages import ApiError, Request, Response, Stream
 from e2brun.server.sandboxes.records import Record
-
-Message = dict[str, Any]
 
 _PREFIX = "/filesystem.Filesystem/"
 _CODES = {
@@ -51,7 +49,7 @@ class _Service:
         self._files = self._live.part(FileWorker)
         self._watchers = self._live.part(Watchers)
 
-    def unary_methods(self) -> dict[str, Callable[[Message], Awaitable[Message]]]:
+    def unary_methods(self) -> dict[str, Callable[[Message], Awaitable[Wire]]]:
         """By the names they have in URLs."""
         return {
             "Stat": self.stat,
@@ -64,7 +62,7 @@ class _Service:
             "RemoveWatcher": self.remove_watcher,
         }
 
-    async def stat(self, message: Message) -> Message:
+    async def stat(self, message: Message) -> Wire:
         """What a path is."""
         path = self._path(message, "path")
         # A path through a file leads nowhere either.
@@ -72,15 +70,15 @@ class _Service:
             answer = await self._files.ask("stat", path=os.fsencode(path))
             return {"entry": entry_info(answer.value)}
 
-    async def list_dir(self, message: Message) -> Message:
+    async def list_dir(self, message: Message) -> Wire:
         """What is in a directory."""
         path = self._path(message, "path")
-        depth = max(1, protojson.integer(message, "depth"))
+        depth = max(1, message.number("depth"))
         async with _translated("list", path, {}):
             answer = await self._files.ask("list", path=os.fsencode(path), depth=depth)
             return {"entries": [entry_info(raw) for raw in items(answer.value)]}
 
-    async def make_dir(self, message: Message) -> Message:
+    async def make_dir(self, message: Message) -> Wire:
         """A directory and those above it."""
         path = self._path(message, "path")
         async with _translated("make directory", path, {}):
@@ -88,7 +86,7 @@ class _Service:
             await self._watchers.settle()
             return {"entry": entry_info(answer.value)}
 
-    async def move(self, message: Message) -> Message:
+    async def move(self, message: Message) -> Wire:
         """Another name for what is there."""
         source, target = self._path(message, "source"), self._path(message, "destination")
         old, new = os.fsencode(source), os.fsencode(target)
@@ -104,33 +102,33 @@ class _Service:
             await self._watchers.settle()
             return {"entry": entry_info(answer.value)}
 
-    async def remove(self, message: Message) -> Message:
+    async def remove(self, message: Message) -> Wire:
         """All of it."""
         path = self._path(message, "path")
         async with _translated("remove", path, {}):
             await self._files.ask("remove", patience=LONG_PATIENCE, path=os.fsencode(path))
             return {}
 
-    async def create_watcher(self, message: Message) -> Message:
+    async def create_watcher(self, message: Message) -> Wire:
         """A watch that is asked for its events."""
         watcher = await self._watcher(message)
         return {"watcherId": self._watchers.name(watcher)}
 
-    async def get_watcher_events(self, message: Message) -> Message:
+    async def get_watcher_events(self, message: Message) -> Wire:
         """All up to now; the queue is read here, so that what was acknowledged is in it."""
-        watcher = self._watchers.named(protojson.text(message, "watcherId"))
+        watcher = self._watchers.named(message.text("watcherId"))
         if watcher is None:
             raise _no_watcher(message)
         await watcher.drain()
         return {"events": await watcher.collected()}
 
-    async def remove_watcher(self, message: Message) -> Message:
+    async def remove_watcher(self, message: Message) -> Wire:
         """Stop it."""
-        if not self._watchers.remove(protojson.text(message, "watcherId")):
+        if not self._watchers.remove(message.text("watcherId")):
             raise _no_watcher(message)
         return {}
 
-    async def watch_dir(self, message: Message) -> AsyncGenerator[Message]:
+    async def watch_dir(self, message: Message) -> AsyncGenerator[Wire]:
         """Events as they come, until the client goes."""
         watcher = await self._watcher(message)
         interval = keepalive(self._request)
@@ -152,8 +150,8 @@ class _Service:
         path = self._path(message, "path")
         wanted = Wanted(
             path,
-            protojson.boolean(message, "recursive"),
-            protojson.boolean(message, "includeEntry"),
+            message.flag("recursive") or False,
+            message.flag("includeEntry") or False,
         )
         async with _translated("watch", path, {errno.ENOSPC: "resource_exhausted"}):
             return await self._watchers.open(wanted)
@@ -161,7 +159,7 @@ class _Service:
     def _path(self, message: Message, name: str) -> str:
         user = acting_user(self._request, self._live.user)
         try:
-            return paths.resolve(protojson.text(message, name), user)
+            return paths.resolve(message.text(name), user)
         except paths.BadPath as bad:
             raise RpcError("invalid_argument", str(bad)) from None
 
@@ -176,4 +174,4 @@ async def _translated(what: str, path: str, codes: dict[int, str]) -> AsyncGener
 
 
 def _no_watcher(message: Message) -> RpcError:
-    return RpcError("not_found", f"watcher '{protojson.text(message, 'watcherId')}' not found")
+    return RpcError("not_found", f"watcher '{message.text('watcherId')}' not found")

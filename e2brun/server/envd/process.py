@@ -14,18 +14,8 @@ from e2brun.sandbox.local.host.running import RunningSandbox
 from e2brun.sandbox.local.host.subscriptions import Event, Subscription
 from e2brun.sandbox.local.template_setup import USERS
 from e2brun.server.envd import connect
-from e2brun.server.envd.connect import Message, RpcError
-from e2brun.server.envd.protojson import (
-    Fields,
-    blob,
-    boolean,
-    integer,
-    struct,
-    text,
-    text_map,
-    texts,
-    value,
-)  # fmt: skip
+from e2brun.server.envd.connect import Wire
+from e2brun.server.envd.protojson import Message, RpcError
 from e2brun.server.http.messages import ApiError, Request, Response, Stream
 from e2brun.server.sandboxes.records import Record
 
@@ -51,7 +41,7 @@ async def handle(request: Request, record: Record) -> Response | Stream:
         return await connect.unary(request, lambda message: call(live, message))
     if method == "SendInput":  # waits for a program that does not read
 
-        def send_input(message: Message) -> Awaitable[Message]:
+        def send_input(message: Message) -> Awaitable[Wire]:
             return connect.unless_gone(request, _send_input(live, message))
 
         return await connect.unary(request, send_input)
@@ -128,56 +118,56 @@ async def _next(subscription: Subscription, patience: float) -> Event | None:
 
 
 def _order(live: RunningSandbox, message: Message, user: str) -> ProcessOrder:
-    config = struct(message, "process") or {}
-    command = text(config, "cmd")
+    config = message.object("process") or Message({})
+    command = config.text("cmd")
     if not command:
         raise RpcError("invalid_argument", "cmd is required")
-    environment = {**live.user_environment(user), **text_map(config, "envs")}
+    environment = {**live.user_environment(user), **config.text_map("envs")}
     for name in environment:
         if not name or "=" in name:
             raise RpcError("invalid_argument", f"'{name[:64]}' is no name of a variable")
-    pty, home = struct(message, "pty"), USERS[user]
+    pty, home = message.object("pty"), USERS[user]
     return ProcessOrder(
-        argv=[command, *texts(config, "args")],
-        cwd=absolute(text(config, "cwd") or live.directory or home, home, home),
+        argv=[command, *config.texts("args")],
+        cwd=absolute(config.text("cwd") or live.directory or home, home, home),
         environment=environment,
         user=user,
         config=_echo(config),
-        tag=text(message, "tag") or None,
-        stdin=boolean(message, "stdin", default=True),
+        tag=message.text("tag") or None,
+        stdin=message.flag("stdin") is not False,
         size=None if pty is None else _size(pty),
     )
 
 
-def _echo(config: Fields) -> dict[str, Any]:
-    echo: dict[str, Any] = {"cmd": text(config, "cmd")}
-    if arguments := texts(config, "args"):
+def _echo(config: Message) -> dict[str, Any]:
+    echo: dict[str, Any] = {"cmd": config.text("cmd")}
+    if arguments := config.texts("args"):
         echo["args"] = arguments
-    if environment := text_map(config, "envs"):
+    if environment := config.text_map("envs"):
         echo["envs"] = environment
-    if directory := text(config, "cwd"):
+    if directory := config.text("cwd"):
         echo["cwd"] = directory
     return echo
 
 
-def _size(pty: Fields) -> tuple[int, int]:
-    size = struct(pty, "size") or {}
-    columns, rows = integer(size, "cols"), integer(size, "rows")
+def _size(pty: Message) -> tuple[int, int]:
+    size = pty.object("size") or Message({})
+    columns, rows = size.number("cols"), size.number("rows")
     if not (0 <= columns <= _SIZE_LIMIT and 0 <= rows <= _SIZE_LIMIT):
         raise RpcError("invalid_argument", "the terminal's size is out of range")
     return columns, rows
 
 
-def _selector(message: Fields) -> tuple[int, str]:
+def _selector(message: Message) -> tuple[int, str]:
     """(pid, tag) of the process that is meant; the one that is not given is 0 or ""."""
-    selector = struct(message, "process") or {}
-    pid, tag = integer(selector, "pid"), text(selector, "tag")
+    selector = message.object("process") or Message({})
+    pid, tag = selector.number("pid"), selector.text("tag")
     if not pid and not tag:
         raise RpcError("invalid_argument", "a process is selected by pid or by tag")
     return pid, tag
 
 
-def _found(live: RunningSandbox, message: Fields) -> Process:
+def _found(live: RunningSandbox, message: Message) -> Process:
     """The running one that is meant."""
     with _told():
         return live.part(Processes).find(*_selector(message))
@@ -194,7 +184,7 @@ def _told() -> Generator[None]:
         raise RpcError("invalid_argument", str(error)) from None
 
 
-async def _list(live: RunningSandbox, _message: Message) -> Message:
+async def _list(live: RunningSandbox, _message: Message) -> Wire:
     infos: list[dict[str, Any]] = []
     for process in live.part(Processes).running():
         info: dict[str, Any] = {"config": process.order.config, "pid": process.pid}
@@ -204,14 +194,14 @@ async def _list(live: RunningSandbox, _message: Message) -> Message:
     return {"processes": infos}
 
 
-async def _send_input(live: RunningSandbox, message: Message) -> Message:
+async def _send_input(live: RunningSandbox, message: Message) -> Wire:
     await _write(_found(live, message), message)
     return {}
 
 
-async def _write(process: Process, message: Fields) -> None:
-    given = struct(message, "input") or {}
-    stdin, pty = blob(given, "stdin"), blob(given, "pty")
+async def _write(process: Process, message: Message) -> None:
+    given = message.object("input") or Message({})
+    stdin, pty = given.blob("stdin"), given.blob("pty")
     on_terminal = process.order.size is not None
     if stdin is None and pty is None:
         raise RpcError("unimplemented", "the input must be for stdin or pty")
@@ -226,10 +216,10 @@ async def _write(process: Process, message: Fields) -> None:
         raise RpcError("internal", f"error writing to the process: {error}") from None
 
 
-async def _stream_input(live: RunningSandbox, messages: AsyncIterator[Message]) -> Message:
+async def _stream_input(live: RunningSandbox, messages: AsyncIterator[Message]) -> Wire:
     process: Process | None = None
     async for message in messages:
-        start, data = struct(message, "start"), struct(message, "data")
+        start, data = message.object("start"), message.object("data")
         if start is not None:
             process = _found(live, start)
         elif data is not None:
@@ -239,10 +229,10 @@ async def _stream_input(live: RunningSandbox, messages: AsyncIterator[Message]) 
     return {}
 
 
-async def _send_signal(live: RunningSandbox, message: Message) -> Message:
+async def _send_signal(live: RunningSandbox, message: Message) -> Wire:
     processes = live.part(Processes)
     process = _found(live, message)
-    wanted = value(message, "signal")
+    wanted = message.raw("signal")
     if not isinstance(wanted, str | int | None) or wanted in _UNSPECIFIED_SIGNALS:
         raise RpcError("unimplemented", "a signal must be given")
     if wanted not in _SIGNALS:
@@ -254,7 +244,7 @@ async def _send_signal(live: RunningSandbox, message: Message) -> Message:
     return {}
 
 
-async def _close_stdin(live: RunningSandbox, message: Message) -> Message:
+async def _close_stdin(live: RunningSandbox, message: Message) -> Wire:
     process = _found(live, message)
     if process.order.size is not None:
         raise RpcError("unknown", "a pty has no stdin to close: send Ctrl+D (0x04) to it")
@@ -262,9 +252,9 @@ async def _close_stdin(live: RunningSandbox, message: Message) -> Message:
     return {}
 
 
-async def _update(live: RunningSandbox, message: Message) -> Message:
+async def _update(live: RunningSandbox, message: Message) -> Wire:
     process = _found(live, message)
-    pty = struct(message, "pty")
+    pty = message.object("pty")
     if pty is not None:
         if process.order.size is None:
             raise RpcError("internal", "the process has no pty")
@@ -275,7 +265,7 @@ async def _update(live: RunningSandbox, message: Message) -> Message:
     return {}
 
 
-_CALLS: dict[str, Callable[[RunningSandbox, Message], Awaitable[Message]]] = {
+_CALLS: dict[str, Callable[[RunningSandbox, Message], Awaitable[Wire]]] = {
     "List": _list,
     "SendSignal": _send_signal,
     "CloseStdin": _close_stdin,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 from urllib.parse import unquote, unquote_plus
 
 from e2brun.server.http.messages import ApiError
@@ -23,67 +23,65 @@ class Fields:
         self._body = body
 
     def __contains__(self, name: str) -> bool:
-        return self._body.get(name) is not None
+        return self.raw(name) is not None
 
-    def text(self, name: str, default: str = "") -> str:
-        """A string."""
-        value = self._body.get(name)
-        if value is None:
-            return default
-        if not isinstance(value, str):
-            raise bad(name, "a string")
-        return value
+    def raw(self, name: str) -> Any:
+        """Whatever is there."""
+        return self._body.get(name)
+
+    def bad(self, name: str, expected: str) -> Exception:
+        """The error for a field of the wrong kind."""
+        return bad(name, expected)
+
+    def text(self, name: str) -> str:
+        """A string; "" when absent."""
+        value = self.raw(name)
+        if value is not None and not isinstance(value, str):
+            raise self.bad(name, "a string")
+        return value or ""
 
     def flag(self, name: str) -> bool | None:
         """A boolean; None when absent."""
-        value = self._body.get(name)
+        value = self.raw(name)
         if value is None or isinstance(value, bool):
             return value
-        raise bad(name, "true or false")
+        raise self.bad(name, "true or false")
 
     def integer(self, name: str, default: int, *, lowest: int, highest: int) -> int:
         """A whole number within bounds."""
-        value = self._body.get(name)
+        value = self.raw(name)
         if value is None:
             return default
         if not isinstance(value, int) or isinstance(value, bool):
-            raise bad(name, "a whole number")
+            raise self.bad(name, "a whole number")
         return _bounded(name, value, lowest, highest)
 
     def timeout(self, default: int, *, lowest: int = 0) -> int:
         """How many seconds a sandbox is to live."""
         return self.integer("timeout", default, lowest=lowest, highest=DAY)
 
-    def object(self, name: str) -> Fields | None:
+    def object(self, name: str) -> Self | None:
         """An object; None when absent."""
-        value = self._body.get(name)
+        value = self.raw(name)
         if value is None:
             return None
         if not is_table(value):
-            raise bad(name, "an object")
-        return Fields(value)
+            raise self.bad(name, "an object")
+        return type(self)(value)
 
     def items(self, name: str) -> list[Any] | None:
         """A list of anything; None when absent."""
-        value = self._body.get(name)
+        value = self.raw(name)
         if value is None or is_list(value):
             return value
-        raise bad(name, "a list")
-
-    def raw(self, name: str) -> Any:
-        """Whatever is there."""
-        return self._body.get(name)
-
-    def names(self) -> list[str]:
-        """The names of all fields."""
-        return list(self._body)
+        raise self.bad(name, "a list")
 
     def texts(self, name: str) -> list[str] | None:
         """A list of strings; None when absent."""
         value = self.items(name)
         if value is None or is_text_list(value):
             return value
-        raise bad(name, "a list of strings")
+        raise self.bad(name, "a list of strings")
 
     def environment(self) -> dict[str, str]:
         """`envVars`: what execve(2) takes."""
@@ -98,15 +96,15 @@ class Fields:
         return self._pairs("metadata", _METADATA_LIMIT)
 
     def _pairs(self, name: str, limit: int) -> dict[str, str]:
-        value = self._body.get(name)
+        value = self.raw(name)
         if value is None:
             return {}
         if not is_text_table(value):
-            raise bad(name, "an object whose values are strings")
+            raise self.bad(name, "an object whose values are strings")
         try:
             size = sum(len(k.encode()) + len(v.encode()) for k, v in value.items())
         except UnicodeEncodeError:
-            raise bad(name, "valid Unicode") from None
+            raise self.bad(name, "valid Unicode") from None
         if size > limit:
             raise ApiError(400, f"{name} is longer than {limit} bytes")
         return value
