@@ -25,7 +25,7 @@ def owner(server: Loopback, *, then: str) -> subprocess.Popen[str]:
         url = {server.url!r}
         backend = E2BBackend(Credentials(sys.stdin.readline(), url, url))
         sandbox = backend.create(SandboxSpec())
-        print(backend.guardian_pid, flush=True)
+        print(backend.guard.pid, flush=True)
         {then}
     """)
     process = subprocess.Popen(
@@ -137,7 +137,7 @@ def test_the_key_is_in_no_list_of_processes_and_in_no_environment(
 ) -> None:
     monkeypatch.setenv("E2B_API_KEY", KEY)
     backend.create(SandboxSpec())
-    process = Path(f"/proc/{backend.guardian_pid}")
+    process = Path(f"/proc/{backend.guard.pid}")
     until = time.monotonic() + 3
     # `env`, which leaves the key out, has to have become the guardian first.
     while process.joinpath("cmdline").read_bytes().startswith(b"env") and time.monotonic() < until:
@@ -150,7 +150,7 @@ def test_the_key_is_in_no_list_of_processes_and_in_no_environment(
 def test_the_guardian_hears_no_signal_and_holds_none_of_our_pipes(
     server: Loopback, sandbox: E2BSandbox, backend: E2BBackend
 ) -> None:
-    pid = backend.guardian_pid
+    pid = backend.guard.pid
     assert pid is not None
     time.sleep(0.3)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -166,19 +166,19 @@ def test_a_guardian_that_was_killed_is_started_again(
     server: Loopback, backend: E2BBackend, sandbox: E2BSandbox
 ) -> None:
     other = backend.create(SandboxSpec())
-    pid = backend.guardian_pid
+    pid = backend.guard.pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
     time.sleep(0.1)
     sandbox.kill()
-    assert backend.guardian_pid != pid
+    assert backend.guard.pid != pid
     assert server.eventually(lambda: [box.id for box in server.running()] == [other.id])
     backend.close()
     assert server.eventually(lambda: not server.running())
 
 
 def test_the_guardian_is_gone_soon_after_its_work(backend: E2BBackend, sandbox: E2BSandbox) -> None:
-    pid = backend.guardian_pid
+    pid = backend.guard.pid
     backend.close()
     assert not Path(f"/proc/{pid}").exists()
 

@@ -53,15 +53,10 @@ class E2BBackend:
         self._run_id = run_id or secrets.token_hex(8)
         self._backoff = Backoff(tries=1) if crowd else Backoff(notice=notice)
         self._crowd = crowd
-        self._guard = Reaper()
+        self.guard = Reaper()  # kills what we leave behind
         self._lock = threading.Lock()
         self._introduced = False
         self._owned: dict[str, E2BSandbox] = {}
-
-    @property
-    def guardian_pid(self) -> int | None:
-        """Of the process that kills what we leave behind."""
-        return self._guard.pid
 
     def create(self, spec: SandboxSpec) -> E2BSandbox:
         _check(spec)
@@ -71,7 +66,7 @@ class E2BBackend:
         native = self._create(marked, token)
         hidden = (self._credentials.api_key, *sdk.tokens(native))
         ties = Ties(
-            self._guard,
+            self.guard,
             self._backoff,
             hidden,
             spec.template or "python",
@@ -84,7 +79,11 @@ class E2BBackend:
             # A long life makes many: those that were killed are the reaper's alone.
             self._owned = {i: owned for i, owned in self._owned.items() if not owned.killed}
             self._owned[sandbox.id] = sandbox
-        self._furnish(sandbox, spec)
+        try:
+            sandbox.furnish(spec)
+        except BaseException:
+            sandbox.kill()
+            raise
         return sandbox
 
     def close(self) -> None:
@@ -94,24 +93,23 @@ class E2BBackend:
             if not sandbox.released:
                 sandbox.stop_run()
         # The end of the pipe is the order to kill everything that was not released.
-        self._guard.close(CLOSE_SECONDS)
+        self.guard.close(CLOSE_SECONDS)
 
     def _prepare(self) -> None:
         if not self._credentials.api_key.strip():
-            message = "no E2B key"
-            raise AuthenticationFailed(message)
+            raise AuthenticationFailed("no E2B key")
         with self._lock:
             if self._introduced:
                 return
             # Both take their time, so side by side: the reaper's start and the SDK's import.
-            self._guard.start()
+            self.guard.start()
             # The import is not for the caller's thread: a signal's exception that is raised in the
             # depths of the import system may be swallowed there, and the signal with it.
             with translated_errors(self._credentials.api_key):
                 url = call(
                     lambda: sdk.load(self._credentials), deadline=LOAD_SECONDS, name="loading"
                 )
-            self._guard.introduce(url, self._credentials.api_key)
+            self.guard.introduce(url, self._credentials.api_key)
             self._introduced = True
 
     def _marks(self, token: str) -> dict[str, str]:
@@ -126,18 +124,17 @@ class E2BBackend:
 
     def _create(self, spec: SandboxSpec, token: str) -> sdk.Native:
         def once() -> sdk.Native:
-            self._guard.tell("creating", token)
+            self.guard.tell("creating", token)
             try:
                 native = sdk.create(self._credentials, spec, token)
             except Exception as error:
-                self._guard.tell("nothing" if sdk.created_nothing(error) else "lost", token)
+                self.guard.tell("nothing" if sdk.created_nothing(error) else "lost", token)
                 raise
             # Told by the thread that learns it: the one that waits may have been interrupted.
             if _SANDBOX_ID.fullmatch(str(native.sandbox_id)):
-                self._guard.tell("own", str(native.sandbox_id), token)
+                self.guard.tell("own", str(native.sandbox_id), token)
                 return native
-            message = "E2B's answer has no usable sandbox id"
-            raise SandboxUnavailable(message)
+            raise SandboxUnavailable("E2B's answer has no usable sandbox id")
 
         try:
             with translated_errors(self._credentials.api_key, otherwise=SandboxUnavailable):
@@ -145,18 +142,10 @@ class E2BBackend:
                     lambda: call(once, deadline=sdk.REQUEST_SECONDS + 30, name="creating")
                 )
         except SandboxLost as error:
-            message = f"E2B did not answer: {error}"
-            raise SandboxUnavailable(message) from error
+            raise SandboxUnavailable(f"E2B did not answer: {error}") from error
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             message = "E2B's answer to the request for a sandbox makes no sense"
             raise SandboxUnavailable(message) from error
-
-    def _furnish(self, sandbox: E2BSandbox, spec: SandboxSpec) -> None:
-        try:
-            sandbox.furnish(spec)
-        except BaseException:
-            sandbox.kill()
-            raise
 
 
 def _check(spec: SandboxSpec) -> None:

@@ -11,19 +11,8 @@ from e2brun.sandbox import endings
 from e2brun.sandbox.cell_end import INTERPRETER_GONE, cell_execution, interpreter_gone
 from e2brun.sandbox.contract import MIB, CodeError, Execution, Outcome, Result
 from e2brun.sandbox.e2b import sdk
-from e2brun.sandbox.e2b.channel import call
-from e2brun.sandbox.e2b.results import (
-    Accepted,
-    CellDone,
-    CellEvent,
-    Nothing,
-    Raised,
-    Rich,
-    Text,
-    cell_event,
-)
-from e2brun.sandbox.e2b.run import SILENCE, Broken, Run, Stopped
-from e2brun.sandbox.e2b.translate import translate
+from e2brun.sandbox.e2b.results import CellLine, cell_line, raised, rich_result
+from e2brun.sandbox.e2b.run import SILENCE, Broken, Run, Stopped, attempted
 
 LONGEST_LINE = 64 * MIB
 MOST_RESULTS = 256 * MIB
@@ -32,7 +21,7 @@ HEALTH_SECONDS = 6.0
 # E2B's server reports these itself, without a traceback: it lost sight of its interpreter.
 INTERPRETER_UNKNOWN = frozenset({"UnexpectedEndOfExecution", "WebSocketError"})
 
-Event = CellEvent | Broken | Stopped
+Event = CellLine | Broken | Stopped
 
 
 @dataclass
@@ -51,7 +40,7 @@ class CellRun(Run):
     def run(self) -> Execution:
         """Raises SandboxError when the cell could not be started."""
         self._start = time.monotonic()
-        self._read(self._said, "cell", CellDone)
+        self._read(self._said, "cell", _is_last)
         try:
             while True:
                 result = self._obey(self._next())
@@ -60,11 +49,11 @@ class CellRun(Run):
         finally:
             self._events.close()
 
-    def _said(self) -> Iterator[CellEvent | Broken]:
+    def _said(self) -> Iterator[CellLine | Broken]:
         # The SDK's deadline drops the connection, upon which the server interrupts the cell.
         deadline = None if self.timeout is None else self.timeout + 0.05
         for line in _lines(sdk.run_cell(self.native, self.code, self.where, deadline)):
-            yield cell_event(line) or Broken(SandboxLost(_GIBBERISH))
+            yield cell_line(line) or Broken(SandboxLost(_GIBBERISH))
 
     def _next(self) -> Event | None:
         left = SILENCE if self.timeout is None else self.timeout - self._elapsed()
@@ -72,40 +61,42 @@ class CellRun(Run):
         return event
 
     def _obey(self, event: Event | None) -> Execution | None:
-        if self._is_over_time() and not isinstance(event, CellDone):
+        if self._is_over_time() and not _is_last(event):
             return self._timed_out()
         match event:
             case None:
                 return self._finish(Outcome.LOST, f"no sign of life for {SILENCE:.0f} s")
-            case CellDone():
-                return self._over()
             case Broken(error):
                 return self._broken(error)
             case Stopped():
                 return self._finish(Outcome.KILLED, endings.KILLED)
-            case _:
-                self._go_on(event)
+            case CellLine(fields, size):
+                if event.is_last:
+                    return self._over()
+                self._hear(fields, size)
                 return None
 
-    def _go_on(self, event: Text | Rich | Raised | Accepted | Nothing) -> None:
-        match event:
-            case Text(text, is_stderr):
-                tap = self.stderr if is_stderr else self.stdout
-                tap.write(text.encode(errors="replace"))
-            case Rich(result, size):
-                self._take_result(result, size)
-            case Raised(error):
-                self._error = self._error or error
-            case Accepted():
+    def _hear(self, fields: dict[str, object], size: int) -> None:
+        match fields:
+            case {"type": "stdout", "text": str(text)}:
+                self.stdout.write(text.encode(errors="replace"))
+            case {"type": "stderr", "text": str(text)}:
+                self.stderr.write(text.encode(errors="replace"))
+            case {"type": "result"}:
+                self._take_result(fields, size)
+            case {"type": "error"}:
+                self._error = self._error or raised(fields)
+            case {"type": "number_of_executions"}:
                 self._accepted = True
-            case Nothing():
+            case _:  # nothing that we know: a sign of life
                 pass
 
-    def _take_result(self, result: Result, size: int) -> None:
+    def _take_result(self, fields: dict[str, object], size: int) -> None:
         self._size += size
         if self._size > MOST_RESULTS:
             self._dropped += 1
             return
+        result = rich_result(fields)
         self._results.append(result)
         self.on_result(result)
 
@@ -119,12 +110,10 @@ class CellRun(Run):
         return self._finish(Outcome.LOST, "the sandbox ended the stream before the cell ended")
 
     def _sandbox_is_there(self) -> bool:
-        try:
-            return call(lambda: sdk.is_running(self.native), deadline=HEALTH_SECONDS, name="health")
-        except Exception as error:
-            if translate(error) is None:
-                raise
-            return False
+        running = attempted(
+            lambda: sdk.is_running(self.native), deadline=HEALTH_SECONDS, name="health"
+        )
+        return running is True
 
     def _over(self) -> Execution:
         error, results, elapsed = self._error, tuple(self._results), self._elapsed()
@@ -133,13 +122,15 @@ class CellRun(Run):
                 return interpreter_gone(results, elapsed)
             if error.name in INTERPRETER_UNKNOWN:
                 return self._finish(Outcome.INFRASTRUCTURE, error.value).but(error=error)
-        return cell_execution(error, results, elapsed, self._note())
-
-    def _note(self) -> str:
-        return f"{self._dropped} results were too large to keep" if self._dropped else ""
+        note = f"{self._dropped} results were too large to keep" if self._dropped else ""
+        return cell_execution(error, results, elapsed, note)
 
     def _finish(self, outcome: Outcome, detail: str) -> Execution:
         return super()._finish(outcome, detail).but(results=tuple(self._results))
+
+
+def _is_last(event: object) -> bool:
+    return isinstance(event, CellLine) and event.is_last
 
 
 _GIBBERISH = "the sandbox sent something that is not a cell's output"

@@ -47,15 +47,13 @@ class Launch:
 def remote_path(path: str) -> str:
     """Absolute, as the contract reads it. Raises FileTransferFailed for what names no file."""
     if "\0" in path:
-        message = f"not a path: {path!r}"
-        raise FileTransferFailed(message)
+        raise FileTransferFailed(f"not a path: {path!r}")
     return normpath(absolute(path))
 
 
 def remote_file(path: str) -> str:
     if not path or path.endswith("/"):
-        message = f"not the name of a file: {path!r}"
-        raise FileTransferFailed(message)
+        raise FileTransferFailed(f"not the name of a file: {path!r}")
     return remote_path(path)
 
 
@@ -129,8 +127,7 @@ def executable_list(files: Sequence[Upload]) -> str:
     joined = "".join(f"{name}\0" for name in names).encode(errors="surrogateescape")
     encoded = base64.b64encode(joined).decode("ascii")
     if len(encoded) > LONGEST_VARIABLE:
-        message = f"too many executable files at once: {len(names)}"
-        raise FileTransferFailed(message)
+        raise FileTransferFailed(f"too many executable files at once: {len(names)}")
     return encoded
 
 
@@ -209,11 +206,9 @@ def local_size(path: Path) -> int:
     try:
         status = path.stat()
     except OSError as error:
-        message = f"cannot read {path}: {error.strerror}"
-        raise FileTransferFailed(message) from error
+        raise FileTransferFailed(f"cannot read {path}: {error.strerror}") from error
     if not stat.S_ISREG(status.st_mode):
-        message = f"cannot send {path}: not a regular file"
-        raise FileTransferFailed(message)
+        raise FileTransferFailed(f"cannot send {path}: not a regular file")
     return status.st_size
 
 
@@ -224,8 +219,7 @@ def read_small(source: bytes | Path) -> bytes:
         with source.open("rb") as file:
             return file.read()
     except OSError as error:
-        message = f"cannot read {source}: {error.strerror}"
-        raise FileTransferFailed(message) from error
+        raise FileTransferFailed(f"cannot read {source}: {error.strerror}") from error
 
 
 def end_tree(pid: int, grace: float) -> str:

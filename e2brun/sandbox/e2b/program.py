@@ -11,10 +11,10 @@ from e2brun.errors import FileTransferFailed, SandboxError
 from e2brun.sandbox import endings
 from e2brun.sandbox.contract import Execution, Outcome, Program
 from e2brun.sandbox.e2b import sdk
-from e2brun.sandbox.e2b.channel import call, start_thread
+from e2brun.sandbox.e2b.channel import start_thread
 from e2brun.sandbox.e2b.feed import Feed
 from e2brun.sandbox.e2b.launch import Launch, end_tree
-from e2brun.sandbox.e2b.run import SILENCE, Broken, Run, Stopped
+from e2brun.sandbox.e2b.run import SILENCE, Broken, Run, Stopped, attempted
 from e2brun.sandbox.e2b.sinks import Ending, Gate, Left, Tap
 from e2brun.sandbox.e2b.translate import one_line, reworded, translate
 
@@ -89,7 +89,7 @@ class ProgramRun(Run):
 
     def run(self, upload_size: int) -> Execution:
         """Raises SandboxError when the program could not be started."""
-        self._read(self._said, "program", sdk.Ended)
+        self._read(self._said, "program", lambda event: isinstance(event, sdk.Ended))
         if self.launch.uploads:
             patience = UPLOAD_PATIENCE + upload_size / SLOWEST_UPLOAD
             self._uploading_until = time.monotonic() + patience
@@ -210,8 +210,7 @@ class ProgramRun(Run):
     def _silent(self) -> Execution:
         if self._uploading_until is not None:
             self.kill()
-            message = "the upload of its files stalled"
-            raise FileTransferFailed(message)
+            raise FileTransferFailed("the upload of its files stalled")
         return self._finish(Outcome.LOST, f"no sign of life from the sandbox for {SILENCE:.0f} s")
 
     def _ended(self, end: sdk.Ended | Left, voices: Voices) -> Execution:
@@ -239,15 +238,11 @@ class ProgramRun(Run):
         if pid is None:
             return
         line = end_tree(pid, GRACE_SECONDS)
-        try:
-            call(
-                lambda: sdk.kill_command(self.native, pid, line),
-                deadline=KILL_SECONDS,
-                name="ending a command",
-            )
-        except Exception as error:
-            if translate(error) is None:
-                raise
+        attempted(
+            lambda: sdk.kill_command(self.native, pid, line),
+            deadline=KILL_SECONDS,
+            name="ending a command",
+        )
 
 
 def ending(end: sdk.Ended, elapsed: float) -> Execution:

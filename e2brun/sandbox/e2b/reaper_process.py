@@ -1,6 +1,6 @@
 """Kill the sandboxes of a process that is gone: a script of its own, standard library only.
 
-It is started by `guard.py` in its own session, reads its orders from its standard input, and
+It is started by `reaper.py` in its own session, reads its orders from its standard input, and
 ends within `LAST` seconds of that input's end, whatever happens. The first line is a JSON object
 with `url` and `key`; then one order a line:
 

@@ -155,8 +155,7 @@ class Remote:
         Raises Paused."""
         native = self._about(sandbox_id, lambda _kind, _o: sdk.attach(self.credentials, sandbox_id))
         if native is None:
-            message = f"{sandbox_id} is paused"
-            raise Paused(message, hint=f"e2brun sandbox resume {sandbox_id}")
+            raise Paused(f"{sandbox_id} is paused", hint=f"e2brun sandbox resume {sandbox_id}")
         hidden = (self.credentials.api_key, *sdk.tokens(native))
         ties = Ties(Reaper(), self._backoff, hidden, "", env or {}, owned=False)
         return native, E2BSandbox(native, ties)
@@ -194,8 +193,7 @@ def check_id(sandbox_id: str) -> None:
     """Raises UsageError for what cannot be an id: it goes into the paths of requests."""
     plain = sandbox_id.replace("-", "")
     if not (plain.isascii() and plain.isalnum() and len(sandbox_id) <= _LONGEST_ID):
-        message = f"not a sandbox id: {one_line(ascii(sandbox_id))}"
-        raise UsageError(message)
+        raise UsageError(f"not a sandbox id: {one_line(ascii(sandbox_id))}")
 
 
 def _unknown(sandbox_id: str) -> NoSuchSandbox:

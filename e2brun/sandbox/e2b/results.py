@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from e2brun.sandbox.contract import JSON_RESULT_KEYS, TEXT_RESULT_KEYS, CodeError, Result
 from e2brun.values import is_table
@@ -13,67 +12,28 @@ LONGEST_TRACEBACK = 1024 * 1024
 LONGEST_NAME = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
-    """Output of the cell."""
+class CellLine(NamedTuple):
+    """One line of a cell's answer; `size` in bytes."""
 
-    text: str
-    is_stderr: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Rich:
-    """A result: the cell's value, or something it displayed."""
-
-    result: Result
+    fields: dict[str, object]
     size: int
 
-
-@dataclass(frozen=True, slots=True)
-class Raised:
-    """What ended the cell."""
-
-    error: CodeError
+    @property
+    def is_last(self) -> bool:
+        return self.fields.get("type") == "end_of_execution"
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """The interpreter took the cell."""
-
-
-@dataclass(frozen=True, slots=True)
-class CellDone:
-    """The cell is over."""
-
-
-@dataclass(frozen=True, slots=True)
-class Nothing:
-    """A line that means nothing to us: a sign of life."""
-
-
-CellEvent = Text | Rich | Raised | Accepted | CellDone | Nothing
-
-
-def cell_event(line: bytes) -> CellEvent | None:
-    """The event a line stands for, None for a line that is not of this protocol."""
+def cell_line(line: bytes) -> CellLine | None:
+    """None for a line that is not of this protocol."""
     try:
         document = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    if not is_table(document):
-        return None
-    kind = document.get("type")
-    reader = _READERS.get(kind) if isinstance(kind, str) else None
-    return Nothing() if reader is None else reader(document, len(line))
+    return CellLine(document, len(line)) if is_table(document) else None
 
 
-def _text(fields: dict[str, object], size: int) -> CellEvent:
-    text = fields.get("text")
-    is_stderr = fields["type"] == "stderr"
-    return Text(text, is_stderr) if isinstance(text, str) and size else Nothing()
-
-
-def _result(fields: dict[str, object]) -> Result:
+def rich_result(fields: dict[str, object]) -> Result:
+    """The cell's value, or something it displayed."""
     result: Result = {}
     for key, value in fields.items():
         text = key in TEXT_RESULT_KEYS and isinstance(value, str)
@@ -84,7 +44,9 @@ def _result(fields: dict[str, object]) -> Result:
     return result
 
 
-def _error(fields: dict[str, object]) -> CodeError:
+def raised(fields: dict[str, object]) -> CodeError:
+    """What ended the cell."""
+
     def text(key: str, limit: int) -> str:
         value = fields.get(key)
         return value[:limit] if isinstance(value, str) else ""
@@ -94,13 +56,3 @@ def _error(fields: dict[str, object]) -> CodeError:
         text("value", LONGEST_TRACEBACK),
         text("traceback", LONGEST_TRACEBACK),
     )
-
-
-_READERS: dict[str, Callable[[dict[str, object], int], CellEvent]] = {
-    "stdout": _text,
-    "stderr": _text,
-    "result": lambda fields, size: Rich(_result(fields), size),
-    "error": lambda fields, size: Raised(_error(fields)),
-    "number_of_executions": lambda fields, size: Accepted(),
-    "end_of_execution": lambda fields, size: CellDone(),
-}

@@ -9,18 +9,31 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from e2brun.errors import SandboxLost
 from e2brun.sandbox import endings
 from e2brun.sandbox.contract import Execution, Outcome
 from e2brun.sandbox.e2b import sdk
-from e2brun.sandbox.e2b.channel import Channel, start_thread
+from e2brun.sandbox.e2b.channel import Channel, call, start_thread
 from e2brun.sandbox.e2b.sinks import Tap
 from e2brun.sandbox.e2b.translate import translate
 
 # E2B sends a sign of life every 50 seconds to whoever asks for it, as the SDK does.
 SILENCE = 150.0
+
+
+T = TypeVar("T")
+
+
+def attempted(operation: Callable[[], T], *, deadline: float, name: str) -> T | None:
+    """Its result; None where it failed, for a reason that is no bug."""
+    try:
+        return call(operation, deadline=deadline, name=name)
+    except Exception as error:
+        if translate(error) is None:
+            raise
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +63,15 @@ class Run:
     def stop(self) -> None:
         self._events.push_first(Stopped())
 
-    def _read(self, events: Callable[[], Iterable[object]], name: str, last: type) -> None:
-        """Take in these, in a thread, to the end or to one of the type `last`."""
+    def _read(
+        self, events: Callable[[], Iterable[object]], name: str, last: Callable[[object], bool]
+    ) -> None:
+        """Take in these, in a thread, to the end or to the `last` one."""
 
         def read() -> None:
             try:
                 for event in events():
-                    if not self._events.put(event) or isinstance(event, last):
+                    if not self._events.put(event) or last(event):
                         return
                 self._events.put(Broken(None))
             except BaseException as error:  # noqa: BLE001 - judged by the thread that waits

@@ -32,8 +32,9 @@ from e2brun.sandbox.e2b.channel import call, iterate
 from e2brun.sandbox.e2b.launch import plan, remote_path, total_size
 from e2brun.sandbox.e2b.program import SLOWEST_UPLOAD, UPLOAD_PATIENCE, ProgramRun
 from e2brun.sandbox.e2b.reaper import Reaper
+from e2brun.sandbox.e2b.run import attempted
 from e2brun.sandbox.e2b.sinks import Tap, tail
-from e2brun.sandbox.e2b.translate import one_line, translate, translated_errors
+from e2brun.sandbox.e2b.translate import one_line, translated_errors
 from e2brun.sandbox.requirement import CONSTRAINT, divided
 
 T = TypeVar("T")
@@ -180,19 +181,15 @@ class E2BSandbox:
             yield from self._ties.backoff.call(begin)
 
     def list_files(self, path: str) -> list[FileEntry]:
-        return self._ask(
-            lambda: transfer.entries(self._native, path), "listing files", FileTransferFailed
-        )
+        return self._ask(lambda: transfer.entries(self._native, path), "listing files")
 
     def is_directory(self, path: str) -> bool:
         """Whether there is a directory of that name, or a link to one."""
-        return self._ask(
-            lambda: transfer.is_directory(self._native, path), "looking", FileTransferFailed
-        )
+        return self._ask(lambda: transfer.is_directory(self._native, path), "looking")
 
     def make_directory(self, path: str) -> None:
         """Make it and those above it, unless it is there. Raises FileTransferFailed."""
-        self._ask(lambda: transfer.make_directory(self._native, path), "making", FileTransferFailed)
+        self._ask(lambda: transfer.make_directory(self._native, path), "making")
         self._made.add(remote_path(path))
 
     def furnish(self, spec: SandboxSpec) -> None:
@@ -208,8 +205,7 @@ class E2BSandbox:
         constraints = rules.pop(CONSTRAINT, [])
         odd = [*rules, *(one for one in plain if not one.strip() or one.lstrip().startswith("-"))]
         if odd:
-            message = f"not a requirement: {one_line(odd[0])!r}"
-            raise InstallFailed(message)
+            raise InstallFailed(f"not a requirement: {one_line(odd[0])!r}")
         if not plain:
             return
         said = bytearray()
@@ -225,22 +221,12 @@ class E2BSandbox:
     def kill(self) -> None:
         first = not self.killed
         self.stop_run()
-        if first and self._ties.waits_for_end and self._end():
-            self._ties.guard.tell("release", self.id)  # there is nothing left to kill
-        else:
-            self._ties.guard.tell("kill", self.id)
-
-    def _end(self) -> bool:
-        """Whether it is gone."""
-        try:
-            call(
+        ended = None
+        if first and self._ties.waits_for_end:
+            ended = attempted(
                 lambda: sdk.kill(self._native, END_SECONDS), deadline=END_SECONDS + 1, name="ending"
             )
-        except Exception as error:
-            if translate(error) is None:
-                raise
-            return False
-        return True
+        self._ties.guard.tell("release" if ended else "kill", self.id)
 
     def stop_run(self) -> None:
         """End a run in progress, for a backend that ends the sandbox itself."""
@@ -271,9 +257,9 @@ class E2BSandbox:
         # Output that stays in a buffer until the end is not a stream.
         return {"PYTHONUNBUFFERED": "1", **merged}
 
-    def _ask(self, operation: Callable[[], T], name: str, otherwise: type[SandboxError]) -> T:
-        """For what may be asked again without harm."""
-        with self._translated(otherwise):
+    def _ask(self, operation: Callable[[], T], name: str) -> T:
+        """For what may be asked about files again without harm."""
+        with self._translated(FileTransferFailed):
             return self._ties.backoff.call(
                 lambda: call(operation, deadline=sdk.REQUEST_SECONDS + 5, name=name)
             )

@@ -66,10 +66,9 @@ class Alive:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """It ended. `exited` is false where a signal ended it, which `status` then names."""
+    """It ended; where by a signal, `status` names it."""
 
     exit_code: int
-    exited: bool
     status: str
 
 
@@ -114,10 +113,6 @@ def ask_no_proxy_for(host: str, environment: Mapping[str, str]) -> None:
         ctypes.CDLL(None).setenv(name, hosts, 1)
 
 
-def _default_template() -> str:
-    return str(native_class().default_template)
-
-
 def native_class() -> Any:
     """The SDK's own `Sandbox`."""
     # Untyped as it is, it is everywhere else just `Any`.
@@ -135,7 +130,9 @@ def create(credentials: Credentials, spec: SandboxSpec, key: str) -> Native:
 
     rules = SandboxNetworkConfig.from_dict
     body = NewSandboxV2(
-        template_id=_default_template() if spec.template in _DEFAULT else str(spec.template),
+        template_id=str(
+            native_class().default_template if spec.template in _DEFAULT else spec.template
+        ),
         timeout=max(1, math.ceil(spec.lifetime)),
         metadata=cast("Any", dict(spec.metadata)),
         env_vars=cast("Any", dict(spec.env)),
@@ -325,7 +322,7 @@ def _command_event(response: Any) -> CommandEvent | None:
         case "end":
             end = payload.value
             # Older sandboxes say only `error`, newer ones `status` too.
-            return Ended(int(end.exit_code), bool(end.exited), str(end.status or end.error))
+            return Ended(int(end.exit_code), str(end.status or end.error))
         case _:
             return Alive()
 
@@ -338,9 +335,10 @@ def kill_command(native: Native, pid: int, line: str) -> None:
         native.commands.kill(pid, request_timeout=QUICK_SECONDS)
 
 
-def kill(native: Native, seconds: float) -> None:
+def kill(native: Native, seconds: float) -> bool:
     """End the sandbox; one that is gone already is as good."""
     native.kill(request_timeout=seconds)
+    return True
 
 
 def is_running(native: Native) -> bool:
@@ -352,9 +350,7 @@ def run_cell(
 ) -> Iterator[bytes]:
     """The bytes of the answer: a JSON document a line. Dropping it interrupts the cell."""
     import httpx
-    from e2b_code_interpreter.models import (
-        extract_exception,
-    )
+    from e2b_code_interpreter.models import extract_exception
 
     headers = {
         "E2b-Sandbox-Id": native.sandbox_id,

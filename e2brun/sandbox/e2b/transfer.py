@@ -60,8 +60,7 @@ class LazyFile(io.RawIOBase):
         self._position += len(data)
         if not data:
             if left > 0:
-                message = f"{self._path} became shorter while it was sent"
-                raise OSError(message)
+                raise OSError(f"{self._path} became shorter while it was sent")
             self._file.close()
         return data
 
@@ -120,8 +119,7 @@ def entries(native: sdk.Native, path: str) -> list[FileEntry]:
     """What the sandbox says is there, as far as it can be true."""
     found = native.files.list(remote_path(path), depth=1, user=USER)
     if len(found) > MOST_ENTRIES:
-        message = f"more than {MOST_ENTRIES} names in {path}"
-        raise FileTransferFailed(message)
+        raise FileTransferFailed(f"more than {MOST_ENTRIES} names in {path}")
     listed = (_entry(one) for one in found)
     return sorted((one for one in listed if one is not None), key=lambda entry: entry.name)
 
