@@ -25,16 +25,19 @@ def write_private(path: Path, content: bytes) -> None:
         raise
 
 
-def store(path: Path, form: Any, value: Any, but: Any = None) -> None:
-    """Write `value` (of the type `form`, `but` for these fields) as JSON, whole or not at all."""
+def store(path: Path | None, form: Any, value: Any, but: Any = None) -> None:
+    """Write `value` (of the type `form`, `but` for these fields) as JSON, whole or not at all;
+    without a path nowhere."""
+    if path is None:
+        return
     from pydantic import TypeAdapter  # a tenth of a second, for those who keep something
 
     write_private(path, TypeAdapter(form).dump_json(value, exclude=but))
 
 
-def load(path: Path, form: Any, default: Any) -> Any:
+def load(path: Path | None, form: Any, default: Any) -> Any:
     """What was stored there, `default` where nothing was. Raises UsageError for anything else."""
-    if not path.exists():
+    if path is None or not path.exists():
         return default
     from pydantic import TypeAdapter, ValidationError
 

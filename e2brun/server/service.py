@@ -29,15 +29,6 @@ class Service:
         self.registry = Registry(options, self._scratch.path, _builder)
         self.app = App(self.registry, options)
 
-    async def start(self) -> None:
-        """Be ready for requests; called once, on the loop that serves them."""
-        await self.registry.start()
-
-    @property
-    def busy(self) -> bool:
-        """Whether there is a sandbox, or one is being made."""
-        return self.registry.busy
-
     async def close(self) -> None:
         """Kill every sandbox, drop whoever talks to one, remove what was kept for them."""
         try:

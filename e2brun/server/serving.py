@@ -68,7 +68,7 @@ async def run(
     service.app.reset = reset
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
-    await service.start()
+    await service.registry.start()
     try:
         await server.startup(sockets=[listener])
         if https is not None:

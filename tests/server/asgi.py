@@ -92,7 +92,7 @@ class Client:
 async def serving(**options: Any) -> AsyncIterator[Client]:
     """A service of its own."""
     service = Service(ServiceOptions(key=KEY, **options))
-    await service.start()
+    await service.registry.start()
     try:
         yield Client(service)
     finally:

@@ -22,7 +22,7 @@ from e2brun.sandbox.local.isolation.forkserver import Forkserver
 from e2brun.sandbox.local.packages.installed import installed_layer
 from e2brun.sandbox.local.packages.template_layers import TemplateLayers
 from e2brun.server.sandboxes.on_demand import PackagesOnDemand
-from e2brun.server.sandboxes.preloading import with_install
+from e2brun.server.sandboxes.templates import with_install
 from e2brun.settings import load_settings
 from tests.conftest import Run
 from tests.contract.wheelhouse import wheel

@@ -9,9 +9,11 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from e2brun.server.http.listening import is_loopback
 from e2brun.server.http.messages import ApiError, Request
 from e2brun.server.sandboxes.records import Record
 
@@ -56,17 +58,14 @@ def _port(text: str) -> int:
 def check_host(request: Request, options: ServiceOptions) -> None:
     """Raises ApiError 421 for a Host header that this service does not go by."""
     name = _host_name(request.headers.get("host", ""))
-    if name == "localhost" or name.endswith(".localhost") or name in options.allowed_hosts:
+    if is_loopback(name) or name.endswith(".localhost") or name in options.allowed_hosts:
         return
     if name and name == options.host.lower():
         return
-    try:
-        address = ipaddress.ip_address(name)
-    except ValueError:
-        pass
-    else:
+    if options.host in _ANY_ADDRESS:
         # An address in the Host header was typed as one: no name was rebound to it.
-        if address.is_loopback or options.host in _ANY_ADDRESS:
+        with suppress(ValueError):
+            ipaddress.ip_address(name)
             return
     raise ApiError(421, "this service does not go by the name in the Host header")
 

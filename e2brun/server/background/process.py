@@ -102,7 +102,7 @@ class _Served:
         while not self.asked.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.asked.wait(), _LOOK_SECONDS)
-            if self.service.busy:
+            if self.service.registry.busy:
                 end = monotonic() + IDLE_SECONDS
             elif monotonic() > end and await self._nobody_comes():
                 return
@@ -111,7 +111,7 @@ class _Served:
         """Take down where it is; those who have just read it get a last chance."""
         self.state.unlink(missing_ok=True)
         await asyncio.sleep(_LAST_CALL_SECONDS)
-        if self.service.busy:
+        if self.service.registry.busy:
             write_private(self.state, self._document)
             return False
         return True

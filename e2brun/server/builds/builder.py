@@ -73,7 +73,7 @@ class Builder:
         self._registry = registry
         self.templates = RegisteredTemplates(directory / "templates", durable=durable)
         self.files = KeptFiles(directory / "files", _FILES)
-        self._layers = KeptFiles(directory / "layers", _LAYERS)
+        self.layers = KeptFiles(directory / "layers", _LAYERS)  # by the keys of steps
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
     def ready(self, name: str) -> tuple[Registered, Made, Path | None] | None:
@@ -141,22 +141,13 @@ class Builder:
         key = hashlib.sha256(told.encode()).hexdigest()
         return _Base(Made(Setup(template.name, packages, python=python), key), None, check)
 
-    def layer(self, key: str) -> Path | None:
-        """The files after the step of this key."""
-        return self._layers.find(key)
-
-    async def keep(self, key: str, live: RunningSandbox) -> Path:
-        """Keep the files of `live` as that. Raises StepFailed's causes: TreeLost, SandboxLost."""
-        written = self._layers.begin()
-        await trees.save(live, written)
-        return self._layers.keep(key, written)
-
 
 class _Run:
     """One build."""
 
     def __init__(self, builder: Builder, registry: Registry, build: Build) -> None:
         self._builder, self._registry, self._build = builder, registry, build
+        self._layers = builder.layers
 
     async def made_of(self, plan: Plan) -> Made:
         """Raises StepFailed, ApiError, SandboxError."""
@@ -170,7 +161,7 @@ class _Run:
         for task in tasks[:done]:
             say(f"CACHED {task.label}", step=str(task.number))
         kept = [t for t in tasks[:done] if t.step.kind in CHANGING]
-        tree = self._builder.layer(kept[-1].key) if kept else base.tree
+        tree = self._layers.find(kept[-1].key) if kept else base.tree
         if kept and tree is None:  # its room was needed in this very moment
             done, tree = 0, base.tree
         last = tasks[-1].after if tasks else _context(base.made)
@@ -190,7 +181,7 @@ class _Run:
         """How many of the first steps need not be done again."""
         forced = next((i for i, task in enumerate(tasks) if task.step.force), len(tasks))
         changing = [i for i in range(forced) if tasks[i].step.kind in CHANGING]
-        found = next((i for i in reversed(changing) if self._builder.layer(tasks[i].key)), -1)
+        found = next((i for i in reversed(changing) if self._layers.find(tasks[i].key)), -1)
         done = found + 1
         while done < forced and tasks[done].step.kind not in CHANGING:
             done += 1
@@ -207,7 +198,9 @@ class _Run:
                 self._build.say(task.label, step=str(task.number))
                 await self._step(live, task)
                 if task.step.kind in CHANGING:
-                    tree = await self._builder.keep(task.key, live)
+                    written = self._layers.begin()
+                    await trees.save(live, written)
+                    tree = self._layers.keep(task.key, written)
             await self._finalize(live, last)
         return tree
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from e2brun.sandbox.local import templates as local_templates
@@ -18,11 +17,6 @@ _BUILD = "00000000-0000-0000-0000-000000000000"
 _SINCE = 1_750_000_000  # when the built-in templates were made, as far as clients care
 
 
-def templates() -> Sequence[Template]:
-    """The built-in templates."""
-    return local_templates.TEMPLATES
-
-
 def find(name: str) -> Template | None:
     """By id, name or alias; a `:default` tag is the same."""
     return local_templates.find(name.removesuffix(":default"))
@@ -36,7 +30,7 @@ def missing(name: str) -> ApiError:
 async def listing(_request: Request, registry: Registry) -> Response:
     """GET /templates"""
     every: list[Template | Registered] = [*registry.builder.templates.templates.values()]
-    every += templates()
+    every += local_templates.TEMPLATES
     return json_response([_wire(template, registry) for template in every])
 
 

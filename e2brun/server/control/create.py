@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from e2brun.sandbox.local.template_setup import Setup
+from e2brun.sandbox.local.templates import TEMPLATES
 from e2brun.server.control import catalog, network, objects, volumes
 from e2brun.server.egress.rules import limits
 from e2brun.server.http.fields import Fields
@@ -18,7 +19,6 @@ from e2brun.values import Network
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from e2brun.sandbox.local.registered import Made, Registered
     from e2brun.server.sandboxes.registry import Registry
 
 _TIMEOUT, _OLD_TIMEOUT = 300, 15
@@ -103,35 +103,21 @@ def _from_template(name: str, origin: Origin, registry: Registry) -> tuple[Origi
         return made, snapshot.tree
     # The SDKs' template for `mcp`: they start the gateway themselves, and say that it is missing.
     template = catalog.find("base" if name == "mcp-gateway" else name)
-    if template is None and (built := registry.builder.ready(name)) is not None:
-        return _from_build(origin, *built)
-    if template is None:
+    if template is not None:
+        setup = Setup(template.name, template.packages)
+        named = replace(origin, template_id=template.template_id, alias=template.name, setup=setup)
+        return named, None
+    built = registry.builder.ready(name)
+    if built is None:
         message = (
             f"template {name[:100]!r} was not found: there are "
-            f"{', '.join(template.name for template in catalog.templates())}, your own templates "
+            f"{', '.join(template.name for template in TEMPLATES)}, your own templates "
             "and your snapshots"
         )
         raise ApiError(404, message, headers=PERMANENT)
-    made = replace(
-        origin,
-        template_id=template.template_id,
-        alias=template.name,
-        setup=Setup(template.name, template.packages),
-    )
-    return made, None
-
-
-def _from_build(
-    origin: Origin, template: Registered, made: Made, tree: Path | None
-) -> tuple[Origin, Path | None]:
-    template.spawned, template.last_spawned = template.spawned + 1, time.time()
-    whole = replace(
-        origin,
-        template_id=template.id,
-        alias=template.name,
-        setup=made.setup,
-    )
-    return whole, tree
+    own, kept, tree = built
+    own.spawned, own.last_spawned = own.spawned + 1, time.time()
+    return replace(origin, template_id=own.id, alias=own.name, setup=kept.setup), tree
 
 
 def _lifecycle(fields: Fields) -> Lifecycle:

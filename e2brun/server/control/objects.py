@@ -25,36 +25,38 @@ def timestamp(when: float) -> str:
 
 def created(record: Record, options: ServiceOptions) -> Wire:
     """The answer to create, connect and fork."""
-    wire: Wire = {
-        "templateID": record.origin.template_id,
-        "sandboxID": record.id,
-        "clientID": CLIENT_ID,
-        "envdVersion": ENVD_VERSION,
+    return {
+        **_named(record),
         "envdAccessToken": record.envd_token,
         "trafficAccessToken": record.traffic_token,
         "domain": domain(options),
     }
-    if record.origin.alias is not None:
-        wire["alias"] = record.origin.alias
-    return wire
 
 
 def listed(record: Record, options: ServiceOptions) -> Wire:
     """One line of a list."""
-    wire: Wire = {
-        "templateID": record.origin.template_id,
-        "sandboxID": record.id,
-        "clientID": CLIENT_ID,
+    wire = {
+        **_named(record),
         "startedAt": timestamp(record.started_at),
         "endAt": timestamp(record.ends_at),
         **machine(options),
         "state": str(record.state),
         "metadata": dict(record.origin.metadata),
     }
-    if record.origin.alias is not None:
-        wire["alias"] = record.origin.alias
     if mounts := record.origin.mounts:
         wire["volumeMounts"] = [{"name": mount.name, "path": mount.path} for mount in mounts]
+    return wire
+
+
+def _named(record: Record) -> Wire:
+    wire: Wire = {
+        "templateID": record.origin.template_id,
+        "sandboxID": record.id,
+        "clientID": CLIENT_ID,
+        "envdVersion": ENVD_VERSION,
+    }
+    if record.origin.alias is not None:
+        wire["alias"] = record.origin.alias
     return wire
 
 

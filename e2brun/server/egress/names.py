@@ -19,6 +19,7 @@ from e2brun.sandbox.local.isolation import out_of_reach
 from e2brun.server.egress import rules
 from e2brun.server.egress.first_words import NotTold, http_host, server_name
 from e2brun.server.http.messages import PERMANENT, ApiError
+from e2brun.server.http.passing import pass_on
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("e2brun.server")
 
 _PATIENCE = 10.0  # seconds until the name is said, and the host is reached
-_PIECE = 64 * 1024
 _MOST = 256  # connections of one sandbox: each has two descriptors of the service
 
 
@@ -96,7 +96,7 @@ class Egress:
                 out_reader, out_writer = await _connect(said.name, port)
             try:
                 out_writer.write(said.words)
-                await asyncio.gather(_pump(reader, out_writer), _pump(out_reader, writer))
+                await asyncio.gather(pass_on(reader, out_writer), pass_on(out_reader, writer))
             finally:
                 out_writer.close()
 
@@ -118,11 +118,3 @@ async def _connect(name: str, port: int) -> tuple[asyncio.StreamReader, asyncio.
         if not any(network.holds(packed) for network in closed):
             return await asyncio.open_connection(str(address), port)
     raise NotTold(f"{name} is nobody on the internet")
-
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while piece := await reader.read(_PIECE):
-        writer.write(piece)
-        await writer.drain()
-    if writer.can_write_eof():
-        writer.write_eof()

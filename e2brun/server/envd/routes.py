@@ -3,7 +3,6 @@ services are."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from e2brun.sandbox.contract import MIB
@@ -12,10 +11,6 @@ from e2brun.server.http.messages import ApiError, Request, Response, Stream, jso
 from e2brun.server.sandboxes.metering import CPU_COUNT, Sample, sample_now
 from e2brun.server.sandboxes.records import Record
 
-_PROCESS, _FILESYSTEM = "/process.Process/", "/filesystem.Filesystem/"
-_FILES = "/files"
-_Endpoint = Callable[[Request, Record], Awaitable[Response | Stream]]
-
 
 async def handle(request: Request, record: Record) -> Response | Stream:
     """Answer one request. Raises ApiError."""
@@ -23,37 +18,24 @@ async def handle(request: Request, record: Record) -> Response | Stream:
     if path == "/health":
         _only_get(request)
         return Response(204, headers={"cache-control": "no-store"})
-    if path == _FILES:  # a signature will do there instead of the token
+    if path == "/files":  # a signature will do there instead of the token
         from e2brun.server.envd import files
 
         return await files.handle(request, record)
     check_access_token(request, record)
-    return await _endpoint(path)(request, record)
-
-
-def _endpoint(path: str) -> _Endpoint:
-    if path.startswith(_PROCESS):
+    if path.startswith("/process.Process/"):
         from e2brun.server.envd import process
 
-        return process.handle
-    if path.startswith(_FILESYSTEM):
+        return await process.handle(request, record)
+    if path.startswith("/filesystem.Filesystem/"):
         from e2brun.server.envd import filesystem
 
-        return filesystem.handle
-    if path in _SMALL:
-        return _SMALL[path]
-    # E2B's orchestrator has paths of its own here (/init, /freeze, ...): not for the outside.
-    raise ApiError(404, f"path '{path[:256]}' not found")
-
-
-async def _envs(request: Request, record: Record) -> Response:
+        return await filesystem.handle(request, record)
+    if path not in ("/envs", "/metrics"):
+        # E2B's orchestrator has paths of its own here (/init, /freeze, ...): not for the outside.
+        raise ApiError(404, f"path '{path[:256]}' not found")
     _only_get(request)
-    return json_response(record.live.environment)
-
-
-async def _metrics(request: Request, record: Record) -> Response:
-    _only_get(request)
-    return json_response(_measured(record))
+    return json_response(record.live.environment if path == "/envs" else _measured(record))
 
 
 def _measured(record: Record) -> dict[str, Any]:
@@ -78,6 +60,3 @@ def _measured(record: Record) -> dict[str, Any]:
 def _only_get(request: Request) -> None:
     if request.method not in ("GET", "HEAD"):
         raise ApiError(405, "method not allowed", headers={"allow": "GET"})
-
-
-_SMALL: dict[str, _Endpoint] = {"/envs": _envs, "/metrics": _metrics}

@@ -100,7 +100,7 @@ class Request:
         # What the HTTP server offers beyond ASGI (`connection.Connection`); None: nothing.
         self.connection: Any = scope.get("extensions", {}).get("e2brun.connection")
         self._receive = receive
-        self._ended = False
+        self.ended = False  # whether the body has been read to its end
 
     @property
     def query(self) -> dict[str, str]:
@@ -114,18 +114,13 @@ class Request:
             self.headers.get("content-length", "0") != "0"
         )
 
-    @property
-    def ended(self) -> bool:
-        """Whether the body has been read to its end."""
-        return self._ended
-
     async def pieces(self) -> AsyncIterator[bytes]:
         """The body as it comes. Raises Gone when the client leaves before its end."""
-        while not self._ended:
+        while not self.ended:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 raise Gone
-            self._ended = not message.get("more_body", False)
+            self.ended = not message.get("more_body", False)
             if message.get("body"):
                 yield message["body"]
 
@@ -157,7 +152,7 @@ class Request:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 return
-            self._ended = not message.get("more_body", False)
+            self.ended = not message.get("more_body", False)
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -9,16 +9,16 @@ import asyncio
 import base64
 import binascii
 import hmac
-import ipaddress
 import re
 from contextlib import suppress
 from urllib.parse import unquote
 
+from e2brun.server.http.listening import is_loopback
+from e2brun.server.http.passing import pass_on
 from e2brun.server.https.authority import DOMAIN
 
 _HEAD_LIMIT = 16 * 1024
 _HEAD_SECONDS, _CONNECT_SECONDS = 30.0, 30.0
-_PIECE = 256 * 1024
 _HOST = rb"[A-Za-z0-9.\-]{1,253}|\[[0-9a-fA-F:.]{2,45}\]"
 _LINE = re.compile(rb"CONNECT (" + _HOST + rb"):([0-9]{1,5}) HTTP/1\.1")
 _AUTHORIZATION = re.compile(rb"\r\nproxy-authorization:[ \t]*basic[ \t]+([^\r\n]*)", re.IGNORECASE)
@@ -66,7 +66,7 @@ class Proxy:
         far_reader, far_writer = await self._connect(host, port)
         try:
             writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-            await asyncio.gather(_copy(reader, far_writer), _copy(far_reader, writer))
+            await asyncio.gather(pass_on(reader, far_writer), pass_on(far_reader, writer))
         finally:
             far_writer.close()
 
@@ -84,7 +84,7 @@ class Proxy:
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if is_ours(host):
             return await _open(*self._ours)
-        if self._upstream is None or _is_loopback(host):
+        if self._upstream is None or is_loopback(host) or host.endswith(".localhost"):
             return await _open(host, port)
         reader, writer = await _open(*self._upstream[:2])
         name = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -105,30 +105,12 @@ def is_ours(host: str) -> bool:
     return host == DOMAIN or host.endswith(f".{DOMAIN}")
 
 
-def _is_loopback(host: str) -> bool:
-    with suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return host == "localhost" or host.endswith(".localhost")
-
-
 async def _open(host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     try:
         async with asyncio.timeout(_CONNECT_SECONDS):
             return await asyncio.open_connection(host, port)
     except (OSError, TimeoutError) as error:
         raise _Refused("502 Nobody answers there") from error
-
-
-async def _copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    """One way, until its end, which is passed on; at a time no more than the other side takes."""
-    try:
-        while piece := await source.read(_PIECE):
-            sink.write(piece)
-            await sink.drain()
-        if sink.can_write_eof():
-            sink.write_eof()
-    except OSError:
-        sink.transport.abort()
 
 
 def _answer(status: str) -> bytes:

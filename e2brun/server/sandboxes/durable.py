@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from e2brun.errors import UsageError
 from e2brun.private import load, store
-from e2brun.server.sandboxes.metering import Journal, Meter
-from e2brun.server.sandboxes.records import Lifecycle, Origin, Record, State
+from e2brun.server.sandboxes.records import Lasting, Record, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -50,26 +48,6 @@ class StateDirectory:
             os.close(lock)
 
 
-@dataclass(frozen=True, slots=True)
-class _Paused:
-    """A paused sandbox as it is written down: fields of its record."""
-
-    id: str
-    origin: Origin
-    envd_token: str
-    traffic_token: str | None
-    timeout: float
-    lifecycle: Lifecycle
-    network: Mapping[str, Any] | None
-    internet: bool | None
-    started_at: float
-    ends_at: float
-    saved: Path
-
-
-_KEPT = tuple(field.name for field in fields(_Paused))
-
-
 class PausedSandboxes:
     """Those of a directory."""
 
@@ -79,21 +57,21 @@ class PausedSandboxes:
     def write(self, records: Iterable[Record]) -> None:
         """Write down those of `records` that are paused and have their files saved."""
         paused = [
-            _Paused(**{name: getattr(record, name) for name in _KEPT})
+            record
             for record in records
             if record.state is State.PAUSED and record.saved is not None
         ]
-        store(self._file, list[_Paused], paused)
+        store(self._file, list[Lasting], paused)
 
     def read(self) -> list[Record]:
         """Those that were written down, as far as their files are there."""
-        paused: list[_Paused] = load(self._file, list[_Paused], [])
-        return [_record(one) for one in paused if one.saved.is_file()]
+        paused: list[Lasting] = load(self._file, list[Lasting], [])
+        return [_record(one) for one in paused if one.saved is not None and one.saved.is_file()]
 
 
-def _record(paused: _Paused) -> Record:
-    kept = {name: getattr(paused, name) for name in _KEPT}
-    record = Record(**kept, journal=Journal(), meter=Meter(), state=State.PAUSED)
+def _record(paused: Lasting) -> Record:
+    lasting = {each.name: getattr(paused, each.name) for each in fields(Lasting)}
+    record = Record(**lasting, state=State.PAUSED)
     record.journal.note("the service was started anew: files were kept, processes were not")
     return record
 

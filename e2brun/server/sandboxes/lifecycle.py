@@ -35,7 +35,9 @@ async def pause(registry: Registry, record: Record, *, memory: bool) -> None:
     async with record.changing:
         if record.state is State.PAUSED:
             raise ApiError(409, f"sandbox {record.id} is paused already")
-        live = _alive(record)
+        if record.state is not State.RUNNING or record.running is None:
+            raise missing(record.id)
+        live = record.running
         record.never_expire()
         record.state = State.PAUSED
         record.drop()
@@ -84,11 +86,11 @@ async def resume(
                     record.saved = await _save(registry, record.running)
                 registry.stop(record)
             if record.running is None:
-                await _boot(registry, record)
+                registry.adopt(record, await registry.launch(record, record.saved))
             else:
                 await record.running.thaw()
                 record.state = State.RUNNING
-                _discard(record)
+            _discard(record)
         registry.write_down()
         registry.extend(record, seconds)
         record.journal.note("sandbox resumed")
@@ -126,19 +128,6 @@ def _told(record: Record, what: str) -> Generator[None, None, None]:
         if isinstance(error, _FAILURES):
             raise ApiError(500, f"{what}: {error}") from error
         raise
-
-
-def _alive(record: Record) -> RunningSandbox:
-    if record.state is not State.RUNNING or record.running is None:
-        raise missing(record.id)
-    return record.running
-
-
-async def _boot(registry: Registry, record: Record) -> None:
-    """Start it anew with the files that were saved."""
-    live = await registry.launch(record, record.saved)
-    registry.adopt(record, live)
-    _discard(record)
 
 
 async def _save(registry: Registry, live: RunningSandbox) -> Path:

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from e2brun.errors import SandboxError, UsageError
 from e2brun.sandbox.local.interpreter import current_interpreter
-from e2brun.sandbox.local.packages.layers import Layers
 from e2brun.sandbox.local.packages.npm import typescript_layer
-from e2brun.sandbox.local.packages.template_layers import TemplateLayers
-from e2brun.sandbox.local.templates import (
-    CODE_INTERPRETER,
-    TEMPLATES,
-    Template,
-    find,
-    requirements,
-)
-from e2brun.sandbox.requirement import name_of
+from e2brun.sandbox.local.templates import CODE_INTERPRETER, TEMPLATES, Template, find
+from e2brun.server.sandboxes.templates import TemplateStore
 
 if TYPE_CHECKING:
     from e2brun.server.options import ServiceOptions
@@ -38,12 +30,6 @@ def templates(names: Iterable[str]) -> tuple[Template, ...]:
     return tuple(found)
 
 
-def with_install(packages: Sequence[str], install: Sequence[str]) -> tuple[str, ...]:
-    """The requirements for both: the template's versions, but for what is named."""
-    named = {name_of(text) for text in install}
-    return (*requirements(name for name in packages if name not in named), *install)
-
-
 def preload(
     wanted: Iterable[Template], options: ServiceOptions, notice: Callable[[str], None]
 ) -> ServiceOptions:
@@ -52,24 +38,15 @@ def preload(
 
     Raises InstallFailed, UsageError for what is to be there beside: `options.install`.
     """
-    directory, environment = options.cache_directory, options.environment or None
-    timeout, room = options.install_timeout, options.room
-    interpreter = current_interpreter()
+    store = TemplateStore(options)
     for template in wanted:
-        layers: Layers | TemplateLayers
-        if options.install:
-            layers = Layers(directory, environment, timeout=timeout, room=room)
-            packages = with_install(template.packages, options.install)
-        else:
-            layers = TemplateLayers(directory, environment, timeout=timeout, room=room)
-            packages = template.packages
-        if not template.packages or layers.cached(packages, interpreter):
+        if store.ready(template.packages):
             continue
         notice(f"fetching the packages of template {template.name}, once; this may take a minute")
         try:
-            layers.layer(packages, interpreter)
+            store.built(template.packages, current_interpreter())
             if template.notebook:  # what TypeScript needs; without it, such cells say so
-                typescript_layer(directory, environment)
+                typescript_layer(options.cache_directory, options.environment or None)
         except SandboxError as error:
             if options.install:
                 raise

@@ -7,16 +7,15 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from e2brun.sandbox.local.template_setup import Setup
 from e2brun.server.http.messages import ApiError
+from e2brun.server.sandboxes.metering import Journal, Meter
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from e2brun.sandbox.local.host.running import RunningSandbox
-    from e2brun.server.sandboxes.metering import Journal, Meter
 
 
 class State(StrEnum):
@@ -63,23 +62,29 @@ class Origin:
 
 
 @dataclass(slots=True, eq=False)
-class Record:
-    """One sandbox. Planes call `live` only while it is running."""
+class Lasting:
+    """What of a record can outlive the service (`durable`)."""
 
     id: str
     origin: Origin
     envd_token: str
     traffic_token: str | None
-    journal: Journal
-    meter: Meter
     timeout: float  # seconds it was last given
     lifecycle: Lifecycle
     network: Mapping[str, Any] | None  # may be changed while it runs
     internet: bool | None
     started_at: float = field(default_factory=time.time)
     ends_at: float = 0.0  # Unix time; stands still while paused
-    state: State = State.RUNNING
     saved: Path | None = None  # its files, while it is paused without its memory
+
+
+@dataclass(slots=True, eq=False)
+class Record(Lasting):
+    """One sandbox. Planes call `live` only while it is running."""
+
+    journal: Journal = field(default_factory=Journal)
+    meter: Meter = field(default_factory=Meter)
+    state: State = State.RUNNING
     running: RunningSandbox | None = None
     over_limit: bool = False  # its programs are being ended for that
     # One change of state at a time; death alone does not wait for it.

@@ -28,7 +28,7 @@ from e2brun.server.egress.rules import limits
 from e2brun.server.http.messages import PERMANENT, ApiError
 from e2brun.server.sandboxes.durable import PausedSandboxes, sweep
 from e2brun.server.sandboxes.memory_monitor import MemoryMonitor
-from e2brun.server.sandboxes.metering import Journal, Meter, Sampler
+from e2brun.server.sandboxes.metering import Journal, Sampler
 from e2brun.server.sandboxes.metrics import ExecutionMetrics
 from e2brun.server.sandboxes.pool import Pool
 from e2brun.server.sandboxes.records import Origin, Record, State
@@ -101,7 +101,7 @@ class Registry:
         return bool(self.records or self._starting)
 
     async def start(self) -> None:
-        """Be ready for requests."""
+        """Be ready for requests; called once, on the loop that serves them."""
         Cgroup.settle()
         if self._paused is not None and self.builder:  # which tells what is damaged
             for record in self._paused.read():
@@ -345,8 +345,6 @@ def _record(origin: Origin, seconds: float) -> Record:
         origin=origin,
         envd_token=secrets.token_hex(20),
         traffic_token=secrets.token_hex(20) if private else None,
-        journal=Journal(),
-        meter=Meter(),
         timeout=seconds,
         lifecycle=origin.lifecycle,
         network=origin.network,

@@ -31,9 +31,7 @@ class Secrets:
 
     def __init__(self, directory: Path, *, durable: bool) -> None:
         self._file = directory / "secrets.json" if durable else None
-        self.by_name: dict[str, Secret] = {}
-        if self._file is not None:
-            self.by_name = load(self._file, dict[str, Secret], {})
+        self.by_name: dict[str, Secret] = load(self._file, dict[str, Secret], {})
 
     def find(self, text: str) -> Secret:
         """By id or name. Raises ApiError 404."""
@@ -46,5 +44,4 @@ class Secrets:
 
     def save(self) -> None:
         """One was added, changed or removed."""
-        if self._file is not None:
-            store(self._file, dict[str, Secret], self.by_name)
+        store(self._file, dict[str, Secret], self.by_name)

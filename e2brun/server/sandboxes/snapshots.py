@@ -27,11 +27,8 @@ class Snapshots:
     """All snapshots of a service; with `durable` the next one in this directory has them too."""
 
     def __init__(self, directory: Path, *, durable: bool) -> None:
-        self.directory, self._durable = directory, durable
-        self._index = directory / "snapshots.json"
-        self._snapshots: dict[str, Snapshot] = {}
-        if durable:
-            self._snapshots = load(self._index, dict[str, Snapshot], {})
+        self._index = directory / "snapshots.json" if durable else None
+        self._snapshots: dict[str, Snapshot] = load(self._index, dict[str, Snapshot], {})
 
     def all(self) -> list[Snapshot]:
         """In no order."""
@@ -58,5 +55,4 @@ class Snapshots:
         return True
 
     def _save(self) -> None:
-        if self._durable:
-            store(self._index, dict[str, Snapshot], self._snapshots)
+        store(self._index, dict[str, Snapshot], self._snapshots)

@@ -15,10 +15,10 @@ from e2brun.sandbox.local.packages.layers import Layers
 from e2brun.sandbox.local.packages.npm import cached, typescript_layer
 from e2brun.sandbox.local.packages.template_layers import TemplateLayers
 from e2brun.sandbox.local.pythons import find_interpreter
-from e2brun.sandbox.local.templates import find, is_default, parted
+from e2brun.sandbox.local.templates import find, is_default, parted, requirements
+from e2brun.sandbox.requirement import name_of
 from e2brun.server.http.messages import PERMANENT, ApiError
 from e2brun.server.sandboxes.on_demand import PackagesOnDemand
-from e2brun.server.sandboxes.preloading import with_install
 from e2brun.values import Network
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class TemplateStore:
             if key not in self._layers:
                 try:
                     found = self._cached(wanted, python) if wanted else None
-                    found = found or await asyncio.to_thread(self._built, wanted, python)
+                    found = found or await asyncio.to_thread(self.built, wanted, python)
                 except E2brunError as error:
                     message = f"the template's packages could not be installed: {error}"
                     raise ApiError(500, message, headers=PERMANENT) from error
@@ -111,7 +111,9 @@ class TemplateStore:
             return self._exact.cached(with_install(named, install), python)
         return self._template.cached(named, python)
 
-    def _built(self, packages: tuple[str, ...], python: Interpreter) -> Path | None:
+    def built(self, packages: Sequence[str], python: Interpreter) -> Path | None:
+        """Where a template's packages are, had where they are not; of IPython, where it has none.
+        Raises E2brunError."""
         if not packages:
             return installed_layer(self._options.cache_directory, python)
         named, install = self._parts(packages)
@@ -123,3 +125,9 @@ class TemplateStore:
         """What is had in E2B's versions, and whatever else."""
         named, more = parted(packages)
         return named, (*more, *self._options.install)
+
+
+def with_install(packages: Sequence[str], install: Sequence[str]) -> tuple[str, ...]:
+    """The requirements for both: the template's versions, but for what is named."""
+    named = {name_of(text) for text in install}
+    return (*requirements(name for name in packages if name not in named), *install)

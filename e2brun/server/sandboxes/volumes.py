@@ -88,7 +88,7 @@ class Volumes:
         self.contents: dict[str, Contents] = {}
         self.mounted = asyncio.Event()  # there may be something to watch
         self._floor = min(_SPARE, shutil.disk_usage(directory).free // 8)
-        kept: list[Volume] = load(self._index, list[Volume], []) if self._index else []
+        kept: list[Volume] = load(self._index, list[Volume], [])
         self.by_id = {volume.id: volume for volume in kept}
 
     def find(self, text: str) -> Volume:
@@ -254,5 +254,4 @@ class Volumes:
         self._dismiss(volume)
 
     def _save(self) -> None:
-        if self._index is not None:
-            store(self._index, list[Volume], list(self.by_id.values()))
+        store(self._index, list[Volume], list(self.by_id.values()))
