@@ -15,6 +15,7 @@ from e2brun.sandbox.contract import (
     HOME,
     INSTALL_SECONDS,
     MIB,
+    USER,
     Execution,
     FileEntry,
     KernelSpec,
@@ -189,8 +190,9 @@ class E2BSandbox:
 
     def make_directory(self, path: str) -> None:
         """Make it and those above it, unless it is there. Raises FileTransferFailed."""
-        self._ask(lambda: transfer.make_directory(self._native, path), "making")
-        self._made.add(remote_path(path))
+        place = remote_path(path)
+        self._ask(lambda: self._native.files.make_dir(place, user=USER), "making")
+        self._made.add(place)
 
     def furnish(self, spec: SandboxSpec) -> None:
         """Make the directories that no program's start would, and install."""

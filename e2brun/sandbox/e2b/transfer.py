@@ -134,10 +134,6 @@ def is_directory(native: sdk.Native, path: str) -> bool:
     return str(getattr(found.type, "value", "")) == "dir"
 
 
-def make_directory(native: sdk.Native, path: str) -> None:
-    native.files.make_dir(remote_path(path), user=USER)
-
-
 def _entry(raw: Any) -> FileEntry | None:
     name = raw.name
     if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME:

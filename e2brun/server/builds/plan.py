@@ -15,7 +15,7 @@ from e2brun.values import is_table
 
 _STEPS = 1000
 _COMMAND = 128 * 1024  # characters: what execve(2) takes of one argument
-_HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
+HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)  # of the files of a COPY
 _GLOB = re.compile(r"[*?\[{]")
 KINDS = ("ARG", "COPY", "ENV", "RUN", "USER", "WORKDIR")
 CHANGING = frozenset({"COPY", "RUN", "WORKDIR"})  # what changes files; the others only say how
@@ -79,7 +79,7 @@ def _step(number: int, given: Any) -> Step:
     kind, files_hash = fields.text("type").upper(), fields.text("filesHash")
     if kind not in KINDS:
         raise ApiError(400, f"step {number}: there is no {kind[:40]!r}: {', '.join(KINDS)}")
-    if files_hash and not _HASH.fullmatch(files_hash):
+    if files_hash and not HASH.fullmatch(files_hash):
         raise ApiError(400, f"step {number}: filesHash must be a SHA-256 in lower-case hex")
     args = tuple(_command(text, f"step {number}") for text in fields.texts("args") or [])
     return Step(kind, args, files_hash, bool(fields.flag("force")))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from e2brun.sandbox.local import templates as built_in
 from e2brun.sandbox.local.registered import FAILED, WAITING, Build, Line, Registered
 from e2brun.sandbox.local.template_names import DEFAULT_TAG, split_name
-from e2brun.server.builds.plan import plan_of
+from e2brun.server.builds.plan import HASH, plan_of
 from e2brun.server.control import catalog, objects
 from e2brun.server.http.fields import Fields, number
 from e2brun.server.http.messages import PERMANENT, ApiError, Request, Response, json_response
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 UPLOADS = "/build-files/"
 _PAGE = 100  # log entries an answer, as E2B has it
 _TAG = re.compile(r"[a-z0-9._-]{1,64}", re.ASCII)
-_HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 async def request(request: Request, registry: Registry) -> Response:
@@ -61,7 +60,7 @@ async def request(request: Request, registry: Registry) -> Response:
 async def file_link(request: Request, registry: Registry, template: str, key: str) -> Response:
     """GET /templates/{id}/files/{hash}: whether the files are here, and where to send them."""
     _found(registry, template)
-    if not _HASH.fullmatch(key):
+    if not HASH.fullmatch(key):
         raise ApiError(400, "the hash of files is a SHA-256 in lower-case hex")
     host = request.headers.get("host", "")
     url = f"{request.scheme}://{host}{UPLOADS}{key}?token={_token(registry, key)}"
@@ -211,9 +210,4 @@ def _build(registry: Registry, template: str, build_id: str) -> tuple[Registered
 
 
 def _line(line: Line) -> objects.Wire:
-    wire = {
-        "timestamp": objects.timestamp(line.when),
-        "message": line.message,
-        "level": line.level,
-    }
-    return {**wire, "step": line.step} if line.step else wire
+    return objects.logged(line) | ({"step": line.step} if line.step else {})

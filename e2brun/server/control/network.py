@@ -7,7 +7,6 @@ than none.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -98,12 +97,10 @@ def _egress(fields: Fields) -> dict[str, Any]:
 
 
 def _check_destination(name: str, entry: str) -> None:
-    try:
-        ipaddress.ip_network(entry, strict=False)
-    except ValueError:
+    if not is_address(entry):
         if name == "allowOut" and _DOMAIN.fullmatch(entry):
             return
-        raise ApiError(400, f"{name}: {entry[:100]!r} is no address or CIDR block") from None
+        raise ApiError(400, f"{name}: {entry[:100]!r} is no address or CIDR block")
     if name == "dnsServers" and ("/" in entry or ":" in entry):
         raise ApiError(400, f"dnsServers: {entry[:100]!r} is no IPv4 address")
 

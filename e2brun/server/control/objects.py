@@ -10,7 +10,9 @@ from e2brun.server.sandboxes.metering import CPU_COUNT
 from e2brun.server.sandboxes.records import Record, State
 
 if TYPE_CHECKING:
+    from e2brun.sandbox.local.registered import Line
     from e2brun.server.options import ServiceOptions
+    from e2brun.server.sandboxes.metering import Entry
 
 CLIENT_ID = "e2brun"  # E2B: which of its machines
 ENVD_VERSION = "0.6.4"  # clients decide by it what they may ask for
@@ -21,6 +23,11 @@ Wire = dict[str, Any]
 def timestamp(when: float) -> str:
     """Unix time as RFC 3339."""
     return datetime.fromtimestamp(when, UTC).isoformat(timespec="microseconds")
+
+
+def logged(entry: Entry | Line) -> Wire:
+    """A line of a log."""
+    return {"timestamp": timestamp(entry.when), "message": entry.message, "level": entry.level}
 
 
 def created(record: Record, options: ServiceOptions) -> Wire:

@@ -136,9 +136,4 @@ def _line(entry: Entry) -> str:
 
 
 def _entry(entry: Entry) -> objects.Wire:
-    return {
-        "timestamp": objects.timestamp(entry.when),
-        "message": entry.message,
-        "level": entry.level,
-        "fields": dict(entry.fields),
-    }
+    return {**objects.logged(entry), "fields": dict(entry.fields)}

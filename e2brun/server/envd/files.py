@@ -10,7 +10,7 @@ from e2brun.sandbox.local.host.file_worker import FileTrouble, FileWorker
 from e2brun.sandbox.local.template_setup import USERS
 from e2brun.server.access import signatures
 from e2brun.server.envd import downloads, paths
-from e2brun.server.envd.uploads import BadMetadata, Upload, metadata_of
+from e2brun.server.envd.uploads import Upload, metadata_of
 from e2brun.server.envd.watchers import Watchers
 from e2brun.server.http import multipart
 from e2brun.server.http.bodies import decoded, hear_out
@@ -55,12 +55,9 @@ async def _download(request: Request, record: Record) -> Response | Stream:
 async def _upload(request: Request, record: Record) -> Response:
     try:
         return json_response(await _Uploads(request, record).take())
-    except (BadMetadata, multipart.BadForm) as bad:
-        error = ApiError(400, str(bad))
-    except ApiError as refused:
-        error = refused
-    await hear_out(request)
-    raise error
+    except ApiError:
+        await hear_out(request)
+        raise
 
 
 class _Uploads:

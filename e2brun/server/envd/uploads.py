@@ -17,15 +17,12 @@ from e2brun.sandbox.local.host.file_worker import (
 from e2brun.sandbox.local.host.streams import pipe
 from e2brun.server.envd import paths
 from e2brun.server.envd.entries import text_map
+from e2brun.server.http.messages import ApiError
 
 _STUCK = 60.0  # seconds in which nothing at all is taken
 
 METADATA_HEADER = "x-metadata-"
 _KEY_LIMIT, _METADATA_LIMIT = 246, 4096
-
-
-class BadMetadata(Exception):
-    """Metadata that cannot be kept."""
 
 
 class Upload:
@@ -102,7 +99,7 @@ class Upload:
 
 
 def metadata_of(headers: Mapping[str, str]) -> dict[str, str]:
-    """What the X-Metadata- headers say. Raises BadMetadata."""
+    """What the X-Metadata- headers say. Raises ApiError 400."""
     found = {
         name[len(METADATA_HEADER) :]: value
         for name, value in headers.items()
@@ -110,9 +107,9 @@ def metadata_of(headers: Mapping[str, str]) -> dict[str, str]:
     }
     for key, value in found.items():
         if not key or not (key + value).isascii() or not (key + value).isprintable():
-            raise BadMetadata("metadata must be printable ASCII")
+            raise ApiError(400, "metadata must be printable ASCII")
         if len(key) > _KEY_LIMIT:
-            raise BadMetadata(f"a metadata key must not be longer than {_KEY_LIMIT} bytes")
+            raise ApiError(400, f"a metadata key must not be longer than {_KEY_LIMIT} bytes")
     if sum(len(key) + len(value) for key, value in found.items()) > _METADATA_LIMIT:
-        raise BadMetadata(f"metadata must not be longer than {_METADATA_LIMIT} bytes")
+        raise ApiError(400, f"metadata must not be longer than {_METADATA_LIMIT} bytes")
     return found

@@ -12,14 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from e2brun.server.http.messages import ApiError
+
 _HEADERS = 16
 _HEADER_BYTES = 16 * 1024  # a path has up to 4096 bytes, and escaped three times as many
 _PARAMETER = re.compile(rb';\s*([^\s=;"]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;\s]*))', re.DOTALL)
 _ESCAPED = re.compile(rb'\\([()<>@,;:\\"/\[\]?=])')  # before anything else a backslash is one
-
-
-class BadForm(Exception):
-    """Not multipart/form-data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +43,13 @@ class End:
 async def parts(
     pieces: AsyncIterator[bytes], content_type: str
 ) -> AsyncGenerator[Head | Content | End]:
-    """What a body holds. Raises BadForm, also for one that ends too early."""
+    """What a body holds. Raises ApiError 400, also for one that ends too early."""
     from python_multipart.exceptions import FormParserError
     from python_multipart.multipart import MultipartParser, MultipartState
 
     boundary = _parameters(content_type.encode("latin-1")).get("boundary")
     if not boundary:
-        raise BadForm("no multipart boundary in Content-Type")
+        raise ApiError(400, "no multipart boundary in Content-Type")
     found: list[Head | Content | End] = []
     try:
         parser = MultipartParser(
@@ -66,9 +64,9 @@ async def parts(
                 yield item
             found.clear()
     except FormParserError as error:
-        raise BadForm(f"malformed multipart body: {error}") from None
+        raise ApiError(400, f"malformed multipart body: {error}") from None
     if parser.state != MultipartState.END:
-        raise BadForm("malformed multipart body: unexpected end")
+        raise ApiError(400, "malformed multipart body: unexpected end")
 
 
 def _callbacks(found: list[Head | Content | End]) -> Any:

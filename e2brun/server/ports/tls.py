@@ -8,9 +8,13 @@ from __future__ import annotations
 import asyncio
 import functools
 import ssl
+from collections.abc import Callable
 from contextlib import suppress
+from typing import TypeVar
 
 from e2brun.sandbox.local.host.inside import Inside
+
+T = TypeVar("T")
 
 _PIECE = 64 * 1024
 _HANDSHAKE_SECONDS = 5.0
@@ -28,26 +32,15 @@ class Encrypted:
     async def shake_hands(self) -> None:
         """Raises OSError when the other side does not speak it."""
         async with asyncio.timeout(_HANDSHAKE_SECONDS):
-            while True:
-                try:
-                    self._tls.do_handshake()
-                except ssl.SSLWantReadError:
-                    await self._flush()
-                    await self._take_in()
-                else:
-                    await self._flush()
-                    return
+            await self._done(self._tls.do_handshake)
+            await self._flush()
 
     async def receive(self, most: int) -> bytes:
         """What has come, b"" at the end. Raises OSError."""
-        while True:
-            try:
-                return self._tls.read(most)
-            except ssl.SSLWantReadError:
-                await self._flush()
-                await self._take_in()
-            except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
-                return b""
+        try:
+            return await self._done(lambda: self._tls.read(most))
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            return b""
 
     async def send(self, data: bytes) -> None:
         """Send all of it. Raises OSError."""
@@ -64,6 +57,15 @@ class Encrypted:
             self._tls.unwrap()
         self._plain.say(self._outgoing.read())
         self._plain.close()
+
+    async def _done(self, step: Callable[[], T]) -> T:
+        """What comes of `step`, which may have to hear more of the other side."""
+        while True:
+            try:
+                return step()
+            except ssl.SSLWantReadError:
+                await self._flush()
+                await self._take_in()
 
     async def _flush(self) -> None:
         async with self._sending:  # reading sends as well, and records must keep their order

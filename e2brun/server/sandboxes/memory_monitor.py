@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from e2brun.errors import SandboxError
 from e2brun.sandbox.contract import MIB
 from e2brun.sandbox.local.host.running import AgentRefused
-from e2brun.sandbox.local.memory.watch import INTERVAL
-from e2brun.server.sandboxes.totals import Totals, available_memory
+from e2brun.sandbox.local.memory.watch import INTERVAL, MemoryWatch
+from e2brun.server.sandboxes.totals import Totals, apart, available_memory
 
 if TYPE_CHECKING:
-    from e2brun.sandbox.local.memory.watch import MemoryWatch
     from e2brun.server.sandboxes.records import Record
 
 log = logging.getLogger("e2brun.server")
@@ -96,12 +95,5 @@ async def _exceeds(record: Record) -> bool:
         if not live.watch.suspicious():
             return False
         # In a thread: who maps the same pages over and over takes long to be counted.
-        return await asyncio.to_thread(_look, live.watch.apart())
+        return await asyncio.to_thread(apart, live.watch.apart(), MemoryWatch.exceeded)
     return False
-
-
-def _look(watch: MemoryWatch) -> bool:
-    try:
-        return watch.exceeded()
-    finally:
-        watch.close()

@@ -15,15 +15,18 @@ import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from e2brun.sandbox.contract import MIB
 from e2brun.sandbox.local.memory.procfs import contents, kilobytes
 from e2brun.sandbox.local.memory.unaccounted import set_aside
+from e2brun.sandbox.local.memory.watch import MemoryWatch
 
 if TYPE_CHECKING:
     from e2brun.sandbox.local.host.running import RunningSandbox
     from e2brun.server.sandboxes.records import Record
+
+T = TypeVar("T")
 
 TREE = "tree-"  # how the files of paused sandboxes and snapshots are called
 _OF_WHAT_IS_FREE = 0.75
@@ -130,13 +133,16 @@ def chosen(before: Mapping[str, int], now: Mapping[str, int], most: int) -> list
 
 
 async def _lent(live: RunningSandbox) -> int:
-    if live.watch is None or live.gone.is_set():
-        return 0
-    watch = live.watch.apart()
+    if live.watch is not None and not live.gone.is_set():
+        with suppress(OSError, ValueError):  # it is just going away
+            return await asyncio.to_thread(apart, live.watch.apart(), MemoryWatch.lent)
+    return 0
+
+
+def apart(watch: MemoryWatch, look: Callable[[MemoryWatch], T]) -> T:
+    """A look that may take long, in a thread of its own: `watch` is given up with it."""
     try:
-        return await asyncio.to_thread(watch.lent)
-    except (OSError, ValueError):  # it is just going away
-        return 0
+        return look(watch)
     finally:
         watch.close()
 
