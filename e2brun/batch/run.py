@@ -55,7 +55,7 @@ class BatchRun:
     off; `stopped` says why no other case was begun."""
 
     def __init__(self, order: Order, places: Places, backend: Backend, heard: Heard) -> None:
-        self._order, self._places, self._heard = order, places, heard
+        self._order, self.places, self._heard = order, places, heard
         self._backend = backend
         self.tally = Tally(order.total)
         self.stopped, self.began = "", time.time()
@@ -63,10 +63,6 @@ class BatchRun:
         self.executor = Executor(backend, order.choices)
         self._crew = Crew(self._left(), self.executor.run, self.width, order.most)
         self._kept = bool(places.results) or places.recording.store is not None
-
-    @property
-    def recorded(self) -> bool:
-        return self._places.recording.store is not None
 
     def execute(self) -> None:
         """Raises what concerns every case. Every sandbox is ended then."""
@@ -83,8 +79,8 @@ class BatchRun:
 
     def _left(self) -> Iterator[Case]:
         for case in self._order.shard.of(self._order.input.cases()):
-            if len(self._places.earlier):
-                verdict = self._places.earlier.verdict(case, self._fingerprint(case))
+            if len(self.places.earlier):
+                verdict = self.places.earlier.verdict(case, self._fingerprint(case))
                 if verdict is not None:
                     self.tally.add(verdict, case.task, restored=True)
                     continue
@@ -96,10 +92,10 @@ class BatchRun:
     def _keep(self, case: Case, record: CaseRecord) -> None:
         """In the store first: whatever is in the file of results is in the store, too."""
         fingerprint = self._fingerprint(case)
-        kept = self._places.recording.keep(record, fingerprint)
-        if self._places.results is not None:
-            run_id = self._places.recording.run.id
-            self._places.results.write(line_of(record, run_id, fingerprint))
+        kept = self.places.recording.keep(record, fingerprint)
+        if self.places.results is not None:
+            run_id = self.places.recording.run.id
+            self.places.results.write(line_of(record, run_id, fingerprint))
         elif self._kept and not kept:
             raise E2brunError("results can be kept nowhere any more: the batch was stopped")
         self.tally.add(record.verdict, case.task)

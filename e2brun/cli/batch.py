@@ -151,4 +151,4 @@ def closing_line(record: RunRecord, run: BatchRun) -> str:
     line = summary.closing_line(
         record, run.tally.count, began=run.began, figures=figures, price=price
     )
-    return f"{line} · run {record.id}" if run.recorded else line
+    return f"{line} · run {record.id}" if run.places.recording.store is not None else line

@@ -10,7 +10,7 @@ from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING
 
-from e2brun.cli.reporting import parse_reports
+from e2brun.cli.reporting import Reporter, parse_reports
 from e2brun.cli.signals import complain, notice, print_document, write_line
 from e2brun.errors import E2brunError, UsageError
 from e2brun.settings import Settings, load_settings
@@ -75,21 +75,15 @@ async def _compared(
     from e2brun.primitives.execution import CodeExecutionPrimitive
     from e2brun.primitives.sandboxes import close_backends
 
-    told: set[str] = set()  # every run has the same to tell
+    voice = Reporter(as_json=request.as_json, quiet=False)
 
     def hear(event: Event) -> None:
-        if isinstance(event, Noticed) and event.line not in told:
-            told.add(event.line)
-            notice(event.line)
+        if isinstance(event, Noticed):
+            voice.notice(event.line)
 
     primitive = CodeExecutionPrimitive(settings=settings, timeout=settings.timeout, as_program=True)
-    suite = BenchmarkSuite(
-        implementations,
-        request.repeats,
-        request.warm_up,
-        request.baseline,
-        primitive,
-    )
+    rounds = (request.repeats, request.warm_up)
+    suite = BenchmarkSuite(implementations, *rounds, request.baseline, primitive)
     try:
         return await suite.run(WorkflowContext(subscribers=(hear,)))
     finally:

@@ -8,7 +8,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from e2brun.cli.signals import complain, notice
+from e2brun.cli.signals import complain, notice, print_document
 from e2brun.errors import E2brunError
 from e2brun.jobs.diagnosis import TAIL, explained
 from e2brun.jobs.run import LogLines, Outputs, OutputStream
@@ -18,6 +18,7 @@ from e2brun.sandbox.contract import CodeError, Execution, Outcome, Result, Sandb
 
 if TYPE_CHECKING:
     from e2brun.cli.signals import Interrupted
+    from e2brun.report.execution_json import Origin
     from e2brun.settings import Settings
 
 _DEFAULT_LIMIT = 10 * 1024 * 1024
@@ -97,16 +98,8 @@ class Console:
         """Nothing ran, or nobody can tell: say why. Returns the exit code."""
         if self._as_json:
             from e2brun.report.execution_json import failure_document
-            from e2brun.report.safe import ascii_json
 
-            document = failure_document(
-                error,
-                sandbox_id=self._sandbox_id or None,
-                backend=self.backend or None,
-                template=self._template or None,
-                run_id=self._run_id,
-            )
-            self._write(1, ascii_json(document).encode() + b"\n")
+            print_document(failure_document(error, **self._origin()))
         complain(error)
         return error.exit_code
 
@@ -124,19 +117,18 @@ class Console:
 
     def _print_document(self, execution: Execution) -> None:
         from e2brun.report.execution_json import execution_document
-        from e2brun.report.safe import ascii_json
 
-        document = execution_document(
-            execution,
-            self._stdout,
-            self._stderr,
-            logs=self._logs.lines() if self._logs is not None else [],
-            sandbox_id=self._sandbox_id,
-            backend=self.backend,
-            template=self._template,
-            run_id=self._run_id,
-        )
-        self._write(1, ascii_json(document).encode() + b"\n")
+        logs = self._logs.lines() if self._logs is not None else []
+        streams = (self._stdout, self._stderr)
+        print_document(execution_document(execution, *streams, logs=logs, **self._origin()))
+
+    def _origin(self) -> Origin:
+        return {
+            "sandbox_id": self._sandbox_id,
+            "backend": self.backend,
+            "template": self._template,
+            "run_id": self._run_id,
+        }
 
     def _take_stdout(self, data: bytes) -> None:
         if self._logs is not None:

@@ -35,7 +35,8 @@ def execute(request: ExecRequest) -> int:
         return voice.console.failed(error)
     except Interrupted as interrupted:
         if voice.job is not None:
-            voice.record.interrupted(str(interrupted), 128 + interrupted.number)
+            ended = Execution(Outcome.KILLED, detail=str(interrupted))
+            voice.record.finish(ended, 128 + interrupted.number)
         voice.console.interrupted(interrupted)
         raise
 

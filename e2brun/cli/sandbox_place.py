@@ -49,8 +49,7 @@ class Place:
         check_id(sandbox_id)
         remote = self.remote()
         if remote is None:
-            message = f"no sandbox {sandbox_id} on this machine"
-            raise NoSuchSandbox(message)
+            raise NoSuchSandbox(f"no sandbox {sandbox_id} on this machine")
         return remote
 
     def creating(self, create: Callable[[Remote], T]) -> T:
@@ -67,16 +66,14 @@ class Place:
                 # just made has ended with it.
                 if background.find() == endpoint:
                     raise
-        message = "the service on this machine ends as soon as it starts"
-        raise SandboxUnavailable(message)
+        raise SandboxUnavailable("the service on this machine ends as soon as it starts")
 
     def _cloud(self) -> Credentials:
         from e2brun.sandbox.e2b.sdk import Credentials
 
         settings = self.settings
         if not settings.api_key:
-            message = "there is no E2B key"
-            raise AuthenticationFailed(message)
+            raise AuthenticationFailed("there is no E2B key")
         return Credentials(
             settings.api_key, settings.api_url, settings.sandbox_url, settings.domain
         )

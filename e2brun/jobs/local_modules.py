@@ -16,6 +16,7 @@ from pathlib import Path
 
 from e2brun.errors import UsageError
 from e2brun.jobs.parsing import imported as imported_names
+from e2brun.jobs.uploads import gather, leads_into
 from e2brun.sandbox.contract import Upload
 
 _MOST_FILES, _MOST_BYTES = 2000, 64 * 1024 * 1024
@@ -41,7 +42,7 @@ class Beside:
             package, module = place / part, place / f"{part}.py"
             found = package if (package / "__init__.py").is_file() else module
             if found.is_file() or found is package:
-                return found if self._is_within(found) else None
+                return found if leads_into(found, self.directory.resolve()) else None
             if not package.is_dir():
                 return None
             place = package
@@ -58,12 +59,6 @@ class Beside:
         target = f"{into.rstrip('/')}/{inside}" if into else inside
         argument = f"{found}:{target}" if into or "/" in inside else str(found)
         return f"Add --file {shlex.quote(argument)}, or --with-imports."
-
-    def _is_within(self, found: Path) -> bool:
-        try:
-            return found.resolve().is_relative_to(self.directory.resolve())
-        except (OSError, RuntimeError):  # into what is not ours to read, or in a circle
-            return False
 
 
 def hidden_by(program: str, code: bytes, said: str) -> str | None:
@@ -104,8 +99,6 @@ class Imported:
 
     def _take(self, found: Path) -> Iterator[tuple[bytes, tuple[str, ...]]]:
         """The code that is new with it, each with its package."""
-        from e2brun.jobs.uploads import gather
-
         inside = found.relative_to(self.beside.directory).as_posix()
         remote = f"{self.into.rstrip('/')}/{inside}" if self.into else inside
         for upload in gather(found, remote, self.notice):

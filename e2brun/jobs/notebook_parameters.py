@@ -13,6 +13,7 @@ from pathlib import Path
 
 from e2brun.errors import UsageError
 from e2brun.jobs.notebook_format import Json, cells_of, new_code_cell, tags_of, text
+from e2brun.jobs.parsing import tree_of
 from e2brun.values import is_list, is_table, suggestion
 
 _LIMIT = 1024 * 1024
@@ -120,16 +121,8 @@ def _check_known(
 
 def _set_names(source: str) -> set[str] | None:
     """What the code assigns; None where it is not plain Python (magics), or very long."""
-    import warnings
-
-    if len(source) > _LONGEST:
-        return None
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    tree = tree_of(source) if len(source) <= _LONGEST else None
+    if tree is None:
         return None
     return {
         node.id

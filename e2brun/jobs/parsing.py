@@ -95,6 +95,14 @@ def _names(source: str | bytes) -> list[str]:
 
 
 def _parse(source: str | bytes) -> ast.Module | None:
+    tree = tree_of(source)
+    if tree is None and isinstance(source, str):  # the magics and shell lines of a notebook
+        return tree_of(re.sub(r"(?m)^([ \t]*)[%!].*$", r"\1pass", source))
+    return tree
+
+
+def tree_of(source: str | bytes) -> ast.Module | None:
+    """Of a source that is short; None where it cannot be parsed."""
     import ast
     import warnings
 
@@ -102,11 +110,6 @@ def _parse(source: str | bytes) -> ast.Module | None:
         warnings.simplefilter("ignore")  # about "\d": the program's own run will show it
         try:
             return ast.parse(source)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            if not isinstance(source, str):
-                return None
-        try:  # the magics and shell lines of a notebook
-            return ast.parse(re.sub(r"(?m)^([ \t]*)[%!].*$", r"\1pass", source))
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             return None
 

@@ -71,7 +71,7 @@ def _tree(top: Path, remote: str, notice: Callable[[str], None]) -> Iterator[Upl
         for path in (Path(directory, name) for name in sorted(names)):
             # A checked-out repository may hold a link to ~/.ssh: what the link points at was
             # not what the user named.
-            if path.is_symlink() and not _leads_into(path, inside):
+            if path.is_symlink() and not leads_into(path, inside):
                 notice(f"left out {path}: a link that leads out of {top}")
             elif not path.is_file():
                 notice(f"left out {path}: not a regular file")
@@ -79,7 +79,8 @@ def _tree(top: Path, remote: str, notice: Callable[[str], None]) -> Iterator[Upl
                 yield _upload(path, f"{remote.rstrip('/')}/{path.relative_to(top).as_posix()}")
 
 
-def _leads_into(link: Path, directory: Path) -> bool:
+def leads_into(link: Path, directory: Path) -> bool:
+    """`directory` is without links."""
     try:
         return link.resolve().is_relative_to(directory)
     except (OSError, RuntimeError):  # into what is not ours to read, or in a circle

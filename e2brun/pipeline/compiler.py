@@ -28,8 +28,7 @@ from e2brun.sandbox.contract import Backend
 from e2brun.settings import Settings
 from e2brun.stages.execute.settings import ExecuteSettings
 from e2brun.stages.execute.stage import ExecuteStage
-from e2brun.stages.generate.code import CodeGenerator
-from e2brun.stages.generate.files import FilesGenerator
+from e2brun.stages.generate.at_hand import CodeGenerator, FilesGenerator
 from e2brun.stages.step import Judge, Step, Together
 from e2brun.stages.work import Work
 

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from e2brun.errors import E2brunError
 from e2brun.primitives.base import In, Out, Primitive
 from e2brun.primitives.context import WorkflowContext
 from e2brun.primitives.events import Event, SandboxReady
-
-if TYPE_CHECKING:
-    from e2brun.primitives.code import CodeOutput
 
 
 class StepTimeout(E2brunError, TimeoutError):
@@ -54,12 +51,9 @@ class TimeoutPrimitive(Primitive[In, Out]):
             timeout = StepTimeout(self.primitive.name, self.timeout_seconds)
             if self.raise_on_timeout:
                 raise timeout from error
+            from e2brun.primitives.code import ended_without
+
             sandbox_id = seen[-1] if seen else ""
             # Out is a CodeOutput here: the class says so, and no type can.
-            return cast("Out", _output(str(timeout), self.timeout_seconds, sandbox_id))
-
-
-def _output(message: str, seconds: float, sandbox_id: str) -> CodeOutput:
-    from e2brun.primitives.code import ended_without
-
-    return ended_without("timeout", message, seconds, sandbox_id)
+            output = ended_without("timeout", str(timeout), self.timeout_seconds, sandbox_id)
+            return cast("Out", output)

@@ -24,19 +24,18 @@ _MAX_DEPTH = 64
 _MAX_BITS = 4096
 
 
-@cache
-def _hidden() -> re.Pattern[str]:
-    # ZWNJ and ZWJ (200C, 200D) stay: Persian, Indic scripts and emoji are spelled with them.
-    # Tag characters (E0000-E007F) do not: they smuggle whole invisible texts.
-    return re.compile(
-        "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e"
-        "\u2060-\u206f\ufeff\ufff9-\ufffb\U0001d173-\U0001d17a\U000e0000-\U000e007f]"
-    )
+# ZWNJ and ZWJ (200C, 200D) stay: Persian, Indic scripts and emoji are spelled with them.
+# Tag characters (E0000-E007F) do not: they smuggle whole invisible texts. Patterns are given to
+# `re` where they are used, which keeps them compiled: most runs need none.
+_HIDDEN = (
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e"
+    "\u2060-\u206f\ufeff\ufff9-\ufffb\U0001d173-\U0001d17a\U000e0000-\U000e007f]"
+)
 
 
 def visible(text: str) -> str:
     """Show every control character but newline, tab and carriage return, and bidi controls."""
-    return _hidden().sub(_shown, text)
+    return re.sub(_HIDDEN, _shown, text)
 
 
 def _shown(match: re.Match[str]) -> str:
@@ -87,20 +86,11 @@ _OPENINGS = (b"##[", b"##vso[", b"##teamcity[", b"section_start:0", b"section_en
 _LONGEST = max(map(len, _OPENINGS))
 
 
-@cache
-def _space() -> re.Pattern[bytes]:
-    return re.compile(_SPACE)
-
-
-@cache
-def _anywhere() -> re.Pattern[bytes]:
-    return re.compile(rb"##(?i:vso|teamcity)?(?=\[)|section_(?:start|end):(?=[0-9])")
-
-
-@cache
-def _colons() -> re.Pattern[bytes]:
-    """The first of the first two colons of a line, with what stands before them."""
-    return re.compile(rb"[\r\n][^:\r\n]*+:(?=:)")
+_ANYWHERE = rb"##(?i:vso|teamcity)?(?=\[)|section_(?:start|end):(?=[0-9])"
+# The first of the first two colons of a line, with what stands before them.
+_COLONS = rb"[\r\n][^:\r\n]*+:(?=:)"
+# Of a line that is white space so far: a colon, or the first bytes of one more.
+_OPEN_HEAD = rb"(?::|\xc2|\xe1[\x9a\xa0]?|\xe2[\x80\x81]?|\xe3\x80?|\xef\xbb?)?\Z"
 
 
 def _first_in_line(match: re.Match[bytes]) -> bytes:
@@ -110,7 +100,7 @@ def _first_in_line(match: re.Match[bytes]) -> bytes:
 
 def _after_space(text: bytes, start: int) -> int:
     """Where the white space ends that begins there."""
-    match = _space().match
+    match = re.compile(_SPACE).match
     while blank := match(text, start):
         start = blank.end()
     return start
@@ -122,12 +112,6 @@ def _begun() -> re.Pattern[bytes]:
     begun = {opening[:size] for opening in _OPENINGS for size in range(1, len(opening))}
     longest_first = sorted(begun, key=len, reverse=True)
     return re.compile(rb"(?i:" + b"|".join(map(re.escape, longest_first)) + rb")\Z")
-
-
-@cache
-def _open_head() -> re.Pattern[bytes]:
-    """Of a line that is white space so far: a colon, or the first bytes of one more."""
-    return re.compile(rb"(?::|\xc2|\xe1[\x9a\xa0]?|\xe2[\x80\x81]?|\xe3\x80?|\xef\xbb?)?\Z")
 
 
 class LogFilter:
@@ -152,14 +136,14 @@ class LogFilter:
         text = carry + data
         self._carry = self._rest(text)
         if b"::" in text or b"##" in text or b"section_" in text:
-            text = _anywhere().sub(rb"\g<0>" + _MARK, text)
-            text = _colons().sub(_first_in_line, text)
+            text = re.sub(_ANYWHERE, rb"\g<0>" + _MARK, text)
+            text = re.sub(_COLONS, _first_in_line, text)
         return start + text[len(carry) :]
 
     @staticmethod
     def _rest(text: bytes) -> bytes:
         line = max(text.rfind(b"\n"), text.rfind(b"\r")) + 1
-        if line and (head := _open_head().match(text, _after_space(text, line))):
+        if line and (head := re.compile(_OPEN_HEAD).match(text, _after_space(text, line))):
             return b"\n" + head[0]
         begun = _begun().search(text, max(len(text) - _LONGEST, 0))
         return b"x" + (begun[0] if begun is not None else b"")

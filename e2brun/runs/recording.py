@@ -41,21 +41,16 @@ class Recording:
         self.run = run
         self._path, self._origin = path, origin
         self._mask, self._notice, self._needed = mask, notice, needed
-        self._store: Store | None = None
-
-    @property
-    def store(self) -> Store | None:
-        """Open; None where nothing is recorded (any more)."""
-        return self._store
+        self.store: Store | None = None  # open; None where nothing is recorded (any more)
 
     def begin(self) -> None:
         """The run starts. Where `needed`: raises StoreUnusable, as nothing ran yet."""
         if self._path is None:
             return
         try:
-            self._store = Store(self._path, self._mask)
-            self._store.begin(self.run, self._origin)
-            tidy(self._store)
+            self.store = Store(self._path, self._mask)
+            self.store.begin(self.run, self._origin)
+            tidy(self.store)
         except StoreUnusable as error:
             if self._needed:
                 raise
@@ -76,20 +71,20 @@ class Recording:
     def close(self) -> None:
         """May be called twice. A run that is closed and not finished was broken off."""
         if self._try(lambda store: store.close()):
-            self._store = None
+            self.store = None
 
     def _try(self, use: Callable[[Store], None]) -> bool:
-        if self._store is None:
+        if self.store is None:
             return False
         try:
-            use(self._store)
+            use(self.store)
         except StoreUnusable as error:
             self._give_up(error)
             return False
         return True
 
     def _give_up(self, error: StoreUnusable) -> None:
-        self._store = None
+        self.store = None
         self._notice(f"{error}; the run goes on and is not recorded")
 
 

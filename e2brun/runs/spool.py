@@ -236,10 +236,6 @@ class SpooledRun:
         said = CodeError(type(error).__name__, str(error), "", error.hint or None)
         self.finish(Execution(Outcome.INFRASTRUCTURE, error=said), error.exit_code)
 
-    def interrupted(self, why: str, code: int) -> None:
-        """A signal ended us, and it with us."""
-        self.finish(Execution(Outcome.KILLED, detail=why), code)
-
     def _code(self) -> dict[str, bytes]:
         """It, or nothing where it is so long that a file has it."""
         if self._store is None:

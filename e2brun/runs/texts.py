@@ -63,7 +63,9 @@ class LongTexts:
             holder: Any = record
             for key in above:
                 holder = holder[key]
-            holder[last] = (self._read(cut) if whole else None) or _shortened(holder[last], cut)
+            kept: str = holder[last]
+            more = f"{kept}\n… {cut.characters - len(kept)} more characters"
+            holder[last] = (self._read(cut) if whole else None) or more
 
     def remove(self) -> None:
         shutil.rmtree(self.directory, ignore_errors=True)
@@ -97,7 +99,3 @@ def _last_name(path: tuple[str | int, ...]) -> str:
     """The last key that is a word; the program may have chosen it."""
     word = next((part for part in reversed(path) if isinstance(part, str)), "text")
     return "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "_" for c in word)[:40]
-
-
-def _shortened(text: str, cut: Cut) -> str:
-    return f"{text}\n… {cut.characters - len(text)} more characters"

@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 
 from e2brun import BenchmarkSuite, Comparison, MockPrimitive, UsageError, create_test_context
-from e2brun.primitives.benchmark import Measurement
+from e2brun.primitives.benchmark import Measurement, bootstrap, code_lines, quartile_range
 from e2brun.primitives.code import ended_without
-from e2brun.primitives.spread import bootstrap, code_lines, quartile_range
 
 pytestmark = pytest.mark.anyio
 

@@ -12,10 +12,9 @@ from e2brun.errors import UsageError
 from e2brun.primitives.mock import create_test_context
 from e2brun.runs.record import AttemptRecord, ExecutionRecord, StepRecord, Verdict
 from e2brun.stages.candidate import content
-from e2brun.stages.generate.code import CodeGenerator
+from e2brun.stages.generate.at_hand import CodeGenerator, FilesGenerator
 from e2brun.stages.generate.command import CommandGenerator
 from e2brun.stages.generate.fences import extract_code
-from e2brun.stages.generate.files import FilesGenerator
 from e2brun.stages.generate.refinement import refined
 from e2brun.stages.work import Case, Work
 from tests.stages.taking import take

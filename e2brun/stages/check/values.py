@@ -6,16 +6,16 @@ patterns and unique items can take long on a document made for it.
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
 from e2brun.errors import E2brunError, UsageError
 from e2brun.primitives.extras import needs_extra
 from e2brun.stages.check.difference import shown
-from e2brun.stages.check.schema import against_schema, check_schema
 from e2brun.stages.child import Bounds, python_main, run_child
 from e2brun.values import is_mapping, is_sequence
 
@@ -39,10 +39,41 @@ def same(one: object, other: object) -> bool:
 def check_questions(schema: Mapping[str, object] | None, paths: Mapping[str, object]) -> None:
     """Raises UsageError: a schema or a path is none, or the packages are missing."""
     if schema is not None and "{{" not in json.dumps(schema, default=str):
-        check_schema(schema)
+        _check_schema(schema)
     for path in paths:
         if "{{" not in path:
             _compiled(path)
+
+
+def _modules() -> tuple[Any, Any, Any]:
+    with needs_extra("validate", "json.schema"):
+        validators = importlib.import_module("jsonschema.validators")
+        exceptions = importlib.import_module("jsonschema.exceptions")
+        return validators, exceptions, importlib.import_module("referencing")
+
+
+def _check_schema(schema: Mapping[str, object]) -> None:
+    """Raises UsageError when it is none, or the package is missing."""
+    validators, exceptions, _ = _modules()
+    try:
+        validators.validator_for(schema).check_schema(schema)
+    except exceptions.SchemaError as error:
+        place = "/".join(map(str, error.absolute_path)) or "the top"
+        raise UsageError(f"json: no valid schema: {error.message} (at {place})") from None
+
+
+def _against(document: object, schema: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """(where, what) is wrong. Raises UsageError for a schema that refers to another."""
+    validators, _, referencing = _modules()
+    # An empty registry: nothing is fetched, whatever a schema refers to.
+    registry = referencing.Registry()
+    validator = validators.validator_for(schema)(schema, registry=registry)
+    try:
+        for problem in validator.iter_errors(document):
+            yield problem.json_path, problem.message
+    except referencing.exceptions.Unresolvable as error:
+        reason = str(error)
+        raise UsageError(f"json: the schema refers to what is not in it: {reason}") from None
 
 
 def _compiled(path: str) -> Any:
@@ -100,7 +131,7 @@ def _refuse(constant: str) -> object:
 def _against_schema(document: object, schema: Mapping[str, object] | None) -> list[str]:
     if schema is None:
         return []
-    found = islice(against_schema(document, schema), _MOST)
+    found = islice(_against(document, schema), _MOST)
     return [f"{where}: {_short(message)}" for where, message in found]
 
 

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
-from typing import Protocol, TypedDict
+from typing import Any
 
 from e2brun.primitives.extras import needs_extra
 from e2brun.primitives.threads import in_thread
@@ -24,26 +24,7 @@ _MODULE = "bandit"
 _lock = threading.Lock()  # its tables are the process's
 
 
-class _Issue(TypedDict):
-    issue_severity: str
-    issue_text: str
-    line_number: int
-    col_offset: int
-    test_id: str
-
-
-class _Told(Protocol):
-    def as_dict(self) -> _Issue: ...
-
-
-class _Manager(Protocol):
-    """As much of BanditManager, which has no types, as is used here."""
-
-    files_list: list[str]
-    skipped: list[tuple[str, str]]
-    results: list[_Told]
-
-    def run_tests(self) -> None: ...
+_Issue = dict[str, Any]  # as bandit writes it
 
 
 def is_installed() -> bool:
@@ -81,9 +62,7 @@ def _here(path: str) -> list[_Issue] | None:
     core = importlib.import_module(f"{_MODULE}.core.manager")
     config = importlib.import_module(f"{_MODULE}.core.config")
     with _lock:
-        manager: _Manager = core.BanditManager(
-            config.BanditConfig(), "file", ignore_nosec=True, quiet=True
-        )
+        manager = core.BanditManager(config.BanditConfig(), "file", ignore_nosec=True, quiet=True)
         manager.files_list = [path]
         manager.run_tests()
         if manager.skipped:

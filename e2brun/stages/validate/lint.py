@@ -7,7 +7,7 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import TypedDict
+from typing import Any
 
 from e2brun.errors import E2brunError, UsageError
 from e2brun.primitives.extras import needs_extra
@@ -21,17 +21,6 @@ _SECONDS = 60.0
 _MEMORY = 8 * 1024**3  # of addresses: its allocator reserves far more than it uses
 _BROKEN = ("E9", "F63", "F7", "F82", "invalid-syntax")
 _WRONG = ("F", "B", "S", "PLE", "ASYNC")
-
-
-class _Place(TypedDict):
-    row: int
-    column: int
-
-
-class _RuffFinding(TypedDict):
-    code: str | None
-    message: str
-    location: _Place
 
 
 @dataclass(frozen=True)
@@ -75,9 +64,9 @@ class LintCheck(Validator, step="lint"):
         return (*fixed, "--output-format=json", *chosen, f"--stdin-filename={name}", "-")
 
 
-def _report(ended: Ended) -> list[_RuffFinding]:
+def _report(ended: Ended) -> list[dict[str, Any]]:
     try:
-        found: list[_RuffFinding] = json.loads(ended.stdout)
+        found: list[dict[str, Any]] = json.loads(ended.stdout)
         return found
     except ValueError:
         said = ended.stderr.decode("utf-8", "replace").strip().splitlines()
@@ -87,7 +76,7 @@ def _report(ended: Ended) -> list[_RuffFinding]:
         raise E2brunError(f"lint: ruff failed: {reason}") from None
 
 
-def _finding(found: _RuffFinding, file: str) -> Finding:
+def _finding(found: dict[str, Any], file: str) -> Finding:
     code = found["code"] or "invalid-syntax"
     severity = Severity.LOW
     if code.startswith(_BROKEN):

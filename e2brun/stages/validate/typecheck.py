@@ -8,7 +8,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import Any
 
 from e2brun.errors import E2brunError, UsageError
 from e2brun.primitives.extras import needs_extra
@@ -24,14 +24,6 @@ _OPTIONS = (
     "--output=json", "--config-file=", "--no-incremental", "--cache-dir=/dev/null",
     "--ignore-missing-imports", "--follow-imports=silent", "--no-site-packages",
 )  # fmt: skip
-
-
-class _MypyFinding(TypedDict):
-    line: int
-    column: int
-    message: str
-    code: str | None
-    severity: str
 
 
 @dataclass(frozen=True)
@@ -75,7 +67,7 @@ class TypesCheck(Validator, step="types"):
 def _findings(ended: Ended, file: str) -> list[Finding]:
     lines = ended.stdout.decode("utf-8", "replace").splitlines()
     try:
-        found: list[_MypyFinding] = [json.loads(line) for line in lines if line.startswith("{")]
+        found: list[dict[str, Any]] = [json.loads(line) for line in lines if line.startswith("{")]
     except ValueError:
         found = []
     if ended.code and not found:

@@ -1,4 +1,4 @@
-"""The candidate is a file that is there."""
+"""The candidate is there: a file, or code in the pipeline itself."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from time import monotonic
 from e2brun.errors import UsageError
 from e2brun.primitives.context import WorkflowContext
 from e2brun.runs.record import Finding, Severity, Verdict
-from e2brun.stages.step import Generator, Judgement
+from e2brun.stages.step import PASSED, Generator, Judgement
+from e2brun.stages.template import render
 from e2brun.stages.work import Work
 
 _LIMIT = 64 * 1024 * 1024
@@ -47,3 +48,20 @@ def _read(path: Path) -> bytes:
             return file.read(_LIMIT + 1)
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from error
+
+
+@dataclass(frozen=True)
+class CodeGenerator(Generator, step="code"):
+    """`code`, with the case's variables filled in: `{{name!r}}` is safe, `{{name}}` is raw."""
+
+    code: str
+
+    def __post_init__(self) -> None:
+        if not self.code.strip():
+            raise UsageError("generate: the code is empty")
+
+    async def take(self, work: Work, context: WorkflowContext) -> Work:
+        """The work with the code. Raises UsageError for a variable that is not there."""
+        started = monotonic()
+        code = render(self.code, work.case.variables)
+        return replace(work, code=code).with_step(self.record(PASSED, started))
