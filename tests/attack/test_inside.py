@@ -73,6 +73,23 @@ def test_the_first_process_imports_nothing_from_inside(wire: Wire, stranger: San
     assert wire.run(stranger, "ls /tmp/owned 2>&1; true") != b"/tmp/owned\n"
 
 
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="these numbers are x86_64's")
+@pytest.mark.parametrize("sudo", ["", "sudo "])
+def test_every_program_of_a_service_is_behind_its_filters(
+    wire: Wire, stranger: Sandbox, sudo: str
+) -> None:
+    """Also from what pid 1 itself may call: it makes somebody root by setns."""
+    program = """
+    import ctypes
+    libc = ctypes.CDLL(None, use_errno=True)
+    for number in (101, 155, 165, 166, 170, 272, 308, 429):
+        libc.syscall(number, *[ctypes.c_ulong(2**64 - 1)] * 6)
+        print(ctypes.get_errno(), end=" ")
+    """
+    _write(wire, stranger, "/tmp/calls.py", program)
+    assert wire.run(stranger, f"{sudo}python3 /tmp/calls.py").split() == [b"1"] * 7 + [b"38"]
+
+
 _BOMB = """
     import os, sys, time
     while not os.path.exists(sys.argv[1]):

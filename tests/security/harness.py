@@ -20,11 +20,14 @@ from typing import Any
 from e2brun.errors import SandboxError
 from e2brun.sandbox.contract import Limits, Program, SandboxSpec, Upload
 from e2brun.sandbox.local.backend import LocalBackend
+from e2brun.sandbox.local.isolation import forkserver
 from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
 from e2brun.sandbox.local.isolation.driver import Jail, Jailed
 from e2brun.sandbox.local.isolation.forkserver import Forkserver
 from e2brun.values import Network
 
+# The second filter of a forked sandbox, where it is to do without: the first lets it make namespaces.
+ALL_ALLOWED = b"\x06\0\0\0\0\0\xff\x7f"
 _HIDDEN = "of process "
 _KEPT = 1024 * 1024  # of each stream; the rest is counted only
 
@@ -48,7 +51,7 @@ class Recording:
 
     def namespaces(self) -> set[str]:
         """The pid namespaces of what lives in the sandboxes now; not our own."""
-        found = {_namespace(pid) for pid in _descendants(self.launchers)}
+        found = {_namespace(pid) for pid in descendants(self.launchers)}
         return found - {_namespace(os.getpid()), "", *self._zygotes()}
 
     def _zygotes(self) -> set[str]:
@@ -104,7 +107,7 @@ def _namespace(pid: int) -> str:
         return ""
 
 
-def _descendants(roots: list[int]) -> list[int]:
+def descendants(roots: list[int]) -> list[int]:
     parents: dict[int, list[int]] = {}
     for name in filter(str.isdigit, os.listdir("/proc")):
         try:
@@ -184,6 +187,8 @@ def _neighbour(backend: LocalBackend, spec: SandboxSpec, code: str, timeout: flo
 
 def run(request: dict[str, Any]) -> dict[str, Any]:
     """Run the program of the request and describe how it went."""
+    if request["unfiltered"]:
+        forkserver.last_filter = lambda **_: ALL_ALLOWED
     driver = Recording(request["driver"], request["bwrap"])
     backend = LocalBackend(cache_directory=request["cache"], driver=driver)
     spec = SandboxSpec(

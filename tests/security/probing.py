@@ -144,7 +144,8 @@ class Probe:
         **more: object,
     ) -> Report:
         """Run `code` inside; `more`: limits, files, argv, cell, network, after, neighbour
-        (harness.py), and whether the memory of the host is `watched`."""
+        (harness.py), whether the memory of the host is `watched`, and whether a forked sandbox is
+        to be `unfiltered`."""
         request: dict[str, object] = {
             "code": textwrap.dedent(code),
             "timeout": timeout,
@@ -160,6 +161,7 @@ class Probe:
             "neighbour": "",
             "spare": 0,
             "watched": False,
+            "unfiltered": False,
             **more,
         }
         options = (tuple(words), tuple(descriptors), tuple((environment or {}).items()))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.security.probing import Probe, Weak
+from tests.security.probing import Probe, Weak, system_python
 
 _SECRET = "host-secret-1d7c"
 # The host's whole tree, where every path of a probe is tried a second time.
@@ -101,6 +103,48 @@ for name, kind, device in (
 print(json.dumps(made))
 """
 
+# The host's Python where everybody can write, with another file system mounted in it.
+_ODD_PYTHON = """
+import json, os
+from e2brun.sandbox.contract import Program, SandboxSpec
+from e2brun.sandbox.local.blocking.starting import start
+from e2brun.sandbox.local.interpreter import current_interpreter
+from e2brun.sandbox.local.isolation import rootfs, syscalls
+from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
+from e2brun.sandbox.local.isolation.driver import Jail, new_id
+from e2brun.sandbox.local.isolation.forkserver import Forkserver
+
+rootfs.enter_namespaces()
+syscalls.mount("other", f"{PLACE}/python/lib/other", "tmpfs", 0, "mode=777")
+driver = Forkserver() if FORKED else Bubblewrap()
+python = current_interpreter().but(prefix=f"{PLACE}/python")
+sandbox = start(driver, Jail(new_id(), python), SandboxSpec(), None)
+program = Program((python.executable, "-c", f"PLACE = {PLACE!r}\\n{CHANGE}"))
+said = []
+sandbox.run_program(program, timeout=20, stdout=said.append, stderr=said.append)
+sandbox.kill()
+if FORKED:
+    driver.close()
+print(b"".join(said).decode(), end="")
+"""
+_CHANGE = """
+import json, os
+done = []
+for name in ("python/lib/ours", "python/lib/other/ours"):
+    try:
+        os.close(os.open(f"{PLACE}/{name}", os.O_WRONLY | os.O_CREAT))
+        done.append(name)
+    except OSError as error:
+        assert error.errno == 30, error
+for name in ("/python", ""):
+    try:
+        os.rename(f"{PLACE}{name}", f"{PLACE}{name}-moved")
+        done.append(f"moved {name}")
+    except OSError as error:
+        assert error.errno in (13, 16), error
+print(json.dumps(done))
+"""
+
 
 @pytest.fixture
 def secrets(probe: Probe) -> Iterator[list[str]]:
@@ -136,6 +180,22 @@ def test_no_file_of_the_host_outside_the_system_can_be_read(
     # With the host's tree in reach, the same probe finds what was planted.
     outside = probe(_READ, files=files, weak=_HOST_TREE).answer
     assert {f"/mnt{path}" for path in secrets if not path.startswith("/tmp/")} <= set(outside)
+
+
+@pytest.mark.crossed
+def test_nothing_is_seen_of_what_is_installed_for_the_host_s_python(probe: Probe) -> None:
+    look = """
+    import json
+    from e2brun.sandbox.local.interpreter import current_interpreter
+    print(json.dumps(current_interpreter().site_packages))
+    """
+    places = probe.outside(look)
+    code = f"""
+    import json, os
+    print(json.dumps([os.listdir(place) for place in {places} if os.path.isdir(place)]))
+    """
+    assert set(map(len, probe(code).answer)) <= {0}
+    assert set(map(len, probe.outside(code))) != {0}
 
 
 def test_no_setting_of_the_kernel_can_be_opened_for_writing(probe: Probe) -> None:
@@ -261,3 +321,20 @@ def test_every_mount_ignores_set_id_bits_and_the_tree_is_read_only(probe: Probe)
     assert probe(code).answer == [["/var/tmp", "rw"]]
     weak = Weak(add=("--tmpfs", "/run"))
     assert ["/run", "rw"] in probe(code, weak=weak).answer
+
+
+@pytest.mark.crossed
+def test_a_python_where_everybody_can_write_stays_what_it_is_and_where_it_is(probe: Probe) -> None:
+    """No overlay can show it, and pid 1 loads from it."""
+    python = system_python()  # which is in /usr all the same, so it starts
+    if not python.startswith("/usr") or subprocess.call([python, "-c", "import tomllib"]):
+        pytest.skip("no Python of 3.11 or later in /usr")
+    probe = replace(probe, python=python)
+    place = probe.directory / f"odd-{probe.account}-{probe.driver}"
+    for directory in (place / "python/lib/other", place / "python/lib", place / "python", place):
+        directory.mkdir(parents=True, exist_ok=True)
+        directory.chmod(0o777)
+    what = {"PLACE": str(place), "FORKED": probe.driver == "forkserver", "CHANGE": _CHANGE}
+    facts = "".join(f"{name} = {value!r}\n" for name, value in what.items())
+    assert probe.outside(f"{facts}{_ODD_PYTHON}") == []
+    assert probe.outside(f"{facts}{_CHANGE}") != []

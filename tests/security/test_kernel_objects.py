@@ -41,6 +41,18 @@ def test_a_sandbox_that_takes_all_leaves_its_neighbour_some(probe: Probe, what: 
     assert probe(code, neighbour=hoard).answer is True
 
 
+def test_a_sandbox_may_watch_no_more_files_than_are_counted(probe: Probe) -> None:
+    code = """
+    import json
+    from e2brun.sandbox.local.isolation import rootfs
+    rootfs.enter_user_namespace(1000)
+    rootfs.limit_namespace(user_namespaces=1)
+    with open("/proc/sys/user/max_inotify_watches") as file:
+        print(json.dumps(int(file.read())))
+    """
+    assert probe.outside(code) == 65536
+
+
 def test_a_sandbox_that_takes_all_inotify_instances_leaves_its_user_some(probe: Probe) -> None:
     most = int(Path("/proc/sys/fs/inotify/max_user_instances").read_text())
     count = "sum(libc.inotify_init() >= 0 for _ in range(250))"

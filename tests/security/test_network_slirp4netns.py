@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -55,8 +56,9 @@ def running(tmp_path: Path, online: Probe) -> Iterator[tuple[subprocess.Popen[by
         pytest.skip("once is enough: looked at as root")
     (tmp_path / "prog.py").write_text("print('up', flush=True); import time; time.sleep(60)")
     inherited = os.open("/etc/passwd", os.O_RDONLY)
+    member = ["setpriv", "--groups", "4,24"] if IS_ROOT else []
     command = subprocess.Popen(
-        [*COMMAND, "exec", "--on", "local", "--network", "prog.py"],
+        [*member, *COMMAND, "exec", "--on", "local", "--network", "prog.py"],
         cwd=tmp_path,
         env=clean_environment({"SECRET": "s3cret"}),
         stdout=subprocess.PIPE,
@@ -85,7 +87,11 @@ def test_slirp4netns_has_next_to_nothing(running: tuple[subprocess.Popen[bytes],
     assert int(status["CapEff"][0], 16) in {0, 1 << 10}  # CAP_NET_BIND_SERVICE at most
     assert status["NoNewPrivs"] == ["1"]
     assert status["Seccomp"] == ["2"]
+    limits = Path(f"/proc/{pid}/limits").read_text()
+    for name, most in (("open files", 1024), ("address space", 1 << 30), ("core file size", 1)):
+        assert re.search(rf"Max {name} +{most} +{most} ", limits), name
     if IS_ROOT:
+        assert status["Groups"] == []
         assert Path(f"/proc/{pid}/environ").read_bytes() == b""
         entries = Path(f"/proc/{pid}/fd").iterdir()
         names = {str(entry.readlink()).partition(":")[0] for entry in entries}

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import subprocess
+from dataclasses import replace
+from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import pytest
 
 from tests.security.probing import NO_FILTER, Probe
+from tests.waiting import until
 
 pytestmark = pytest.mark.crossed
 
@@ -91,6 +95,20 @@ def test_no_namespace_can_be_made_inside(probe: Probe, tool: str) -> None:
     assert probe.outside(code) == 0
 
 
+def test_no_user_namespace_can_be_made_where_no_filter_hinders_it(probe: Probe) -> None:
+    code = """
+    import ctypes, json
+    libc = ctypes.CDLL(None, use_errno=True)
+    print(json.dumps([libc.unshare(0x10000000), ctypes.get_errno()]))
+    """
+    how: dict[str, Any] = {"unfiltered": True}
+    if probe.driver == "bubblewrap":
+        how = {"weak": NO_FILTER}
+    assert probe(code, **how).answer == [-1, 28]  # ENOSPC: user_namespaces(7)
+    assert probe(code).answer == [-1, 1]
+    assert probe.outside(code)[0] == 0
+
+
 def test_set_user_id_programs_give_no_rights(probe: Probe) -> None:
     code = """
     import glob, json, os, stat, subprocess
@@ -116,7 +134,9 @@ def test_a_core_dump_wakes_no_helper_of_the_host(probe: Probe) -> None:
     """A size limit of 1 is the only one at which the kernel starts no core_pattern program,
     which would run as root outside (core(5)); 0 does not do, and must not be had."""
     code = """
-    import json, resource
+    import ctypes, json, os, resource
+    setrlimit = {"x86_64": 160, "aarch64": 164}[os.uname().machine]  # libraries call another one
+    ctypes.CDLL(None).syscall(setrlimit, 4, (ctypes.c_ulong * 2)(0, 0))
     for limits in ((0, 0), (0, 1)):
         try:
             resource.setrlimit(resource.RLIMIT_CORE, limits)
@@ -126,6 +146,55 @@ def test_a_core_dump_wakes_no_helper_of_the_host(probe: Probe) -> None:
     """
     assert probe(code).answer == [1, 1]
     assert probe(code, weak=NO_FILTER).answer == [0, 0]
+
+
+def test_namespaces_and_the_session_are_the_sandbox_s_own(probe: Probe) -> None:
+    """Of some of them no more is left to see than their number: the calls are refused."""
+    code = """
+    import json, os
+    kinds = ("user", "pid", "mnt", "net", "ipc", "uts", "cgroup")
+    print(json.dumps([os.getsid(1), *(os.readlink(f"/proc/self/ns/{kind}") for kind in kinds)]))
+    """
+    session, *inside = probe(code).answer
+    assert session == 1
+    assert not {*inside} & {*probe.outside(code)}
+
+
+def test_nobody_of_the_caller_s_groups_is_in_a_sandbox(probe: Probe) -> None:
+    if probe.account != "root":
+        pytest.skip("an ordinary user cannot leave a group")
+    member = replace(probe, prefix=("setpriv", "--groups", "4,24"))
+    code = "import json, os; print(json.dumps(os.getgroups()))"
+    assert member(code, words=("member",)).answer == []
+    assert member.outside(code) == [4, 24]
+
+
+def test_what_was_started_ends_with_us_even_if_it_hears_of_nothing(probe: Probe) -> None:
+    """Seen to fail without the parent-death signals: who is stopped reads no end of a socket."""
+    forked = probe.driver == "forkserver"
+    cache = str(probe.directory / "cache" / probe.account)
+    code = f"""
+    import json, os, signal
+    import harness
+    driver = harness.Forkserver() if {forked} else harness.Bubblewrap()
+    backend = harness.LocalBackend(cache_directory={cache!r}, driver=driver)
+    backend.create(harness.SandboxSpec(cells=False)).watch()
+    found = harness.descendants([os.getpid()])[1:]
+    for pid in found:
+        os.kill(pid, signal.SIGSTOP)
+    print(json.dumps(found), flush=True)
+    os._exit(0)
+    """
+    found = probe.outside(code)
+    assert len(found) >= 2
+    until(lambda: not any(map(_lives, found)))
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 def test_there_is_no_terminal_to_type_into(probe: Probe) -> None:

@@ -249,6 +249,17 @@ def test_the_number_of_open_files_is_limited(probe: Probe) -> None:
     assert 740 <= probe(code, limits={"open_files": 756}).answer <= 756
 
 
+@pytest.mark.crossed
+def test_a_file_system_has_no_more_room_than_its_limit(probe: Probe) -> None:
+    code = """
+    import json, os
+    found = [os.statvfs(place) for place in ("/dev/shm", "/tmp", "/home/user")]
+    print(json.dumps([one.f_blocks * one.f_frsize for one in found]))
+    """
+    limits = {"memory": 96 * MIB, "disk": 32 * MIB}
+    assert probe(code, limits=limits).answer == [96 * MIB, 32 * MIB, 32 * MIB]
+
+
 @pytest.mark.crossed(ways=1)
 @pytest.mark.parametrize("place", ["/tmp", "/home/user", "/dev/shm"])
 def test_the_number_of_files_is_limited(probe: Probe, place: str) -> None:

@@ -108,6 +108,19 @@ def test_the_kernel_s_settings_and_names_of_keys_are_not_to_be_seen(
         assert outside["/proc/interrupts"] > 0
 
 
+def test_when_the_host_was_booted_is_told_by_no_number_of_its_own(
+    both: tuple[Probe, Probe],
+) -> None:
+    """The same for all sandboxes of a host, it would say which of them are neighbours."""
+    code = """
+    import json
+    print(json.dumps(open("/proc/sys/kernel/random/boot_id").read()))
+    """
+    ids = [probe(code).answer for probe in both] + [both[0].outside(code)]
+    assert len(set(ids)) == 3
+    assert {len(one) for one in ids} == {37}
+
+
 def test_a_sandbox_is_the_first_to_go_when_memory_is_short(both: tuple[Probe, Probe]) -> None:
     code = """
     import json

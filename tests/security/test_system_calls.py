@@ -172,7 +172,7 @@ def test_system_calls_of_other_modes_do_not_exist(probe: Probe) -> None:
 
 def test_a_file_takes_no_lease_and_a_socket_does_not_linger(probe: Probe) -> None:
     """A lease holds up who opens the file on the host; a socket that lingers, whoever is the last
-    to close it, and sockets are passed on."""
+    to close it, and sockets are passed on. How much lies in one's buffers is the host's to say."""
     code = """
     import fcntl, json, socket
     with open("own", "w") as file, socket.socket() as one:
@@ -183,10 +183,15 @@ def test_a_file_takes_no_lease_and_a_socket_does_not_linger(probe: Probe) -> Non
                 return error.strerror
         one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\\1\\0\\0\\0\\x40\\0\\0\\0")
         lingers = one.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)
-        print(json.dumps([leased(fcntl.F_WRLCK), leased(fcntl.F_UNLCK), lingers[0]]))
+        sizes = []
+        for name in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+            before = one.getsockopt(socket.SOL_SOCKET, name)
+            one.setsockopt(socket.SOL_SOCKET, name, before // 4)
+            sizes.append(one.getsockopt(socket.SOL_SOCKET, name) == before)
+        print(json.dumps([leased(fcntl.F_WRLCK), leased(fcntl.F_UNLCK), lingers[0], *sizes]))
     """
-    assert probe(code).answer == ["Operation not permitted"] * 2 + [0]
-    assert probe(code, weak=NO_FILTER).answer == [None, None, 1]
+    assert probe(code).answer == ["Operation not permitted"] * 2 + [0, True, True]
+    assert probe(code, weak=NO_FILTER).answer == [None, None, 1, False, False]
 
 
 def test_personality_and_sockets_that_programs_need_are_let_in(probe: Probe) -> None:

@@ -36,7 +36,9 @@ for sandbox in sandboxes:
 zygote, = children(forkserver.pids()[0])
 names = ("Uid", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp",
          "Seccomp_filters", "NSpid")
-look = lambda pid: {name: status(pid)[name] for name in names}
+look = lambda pid: {name: status(pid)[name] for name in names} | {
+    "descriptors": os.listdir(f"/proc/{pid}/fd") if os.geteuid() == 0 else []
+}
 print(json.dumps([look(zygote), [look(pid) for pid in children(zygote)]]))
 backend.close()
 """
@@ -68,6 +70,16 @@ def test_a_zygote_may_become_another_of_its_own_users_and_nothing_else(seen: Any
     for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
         assert int(zygote[name], 16) | most == most, name
         assert {int(sandbox[name], 16) for sandbox in sandboxes} == {0}, name
+
+
+def test_a_sandbox_has_no_descriptor_of_its_zygote_s(seen: Any) -> None:
+    """Beside 0, 1 and 2 the host's socket, and two that wake the first process."""
+    account, _, sandboxes = seen
+    if account != "root":
+        pytest.skip("only root sees them")
+    for sandbox in sandboxes:
+        assert {"0", "1", "2", "3"} <= {*sandbox["descriptors"]}
+        assert len(sandbox["descriptors"]) == 6
 
 
 def test_each_sandbox_of_a_zygote_is_a_user_of_its_own(seen: Any) -> None:

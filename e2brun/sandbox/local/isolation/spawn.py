@@ -89,7 +89,6 @@ def _settle(main: Any, request: dict[str, Any], control: int, detached: list[int
     syscalls.drop_capabilities()
     if service:
         os.nice(NICE)
-    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
     syscalls.install_filter(request["filter"])
     _keep_only(control, root_namespace)
     os.chdir(HOME)

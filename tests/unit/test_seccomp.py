@@ -1,0 +1,46 @@
+"""The system call filter read as the kernel reads it: what no kernel here would show."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Callable
+
+import pytest
+
+from e2brun.sandbox.local.isolation import seccomp
+
+pytestmark = pytest.mark.skipif(os.uname().machine != "x86_64", reason="numbers of x86_64")
+
+_ALLOWED, _NO_SUCH_CALL = 0x7FFF0000, 0x00050000 | 38
+_X86_64, _I386 = 0xC000003E, 0x40000003
+
+
+def _verdict(program: bytes, number: int, machine: int = _X86_64) -> int:
+    """What linux/filter.h makes of it, as far as our programs go: arguments are all 0."""
+    data = struct.pack("=IIQ6Q", number, machine, 0, *[0] * 6)
+    loaded, at = 0, 0
+    tests: dict[int, Callable[[int, int], bool]] = {
+        0x15: int.__eq__, 0x35: int.__ge__, 0x45: lambda one, other: bool(one & other),
+    }  # fmt: skip
+    while True:
+        code, yes, no, value = struct.unpack_from("=HBBI", program, 8 * at)
+        at += 1
+        if code == 0x06:
+            return int(value)
+        if code == 0x20:
+            loaded = int(struct.unpack_from("=I", data, value)[0])
+        else:
+            at += yes if tests[code](loaded, value) else no
+
+
+@pytest.mark.parametrize(
+    "make", [seccomp.first_filter, seccomp.last_filter, seccomp.setns_filter, seccomp.root_filter]
+)
+def test_there_are_no_calls_of_x32_or_of_32_bits(make: Callable[[], bytes]) -> None:
+    """A kernel without them would say so itself."""
+    program = make()
+    assert _verdict(program, 39) == _ALLOWED
+    for number in (0, 39, 59, 101, 165, 520):
+        assert _verdict(program, 0x40000000 + number) == _NO_SUCH_CALL
+        assert _verdict(program, number, _I386) == _NO_SUCH_CALL
