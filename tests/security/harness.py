@@ -26,7 +26,7 @@ from e2brun.sandbox.local.isolation.driver import Jail, Jailed
 from e2brun.sandbox.local.isolation.forkserver import Forkserver
 from e2brun.values import Network
 
-# The second filter of a forked sandbox, where it is to do without: the first lets it make namespaces.
+# For a forked sandbox that is to do without its second filter, which alone keeps namespaces out.
 ALL_ALLOWED = b"\x06\0\0\0\0\0\xff\x7f"
 _HIDDEN = "of process "
 _KEPT = 1024 * 1024  # of each stream; the rest is counted only

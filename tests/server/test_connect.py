@@ -124,6 +124,32 @@ def test_a_bomb_of_gzip_is_refused_in_a_call(bomb: bytes) -> None:
     assert asyncio.run(call).status == 429
 
 
+def test_of_messages_without_end_no_more_than_two_are_read() -> None:
+    asked = request(*[envelope({"to": 1})] * 1000)
+    stream = asyncio.run(connect.server_stream(asked, counting))
+    [(_, end)] = asyncio.run(received(stream))
+    assert end["error"]["code"] == "invalid_argument"
+    assert not asked.ended
+
+
+_MANY = b'{"to": 1, "x": [' + b"[]," * 1_000_000 + b"0]}"
+
+
+def test_json_of_more_values_than_anybody_needs_is_not_parsed() -> None:
+    """An empty list is 3 bytes of it, and 56 of ours."""
+    [(_, end)] = streamed(envelope(_MANY))
+    assert end["error"]["code"] == "resource_exhausted"
+    with pytest.raises(ApiError, match="values") as refused:
+        asyncio.run(request(_MANY, streaming=False).json())
+    assert refused.value.status == 413
+
+
+def test_what_stands_in_a_string_is_one_value() -> None:
+    commas = json.dumps({"to": 1, "x": ",[" * 1_000_000}).encode()
+    assert streamed(envelope(commas)) == [(0, {"number": 0}), (2, {})]
+    assert asyncio.run(request(commas, streaming=False).json())["to"] == 1
+
+
 def test_the_deadline_is_told_before_what_it_ends_is_ended() -> None:
     order: list[str] = []
 

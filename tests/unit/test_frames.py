@@ -15,7 +15,6 @@ from e2brun.sandbox.contract import CodeError, Outcome
 from e2brun.sandbox.local.host.frames import (
     MAX_DEPTH,
     MAX_RESULTS,
-    MAX_VALUES,
     CellEnd,
     CellReport,
     CellStarted,
@@ -26,6 +25,7 @@ from e2brun.sandbox.local.host.frames import (
     ResultFrame,
     encode_cell,
 )
+from e2brun.values import MAX_VALUES
 
 STARTED = b'{"type":"started","execution_count":1}\n'
 END = b'{"type":"end"}\n'

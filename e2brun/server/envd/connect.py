@@ -19,7 +19,7 @@ from typing import Any
 from e2brun.sandbox.local.template_setup import USERS
 from e2brun.server.envd.protojson import Message, RpcError
 from e2brun.server.http.messages import ApiError, Gone, Request, Response, Stream, json_response
-from e2brun.values import is_table
+from e2brun.values import MAX_VALUES, is_table, values_in
 
 Wire = dict[str, Any]  # a message on its way out
 UnaryHandler = Callable[[Message], Awaitable[Wire]]
@@ -70,13 +70,10 @@ async def server_stream(
     """
     _require(request, "application/connect+json")
     try:
-        messages = [message async for message in _messages(request)]
-        if len(messages) != 1:
-            raise RpcError("invalid_argument", "expected exactly one message")
+        message = await _only(request)
     except RpcError as error:
         return _stream(_failed(error))
-    events = handler(messages[0])
-    return _stream(_enveloped(events, deadline(request), after_deadline))
+    return _stream(_enveloped(handler(message), deadline(request), after_deadline))
 
 
 async def client_stream(request: Request, handler: ClientStreamHandler) -> Stream:
@@ -200,6 +197,19 @@ def _envelope(message: object, flags: int) -> bytes:
     return bytes((flags,)) + len(body).to_bytes(4, "big") + body
 
 
+async def _only(request: Request) -> Message:
+    only: Message | None = None
+    async with aclosing(_messages(request)) as messages:
+        async for message in messages:
+            if only is not None:  # more may come without end
+                break
+            only = message
+        else:
+            if only is not None:
+                return only
+    raise RpcError("invalid_argument", "expected exactly one message")
+
+
 async def _messages(request: Request) -> AsyncGenerator[Message]:
     """The messages of a stream, each as soon as it is whole."""
     buffer = bytearray()
@@ -256,6 +266,8 @@ def _inflated(body: bytes, request: Request, header: str) -> bytes:
 
 
 def _parse(body: bytes) -> Message:
+    if values_in(body, MAX_VALUES) > MAX_VALUES:
+        raise RpcError("resource_exhausted", f"the message holds more than {MAX_VALUES} values")
     try:
         message = json.loads(body or b"{}")
     except (ValueError, RecursionError):

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn, cast
 from urllib.parse import parse_qsl
 
+from e2brun.values import MAX_VALUES, values_in
+
 Scope = Mapping[str, Any]
 Message = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -138,6 +140,8 @@ class Request:
         raw = await self.body(limit)
         if not raw:
             return {}
+        if values_in(raw, MAX_VALUES) > MAX_VALUES:
+            raise ApiError(413, f"the body holds more than {MAX_VALUES} values")
         try:
             value = json.loads(raw, parse_constant=_no_constant)
         except (ValueError, RecursionError):

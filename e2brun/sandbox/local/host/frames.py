@@ -21,19 +21,16 @@ from e2brun.sandbox.contract import (
     CodeError,
     Result,
 )
-from e2brun.values import is_list, is_table
+from e2brun.values import MAX_VALUES, is_list, is_table, values_in
 
 MAX_FRAME = 33 * MIB
 MAX_TOTAL = 80 * MIB  # our process has three times that, beside what the sandbox has
-MAX_VALUES = 1_000_000  # an empty list costs 3 bytes of JSON and 56 of ours
 MAX_RESULTS = 1000
 MAX_DEPTH = 64
 MAX_NAME = 1024
 MAX_VALUE = 1 * MIB
 MAX_TRACEBACK = 4 * MIB
 
-# The closing quote is optional, or a line of escaped quotes would cost quadratic time.
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -183,11 +180,7 @@ class FrameReader:
         return raw
 
     def _count_values(self, line: bytes) -> None:
-        # Before they are parsed. The first count is too high by what stands inside strings.
-        count = _separators(line)
-        if count > 64:
-            count = _separators(_STRING.sub(b"", line))
-        self._values += count
+        self._values += values_in(line, few=64)  # before they are parsed
         if self._values > MAX_VALUES:
             raise ForgedFrames(f"more than {MAX_VALUES} values")
 
@@ -250,10 +243,6 @@ class CellReport:
                 self.ended = True
             case _:
                 assert_never(frame)
-
-
-def _separators(line: bytes) -> int:
-    return line.count(b",") + line.count(b"[") + line.count(b"{")
 
 
 def _text(raw: Mapping[str, object], key: str, limit: int) -> str:
