@@ -233,6 +233,17 @@ def test_limits_of_processes_cannot_be_raised_again(probe: Probe) -> None:
     assert probe(code).answer == []
 
 
+@pytest.mark.crossed
+def test_the_kernel_ends_what_nobody_else_does(probe: Probe) -> None:
+    """The host keeps the time and the agent after it; the last is the limit of the processor's."""
+    code = """
+    import json, resource
+    print(json.dumps(resource.getrlimit(resource.RLIMIT_CPU)))
+    """
+    soft, hard = probe(code, timeout=15).answer
+    assert 15 <= soft < hard < 100_000
+
+
 def test_the_number_of_open_files_is_limited(probe: Probe) -> None:
     code = """
     import json, os

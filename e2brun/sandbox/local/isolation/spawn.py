@@ -70,7 +70,6 @@ def _settle(main: Any, request: dict[str, Any], control: int, detached: list[int
     rootfs.name_only_user(user, (request["owner"], request["owner"]))
     os.setresgid(user, user, user)
     os.setresuid(user, user, user)
-    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
     own, tree = request["own"], request["tree"]
     _mount_own(own, tree, request["shared"], detached)
     syscalls.set_hostname(own["sandbox_id"])
