@@ -188,7 +188,7 @@ def _neighbour(backend: LocalBackend, spec: SandboxSpec, code: str, timeout: flo
 def run(request: dict[str, Any]) -> dict[str, Any]:
     """Run the program of the request and describe how it went."""
     if request["unfiltered"]:
-        forkserver.last_filter = lambda **_: ALL_ALLOWED
+        vars(forkserver).update(last_filter=lambda **_: ALL_ALLOWED)
     driver = Recording(request["driver"], request["bwrap"])
     backend = LocalBackend(cache_directory=request["cache"], driver=driver)
     spec = SandboxSpec(
