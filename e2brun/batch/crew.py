@@ -65,13 +65,10 @@ class Crew:
         self.stop()
         for thread in self._threads:
             while thread.is_alive() and seconds > 0:
-                self._drain()
+                while not self._done.empty():
+                    self._done.get()
                 thread.join(0.05)
                 seconds -= 0.05
-
-    def _drain(self) -> None:
-        while not self._done.empty():
-            self._done.get()
 
     def _work(self) -> None:
         try:

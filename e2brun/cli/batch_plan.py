@@ -66,9 +66,10 @@ def plan_of_batch(request: BatchRequest, settings: Settings, notice: Callable[[s
 
 def _tell_skipped(survey: Survey, notice: Callable[[str], None]) -> None:
     if survey.skipped:
-        lines = "1 line that is no case was" if survey.skipped == 1 else (
-            f"{survey.skipped} lines that are no cases were"
-        )  # fmt: skip
+        many = survey.skipped
+        lines = (
+            "1 line that is no case was" if many == 1 else f"{many} lines that are no cases were"
+        )
         notice(f"{lines} left out; the first: {survey.first_skipped}")
 
 

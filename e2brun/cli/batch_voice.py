@@ -49,6 +49,5 @@ class Voice(Reporter):
             )
 
     def clear(self) -> None:
-        """Over the progress."""
         if self._progress is not None:
             self._progress.clear()

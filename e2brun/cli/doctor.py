@@ -31,8 +31,10 @@ def examine(*, as_json: bool, fix: bool, yes: bool) -> int:
     works = not wrong and any(check.proves for check in found)
     if as_json:
         _print_json(found, works=works)
+    elif works:
+        write_line("\ne2brun can run code here.")
     else:
-        _print_verdict(works=works)
+        write_line("\ne2brun cannot run code here; what failed above says what to do.")
     return 0 if works else SandboxError.exit_code
 
 
@@ -90,10 +92,3 @@ def _print_json(found: list[Check], *, works: bool) -> None:
         "checks": [{name: getattr(check, name) for name in _TOLD} for check in found],
     }
     print_document(document)
-
-
-def _print_verdict(*, works: bool) -> None:
-    if works:
-        write_line("\ne2brun can run code here.")
-    else:
-        write_line("\ne2brun cannot run code here; what failed above says what to do.")

@@ -40,7 +40,7 @@ def serve(request: ServeRequest) -> int:
     settings = load_settings(None, None, **request.flags)
     for line in settings.notices:
         notice(line)
-    from e2brun.cli.serve_running import Sockets, host
+    from e2brun.cli.serve_running import Hosting, Sockets
     from e2brun.server.http.listening import bind, url_of
     from e2brun.server.sandboxes.preloading import DEFAULT, templates
 
@@ -58,9 +58,8 @@ def serve(request: ServeRequest) -> int:
         if env_file is not None:
             opened.callback(env_file.remove)
         sockets = Sockets(listener, https)
-        return host(
-            request, options, sockets, variables, lambda: _announce(request, variables, env_file)
-        )
+        announce = partial(_announce, request, variables, env_file)
+        return Hosting(request, options, sockets, variables, announce).host()
 
 
 def _https(request: ServeRequest, settings: Settings, key: str) -> Https | None:

@@ -47,20 +47,7 @@ class Sockets(NamedTuple):
     https: Https | None
 
 
-def host(
-    request: ServeRequest,
-    options: ServiceOptions,
-    sockets: Sockets,
-    variables: Mapping[str, str],
-    announce: Callable[[], None],
-) -> int:
-    """Serve until told to end, or until the command ends. Returns the exit code."""
-    logging.basicConfig(format="e2brun: %(message)s", level=logging.WARNING)
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        return runner.run(_Hosting(request, options, sockets, variables, announce).run())
-
-
-class _Hosting:
+class Hosting:
     """One service and, if there is one, its command."""
 
     def __init__(
@@ -74,13 +61,17 @@ class _Hosting:
         self._request, self._options, self._sockets = request, options, sockets
         self._variables, self._announce = variables, announce
         self._asked = asyncio.Event()
-        self._listening = asyncio.Event()
         self._command: Process | None = None
         self._waiting: list[int] = []  # signals that came before the command was there
         self._code = 0
 
-    async def run(self) -> int:
-        """The exit code."""
+    def host(self) -> int:
+        """Serve until told to end, or until the command ends. Returns the exit code."""
+        logging.basicConfig(format="e2brun: %(message)s", level=logging.WARNING)
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            return runner.run(self._run())
+
+    async def _run(self) -> int:
         service = Service(self._options)
         if not self._request.quiet:
             service.app.on_access = _log

@@ -171,8 +171,10 @@ def _r(value: object) -> str:
     if is_list(value):
         return f"list({', '.join(map(_r, value))})"
     if is_table(value):
-        return f"list({', '.join(f'{_json(key)} = {_r(item)}' for key, item in value.items())})"
-    return _json(str(value))
+        return (
+            f"list({', '.join(f'{json.dumps(key)} = {_r(item)}' for key, item in value.items())})"
+        )
+    return json.dumps(str(value))
 
 
 def _javascript(value: object) -> str:
@@ -181,10 +183,10 @@ def _javascript(value: object) -> str:
     if is_list(value):
         return f"[{', '.join(map(_javascript, value))}]"
     if is_table(value):
-        return (
-            f"{{{', '.join(f'{_json(key)}: {_javascript(item)}' for key, item in value.items())}}}"
-        )
-    return _json(value if value is None or isinstance(value, (bool, int, float)) else str(value))
+        pairs = (f"{json.dumps(key)}: {_javascript(item)}" for key, item in value.items())
+        return f"{{{', '.join(pairs)}}}"
+    plain = value is None or isinstance(value, (bool, int, float))
+    return json.dumps(value if plain else str(value))
 
 
 def _java(value: object) -> str:
@@ -194,11 +196,7 @@ def _java(value: object) -> str:
         return "Double.NaN" if math.isnan(value) else f"{'-' if value < 0 else ''}1.0 / 0.0"
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 2**31:
         return f"{value}L"
-    return _json(value if isinstance(value, (bool, int, float)) else str(value))
-
-
-def _json(value: object) -> str:
-    return json.dumps(value)
+    return json.dumps(value if isinstance(value, (bool, int, float)) else str(value))
 
 
 _WRITERS: Mapping[str, Callable[[str, object], str]] = {

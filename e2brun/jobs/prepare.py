@@ -80,11 +80,6 @@ def _advise(plan: Plan, texts: Sequence[str | bytes], install: Sequence[str]) ->
         plan.notice(line)
 
 
-def is_home(path: str) -> bool:
-    """Whether it is the home directory, or in it."""
-    return f"{path}/".startswith(f"{HOME}/")
-
-
 def _notebook(source: Source, parameters: Mapping[str, object]) -> Notebook | None:
     if source.kind is not Kind.NOTEBOOK:
         return None
@@ -221,7 +216,7 @@ def _directories(cwd: str | None, uploads: Sequence[Upload]) -> tuple[str, ...]:
     for upload in uploads:
         path = normpath(upload.path) if upload.path.startswith("/") else HOME
         first, _, rest = path[1:].partition("/")
-        if first == "tmp" or is_home(path) or not rest:
+        if first == "tmp" or f"{path}/".startswith(f"{HOME}/") or not rest:
             continue
         deep = first in _SHALLOW and "/" in rest
         found.append(f"/{first}/{rest.partition('/')[0]}" if deep else f"/{first}")

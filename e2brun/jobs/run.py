@@ -285,7 +285,6 @@ def _beside(job: Job, said: str) -> str | None:
 
 
 def program(job: Job) -> Program:
-    """The program a job runs, with the files it is to find."""
     source = job.source
     files = job.uploads
     if source.path is not None:

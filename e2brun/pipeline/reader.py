@@ -61,7 +61,8 @@ class TomlReader:
         before = len(self.problems)
         known = keys_of(cast("Any", kind))
         for key in raw.keys() - known.keys():
-            self.note((*path, key), f"{_title(path)} has no key {key!r}", key, known)
+            hint = suggestion(key, known)
+            self.note((*path, key), f"{_title(path)} has no key {key!r}{hint}")
         values = self._values(known, raw, path)
         if len(self.problems) > before:
             return None
@@ -83,11 +84,9 @@ class TomlReader:
                 self.note(path, f"{_title(path)} has no {key!r}")
         return values
 
-    def note(
-        self, path: KeyPath, message: str, name: str = "", known: Mapping[str, object] | None = None
-    ) -> None:
-        """Remember what is wrong, with the nearest known name where there is one."""
-        self.problems.append((path, message + (suggestion(name, known) if known else "")))
+    def note(self, path: KeyPath, message: str) -> None:
+        """Remember what is wrong."""
+        self.problems.append((path, message))
 
     def value(self, wanted: Any, raw: object, path: KeyPath) -> object:
         """`raw` as what a key takes. Raises _Wrong after noting why not."""

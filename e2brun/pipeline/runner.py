@@ -57,7 +57,7 @@ class Run:
         refine = RefinePrimitive(chain, attempts, Path.cwd())
         self._steps = _step_names(self.pipeline)
         waiting = deque(self._waiting())
-        self._tell(events.RunStarted(self.record.id, tuple(case.id for case in waiting)))
+        self._tell(events.RunStarted(tuple(case.id for case in waiting)))
         workers = min(self.choices.concurrency, len(waiting))
         try:
             # Not a task for each case: there may be very many.

@@ -170,7 +170,6 @@ class FunctionPrimitive(Primitive[In, Out]):
 
     @property
     def name(self) -> str:
-        """The function's."""
         function: object = self.function
         while isinstance(function, functools.partial):
             function = function.func

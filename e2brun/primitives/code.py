@@ -107,19 +107,17 @@ def seconds(value: object) -> float:
 def output_of(execution: Execution, transcript: Transcript, sandbox: Sandbox) -> CodeOutput:
     return CodeOutput(
         success=execution.outcome is Outcome.OK,
-        logs=transcript.lines(),
+        logs=transcript.logs.lines(),
         error=_error(execution.error, execution),
         results=_main(execution.results),
         execution_time=execution.execution_time,
         sandbox_id=sandbox.id,
         outcome=execution.outcome.value,
         exit_code=execution.exit_code,
-        stdout=transcript.text("stdout"),
-        stderr=transcript.text("stderr"),
+        stdout=transcript.out.text(),
+        stderr=transcript.err.text(),
         displayed=[dict(result) for result in execution.results],
-        truncated=Truncated(
-            stdout=transcript.dropped("stdout"), stderr=transcript.dropped("stderr")
-        ),
+        truncated=Truncated(stdout=transcript.out.dropped, stderr=transcript.err.dropped),
     )
 
 

@@ -38,7 +38,6 @@ class RetryPrimitive(Primitive[In, Out]):
     retry_failed_code: bool = False
 
     async def execute(self, data: In, context: WorkflowContext) -> Out:
-        """The output of the first attempt that did not fail, or the last failure."""
         started = monotonic()
         attempt = 1
         while True:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from e2brun.errors import SandboxError, SandboxLost
 from e2brun.jobs.diagnosis import EXIT_CODE
-from e2brun.jobs.run import LogLines, OutputStream, StreamName
+from e2brun.jobs.run import LogLines, OutputStream
 from e2brun.runs.record import ExecutionRecord
 from e2brun.sandbox.contract import MIB, Execution, Outcome, Result, Sandbox
 
@@ -13,24 +13,20 @@ _SHOWN = 4 * MIB  # of results, where less may be printed
 
 class Transcript:
     """Each stream for itself, and the lines of both together: at most `limit` bytes of each
-    stream (0: all); the rest is counted. Each may be fed from a thread of its own."""
+    stream (0: all); the rest is counted. `stdout` and `stderr` are sinks, each for a thread."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._out, self._err = (OutputStream(limit, None, keep=True) for _ in range(2))
-        self._logs = LogLines(limit)
+        self.out, self.err = (OutputStream(limit, None, keep=True) for _ in range(2))
+        self.logs = LogLines(limit)
 
     def stdout(self, data: bytes) -> None:
-        self._logs.feed("stdout", data)
-        self._out(data)
+        self.logs.feed("stdout", data)
+        self.out(data)
 
     def stderr(self, data: bytes) -> None:
-        self._logs.feed("stderr", data)
-        self._err(data)
-
-    def text(self, stream: StreamName) -> str:
-        """All that was kept, with U+FFFD for what is not UTF-8."""
-        return (self._out if stream == "stdout" else self._err).text()
+        self.logs.feed("stderr", data)
+        self.err(data)
 
     def within(self, execution: Execution) -> Execution:
         """With as much of what a cell showed as may be printed; a note in place of the rest."""
@@ -44,14 +40,6 @@ class Transcript:
             size += own if fits else 0
             kept.append(result if fits else _left_out(result, own, limit))
         return execution.but(results=tuple(kept))
-
-    def lines(self) -> list[str]:
-        """Every line without its end, in the order in which they began."""
-        return self._logs.lines()
-
-    def dropped(self, stream: StreamName) -> int:
-        """Bytes beyond the limit."""
-        return (self._out if stream == "stdout" else self._err).dropped
 
 
 def _left_out(result: Result, size: int, limit: int) -> Result:
@@ -82,14 +70,14 @@ def recorded(execution: Execution, transcript: Transcript, sandbox: Sandbox) -> 
         sandbox.backend,
         execution.outcome.value,
         execution.exit_code,
-        transcript.text("stdout"),
-        transcript.text("stderr"),
+        transcript.out.text(),
+        transcript.err.text(),
         execution.execution_time,
         said.removesuffix(": ") if said is not None else None,
         error.traceback if error is not None else "",
         error.hint if error is not None else None,
         tuple(execution.results),
-        {"stdout": transcript.dropped("stdout"), "stderr": transcript.dropped("stderr")},
+        {"stdout": transcript.out.dropped, "stderr": transcript.err.dropped},
         peak_memory=execution.peak_memory,
         completed=execution.completed,
     )

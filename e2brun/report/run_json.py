@@ -31,12 +31,7 @@ def refusal_document(error: E2brunError, problems: Sequence[tuple[str, str]]) ->
     listed = [{"where": where, "message": message} for where, message in problems]
     return {
         "schema": SCHEMA,
-        "id": None,
-        "pipeline": None,
-        "file": None,
-        "backend": None,
-        "started": None,
-        "finished": None,
+        **dict.fromkeys(("id", "pipeline", "file", "backend", "started", "finished")),
         "cases": [],
         "notes": [],
         "counts": {verdict.value: 0 for verdict in Verdict},

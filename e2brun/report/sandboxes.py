@@ -84,7 +84,6 @@ def print_metrics(found: Sequence[Measured], *, color: bool) -> None:
 
 
 def print_log(lines: Iterable[LogLine], *, color: bool) -> None:
-    """One entry a line, whatever it holds."""
     for line in lines:
         level = one_line(line.level, 10)
         text = f"{_time(line.time)} {level:<5} {one_line(line.message, 4000)}"

@@ -11,7 +11,6 @@ from e2brun.runs.record import CaseRecord
 class RunStarted(NamedTuple):
     """`cases` are the ids of those that are to run, in order."""
 
-    run_id: str
     cases: tuple[str, ...]
 
 

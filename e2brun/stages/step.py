@@ -106,7 +106,6 @@ class Judge(Step):
         return fill_fields(self, variables, self.values)
 
     async def take(self, work: Work, context: WorkflowContext) -> Work:
-        """The work with its judgement."""
         started = monotonic()
         try:
             judgement = await self.rendered(work.case.variables).judge(work)
@@ -163,7 +162,6 @@ class Together(Step):
         return "+".join(step.name for step in self.steps)
 
     async def take(self, work: Work, context: WorkflowContext) -> Work:
-        """The work with all their judgements."""
         taken: list[StepRecord] = []
         closed = ""
         for step in self.steps:
@@ -202,7 +200,6 @@ def _line(finding: Finding) -> str:
 
 
 def one_line(text: str) -> str:
-    """A text as one line that is not too long."""
     line = " ".join(text.split())
     return line if len(line) <= MESSAGE_LIMIT else f"{line[: MESSAGE_LIMIT - 1]}…"
 

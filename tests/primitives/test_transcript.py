@@ -14,7 +14,7 @@ def test_lines_stand_in_the_order_in_which_they_began() -> None:
     transcript.stdout(b"one\ntw")
     transcript.stderr(b"warning\n")
     transcript.stdout(b"o\n\nlast")
-    assert transcript.lines() == ["one", "two", "warning", "", "last"]
+    assert transcript.logs.lines() == ["one", "two", "warning", "", "last"]
 
 
 @given(some.lists(some.text("ab\n", max_size=6)))
@@ -22,8 +22,8 @@ def test_however_it_is_cut_the_lines_are_those_of_the_whole(pieces: list[str]) -
     transcript = Transcript(0)
     for piece in pieces:
         transcript.stdout(piece.encode())
-    assert transcript.lines() == "".join(pieces).splitlines()
-    assert transcript.text("stdout") == "".join(pieces)
+    assert transcript.logs.lines() == "".join(pieces).splitlines()
+    assert transcript.out.text() == "".join(pieces)
 
 
 def test_it_may_be_fed_from_two_threads() -> None:
@@ -37,7 +37,7 @@ def test_it_may_be_fed_from_two_threads() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(transcript.lines()) == 2 * 2001
+    assert len(transcript.logs.lines()) == 2 * 2001
 
 
 def test_what_is_shown_is_kept_within_the_limit_and_the_rest_told_of() -> None:

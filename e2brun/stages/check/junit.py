@@ -22,7 +22,6 @@ class TestCase:
     __test__ = False  # it is no test of ours
 
     name: str
-    suite: str
     status: str = "passed"
     message: str = ""
     text: str = ""
@@ -39,7 +38,7 @@ class _Reader:
         if self.depth > _DEPTH or len(self.cases) > _CASES:
             raise BadReport("it is nested too deeply, or too long")
         if name == "testcase":
-            test = TestCase(attributes.get("name", "")[:500], attributes.get("classname", "")[:500])
+            test = TestCase(attributes.get("name", "")[:500])
             self.cases.append(test)
         elif name in _PROBLEMS and self.cases:
             test = self.cases[-1]

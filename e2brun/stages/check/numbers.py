@@ -76,7 +76,6 @@ class NumbersCheck(Check, step="numbers"):
 
 
 def numbers_in(text: str) -> list[float]:
-    """In their order, the first 100,000."""
     return [float(match[0]) for match in islice(re.finditer(_NUMBER, text), _MOST)]
 
 

@@ -119,8 +119,8 @@ def _probe(probe: Probe, sandbox: Sandbox) -> Probed:
     return Probed(
         execution.outcome.value,
         execution.exit_code,
-        transcript.text("stdout"),
-        transcript.text("stderr"),
+        transcript.out.text(),
+        transcript.err.text(),
         collect(sandbox, probe.report),
         execution.detail,
     )
