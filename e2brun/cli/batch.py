@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -10,16 +11,18 @@ from typing import TYPE_CHECKING
 
 from e2brun.batch.run import BatchRun, Places, restore
 from e2brun.cli.batch_plan import Plan, plan_of_batch
-from e2brun.cli.batch_voice import Voice
-from e2brun.cli.signals import Interrupted, print_document
+from e2brun.cli.reporting import Reporter
+from e2brun.cli.signals import Interrupted, print_document, write_line
 from e2brun.errors import E2brunError
-from e2brun.runs.record import CaseRecord, RunRecord, exit_code
+from e2brun.runs.record import CaseRecord, RunRecord, Verdict, exit_code
 from e2brun.sandbox.select import choose
 from e2brun.settings import load_settings
 
 if TYPE_CHECKING:
     from e2brun.cli.batch_options import BatchRequest
+    from e2brun.report.progress import Progress
     from e2brun.sandbox.contract import Backend
+    from e2brun.settings import Settings
 
 
 def run_batch(request: BatchRequest) -> int:
@@ -36,6 +39,39 @@ def run_batch(request: BatchRequest) -> int:
 
         voice.clear()
         return refuse(error, as_json=request.as_json)
+
+
+class Voice(Reporter):
+    """Where results go to a file, or many to a terminal, only those that did not pass are said."""
+
+    def __init__(self, *, as_json: bool, quiet: bool, out: str | None) -> None:
+        super().__init__(as_json=as_json, quiet=quiet)
+        self._silent = as_json or out == "-"
+        self._only_bad = out is not None
+        self._progress: Progress | None = None
+
+    def begin(self, run: BatchRun, settings: Settings) -> None:
+        terminal = sys.stderr.isatty() and not settings.dumb_terminal
+        self._only_bad = self._only_bad or (terminal and sys.stdout.isatty())
+        if not self._quiet:
+            from e2brun.report.progress import Progress
+
+            self._progress = Progress(run.tally.total, terminal=terminal)
+
+    def finished(self, run: BatchRun, record: CaseRecord) -> None:
+        if not self._silent and (record.verdict is not Verdict.PASSED or not self._only_bad):
+            from e2brun.report.summary import case_line
+
+            self.clear()
+            write_line(case_line(record))
+        if self._progress is not None:
+            shown = (Verdict.PASSED, Verdict.FAILED, Verdict.INFRASTRUCTURE)
+            passed, failed, faults = map(run.tally.count, shown)
+            self._progress.show(run.tally.done, passed, failed, faults, run.width.running)
+
+    def clear(self) -> None:
+        if self._progress is not None:
+            self._progress.clear()
 
 
 def _run(request: BatchRequest, plan: Plan, voice: Voice) -> int:
@@ -116,7 +152,12 @@ def _cases(plan: Plan, places: Places, kept: dict[str, CaseRecord]) -> Iterator[
 
 
 def _tell(
-    request: BatchRequest, plan: Plan, voice: Voice, record: RunRecord, run: BatchRun, code: int
+    request: BatchRequest,
+    plan: Plan,
+    voice: Voice,
+    record: RunRecord,
+    run: BatchRun,
+    code: int,
 ) -> int:
     """Reports, the summary, the document. Returns the exit code."""
     code = voice.report(plan.reports, plan.settings, record, code)

@@ -23,6 +23,8 @@ from e2brun.sandbox.select import is_cloud
 from e2brun.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    import asyncio
+
     from e2brun.pipeline.loader import Pipeline
     from e2brun.pipeline.runner import Choices, Run
     from e2brun.pipeline.supply import Supply
@@ -249,7 +251,7 @@ def _drive(work: Coroutine[Any, Any, object]) -> int:
                 signal.signal(signal.SIGALRM, lambda _number, _frame: os._exit(128 + number))
                 signal.setitimer(signal.ITIMER_REAL, _TIDYING_SECONDS)
 
-        with _listening(loop.add_signal_handler, loop.remove_signal_handler, cancel):
+        with _listening(loop, cancel):
             await task
 
     try:
@@ -262,7 +264,7 @@ def _drive(work: Coroutine[Any, Any, object]) -> int:
 
 @contextmanager
 def _listening(
-    add: Callable[..., None], remove: Callable[[int], object], cancel: Callable[[int], None]
+    loop: asyncio.AbstractEventLoop, cancel: Callable[[int], None]
 ) -> Generator[None, None, None]:
     """The event loop takes the signals: an exception out of a handler would be lost in it."""
     before = {
@@ -271,10 +273,10 @@ def _listening(
         if signal.getsignal(number) is not signal.SIG_IGN
     }
     for number in before:
-        add(number, cancel, number)
+        loop.add_signal_handler(number, cancel, number)
     try:
         yield
     finally:
         for number, handler in before.items():
-            remove(number)
+            loop.remove_signal_handler(number)
             signal.signal(number, handler)

@@ -9,7 +9,7 @@ from typing import Required, TypedDict
 
 from e2brun.errors import UsageError
 from e2brun.primitives.transcript import Transcript
-from e2brun.sandbox.contract import CodeError, Execution, Outcome, Result, Sandbox, Upload, absolute
+from e2brun.sandbox.contract import CodeError, Execution, Outcome, Result, Upload, absolute
 from e2brun.values import is_mapping, is_sequence, nearest
 
 _KEYS = ("code", "timeout", "files", "install")
@@ -104,38 +104,20 @@ def seconds(value: object) -> float:
     raise UsageError(f"input: timeout is a number of seconds above 0, not {value!r}")
 
 
-def output_of(execution: Execution, transcript: Transcript, sandbox: Sandbox) -> CodeOutput:
+def output_of(execution: Execution, transcript: Transcript, sandbox_id: str) -> CodeOutput:
     return CodeOutput(
         success=execution.outcome is Outcome.OK,
         logs=transcript.logs.lines(),
         error=_error(execution.error, execution),
         results=_main(execution.results),
         execution_time=execution.execution_time,
-        sandbox_id=sandbox.id,
+        sandbox_id=sandbox_id,
         outcome=execution.outcome.value,
         exit_code=execution.exit_code,
         stdout=transcript.out.text(),
         stderr=transcript.err.text(),
         displayed=[dict(result) for result in execution.results],
         truncated=Truncated(stdout=transcript.out.dropped, stderr=transcript.err.dropped),
-    )
-
-
-def ended_without(outcome: str, error: str, execution_time: float, sandbox_id: str) -> CodeOutput:
-    """The output of code of which nothing else is known."""
-    return CodeOutput(
-        success=False,
-        logs=[],
-        error=error,
-        results={},
-        execution_time=execution_time,
-        sandbox_id=sandbox_id,
-        outcome=outcome,
-        exit_code=None,
-        stdout="",
-        stderr="",
-        displayed=[],
-        truncated=Truncated(stdout=0, stderr=0),
     )
 
 

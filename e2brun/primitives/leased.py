@@ -80,7 +80,7 @@ class Leased:
         transcript = Transcript(max_output)
         ended = run(job, sandbox, Outputs(transcript.stdout, transcript.stderr)).execution
         execution = transcript.within(ended)
-        output = output_of(execution, transcript, sandbox)
+        output = output_of(execution, transcript, sandbox.id)
         self.tell(Executed(span, output))
         return known(execution), transcript, output
 

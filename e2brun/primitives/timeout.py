@@ -51,9 +51,13 @@ class TimeoutPrimitive(Primitive[In, Out]):
             timeout = StepTimeout(self.primitive.name, self.timeout_seconds)
             if self.raise_on_timeout:
                 raise timeout from error
-            from e2brun.primitives.code import ended_without
+            from e2brun.primitives.code import output_of
+            from e2brun.primitives.transcript import Transcript
+            from e2brun.sandbox.contract import Execution, Outcome
 
+            late = Execution(
+                Outcome.TIMEOUT, execution_time=self.timeout_seconds, detail=str(timeout)
+            )
             sandbox_id = seen[-1] if seen else ""
             # Out is a CodeOutput here: the class says so, and no type can.
-            output = ended_without("timeout", str(timeout), self.timeout_seconds, sandbox_id)
-            return cast("Out", output)
+            return cast("Out", output_of(late, Transcript(0), sandbox_id))

@@ -7,7 +7,9 @@ import pytest
 
 from e2brun import BenchmarkSuite, Comparison, MockPrimitive, UsageError, create_test_context
 from e2brun.primitives.benchmark import Measurement, bootstrap, code_lines, quartile_range
-from e2brun.primitives.code import ended_without
+from e2brun.primitives.code import output_of
+from e2brun.primitives.transcript import Transcript
+from e2brun.sandbox.contract import Execution, Outcome
 
 pytestmark = pytest.mark.anyio
 
@@ -23,7 +25,7 @@ class Clock:
         times = [float(word) for word in code.split()]
         seconds = times[self.order.count(code) % len(times)]
         self.order.append(code)
-        output = ended_without("ok", "", abs(seconds), "i")
+        output = output_of(Execution(Outcome.OK, execution_time=abs(seconds)), Transcript(0), "i")
         output["success"], output["stdout"] = seconds > 0, "same"
         output["error"] = None if seconds > 0 else "boom"
         return output

@@ -8,16 +8,18 @@ from pathlib import Path
 import pytest
 
 from e2brun import CodeExecutionPrimitive, E2brunError, Metrics, SandboxUnavailable, UsageError
-from e2brun.primitives.code import ended_without
+from e2brun.primitives.code import output_of
 from e2brun.primitives.context import WorkflowContext
 from e2brun.primitives.events import Executed, Executing
+from e2brun.primitives.transcript import Transcript
+from e2brun.sandbox.contract import Execution, Outcome
 from tests.primitives.backends import watched
 
 
 def _execution(metrics: Metrics, seconds: float, outcome: str = "ok") -> None:
     span = WorkflowContext().enter(None, "step").span
     metrics(Executing(span, 1, 30, False, (), "python"))
-    output = ended_without(outcome, "", seconds, "i")
+    output = output_of(Execution(Outcome(outcome), execution_time=seconds), Transcript(0), "i")
     output["error"] = None if outcome == "ok" else "boom"
     metrics(Executed(span, output))
 
