@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from e2brun.errors import SandboxError
 from e2brun.server.access import admission
@@ -28,11 +28,9 @@ from e2brun.server.http.messages import (
     Send,
     Stream,
 )
+from e2brun.server.options import ServiceOptions
 from e2brun.server.sandboxes.records import Record, State, not_found
-
-if TYPE_CHECKING:
-    from e2brun.server.options import ServiceOptions
-    from e2brun.server.sandboxes.registry import Registry
+from e2brun.server.sandboxes.registry import Registry
 
 log = logging.getLogger("e2brun.server")
 

@@ -13,7 +13,7 @@ import os
 import posixpath
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from e2brun.errors import SandboxError
 from e2brun.sandbox.local.host.file_worker import INLINE_LIMIT, LONG_PATIENCE, FileTrouble
@@ -25,10 +25,8 @@ from e2brun.server.http.bodies import decoded, hear_out
 from e2brun.server.http.fields import Fields, number, segments
 from e2brun.server.http.messages import PERMANENT, ApiError, Request, Response, Stream
 from e2brun.server.http.messages import json_response as told
-
-if TYPE_CHECKING:
-    from e2brun.server.sandboxes.registry import Registry
-    from e2brun.server.sandboxes.volumes import Volume
+from e2brun.server.sandboxes.registry import Registry
+from e2brun.server.sandboxes.volumes import Volume
 
 _KINDS = {"f": "file", "d": "directory", "l": "symlink"}
 _TYPES = (str, str, int, int, int, int, int, int, int)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from http.client import HTTPException, HTTPMessage
-from typing import IO, TYPE_CHECKING
+from typing import IO
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
@@ -16,9 +16,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 from e2brun.errors import Unsupported
 from e2brun.sandbox.check import Check, Status
 from e2brun.sandbox.public_indexes import npm_registry, python_index
-
-if TYPE_CHECKING:
-    from e2brun.settings import Settings
+from e2brun.settings import Settings
 
 _SECONDS = 5.0
 _DOMAIN = "e2b.app"

@@ -11,14 +11,11 @@ import ipaddress
 import re
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from e2brun.server.http.listening import is_loopback
 from e2brun.server.http.messages import ApiError, Request
+from e2brun.server.options import ServiceOptions
 from e2brun.server.sandboxes.records import Record
-
-if TYPE_CHECKING:
-    from e2brun.server.options import ServiceOptions
 
 # Old clients append the id of a machine: `id-clientID`.
 _SANDBOX_HOST = re.compile(r"([0-9]{1,5})-([a-z0-9]{1,64})(?:-[a-z0-9]{1,64})?\.", re.ASCII)

@@ -9,12 +9,12 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from e2brun.errors import SandboxError
 from e2brun.sandbox.local import templates as built_in
 from e2brun.sandbox.local.host import commands, trees
 from e2brun.sandbox.local.host.processes import StartRefused
+from e2brun.sandbox.local.host.running import RunningSandbox
 from e2brun.sandbox.local.registered import (
     BUILDING,
     FAILED,
@@ -31,10 +31,7 @@ from e2brun.server.builds.kept import KeptFiles
 from e2brun.server.builds.plan import CHANGING, Plan, Step, copied
 from e2brun.server.http.messages import ApiError
 from e2brun.server.sandboxes.records import Origin
-
-if TYPE_CHECKING:
-    from e2brun.sandbox.local.host.running import RunningSandbox
-    from e2brun.server.sandboxes.registry import Registry
+from e2brun.server.sandboxes.registry import Registry
 
 log = logging.getLogger("e2brun.server")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import os
 import re
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from e2brun.sandbox.local import templates as built_in
 from e2brun.sandbox.local.registered import FAILED, WAITING, Build, Line, Registered
@@ -14,11 +14,7 @@ from e2brun.server.builds.plan import HASH, plan_of
 from e2brun.server.control import catalog, objects
 from e2brun.server.http.fields import Fields, number
 from e2brun.server.http.messages import PERMANENT, ApiError, Request, Response, json_response
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from e2brun.server.sandboxes.registry import Registry
+from e2brun.server.sandboxes.registry import Registry
 
 UPLOADS = "/build-files/"
 _PAGE = 100  # log entries an answer, as E2B has it

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from e2brun.sandbox.local import templates as local_templates
 from e2brun.sandbox.local.registered import FAILED, READY, Build, Registered
 from e2brun.sandbox.local.templates import Template
 from e2brun.server.control import objects
 from e2brun.server.http.messages import PERMANENT, ApiError, Request, Response, json_response
-
-if TYPE_CHECKING:
-    from e2brun.server.sandboxes.registry import Registry
+from e2brun.server.sandboxes.registry import Registry
 
 _BUILD = "00000000-0000-0000-0000-000000000000"
 _SINCE = 1_750_000_000  # when the built-in templates were made, as far as clients care

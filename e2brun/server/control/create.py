@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from e2brun.sandbox.local.template_setup import Setup
 from e2brun.sandbox.local.templates import TEMPLATES
@@ -14,12 +15,8 @@ from e2brun.server.egress.rules import limits
 from e2brun.server.http.fields import Fields
 from e2brun.server.http.messages import PERMANENT, ApiError, Request, Response, json_response
 from e2brun.server.sandboxes.records import Lifecycle, Mount, Origin
+from e2brun.server.sandboxes.registry import Registry
 from e2brun.values import Network
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from e2brun.server.sandboxes.registry import Registry
 
 _TIMEOUT, _OLD_TIMEOUT = 300, 15
 _UNSUPPORTED = {

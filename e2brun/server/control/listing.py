@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from e2brun.server.control import objects, paging
 from e2brun.server.http.fields import bad, metadata_filter
 from e2brun.server.http.messages import ApiError, Request, Response, json_response
 from e2brun.server.sandboxes.records import Record, State
-
-if TYPE_CHECKING:
-    from e2brun.server.sandboxes.registry import Registry
+from e2brun.server.sandboxes.registry import Registry
 
 _STATES = frozenset({"running", "paused"})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

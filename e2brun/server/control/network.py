@@ -8,18 +8,15 @@ than none.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from e2brun.sandbox.local.host.running import AgentRefused
 from e2brun.server.egress.rules import is_address, limits
 from e2brun.server.http.fields import Fields, bad
 from e2brun.server.http.messages import PERMANENT, ApiError, Request, Response
-from e2brun.server.sandboxes.records import State
+from e2brun.server.sandboxes.records import Record, State
+from e2brun.server.sandboxes.registry import Registry
 from e2brun.values import Network
-
-if TYPE_CHECKING:
-    from e2brun.server.sandboxes.records import Record
-    from e2brun.server.sandboxes.registry import Registry
 
 _EVERYTHING = frozenset({"0.0.0.0/0", "::/0"})
 _DOMAIN = re.compile(

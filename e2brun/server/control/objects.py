@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from e2brun.sandbox.contract import MIB
-from e2brun.server.sandboxes.metering import CPU_COUNT
+from e2brun.sandbox.local.registered import Line
+from e2brun.server.options import ServiceOptions
+from e2brun.server.sandboxes.metering import CPU_COUNT, Entry
 from e2brun.server.sandboxes.records import Record, State
-
-if TYPE_CHECKING:
-    from e2brun.sandbox.local.registered import Line
-    from e2brun.server.options import ServiceOptions
-    from e2brun.server.sandboxes.metering import Entry
 
 CLIENT_ID = "e2brun"  # E2B: which of its machines
 ENVD_VERSION = "0.6.4"  # clients decide by it what they may ask for

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from e2brun.server.control import objects
 from e2brun.server.http.fields import DAY, Fields
 from e2brun.server.http.messages import ApiError, Request, Response, json_response
 from e2brun.server.sandboxes import lifecycle
 from e2brun.server.sandboxes.records import Record, State
-
-if TYPE_CHECKING:
-    from e2brun.server.sandboxes.registry import Registry
+from e2brun.server.sandboxes.registry import Registry
 
 _CONNECT, _RESUME, _REFRESH = 300, 15, 15  # seconds, where the client does not say
 _LONG_AGO = -(10**15)

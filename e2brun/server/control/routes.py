@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from e2brun.server.control import (
     builds,
@@ -21,9 +21,7 @@ from e2brun.server.control import (
 from e2brun.server.http.fields import segments
 from e2brun.server.http.messages import PERMANENT, ApiError, Request, Response
 from e2brun.server.sandboxes import lifecycle
-
-if TYPE_CHECKING:
-    from e2brun.server.sandboxes.registry import Registry
+from e2brun.server.sandboxes.registry import Registry
 
 # Called with the request, the registry, and what stands for these words: a part as it is, the id of
 # a sandbox (alive or not), the Record of one.

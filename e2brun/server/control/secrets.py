@@ -5,15 +5,12 @@ from __future__ import annotations
 
 import re
 import time
-from typing import TYPE_CHECKING
 
 from e2brun.server.control import objects, paging
 from e2brun.server.http.fields import Fields
 from e2brun.server.http.messages import ApiError, Request, Response, json_response
+from e2brun.server.sandboxes.registry import Registry
 from e2brun.server.sandboxes.secrets import PREFIX, Secret
-
-if TYPE_CHECKING:
-    from e2brun.server.sandboxes.registry import Registry
 
 _NAME = re.compile(r"[^{}\x00-\x1f\x7f-\x9f]{1,255}")
 _VALUE_LIMIT = 64 * 1024  # bytes

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING
 
 from e2brun.sandbox.local.template_names import TEAM, full_name, split_name
 from e2brun.server.control import objects, paging
 from e2brun.server.http.fields import Fields
 from e2brun.server.http.messages import PERMANENT, ApiError, Request, Response, json_response
 from e2brun.server.sandboxes import lifecycle
+from e2brun.server.sandboxes.records import Record
+from e2brun.server.sandboxes.registry import Registry
 from e2brun.server.sandboxes.snapshots import Snapshot
-
-if TYPE_CHECKING:
-    from e2brun.server.sandboxes.records import Record
-    from e2brun.server.sandboxes.registry import Registry
 
 _FORKS = 20
 

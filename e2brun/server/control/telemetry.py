@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import TYPE_CHECKING
 
 from e2brun.server.control import objects
 from e2brun.server.http.fields import bad, number
@@ -12,10 +11,8 @@ from e2brun.server.http.messages import Request, Response, json_response
 from e2brun.server.sandboxes import lifecycle
 from e2brun.server.sandboxes.metering import CPU_COUNT, Entry, Journal, Sample, sample_now
 from e2brun.server.sandboxes.metrics import CONTENT_TYPE
-
-if TYPE_CHECKING:
-    from e2brun.server.sandboxes.records import Record
-    from e2brun.server.sandboxes.registry import Registry
+from e2brun.server.sandboxes.records import Record
+from e2brun.server.sandboxes.registry import Registry
 
 _FAR = 10**15
 _LEVELS = ("debug", "info", "warn", "error")

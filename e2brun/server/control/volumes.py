@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import posixpath
 import re
-from typing import TYPE_CHECKING
 
 from e2brun.errors import SandboxError
 from e2brun.sandbox.contract import HOME
 from e2brun.sandbox.local.host.file_worker import FileTrouble
+from e2brun.server.control.objects import Wire
 from e2brun.server.http.fields import Fields, bad
 from e2brun.server.http.messages import PERMANENT, ApiError, Request, Response, json_response
 from e2brun.server.sandboxes.records import Mount
+from e2brun.server.sandboxes.registry import Registry
+from e2brun.server.sandboxes.volumes import Volume, Volumes
 from e2brun.values import is_table
-
-if TYPE_CHECKING:
-    from e2brun.server.control.objects import Wire
-    from e2brun.server.sandboxes.registry import Registry
-    from e2brun.server.sandboxes.volumes import Volume, Volumes
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
 _VOLUMES = 10_000

@@ -11,21 +11,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import Any
 
+from e2brun.sandbox.local.host.running import RunningSandbox
 from e2brun.sandbox.local.isolation import out_of_reach
 from e2brun.server.egress import rules
 from e2brun.server.egress.first_words import NotTold, http_host, server_name
 from e2brun.server.http.messages import PERMANENT, ApiError
 from e2brun.server.http.passing import pass_on
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
-
-    from e2brun.sandbox.local.host.running import RunningSandbox
 
 log = logging.getLogger("e2brun.server")
 

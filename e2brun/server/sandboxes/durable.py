@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from e2brun.errors import UsageError
 from e2brun.private import load, store
 from e2brun.server.sandboxes.records import Lasting, Record, State
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 _LOCK, _PAUSED = "lock", "paused.json"
 

@@ -11,16 +11,14 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from e2brun.errors import SandboxError
 from e2brun.sandbox.contract import MIB
 from e2brun.sandbox.local.host.running import AgentRefused
 from e2brun.sandbox.local.memory.watch import INTERVAL, MemoryWatch
+from e2brun.server.sandboxes.records import Record
 from e2brun.server.sandboxes.totals import Totals, apart, available_memory
-
-if TYPE_CHECKING:
-    from e2brun.server.sandboxes.records import Record
 
 log = logging.getLogger("e2brun.server")
 

@@ -7,18 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from e2brun.errors import SandboxError
 from e2brun.sandbox.local.host.contexts import Contexts, NotStarted
 from e2brun.sandbox.local.host.languages import PYTHON
 from e2brun.sandbox.local.host.running import RunningSandbox
 from e2brun.sandbox.local.isolation.driver import Driver, Jail, new_id
-
-if TYPE_CHECKING:
-    from collections.abc import Coroutine
-    from typing import Any
 
 _AHEAD = 6  # of each kind: making one takes longer than using one up
 _KINDS = 4  # kept at once; the one that was asked for longest ago goes

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from e2brun.errors import SandboxError, UsageError
 from e2brun.sandbox.local.interpreter import current_interpreter
 from e2brun.sandbox.local.packages.npm import typescript_layer
 from e2brun.sandbox.local.templates import CODE_INTERPRETER, TEMPLATES, Template, find
+from e2brun.server.options import ServiceOptions
 from e2brun.server.sandboxes.templates import TemplateStore
-
-if TYPE_CHECKING:
-    from e2brun.server.options import ServiceOptions
 
 DEFAULT = (CODE_INTERPRETER.name,)
 

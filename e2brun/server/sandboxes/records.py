@@ -8,14 +8,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from e2brun.sandbox.local.host.running import RunningSandbox
 from e2brun.sandbox.local.template_setup import Setup
 from e2brun.server.http.messages import ApiError
 from e2brun.server.sandboxes.metering import Journal, Meter
-
-if TYPE_CHECKING:
-    from e2brun.sandbox.local.host.running import RunningSandbox
 
 
 class State(StrEnum):

@@ -4,29 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from e2brun.errors import E2brunError
 from e2brun.sandbox.contract import Limits
-from e2brun.sandbox.local.interpreter import current_interpreter
+from e2brun.sandbox.local.interpreter import Interpreter, current_interpreter
 from e2brun.sandbox.local.isolation.driver import Jail
 from e2brun.sandbox.local.packages.installed import installed_layer
 from e2brun.sandbox.local.packages.layers import Layers
 from e2brun.sandbox.local.packages.npm import cached, typescript_layer
 from e2brun.sandbox.local.packages.template_layers import TemplateLayers
 from e2brun.sandbox.local.pythons import find_interpreter
+from e2brun.sandbox.local.template_setup import Setup
 from e2brun.sandbox.local.templates import find, is_default, parted, requirements
 from e2brun.sandbox.requirement import name_of
 from e2brun.server.http.messages import PERMANENT, ApiError
+from e2brun.server.options import ServiceOptions
 from e2brun.server.sandboxes.on_demand import PackagesOnDemand
 from e2brun.values import Network
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from e2brun.sandbox.local.interpreter import Interpreter
-    from e2brun.sandbox.local.template_setup import Setup
-    from e2brun.server.options import ServiceOptions
 
 
 class TemplateStore:

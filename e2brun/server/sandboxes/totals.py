@@ -15,16 +15,14 @@ import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from e2brun.sandbox.contract import MIB
+from e2brun.sandbox.local.host.running import RunningSandbox
 from e2brun.sandbox.local.memory.procfs import contents, kilobytes
 from e2brun.sandbox.local.memory.unaccounted import set_aside
 from e2brun.sandbox.local.memory.watch import MemoryWatch
-
-if TYPE_CHECKING:
-    from e2brun.sandbox.local.host.running import RunningSandbox
-    from e2brun.server.sandboxes.records import Record
+from e2brun.server.sandboxes.records import Record
 
 T = TypeVar("T")
 

@@ -12,16 +12,14 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from e2brun.errors import SandboxError
 from e2brun.sandbox.contract import MIB
 from e2brun.sandbox.local.host.file_worker import FileTrouble
-
-if TYPE_CHECKING:
-    from e2brun.server.sandboxes.records import Record
-    from e2brun.server.sandboxes.totals import Totals
-    from e2brun.server.sandboxes.volumes import Volumes
+from e2brun.server.sandboxes.records import Record
+from e2brun.server.sandboxes.totals import Totals
+from e2brun.server.sandboxes.volumes import Volumes
 
 log = logging.getLogger("e2brun.server")
 

@@ -15,19 +15,15 @@ from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from e2brun.errors import SandboxError
 from e2brun.private import load, store
 from e2brun.sandbox.contract import MIB
 from e2brun.sandbox.local.host.file_worker import LONG_PATIENCE, FileTrouble, FileWorker
+from e2brun.sandbox.local.host.running import RunningSandbox
 from e2brun.sandbox.local.host.volumes import Keeper
 from e2brun.server.http.messages import PERMANENT, ApiError
-from e2brun.server.sandboxes.records import Mount, State
-
-if TYPE_CHECKING:
-    from e2brun.sandbox.local.host.running import RunningSandbox
-    from e2brun.server.sandboxes.records import Record
+from e2brun.server.sandboxes.records import Mount, Record, State
 
 FILES = 100_000  # and directories, of one volume
 _BLOCK = 4096  # bytes: no file is smaller on disk
