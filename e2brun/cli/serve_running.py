@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from e2brun.cli.signals import notice
 from e2brun.report.safe import one_line
-from e2brun.server.app import Access
+from e2brun.server.app import Exchange
 from e2brun.server.http.listening import is_loopback, url_of
 from e2brun.server.options import ServiceOptions
 from e2brun.server.service import Service
@@ -150,11 +150,11 @@ def _is_in_front() -> bool:
         return False
 
 
-def _log(access: Access) -> None:
+def _log(exchange: Exchange) -> None:
     """One line for one request; nothing in it is a secret, or active on a terminal."""
-    status = str(access.status) if access.status else "cut"
-    where = f" {one_line(access.sandbox_id, 60)}:{access.port}" if access.sandbox_id else ""
-    path = one_line(access.path, 200)
-    line = f"{access.method} {path} {status} {1000 * access.seconds:.1f} ms{where}\n"
+    status = str(exchange.status) if exchange.complete else "cut"
+    where = f" {one_line(exchange.sandbox_id, 60)}:{exchange.port}" if exchange.sandbox_id else ""
+    path = one_line(exchange.request.raw_path.partition("?")[0], 200)
+    line = f"{exchange.request.method} {path} {status} {1000 * exchange.seconds:.1f} ms{where}\n"
     with suppress(OSError, ValueError):
         sys.stderr.write(line)

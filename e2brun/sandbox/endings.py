@@ -27,20 +27,17 @@ def ended(
     completed: bool | None = None,
 ) -> Execution:
     """A program left with `code`, or died of signal `number` (0: it did not)."""
-    if number == 0:
-        outcome = Outcome.OK if code == 0 else Outcome.ERROR
-        return Execution(
-            outcome, code, execution_time=elapsed, peak_memory=peak, completed=completed
-        )
-    outcome, detail = Outcome.ERROR, died_of(number)
+    outcome, detail = Outcome.ERROR, died_of(number) if number else ""
     if number == signal.SIGKILL:  # not from us: then nobody waits for its end any more
         outcome = Outcome.KILLED
     elif number == signal.SIGXCPU:
         outcome, detail = Outcome.TIMEOUT, CPU_TIME_LIMIT
+    elif number == code == 0:
+        outcome = Outcome.OK
     return Execution(
         outcome,
-        128 + number,
-        number,
+        128 + number if number else code,
+        number or None,
         execution_time=elapsed,
         detail=detail,
         peak_memory=peak,

@@ -41,46 +41,32 @@ _GLANCE = 0.2  # seconds between looks whether a request has been read to its en
 Plane = Callable[[Request, Record], Awaitable[Response | Stream]]
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
-    """One request that was answered, or cut off (status 0)."""
-
-    method: str
-    path: str  # without the query, which may hold a signature
-    status: int
-    seconds: float
-    sandbox_id: str  # "" for the control plane
-    port: int  # of the sandbox; 0 for the control plane
-
-
 @dataclass(slots=True)
-class _Exchange:
+class Exchange:
     """One request and how far its answer got."""
 
     request: Request
     send: Send
-    client: tuple[str, int]
     record: Record | None = None
-    sandbox_id: str = ""
-    port: int = 0
+    sandbox_id: str = ""  # "" for the control plane
+    port: int = 0  # of the sandbox; 0 for the control plane
     status: int = 0
-    complete: bool = False
+    complete: bool = False  # False in the end: it was cut off
+    seconds: float = 0.0  # from its beginning to its end
 
 
 class App:
     """Answers requests.
 
     `planes` are the ports of a sandbox that the service itself answers on; the others reach the
-    program that listens inside. `on_access` is told of each request. `reset` is to cut a client's
-    connection off with a TCP reset; without it the server closes it before the answer's end.
+    program that listens inside. `on_access` is told of each request when it is over.
     """
 
     def __init__(self, registry: Registry, options: ServiceOptions) -> None:
         self._registry, self._options = registry, options
         self._key = options.key.encode()
         self.planes: dict[int, Plane] = {ENVD_PORT: _envd, INTERPRETER_PORT: _interpreter}
-        self.on_access: Callable[[Access], None] = lambda _: None
-        self.reset: Callable[[tuple[str, int]], None] | None = None
+        self.on_access: Callable[[Exchange], None] = lambda _: None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -89,25 +75,15 @@ class App:
                 await send({"type": "websocket.close", "code": 1008})
             return
         request = Request(scope, receive)
-        exchange = _Exchange(request, send, request.client)
+        exchange = Exchange(request, send)
         began = time.perf_counter()
         try:
             await self._answer(exchange)
         finally:
-            path = request.raw_path.partition("?")[0]
-            seconds = time.perf_counter() - began
-            self.on_access(
-                Access(
-                    request.method,
-                    path,
-                    exchange.status if exchange.complete else 0,
-                    seconds,
-                    exchange.sandbox_id,
-                    exchange.port,
-                )
-            )
+            exchange.seconds = time.perf_counter() - began
+            self.on_access(exchange)
 
-    async def _answer(self, exchange: _Exchange) -> None:
+    async def _answer(self, exchange: Exchange) -> None:
         """Answer, whatever happens: an error before the answer has begun is an answer."""
         task = asyncio.current_task()
         try:
@@ -131,13 +107,13 @@ class App:
             if exchange.record is not None and task is not None:
                 exchange.record.leave(task)
 
-    def _lost(self, exchange: _Exchange, error: SandboxError) -> ApiError:
+    def _lost(self, exchange: Exchange, error: SandboxError) -> ApiError:
         record = exchange.record
         if record is not None and (record.state is not State.RUNNING or record.running is None):
             return not_found(record.id)
         return ApiError(502, str(error), more={"sandboxId": exchange.sandbox_id})
 
-    async def _handle(self, exchange: _Exchange) -> Response | Stream:
+    async def _handle(self, exchange: Exchange) -> Response | Stream:
         request = exchange.request
         target = admission.target(request)
         if target is None or not target.by_name or target.port in {ENVD_PORT, INTERPRETER_PORT}:
@@ -163,7 +139,7 @@ class App:
         exchange.sandbox_id, exchange.port = target.sandbox_id, target.port
         return await self._into(exchange, self._registry.records.get(target.sandbox_id))
 
-    async def _signed_url(self, exchange: _Exchange) -> Response | Stream:
+    async def _signed_url(self, exchange: Exchange) -> Response | Stream:
         """A URL that can be fetched by anybody, so no header says which sandbox is meant."""
         query = exchange.request.query
         if "signature" not in query:
@@ -174,7 +150,7 @@ class App:
         exchange.sandbox_id, exchange.port = record.id, ENVD_PORT
         return await self._into(exchange, record)
 
-    async def _into(self, exchange: _Exchange, record: Record | None) -> Response | Stream:
+    async def _into(self, exchange: Exchange, record: Record | None) -> Response | Stream:
         """Traffic of one sandbox."""
         request, port = exchange.request, exchange.port
         if record is None:
@@ -207,13 +183,13 @@ class App:
                 401, "the API key is missing or wrong: set E2B_API_KEY to this service's"
             )
 
-    async def _deliver(self, exchange: _Exchange, answer: Response | Stream) -> None:
+    async def _deliver(self, exchange: Exchange, answer: Response | Stream) -> None:
         if isinstance(answer, Stream):
             await self._stream(exchange, answer)
         else:
             await _send_whole(exchange, answer)
 
-    async def _stream(self, exchange: _Exchange, answer: Stream) -> None:
+    async def _stream(self, exchange: Exchange, answer: Stream) -> None:
         """Send the pieces as they come, and close their source at once when the client goes."""
         pump = asyncio.ensure_future(_pump(exchange, answer))
         watch = asyncio.ensure_future(_hung_up(exchange.request))
@@ -236,7 +212,7 @@ class App:
         if not exchange.complete:
             raise Gone
 
-    async def _fail(self, exchange: _Exchange, error: ApiError) -> None:
+    async def _fail(self, exchange: Exchange, error: ApiError) -> None:
         """Send the error, or break the connection where an answer has begun: a clean end would
         look like one."""
         if exchange.complete:  # only we had not noticed yet; the connection may serve another
@@ -245,8 +221,8 @@ class App:
             with suppress(Gone):
                 await _send_whole(exchange, error.response())
             return
-        if self.reset is not None:
-            self.reset(exchange.client)
+        if exchange.request.connection is not None:
+            exchange.request.connection.reset()
             await asyncio.sleep(0)  # the server notices, and does not complain about us
 
 
@@ -262,7 +238,7 @@ async def _interpreter(request: Request, record: Record) -> Response | Stream:
     return await routes.handle(request, record)
 
 
-async def _send_whole(exchange: _Exchange, answer: Response) -> None:
+async def _send_whole(exchange: Exchange, answer: Response) -> None:
     headers: list[tuple[bytes, bytes]] = [
         (name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers.items()
     ]
@@ -275,7 +251,7 @@ async def _send_whole(exchange: _Exchange, answer: Response) -> None:
     exchange.complete = True
 
 
-async def _pump(exchange: _Exchange, answer: Stream) -> None:
+async def _pump(exchange: Exchange, answer: Stream) -> None:
     fields = (*answer.headers.items(), *answer.more_headers)
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields]
     send, pieces = exchange.send, answer.body

@@ -44,16 +44,9 @@ async def run(
     """
     _raise_open_files()
     _keep_memory()
-    open_connections: dict[tuple[str, int], Connection] = {}
-    protocol = type("ServiceConnection", (Connection,), {"reset_by": open_connections})
-
-    def reset(client: tuple[str, int]) -> None:
-        if (connection := open_connections.get(client)) is not None:
-            connection.reset()
-
     config = uvicorn.Config(
         service.app,
-        http=protocol,
+        http=Connection,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -65,35 +58,29 @@ async def run(
         backlog=_BACKLOG,
     )
     config.load()
-    service.app.reset = reset
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
     await service.registry.start()
     try:
         await server.startup(sockets=[listener])
         if https is not None:
-
-            def secure() -> Connection:
-                state = server.lifespan.state
-                made: Connection = protocol(config, server.server_state, state)
-                return made
-
-            await https.open(secure)
+            await https.open(lambda: Connection(config, server.server_state, server.lifespan.state))
         on_listening()
         await _until(until, server)
     finally:
         await service.close()
         server.should_exit = True
         # Requests that are not over by themselves see their client leave: a clean end for them.
-        asyncio.get_running_loop().call_later(_GRACE_SECONDS, _abort, open_connections)
+        asyncio.get_running_loop().call_later(_GRACE_SECONDS, _abort, server)
         if https is not None:
             await https.stop()
         await server.shutdown(sockets=[listener])
 
 
-def _abort(connections: dict[tuple[str, int], Connection]) -> None:
-    for connection in list(connections.values()):
-        connection.abort()
+def _abort(server: uvicorn.Server) -> None:
+    for connection in list(server.server_state.connections):
+        if isinstance(connection, Connection):
+            connection.abort()
 
 
 async def _until(until: Callable[[], Awaitable[object]], server: uvicorn.Server) -> None:

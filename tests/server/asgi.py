@@ -35,6 +35,7 @@ class Client:
 
     service: Service
     key: str | None = KEY
+    connection: Any = None  # the client's, as the server knows it
 
     async def ask(
         self,
@@ -59,7 +60,7 @@ class Client:
             "raw_path": path.encode(),
             "query_string": query.encode(),
             "headers": [(k.encode("latin-1"), v.encode("latin-1")) for k, v in given.items()],
-            "client": ("127.0.0.1", 5),
+            "extensions": {"e2brun.connection": self.connection},
         }
         answer = answer or Answer()
         messages = [{"type": "http.request", "body": raw}]

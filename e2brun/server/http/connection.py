@@ -51,8 +51,6 @@ class _TooMuch(Exception):
 class Connection(HttpToolsProtocol):
     """One client's connection."""
 
-    reset_by: dict[tuple[str, int], Connection]  # all that are open; set for each server
-
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._tunnel: Callable[[bytes], None] | None = None
@@ -68,14 +66,10 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has come."""
         super().connection_made(transport)
-        if self.client is not None:
-            self.reset_by[self.client] = self
         self._patience = self.loop.call_later(_HEADER_SECONDS, self._too_slow)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It has gone."""
-        if self.client is not None and self.reset_by.get(self.client) is self:
-            del self.reset_by[self.client]
         self._be_patient()
         self._unset_keepalive_if_required()
         self.ended.set()
@@ -315,6 +309,8 @@ class Connection(HttpToolsProtocol):
 
     def reset(self) -> None:
         """Cut it off with a TCP reset."""
+        if self.ended.is_set():
+            return
         connection = self.transport.get_extra_info("socket")
         if connection is not None and not self.transport.is_closing():
             with suppress(OSError), socket.socket(fileno=connection.dup().detach()) as copy:

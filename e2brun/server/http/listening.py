@@ -32,8 +32,7 @@ def bind(host: str, port: int) -> socket.socket:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
-        message = f"--host {host!a}: not an address of this machine"
-        raise UsageError(message) from error
+        raise UsageError(f"--host {host!a}: not an address of this machine") from error
     family, kind, protocol, _, address = found[0]
     listener = socket.socket(family, kind, protocol)
     try:
@@ -48,8 +47,7 @@ def bind(host: str, port: int) -> socket.socket:
             raise CannotListen(
                 message, hint="Choose another --port; 0 takes a free one."
             ) from error
-        message = f"cannot listen on {where}: {error.strerror}"
-        raise CannotListen(message) from error
+        raise CannotListen(f"cannot listen on {where}: {error.strerror}") from error
     return listener
 
 

@@ -96,8 +96,6 @@ class Request:
         self.headers: dict[str, str] = {
             name.decode("latin-1"): value.decode("latin-1") for name, value in self.raw_headers
         }
-        host, port = scope.get("client") or ("", 0)
-        self.client: tuple[str, int] = (host, port)
         self.query_string: str = scope["query_string"].decode("latin-1")
         # What the HTTP server offers beyond ASGI (`connection.Connection`); None: nothing.
         self.connection: Any = scope.get("extensions", {}).get("e2brun.connection")

@@ -10,15 +10,20 @@ import os
 import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from e2brun.errors import UsageError
 from e2brun.private import write_private
 
-if TYPE_CHECKING:
+try:
     from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
     from cryptography.x509 import Certificate, CertificateBuilder
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+except ImportError as error:  # of the extra; only `--https` and `--print-ca` import this module
+    message = "--https makes certificates, and needs the package cryptography"
+    raise UsageError(message, hint="pip install 'e2brun[https]'") from error
 
 DOMAIN = "e2b.localhost"  # two labels: OpenSSL takes no wildcard below one
 _NAMES = (DOMAIN, f"*.{DOMAIN}", "localhost")
@@ -35,12 +40,7 @@ class Authority:
     """The authority whose files are in `directory`, made where it is missing or runs out."""
 
     def __init__(self, directory: Path) -> None:
-        """Raises UsageError without the `https` extra, or where the files cannot be used."""
-        try:
-            import cryptography  # noqa: F401  # pyright: ignore[reportUnusedImport]
-        except ImportError as error:
-            message = "--https makes certificates, and needs the package cryptography"
-            raise UsageError(message, hint="pip install 'e2brun[https]'") from error
+        """Raises UsageError where the files cannot be used."""
         self._directory = directory
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -64,8 +64,6 @@ class Authority:
 
     def context(self) -> ssl.SSLContext:
         """TLS for the domain's names, with a certificate made now."""
-        from cryptography.hazmat.primitives.asymmetric import ec
-
         key = ec.generate_private_key(ec.SECP256R1())
         chain = _pem(self._leaf(key)) + _pem(self._certificate)
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -79,10 +77,6 @@ class Authority:
         return context
 
     def _leaf(self, key: EllipticCurvePrivateKey) -> Certificate:
-        from cryptography import x509
-        from cryptography.hazmat.primitives import hashes
-        from cryptography.x509.oid import ExtendedKeyUsageOID
-
         names = x509.SubjectAlternativeName([x509.DNSName(name) for name in _NAMES])
         usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
         identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
@@ -97,10 +91,6 @@ class Authority:
         )
 
     def _load(self) -> tuple[EllipticCurvePrivateKey, Certificate] | None:
-        from cryptography import x509
-        from cryptography.hazmat.primitives import serialization
-        from cryptography.hazmat.primitives.asymmetric import ec
-
         try:
             raw = (self._directory / _KEY).read_bytes()
             key = serialization.load_pem_private_key(raw, None)
@@ -108,16 +98,12 @@ class Authority:
         except (FileNotFoundError, ValueError):
             return None
         soon = datetime.now(UTC) + timedelta(days=_RENEW_DAYS)
-        if not isinstance(key, ec.EllipticCurvePrivateKey):
+        if not isinstance(key, EllipticCurvePrivateKey):
             return None
         fits = certificate.public_key() == key.public_key()
         return (key, certificate) if fits and certificate.not_valid_after_utc > soon else None
 
     def _make(self) -> tuple[EllipticCurvePrivateKey, Certificate]:
-        from cryptography import x509
-        from cryptography.hazmat.primitives import hashes
-        from cryptography.hazmat.primitives.asymmetric import ec
-
         key = ec.generate_private_key(ec.SECP256R1())
         builder = _builder(key, "e2brun, this machine only", 365 * _YEARS)
         # Whoever steals the key can stand for nobody but this service.
@@ -137,8 +123,6 @@ class Authority:
 
 
 def _builder(key: EllipticCurvePrivateKey, name: str, days: int) -> CertificateBuilder:
-    from cryptography import x509
-
     now = datetime.now(UTC)
     return (
         x509.CertificateBuilder()
@@ -151,15 +135,10 @@ def _builder(key: EllipticCurvePrivateKey, name: str, days: int) -> CertificateB
 
 
 def _name(text: str) -> x509.Name:
-    from cryptography import x509
-    from cryptography.x509.oid import NameOID
-
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
 def _signing() -> x509.KeyUsage:
-    from cryptography import x509
-
     return x509.KeyUsage(
         digital_signature=True,
         key_cert_sign=True,
@@ -174,8 +153,6 @@ def _signing() -> x509.KeyUsage:
 
 
 def _secret(key: EllipticCurvePrivateKey) -> bytes:
-    from cryptography.hazmat.primitives import serialization
-
     return key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
@@ -184,6 +161,4 @@ def _secret(key: EllipticCurvePrivateKey) -> bytes:
 
 
 def _pem(certificate: Certificate) -> bytes:
-    from cryptography.hazmat.primitives import serialization
-
     return certificate.public_bytes(serialization.Encoding.PEM)

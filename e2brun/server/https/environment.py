@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from e2brun.server.https.authority import DOMAIN, Authority
 
@@ -44,9 +45,6 @@ def upstream(given: Mapping[str, str]) -> tuple[str, int, str] | None:
 
 
 def _authorization(netloc: str) -> str:
-    import base64
-    from urllib.parse import unquote
-
     user, separator, _ = netloc.rpartition("@")
     return "Basic " + base64.b64encode(unquote(user).encode()).decode() if separator else ""
 

@@ -9,6 +9,7 @@ import time
 from collections import ChainMap, OrderedDict
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -27,6 +28,7 @@ from e2brun.sandbox.local.templates import CODE_INTERPRETER
 from e2brun.server.egress.rules import limits
 from e2brun.server.http.messages import PERMANENT, ApiError
 from e2brun.server.sandboxes.durable import PausedSandboxes, sweep
+from e2brun.server.sandboxes.idempotency import Idempotency
 from e2brun.server.sandboxes.memory_monitor import MemoryMonitor
 from e2brun.server.sandboxes.metering import Journal, Sampler
 from e2brun.server.sandboxes.metrics import ExecutionMetrics
@@ -62,8 +64,6 @@ class Registry:
         directory: Path,
         make_builder: Callable[[Registry], Builder],
     ) -> None:
-        from e2brun.server.sandboxes.idempotency import Idempotency
-
         self.options, self.directory = options, directory
         self.records: dict[str, Record] = {}
         self.journals: OrderedDict[str, Journal] = OrderedDict()  # of dead ones
@@ -72,7 +72,6 @@ class Registry:
         self.snapshots = Snapshots(directory, durable=durable)
         self.secrets = Secrets(directory, durable=durable)
         self._make_builder = make_builder
-        self._builder: Builder | None = None
         self._paused = PausedSandboxes(directory) if durable else None
         self._driver = Forkserver()
         self._building: dict[str, Record] = {}  # sandboxes of builds, which no list shows
@@ -147,12 +146,10 @@ class Registry:
                 while self._chores or self._starting:
                     await asyncio.wait((*self._chores, asyncio.create_task(asyncio.sleep(0.01))))
 
-    @property
+    @cached_property
     def builder(self) -> Builder:
         """What builds templates; made when it is first needed."""
-        if self._builder is None:
-            self._builder = self._make_builder(self)
-        return self._builder
+        return self._make_builder(self)
 
     @property
     def durable(self) -> bool:
