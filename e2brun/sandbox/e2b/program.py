@@ -87,6 +87,9 @@ class ProgramRun(Run):
     _failure: FileTransferFailed | None = None
     _feed: Feed | None = None
 
+    def __post_init__(self) -> None:
+        self._voices = Voices(self.launch.mark, self.stdout, self.stderr)
+
     def run(self, upload_size: int) -> Execution:
         """Raises SandboxError when the program could not be started."""
         self._read(self._said, "program", lambda event: isinstance(event, sdk.Ended))
@@ -94,10 +97,9 @@ class ProgramRun(Run):
             patience = UPLOAD_PATIENCE + upload_size / SLOWEST_UPLOAD
             self._uploading_until = time.monotonic() + patience
             start_thread(self._send, "upload")
-        voices = Voices(self.launch.mark, self.stdout, self.stderr)
         try:
             while True:
-                result = self._obey(self._next(), voices)
+                result = self._obey(self._next())
                 if result is not None:
                     return result
         finally:
@@ -129,10 +131,10 @@ class ProgramRun(Run):
             deadlines.append(self._start + self.timeout)
         return self._events.take(max(0.0, min(deadlines) - time.monotonic()))
 
-    def _obey(self, event: Event | None, voices: Voices) -> Execution | None:
+    def _obey(self, event: Event | None) -> Execution | None:
         match event:
             case Broken(error):
-                return self._broken(error, voices)
+                return self._broken(error)
             case Stopped():
                 return self._finish(Outcome.KILLED, endings.KILLED)
             case sdk.Ended():
@@ -141,20 +143,18 @@ class ProgramRun(Run):
                 if self._ending_until is None and not self._is_over_time():
                     return self._silent()
             case _:
-                self._go_on(event, voices)
-        self._end = voices.left or self._end
+                self._go_on(event)
+        self._end = self._voices.left or self._end
         if self._ending_until is None and self._end is not None:
-            return self._ended(self._end, voices)
-        return self._keep_time(voices)
+            return self._ended(self._end)
+        return self._keep_time()
 
-    def _go_on(
-        self, event: sdk.SdkStarted | sdk.Output | sdk.Alive | Uploaded | Killed, voices: Voices
-    ) -> None:
+    def _go_on(self, event: sdk.SdkStarted | sdk.Output | sdk.Alive | Uploaded | Killed) -> None:
         match event:
             case sdk.SdkStarted(pid):
                 self._started(pid)
             case sdk.Output():
-                voices.hear(event)
+                self._voices.hear(event)
             case Uploaded(error):
                 self._uploaded(error)
             case Killed():  # what it said until then is on its way
@@ -188,7 +188,7 @@ class ProgramRun(Run):
             self.kill()
             raise self._failure
 
-    def _keep_time(self, voices: Voices) -> Execution | None:
+    def _keep_time(self) -> Execution | None:
         """Its time being up, ask it to end, then kill it; meanwhile its last words are heard."""
         if self._ending_until is None:
             if self._is_over_time():
@@ -198,7 +198,7 @@ class ProgramRun(Run):
         heard_all = self._killed and self._end is not None
         if not heard_all and time.monotonic() < self._ending_until:
             return None
-        voices.flush()
+        self._voices.flush()
         return self._timed_out()
 
     def _expire(self) -> None:
@@ -213,8 +213,8 @@ class ProgramRun(Run):
             raise FileTransferFailed("the upload of its files stalled")
         return self._finish(Outcome.LOST, f"no sign of life from the sandbox for {SILENCE:.0f} s")
 
-    def _ended(self, end: sdk.Ended | Left, voices: Voices) -> Execution:
-        refusal = voices.flush()
+    def _ended(self, end: sdk.Ended | Left) -> Execution:
+        refusal = self._voices.flush()
         if refusal is not None:
             said = one_line(refusal.decode(errors="replace"), *self.secrets)
             kind, words = _REFUSALS.get(said[:1], (FileTransferFailed, endings.not_in_place))
@@ -223,8 +223,8 @@ class ProgramRun(Run):
             return told(end, self._elapsed())
         return ending(end, self._elapsed())
 
-    def _broken(self, error: BaseException | None, voices: Voices) -> Execution:
-        voices.flush()
+    def _broken(self, error: BaseException | None) -> Execution:
+        self._voices.flush()
         if self._ending_until is not None:
             return self._timed_out()
         if error is None:

@@ -36,10 +36,6 @@ class NoSuchSandbox(SandboxError):
     hint = "`e2brun sandbox list` shows those there are."
 
 
-class Paused(SandboxError):
-    """The sandbox is paused, and what was asked needs it running."""
-
-
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What the provider says of one sandbox. All texts are its creator's or the provider's."""
@@ -152,10 +148,12 @@ class Remote:
         self, sandbox_id: str, env: Mapping[str, str] | None = None
     ) -> tuple[sdk.Native, E2BSandbox]:
         """A running sandbox to work in: the SDK's object, and ours, whose programs get `env`.
-        Raises Paused."""
+        Raises SandboxError where it is paused."""
         native = self._about(sandbox_id, lambda _kind, _o: sdk.attach(self.credentials, sandbox_id))
         if native is None:
-            raise Paused(f"{sandbox_id} is paused", hint=f"e2brun sandbox resume {sandbox_id}")
+            raise SandboxError(
+                f"{sandbox_id} is paused", hint=f"e2brun sandbox resume {sandbox_id}"
+            )
         hidden = (self.credentials.api_key, *sdk.tokens(native))
         ties = Ties(Reaper(), self._backoff, hidden, "", env or {}, owned=False)
         return native, E2BSandbox(native, ties)

@@ -82,7 +82,7 @@ async def _mount(fields: Fields, volumes: Volumes) -> Mount:
     path = _place(fields.text("path"))
     try:
         volume = volumes.find(fields.text("name"))
-        if volumes.content(volume.id).looked < 0 or volumes.excess(volume.id):
+        if volumes.contents[volume.id].looked < 0 or volumes.excess(volume.id):
             await volumes.look(volume.id)
     except (ApiError, FileTrouble) as error:
         raise ApiError(400, f"volumeMounts: {error}", headers=PERMANENT) from None

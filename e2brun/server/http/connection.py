@@ -188,13 +188,19 @@ class Connection(HttpToolsProtocol):
         self._active = cycle
 
         async def answered(scope: Any, receive: Any, send: Any) -> None:
-            framing = _UntilClose(cycle) if scope["http_version"] == "1.0" else None
+            until_close = False
 
             async def unless_gone(message: Any) -> None:
+                nonlocal until_close
                 # uvicorn learns it a moment later, and uvloop minds being written to then.
                 cycle.disconnected = cycle.disconnected or self.transport.is_closing()
-                if framing is not None:
-                    framing.prepare(message)
+                if scope["http_version"] == "1.0" and message["type"] == "http.response.start":
+                    # HTTP/1.0 has no chunks, which uvicorn sends all the same: the end must do.
+                    until_close = all(name != b"content-length" for name, _ in message["headers"])
+                    if until_close:
+                        cycle.chunked_encoding = False
+                elif until_close:
+                    cycle.expected_content_length = len(message.get("body", b""))
                 await send(message)
 
             await app(scope, receive, unless_gone)
@@ -316,19 +322,3 @@ class Connection(HttpToolsProtocol):
             with suppress(OSError), socket.socket(fileno=connection.dup().detach()) as copy:
                 copy.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self.transport.abort()
-
-
-class _UntilClose:
-    """HTTP/1.0 has no chunks, which uvicorn sends all the same: the connection's end must do."""
-
-    def __init__(self, cycle: RequestResponseCycle) -> None:
-        self._cycle, self._lasts = cycle, False
-
-    def prepare(self, message: Any) -> None:
-        """Make uvicorn send it as it is."""
-        if message["type"] == "http.response.start":
-            self._lasts = all(name != b"content-length" for name, _ in message["headers"])
-            if self._lasts:
-                self._cycle.chunked_encoding = False
-        elif self._lasts:
-            self._cycle.expected_content_length = len(message.get("body", b""))

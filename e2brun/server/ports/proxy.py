@@ -137,5 +137,5 @@ async def _tunnel(request: Request, upstream: Upstream, protocol: str) -> None:
     lines += [f"upgrade: {value}" for value in answer.values("upgrade")]
     lines += [f"{name}: {value}" for name, value in _passed_on(answer) if name != "content-length"]
     head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
-    rest = await upstream.keep_to()
-    await Tunnel(request.connection, upstream.connection).run(head + rest)
+    await upstream.stop_sending()
+    await Tunnel(request.connection, upstream.connection).run(head + answer.rest)

@@ -47,7 +47,9 @@ class Tunnel:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await _over(client)
+            # It must have gone before its request ends, or an answer would be missed.
+            client.abort()
+            await client.ended.wait()
 
     async def _finish(self, outward: asyncio.Future[Any], inward: asyncio.Future[Any]) -> None:
         if not outward.done():  # the client has closed; the program still gets what it sent
@@ -88,9 +90,3 @@ class Tunnel:
         while piece:
             await self._client.send(piece)
             piece = await self._inside.receive(_PIECE)
-
-
-async def _over(client: Connection) -> None:
-    """The connection must have gone before its request ends, or an answer would be missed."""
-    client.abort()
-    await client.ended.wait()

@@ -145,17 +145,13 @@ class Upstream:
             piece = b""
         self.answer.feed(piece)
 
-    async def keep_to(self) -> bytes:
-        """Stop being HTTP; what the program has already said in the new protocol."""
-        await self._stop_sending()
-        return self.answer.rest
-
     async def close(self) -> None:
         """Hang up."""
-        await self._stop_sending()
+        await self.stop_sending()
         self.connection.close()
 
-    async def _stop_sending(self) -> None:
+    async def stop_sending(self) -> None:
+        """The rest of the request, or what is said in another protocol, is not ours to send."""
         if self._sending is not None:
             self._sending.cancel()
             await asyncio.gather(self._sending, return_exceptions=True)

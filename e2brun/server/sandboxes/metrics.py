@@ -36,8 +36,9 @@ class ExecutionMetrics:
             "# HELP e2b_executions_total Executions of code in a sandbox.",
             "# TYPE e2b_executions_total counter",
             *(
-                f'e2b_executions_total{{status="{status}",has_error="{_has_error(status)}"}} {n}'
+                f'e2b_executions_total{{status="{status}",has_error="{has_error}"}} {n}'
                 for status, n in sorted(self._executions.items())
+                for has_error in ("false" if status == "ok" else "true",)
             ),
             f"# HELP {name} What the code took, from its start to its end.",
             f"# TYPE {name} histogram",
@@ -50,7 +51,3 @@ class ExecutionMetrics:
             *(f'e2b_sandboxes{{state="{state}"}} {n}' for state, n in sorted(sandboxes.items())),
         ]
         return "\n".join(lines) + "\n"
-
-
-def _has_error(status: str) -> str:
-    return "false" if status == "ok" else "true"

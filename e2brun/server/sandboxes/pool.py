@@ -41,7 +41,8 @@ class Pool:
         """A sandbox of this kind, with an id of its own. Raises SandboxError."""
         waiting = self._ready.pop(kind, deque[RunningSandbox]())
         self._ready[kind] = waiting  # now the one that was asked for last
-        self._forget_old()
+        while len(self._ready) > _KINDS:
+            self._end(self._ready.pop(next(iter(self._ready))))
         found = self._usable(waiting)
         if found is None:
             found = self._started(kind, template)
@@ -70,10 +71,6 @@ class Pool:
                 return live
             self._end(deque([live]))
         return None
-
-    def _forget_old(self) -> None:
-        while len(self._ready) > _KINDS:
-            self._end(self._ready.pop(next(iter(self._ready))))
 
     def _end(self, waiting: deque[RunningSandbox]) -> None:
         for live in waiting:

@@ -47,7 +47,8 @@ class VolumeWatch:
                 free, began = (0, 0), 0.0
                 continue
             if self._volumes.disk_is_short():
-                self._end_all("the disk of this machine is nearly full")
+                for records in self._volumes.in_use().values():
+                    self._end(records, "the disk of this machine is nearly full")
             now = self._volumes.free()
             less = free[0] - now[0] > _NOTICEABLE or free[1] - now[1] > _NOTICEABLE_FILES
             pause = _REST * took if less else max(_ROUND_SECONDS, _REST * took)
@@ -61,7 +62,7 @@ class VolumeWatch:
     async def _round(self) -> None:
         grown: dict[str, int] = {}
         for name, records in self._volumes.in_use().items():
-            before = self._volumes.content(name).size
+            before = self._volumes.contents[name].size
             try:
                 grown[name] = (await self._volumes.look(name)).size - before
             except (FileTrouble, SandboxError) as error:
@@ -73,10 +74,6 @@ class VolumeWatch:
         if grown and (why := self._totals.no_room(0)) and max(grown.values()) > 0:
             most = max(grown, key=grown.__getitem__)
             self._end(self._volumes.in_use().get(most, []), why)
-
-    def _end_all(self, why: str) -> None:
-        for records in self._volumes.in_use().values():
-            self._end(records, why)
 
     def _end(self, records: list[Record], why: str) -> None:
         for record in records:

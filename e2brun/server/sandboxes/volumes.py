@@ -10,7 +10,7 @@ import asyncio
 import os
 import secrets
 import shutil
-import time
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -41,7 +41,6 @@ class Volume:
     name: str
     id: str = field(default_factory=lambda: secrets.token_hex(10))
     token: str = field(default_factory=lambda: f"vol_{secrets.token_hex(20)}", repr=False)
-    created: float = field(default_factory=time.time)
 
 
 @dataclass(slots=True)
@@ -81,7 +80,7 @@ class Volumes:
         self._index = directory / "volumes.json" if durable else None
         self._keeper = Keeper(self.directory)
         self._workers: dict[str, FileWorker] = {}  # the one that was used last at the end
-        self.contents: dict[str, Contents] = {}
+        self.contents = defaultdict[str, Contents](Contents)  # what is known of each
         self.mounted = asyncio.Event()  # there may be something to watch
         self._floor = min(_SPARE, shutil.disk_usage(directory).free // 8)
         kept: list[Volume] = load(self._index, list[Volume], [])
@@ -134,10 +133,6 @@ class Volumes:
         self._workers[volume] = found
         return found
 
-    def content(self, volume: str) -> Contents:
-        """What is known of what is in it."""
-        return self.contents.setdefault(volume, Contents())
-
     @asynccontextmanager
     async def mounts(
         self, record: Record, wanted: Iterable[Mount]
@@ -157,7 +152,7 @@ class Volumes:
 
     def watch(self, record: Record, live: RunningSandbox) -> None:
         """`record` is a sandbox with volumes from now on, until it is gone."""
-        contents = [self.content(mount.volume) for mount in record.origin.mounts]
+        contents = [self.contents[mount.volume] for mount in record.origin.mounts]
         for content in contents:
             content.records.add(record)
 
@@ -179,7 +174,7 @@ class Volumes:
     async def look(self, volume: str) -> Contents:
         """Count what is in it. Raises FileTrouble, SandboxError."""
         answer = await self.files(volume).ask("usage", patience=LONG_PATIENCE, files=FILES)
-        content = self.content(volume)
+        content = self.contents[volume]
         match answer.value:
             case [int(size), int(files)]:
                 content.size, content.files = size, files
@@ -190,7 +185,7 @@ class Volumes:
 
     def excess(self, volume: str) -> str | None:
         """Why it has more than it may; None where it has not."""
-        content = self.content(volume)
+        content = self.contents[volume]
         if content.size <= self.limit and content.files <= FILES:
             return None
         name = self.by_id[volume].name if volume in self.by_id else volume
@@ -217,7 +212,7 @@ class Volumes:
 
     async def make_room(self, volume: str, size: int) -> None:
         """Somebody is about to write `size` bytes to a file of it. Raises ApiError 507."""
-        content = self.content(volume)
+        content = self.contents[volume]
         old = content.looked < 0 or content.records
         stale = asyncio.get_running_loop().time() - content.looked > _FRESH_SECONDS
         if (old and stale) or self._is_full(content, size):
@@ -227,7 +222,7 @@ class Volumes:
 
     def wrote(self, volume: str, size: int) -> None:
         """A file more of so many bytes, as far as we know."""
-        content = self.content(volume)
+        content = self.contents[volume]
         content.size, content.files = content.size + max(size, _BLOCK), content.files + 1
 
     def _is_full(self, content: Contents, size: int) -> bool:
