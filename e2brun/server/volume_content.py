@@ -31,7 +31,7 @@ from e2brun.server.sandboxes.volumes import Volume
 _KINDS = {"f": "file", "d": "directory", "l": "symlink"}
 _TYPES = (str, str, int, int, int, int, int, int, int)
 _LAST_SECOND = 253402300799  # of the year 9999
-_MOST_ID, _MOST_MODE = 2**32 - 2, 0o7777
+_MOST = {"uid": 2**32 - 2, "gid": 2**32 - 2, "mode": 0o7777}
 _DEEPEST = 1000
 _LOOK = 8 * 1024 * 1024  # bytes of an upload, between looks whether there is room
 _STATUS = {
@@ -92,9 +92,8 @@ class _Asked:
     def numbers(self) -> dict[str, int]:
         """uid, gid and mode in the query, -1 for what is not."""
         found = {
-            name: number(self.query, name, lowest=0, highest=_MOST_ID) for name in ("uid", "gid")
+            name: number(self.query, name, lowest=0, highest=most) for name, most in _MOST.items()
         }
-        found["mode"] = number(self.query, "mode", lowest=0, highest=_MOST_MODE)
         return {name: -1 if value is None else value for name, value in found.items()}
 
     async def make_room(self, size: int) -> None:
@@ -132,8 +131,7 @@ async def _show(asked: _Asked) -> Response:
 async def _change(asked: _Asked) -> Response:
     fields = Fields(await asked.request.json())
     wanted = {
-        name: fields.integer(name, -1, lowest=0, highest=most)
-        for name, most in (("uid", _MOST_ID), ("gid", _MOST_ID), ("mode", _MOST_MODE))
+        name: fields.integer(name, -1, lowest=0, highest=most) for name, most in _MOST.items()
     }
     return told(await asked.owned(wanted))
 

@@ -46,7 +46,7 @@ def test_pauses_resumes_copies_and_kills_at_once() -> None:
             await asyncio.gather(*(busy() for _ in range(_CLIENTS)))
             registry = client.service.registry
             paused = {record.saved for record in registry.records.values()} - {None}
-            kept = {snapshot.tree for snapshot in registry.snapshots.all()}
+            kept = {snapshot.tree for snapshot in registry.snapshots.by_id.values()}
             assert {*registry.directory.iterdir()} == paused | kept
             return registry.directory
 

@@ -50,7 +50,7 @@ def _identity(name: str) -> tuple[str, tuple[str, ...]]:
 async def listing(request: Request, registry: Registry) -> Response:
     """GET /snapshots"""
     query = request.query
-    found = registry.snapshots.all()
+    found = list(registry.snapshots.by_id.values())
     if source := query.get("sandboxID", ""):
         found = [snapshot for snapshot in found if snapshot.source == source.partition("-")[0]]
     if name := query.get("name", ""):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import stat
-import time
+from datetime import UTC, datetime
 from typing import Any
 
 from e2brun.sandbox.local.host.file_worker import FileTrouble
@@ -70,16 +70,10 @@ def permissions(mode: int) -> str:
     if stat.S_ISCHR(mode):
         special = "Dc"
     special += "".join(letter for letter, bit in _BITS if mode & bit)
-    plain = "".join(
-        letter if mode & (1 << (8 - position)) else "-"
-        for position, letter in enumerate("rwxrwxrwx")
-    )
-    return (special or "-") + plain
+    return (special or "-") + stat.filemode(mode & 0o777)[1:]
 
 
 def _timestamp(nanoseconds: int) -> str:
     seconds, rest = divmod(nanoseconds, 1_000_000_000)
-    moment = time.gmtime(min(max(seconds, _FIRST_SECOND), _LAST_SECOND))
-    date = f"{moment.tm_year:04}-{moment.tm_mon:02}-{moment.tm_mday:02}"
-    clock = f"{moment.tm_hour:02}:{moment.tm_min:02}:{moment.tm_sec:02}"
-    return f"{date}T{clock}.{rest:09}Z"
+    moment = datetime.fromtimestamp(min(max(seconds, _FIRST_SECOND), _LAST_SECOND), UTC)
+    return f"{moment.isoformat()[:19]}.{rest:09}Z"

@@ -140,14 +140,13 @@ def _order(live: RunningSandbox, message: Message, user: str) -> ProcessOrder:
 
 
 def _echo(config: Message) -> dict[str, Any]:
-    echo: dict[str, Any] = {"cmd": config.text("cmd")}
-    if arguments := config.texts("args"):
-        echo["args"] = arguments
-    if environment := config.text_map("envs"):
-        echo["envs"] = environment
-    if directory := config.text("cwd"):
-        echo["cwd"] = directory
-    return echo
+    echo = {
+        "cmd": config.text("cmd"),
+        "args": config.texts("args"),
+        "envs": config.text_map("envs"),
+        "cwd": config.text("cwd"),
+    }
+    return {name: value for name, value in echo.items() if value}
 
 
 def _size(pty: Message) -> tuple[int, int]:

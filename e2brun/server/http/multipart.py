@@ -74,9 +74,6 @@ def _callbacks(found: list[Head | Content | End]) -> Any:
     headers: dict[bytes, bytes] = {}
     current = [b"", b""]
 
-    def begin() -> None:
-        headers.clear()
-
     def field(data: bytes, start: int, end: int) -> None:
         current[0] += data[start:end]
 
@@ -95,7 +92,7 @@ def _callbacks(found: list[Head | Content | End]) -> Any:
             found.append(Content(bytes(data[start:end])))
 
     return {
-        "on_part_begin": begin,
+        "on_part_begin": headers.clear,
         "on_header_field": field,
         "on_header_value": value,
         "on_header_end": header,

@@ -106,7 +106,7 @@ class Registry:
             for record in self._paused.read():
                 self.records[record.id] = record
             trees = [record.saved for record in self.records.values() if record.saved]
-            sweep(self.directory, [*trees, *(one.tree for one in self.snapshots.all())])
+            sweep(self.directory, [*trees, *(one.tree for one in self.snapshots.by_id.values())])
         self._watching = [self.chore(watch()) for watch in self._watches]
         self.chore(self.volumes.take_stock())
         self.chore(self._warm())

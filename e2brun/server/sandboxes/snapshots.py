@@ -28,20 +28,16 @@ class Snapshots:
 
     def __init__(self, directory: Path, *, durable: bool) -> None:
         self._index = directory / "snapshots.json" if durable else None
-        self._snapshots: dict[str, Snapshot] = load(self._index, dict[str, Snapshot], {})
-
-    def all(self) -> list[Snapshot]:
-        """In no order."""
-        return list(self._snapshots.values())
+        self.by_id: dict[str, Snapshot] = load(self._index, dict[str, Snapshot], {})
 
     def find(self, text: str) -> Snapshot | None:
         """By its id, or by its name with or without team and tag."""
-        return self._snapshots.get(text) or self._snapshots.get(full_name(text))
+        return self.by_id.get(text) or self.by_id.get(full_name(text))
 
     def keep(self, snapshot: Snapshot) -> None:
         """Add it; one of the same name is replaced."""
         self.delete(snapshot.id)
-        self._snapshots[snapshot.id] = snapshot
+        self.by_id[snapshot.id] = snapshot
         self._save()
 
     def delete(self, text: str) -> bool:
@@ -49,10 +45,10 @@ class Snapshots:
         found = self.find(text)
         if found is None:
             return False
-        del self._snapshots[found.id]
+        del self.by_id[found.id]
         self._save()
         found.tree.unlink(missing_ok=True)
         return True
 
     def _save(self) -> None:
-        store(self._index, dict[str, Snapshot], self._snapshots)
+        store(self._index, dict[str, Snapshot], self.by_id)

@@ -101,25 +101,22 @@ class TemplateStore:
             return self._layers[key]
 
     def _cached(self, packages: Sequence[str], python: Interpreter) -> Path | None:
-        named, install = self._parts(packages)
-        if install:
-            return self._exact.cached(with_install(named, install), python)
-        return self._template.cached(named, python)
+        layers, names = self._kept(packages)
+        return layers.cached(names, python)
 
     def built(self, packages: Sequence[str], python: Interpreter) -> Path | None:
         """Where a template's packages are, had where they are not; of IPython, where it has none.
         Raises E2brunError."""
         if not packages:
             return installed_layer(self._options.cache_directory, python)
-        named, install = self._parts(packages)
-        if install:
-            return self._exact.layer(with_install(named, install), python)
-        return self._template.layer(named, python)
+        layers, names = self._kept(packages)
+        return layers.layer(names, python)
 
-    def _parts(self, packages: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """What is had in E2B's versions, and whatever else."""
+    def _kept(self, packages: Sequence[str]) -> tuple[Layers | TemplateLayers, tuple[str, ...]]:
+        """Where these are kept, and as what: in E2B's versions, if there is nothing else."""
         named, more = parted(packages)
-        return named, (*more, *self._options.install)
+        install = (*more, *self._options.install)
+        return (self._exact, with_install(named, install)) if install else (self._template, named)
 
 
 def with_install(packages: Sequence[str], install: Sequence[str]) -> tuple[str, ...]:
