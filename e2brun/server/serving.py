@@ -80,7 +80,7 @@ async def run(
 def _abort(server: uvicorn.Server) -> None:
     for connection in list(server.server_state.connections):
         if isinstance(connection, Connection):
-            connection.abort()
+            Connection.abort(connection)
 
 
 async def _until(until: Callable[[], Awaitable[object]], server: uvicorn.Server) -> None:
