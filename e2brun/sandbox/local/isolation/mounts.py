@@ -222,10 +222,10 @@ def _show(share: Share, descriptor: int) -> None:
 
 
 def _overlay(descriptor: int, place: str, second: str = "empty") -> None:
-    """An overlay needs a second layer, or one that can be written; without that it is read-only.
-    The first is named by the working directory: what it is called outside would be seen inside."""
+    """An overlay needs a second layer, or one that can be written. The first is named by the
+    working directory: what it is called outside would be seen inside."""
     os.fchdir(descriptor)
-    syscalls.mount("e2brun", place, "overlay", _NOTHING, f"lowerdir=.:{STAGE}/{second}")
+    syscalls.mount("e2brun", place, "overlay", _READ_ONLY, f"lowerdir=.:{STAGE}/{second}")
     os.close(descriptor)
 
 
