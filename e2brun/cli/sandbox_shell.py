@@ -15,8 +15,9 @@ from e2brun.cli.sandbox_place import place
 from e2brun.errors import SandboxError, SandboxLost, UsageError
 from e2brun.report.terminal_strings import RESET, StringFilter
 from e2brun.sandbox.e2b import sdk
-from e2brun.sandbox.e2b.channel import Channel, call, start_thread
+from e2brun.sandbox.e2b.channel import Channel, start_thread
 from e2brun.sandbox.e2b.program import ending
+from e2brun.sandbox.e2b.run import attempted
 from e2brun.sandbox.e2b.translate import known, translate
 
 _PIECE = 16 * 1024
@@ -127,13 +128,8 @@ class _Session:
     def _end(self) -> None:
         """Hang up where the shell still runs: nobody would ever see it again."""
         pid = self._pid
-        if not pid:
-            return
-        try:
-            call(lambda: self._native.pty.kill(pid), deadline=_END_SECONDS, name="hanging up")
-        except Exception as error:
-            if translate(error) is None:
-                raise
+        if pid:
+            attempted(lambda: self._native.pty.kill(pid), deadline=_END_SECONDS, name="hanging up")
 
 
 @contextmanager

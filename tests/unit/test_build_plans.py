@@ -6,8 +6,8 @@ import pytest
 
 from e2brun.sandbox.contract import SandboxSpec
 from e2brun.sandbox.local.own_templates import OwnTemplate
-from e2brun.sandbox.local.template_setup import Setup
-from e2brun.server.builds.context import Context
+from e2brun.sandbox.local.template_setup import Place, Setup
+from e2brun.server.builds.context import after, resolved
 from e2brun.server.builds.images import NoSuchImage, stand_in
 from e2brun.server.builds.plan import Step, copied
 
@@ -74,17 +74,18 @@ def test_it_stands_for_no_other(image: str) -> None:
 def test_paths_of_steps_start_at_the_directory_of_the_step(
     directory: str, path: str, whole: str
 ) -> None:
-    assert Context(directory=directory).absolute(path) == whole
+    assert resolved(path, Place(directory=directory)) == whole
 
 
 @pytest.mark.parametrize(
-    ("before", "path", "after"),
+    ("before", "path", "then"),
     [("", "app", "/app"), ("/app", "src", "/app/src"), ("/app", "/", "/")],
 )
 def test_a_first_workdir_that_is_relative_begins_at_the_root(
-    before: str, path: str, after: str
+    before: str, path: str, then: str
 ) -> None:
-    assert Context(directory=before).after(1, Step("WORKDIR", (path,))).directory == after
+    step = Step("WORKDIR", (path,))
+    assert after(1, step, Place(directory=before)).directory == then
 
 
 def test_a_templates_python_runs_programs_unless_another_is_named() -> None:

@@ -21,16 +21,15 @@ CAPACITY = 64
 class Channel(Generic[T]):
     """A bounded queue whose reader may leave: the writer is then told to stop."""
 
-    def __init__(self, capacity: int = CAPACITY) -> None:
+    def __init__(self) -> None:
         self._items: deque[T] = deque()
-        self._capacity = capacity
         self._changed = threading.Condition()
         self._closed = False
 
     def put(self, item: T) -> bool:
         """Wait for room; False once nobody reads any more."""
         with self._changed:
-            while len(self._items) >= self._capacity and not self._closed:
+            while len(self._items) >= CAPACITY and not self._closed:
                 self._changed.wait()
             if self._closed:
                 return False

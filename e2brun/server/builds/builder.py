@@ -25,7 +25,7 @@ from e2brun.sandbox.local.registered import (
     RegisteredTemplates,
 )
 from e2brun.sandbox.local.template_setup import Place, Setup
-from e2brun.server.builds.context import Context, StepFailed
+from e2brun.server.builds.context import StepFailed, acting, after, resolved
 from e2brun.server.builds.images import NoSuchImage, StandIn, stand_in
 from e2brun.server.builds.kept import KeptFiles
 from e2brun.server.builds.plan import CHANGING, Plan, Step, copied
@@ -59,8 +59,8 @@ class _Task:
     step: Step
     label: str
     key: str
-    before: Context
-    after: Context
+    before: Place
+    after: Place
 
 
 class Builder:
@@ -161,7 +161,7 @@ class _Run:
         tree = self._layers.find(kept[-1].key) if kept else base.tree
         if kept and tree is None:  # its room was needed in this very moment
             done, tree = 0, base.tree
-        last = tasks[-1].after if tasks else _context(base.made)
+        last = tasks[-1].after if tasks else base.made.setup.place
         below = base.made.setup
         setup = replace(
             below, place=last, start=plan.start or below.start, ready=plan.ready or below.ready
@@ -205,8 +205,8 @@ class _Run:
         step, number = task.step, str(task.number)
         try:
             if step.kind == "RUN":
-                acting = task.before.acting(task.number, step)
-                await self._command(live, step.args[0], acting, task)
+                place = acting(task.number, step, task.before)
+                await self._command(live, step.args[0], place, task)
             elif step.kind == "WORKDIR":
                 place = Place(task.before.user, "/")
                 await self._command(
@@ -240,7 +240,7 @@ class _Run:
                 live,
                 archive,
                 source=copied(pattern),
-                target=task.before.absolute(target),
+                target=resolved(target, task.before),
                 mode=int(mode, 8) if mode else -1,
             )
         except trees.TreeLost as lost:
@@ -255,19 +255,14 @@ class _Run:
             raise StepFailed(LAST_STEP, str(error)) from None
 
 
-def _context(made: Made) -> Context:
-    place = made.setup.place
-    return Context(place.user, place.directory, place.environment)
-
-
 def _tasks(plan: Plan, made: Made) -> list[_Task]:
     """Raises StepFailed for a step that cannot be done, before any is."""
     tasks: list[_Task] = []
-    context, key, count = _context(made), made.key, len(plan.steps)
+    place, key, count = made.setup.place, made.key, len(plan.steps)
     for number, step in enumerate(plan.steps, 1):
-        after = context.after(number, step)
+        then = after(number, step, place)
         key = step.key(key)
         label = f"[builder {number}/{count}] {step.line}"
-        tasks.append(_Task(number, step, label, key, context, after))
-        context = after
+        tasks.append(_Task(number, step, label, key, place, then))
+        place = then
     return tasks

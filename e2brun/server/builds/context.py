@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from e2brun.sandbox.contract import absolute
 from e2brun.sandbox.local.template_setup import USERS, Place
@@ -21,43 +21,41 @@ class StepFailed(Exception):
         self.step, self.message = step, message
 
 
-@dataclass(frozen=True, slots=True)
-class Context(Place):
-    """Where a build stands, and its commands run."""
+def resolved(path: str, place: Place) -> str:
+    """A path as a step gives it; a slash at its end stays."""
+    end = "/" if path.endswith(("/", "/.")) or path == "." else ""
+    whole = absolute(path, place.cwd, USERS[place.user])
+    return posixpath.normpath(whole).rstrip("/") + end or "/"
 
-    def absolute(self, path: str) -> str:
-        """A path as a step gives it; a slash at its end stays."""
-        end = "/" if path.endswith(("/", "/.")) or path == "." else ""
-        whole = absolute(path, self.cwd, USERS[self.user])
-        return posixpath.normpath(whole).rstrip("/") + end or "/"
 
-    def after(self, number: int, step: Step) -> Context:
-        """With `step` done. Raises StepFailed for one that cannot be done here."""
-        match step.kind:
-            case "USER":
-                return replace(self, user=_user(number, _one(number, step)))
-            case "WORKDIR":
-                # As at E2B: the first one that is relative begins at /, not at the home.
-                path = posixpath.join(self.directory or "/", _one(number, step))
-                return replace(self, directory=self.absolute(path).rstrip("/") or "/")
-            case "ENV" | "ARG":
-                more = _variables(number, step)
-                return replace(self, environment={**self.environment, **more})
-            case "RUN":
-                self.acting(number, step)
-            case _:
-                if len(step.args) < 2 or not step.files_hash:
-                    raise StepFailed(str(number), "COPY needs a source, a target and filesHash")
-        return self
+def after(number: int, step: Step, place: Place) -> Place:
+    """With `step` done. Raises StepFailed for one that cannot be done there."""
+    match step.kind:
+        case "USER":
+            return replace(place, user=_user(number, _one(number, step)))
+        case "WORKDIR":
+            # As at E2B: the first one that is relative begins at /, not at the home.
+            path = posixpath.join(place.directory or "/", _one(number, step))
+            return replace(place, directory=resolved(path, place).rstrip("/") or "/")
+        case "ENV" | "ARG":
+            more = _variables(number, step)
+            return replace(place, environment={**place.environment, **more})
+        case "RUN":
+            acting(number, step, place)
+        case _:
+            if len(step.args) < 2 or not step.files_hash:
+                raise StepFailed(str(number), "COPY needs a source, a target and filesHash")
+    return place
 
-    def acting(self, number: int, step: Step) -> Context:
-        """In which a RUN runs: its second argument may name another user."""
-        if not step.args or not step.args[0].strip():
-            raise StepFailed(str(number), "RUN needs a command")
-        if len(step.args) > 1 and step.args[1]:
-            failed = f"failed to run command {step.args[0][:200]!r}: command failed: "
-            return replace(self, user=_user(number, step.args[1], failed))
-        return self
+
+def acting(number: int, step: Step, place: Place) -> Place:
+    """Where a RUN runs: its second argument may name another user."""
+    if not step.args or not step.args[0].strip():
+        raise StepFailed(str(number), "RUN needs a command")
+    if len(step.args) > 1 and step.args[1]:
+        failed = f"failed to run command {step.args[0][:200]!r}: command failed: "
+        return replace(place, user=_user(number, step.args[1], failed))
+    return place
 
 
 def _one(number: int, step: Step) -> str:
