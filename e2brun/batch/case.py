@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from typing import Protocol
 
 from e2brun.frozen import Frozen
 from e2brun.jobs.source import Source
@@ -49,25 +47,3 @@ class Survey(Frozen):
     digest: str  # SHA-256 of all of it
     skipped: int = 0  # lines that are no case
     first_skipped: str = ""  # which the first was, and why
-
-
-class Input(Protocol):
-    """Where cases come from; they are read as they are needed, so that memory stays flat."""
-
-    @property
-    def name(self) -> str:
-        """What a reader knows it by."""
-        ...
-
-    @property
-    def file(self) -> str:
-        """What later runs of the same are found by: an absolute path, or ""."""
-        ...
-
-    def survey(self) -> Survey:
-        """Look at all of it. Raises UsageError, with the line, for what is wrong."""
-        ...
-
-    def cases(self) -> Iterator[Case]:
-        """In their order."""
-        ...

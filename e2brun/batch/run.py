@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from e2brun.batch.budget import Budget
-from e2brun.batch.case import Case, Input
+from e2brun.batch.case import Case
 from e2brun.batch.crew import Crew
 from e2brun.batch.earlier import Earlier
 from e2brun.batch.execute import Choices, Executor
@@ -20,6 +21,13 @@ from e2brun.frozen import Frozen
 from e2brun.runs.record import CaseRecord, Verdict
 from e2brun.runs.recording import Recording
 from e2brun.sandbox.contract import Backend
+
+if TYPE_CHECKING:
+    from e2brun.batch.files import Files
+    from e2brun.batch.jsonl import JsonLines
+
+    # Cases are read as they are needed, so that memory stays flat.
+    Input = Files | JsonLines
 
 _ENDING_SECONDS = 4.0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -77,16 +77,15 @@ class Voice(Reporter):
 def _run(request: BatchRequest, plan: Plan, voice: Voice) -> int:
     from e2brun.cli.batch_places import places_of
 
-    if request.out is None:
-        places = places_of(request, plan, None, voice.notice)
-        with closing(places.recording):
-            return _go(request, plan, voice, places)
-    from e2brun.batch.results import Results
+    with ExitStack() as opened:
+        results = None
+        if request.out is not None:
+            from e2brun.batch.results import Results
 
-    with closing(Results(request.out)) as results:
+            results = opened.enter_context(closing(Results(request.out)))
         places = places_of(request, plan, results, voice.notice)
-        with closing(places.recording):
-            return _go(request, plan, voice, places)
+        opened.enter_context(closing(places.recording))
+        return _go(request, plan, voice, places)
 
 
 def _go(request: BatchRequest, plan: Plan, voice: Voice, places: Places) -> int:

@@ -19,7 +19,8 @@ from e2brun.sandbox.select import is_cloud
 from e2brun.settings import Settings
 
 if TYPE_CHECKING:
-    from e2brun.batch.case import Input, Survey
+    from e2brun.batch.case import Survey
+    from e2brun.batch.run import Input
     from e2brun.cli.batch_options import BatchRequest
     from e2brun.report.files import Report
 

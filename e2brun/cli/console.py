@@ -69,7 +69,6 @@ class Console:
             notice(line)
 
     def save_results(self, execution: Execution, directory: Path) -> None:
-        """Write the rich results into a directory and say where each is."""
         from e2brun.report.results import save_results
 
         for path in save_results(execution.results, directory, self.notice):

@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Coroutine, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -164,7 +164,7 @@ def _recording(plan: _Plan, record: RunRecord, voice: _PipelineReporter) -> Reco
 
 def _run(request: RunRequest, plan: _Plan, voice: _PipelineReporter, run: Run) -> int:
     try:
-        with voice:
+        with voice.live or nullcontext():
             signalled = _drive(run.execute())
     finally:
         plan.supply.close()
@@ -191,25 +191,16 @@ class _PipelineReporter(Reporter):
 
     def __init__(self, request: RunRequest, settings: Settings) -> None:
         super().__init__(as_json=request.as_json, quiet=request.quiet)
-        self._live = None
+        self.live = None
         terminal = sys.stdout.isatty() and sys.stderr.isatty() and not settings.dumb_terminal
         if terminal and not (request.as_json or request.quiet):
             from e2brun.report.live import LiveView
 
-            self._live = LiveView(color=not settings.no_color)
-
-    def __enter__(self) -> _PipelineReporter:
-        if self._live is not None:
-            self._live.__enter__()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._live is not None:
-            self._live.__exit__()
+            self.live = LiveView(color=not settings.no_color)
 
     def hear(self, event: events.RunEvent) -> None:
-        if self._live is not None:
-            self._live(event)
+        if self.live is not None:
+            self.live(event)
             return
         match event:
             case events.CaseFinished(record=record) if not self._as_json:
@@ -229,8 +220,8 @@ class _PipelineReporter(Reporter):
     def end(self, record: RunRecord) -> None:
         from e2brun.report.summary import closing_line
 
-        if self._live is not None:
-            self._live.close(record)
+        if self.live is not None:
+            self.live.close(record)
         self.close(closing_line(record))
 
 

@@ -122,13 +122,13 @@ def _show_case(store: Store, run: StoredRun, case_id: str, *, as_json: bool) -> 
 
 
 def _write_page(store: Store, run: StoredRun, file: Path) -> None:
-    from e2brun.report.html.page import about, page
+    from e2brun.report.html.page import page
 
     more = {"Command": run.origin.typed, "Kind": run.origin.kind}
-    head = about(run.record, run.exit_code, more)
+    pieces = page(run.record, run.exit_code, lambda: store.cases(run.record.id), more)
     try:
         with file.open("w", encoding="utf-8", errors="replace") as out:
-            out.writelines(page(head, lambda: store.cases(run.record.id)))
+            out.writelines(pieces)
     except OSError as error:
         raise E2brunError(f"--html {file}: {error.strerror}") from error
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, TypeVar
 from e2brun.errors import UsageError
 from e2brun.pipeline.places import Path as KeyPath
 from e2brun.pipeline.schema import (
-    CheckTable,
     Document,
     ExecuteTable,
     GenerateTable,
@@ -69,15 +68,15 @@ def try_out(document: Document, directory: Path, note: Callable[[KeyPath, str], 
         raise AssertionError("nothing is run here")
 
     around = Environment(directory, nowhere)
-    tries: list[tuple[KeyPath, Callable[[], object]]] = [
-        (("generate",), lambda: generator(document.generate, around)),
-        (("execute",), lambda: execute_settings(document, around)),
+    tries: list[tuple[KeyPath, Callable[[], Iterable[object]]]] = [
+        (("generate",), lambda: [generator(document.generate, around)]),
+        (("execute",), lambda: [execute_settings(document, around)]),
         *validators_of(document),
         *checks_of(document),
     ]
     for path, make in tries:
         try:
-            make()
+            list(make())
         except UsageError as error:
             note(path, str(error))
 
@@ -174,40 +173,37 @@ def _first(table: SandboxTable, base: SandboxTable, name: str, default: T) -> T:
     return default
 
 
-Makers = Iterator[tuple[KeyPath, Callable[[], tuple[Judge, ...]]]]
+Makers = Iterator[tuple[KeyPath, Callable[[], Iterator[Judge]]]]
+AnyValidate = SyntaxTable | SecurityTable | LintTable | TypesTable
 
 
 def validators_of(document: Document) -> Makers:
     """By the path of its table, what makes each validator."""
-    cell = document.execute is not None and document.execute.cell
     for number, table in enumerate(document.validate):
-
-        def make(table: object = table) -> tuple[Judge, ...]:
-            return (_validator(table, document, cell=cell),)
-
-        yield ("validate", number), make
+        yield ("validate", number), partial(_validator, table, document)
 
 
-def _validator(table: object, document: Document, *, cell: bool) -> Judge:
+def _validator(table: AnyValidate, document: Document) -> Iterator[Judge]:
     execute = document.execute
     inside = (execute.python if execute else None) or document.sandbox.python
+    cell = execute is not None and execute.cell
     match table:
         case SyntaxTable():
             from e2brun.stages.validate.syntax import SyntaxCheck
 
             size = {} if table.max_size is None else {"max_size": table.max_size}
-            return SyntaxCheck(python=table.python or inside, cell=cell, **size)
+            yield SyntaxCheck(python=table.python or inside, cell=cell, **size)
         case SecurityTable():
             from e2brun.stages.validate.security import SecurityCheck
 
-            return SecurityCheck(
+            yield SecurityCheck(
                 Severity(table.severity), table.ignore, table.allow, table.deny, table.bandit
             )
         case LintTable():
             from e2brun.stages.validate.lint import LintCheck
 
             select = {} if not table.select else {"select": table.select}
-            return LintCheck(
+            yield LintCheck(
                 ignore=table.ignore,
                 severity=Severity(table.severity),
                 line_length=table.line_length,
@@ -216,9 +212,7 @@ def _validator(table: object, document: Document, *, cell: bool) -> Judge:
         case TypesTable():
             from e2brun.stages.validate.typecheck import TypesCheck
 
-            return TypesCheck(table.strict, Severity(table.severity), table.python or inside)
-        case _:
-            raise AssertionError(f"{table!r} is no validator")
+            yield TypesCheck(table.strict, Severity(table.severity), table.python or inside)
 
 
 def checks_of(document: Document) -> Makers:
@@ -227,11 +221,7 @@ def checks_of(document: Document) -> Makers:
 
     whole = tests_follow(document.generate)
     for number, table in enumerate(document.check):
-
-        def make(table: CheckTable = table) -> tuple[Judge, ...]:
-            return tuple(judges(table, whole=whole))
-
-        yield ("check", number), make
+        yield ("check", number), partial(judges, table, whole=whole)
 
 
 def outline(document: Document) -> Mapping[str, list[str]]:

@@ -58,7 +58,6 @@ def failure_document(error: E2brunError, **origin: Unpack[Origin]) -> dict[str, 
 
 
 def error_value(error: E2brunError) -> dict[str, object]:
-    """A failure of ours, in every document."""
     return vars(CodeError(type(error).__name__, str(error), "", error.hint or None))
 
 

@@ -91,6 +91,6 @@ def _text(kind: str, record: RunRecord, exit_code: int) -> str:
 
             return markdown(record)
         case _:
-            from e2brun.report.html.page import about, page
+            from e2brun.report.html.page import page
 
-            return "".join(page(about(record, exit_code), lambda: record.cases))
+            return "".join(page(record, exit_code, lambda: record.cases))

@@ -77,7 +77,6 @@ def event_lines(events: Iterable[StoredEvent]) -> Iterator[str]:
 
 
 def about_case(case: CaseRecord) -> Iterator[str]:
-    """All that was done with one: code, steps, findings, output."""
     yield f"case       {one_line(case.id)}"
     if case.file:
         yield f"file       {one_line(case.file)}"

@@ -15,7 +15,7 @@ from zlib import compress, crc32
 
 import pytest
 
-from e2brun.report.html.page import about, page
+from e2brun.report.html.page import page
 from e2brun.runs.record import CaseRecord, RunRecord, Verdict
 from e2brun.runs.store import Store
 from tests.conftest import Run
@@ -47,7 +47,7 @@ PICTURE = base64.b64encode(_png()).decode()
 
 
 def _page(cases: Sequence[CaseRecord], record: RunRecord | None = None) -> str:
-    return "".join(page(about(record or run(), 1), lambda: cases))
+    return "".join(page(record or run(), 1, lambda: cases))
 
 
 def _hostile() -> list[CaseRecord]:
@@ -110,7 +110,7 @@ def test_without_a_script_every_case_is_there_with_all_there_is_of_it() -> None:
 
 def test_very_many_cases_make_a_page_that_is_not_too_large() -> None:
     ran = execution("x" * 20_000)
-    size = sum(len(piece) for piece in page(about(run(), 0), lambda: [case(ran=ran)] * 10_000))
+    size = sum(len(piece) for piece in page(run(), 0, lambda: [case(ran=ran)] * 10_000))
     assert size < 25_000_000
 
 
@@ -158,7 +158,7 @@ def browser(opened: Browser) -> Browser:
 def _open(browser: Browser, tmp_path: Path, cases: Sequence[CaseRecord]) -> None:
     file = tmp_path / "page.html"
     with file.open("w", encoding="utf-8") as out:
-        out.writelines(page(about(run(), 1), lambda: cases))
+        out.writelines(page(run(), 1, lambda: cases))
     browser.open(file.as_uri())
 
 
@@ -276,6 +276,6 @@ def test_a_page_of_a_stored_run_holds_one_case_at_a_time(tmp_path: Path) -> None
             store.keep("r1", case(str(number), ran=execution("y" * 5000)))
         stored = store.run("r1")
         assert stored is not None
-        text = "".join(page(about(stored.record, None), lambda: store.cases("r1")))
+        text = "".join(page(stored.record, None, lambda: store.cases("r1")))
     assert text.count("<summary>") == 30
     assert json.dumps(text)

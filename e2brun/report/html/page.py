@@ -8,8 +8,7 @@ one, twice, and written as they come.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -30,32 +29,13 @@ _PAGE = 12_000_000  # characters of all texts together, about
 _FEWEST, _MOST = 400, 20_000  # of one
 
 
-@dataclass(frozen=True, slots=True)
-class About:
-    """What stands above the cases. `facts` are pairs of a name and a value."""
-
-    title: str
-    facts: tuple[tuple[str, str], ...] = ()
-    notes: tuple[str, ...] = ()
-
-
-def about(run: RunRecord, exit_code: int | None, more: dict[str, str] | None = None) -> About:
-    end = "" if run.finished is None else f"{run.finished - run.started:.2f} s"
-    facts = {
-        "Run": run.id,
-        "File": run.file,
-        **(more or {}),
-        "Where": run.backend,
-        "Started": _moment(run.started),
-        "Time": end or "not finished",
-        "Exit code": "" if exit_code is None else str(exit_code),
-    }
-    shown = tuple((name, value) for name, value in facts.items() if value)
-    return About(run.pipeline, shown, run.notes)
-
-
-def page(head: About, cases: Callable[[], Iterable[CaseRecord]]) -> Iterator[str]:
-    """The document in pieces; `cases` is called twice."""
+def page(
+    run: RunRecord,
+    exit_code: int | None,
+    cases: Callable[[], Iterable[CaseRecord]],
+    more: Mapping[str, str] | None = None,
+) -> Iterator[str]:
+    """The document in pieces; `cases` is called twice. `more` is told of the run as well."""
     bars = [_bar(case) for case in cases()]
     style, script = (
         (_HERE / name).read_text(encoding="utf-8") for name in ("style.css", "script.js")
@@ -66,13 +46,26 @@ def page(head: About, cases: Callable[[], Iterable[CaseRecord]]) -> Iterator[str
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
     yield '<meta name="referrer" content="no-referrer">\n'
     yield '<meta name="color-scheme" content="light dark">\n<link rel="icon" href="data:,">\n'
-    yield f"<title>{text(head.title)} · e2brun</title>\n<style>{style}</style>\n"
+    yield f"<title>{text(run.pipeline)} · e2brun</title>\n<style>{style}</style>\n"
     yield f"<script>{_EARLY}</script>\n</head>\n<body>\n"
-    yield from _summary(head, bars)
+    yield from _summary(run, _facts(run, exit_code, more or {}), bars)
     yield timeline(bars)
     yield histogram(bars)
     yield from _table(cases, _room(len(bars)))
     yield f"<script>{script}</script>\n</body>\n</html>\n"
+
+
+def _facts(run: RunRecord, exit_code: int | None, more: Mapping[str, str]) -> Mapping[str, str]:
+    end = "" if run.finished is None else f"{run.finished - run.started:.2f} s"
+    return {
+        "Run": run.id,
+        "File": run.file,
+        **more,
+        "Where": run.backend,
+        "Started": datetime.fromtimestamp(run.started, UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
+        "Time": end or "not finished",
+        "Exit code": "" if exit_code is None else str(exit_code),
+    }
 
 
 def _policy(style: str, *scripts: str) -> str:
@@ -92,8 +85,8 @@ def _bar(case: CaseRecord) -> Bar:
     return Bar(case.id, case.verdict, case.started, case.seconds, sandbox)
 
 
-def _summary(head: About, bars: list[Bar]) -> Iterator[str]:
-    yield f'<header>\n<h1>{text(head.title)}</h1>\n<p class="counts">'
+def _summary(run: RunRecord, facts: Mapping[str, str], bars: list[Bar]) -> Iterator[str]:
+    yield f'<header>\n<h1>{text(run.pipeline)}</h1>\n<p class="counts">'
     for verdict in Verdict:
         count = sum(bar.verdict is verdict for bar in bars)
         if count:
@@ -102,10 +95,11 @@ def _summary(head: About, bars: list[Bar]) -> Iterator[str]:
                 + " "
             )
     yield "</p>\n<dl>\n"
-    for name, value in head.facts:
-        yield f"<dt>{text(name)}</dt><dd>{text(value)}</dd>\n"
+    for name, value in facts.items():
+        if value:
+            yield f"<dt>{text(name)}</dt><dd>{text(value)}</dd>\n"
     yield "</dl>\n"
-    for note in head.notes:
+    for note in run.notes:
         yield element("p", note, {"class": "note"}) + "\n"
     yield "</header>\n"
 
@@ -133,7 +127,3 @@ def _table(cases: Callable[[], Iterable[CaseRecord]], room: int) -> Iterator[str
 def _room(count: int) -> int:
     """Characters of one text, so that very many cases make a page that a browser can hold."""
     return max(_FEWEST, min(_MOST, _PAGE // (3 * max(count, 1))))
-
-
-def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

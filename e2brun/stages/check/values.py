@@ -62,20 +62,6 @@ def _check_schema(schema: Mapping[str, object]) -> None:
         raise UsageError(f"json: no valid schema: {error.message} (at {place})") from None
 
 
-def _against(document: object, schema: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-    """(where, what) is wrong. Raises UsageError for a schema that refers to another."""
-    validators, _, referencing = _modules()
-    # An empty registry: nothing is fetched, whatever a schema refers to.
-    registry = referencing.Registry()
-    validator = validators.validator_for(schema)(schema, registry=registry)
-    try:
-        for problem in validator.iter_errors(document):
-            yield problem.json_path, problem.message
-    except referencing.exceptions.Unresolvable as error:
-        reason = str(error)
-        raise UsageError(f"json: the schema refers to what is not in it: {reason}") from None
-
-
 def _compiled(path: str) -> Any:
     with needs_extra("validate", "a JSONPath"):
         import jsonpath
@@ -128,11 +114,20 @@ def _refuse(constant: str) -> object:
     raise ValueError(f"{constant} is no JSON number")
 
 
-def _against_schema(document: object, schema: Mapping[str, object] | None) -> list[str]:
+def _against_schema(document: object, schema: Mapping[str, object] | None) -> Iterator[str]:
+    """Raises UsageError for a schema that refers to another."""
     if schema is None:
-        return []
-    found = islice(_against(document, schema), _MOST)
-    return [f"{where}: {_short(message)}" for where, message in found]
+        return
+    validators, _, referencing = _modules()
+    # An empty registry: nothing is fetched, whatever a schema refers to.
+    registry = referencing.Registry()
+    validator = validators.validator_for(schema)(schema, registry=registry)
+    try:
+        for problem in islice(validator.iter_errors(document), _MOST):
+            yield f"{problem.json_path}: {_short(problem.message)}"
+    except referencing.exceptions.Unresolvable as error:
+        reason = str(error)
+        raise UsageError(f"json: the schema refers to what is not in it: {reason}") from None
 
 
 def _short(message: str) -> str:

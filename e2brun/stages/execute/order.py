@@ -133,7 +133,7 @@ def key_of(order: RunOrder, backend: str) -> str:
         hashlib.sha256(job.source.content).hexdigest(),
         vars(job.spec.but(metadata={}, lifetime=0.0, install_timeout=0.0)),
         [job.timeout, job.as_cell, job.arguments, job.cwd, job.parameters],
-        None if job.stdin is None else _digest(job.stdin),
+        hashlib.sha256(job.stdin).hexdigest() if isinstance(job.stdin, bytes) else None,
         [order.max_output, order.collect, order.any_exit, job.tells_end],
         [_uploaded(upload) for upload in job.uploads],
         [[p.key, p.argv, p.timeout, [_uploaded(file) for file in p.files]] for p in order.probes],
@@ -149,9 +149,3 @@ def _fields(value: object) -> object:
 def _uploaded(upload: Upload) -> list[str | bool]:
     data = upload.source if isinstance(upload.source, bytes) else upload.source.read_bytes()
     return [upload.path, hashlib.sha256(data).hexdigest(), upload.executable]
-
-
-def _digest(stdin: bytes | int) -> str:
-    if isinstance(stdin, int):
-        raise TypeError("what is read from a descriptor has no key")
-    return hashlib.sha256(stdin).hexdigest()

@@ -103,22 +103,19 @@ class ExecuteStage(Step):
     ) -> tuple[Work, Judgement]:
         """Until one run fails, or does not pass the checks, or all have passed."""
         times = self.settings.repeat
-        ran, judgement = work, Judgement(Verdict.SKIPPED)
         for number in range(1, times + 1):
             run = await self._run(order, context)
             ran = replace(work, execution=run.record, collected=run.collected, probed=run.probed)
             judgement = _judgement(run, order)
             if times == 1:
-                break
-            if judgement.verdict is Verdict.PASSED and number < times:
-                checked = await Together(self.checks).take(ran, context)
-                if not checked.stopped:
-                    continue
-            if judgement.verdict is Verdict.PASSED and number == times:
+                return ran, judgement
+            passed = judgement.verdict is Verdict.PASSED
+            if passed and number == times:
                 return ran, replace(judgement, message=f"{times} runs: {judgement.message}")
-            which = f"run {number} of {times}: {judgement.message}"
-            return ran, replace(judgement, message=which)
-        return ran, judgement
+            if not passed or (await Together(self.checks).take(ran, context)).stopped:
+                which = f"run {number} of {times}: {judgement.message}"
+                return ran, replace(judgement, message=which)
+        raise AssertionError("there is at least one run")
 
     async def _run(self, order: RunOrder, context: WorkflowContext) -> SandboxRun:
         if self._kept is None:
