@@ -30,7 +30,12 @@ def missing_imports(
 
 def _distribution(name: str, version: tuple[int, ...]) -> str:
     """The package that has a module; "" for none."""
-    from e2brun.jobs.distributions import ADDED_MODULES, DISTRIBUTIONS, REMOVED_MODULES
+    from e2brun.jobs.distributions import (
+        ADDED_MODULES,
+        DISTRIBUTIONS,
+        NAMESPACES,
+        REMOVED_MODULES,
+    )
 
     parts = name.split(".", _DEEPEST)[:_DEEPEST]
     top = parts[0]
@@ -43,30 +48,20 @@ def _distribution(name: str, version: tuple[int, ...]) -> str:
         known = DISTRIBUTIONS.get(".".join(parts[:length]))
         if known is not None:
             return known
-    return _in_namespace(parts) if _namespace(parts) else _own_name(top)
+    if namespace := next((n for n in NAMESPACES if f"{name}.".startswith(f"{n}.")), ""):
+        return _in_namespace(parts, namespace)
+    # Private modules, and a bare namespace, are in no package of their name.
+    return "" if top.startswith("_") or top == "google" or not top.isascii() else top
 
 
-def _own_name(top: str) -> str:
-    """A module whose package has its name. Private and bare namespace modules have none."""
-    if top.startswith("_") or top == "google" or not top.isascii():
-        return ""
-    return top
-
-
-def _namespace(parts: list[str]) -> str:
-    from e2brun.jobs.distributions import NAMESPACES
-
-    return next((n for n in NAMESPACES if f"{'.'.join(parts)}.".startswith(f"{n}.")), "")
-
-
-def _in_namespace(parts: list[str]) -> str:
+def _in_namespace(parts: list[str], namespace: str) -> str:
     """`azure.storage.blob.BlobClient` is in azure-storage-blob: up to the first class or name.
 
     A lower-case function at the end of a `from` import cannot be told from a module.
     """
     from e2brun.jobs.distributions import DOTTED
 
-    root = _namespace(parts).split(".")
+    root = namespace.split(".")
     inner = [part for part in parts[len(root) :] if part.islower()]
     depth = 2 if root == ["azure"] and inner[:1] in (["storage"], ["mgmt"], ["ai"]) else 1
     if not inner:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from hashlib import sha256
 
 from e2brun.runs.record import CaseRecord
 from e2brun.runs.rows import CaseRow
@@ -55,9 +54,6 @@ def _codes(case: CaseRecord | None) -> list[str]:
     return [attempt.code for attempt in case.attempts] if case is not None else []
 
 
-def _printed(case: CaseRecord | None) -> str:
-    digest = sha256()
-    for execution in case.executions if case is not None else ():
-        printed = f"{execution.stdout}\0{execution.stderr}\0"
-        digest.update(printed.encode("utf-8", "surrogatepass"))
-    return digest.hexdigest()
+def _printed(case: CaseRecord | None) -> list[tuple[str, str]]:
+    executions = case.executions if case is not None else []
+    return [(execution.stdout, execution.stderr) for execution in executions]

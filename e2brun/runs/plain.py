@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from dataclasses import is_dataclass
+from typing import Any
 
 from e2brun.runs.record import (
     AttemptRecord,
@@ -18,9 +17,6 @@ from e2brun.runs.record import (
 )
 from e2brun.values import is_mapping, is_sequence
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
@@ -29,7 +25,7 @@ def plain(value: object) -> object:
     if type(value) in _SCALARS:  # most are, and a batch has millions
         return value
     if is_dataclass(value) and not isinstance(value, type):
-        found = {name: plain(getattr(value, name)) for name in _names_of(type(value))}
+        found = {name: plain(getattr(value, name)) for name in value.__dataclass_fields__}
         if isinstance(value, CaseRecord | AttemptRecord):
             found["verdict"] = value.verdict.value
         return found
@@ -38,11 +34,6 @@ def plain(value: object) -> object:
     if is_sequence(value):
         return [plain(item) for item in value]
     return value
-
-
-@cache
-def _names_of(kind: type[DataclassInstance]) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind))
 
 
 def case_from(data: Mapping[str, Any]) -> CaseRecord:

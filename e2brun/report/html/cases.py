@@ -84,14 +84,11 @@ def _execution(execution: ExecutionRecord, room: int) -> Iterator[str]:
 def _pictures(execution: ExecutionRecord) -> Iterator[str]:
     for result in execution.results:
         for key, kind in _PICTURES.items():
-            yield from _picture(result.get(key), kind)
-
-
-def _picture(content: object, kind: str) -> Iterator[str]:
-    if not isinstance(content, str) or len(content) > _LARGEST_PICTURE:
-        return
-    if _BASE64.fullmatch(content):
-        yield f'<img alt="a picture that it made" src="data:{kind};base64,{text(content)}">'
+            content = result.get(key)
+            if not isinstance(content, str) or len(content) > _LARGEST_PICTURE:
+                continue
+            if _BASE64.fullmatch(content):
+                yield f'<img alt="a picture that it made" src="data:{kind};base64,{text(content)}">'
 
 
 def _block(name: str, content: str, room: int) -> Iterator[str]:

@@ -56,10 +56,6 @@ def _collected(found: Collected) -> Kept:
 
 
 def _found(entry: Kept) -> Collected:
-    content: str | None = entry["content"]
-    return Collected(
-        None if content is None else base64.b64decode(content),
-        entry["problem"],
-        entry["missing"],
-        entry["truncated"],
-    )
+    content = entry["content"]
+    given: Kept = {**entry, "content": None if content is None else base64.b64decode(content)}
+    return Collected(**given)
