@@ -23,7 +23,7 @@ from e2brun.server.envd.entries import items
 from e2brun.server.envd.uploads import Upload
 from e2brun.server.http.bodies import decoded, hear_out
 from e2brun.server.http.fields import Fields, number, segments
-from e2brun.server.http.messages import PERMANENT, ApiError, Request, Response, Stream
+from e2brun.server.http.messages import ApiError, Refused, Request, Response, Stream
 from e2brun.server.http.messages import json_response as told
 from e2brun.server.sandboxes.registry import Registry
 from e2brun.server.sandboxes.volumes import Volume
@@ -49,14 +49,13 @@ async def handle(request: Request, registry: Registry) -> Response | Stream:
         case (_, volume_id, what) if what in _METHODS:
             volume = registry.volumes.find(volume_id)
         case _:
-            raise ApiError(404, "there is no such endpoint", headers=PERMANENT)
+            raise Refused(404, "there is no such endpoint")
     given = request.headers.get("authorization", "").removeprefix("Bearer ")
     if not hmac.compare_digest(given.encode("latin-1", "replace"), volume.token.encode()):
-        raise ApiError(401, "the token of the volume is missing or wrong", headers=PERMANENT)
+        raise Refused(401, "the token of the volume is missing or wrong")
     method = _METHODS[what].get(request.method)
     if method is None:
-        allowed = {"allow": ", ".join(sorted(_METHODS[what]))}
-        raise ApiError(405, "method not allowed", headers=allowed | PERMANENT)
+        raise Refused(405, "method not allowed", allow=", ".join(sorted(_METHODS[what])))
     asked = _Asked(request, registry, volume)
     try:
         return await method(asked)
@@ -64,7 +63,7 @@ async def handle(request: Request, registry: Registry) -> Response | Stream:
         if volume.id not in registry.volumes.by_id:  # meanwhile
             raise ApiError(404, "the volume was destroyed") from None
         message = f"{paths.shown(asked.path)}: {trouble.text}"
-        raise ApiError(_STATUS.get(trouble.errno, 500), message, headers=PERMANENT) from None
+        raise Refused(_STATUS.get(trouble.errno, 500), message) from None
 
 
 class _Asked:
@@ -77,12 +76,12 @@ class _Asked:
         self.files = self.volumes.files(volume.id)
         path = self.query.get("path", "")
         if not path or "\0" in path:
-            raise ApiError(400, "the path query parameter is required", headers=PERMANENT)
+            raise Refused(400, "the path query parameter is required")
         self.path = posixpath.normpath(f"/{path.lstrip('/')}")
         try:
             self.raw = os.fsencode(self.path)
         except UnicodeEncodeError:
-            raise ApiError(400, "the path is not valid Unicode", headers=PERMANENT) from None
+            raise Refused(400, "the path is not valid Unicode") from None
 
     @property
     def force(self) -> bool:
@@ -99,7 +98,7 @@ class _Asked:
     async def make_room(self, size: int) -> None:
         """For so many bytes. Raises ApiError 507."""
         if why := self._totals.no_room(size):
-            raise ApiError(507, why, headers=PERMANENT)
+            raise Refused(507, why)
         await self.volumes.make_room(self.id, size)
 
     async def entry(self) -> dict[str, Any]:
@@ -139,7 +138,7 @@ async def _change(asked: _Asked) -> Response:
 async def _remove(asked: _Asked) -> Response:
     await asked.entry()  # or nobody is told that it was not there
     if asked.path == "/":
-        raise ApiError(404, "the volume itself goes by DELETE /volumes", headers=PERMANENT)
+        raise Refused(404, "the volume itself goes by DELETE /volumes")
     await asked.files.ask("remove", patience=LONG_PATIENCE, path=asked.raw)
     return Response(204)
 

@@ -13,7 +13,7 @@ from e2brun.sandbox.local.template_names import DEFAULT_TAG, split_name
 from e2brun.server.builds.plan import HASH, plan_of
 from e2brun.server.control import catalog, objects
 from e2brun.server.http.fields import Fields, number
-from e2brun.server.http.messages import PERMANENT, ApiError, Request, Response, json_response
+from e2brun.server.http.messages import ApiError, Refused, Request, Response, json_response
 from e2brun.server.sandboxes.registry import Registry
 
 UPLOADS = "/build-files/"
@@ -30,7 +30,7 @@ async def request(request: Request, registry: Registry) -> Response:
         raise ApiError(400, message)
     name, tag = split
     if built_in.find(name) is not None:
-        raise ApiError(403, f"template {name!r} is built in: take another name", headers=PERMANENT)
+        raise Refused(403, f"template {name!r} is built in: take another name")
     tags = [_tag(given) for given in fields.texts("tags") or []]
     if tag != DEFAULT_TAG or not tags:
         tags.insert(0, tag)
@@ -70,7 +70,7 @@ async def upload(request: Request, registry: Registry) -> Response:
     if not hmac.compare_digest(request.query.get("token", ""), _token(registry, key)):
         raise ApiError(401, "the token of this address is wrong")
     if request.method != "PUT":
-        raise ApiError(405, "this endpoint takes PUT", headers={**PERMANENT, "allow": "PUT"})
+        raise Refused(405, "this endpoint takes PUT", allow="PUT")
     written = registry.builder.files.begin()
     try:
         await _take(request, written, registry.options.disk)

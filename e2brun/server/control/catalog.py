@@ -6,7 +6,7 @@ from e2brun.sandbox.local import templates as local_templates
 from e2brun.sandbox.local.registered import FAILED, READY, Build, Registered
 from e2brun.sandbox.local.templates import Template
 from e2brun.server.control import objects
-from e2brun.server.http.messages import PERMANENT, ApiError, Request, Response, json_response
+from e2brun.server.http.messages import ApiError, Refused, Request, Response, json_response
 from e2brun.server.sandboxes.registry import Registry
 
 _BUILD = "00000000-0000-0000-0000-000000000000"
@@ -60,7 +60,7 @@ async def delete(_request: Request, registry: Registry, name: str) -> Response:
         registry.builder.templates.delete(built)
         return Response(204)
     if find(name) is not None:
-        raise ApiError(400, "a built-in template cannot be deleted", headers=PERMANENT)
+        raise Refused(400, "a built-in template cannot be deleted")
     raise missing(name)
 
 

@@ -13,7 +13,7 @@ from e2brun.sandbox.local.templates import TEMPLATES
 from e2brun.server.control import catalog, network, objects, volumes
 from e2brun.server.egress.rules import limits
 from e2brun.server.http.fields import Fields
-from e2brun.server.http.messages import PERMANENT, ApiError, Request, Response, json_response
+from e2brun.server.http.messages import ApiError, Refused, Request, Response, json_response
 from e2brun.server.sandboxes.records import Lifecycle, Mount, Origin
 from e2brun.server.sandboxes.registry import Registry
 from e2brun.values import Network
@@ -46,7 +46,7 @@ async def _create(
         fields = Fields(body)
         for name, reason in _UNSUPPORTED.items():
             if fields.raw(name):
-                raise ApiError(400, reason, headers=PERMANENT)
+                raise Refused(400, reason)
         mounts = await volumes.mounts(fields, registry)
         origin, tree = _origin(fields, registry, mounts, secure=secure)
         seconds = fields.timeout(default_timeout)
@@ -111,7 +111,7 @@ def _from_template(name: str, origin: Origin, registry: Registry) -> tuple[Origi
             f"{', '.join(template.name for template in TEMPLATES)}, your own templates "
             "and your snapshots"
         )
-        raise ApiError(404, message, headers=PERMANENT)
+        raise Refused(404, message)
     own, kept, tree = built
     own.spawned, own.last_spawned = own.spawned + 1, time.time()
     return replace(origin, template_id=own.id, alias=own.name, setup=kept.setup), tree

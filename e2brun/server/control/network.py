@@ -13,7 +13,7 @@ from typing import Any
 from e2brun.sandbox.local.host.running import AgentRefused
 from e2brun.server.egress.rules import is_address, limits
 from e2brun.server.http.fields import Fields, bad
-from e2brun.server.http.messages import PERMANENT, ApiError, Request, Response
+from e2brun.server.http.messages import ApiError, Refused, Request, Response
 from e2brun.server.sandboxes.records import Record, State
 from e2brun.server.sandboxes.registry import Registry
 from e2brun.values import Network
@@ -58,14 +58,13 @@ async def update(request: Request, registry: Registry, record: Record) -> Respon
         try:
             await record.live.offer_packages(not limits(kept, internet))
         except AgentRefused as refused:
-            message = f"the package indexes cannot be had again: {refused}"
-            raise ApiError(400, message, headers=PERMANENT) from refused
+            raise Refused(400, f"the package indexes cannot be had again: {refused}") from refused
     elif internet and registry.options.network is not Network.NONE:
         message = (
             "this sandbox was made without a way out, and gets none: create it without "
             "allow_internet_access false"
         )
-        raise ApiError(400, message, headers=PERMANENT)
+        raise Refused(400, message)
     before = record.network or {}
     ingress = {name: value for name, value in before.items() if name not in _LISTS}
     record.network = {**ingress, **kept}
@@ -79,7 +78,7 @@ def _egress(fields: Fields) -> dict[str, Any]:
             message = (
                 f"{name}: this service passes on what a sandbox sends, and changes nothing in it"
             )
-            raise ApiError(400, message, headers=PERMANENT)
+            raise Refused(400, message)
     kept: dict[str, Any] = {}
     for name in _LISTS:
         entries = fields.texts(name)

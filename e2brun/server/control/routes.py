@@ -19,7 +19,7 @@ from e2brun.server.control import (
     volumes,
 )
 from e2brun.server.http.fields import segments
-from e2brun.server.http.messages import PERMANENT, ApiError, Request, Response
+from e2brun.server.http.messages import ApiError, Refused, Request, Response
 from e2brun.server.sandboxes import lifecycle
 from e2brun.server.sandboxes.registry import Registry
 
@@ -114,11 +114,11 @@ def _refusal(parts: tuple[str, ...]) -> ApiError:
         parts = parts[1:]
     reason = _ABSENT.get(parts[0]) if parts else None
     if reason is not None:
-        return ApiError(400, reason, headers=PERMANENT)
-    return ApiError(404, "there is no such endpoint", headers=PERMANENT)
+        return Refused(400, reason)
+    return Refused(404, "there is no such endpoint")
 
 
 def _wrong_method(methods: dict[str, _Answer]) -> ApiError:
     """The error for a path that is known, with other methods."""
     allowed = ", ".join(sorted(methods))
-    return ApiError(405, f"this endpoint takes {allowed}", headers={**PERMANENT, "allow": allowed})
+    return Refused(405, f"this endpoint takes {allowed}", allow=allowed)

@@ -7,7 +7,7 @@ import secrets
 from e2brun.sandbox.local.template_names import TEAM, full_name, split_name
 from e2brun.server.control import objects, paging
 from e2brun.server.http.fields import Fields
-from e2brun.server.http.messages import PERMANENT, ApiError, Request, Response, json_response
+from e2brun.server.http.messages import ApiError, Refused, Request, Response, json_response
 from e2brun.server.sandboxes import lifecycle
 from e2brun.server.sandboxes.records import Record
 from e2brun.server.sandboxes.registry import Registry
@@ -28,7 +28,7 @@ async def take(request: Request, registry: Registry, record: Record) -> Response
             "this service keeps the filesystem only in a snapshot: processes and memory cannot "
             "be kept. Leave `memory` out, or take it with mode 'filesystem'."
         )
-        raise ApiError(400, message, headers=PERMANENT)
+        raise Refused(400, message)
     snapshot_id, names = _identity(fields.text("name"))
     tree = await lifecycle.capture(registry, record)
     snapshot = Snapshot(snapshot_id, names, record.origin, record.id, tree)

@@ -10,7 +10,7 @@ from e2brun.sandbox.contract import HOME
 from e2brun.sandbox.local.host.file_worker import FileTrouble
 from e2brun.server.control.objects import Wire
 from e2brun.server.http.fields import Fields, bad
-from e2brun.server.http.messages import PERMANENT, ApiError, Request, Response, json_response
+from e2brun.server.http.messages import ApiError, Refused, Request, Response, json_response
 from e2brun.server.sandboxes.records import Mount
 from e2brun.server.sandboxes.registry import Registry
 from e2brun.server.sandboxes.volumes import Volume, Volumes
@@ -32,12 +32,11 @@ async def create(request: Request, registry: Registry) -> Response:
     """POST /volumes"""
     name, volumes = Fields(await request.json()).text("name"), registry.volumes
     if not _NAME.fullmatch(name):
-        message = "the name of a volume has from 1 to 128 letters, digits, _ and - in it"
-        raise ApiError(400, message, headers=PERMANENT)
+        raise Refused(400, "the name of a volume has from 1 to 128 letters, digits, _ and - in it")
     if any(one.name == name for one in volumes.by_id.values()):
-        raise ApiError(409, f"there is a volume {name!r} already", headers=PERMANENT)
+        raise Refused(409, f"there is a volume {name!r} already")
     if len(volumes.by_id) >= _VOLUMES:
-        raise ApiError(429, f"there are {_VOLUMES} volumes already", headers=PERMANENT)
+        raise Refused(429, f"there are {_VOLUMES} volumes already")
     return json_response(_with_token(volumes.create(name)), status=201)
 
 
@@ -64,17 +63,17 @@ async def mounts(fields: Fields, registry: Registry) -> tuple[Mount, ...]:
     """`volumeMounts`. Raises ApiError."""
     items = fields.items("volumeMounts") or []
     if len(items) > _MOUNTS:
-        raise ApiError(400, f"a sandbox may have {_MOUNTS} volumes", headers=PERMANENT)
+        raise Refused(400, f"a sandbox may have {_MOUNTS} volumes")
     found: list[Mount] = []
     for item in items:
         if not is_table(item):
             raise bad("volumeMounts", "a list of objects")
         mount = await _mount(Fields(item), registry.volumes)
         if any(_overlap(mount.path, other.path) for other in found):
-            raise ApiError(400, f"volumeMounts: two at {mount.path!r}", headers=PERMANENT)
+            raise Refused(400, f"volumeMounts: two at {mount.path!r}")
         found.append(mount)
     if found and registry.volumes.disk_is_short():
-        raise ApiError(507, "the disk of this machine is nearly full", headers=PERMANENT)
+        raise Refused(507, "the disk of this machine is nearly full")
     return tuple(found)
 
 
@@ -85,9 +84,9 @@ async def _mount(fields: Fields, volumes: Volumes) -> Mount:
         if volumes.contents[volume.id].looked < 0 or volumes.excess(volume.id):
             await volumes.look(volume.id)
     except (ApiError, FileTrouble) as error:
-        raise ApiError(400, f"volumeMounts: {error}", headers=PERMANENT) from None
+        raise Refused(400, f"volumeMounts: {error}") from None
     if why := volumes.excess(volume.id):
-        raise ApiError(400, f"{why}: remove some of it first", headers=PERMANENT)
+        raise Refused(400, f"{why}: remove some of it first")
     return Mount(volume.id, volume.name, path)
 
 
@@ -99,13 +98,13 @@ def _place(path: str) -> str:
     longest = max(len(name.encode()) for name in place.split("/"))
     too_long = len(place.encode()) > _LONGEST or longest > _LONGEST_NAME
     if not place.isprintable() or "\\" in place or too_long:
-        raise ApiError(400, "volumeMounts: no volume can be mounted there", headers=PERMANENT)
+        raise Refused(400, "volumeMounts: no volume can be mounted there")
     if place.startswith("//") or not first or (first in _SYSTEM and not within):
         message = (
             f"volumeMounts: no volume can be mounted at {path!r}: name a directory of its own, "
             "as /mnt/data"
         )
-        raise ApiError(400, message, headers=PERMANENT)
+        raise Refused(400, message)
     return place
 
 

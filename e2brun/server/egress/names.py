@@ -19,7 +19,7 @@ from e2brun.sandbox.local.host.running import RunningSandbox
 from e2brun.sandbox.local.isolation import out_of_reach
 from e2brun.server.egress import rules
 from e2brun.server.egress.first_words import NotTold, http_host, server_name
-from e2brun.server.http.messages import PERMANENT, ApiError
+from e2brun.server.http.messages import Refused
 from e2brun.server.http.passing import pass_on
 
 log = logging.getLogger("e2brun.server")
@@ -49,7 +49,7 @@ class Egress:
                 descriptors = await self._live.confine(found)
             except OSError as error:
                 message = f"rules for what it may reach cannot be kept here: {error}"
-                raise ApiError(400, message, headers=PERMANENT) from error
+                raise Refused(400, message) from error
             self.close()
             self._limited = found is not None
             self._names = rules.names_of(network)

@@ -9,7 +9,7 @@ from typing import Any
 from e2brun.sandbox.local.isolation.egress import Rules
 from e2brun.sandbox.local.isolation.out_of_reach import NAMESERVER
 from e2brun.sandbox.local.isolation.rtnetlink import Network
-from e2brun.server.http.messages import PERMANENT, ApiError
+from e2brun.server.http.messages import Refused
 
 NAMED_PORTS = (80, 443)  # where a connection tells the name that it is for
 _EVERYTHING = "0.0.0.0/0"
@@ -29,8 +29,7 @@ def of(network: Mapping[str, Any] | None, internet: bool | None) -> Rules | None
         allow += [_E2B_NAMESERVER] if listed is None else listed
     allowed, denied = _ranges(allow), _ranges(deny)
     if len(allowed) + len(denied) > _MOST:
-        message = f"allowOut and denyOut: at most {_MOST} ranges can be told apart here"
-        raise ApiError(400, message, headers=PERMANENT)
+        raise Refused(400, f"allowOut and denyOut: at most {_MOST} ranges can be told apart here")
     dns = ipaddress.IPv4Address(_E2B_NAMESERVER)
     may_ask = any(dns in one for one in allowed) or not any(dns in one for one in denied)
     ours = (NAMESERVER,)

@@ -116,7 +116,7 @@ class _Service:
 
     async def get_watcher_events(self, message: Message) -> Wire:
         """All up to now; the queue is read here, so that what was acknowledged is in it."""
-        watcher = self._watchers.named(message.text("watcherId"))
+        watcher = self._watchers.named.get(message.text("watcherId"))
         if watcher is None:
             raise _no_watcher(message)
         await watcher.drain()

@@ -221,7 +221,7 @@ class Watchers:
     def __init__(self, live: RunningSandbox) -> None:
         self._files, self._lose = live.part(FileWorker), live.kill
         self._open: set[Watcher] = set()
-        self._named: dict[str, Watcher] = {}
+        self.named: dict[str, Watcher] = {}  # by the ids that clients have
 
     async def open(self, wanted: Wanted) -> Watcher:
         """Start watching; it counts from now on. Raises FileTrouble, SandboxLost."""
@@ -242,16 +242,12 @@ class Watchers:
     def name(self, watcher: Watcher) -> str:
         """An id to ask for it by."""
         identifier = "w" + secrets.token_hex(8)
-        self._named[identifier] = watcher
+        self.named[identifier] = watcher
         return identifier
-
-    def named(self, identifier: str) -> Watcher | None:
-        """The one with this id."""
-        return self._named.get(identifier)
 
     def remove(self, identifier: str) -> bool:
         """Stop watching; whether there was such a one."""
-        watcher = self._named.pop(identifier, None)
+        watcher = self.named.pop(identifier, None)
         if watcher is not None:
             self.shut(watcher)
         return watcher is not None

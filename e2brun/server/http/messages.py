@@ -20,7 +20,6 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = Mapping[str, str]
 
-PERMANENT = {"should-retry": "false"}  # clients would otherwise try a refused request four times
 BODY_LIMIT = 8 * 1024 * 1024  # of a JSON body; files and RPC messages have limits of their own
 
 
@@ -44,6 +43,13 @@ class ApiError(Exception):
         """What the client is sent."""
         body = {"code": self.status, "message": self.message, **self.more}
         return json_response(body, status=self.status, headers=self.headers)
+
+
+class Refused(ApiError):
+    """One that stays, which clients are told: they would otherwise ask four times."""
+
+    def __init__(self, status: int, message: str, **headers: str) -> None:
+        super().__init__(status, message, headers={"should-retry": "false", **headers})
 
 
 class Gone(Exception):

@@ -8,16 +8,13 @@ the program only after that has agreed to another protocol (101), never on the c
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from e2brun.sandbox.local.host.running import AgentRefused
 from e2brun.server.http.messages import ApiError, HandedOver, Request, Stream
+from e2brun.server.ports.tls import Connected, Encrypted
 from e2brun.server.ports.tunnel import Tunnel
 from e2brun.server.ports.upstream import Body, Upstream, UpstreamAnswer
 from e2brun.server.sandboxes.records import Record
-
-if TYPE_CHECKING:
-    from e2brun.server.ports.tls import Connected
 
 # Between two hops only (RFC 9110, 7.6.1).
 _HOP = frozenset({
@@ -63,8 +60,6 @@ async def _connection(record: Record, port: int) -> Connected:
         ) from None
     if port not in ((record.network or {}).get("httpsPorts") or ()):
         return connection
-    from e2brun.server.ports.tls import Encrypted
-
     encrypted = Encrypted(connection)
     try:
         await encrypted.shake_hands()

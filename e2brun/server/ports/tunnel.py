@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from e2brun.server.http.connection import Connection
-    from e2brun.server.ports.tls import Connected
+from e2brun.server.http.connection import Connection
+from e2brun.server.ports.tls import Connected
 
 _PIECE = 64 * 1024
 _BUFFER = 256 * 1024  # bytes of the client's that wait for the program

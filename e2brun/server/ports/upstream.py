@@ -12,14 +12,11 @@ import re
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 import httptools
 
 from e2brun.server.http.messages import ApiError, Gone, Request
-
-if TYPE_CHECKING:
-    from e2brun.server.ports.tls import Connected
+from e2brun.server.ports.tls import Connected
 
 _PIECE = 64 * 1024
 _HEAD_LIMIT = 256 * 1024  # bytes of an answer that bring no body: its head, its trailers

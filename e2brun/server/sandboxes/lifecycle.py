@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from e2brun.errors import SandboxError, SandboxLost
 from e2brun.sandbox.local.host.running import AgentRefused
-from e2brun.server.http.messages import PERMANENT, ApiError
+from e2brun.server.http.messages import ApiError, Refused
 from e2brun.server.sandboxes.records import Record, State
 from e2brun.server.sandboxes.totals import TREE
 
@@ -154,7 +154,7 @@ async def _copy(registry: Registry, record: Record) -> Path:
 def _place(registry: Registry, files: int) -> Path:
     """For so many bytes of files. Raises ApiError where there is no room for them."""
     if why := registry.totals.no_room(files):
-        raise ApiError(429, why, headers=PERMANENT)
+        raise Refused(429, why)
     return registry.directory / f"{TREE}{secrets.token_hex(8)}"
 
 

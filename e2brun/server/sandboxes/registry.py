@@ -26,7 +26,7 @@ from e2brun.sandbox.local.mirror.link import Mirror
 from e2brun.sandbox.local.template_setup import Setup
 from e2brun.sandbox.local.templates import CODE_INTERPRETER
 from e2brun.server.egress.rules import limits
-from e2brun.server.http.messages import PERMANENT, ApiError
+from e2brun.server.http.messages import ApiError, Refused
 from e2brun.server.sandboxes.durable import PausedSandboxes, sweep
 from e2brun.server.sandboxes.idempotency import Idempotency
 from e2brun.server.sandboxes.memory_monitor import MemoryMonitor
@@ -240,7 +240,7 @@ class Registry:
                 raise _killed(record) from error
             if isinstance(error, SandboxError | OSError):
                 log.warning("a sandbox could not be made: %s", error)
-                raise ApiError(500, _reason(error), headers=PERMANENT) from error
+                raise Refused(500, _reason(error)) from error
             raise
         finally:
             self._starting -= 1
@@ -328,11 +328,11 @@ class Registry:
                 f"the limit of {self.options.max_sandboxes} sandboxes at once is reached: "
                 "kill some, or start the service with a higher --max-sandboxes"
             )
-            raise ApiError(429, message, headers=PERMANENT)
+            raise Refused(429, message)
         if why := self.totals.refusal(self._starting, tree):
-            raise ApiError(429, why, headers=PERMANENT)
+            raise Refused(429, why)
         if available_memory() < _SPARE_MEMORY:
-            raise ApiError(503, "this machine's memory is nearly used up", headers=PERMANENT)
+            raise Refused(503, "this machine's memory is nearly used up")
 
 
 def _record(origin: Origin, seconds: float) -> Record:

@@ -18,7 +18,7 @@ from e2brun.sandbox.local.pythons import find_interpreter
 from e2brun.sandbox.local.template_setup import Setup
 from e2brun.sandbox.local.templates import find, is_default, parted, requirements
 from e2brun.sandbox.requirement import name_of
-from e2brun.server.http.messages import PERMANENT, ApiError
+from e2brun.server.http.messages import Refused
 from e2brun.server.options import ServiceOptions
 from e2brun.server.sandboxes.on_demand import PackagesOnDemand
 from e2brun.values import Network
@@ -79,8 +79,7 @@ class TemplateStore:
             try:
                 self._pythons[path] = await asyncio.to_thread(find_interpreter, path)
             except E2brunError as gone:
-                message = f"the template's Python cannot be used: {gone}"
-                raise ApiError(500, message, headers=PERMANENT) from gone
+                raise Refused(500, f"the template's Python cannot be used: {gone}") from gone
         return self._pythons[path] if path else current_interpreter()
 
     async def _layer(self, packages: Sequence[str], python: Interpreter) -> str | None:
@@ -96,7 +95,7 @@ class TemplateStore:
                     found = found or await asyncio.to_thread(self.built, wanted, python)
                 except E2brunError as error:
                     message = f"the template's packages could not be installed: {error}"
-                    raise ApiError(500, message, headers=PERMANENT) from error
+                    raise Refused(500, message) from error
                 self._layers[key] = None if found is None else str(found)
             return self._layers[key]
 

@@ -22,7 +22,7 @@ from e2brun.sandbox.contract import MIB
 from e2brun.sandbox.local.host.file_worker import LONG_PATIENCE, FileTrouble, FileWorker
 from e2brun.sandbox.local.host.running import RunningSandbox
 from e2brun.sandbox.local.host.volumes import Keeper
-from e2brun.server.http.messages import PERMANENT, ApiError
+from e2brun.server.http.messages import ApiError, Refused
 from e2brun.server.sandboxes.records import Mount, Record, State
 
 FILES = 100_000  # and directories, of one volume
@@ -92,7 +92,7 @@ class Volumes:
         if found is None:
             found = next((one for one in self.by_id.values() if one.name == text), None)
         if found is None:
-            raise ApiError(404, f"volume {text[:100]!r} was not found", headers=PERMANENT)
+            raise Refused(404, f"volume {text[:100]!r} was not found")
         return found
 
     def create(self, name: str) -> Volume:
