@@ -31,12 +31,9 @@ def steps_of(record: ExecutionRecord, test: Test, completed: bool, which: str) -
 
 
 def _completed(record: ExecutionRecord, which: str) -> StepRecord:
-    if record.completed:
+    if not record.early_end:
         return StepRecord("check", "completed", Verdict.PASSED, 0.0)
-    told = "it ended before its last line"
-    if record.completed is None:
-        told = "nobody can tell whether it came to its end: it is no Python"
-    return StepRecord("check", "completed", Verdict.FAILED, 0.0, which + told)
+    return StepRecord("check", "completed", Verdict.FAILED, 0.0, which + record.early_end)
 
 
 def _printed(record: ExecutionRecord, expected: str, which: str) -> StepRecord:

@@ -77,6 +77,13 @@ class ExecutionRecord:
     completed: bool | None = None  # the code ran to its own end; None: nobody can tell
 
     @property
+    def early_end(self) -> str:
+        """What to say of code that is not known to have come to its own end; "" where it has."""
+        if self.completed is None:
+            return "nobody can tell whether it came to its end: it is no Python"
+        return "" if self.completed else "it ended before its last line"
+
+    @property
     def trouble(self) -> str:
         """What there is to read where it did not go well: the traceback or the end of stderr, and
         the hint."""

@@ -56,13 +56,8 @@ class Completed(Check, step="completed"):
     asks_for_end: ClassVar[bool] = True
 
     async def judge(self, work: Work) -> Judgement:
-        match executed(work).completed:
-            case True:
-                return PASSED
-            case False:
-                return failed("it ended before its last line")
-            case None:
-                return failed("nobody can tell whether it came to its end: it is no Python")
+        early = executed(work).early_end
+        return failed(early) if early else PASSED
 
 
 @dataclass(frozen=True)
