@@ -143,17 +143,22 @@ def _descendants(pid: int) -> list[str]:
     return found
 
 
+def _flows(pid: int) -> bool:
+    """Not what is to become a sandbox, and has the words of e2brun yet."""
+    return any("flood.py" in line and "exec" not in line for line in _descendants(pid))
+
+
 def test_a_reader_that_stops_reading_keeps_no_program_past_its_time(tmp_path: Path) -> None:
     (tmp_path / "flood.py").write_text("import os\nwhile True: os.write(1, bytes(65536))")
     words = ("--timeout", "1s", "--max-output", "0", "flood.py")
     process = begin("exec", "--on", "local", *words, cwd=tmp_path, stderr=subprocess.DEVNULL)
     assert process.stdout is not None
     end = time.monotonic() + 10
-    while not any("flood.py" in line for line in _descendants(process.pid)):
+    while not _flows(process.pid):
         assert time.monotonic() < end, "the program never started"
         time.sleep(0.01)
     end += 1 + _SECONDS
-    while any("flood.py" in line for line in _descendants(process.pid)):
+    while _flows(process.pid):
         assert time.monotonic() < end, "it runs past its time"
         time.sleep(0.05)
     process.stdout.read()
