@@ -155,7 +155,7 @@ def test_all_frames_of_a_cell_together_are_limited() -> None:
     reader.feed(STARTED)
     for _ in range(9):
         reader.feed(line(type="result", text="x" * 1000))
-    with pytest.raises(ForgedFrames, match="too large"):
+    with pytest.raises(ForgedFrames, match="frames are too large"):
         reader.feed(line(type="result", text="x" * 1000))
 
 
