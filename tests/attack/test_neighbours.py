@@ -47,6 +47,10 @@ def test_the_key_and_the_tokens_are_nowhere_inside(
 def test_a_service_that_is_killed_takes_its_sandboxes_along(tmp_path: Path) -> None:
     with served(tmp_path) as serving:
         wire = Wire(serving.url, serving.key)
+        volume = wire.api("POST", "/volumes", {"name": "kept"}).json()
+        target = f"/volumecontent/{volume['volumeID']}/dir?path=/"
+        asked = wire.ask("GET", target, None, {"Authorization": f"Bearer {volume['token']}"})
+        assert asked.status == 200  # by a process that works on its files
         for _ in range(3):
             wire.run(wire.create(), "setsid sleep 300 >/dev/null 2>&1 & disown")
         family = descendants(serving.pid)

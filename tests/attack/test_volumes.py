@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +11,10 @@ from urllib.parse import quote
 
 import pytest
 
+from e2brun.sandbox.local.isolation.rootfs import OWNER_OF_MOUNTS
 from tests.attack.test_inside import _write
 from tests.attack.wire import Answer, Sandbox, Wire
-from tests.sdk.serving import served
+from tests.sdk.serving import Serving, descendants, served
 
 _SECRET = "of the host, and of nobody inside"
 _MIB = 1024 * 1024
@@ -143,6 +145,28 @@ def test_a_volume_gives_its_sandbox_nothing_else(volume: _Volume, victim: Sandbo
         "print([(libc.syscall(n, -1, b'v', 1), ctypes.get_errno())[1] for n in (428, 429, 442)])"
     )
     assert volume.run(f'python3 -c "{probe}"') == f"{[errno.ENOSYS] * 3}\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root sees what others' processes have")
+def test_who_works_on_a_volume_s_files_has_next_to_nothing(
+    volume: _Volume, service: Serving
+) -> None:
+    assert volume.ask("GET", "dir", "/").status == 200
+    found: list[tuple[str, dict[str, str]]] = []
+    for pid in descendants(service.pid):
+        text = Path(f"/proc/{pid}/status").read_text()
+        status = dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
+        # A sandbox's own processes have none.
+        if str(OWNER_OF_MOUNTS) in status["Uid"] and int(status["CapEff"], 16):
+            found.append((str(pid), status))
+    assert found
+    for pid, status in found:
+        assert {int(status[f"Cap{name}"], 16) for name in ("Eff", "Prm", "Bnd")} == {0b1110}
+        assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
+        places = [str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir()]
+        kinds = [place.partition(":")[0] for place in places]
+        assert {*kinds} <= {"socket", "/dev/null", "pipe", "anon_inode"}
+        assert kinds.count("socket") == 1, kinds
 
 
 _HOARDS = {

@@ -39,7 +39,6 @@ def serve(host: _socket.socket) -> NoReturn:
     if (first := os.fork()) != 0:
         os.waitpid(first, 0)  # with it, all its workers end
         os._exit(0)
-    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # workers need no burial
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # one for each level of a tree
