@@ -77,6 +77,7 @@ def _descriptors() -> int:
         b"exit\0" + b"9" * 5000 + b"\x000\x000\x000\0", b"started\x001", b"done\0",
         b"done\x001\x002", b"failed\x001", b"\0" * 8192, b"{}", b"exit\x001\x001.5\x000\x000\0",
         b"x" * 100_000, b"exit\x00\xd9\xa1\xff\x000\x000\x000\0", b"exit\x001\x000\x000\x000\0x",
+        b"wanted\x001\0../../x", b"wanted\x001\0-e", b"wanted\x001\0" + b"x" * 64,
     ],
 )  # fmt: skip
 def test_a_malformed_report_means_that_the_sandbox_is_lost(peer: Peer, message: bytes) -> None:
@@ -129,6 +130,15 @@ def test_descriptors_of_reports_that_nobody_waits_for_are_closed(
         for _ in range(20):
             with suppress(SandboxLost):
                 peer.control.wait_for(1, 0.02)
+    assert _descriptors() == before
+
+
+def test_an_answer_with_more_descriptors_than_one_is_none(peer: Peer) -> None:
+    before = _descriptors()
+    two = array.array("i", [peer.agent.fileno()] * 2)
+    peer.agent.sendmsg([b"handed\x001"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, two)])
+    with pytest.raises(SandboxLost):
+        peer.control.handed(1)
     assert _descriptors() == before
 
 
