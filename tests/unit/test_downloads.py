@@ -47,6 +47,15 @@ def test_the_files_of_a_directory_are_bounded_together(tmp_path: Path) -> None:
     assert not [path for path in (tmp_path / "file").rglob("*") if path.is_file()]
 
 
+def test_a_directory_of_files_without_end_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloads, "_FILES_LIMIT", 50)
+    with pytest.raises(FileTransferFailed, match="more than 50 files"):
+        downloads.fetch(Lying(files=60, pieces=0), f"d:{tmp_path}/out", downloads.Allowance(0))
+    assert len(os.listdir(tmp_path / "out")) <= 50
+
+
 class Naming(LocalSandbox):
     """A sandbox whose agent answers with names as no directory can hold them."""
 

@@ -10,6 +10,7 @@ import pytest
 from e2brun.errors import E2brunError
 from e2brun.jobs.run import LogLines, OutputStream
 from e2brun.report.streams import writer_for
+from e2brun.sandbox.local.host import streams
 
 
 class Reader:
@@ -227,3 +228,15 @@ def test_a_full_disk_is_our_failure_in_one_line() -> None:
             writer_for(fd, is_terminal=False, in_log=False)(b"x")
     finally:
         os.close(fd)
+
+
+def test_a_transfer_that_stands_still_is_given_up(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody inside reads, or writes, and has the other end all the same."""
+    monkeypatch.setattr(streams, "_SILENCE_SECONDS", 0.05)
+    read, write = pipe
+    with pytest.raises(streams.StoodStill):
+        next(streams.pieces(read))
+    with pytest.raises(streams.StoodStill):
+        streams.pour(bytes(4 * 1024 * 1024), write)
