@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import errno
 import os
 import shutil
 import threading
@@ -13,6 +14,7 @@ import time
 import pytest
 
 from e2brun.errors import SandboxLost
+from e2brun.sandbox.local.host import file_worker
 from e2brun.sandbox.local.host.descriptors import read_shared
 from e2brun.sandbox.local.host.file_worker import FileTrouble, FileWorker
 from e2brun.sandbox.local.host.running import RunningSandbox
@@ -119,6 +121,22 @@ def answer(request, descriptors):
         send(control, b"started\\0%d\\0007" % request["id"])
         threading.Thread(target=serve, args=(channel,), daemon=True).start()
 """
+
+
+async def test_an_answer_of_values_without_end_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(file_worker, "_VALUES_LIMIT", 100)
+    answer = _WORKER.replace(
+        "ANSWER",
+        """for _ in range(30):
+            channel.send(b"[%d, 0, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0], true]" % request["id"])""",
+    )
+    async with hostile(answer) as live:
+        files = live.part(FileWorker)
+        with pytest.raises(FileTrouble) as given_up:
+            await files.ask("list", path=b"/", patience=2)
+        assert given_up.value.errno == errno.EOVERFLOW
 
 
 async def test_descriptors_that_come_with_other_answers_are_closed() -> None:
