@@ -152,13 +152,13 @@ def test_who_works_on_a_volume_s_files_has_next_to_nothing(
     volume: _Volume, service: Serving
 ) -> None:
     assert volume.ask("GET", "dir", "/").status == 200
-    found: list[tuple[str, dict[str, str]]] = []
+    found: list[tuple[int, dict[str, str]]] = []
     for pid in descendants(service.pid):
         text = Path(f"/proc/{pid}/status").read_text()
         status = dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
         # A sandbox's own processes have none.
         if str(OWNER_OF_MOUNTS) in status["Uid"] and int(status["CapEff"], 16):
-            found.append((str(pid), status))
+            found.append((pid, status))
     assert found
     for pid, status in found:
         assert {int(status[f"Cap{name}"], 16) for name in ("Eff", "Prm", "Bnd")} == {0b1110}

@@ -15,10 +15,11 @@ from e2brun.runs.finding import find
 from e2brun.runs.origin import State
 from e2brun.runs.plain import plain
 from e2brun.runs.record import Verdict
-from e2brun.runs.recording import Recording
+from e2brun.runs.recording import Recording, recording_of
 from e2brun.runs.rows import StoredEvent
 from e2brun.runs.store import Store
 from e2brun.sandbox.masking import Mask
+from e2brun.settings import Settings
 from tests.runs.records import ORIGIN, case, execution, run
 
 
@@ -145,6 +146,22 @@ def test_secrets_are_in_no_row_and_in_no_file(tmp_path: Path) -> None:
     found = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
     for value in (secret, other):
         assert value.encode() not in found
+
+
+def test_a_recorded_run_hides_the_key_and_what_is_called_a_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a pipeline, a batch: the key, the environments that were given, and our own."""
+    monkeypatch.setenv("UV_INDEX_PRIVATE_PASSWORD", "pass-of-an-index")
+    settings = Settings(store=tmp_path / "runs.sqlite", api_key="e2b_0123456789")
+    given = {"GITHUB_TOKEN": "ghp-of-somebody", "LEVEL": "debug-level"}
+    recording = recording_of(run(), "batch", "0" * 64, settings, print, given)
+    recording.begin()
+    said = "e2b_0123456789 pass-of-an-index ghp-of-somebody debug-level"
+    assert recording.keep(case(ran=execution(stdout=said)))
+    assert recording.store is not None
+    assert "*** *** *** debug-level" in json.dumps(plain(recording.store.case("r1", "one")))
+    recording.close()
 
 
 OLD = """

@@ -269,3 +269,9 @@ def test_every_known_package_name_is_a_requirement() -> None:
     packages = [*DISTRIBUTIONS.values(), *(package for _, package in REMOVED_MODULES.values())]
     for package in filter(None, packages):
         assert parse_requirement(package).name
+
+
+def test_metadata_longer_than_anybody_writes_is_refused() -> None:
+    comments = "# # of which TOML makes nothing\n" * 3000
+    with pytest.raises(UsageError, match=r"odd\.py:1: the script's metadata is too long"):
+        inline_metadata(f"# /// script\n{comments}# ///\n", "odd.py")
