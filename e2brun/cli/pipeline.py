@@ -12,7 +12,6 @@ from e2brun.cli.pipeline_options import RunRequest
 from e2brun.cli.signals import notice, print_document, write_line
 from e2brun.cli.typer_command import NOTHING, command_of
 from e2brun.errors import E2brunError, UsageError
-from e2brun.report.safe import one_line
 from e2brun.values import is_table, suggestion
 
 if TYPE_CHECKING:
@@ -105,6 +104,7 @@ def _draw(pipeline: Pipeline) -> None:
     from rich.tree import Tree
 
     from e2brun.pipeline.compiler import outline
+    from e2brun.report.safe import one_line
     from e2brun.settings import load_settings
 
     plain = not load_settings().colors(1)
@@ -166,6 +166,7 @@ def list_pipelines(
     directory: Annotated[Path, typer.Argument(metavar="[DIRECTORY]")] = Path(),
 ) -> int:
     """List the pipelines in DIRECTORY and how they last went."""
+    from e2brun.report.safe import one_line
     from e2brun.runs.store import looked_up
     from e2brun.settings import load_settings
 

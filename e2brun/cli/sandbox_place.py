@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from e2brun.cli.signals import notice
 from e2brun.errors import AuthenticationFailed, SandboxUnavailable
+from e2brun.frozen import Frozen
 from e2brun.sandbox.select import is_cloud
 from e2brun.settings import Flag, Settings, load_settings, package_environment
 
@@ -20,8 +20,7 @@ T = TypeVar("T")
 _TRIES = 3
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(Frozen):
     """The provider that `--on` names."""
 
     settings: Settings
