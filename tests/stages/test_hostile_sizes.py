@@ -6,6 +6,9 @@ A moment is allowed for anything; what takes longer is tried at a quarter of its
 from __future__ import annotations
 
 import os
+import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,6 +17,7 @@ from tempfile import NamedTemporaryFile
 
 import pytest
 
+import e2brun
 from e2brun.errors import E2brunError
 from e2brun.jobs import requirements
 from e2brun.jobs.imports import missing_imports
@@ -28,6 +32,7 @@ from e2brun.stages.generate.fences import extract_code, fence_for
 from e2brun.stages.validate.compiling import is_simple, problem
 from e2brun.stages.validate.inspection import Policy, inspect
 from tests.parity.notebooks import document
+from tests.waiting import until
 
 _MOMENT = 1.0  # seconds of a processor; what was found here took 5 to 60
 _Read = Callable[[str], object]
@@ -101,6 +106,20 @@ def test_a_long_source_is_not_parsed_in_this_process() -> None:
     assert with_bytes == found
     # A hundred bytes of memory for each of the source: more than that process may have.
     assert missing_imports("import a\n" + "[]," * 8_000_000, python_version=(3, 12)) == ()
+
+
+def test_who_parses_a_long_source_has_limits_of_its_own() -> None:
+    """Each of them would do, and none is to be missed for it."""
+    start = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from e2brun.jobs.parsing import main; main()"
+    )
+    place = str(Path(e2brun.__file__).parents[1])
+    words = [sys.executable, "-I", "-S", "-c", start, place]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+        limits = Path(f"/proc/{process.pid}/limits")
+        both = re.compile(r"Max cpu time +5 +5 .*Max address space +1073741824 +1073741824 ", re.S)
+        until(lambda: both.search(limits.read_text()))
+        process.communicate(b"imported text\n")
 
 
 _CELLS: dict[str, Callable[[int], str]] = {
@@ -242,3 +261,10 @@ _READ: dict[str, tuple[_Read, dict[str, Callable[[int], str]], int]] = {
 def test_it_is_read_in_linear_time(what: str, construct: str) -> None:
     read, table, size = _READ[what]
     _grows_with_its_length(read, table[construct], size)
+
+
+def test_of_a_failure_no_more_is_kept_than_anybody_reads() -> None:
+    lines = "<a/>why it failed " * 100_000
+    report = f'<testsuite><testcase name="x"><failure>{lines}</failure></testcase></testsuite>'
+    (case,) = read_report(report.encode())
+    assert len(case.text) <= 40_000
