@@ -270,8 +270,7 @@ def _record(number: int, content: bytes, size: int | None = None) -> bytes:
 def test_a_sandbox_that_lies_about_what_it_compiled_is_not_heard_any_more(
     tmp_path: Path, lie: bytes
 ) -> None:
-    sources = [str(tmp_path / "a.py"), str(tmp_path / "b.py")]
-    receiver = Receiver(sources, ".x.pyc", MIB)
+    receiver = Receiver([str(tmp_path / "a.x.pyc"), str(tmp_path / "b.x.pyc")], MIB)
     receiver.take(_record(1, b"good")[:5])
     receiver.take(_record(1, b"good")[5:])
     with pytest.raises(BrokenPipeError):

@@ -77,13 +77,16 @@ class LocalBackend:
         if driver is self._forkserver:
             sandbox.wait_for_end = self._wait_later
         if own is not None:
-            self._furnish(own, sandbox)
+            try:
+                own.furnish(sandbox)
+            except BaseException:
+                sandbox.kill()
+                raise
         elif driver is self._forkserver and self._created > 1:
             self._expect_another(driver, jail, spec)
         return sandbox
 
     def close(self) -> None:
-        """Kill what is left."""
         for sandbox in tuple(self._sandboxes.values()):
             sandbox.kill()
         while self._spares:
@@ -144,13 +147,6 @@ class LocalBackend:
 
             self._own_found[name] = own_templates.find(name, self.own_templates)
         return self._own_found[name]
-
-    def _furnish(self, own: OwnTemplate, sandbox: LocalSandbox) -> None:
-        try:
-            own.furnish(sandbox)
-        except BaseException:
-            sandbox.kill()
-            raise
 
     @property
     def _packages(self) -> Packages:

@@ -11,16 +11,14 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING
 
 from e2brun.errors import E2brunError
 from e2brun.sandbox.check import Check, Status
 from e2brun.sandbox.contract import MIB, Outcome, Program, SandboxSpec
 from e2brun.sandbox.local.isolation import rootfs, syscalls
 from e2brun.sandbox.local.isolation.bubblewrap import INSTALL, OLDEST, Bubblewrap
-
-if TYPE_CHECKING:
-    from e2brun.settings import Settings
+from e2brun.sandbox.local.memory.cgroup import delegated
+from e2brun.settings import Settings
 
 _VERSION_SECONDS = 5.0
 _PROOF_SECONDS = 20.0
@@ -45,7 +43,7 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield _user_namespaces()
     yield overlays(_attempt(_overlay))
     yield _seccomp()
-    yield _cgroups()
+    yield cgroups()
     yield _uv()
     yield _network()
     yield _node()
@@ -179,17 +177,13 @@ def _seccomp() -> Check:
     return Check("seccomp", Status.OK, f"filter mode, {size} instructions for {os.uname().machine}")
 
 
-def _cgroups() -> Check:
-    """Good to know, and nothing to repair: a sandbox's memory is watched from outside."""
-    polling = "memory is watched by polling"
-    for line in _read("/proc/self/cgroup").splitlines():
-        if line.startswith("0::"):
-            place = Path("/sys/fs/cgroup") / line[3:].lstrip("/")
-            controllers = _read(str(place / "cgroup.controllers"))
-            if "memory" in controllers and os.access(place / "cgroup.subtree_control", os.W_OK):
-                return Check("cgroups", Status.OK, f"v2, delegated ({controllers}); {polling}")
-            return Check("cgroups", Status.OK, f"v2 memory is not delegated; {polling}")
-    return Check("cgroups", Status.OK, f"no v2; {polling}")
+def cgroups() -> Check:
+    """Good to know, and nothing to repair: without, a sandbox's memory is watched from outside."""
+    place = delegated()
+    keeper = (
+        f"the kernel, by cgroups below {place}" if place else "looks at it: no cgroup is delegated"
+    )
+    return Check("cgroups", Status.OK, f"memory is limited by {keeper}")
 
 
 def _uv() -> Check:

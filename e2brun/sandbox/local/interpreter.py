@@ -32,19 +32,11 @@ class Interpreter(Frozen):
 def current_interpreter() -> Interpreter:
     """The base installation of the Python that e2brun runs on."""
     if not _current:
-        _current.append(_look_at_current())
+        executables = (getattr(sys, "_base_executable", None), sys.executable)
+        sites, suffix = site.getsitepackages([sys.base_prefix]), _imp.extension_suffixes()[0]
+        found = described(executables, sys.version_info[:3], sys.base_prefix, sites, suffix)
+        _current.append(found)
     return _current[0]
-
-
-def _look_at_current() -> Interpreter:
-    executables = (getattr(sys, "_base_executable", None), sys.executable)
-    return described(
-        executables,
-        sys.version_info[:3],
-        sys.base_prefix,
-        site.getsitepackages([sys.base_prefix]),
-        _imp.extension_suffixes()[0],
-    )
 
 
 def described(

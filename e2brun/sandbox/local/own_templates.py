@@ -9,16 +9,14 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from e2brun.errors import FileTransferFailed, SandboxUnavailable, UsageError
 from e2brun.sandbox.contract import Program, SandboxSpec
 from e2brun.sandbox.local import templates as built_in
+from e2brun.sandbox.local.blocking import transfer
+from e2brun.sandbox.local.blocking.sandbox import LocalSandbox
 from e2brun.sandbox.local.registered import RegisteredTemplates
 from e2brun.sandbox.local.template_setup import Setup
-
-if TYPE_CHECKING:
-    from e2brun.sandbox.local.blocking.sandbox import LocalSandbox
 
 _READY_SECONDS = 300.0
 _SHOWN = 20
@@ -58,8 +56,6 @@ class OwnTemplate:
 
     def furnish(self, sandbox: LocalSandbox) -> None:
         """Put its files in place and start what it starts. Raises SandboxUnavailable."""
-        from e2brun.sandbox.local.blocking import transfer
-
         if self.tree is not None:
             try:
                 transfer.restore(sandbox, self.tree)
@@ -74,7 +70,10 @@ class OwnTemplate:
         words = ("/bin/bash", "-c", lines, "template", setup.start, setup.ready)
         cwd = setup.place.cwd if setup.start or setup.ready else None
         ended = sandbox.run_program(
-            Program(words, cwd=cwd), timeout=_READY_SECONDS, stdout=_unheard, stderr=_unheard
+            Program(words, cwd=cwd),
+            timeout=_READY_SECONDS,
+            stdout=lambda _: None,  # what a template starts says nothing to anybody
+            stderr=lambda _: None,
         )
         if ended.exit_code:
             why = ended.detail or "its start command failed"
@@ -97,7 +96,3 @@ def find(name: str, directory: Path) -> OwnTemplate:
             "E2BRUN_SERVE_STATE names another directory.",
         )
     return OwnTemplate(name, found[1].setup, registered.tree(found[1]))
-
-
-def _unheard(_: bytes) -> None:
-    """What a template starts says nothing to anybody."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 import uuid
@@ -9,13 +10,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from e2brun.private import load, store
-from e2brun.sandbox.local.template_names import DEFAULT_TAG, split_name
 from e2brun.sandbox.local.template_setup import Setup
 
+TEAM = "local"
+DEFAULT_TAG = "default"
+# `name`, `name:tag`, with or without a team before it.
+_NAME = re.compile(r"(?:[a-z0-9][a-z0-9_-]*/)?([a-z0-9][a-z0-9_-]{0,127})(?::([a-z0-9._-]{1,64}))?")
 _LOG_ENTRIES = 20_000
 _LINE = 4000  # characters
 WAITING, BUILDING, READY, FAILED = "waiting", "building", "ready", "error"
 _INTERRUPTED = "the service ended while it was built"
+
+
+def split_name(text: str) -> tuple[str, str] | None:
+    """(name, tag), the tag "default" where none is given; None: nothing can be called so."""
+    match = _NAME.fullmatch(text)
+    return (match[1], match[2] or DEFAULT_TAG) if match else None
+
+
+def full_name(text: str) -> str:
+    """`local/name:tag`; "" for what is no name."""
+    split = split_name(text)
+    return f"{TEAM}/{split[0]}:{split[1]}" if split else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +68,10 @@ class Build:
     log: list[Line] = field(default_factory=list[Line])
 
     def say(self, message: str, level: str = "info", step: str = "") -> None:
-        """Add to its log."""
         if len(self.log) < _LOG_ENTRIES:
             self.log.append(Line(time.time(), level, message[:_LINE], step))
 
     def become(self, status: str, reason: str = "", step: str = "") -> None:
-        """It is in another state now."""
         self.status, self.reason, self.step = status, reason, step
         self.updated = time.time()
 
@@ -85,7 +99,6 @@ class Registered:
         return next(reversed(self.builds.values()))
 
     def assign(self, build: Build, tags: tuple[str, ...]) -> None:
-        """From now on `tags` mean `build`."""
         for tag in tags:
             self.tags[tag] = (build.id, time.time())
 
@@ -124,7 +137,7 @@ class RegisteredTemplates:
         return None if build is None or build.made is None else (template, build.made)
 
     def tree(self, made: Made) -> Path | None:
-        """The file with its files, for `envd.trees`; None: those of its base."""
+        """The file with its files, for `host.trees`; None: those of its base."""
         return self._directory / made.tree if made.tree else None
 
     def keep_tree(self, build: Build, tree: Path) -> str:

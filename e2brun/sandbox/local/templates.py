@@ -14,52 +14,15 @@ from e2brun.frozen import Frozen
 
 # What the list of E2B's template names, less what has no use here (debugpy), and opencv without a
 # window: the other one needs libGL, which few servers have.
-NAMED = {
-    "aiohttp": "",
-    "beautifulsoup4": "",
-    "bokeh": "",
-    "e2b-charts": "",
-    "gensim": "",
-    "imageio": "",
-    "ipykernel": "<7",
-    "ipython": ">=9.17,<10",
-    "ipywidgets": "",  # not E2B's: without, tqdm in a notebook ends in an ImportError
-    "joblib": "",
-    "jupyter-server": "<3",
-    "kaleido": "",
-    "librosa": "",
-    "lxml": "",
-    "matplotlib": ">=3.10,<3.11",
-    "nltk": "",
-    "numba": "",
-    "numpy": ">=2.3,<2.4",
-    "opencv-python-headless": ">=4.11,<4.12",
-    "openpyxl": "",
-    "orjson": "",
-    "pandas": ">=2.2.3,<2.3",
-    "pillow": ">=12,<13",
-    "pip": "",
-    "plotly": ">=6,<7",
-    "pytest": "",
-    "python-docx": "",
-    "pytz": "",
-    "pyyaml": "",
-    "requests": "",
-    "scikit-image": "",
-    "scikit-learn": ">=1.6,<1.7",
-    "scipy": "",
-    "seaborn": "",
-    "soundfile": "",
-    "spacy": "",
-    "sympy": "",
-    "tabulate": "",
-    "textblob": "",
-    "tornado": "",
-    "tqdm": "",
-    "urllib3": "",
-    "xarray": "",
-    "xlrd": "",
-}
+# ipywidgets is not E2B's: without, tqdm in a notebook ends in an ImportError.
+NAMED = frozenset({
+    "aiohttp", "beautifulsoup4", "bokeh", "e2b-charts", "gensim", "imageio", "ipykernel", "ipython",
+    "ipywidgets", "joblib", "jupyter-server", "kaleido", "librosa", "lxml", "matplotlib", "nltk",
+    "numba", "numpy", "opencv-python-headless", "openpyxl", "orjson", "pandas", "pillow", "pip",
+    "plotly", "pytest", "python-docx", "pytz", "pyyaml", "requests", "scikit-image", "scikit-learn",
+    "scipy", "seaborn", "soundfile", "spacy", "sympy", "tabulate", "textblob", "tornado", "tqdm",
+    "urllib3", "xarray", "xlrd",
+})  # fmt: skip
 # What these need, and so E2B's has as well, as far as people import it themselves.
 _NEEDED = frozenset({
     "aiosignal", "annotated-types", "anyio", "argon2-cffi", "arrow", "attrs", "bleach", "blis",
@@ -79,7 +42,19 @@ _NEEDED = frozenset({
     "webencodings", "websocket-client", "wrapt", "xyzservices", "yarl",
 })  # fmt: skip
 _OTHER_NAMES = {"opencv-python": "opencv-python-headless"}
-# The versions above have wheels for these Pythons; another gets what there is for it.
+_VERSIONS = {
+    "ipykernel": "<7",
+    "ipython": ">=9.17,<10",
+    "jupyter-server": "<3",
+    "matplotlib": ">=3.10,<3.11",
+    "numpy": ">=2.3,<2.4",
+    "opencv-python-headless": ">=4.11,<4.12",
+    "pandas": ">=2.2.3,<2.3",
+    "pillow": ">=12,<13",
+    "plotly": ">=6,<7",
+    "scikit-learn": ">=1.6,<1.7",
+}
+# These have wheels for these Pythons; another gets what there is for it.
 _OLDEST, _NEWEST = (3, 11), (3, 13)
 _ELSEWHERE = {"pandas": "<3", "matplotlib": "<3.11", "ipython": "<10"}
 _FROM_THE_START = (
@@ -144,5 +119,5 @@ def requirements(
     names: Iterable[str], version: tuple[int, ...] = sys.version_info[:2]
 ) -> tuple[str, ...]:
     """What to install for packages of the default template in this Python."""
-    pins = NAMED if _OLDEST <= tuple(version[:2]) <= _NEWEST else _ELSEWHERE
+    pins = _VERSIONS if _OLDEST <= tuple(version[:2]) <= _NEWEST else _ELSEWHERE
     return tuple(f"{name}{pins.get(name, '')}" for name in names)

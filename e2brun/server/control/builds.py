@@ -8,8 +8,15 @@ import re
 from pathlib import Path
 
 from e2brun.sandbox.local import templates as built_in
-from e2brun.sandbox.local.registered import FAILED, WAITING, Build, Line, Registered
-from e2brun.sandbox.local.template_names import DEFAULT_TAG, split_name
+from e2brun.sandbox.local.registered import (
+    DEFAULT_TAG,
+    FAILED,
+    WAITING,
+    Build,
+    Line,
+    Registered,
+    split_name,
+)
 from e2brun.server.builds.plan import HASH, plan_of
 from e2brun.server.control import catalog, objects
 from e2brun.server.http.fields import Fields, number

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 
-from e2brun.sandbox.local.template_names import TEAM, full_name, split_name
+from e2brun.sandbox.local.registered import TEAM, full_name, split_name
 from e2brun.server.control import objects, paging
 from e2brun.server.http.fields import Fields
 from e2brun.server.http.messages import ApiError, Refused, Request, Response, json_response

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from e2brun.private import load, store
-from e2brun.sandbox.local.template_names import full_name
+from e2brun.sandbox.local.registered import full_name
 from e2brun.server.sandboxes.records import Origin
 
 

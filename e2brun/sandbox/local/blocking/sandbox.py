@@ -113,7 +113,6 @@ class LocalSandbox:
     def run_program(
         self, program: Program, *, timeout: float | None, stdout: Sink, stderr: Sink
     ) -> Execution:
-        """Run to its end; see the contract."""
         with self._turn():
             return self._run(program, timeout, (stdout, stderr))
 
@@ -190,7 +189,6 @@ class LocalSandbox:
         on_result: Callable[[Result], None] | None = None,
         kernel: KernelSpec | None = None,
     ) -> Execution:
-        """Run a cell in a context of its language; see the contract."""
         from e2brun.sandbox.local.blocking.cells import CellContext
         from e2brun.sandbox.local.host import languages
 
@@ -210,7 +208,6 @@ class LocalSandbox:
             return context.run(self, code, timeout, (stdout, stderr), on_result, name)
 
     def write_files(self, files: Sequence[Upload]) -> None:
-        """Write files; see the contract."""
         from e2brun.sandbox.local.blocking import transfer
 
         with self._turn():
@@ -218,14 +215,12 @@ class LocalSandbox:
                 transfer.send(self, upload, acknowledge=True)
 
     def read_file(self, path: str) -> Iterator[bytes]:
-        """The bytes of a regular file; see the contract."""
         from e2brun.sandbox.local.blocking import transfer
 
         with self._turn():
             yield from transfer.receive(self, path)
 
     def list_files(self, path: str) -> list[FileEntry]:
-        """The names in a directory; see the contract."""
         from e2brun.sandbox.local.blocking import transfer
 
         with self._turn():

@@ -50,7 +50,6 @@ class Spare:
                 raise
 
     def fits(self, jail: Jail) -> bool:
-        """Whether it can be had in place of this one."""
         if monotonic() > self._until or jail.but(sandbox_id=self.jail.sandbox_id) != self.jail:
             return False
         looking = select.poll()
@@ -70,7 +69,6 @@ class Spare:
         return self._control, self._jailed, self._context
 
     def end(self) -> None:
-        """Nobody wants it."""
         self._jailed.end()
         if self._context is not None:
             self._context.close()

@@ -94,7 +94,6 @@ class CellExecution:
             self._later(name, _GATHER_SECONDS, self._gathered)
 
     def _later(self, name: str, seconds: float, then: Callable[[str], None]) -> None:
-        """Leave a pipe alone for a while."""
         self.kernel.pause(name)
         self._gathering[name] = self._loop.call_later(seconds, self._rung, name, then)
 

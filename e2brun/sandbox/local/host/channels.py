@@ -31,17 +31,14 @@ class PipeReader:
 
     @property
     def open(self) -> bool:
-        """Whether something may still come."""
         return self._descriptor >= 0
 
     def pause(self) -> None:
-        """Read no more for now."""
         if not self._paused:
             self._paused = True
             self._loop.remove_reader(self._descriptor)
 
     def resume(self) -> None:
-        """Go on reading."""
         if self._paused and self._descriptor >= 0:
             self._paused = False
             self._loop.add_reader(self._descriptor, self._readable)
@@ -86,7 +83,6 @@ class PipeWriter:
 
     @property
     def open(self) -> bool:
-        """Whether something can still be written."""
         return self._watched.descriptor >= 0
 
     async def write(self, data: bytes) -> None:

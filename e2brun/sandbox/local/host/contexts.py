@@ -42,7 +42,6 @@ class Context:
         self._starting = asyncio.Lock()
 
     def described(self) -> dict[str, str]:
-        """As the clients know it."""
         return {"id": self.id, "language": self.language.name, "cwd": self.cwd}
 
     async def started(self) -> Kernel:
@@ -104,7 +103,6 @@ class Contexts:
             self.default(name)
 
     def close(self) -> None:
-        """The sandbox is gone."""
         for chore in self._chores:
             chore.cancel()
         for context in self._all.values():
@@ -123,7 +121,6 @@ class Contexts:
         return list(self._all.values())
 
     def get(self, context_id: str) -> Context | None:
-        """The context of this id."""
         return self._all.get(context_id)
 
     def default(self, language: str) -> Context:
@@ -145,7 +142,6 @@ class Contexts:
         return context
 
     async def remove(self, context: Context) -> None:
-        """End it and forget it."""
         self._all.pop(context.id, None)
         await context.end()
 

@@ -27,7 +27,6 @@ def output(stream: str, text: str) -> bytes:
 
 
 def result(shown: Result) -> bytes:
-    """Something was shown."""
     return _line({"type": "result", "is_main_result": False, "extra": {}, **shown})
 
 

@@ -102,7 +102,6 @@ class WorkerCall:
             self.close()
 
     def close(self) -> None:
-        """Nobody waits any more."""
         self._worker.calls.pop(self._number, None)
         while not self._messages.empty():
             message = self._messages.get_nowait()

@@ -231,7 +231,6 @@ class CellReport:
         self.ended = False
 
     def add(self, frame: Frame) -> None:
-        """Take in the next frame."""
         match frame:
             case CellStarted():
                 self.execution_count = frame.execution_count

@@ -51,7 +51,6 @@ class Inside:
             self._socket.send(data, _NO_WAIT)
 
     def shut_down(self) -> None:
-        """Neither side says any more."""
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 

@@ -85,7 +85,6 @@ class Kernel:
             self.resume(name)
 
     def resume(self, name: str) -> None:
-        """Go on watching a pipe."""
         descriptor = self.outlets.get(name)
         if descriptor is None or not self.alive or name in self._reading:
             return

@@ -45,7 +45,6 @@ class ProcessOrder:
 
     @property
     def line(self) -> str:
-        """The command on one short line."""
         return " ".join(self.argv)[:_LINE_LIMIT]
 
 
@@ -84,7 +83,6 @@ class Process:
             self._readers.append(reader)
 
     def exit(self, exited: Exited) -> None:
-        """It has ended, as the agent reports."""
         self._exited = exited
         self._reaped.set()
         self._check_over()
@@ -126,7 +124,6 @@ class Process:
             self._alarm = asyncio.get_running_loop().call_at(when, kill)
 
     def resize(self, columns: int, rows: int) -> None:
-        """Give its terminal another size."""
         fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def close_input(self) -> None:

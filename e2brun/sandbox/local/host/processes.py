@@ -43,7 +43,6 @@ class Processes:
         self._starting: set[asyncio.Task[None]] = set()
 
     def close(self) -> None:
-        """The sandbox is gone."""
         for process in [*self._running.values(), *self._ended.values()]:
             process.lose()
         self._running.clear()
@@ -76,7 +75,6 @@ class Processes:
             task.exception()  # whoever waited for it may have gone
 
     def running(self) -> list[Process]:
-        """Those that have not ended."""
         return list(self._running.values())
 
     def find(self, pid: int, tag: str) -> Process:
@@ -108,7 +106,6 @@ class Processes:
             process.signalled()
 
     def kill(self, process: Process) -> None:
-        """End it."""
         self.send_signal(process, signal.SIGKILL)
 
     async def _start(self, process: Process, until: float | None) -> None:

@@ -226,7 +226,6 @@ class RunningSandbox:
         self.frozen = True
 
     async def thaw(self) -> None:
-        """Let them go on."""
         self.frozen = False
         await self.link.ask("thaw")
 

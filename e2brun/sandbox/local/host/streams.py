@@ -122,7 +122,6 @@ class Outlet:
         os.close(self.write)
 
     def redirect(self, sink: Sink) -> None:
-        """Send what comes from now on elsewhere."""
         self._sink = sink
 
     def close(self) -> None:

@@ -35,7 +35,6 @@ class Subscription:
         self._wake()
 
     def end(self) -> None:
-        """No event comes any more."""
         self.ended = True
         self._wake()
 

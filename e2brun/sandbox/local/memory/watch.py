@@ -81,7 +81,6 @@ class MemoryWatch:
         self._open.append(os.open(path, flags | os.O_CLOEXEC))
 
     def close(self) -> None:
-        """Close what is open."""
         while self._open:
             os.close(self._open.pop())
         if self._group is not None:

@@ -14,12 +14,11 @@ from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 from e2brun.errors import SandboxLost, SandboxUnavailable
+from e2brun.sandbox.contract import Room
 from e2brun.sandbox.local.isolation.driver import hand_over
 
 if TYPE_CHECKING:
     from subprocess import Popen
-
-    from e2brun.sandbox.contract import Room
 
 _BOOT = (
     "import sys; sys.path.insert(0, sys.argv[1]); "
@@ -58,7 +57,6 @@ class Mirror:
             os.close(listener)
 
     def close(self) -> None:
-        """End it."""
         with self._lock:
             self._end()
 

@@ -18,6 +18,7 @@ _ACCEPT = "application/vnd.npm.install-v1+json; q=1.0, application/json; q=0.8"
 _PREFIX = "npm_config_"
 _SYSTEM = ("/usr/local/etc/npmrc", "/usr/etc/npmrc", "/etc/npmrc")
 _ARCHIVES = (".tgz", ".tar.gz")
+_LOGIN = ("_authToken", "_auth", "username", "_password")
 
 
 class NpmRegistry:
@@ -64,23 +65,16 @@ class NpmRegistry:
         """What .npmrc says for this address, or the nearest above it."""
         place = url.partition(":")[2]
         while place.strip("/"):
-            told = {k: self._settings.get(f"{place}:{k}", "") for k in ("_authToken", "_auth")}
-            user, password = (self._settings.get(f"{place}:{k}", "") for k in _LOGIN)
-            if told["_authToken"]:
-                return {"Authorization": f"Bearer {told['_authToken']}"}
+            token, login, user, password = (self._settings.get(f"{place}:{k}", "") for k in _LOGIN)
+            if token:
+                return {"Authorization": f"Bearer {token}"}
             if user and password:
-                told["_auth"] = _encoded(user, base64.b64decode(password).decode())
-            if told["_auth"]:
-                return {"Authorization": f"Basic {told['_auth']}"}
+                told = f"{user}:{base64.b64decode(password).decode()}"
+                login = base64.b64encode(told.encode()).decode()
+            if login:
+                return {"Authorization": f"Basic {login}"}
             place = place.rstrip("/").rpartition("/")[0] + "/"
         return {}
-
-
-_LOGIN = ("username", "_password")
-
-
-def _encoded(user: str, password: str) -> str:
-    return base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
 def _settings(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:

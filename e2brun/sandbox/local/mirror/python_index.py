@@ -130,7 +130,11 @@ def _source(written: str, told: Mapping[str, str], insecure: frozenset[str]) -> 
     if "://" not in url:
         return _directory(url)
     key = re.sub(r"[^A-Z0-9]", "_", name.upper())
-    given = [quote(told.get(f"UV_INDEX_{key}_{what}", ""), "") for what in _LOGIN if key]
+    given = [
+        quote(told.get(f"UV_INDEX_{key}_{what}", ""), "")
+        for what in ("USERNAME", "PASSWORD")
+        if key
+    ]
     return _remote(f"{url.rstrip('/')}/", ":".join(given) if any(given) else "", insecure)
 
 
@@ -144,9 +148,6 @@ def _remote(written: str, login: str, insecure: frozenset[str]) -> Source:
 
 def _directory(path: str) -> Source:
     return Source(url=f"{Path(path).absolute().as_uri()}/", headers={})
-
-
-_LOGIN = ("USERNAME", "PASSWORD")
 
 
 class _Anchors(HTMLParser):

@@ -12,7 +12,7 @@ import os
 import ssl
 import stat
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from time import monotonic
 from typing import NamedTuple
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
@@ -56,7 +56,6 @@ class Source(Frozen):
         return Source(url, headers or {}, insecure)
 
     def is_at(self, url: str) -> bool:
-        """Whether this address is one of its own."""
         return _origin(url) == _origin(self.url)
 
 
@@ -122,21 +121,16 @@ class Upstream:
                 url = urljoin(url, response.headers["location"])
         raise Refused(502, "the index sends round and round")
 
-    @contextmanager
-    def _ask(self, url: str, source: Source, accept: str) -> Generator[httpx.Response]:
+    def _ask(self, url: str, source: Source, accept: str) -> AbstractContextManager[httpx.Response]:
         headers = {"Accept": accept, "Accept-Encoding": "gzip"} if accept else {
             "Accept": "*/*", "Accept-Encoding": "identity",
         }  # fmt: skip
+        client = self._checking
         if source.is_at(url):
             headers |= source.headers
-        with self._for(source, url).stream("GET", url, headers=headers) as response:
-            yield response
-
-    def _for(self, source: Source, url: str) -> httpx.Client:
-        if not (source.insecure and source.is_at(url)):
-            return self._checking
-        self._careless = self._careless or self._client(verify=False)
-        return self._careless
+            if source.insecure:
+                client = self._careless = self._careless or self._client(verify=False)
+        return client.stream("GET", url, headers=headers)
 
     def _client(self, verify: ssl.SSLContext | bool) -> httpx.Client:
         nobody_waits = httpx.Limits(max_connections=None, max_keepalive_connections=32)

@@ -32,7 +32,7 @@ _LARGEST = 64 * MIB
 def compile_layer(packages: Path, python: Interpreter, room: int, deadline: float) -> int:
     """Put a .pyc beside every .py that can be compiled until `deadline` (monotonic), `room`
     bytes in all; how many bytes. Raises SandboxError when no sandbox starts."""
-    suffix = _suffix(python)
+    suffix = f".cpython-{python.version[0]}{python.version[1]}.pyc"
     sources = sorted(
         path
         for path, _ in entries(str(packages))
@@ -40,7 +40,7 @@ def compile_layer(packages: Path, python: Interpreter, room: int, deadline: floa
     )
     if not sources:
         return 0
-    receiver = Receiver(sources, suffix, room)
+    receiver = Receiver([_compiled(path, suffix) for path in sources], room)
     names = b"\0".join(os.fsencode(os.path.relpath(path, packages)) for path in sources)
     jail = Jail(new_id(), python, _LIMITS, str(packages))
     arguments = (f"{AGENT_DIRECTORY}/bytecode.py", layer_place(jail), str(_LIMITS.memory))
@@ -66,21 +66,16 @@ def _no_packages(_requirements: Sequence[str], _python: Interpreter, _timeout: f
     raise AssertionError("nobody installs anything there")
 
 
-def _suffix(python: Interpreter) -> str:
-    return f".cpython-{python.version[0]}{python.version[1]}.pyc"
-
-
 def _compiled(source: str, suffix: str) -> str:
     directory, name = os.path.split(source)
     return f"{directory}/__pycache__/{name[:-3]}{suffix}"
 
 
 class Receiver:
-    """Takes what the sandbox prints, and writes it where it belongs."""
+    """Takes what the sandbox prints, and writes it where it belongs: one of `targets`."""
 
-    def __init__(self, sources: list[str], suffix: str, room: int) -> None:
-        self._sources = sources
-        self._suffix, self._room = suffix, room
+    def __init__(self, targets: list[str], room: int) -> None:
+        self._targets, self._room = targets, room
         self._buffer = bytearray()
         self.written = 0
 
@@ -89,24 +84,23 @@ class Receiver:
         self._buffer += piece
         while len(self._buffer) >= _HEADER.size:
             number, size = map(int, _HEADER.unpack_from(self._buffer))
-            if number >= len(self._sources) or size > min(_LARGEST, self._room - self.written):
+            if number >= len(self._targets) or size > min(_LARGEST, self._room - self.written):
                 raise BrokenPipeError
             end = _HEADER.size + size
             if len(self._buffer) < end:
                 return
-            self._write(self._sources[number], self._buffer[_HEADER.size : end])
+            self._write(self._targets[number], self._buffer[_HEADER.size : end])
             del self._buffer[:end]
 
-    def _write(self, source: str, content: bytearray) -> None:
-        directory, name = os.path.split(source)
-        cache = f"{directory}/__pycache__"
+    def _write(self, target: str, content: bytearray) -> None:
+        cache = os.path.dirname(target)
         with suppress(OSError):  # a file of that name; one that the wheel brought stays as it is
             if not os.path.isdir(cache):
                 os.mkdir(cache)
                 os.chmod(cache, 0o755)  # noqa: S103
             # Not through what is there: it is a link to the file in uv's cache.
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            descriptor = os.open(f"{cache}/{name[:-3]}{self._suffix}", flags, 0o644)
+            descriptor = os.open(target, flags, 0o644)
             with open(descriptor, "wb") as file:
                 os.fchmod(descriptor, 0o644)
                 file.write(content)

@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from e2brun.errors import InstallFailed
+from e2brun.sandbox.local.interpreter import Interpreter
 from e2brun.sandbox.local.packages.layers import sha256
 from e2brun.sandbox.local.packages.use import PACKAGES, take
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
-
-    from e2brun.sandbox.local.interpreter import Interpreter
 
 NAMES = ("ipython", "pip")  # the second only where it is installed: not every environment has it
 _FORMAT = "2"  # raise it when what is copied changes

@@ -2,7 +2,7 @@
 
 A layer that exists is complete and never changes: it is built beside its place and renamed
 into it. Finding one again starts no process and imports next to nothing; building one
-(`layer_build`) resolves and fetches wheels with uv, within limits. Nothing out of a package is
+(`build`) resolves and fetches wheels with uv, within limits. Nothing out of a package is
 compiled or run on the host: the compiler works in a sandbox.
 """
 

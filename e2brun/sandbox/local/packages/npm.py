@@ -27,7 +27,6 @@ _FLAGS = ("--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock", "-
 
 
 def cached(cache_dir: Path) -> Path | None:
-    """The layer if it is there already."""
     layer = cache_dir / "npm" / _KEY
     return layer if layer.is_dir() else None
 

@@ -10,7 +10,6 @@ import os
 import time
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from e2brun.sandbox.local.packages.store import locked, make_directory, sweep
@@ -50,14 +49,15 @@ def prune(cache_dir: Path, limit: int) -> None:
         (cache_dir / "written").write_text("0", "ascii")
 
 
-@dataclass
 class _Unit:
-    """What goes as a whole."""
+    """What goes as a whole. `blocks`: bytes on disk of all in it, by device and inode."""
 
-    path: Path
-    is_layer: bool
-    blocks: dict[tuple[int, int], int]
-    used: float
+    def __init__(self, path: Path, *, is_layer: bool) -> None:
+        self.path, self.is_layer, self.used = path, is_layer, 0.0
+        with suppress(OSError):
+            self.used = path.stat().st_mtime
+        found = (status for _, status in entries(str(path)))
+        self.blocks = {(one.st_dev, one.st_ino): one.st_blocks * 512 for one in found}
 
 
 class _Cache:
@@ -66,10 +66,10 @@ class _Cache:
     def __init__(self, cache_dir: Path) -> None:
         self._cache_dir = cache_dir
         stores = (cache_dir / name for name in _STORES)
-        self._units = [_unit(p, is_layer=True) for store in stores for p in _below(store)]
+        self._units = [_Unit(p, is_layer=True) for store in stores for p in _below(store)]
         for bucket in _below(cache_dir / "uv"):
             within = _below(bucket) if bucket.name.startswith("archive-") else [bucket]
-            self._units += [_unit(path, is_layer=False) for path in within]
+            self._units += [_Unit(path, is_layer=False) for path in within]
         self._holders = Counter(file for unit in self._units for file in unit.blocks)
         self._total = sum({f: n for unit in self._units for f, n in unit.blocks.items()}.values())
         self._date_archives()
@@ -111,22 +111,7 @@ class _Cache:
                 self._total -= size
 
 
-def _unit(path: Path, *, is_layer: bool) -> _Unit:
-    used = 0.0
-    with suppress(OSError):
-        used = path.stat().st_mtime
-    return _Unit(path, is_layer, _blocks(path), used)
-
-
 def _below(directory: Path) -> list[Path]:
     with suppress(OSError):
         return [path for path in directory.iterdir() if path.is_dir() and not path.is_symlink()]
     return []
-
-
-def _blocks(directory: Path) -> dict[tuple[int, int], int]:
-    """Bytes on disk of every file and directory below, by device and inode."""
-    return {
-        (status.st_dev, status.st_ino): status.st_blocks * 512
-        for _, status in entries(str(directory))
-    }

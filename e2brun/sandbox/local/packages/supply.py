@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from e2brun.errors import InstallFailed
+from e2brun.sandbox.contract import Room, SandboxSpec
+from e2brun.sandbox.local.interpreter import Interpreter
+from e2brun.sandbox.local.packages.installed import installed_layer
+from e2brun.sandbox.local.packages.layers import Layers
 
 if TYPE_CHECKING:
     from tempfile import TemporaryDirectory
 
-    from e2brun.sandbox.contract import Room, SandboxSpec
-    from e2brun.sandbox.local.interpreter import Interpreter
-    from e2brun.sandbox.local.packages.layers import Layers
     from e2brun.sandbox.local.packages.template_layers import TemplateLayers
 
 CELLS = "ipython>=8,<10"  # what cells need, in any Python
@@ -66,7 +67,7 @@ class Packages:
     def for_cells(self, python: Interpreter, timeout: float) -> str:
         """Where IPython is: apart from what is installed, whose index need not know it."""
         try:
-            found = self._installed(python)
+            found = installed_layer(self._cache_dir, python)
         except InstallFailed as error:
             self._notice(f"{error}; it is copied anew each time")
             found = self._copied(python)
@@ -84,20 +85,11 @@ class Packages:
         return layers.layer(requirements, python)
 
     def _layers(self, timeout: float) -> Layers:
-        from e2brun.sandbox.local.packages.layers import Layers
-
         return Layers(self._cache_dir, self._environment, timeout=timeout, room=self._room)
-
-    def _installed(self, python: Interpreter) -> Path | None:
-        from e2brun.sandbox.local.packages.installed import installed_layer
-
-        return installed_layer(self._cache_dir, python)
 
     def _copied(self, python: Interpreter) -> Path | None:
         """A copy for this process alone, of a user who has nowhere to keep one."""
         from tempfile import TemporaryDirectory
-
-        from e2brun.sandbox.local.packages.installed import installed_layer
 
         if self._own is None:
             self._own = TemporaryDirectory(prefix="e2brun-")
@@ -109,8 +101,8 @@ class Packages:
         from e2brun.sandbox.requirement import name_of
 
         there = {name_of(text).removesuffix("-headless") for text in spec.install}
-        if spec.cells and (installed := self._installed(python)) is not None:
-            there |= held(installed)
+        if spec.cells and (layer := installed_layer(self._cache_dir, python)) is not None:
+            there |= held(layer)
         return tuple(name for name in spec.wants if name.removesuffix("-headless") not in there)
 
     def _with_install(self, spec: SandboxSpec, python: Interpreter) -> Path:

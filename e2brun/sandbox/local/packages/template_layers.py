@@ -11,16 +11,13 @@ import os
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from e2brun.frozen import Frozen
 from e2brun.sandbox.contract import INSTALL_SECONDS, USUAL_ROOM, Room
 from e2brun.sandbox.local import templates
+from e2brun.sandbox.local.interpreter import Interpreter
 from e2brun.sandbox.local.packages.layers import Layers, layer_key, sha256
 from e2brun.sandbox.local.packages.use import take
-
-if TYPE_CHECKING:
-    from e2brun.sandbox.local.interpreter import Interpreter
 
 STORE = "template"
 
@@ -44,12 +41,8 @@ class TemplateLayers:
     ) -> None:
         """As for `Layers`."""
         self._cache_dir = cache_dir
+        self.directory = cache_dir / STORE  # nothing but public packages is in there
         self._layers = Layers(cache_dir, environment, timeout=timeout, room=room, store=STORE)
-
-    @property
-    def directory(self) -> Path:
-        """Where they are: nothing but public packages is in there."""
-        return self._cache_dir / STORE
 
     def cached(self, names: Collection[str], interpreter: Interpreter) -> Path | None:
         """The newest layer that has all of these."""
@@ -93,8 +86,7 @@ class TemplateLayers:
 
     def _entries(self, interpreter: Interpreter) -> list[_Entry]:
         try:
-            with open(f"{self._cache_dir}/{STORE}/index", encoding="ascii") as file:
-                lines = file.read().splitlines()
+            lines = (self.directory / "index").read_text("ascii").splitlines()
         except (OSError, UnicodeDecodeError):
             return []
         mark = f"{_edition(interpreter)} "

@@ -56,12 +56,10 @@ class Bounds:
 
 
 def too_large(what: str) -> InstallFailed:
-    """What is said of packages that are beyond a limit."""
     return InstallFailed(f"the packages are too large: {what}", hint=_REMEDY)
 
 
 def shown(size: int) -> str:
-    """A size for a person."""
     return f"{size / GIB:.3g} GiB" if size >= GIB else f"{size / MIB:.3g} MiB"
 
 
