@@ -8,7 +8,7 @@ import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from e2brun.sandbox.local.host.control import Exited
+from e2brun.sandbox.local.host.control import Exited, ProgramStarted
 from e2brun.sandbox.local.host.running import RunningSandbox
 from e2brun.sandbox.local.interpreter import current_interpreter
 from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
@@ -37,7 +37,8 @@ async def python(live: RunningSandbox, code: str) -> None:
     null = os.open("/dev/null", os.O_RDWR)
     ended: asyncio.Future[Exited] = asyncio.get_running_loop().create_future()
     try:
-        await live.link.ask(
+        await live.link.get(
+            ProgramStarted,
             "start",
             [null, write, write],
             on_exit=ended.set_result,

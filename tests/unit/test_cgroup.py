@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from e2brun.sandbox.contract import MIB, Limits, Program, SandboxSpec
+from e2brun.sandbox.local import health
 from e2brun.sandbox.local.backend import LocalBackend
 from e2brun.sandbox.local.blocking import sandbox as blocking
 from e2brun.sandbox.local.memory import cgroup, watch
@@ -79,6 +80,18 @@ def test_where_groups_can_be_made_is_looked_for_once(
     assert cgroup.delegated() is not None
     assert Cgroup.of(4719, _LIMITS) is not None
     assert cgroup._delegated.cache_info().misses == 1
+    cgroup._delegated.cache_clear()
+
+
+def test_doctor_tells_who_watches_the_memory_of_sandboxes(
+    delegated: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root may write to every group: it is not handed each for that."""
+    for tree, told in ((delegated[0], "by the kernel"), ("/nowhere", "by polling")):
+        monkeypatch.setattr(cgroup, "_TREE", tree)
+        monkeypatch.setattr(cgroup, "_OURS", delegated[1])
+        cgroup._delegated.cache_clear()
+        assert told in health.cgroups().found
     cgroup._delegated.cache_clear()
 
 

@@ -180,10 +180,8 @@ def _seccomp() -> Check:
 def cgroups() -> Check:
     """Good to know, and nothing to repair: without, a sandbox's memory is watched from outside."""
     place = delegated()
-    keeper = (
-        f"the kernel, by cgroups below {place}" if place else "looks at it: no cgroup is delegated"
-    )
-    return Check("cgroups", Status.OK, f"memory is limited by {keeper}")
+    by = f"the kernel, in groups below {place}" if place else "polling: no cgroup is delegated"
+    return Check("cgroups", Status.OK, f"memory is watched by {by}")
 
 
 def _uv() -> Check:

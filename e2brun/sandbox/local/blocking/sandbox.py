@@ -228,11 +228,10 @@ class LocalSandbox:
 
     def install(self, requirements: Sequence[str]) -> None:
         """Copy a layer into the user's own site-packages; see the contract."""
-        from e2brun.sandbox.local.blocking.installing import copy_layer
+        from e2brun.sandbox.local.blocking import transfer
 
-        copy_layer(
-            self, self._layer(requirements, self.jail.interpreter, self._spec.install_timeout)
-        )
+        timeout = self._spec.install_timeout
+        transfer.copy_layer(self, self._layer(requirements, self.jail.interpreter, timeout))
 
     def environment(self, more: Mapping[str, str]) -> dict[str, str]:
         """What a program in here finds in its environment."""

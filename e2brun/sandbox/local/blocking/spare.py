@@ -12,16 +12,14 @@ import select
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from e2brun.sandbox.contract import HOME
+from e2brun.sandbox.contract import HOME, SandboxSpec
 from e2brun.sandbox.local.host.control import Control
-from e2brun.sandbox.local.isolation.driver import new_id
+from e2brun.sandbox.local.isolation.driver import Driver, Jail, Jailed, new_id
 from e2brun.sandbox.local.isolation.environment import environment_as_asked, resource_limits
 from e2brun.sandbox.local.memory.cgroup import delegated
 
 if TYPE_CHECKING:
-    from e2brun.sandbox.contract import SandboxSpec
     from e2brun.sandbox.local.blocking.cells import CellContext
-    from e2brun.sandbox.local.isolation.driver import Driver, Jail, Jailed
 
 _PATIENCE = 5.0  # seconds
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from e2brun.sandbox.contract import SandboxSpec
 from e2brun.sandbox.local.host.control import Control
+from e2brun.sandbox.local.isolation.driver import Driver, Jail
 
 if TYPE_CHECKING:
-    from e2brun.sandbox.contract import SandboxSpec
     from e2brun.sandbox.local.blocking.sandbox import Admit, Layer, LocalSandbox
     from e2brun.sandbox.local.blocking.spare import Spare
-    from e2brun.sandbox.local.isolation.driver import Driver, Jail
 
 
 def start(

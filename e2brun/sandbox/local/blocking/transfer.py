@@ -12,9 +12,9 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from e2brun.errors import FileTransferFailed, SandboxLost
+from e2brun.errors import FileTransferFailed, InstallFailed, SandboxLost
 from e2brun.sandbox import endings
-from e2brun.sandbox.contract import FileEntry, Upload
+from e2brun.sandbox.contract import HOME, FileEntry, Upload, absolute
 from e2brun.sandbox.local.host.control import INLINE_LIMIT, Report, RequestDone, RequestFailed
 from e2brun.sandbox.local.host.streams import pieces, pipe, pour
 
@@ -32,8 +32,6 @@ def send(sandbox: LocalSandbox, upload: Upload, *, acknowledge: bool) -> None:
 
     Raises FileTransferFailed.
     """
-    from e2brun.sandbox.contract import absolute
-
     mode = 0o755 if upload.executable else 0o644
     path = absolute(upload.path)
     if isinstance(upload.source, bytes) and len(upload.source) <= INLINE_LIMIT:
@@ -49,6 +47,34 @@ def send(sandbox: LocalSandbox, upload: Upload, *, acknowledge: bool) -> None:
 def restore(sandbox: LocalSandbox, tree: Path) -> None:
     """Replace all that can be written in it by what was saved. Raises FileTransferFailed."""
     _stream(sandbox, tree, str, "restore", {})
+
+
+def copy_layer(sandbox: LocalSandbox, layer: Path) -> None:
+    """Make a layer's packages importable for what starts, or imports, from now on: where Python
+    looks as well. A mount, as of what a sandbox starts with, cannot be added later without rights
+    that nothing in there has.
+
+    Raises InstallFailed when they do not fit: they count as files of the sandbox.
+    """
+    try:
+        sandbox.write_files(list(_files(sandbox, layer)))
+    except FileTransferFailed as error:
+        raise InstallFailed(f"the packages do not fit into the sandbox: {error}") from error
+
+
+def _files(sandbox: LocalSandbox, layer: Path) -> Iterator[Upload]:
+    from e2brun.sandbox.local.isolation.rootfs import user_site
+
+    site = user_site(sandbox.jail)
+    for directory, subdirectories, names in os.walk(layer):
+        # They would count as files of the sandbox, which can compile for itself here.
+        subdirectories[:] = [name for name in subdirectories if name != "__pycache__"]
+        for name in names:
+            path = Path(directory, name)
+            inside = path.relative_to(layer).as_posix()
+            script = inside.startswith("bin/")
+            target = f"{HOME}/.local/{inside}" if script else f"{site}/{inside}"
+            yield Upload(target, path, executable=script)
 
 
 def _stream(
@@ -92,8 +118,6 @@ def entries(sandbox: LocalSandbox, path: str) -> list[FileEntry]:
 
 def _poured(sandbox: LocalSandbox, do: str, path: str) -> Generator[bytes]:
     """What the agent pours into a pipe at the request `do`, and then its word that it is all."""
-    from e2brun.sandbox.contract import absolute
-
     sandbox.watch()
     read, write = pipe()
     try:

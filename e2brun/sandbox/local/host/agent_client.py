@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from e2brun.errors import SandboxLost
 from e2brun.sandbox.local.host.control import (
@@ -14,7 +14,9 @@ from e2brun.sandbox.local.host.control import (
     Handed,
     Hello,
     ModuleWanted,
+    ProgramStarted,
     Report,
+    RequestDone,
     RequestFailed,
     let_go,
 )
@@ -22,6 +24,7 @@ from e2brun.sandbox.local.host.descriptors import Watched
 
 _TURNS = 64  # reports taken before others have their turn
 _PATIENCE = 20.0  # seconds for an answer; the agent itself never blocks for long
+Answer = TypeVar("Answer", RequestDone, ProgramStarted, Handed)
 
 
 class AgentRefused(Exception):
@@ -59,20 +62,25 @@ class AgentClient:
             raise SandboxLost("the sandbox went away")
         return self._control.request(do, descriptors, **fields)
 
-    async def ask(
+    async def ask(self, do: str, *, patience: float = _PATIENCE, **fields: object) -> None:
+        """Have something done. Raises as `get`."""
+        await self.get(RequestDone, do, (), patience=patience, on_exit=None, **fields)
+
+    async def get(
         self,
+        answer: type[Answer],
         do: str,
         descriptors: Sequence[int] = (),
         *,
         patience: float = _PATIENCE,
         on_exit: Callable[[Exited], None] | None = None,
-        handed: bool = False,
         **fields: object,
-    ) -> Report:
-        """Send one request and wait for its first report: Done, Started, or with `handed` Handed.
+    ) -> Answer:
+        """Send one request and wait for its first report.
 
-        Raises Refused when the agent could not do it, SandboxLost when it went away or did not
-        answer. `on_exit` is told when the process that this request started ends.
+        Raises AgentRefused when the agent could not do it, SandboxLost when it went away, did not
+        answer, or otherwise than so. `on_exit` is told when the process that this request started
+        ends.
         """
         number = 0
         try:
@@ -95,7 +103,7 @@ class AgentClient:
         if isinstance(report, RequestFailed):
             self._exits.pop(number, None)
             raise AgentRefused(report.errno, report.text)
-        if isinstance(report, Handed) != handed:
+        if not isinstance(report, answer):
             let_go(report)
             self._lose()
             raise SandboxLost("the sandbox's agent sent a malformed report")

@@ -30,6 +30,7 @@ _LAST_WORDS_SECONDS = 0.3
 _PIPE_PIECES = 8  # what a pipe can hold, in the pieces that Kernel.read takes
 _APART_PIECES = 256  # and of those that were written apart
 _STREAMS = ("stdout", "stderr")
+_PIPES = (*_STREAMS, "frames")
 
 
 class CellExecution:
@@ -46,7 +47,7 @@ class CellExecution:
             name: codecs.getincrementaldecoder("utf-8")("replace") for name in _STREAMS
         }
         self._outflow = outflow
-        self._allowances = {name: outflow.allowance() for name in (*_STREAMS, "frames")}
+        self._allowances = {name: outflow.allowance() for name in _PIPES}
         self._lines = bytearray()
         self._failed = ""
         self._wait = 0.0  # seconds that the pipes are to be left alone: see Outflow
@@ -73,16 +74,17 @@ class CellExecution:
         full = len(taken) > _FULL
         self._lines.clear()
         if full and not self.over.is_set():
-            for name in (*_STREAMS, "frames"):
-                if name not in self._gathering:
-                    self.kernel.resume(name)
+            self._resume()
         return taken
 
     def desert(self) -> None:
         """The client has gone; the cell is only followed to its end."""
         self.deserted = True
         self._lines.clear()
-        for name in (*_STREAMS, "frames"):
+        self._resume()
+
+    def _resume(self) -> None:
+        for name in _PIPES:
             if name not in self._gathering:
                 self.kernel.resume(name)
 
@@ -103,12 +105,9 @@ class CellExecution:
             then(name)
 
     def _gathered(self, name: str) -> None:
-        if self._drain(name):
-            self._watch_after(name)
-
-    def _watch_after(self, name: str) -> None:
-        """Watch it again, when what came of it may have come."""
-        wait, self._wait = self._wait, 0.0
+        if not self._drain(name):
+            return
+        wait, self._wait = self._wait, 0.0  # watch it again, when what came of it may have come
         if wait > 0:
             self._later(name, wait, self._watch)
         else:
@@ -199,27 +198,26 @@ class CellExecution:
         """Nothing more it says counts; whoever follows this run kills it."""
         if self.over.is_set():
             return
-        for name in _STREAMS:
-            self._drain(name, last=True)
-        error = tampered(reason)
-        self._fail(error.name, error.value, error.traceback)
         self.broken = True
-        self._finish()
+        error = tampered(reason)
+        self._break_off(error.name, error.value, error.traceback)
 
     def ended(self, exited: Exited) -> None:
         """The process is gone in the middle of its cell."""
         if self.over.is_set():
             return
-        for name in _STREAMS:
-            self._drain(name, last=True)
         how = f"was killed by signal {exited.signal}" if exited.signal else "ended"
         if not exited.signal and exited.code:
             how += f" with exit code {exited.code}"
-        self._fail(
-            INTERPRETER_GONE,
-            f"The context's process {how}; its variables are lost, the next execution starts anew",
-            "",
+        value = (
+            f"The context's process {how}; its variables are lost, the next execution starts anew"
         )
+        self._break_off(INTERPRETER_GONE, value)
+
+    def _break_off(self, name: str, value: str, traceback: str = "") -> None:
+        for stream in _STREAMS:
+            self._drain(stream, last=True)
+        self._fail(name, value, traceback)
         self._finish()
 
     def _fail(self, name: str, value: str, traceback: str) -> None:
@@ -247,7 +245,7 @@ class CellExecution:
         self._lines += line
         self._stir()
         if len(self._lines) > _FULL:
-            for name in (*_STREAMS, "frames"):
+            for name in _PIPES:
                 self.kernel.pause(name)
 
     def _push(self) -> None:

@@ -41,7 +41,7 @@ class PipeReader:
     def resume(self) -> None:
         if self._paused and self._descriptor >= 0:
             self._paused = False
-            self._loop.add_reader(self._descriptor, self._readable)
+            self._loop.add_reader(self._descriptor, self._read)
 
     def drain(self) -> None:
         """Read what is there now, and no more than a pipe can hold."""
@@ -55,9 +55,6 @@ class PipeReader:
             self.pause()
             os.close(self._descriptor)
             self._descriptor = -1
-
-    def _readable(self) -> None:
-        self._read()
 
     def _read(self) -> bool:
         try:

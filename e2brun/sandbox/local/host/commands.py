@@ -85,16 +85,12 @@ async def start(
         return
     try:
         async with asyncio.timeout(seconds):
-            while await run(live, ready, place, _unheard):
+            while await run(live, ready, place, lambda _stream, _line: None):
                 _check(process)
                 await asyncio.sleep(_READY_PAUSE)
     except TimeoutError:
         raise NotReady(f"the ready command did not succeed in {seconds:g} s") from None
     _check(process)
-
-
-def _unheard(_stream: str, _line: str) -> None:
-    return
 
 
 def _check(process: Process | None) -> None:

@@ -148,25 +148,26 @@ class FileWorker:
                 worker.end()  # somebody in there has stopped it
                 if last or do not in _REPEATABLE:
                     break
-        if self._live.gone.is_set():
-            raise SandboxLost("the sandbox went away")
-        raise FileTrouble(errno.EIO, "the sandbox's file worker was killed")
+        raise self._killed()
 
     async def begin(self, do: str, descriptors: Sequence[int], **fields: object) -> WorkerCall:
         """Send a request whose answer comes when what the descriptors carry is through."""
         for _ in range(2):
             with suppress(_WorkerGone):
                 return await (await self._running()).begin(do, descriptors, fields)
-        raise FileTrouble(errno.EIO, "the sandbox's file worker was killed")
+        raise self._killed()
 
     async def outcome(self, call: WorkerCall, patience: float) -> WorkerAnswer:
         """The answer to what was begun. Raises FileTrouble, SandboxLost."""
         try:
             return await call.answer(patience)
         except (_WorkerGone, TimeoutError):
-            if self._live.gone.is_set():
-                raise SandboxLost("the sandbox went away") from None
-            raise FileTrouble(errno.EIO, "the sandbox's file worker was killed") from None
+            raise self._killed() from None
+
+    def _killed(self) -> Exception:
+        if self._live.gone.is_set():
+            return SandboxLost("the sandbox went away")
+        return FileTrouble(errno.EIO, "the sandbox's file worker was killed")
 
     @property
     def waits(self) -> bool:

@@ -90,12 +90,7 @@ class FrameReader:
         self._max_total = max_total
         self._line = bytearray()
         self._bytes = self._held = self._values = self._results = 0
-        self._started = self._failed = self._ended = False
-
-    @property
-    def ended(self) -> bool:
-        """Whether the end frame was read."""
-        return self._ended
+        self._started = self._failed = self.ended = False
 
     def feed(self, data: bytes) -> list[Frame]:
         """The frames completed by `data`. Raises ForgedFrames, and then on every later call."""
@@ -123,12 +118,12 @@ class FrameReader:
     def _extend(self, piece: bytes) -> None:
         if len(self._line) + len(piece) > self._max_frame:
             raise ForgedFrames(f"a frame of more than {self._max_frame} bytes")
-        if self._ended and piece:
+        if self.ended and piece:
             raise ForgedFrames("bytes after the end frame")
         self._line += piece
 
     def _in_order(self, frame: Frame) -> Frame:
-        if self._ended or isinstance(frame, CellStarted) == self._started:
+        if self.ended or isinstance(frame, CellStarted) == self._started:
             raise ForgedFrames(f"a frame out of order: {type(frame).__name__}")
         match frame:
             case CellStarted():
@@ -142,7 +137,7 @@ class FrameReader:
                     raise ForgedFrames("a second error")
                 self._failed = True
             case CellEnd():
-                self._ended = True
+                self.ended = True
             case _:
                 assert_never(frame)
         return frame
@@ -166,7 +161,9 @@ class FrameReader:
                 raise ForgedFrames("a frame of unknown type")
 
     def _object(self, line: bytes) -> dict[str, object]:
-        self._count_values(line)
+        self._values += values_in(line, few=64)  # before they are parsed
+        if self._values > MAX_VALUES:
+            raise ForgedFrames(f"more than {MAX_VALUES} values")
         try:
             raw: object = json.loads(
                 line.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite
@@ -178,11 +175,6 @@ class FrameReader:
         if not is_table(raw):
             raise ForgedFrames("a frame that is not an object")
         return raw
-
-    def _count_values(self, line: bytes) -> None:
-        self._values += values_in(line, few=64)  # before they are parsed
-        if self._values > MAX_VALUES:
-            raise ForgedFrames(f"more than {MAX_VALUES} values")
 
     def _result(self, raw: Mapping[str, object]) -> Result:
         result: Result = {"extra": {}, "is_main_result": False}

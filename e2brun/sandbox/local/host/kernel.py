@@ -11,7 +11,6 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from e2brun.errors import SandboxLost
 from e2brun.sandbox.contract import USER
 from e2brun.sandbox.local.host import languages
 from e2brun.sandbox.local.host.channels import BrokenChannel, PipeWriter
@@ -45,7 +44,7 @@ class Kernel:
         self.over = asyncio.Event()
 
     async def start(self, language: Language, cwd: str) -> None:
-        """Start it. Raises Refused with the reason why it could not, JavaMissing, SandboxLost."""
+        """Start it. Raises AgentRefused with the reason, JavaMissing, SandboxLost."""
         self.apart = language.apart
         theirs: list[int] = []
         try:
@@ -72,10 +71,10 @@ class Kernel:
         self.alive = True
         self.environment = self._live.user_environment(USER)
         request = languages.request(language, self._live.jail, cwd, self.environment)
-        report = await self._live.link.ask("context", theirs, on_exit=self._exited, **request)
-        if not isinstance(report, ProgramStarted):
-            raise SandboxLost("the sandbox's agent sent a malformed report")
-        self._number = report.number
+        started = await self._live.link.get(
+            ProgramStarted, "context", theirs, on_exit=self._exited, **request
+        )
+        self._number = started.number
         self.listen(None)
 
     def listen(self, listener: CellExecution | None) -> None:

@@ -10,11 +10,10 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from typing import Any
 
 from e2brun.errors import SandboxLost
 from e2brun.sandbox.local.host.agent_client import AgentRefused
-from e2brun.sandbox.local.host.control import INLINE_LIMIT, ProgramStarted, Report
+from e2brun.sandbox.local.host.control import INLINE_LIMIT, ProgramStarted
 from e2brun.sandbox.local.host.process import Process, ProcessOrder
 from e2brun.sandbox.local.host.running import RunningSandbox
 from e2brun.sandbox.local.host.streams import pipe
@@ -151,27 +150,26 @@ class Processes:
         program = marshal.dumps((order.argv, order.environment))
         if len(program) > _PROGRAM_LIMIT:
             raise StartRefused("arguments and environment are too long")
-        request: dict[str, Any] = {
-            "cwd": order.cwd,
-            "user": order.user,
-            "terminal": order.size is not None,
-        }
         with ExitStack() as stack:
             if len(program) > INLINE_LIMIT:
                 descriptors = (*descriptors, _in_memory(program))
                 stack.callback(os.close, descriptors[-1])
                 program = b""
             try:
-                report: Report = await self._live.link.ask(
-                    "start", descriptors, on_exit=process.exit, program=program, **request
+                return await self._live.link.get(
+                    ProgramStarted,
+                    "start",
+                    descriptors,
+                    on_exit=process.exit,
+                    program=program,
+                    cwd=order.cwd,
+                    user=order.user,
+                    terminal=order.size is not None,
                 )
             except AgentRefused as refusal:
                 raise _refused(order, refusal) from None
             except ValueError:
                 raise StartRefused("cwd is too long") from None
-        if not isinstance(report, ProgramStarted):
-            raise SandboxLost("the sandbox's agent sent a malformed report")
-        return report
 
     def _register(self, process: Process, started: ProgramStarted) -> None:
         if self._live.gone.is_set():
@@ -195,7 +193,7 @@ class Processes:
 
 
 def _null() -> int:
-    return os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+    return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
 
 def _in_memory(content: bytes) -> int:

@@ -12,7 +12,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from e2brun.errors import SandboxError, SandboxLost
 from e2brun.sandbox.contract import USER
@@ -23,14 +23,12 @@ from e2brun.sandbox.local.host.descriptors import Watched
 from e2brun.sandbox.local.host.inside import Inside
 from e2brun.sandbox.local.host.output import Outflow, OutputBounds
 from e2brun.sandbox.local.isolation.driver import INDEX_PORT, Driver, Jail, has_ended
+from e2brun.sandbox.local.isolation.egress import Rules, enforce
 from e2brun.sandbox.local.isolation.environment import environment, resource_limits
 from e2brun.sandbox.local.memory.watch import MemoryWatch
 from e2brun.sandbox.local.template_setup import USERS
 from e2brun.sandbox.local.templates import find
 from e2brun.values import Network
-
-if TYPE_CHECKING:
-    from e2brun.sandbox.local.isolation.egress import Rules
 
 __all__ = [
     "AgentRefused",
@@ -177,20 +175,17 @@ class RunningSandbox:
 
     async def handed(self, do: str, port: int = 0) -> int:
         """The one descriptor that a request is answered with, of whatever kind; ours to close.
-        Raises Refused, SandboxLost."""
-        report = await self.link.ask(do, handed=True, port=port)
-        descriptors = report.descriptors if isinstance(report, Handed) else ()
-        if len(descriptors) != 1:
+        Raises AgentRefused, SandboxLost."""
+        report = await self.link.get(Handed, do, port=port)
+        if len(report.descriptors) != 1:
             let_go(report)
             raise SandboxLost("the sandbox's agent sent a malformed report")
-        return descriptors[0]
+        return report.descriptors[0]
 
     async def file_worker(self, channel: int, on_end: Callable[[], None]) -> Callable[[], None]:
         """Have a worker serve `channel`; what is returned kills it. Raises AgentRefused,
         SandboxLost."""
-        report = await self.link.ask("files", [channel], on_exit=lambda _: on_end())
-        if not isinstance(report, ProgramStarted):
-            raise SandboxLost("the sandbox's agent sent a malformed report")
+        report = await self.link.get(ProgramStarted, "files", [channel], on_exit=lambda _: on_end())
 
         def kill() -> None:
             with suppress(SandboxLost):
@@ -202,7 +197,7 @@ class RunningSandbox:
     async def connect(self, port: int) -> Inside:
         """A connection to a port that something inside listens on.
 
-        Raises Refused when nobody listens, SandboxLost.
+        Raises AgentRefused when nobody listens, SandboxLost.
         """
         descriptor = await self.handed("port", port)
         try:
@@ -216,8 +211,6 @@ class RunningSandbox:
         are none; see `enforce`. Raises OSError."""
         if self._jailed.way_out is None:
             return []
-        from e2brun.sandbox.local.isolation.egress import Rules, enforce
-
         return await asyncio.to_thread(enforce, self._jailed.way_out, rules or Rules())
 
     async def freeze(self) -> None:

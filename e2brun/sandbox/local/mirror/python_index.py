@@ -130,11 +130,8 @@ def _source(written: str, told: Mapping[str, str], insecure: frozenset[str]) -> 
     if "://" not in url:
         return _directory(url)
     key = re.sub(r"[^A-Z0-9]", "_", name.upper())
-    given = [
-        quote(told.get(f"UV_INDEX_{key}_{what}", ""), "")
-        for what in ("USERNAME", "PASSWORD")
-        if key
-    ]
+    names = (f"UV_INDEX_{key}_{what}" for what in ("USERNAME", "PASSWORD") if key)
+    given = [quote(told.get(name, ""), "") for name in names]
     return _remote(f"{url.rstrip('/')}/", ":".join(given) if any(given) else "", insecure)
 
 
