@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 
 from e2brun.errors import SandboxError
@@ -62,34 +63,28 @@ async def _pour(live: RunningSandbox, path: Path, do: str, fields: dict[str, obj
 async def _transfer(live: RunningSandbox, file: int, do: str, fields: dict[str, object]) -> None:
     read, write = pipe()
     saving = do == "save"
-    ours, theirs = (read, write) if saving else (write, read)
     try:
-        # One of our own: all that ran before may be frozen.
-        worker = await fresh_worker(live)
-        try:
-            call = await worker.begin(do, [theirs], fields)
-            os.close(theirs)
-            theirs = -1
+        with FileIO(read) as source, FileIO(write, "w") as sink:
+            ours, theirs = (source, sink) if saving else (sink, source)
+            # One of our own: all that ran before may be frozen.
+            worker = await fresh_worker(live)
             try:
+                call = await worker.begin(do, [theirs.fileno()], fields)
+                theirs.close()
                 if saving:
                     limit = live.jail.limits.disk + _SLACK
-                    await asyncio.to_thread(_keep, ours, file, limit)
+                    await asyncio.to_thread(_keep, ours.fileno(), file, limit)
                 else:
-                    await asyncio.to_thread(_give, file, ours)
+                    with suppress(BrokenPipeError):  # the worker's answer says why
+                        await asyncio.to_thread(pour, file, ours.fileno())
+                ours.close()
+                await call.answer(_END_SECONDS)
             finally:
-                os.close(ours)
-                ours = -1
-            await call.answer(_END_SECONDS)
-        finally:
-            worker.end()
+                worker.end()
     except FileTrouble as trouble:
         raise TreeLost(f"the files could not be {_DONE[do]}: {trouble}") from None
     except (TimeoutError, StoodStill):
         raise TreeLost("the sandbox's files could not be moved: nothing came") from None
-    finally:
-        for descriptor in (ours, theirs):
-            if descriptor >= 0:
-                os.close(descriptor)
 
 
 def _keep(read: int, file: int, limit: int) -> None:
@@ -101,8 +96,3 @@ def _keep(read: int, file: int, limit: int) -> None:
             if moved > limit:
                 raise TreeLost("the sandbox's files are larger than its disk")
             sink.write(piece)
-
-
-def _give(file: int, write: int) -> None:
-    with suppress(BrokenPipeError):  # the worker's answer says why
-        pour(file, write)
