@@ -194,8 +194,9 @@ def test_nothing_is_seen_of_what_is_installed_for_the_host_s_python(probe: Probe
     import json, os
     print(json.dumps([os.listdir(place) for place in {places} if os.path.isdir(place)]))
     """
+    if not any(map(len, probe.outside(code))):
+        pytest.skip("nothing is installed for this machine's Python")
     assert set(map(len, probe(code).answer)) <= {0}
-    assert set(map(len, probe.outside(code))) != {0}
 
 
 def test_no_setting_of_the_kernel_can_be_opened_for_writing(probe: Probe) -> None:
