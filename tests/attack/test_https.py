@@ -180,6 +180,15 @@ def test_the_authority_can_vouch_for_no_other_name(secure: Secure, tmp_path: Pat
         assert (ran.returncode == 0) is fine, ran
 
 
+def test_its_certificate_is_no_authority_itself(secure: Secure) -> None:
+    from cryptography import x509
+
+    shown = x509.load_pem_x509_certificate(
+        ssl.get_server_certificate(("127.0.0.1", secure.port)).encode()
+    )
+    assert not shown.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+
+
 def test_its_certificate_fits_no_other_name(secure: Secure) -> None:
     for name in ("example.com", "a.b.e2b.localhost", "e2b.localhost.example.com"):
         with pytest.raises(ssl.SSLCertVerificationError):

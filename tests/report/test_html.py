@@ -90,6 +90,11 @@ def test_nothing_that_came_from_a_sandbox_becomes_markup() -> None:
     assert _elements(_page([], hostile))
 
 
+def test_what_turns_text_around_is_shown_and_not_obeyed() -> None:
+    text = _page(_hostile())
+    assert not {"\u202e", "\x1b", "\x00"} & set(text)
+
+
 def test_the_page_names_nothing_outside_itself() -> None:
     text = _page([case(ran=execution(results=({"png": PICTURE},)))])
     for _, attributes in _elements(text):

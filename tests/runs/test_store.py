@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import quote, quote_plus
 
 import pytest
 
@@ -146,6 +147,24 @@ def test_secrets_are_in_no_row_and_in_no_file(tmp_path: Path) -> None:
     found = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
     for value in (secret, other):
         assert value.encode() not in found
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [repr, json.dumps, lambda text: json.dumps(text, ensure_ascii=False), quote, quote_plus],
+)
+def test_a_secret_is_hidden_however_it_is_spelled(spelled: Callable[[str], str]) -> None:
+    secret = 'p\N{LATIN SMALL LETTER A WITH DIAERESIS}ss "of"\tus/\\'
+    assert Mask([secret])(f"before {spelled(secret)} after").replace("'", '"') in {
+        "before *** after",
+        'before "***" after',
+    }
+
+
+def test_a_key_in_several_lines_is_hidden_line_by_line() -> None:
+    mask = Mask(["-----BEGIN-----\nfirst-of-key\nsecond-of-key\n}\n"])
+    assert mask("second-of-key | first-of-key | }") == "*** | *** | }"
+    assert mask.of_bytes(b"> second-of-key") == b"> ***"
 
 
 def test_a_recorded_run_hides_the_key_and_what_is_called_a_secret(
