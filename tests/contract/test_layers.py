@@ -50,6 +50,7 @@ def test_a_layer_has_the_packages_readable_by_everybody_and_compiled(
         os.umask(before)
     assert run_in(layer, python, "import tiny; print(tiny.VALUE)") == "42"
     assert list((layer / "tiny" / "__pycache__").glob("*.pyc"))
+    assert not (layer / "tiny" / "tests" / "__pycache__").exists()  # half of pandas: left as it is
     assert (layer / "binary" / "core.so").read_text() == "not really"
     for path in [layer, layer.parent, layer.parent.parent, *layer.rglob("*")]:
         assert path.stat().st_mode & 0o7022 == 0, path

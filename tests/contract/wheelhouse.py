@@ -27,7 +27,8 @@ def fill(directory: Path) -> None:
     `directory`/it-ran comes to be when anything runs code out of a source distribution.
     """
     script = "tinytool-1.0.data/scripts/tinytool"
-    wheel(directory, "tiny", {"tiny/__init__.py": "VALUE = 42\n"})
+    value = "VALUE = 42\n"
+    wheel(directory, "tiny", {"tiny/__init__.py": value, "tiny/tests/test_tiny.py": value})
     wheel(directory, "tinytool", {"tinytool.py": "", script: "#!python\nprint('tool runs')\n"})
     machine = os.uname().machine
     version = f"cp{sys.version_info[0]}{sys.version_info[1]}"
