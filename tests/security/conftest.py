@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
@@ -22,29 +23,25 @@ _ACCOUNTS = ("root", "user") if os.geteuid() == 0 else ("user",)
 _WAYS = [(account, driver) for driver in ("bubblewrap", "forkserver") for account in _ACCOUNTS]
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Of a test that is `crossed` each case runs as both accounts and in both drivers, in two ways
     instead of four: the next case in the other two. `crossed(ways=1)`: in one, the next case in the
-    next."""
-    kept: list[pytest.Item] = []
-    left_out: list[pytest.Item] = []
-    numbers: dict[str, int] = {}
+    next. The other ways are a campaign."""
+    names = ["-".join(way) for way in _WAYS]
+    numbers = defaultdict[Path, dict[str, int]](dict)  # of the cases of each file
     for item in items:
-        is_other = False
         crossed = item.get_closest_marker("crossed")
-        if len(_ACCOUNTS) > 1 and crossed is not None:
-            names = ["-".join(way) for way in _WAYS]
-            way = next((index for index, name in enumerate(names) if name in item.name), None)
-            if way is None:  # it does not ask for a probe
-                kept.append(item)
-                continue
-            case = item.nodeid.replace("-".join(_WAYS[way]), "")
-            number = numbers.setdefault(case, len(numbers))
-            two = (number + way // 2 + way) % 2 == 0
-            is_other = way != number % 4 if crossed.kwargs.get("ways") == 1 else not two
-        (left_out if is_other else kept).append(item)
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = kept
+        if len(_ACCOUNTS) == 1 or crossed is None:
+            continue
+        way = next((index for index, name in enumerate(names) if name in item.name), None)
+        if way is None:  # it does not ask for a probe
+            continue
+        cases = numbers[item.path]
+        number = cases.setdefault(item.nodeid.replace(names[way], ""), len(cases))
+        two = (number + way // 2 + way) % 2 == 0
+        if way != number % 4 if crossed.kwargs.get("ways") == 1 else not two:
+            item.add_marker(pytest.mark.campaign)
 
 
 @pytest.fixture(scope="session")
