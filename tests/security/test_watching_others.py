@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.security.probing import Probe, Weak
+from tests.security.probing import NO_FILTER, Probe, Weak
 
 pytestmark = pytest.mark.crossed
 
@@ -108,3 +108,18 @@ def test_a_lock_on_a_shared_file_holds_nobody_up(probe: Probe) -> None:
         assert probe(_LOCK.replace("WAIT", "0")).answer == "held"
         weak = Weak(add=("--ro-bind", "/usr", "/usr"))
         assert probe(_LOCK.replace("WAIT", "0"), weak=weak, timeout=2).outcome == "timeout"
+
+
+def test_a_sandbox_cannot_have_a_shared_file_forgotten(probe: Probe) -> None:
+    """Or how long it takes to read it again would tell whether others have read it meanwhile."""
+    code = """
+    import json, os
+    with open("/usr/bin/env", "rb") as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    try:  # made by the kernel, it would find that there is no such file
+        print(json.dumps(os.posix_fadvise(250, 0, 0, os.POSIX_FADV_DONTNEED)))
+    except OSError as error:
+        print(json.dumps(error.strerror))
+    """
+    assert probe(code).answer is None
+    assert probe(code, weak=NO_FILTER).answer == "Bad file descriptor"

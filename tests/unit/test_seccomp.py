@@ -16,9 +16,9 @@ _ALLOWED, _NO_SUCH_CALL = 0x7FFF0000, 0x00050000 | 38
 _X86_64, _I386 = 0xC000003E, 0x40000003
 
 
-def _verdict(program: bytes, number: int, machine: int = _X86_64) -> int:
-    """What linux/filter.h makes of it, as far as our programs go: arguments are all 0."""
-    data = struct.pack("=IIQ6Q", number, machine, 0, *[0] * 6)
+def _verdict(program: bytes, number: int, *arguments: int, machine: int = _X86_64) -> int:
+    """What linux/filter.h makes of it, as far as our programs go: all other arguments are 0."""
+    data = struct.pack("=IIQ6Q", number, machine, 0, *(*arguments, 0, 0, 0, 0, 0, 0)[:6])
     loaded, at = 0, 0
     tests: dict[int, Callable[[int, int], bool]] = {
         0x15: int.__eq__, 0x35: int.__ge__, 0x45: lambda one, other: bool(one & other),
@@ -43,4 +43,20 @@ def test_there_are_no_calls_of_x32_or_of_32_bits(make: Callable[[], bytes]) -> N
     assert _verdict(program, 39) == _ALLOWED
     for number in (0, 39, 59, 101, 165, 520):
         assert _verdict(program, 0x40000000 + number) == _NO_SUCH_CALL
-        assert _verdict(program, number, _I386) == _NO_SUCH_CALL
+        assert _verdict(program, number, machine=_I386) == _NO_SUCH_CALL
+
+
+def test_what_nobody_has_judged_yet_does_not_exist() -> None:
+    """Calls that a kernel of tomorrow will have; this one would say so itself."""
+    program = seccomp.first_filter()
+    assert {_verdict(program, number) for number in range(470, 600)} == {_NO_SUCH_CALL}
+    epoll_pwait2, fchmodat2 = 441, 452
+    assert _verdict(program, epoll_pwait2) == _verdict(program, fchmodat2) == _ALLOWED
+
+
+def test_nobody_inside_waits_for_the_host_s_disks_or_takes_its_huge_pages() -> None:
+    program, done, no_memory = seccomp.first_filter(), 0x00050000, 0x00050000 | 12
+    sync, syncfs, mmap, private, huge = 162, 306, 9, 0x22, 0x40000
+    assert _verdict(program, sync) == _verdict(program, syncfs, 3) == done
+    assert _verdict(program, mmap, 0, 1 << 21, 3, private | huge) == no_memory
+    assert _verdict(program, mmap, 0, 1 << 21, 3, private) == _ALLOWED

@@ -1,7 +1,7 @@
 """The system calls a sandbox may not make, as a classic BPF program for `bwrap --seccomp`.
 
-A denylist: ordinary programs keep working, and what is new in the kernel is judged by its
-number when it comes. Numbers: arch/x86/entry/syscalls/syscall_64.tbl and
+A denylist: ordinary programs keep working. What is new in the kernel does not exist until it has
+been judged. Numbers: arch/x86/entry/syscalls/syscall_64.tbl and
 include/uapi/asm-generic/unistd.h (aarch64). Not here: what needs a capability the sandbox
 does not have.
 
@@ -22,7 +22,7 @@ import os
 import struct
 from collections.abc import Collection, Iterable, Mapping
 
-EPERM, EINVAL, ENOSYS, EPROTONOSUPPORT = 1, 22, 38, 93
+EPERM, ENOMEM, EINVAL, ENOSYS, EPROTONOSUPPORT = 1, 12, 22, 38, 93
 
 _ALLOW = 0x7FFF0000
 _ERRNO = 0x00050000
@@ -30,7 +30,7 @@ _LOAD, _JEQ, _JGE, _JSET, _RET = 0x20, 0x15, 0x35, 0x45, 0x06
 _NR, _ARCH, _ARGS = 0, 4, 16  # offsets in struct seccomp_data
 
 _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
-_X32_BIT = 0x40000000
+_UNJUDGED = 470  # from here on on every machine; numbers of x32 are higher still
 
 # Calls by name, with their number on each of these machines; None: there is none there. From 424 on
 # they are the same everywhere.
@@ -94,11 +94,14 @@ _ENOSYS = {
 _EINVAL = {
     "splice": (275, 76), "tee": (276, 77), "vmsplice": (278, 75), "sendfile": (40, 71),
 }  # fmt: skip
+# Nothing of a sandbox is on a disk: they would wait for the host's, and nobody could kill them.
+_POINTLESS = {"sync": (162, 81), "syncfs": (306, 267)}
 _BY_ARGUMENT = {
     "clone": (56, 220), "ioctl": (16, 29), "socket": (41, 198), "socketpair": (53, 199),
     "personality": (135, 92), "setsockopt": (54, 208), "setrlimit": (160, 164),
     "prlimit64": (302, 261), "setpriority": (141, 140), "fcntl": (72, 25),
     "ioprio_set": (251, 30), "pipe2": (293, 59), "madvise": (28, 233), "prctl": (157, 167),
+    "seccomp": (317, 277), "mmap": (9, 222), "fadvise64": (221, 223),
 }  # fmt: skip
 # Not for pid 1: the agent has the same user id as what it runs, and must not be slowed down.
 _PID_FIRST = {
@@ -115,9 +118,18 @@ _MAKING = (
     "setns", "unshare", "mount", "umount2", "pivot_root", "sethostname", "clone", "move_mount",
 )  # fmt: skip
 _CLONE_NEW = 0x7E020000  # every CLONE_NEW* flag that clone(2) takes
-_TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
+# The last puts another driver of the kernel's, loaded for it, behind a terminal.
+_IOCTL_REFUSED = {"TIOCSTI": 0x5412, "TIOCLINUX": 0x541C, "TIOCSETD": 0x5423}
 # Pages shared with whoever has the same: how long a write takes tells what lies in theirs.
 _MADV_MERGEABLE, _PR_SET_MEMORY_MERGE = 12, 67
+# Gigabytes of a table that no process is charged with; processors that stand idle beside us.
+_PR_FUTEX_HASH, _PR_SCHED_CORE = 78, 62
+_PRCTL_REFUSED = (_PR_SET_MEMORY_MERGE, _PR_FUTEX_HASH, _PR_SCHED_CORE)
+# It keeps filters without a process, and the host has room for so many in all.
+_SECCOMP_FILTER_FLAG_NEW_LISTENER = 8
+_MAP_HUGETLB = 0x40000  # pages that the host's administrator has set aside for somebody
+# Who takes a shared file out of memory, and reads it again, learns whether others have meanwhile.
+_POSIX_FADV_DONTNEED = 4
 _O_NOTIFICATION_PIPE = 0x80  # who could be told of keys; no other use, and Chromium refuses it, too
 _AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK = 1, 2, 10, 16
 _INTERNET_PROTOCOLS = (0, 1, 6, 17, 58)  # default, ICMP, TCP, UDP, ICMPv6
@@ -127,8 +139,9 @@ _SOL_SOCKET, _SO_SNDBUF, _SO_RCVBUF, _SO_LINGER = 1, 7, 8, 13
 _SOCKET_OPTIONS_REFUSED = {
     "SO_ATTACH_FILTER": 26, "SO_ATTACH_REUSEPORT_CBPF": 51, "SO_ZEROCOPY": 60, "SO_RESERVE_MEM": 73,
 }  # fmt: skip
-# A lease on a file holds up who opens it on the host; F_NOTIFY tells of others as inotify does.
-_FCNTL_REFUSED = {"F_SETLEASE": 1024, "F_NOTIFY": 1026}
+# A lease on a file, or a directory, holds up who opens it on the host; F_NOTIFY tells of others as
+# inotify does.
+_FCNTL_REFUSED = {"F_SETLEASE": 1024, "F_NOTIFY": 1026, "F_SETDELEG": 1040}
 _RLIMIT_CORE = 4
 _PRIO_USER, _IOPRIO_WHO_USER = 2, 3
 _AGENT_PID = 1
@@ -221,8 +234,8 @@ def _all_but(index: int, values: Iterable[int]) -> list[bytes]:
     return [_argument(index), *refused, _ALLOWED]
 
 
-def _without(index: int, bits: int) -> list[bytes]:
-    return [_argument(index), _step(_JSET, 0, 1, bits), _refuse(EPERM), _ALLOWED]
+def _without(index: int, bits: int, errno: int = EPERM) -> list[bytes]:
+    return [_argument(index), _step(_JSET, 0, 1, bits), _refuse(errno), _ALLOWED]
 
 
 def _rules(but: Collection[str]) -> list[bytes]:
@@ -234,7 +247,7 @@ def _rules(but: Collection[str]) -> list[bytes]:
 
     bodies = {
         "clone": _without(0, _CLONE_NEW),
-        "ioctl": _all_but(1, (_TIOCSTI, _TIOCLINUX)),
+        "ioctl": _all_but(1, _IOCTL_REFUSED.values()),
         "socket": _socket_rules(),
         "socketpair": _only(0, (_AF_UNIX,)),
         "personality": _only(0, (0, 8, 0xFFFFFFFF)),
@@ -246,7 +259,10 @@ def _rules(but: Collection[str]) -> list[bytes]:
         "ioprio_set": neither(_IOPRIO_WHO_USER),
         "pipe2": _without(1, _O_NOTIFICATION_PIPE),
         "madvise": _all_but(2, (_MADV_MERGEABLE,)),
-        "prctl": _all_but(0, (_PR_SET_MEMORY_MERGE,)),
+        "prctl": _all_but(0, _PRCTL_REFUSED),
+        "seccomp": _without(1, _SECCOMP_FILTER_FLAG_NEW_LISTENER),
+        "mmap": _without(3, _MAP_HUGETLB, ENOMEM),
+        "fadvise64": [_argument(3), *_when(_POSIX_FADV_DONTNEED, [_DONE]), _ALLOWED],
     }
     calls = _numbers(_BY_ARGUMENT)
     steps = [s for n, body in bodies.items() if n not in but for s in _when(calls[n], body)]
@@ -259,15 +275,14 @@ def _preamble() -> list[bytes]:
     machine = os.uname().machine
     if machine not in _AUDIT_ARCH:
         raise ValueError(f"no system call table for {machine}")
-    steps = [
+    return [
         _step(_LOAD, 0, 0, _ARCH),
         _step(_JEQ, 1, 0, _AUDIT_ARCH[machine]),
         _refuse(ENOSYS),
         _step(_LOAD, 0, 0, _NR),
+        _step(_JGE, 0, 1, _UNJUDGED),
+        _refuse(ENOSYS),
     ]
-    if machine == "x86_64":
-        steps += [_step(_JGE, 0, 1, _X32_BIT), _refuse(ENOSYS)]
-    return steps
 
 
 def first_filter() -> bytes:
@@ -315,6 +330,7 @@ def filter_program(*, but: Collection[str] = ()) -> bytes:
         (EPERM, (_COMMON_EPERM, _numbers(_EPERM))),
         (ENOSYS, (_COMMON_ENOSYS, _numbers(_ENOSYS))),
         (EINVAL, (_numbers(_EINVAL),)),
+        (0, (_numbers(_POINTLESS),)),
     ):
         for table in tables:
             for name, number in table.items():
