@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from e2brun.errors import UsageError
+from e2brun.sandbox.contract import USUAL_ROOM
 from e2brun.sandbox.local.host.contexts import Contexts
 from e2brun.sandbox.local.host.demand import Demand
 from e2brun.sandbox.local.host.execution import RequestedCell, execute
@@ -20,7 +21,7 @@ from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
 from e2brun.sandbox.local.isolation.driver import Driver, Jail, new_id
 from e2brun.sandbox.local.isolation.forkserver import Forkserver
 from e2brun.sandbox.local.packages.installed import installed_layer
-from e2brun.sandbox.local.packages.template_layers import TemplateLayers
+from e2brun.sandbox.local.packages.supply import Packages
 from e2brun.server.sandboxes.on_demand import PackagesOnDemand
 from e2brun.server.sandboxes.templates import with_install
 from e2brun.settings import load_settings
@@ -42,7 +43,7 @@ def driver(request: pytest.FixtureRequest) -> Iterator[Driver]:
 
 
 @pytest.fixture
-def layers(tmp_path: Path) -> TemplateLayers:
+def packages(tmp_path: Path) -> Packages:
     wheels = tmp_path / "wheels"
     wheels.mkdir()
     for name in ("tabulate", "xlrd"):
@@ -53,15 +54,17 @@ def layers(tmp_path: Path) -> TemplateLayers:
         "UV_FIND_LINKS": str(wheels),
         "PIP_NO_INDEX": "1",
     }
-    return TemplateLayers(tmp_path / "cache", environment)
+    log = logging.getLogger("e2brun.server")
+    return Packages(tmp_path / "cache", environment, log.warning, USUAL_ROOM)
 
 
 @pytest.fixture
-def ask(driver: Driver, layers: TemplateLayers) -> Ask:
+def ask(driver: Driver, packages: Packages) -> Ask:
     """What cells of one sandbox print, or the names of the errors they end with."""
 
     async def run(codes: tuple[str, ...], *, fetch: bool) -> list[str]:
-        on_demand, python = PackagesOnDemand(layers, fetch=fetch), current_interpreter()
+        on_demand = PackagesOnDemand(packages, 60, fetch=fetch)
+        python = current_interpreter()
         ipython = str(installed_layer(load_settings().cache_dir, python))
         jail = Jail(
             new_id(),
@@ -111,8 +114,8 @@ def test_one_that_cannot_be_had_is_missing_and_the_services_log_says_why(
     assert sum("bokeh cannot be had" in line for line in caplog.messages) == 1
 
 
-def test_without_fetching_only_what_is_there_is_found(ask: Ask, layers: TemplateLayers) -> None:
-    layers.layer(["tabulate"], current_interpreter())
+def test_without_fetching_only_what_is_there_is_found(ask: Ask, packages: Packages) -> None:
+    packages.template(60).layer(["tabulate"], current_interpreter())
     codes = ("import tabulate; print(tabulate.NAME)", "import xlrd")
     outside = f"{_STARTED.format('import tabulate; print(1); import xlrd')}.returncode"
     said, *told = ask(outside, *codes, fetch=False)

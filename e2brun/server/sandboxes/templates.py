@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from e2brun.sandbox.local.isolation.driver import Jail
 from e2brun.sandbox.local.packages.installed import installed_layer
 from e2brun.sandbox.local.packages.layers import Layers
 from e2brun.sandbox.local.packages.npm import cached, typescript_layer
-from e2brun.sandbox.local.packages.template_layers import TemplateLayers
+from e2brun.sandbox.local.packages.supply import Packages
 from e2brun.sandbox.local.pythons import find_interpreter
 from e2brun.sandbox.local.template_setup import Setup
 from e2brun.sandbox.local.templates import find, is_default, parted, requirements
@@ -23,6 +24,10 @@ from e2brun.server.options import ServiceOptions
 from e2brun.server.sandboxes.on_demand import PackagesOnDemand
 from e2brun.values import Network
 
+log = logging.getLogger("e2brun.server")
+
+_AGAIN_SECONDS = 60.0  # after a failure: a network may come back
+
 
 class TemplateStore:
     """The packages, each had once."""
@@ -31,9 +36,9 @@ class TemplateStore:
         self._options = options
         directory, environment = options.cache_directory, options.environment or None
         timeout, room = options.install_timeout, options.room
-        self._exact = Layers(directory, environment, timeout=timeout, room=room)
-        self._template = TemplateLayers(directory, environment, timeout=timeout, room=room)
-        self.on_demand = PackagesOnDemand(self._template, fetch=options.fetch)
+        packages = Packages(directory, environment, log.warning, room, again=_AGAIN_SECONDS)
+        self._exact, self._template = packages.exact(timeout), packages.template(timeout)
+        self.on_demand = PackagesOnDemand(packages, timeout, fetch=options.fetch)
         self._layers: dict[tuple[Interpreter, tuple[str, ...]], str | None] = {}
         node_layer = cached(options.cache_directory)
         self._node_layer = str(node_layer) if node_layer and not options.lean else None
@@ -111,7 +116,7 @@ class TemplateStore:
         layers, names = self._kept(packages)
         return layers.layer(names, python)
 
-    def _kept(self, packages: Sequence[str]) -> tuple[Layers | TemplateLayers, tuple[str, ...]]:
+    def _kept(self, packages: Sequence[str]) -> tuple[Layers, tuple[str, ...]]:
         """Where these are kept, and as what: in E2B's versions, if there is nothing else."""
         named, more = parted(packages)
         install = (*more, *self._options.install)

@@ -1,104 +1,66 @@
-"""Building one package layer: checked requirements, one builder at a time, an atomic rename."""
+"""What fills a package layer: checked requirements, as wheels, compiled."""
 
 from __future__ import annotations
 
 import fcntl
-import tempfile
-import time
+import os
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from e2brun.errors import InstallFailed, UsageError
+from e2brun.errors import UsageError
 from e2brun.sandbox.contract import Room
 from e2brun.sandbox.local.interpreter import Interpreter
 from e2brun.sandbox.local.isolation.driver import CELLS_DIRECTORY
 from e2brun.sandbox.local.packages import bytecode, fonts, wheels
 from e2brun.sandbox.local.packages.pruning import note_written
-from e2brun.sandbox.local.packages.store import (
-    link_tree,
-    locked,
-    make_directory,
-    publish,
-    sweep,
-    unkept,
-)
-from e2brun.sandbox.local.packages.tree import check, remove
-from e2brun.sandbox.local.packages.use import LAYERS, PACKAGES, complete, ours
+from e2brun.sandbox.local.packages.store import Store, locked, make_directory
+from e2brun.sandbox.local.packages.tree import check
 from e2brun.sandbox.local.packages.uv_watch import Bounds, shown, spare, too_large
 from e2brun.sandbox.requirement import divided, parse_requirement
 
 
-@dataclass(frozen=True)
+@dataclass
 class LayerBuild:
-    """The making of the layer `key`; a build that dies leaves nothing taken for a layer."""
+    """The making of one layer; `start`: the packages of another are in it as well."""
 
     cache_dir: Path
-    key: str
+    requirements: Sequence[str]
+    interpreter: Interpreter
     environment: Mapping[str, str] | None
-    timeout: float
     room: Room
-    store: str = LAYERS
-    start: Path | None = None  # packages of a layer that are in this one as well
+    start: Path | None = None
+    _written: int = 0  # bytes
 
-    def run(self, requirements: Sequence[str], interpreter: Interpreter) -> None:
-        """See to it that the layer is there, made by us or by whoever did while we waited."""
-        check_requirements(requirements)
-        deadline = time.monotonic() + self.timeout
+    def run(self, store: Store, key: str, timeout: float) -> Path:
+        """The layer, made by us or by whoever did while we waited."""
+        check_requirements(self.requirements)
         try:
-            for name in (self.store, "building", "uv"):
-                make_directory(self.cache_dir / name)
-            if not ours(str(self.cache_dir / self.store)):
-                raise InstallFailed(
-                    f"packages are not kept in {self.cache_dir}: others can write to it",
-                    hint="Name a directory of your own in E2BRUN_CACHE_DIR.",
-                )
-            with locked(self.cache_dir, self.key, deadline) as lock:
-                self._build(requirements, interpreter, lock, deadline)
-        except TimeoutError:
-            raise InstallFailed(
-                f"packages could not be installed within {self.timeout:g} s",
-                hint="Allow more with --install-timeout or E2BRUN_INSTALL_TIMEOUT.",
-            ) from None
-        except OSError as error:
-            raise unkept("packages", self.cache_dir, error) from error
+            return store.make(key, "packages", timeout, self._fill)
+        finally:
+            if self._written:
+                note_written(self.cache_dir, self._written, self.room.cache)
 
-    def _build(
-        self, requirements: Sequence[str], interpreter: Interpreter, lock: int, deadline: float
-    ) -> None:
-        sweep(self.cache_dir, held=self.key)
-        if complete(f"{self.cache_dir}/{self.store}/{self.key}"):
-            return
-        spare(self.cache_dir)
-        directory = Path(
-            tempfile.mkdtemp(prefix=f"{self.key}.", dir=(self.cache_dir / "building").absolute())
-        )
-        layer = directory / "layer"
-        make_directory(layer / PACKAGES)
+    def _fill(self, packages: Path, lock: int, deadline: float) -> None:
         cache = self.cache_dir.absolute() / "uv"
-        job = wheels.Job(
-            requirements,
-            interpreter.executable,
-            layer / PACKAGES,
-            cache,
-            lock,
-            Bounds(self.room.layer),
-        )
-        try:
-            if self.start is not None:
-                link_tree(self.start, layer / PACKAGES)
-            if requirements:
+        make_directory(cache)
+        spare(self.cache_dir)
+        if self.start is not None:
+            _link_tree(self.start, packages)
+        if self.requirements:
+            bounds = Bounds(self.room.layer)
+            python = self.interpreter.executable
+            job = wheels.Job(self.requirements, python, packages, cache, lock, bounds)
+            try:
                 with locked(self.cache_dir, "uv", deadline, how=fcntl.LOCK_SH):
                     wheels.install(job, self.environment, deadline)
-            job.written += self._finish(layer, interpreter, deadline)
-            publish(self.cache_dir / self.store / self.key, layer)
-        finally:
-            remove(directory)
-            note_written(self.cache_dir, job.written, self.room.cache)
+            finally:
+                self._written += job.written
+        self._written += self._finish(packages, deadline)
 
-    def _finish(self, layer: Path, interpreter: Interpreter, deadline: float) -> int:
+    def _finish(self, packages: Path, deadline: float) -> int:
         """Check what came out of the archives, and compile it; the bytes of it all."""
-        packages = layer / PACKAGES
         (packages / ".lock").unlink(missing_ok=True)  # uv's, writable for everybody
         size = check(packages)
         if size.bytes > self.room.layer:
@@ -110,8 +72,8 @@ class LayerBuild:
         beside.write_text(f"{CELLS_DIRECTORY}\n")
         beside.chmod(0o644)
         room = min(self.room.layer - size.bytes, spare(self.cache_dir))
-        compiled = bytecode.compile_layer(packages, interpreter, room, deadline)
-        return size.bytes + compiled + fonts.keep_font_list(packages, interpreter, deadline)
+        compiled = bytecode.compile_layer(packages, self.interpreter, room, deadline)
+        return size.bytes + compiled + fonts.keep_font_list(packages, self.interpreter, deadline)
 
 
 def check_requirements(requirements: Sequence[str]) -> None:
@@ -124,3 +86,15 @@ def check_requirements(requirements: Sequence[str]) -> None:
                 "embedded sandbox",
                 hint="Name a package that the registry has a wheel of.",
             )
+
+
+def _link_tree(source: Path, target: Path) -> None:
+    """The files of `source` in `target` as well: no copies where the file system lets us."""
+    for directory, _, names in os.walk(source):
+        place = target / os.path.relpath(directory, source)
+        make_directory(place)
+        for name in names:
+            try:
+                os.link(f"{directory}/{name}", place / name)
+            except OSError:  # somebody else's (fs.protected_hardlinks), or linked too often
+                shutil.copy2(f"{directory}/{name}", place / name)

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from e2brun.errors import InstallFailed
 from e2brun.sandbox.local.interpreter import Interpreter
 from e2brun.sandbox.local.packages.layers import sha256
-from e2brun.sandbox.local.packages.use import PACKAGES, take
+from e2brun.sandbox.local.packages.store import Store
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
@@ -34,7 +32,8 @@ def installed_layer(cache_dir: Path, interpreter: Interpreter) -> Path | None:
     key = _key(interpreter)
     if key is None:
         return None
-    return take(cache_dir, key) or _make(cache_dir, key)
+    store = Store(cache_dir)
+    return store.take(key) or store.make(key, "IPython", _WAIT_SECONDS, _fill)
 
 
 def _key(interpreter: Interpreter) -> str | None:
@@ -51,36 +50,9 @@ def _key(interpreter: Interpreter) -> str | None:
     return None
 
 
-def _make(cache_dir: Path, key: str) -> Path:
-    import shutil
-    import tempfile
-
-    from e2brun.sandbox.local.packages.store import locked, make_directory, publish, unkept
-
-    try:
-        make_directory(cache_dir / "layers")
-        make_directory(cache_dir / "building")
-        with locked(cache_dir, key, time.monotonic() + _WAIT_SECONDS):
-            if found := take(cache_dir, key):
-                return found
-            building = Path(tempfile.mkdtemp(prefix=f"{key}.", dir=cache_dir / "building"))
-            try:
-                packages = building / "layer" / PACKAGES
-                make_directory(packages)
-                _copy(packages)
-                _compile(packages)
-                publish(cache_dir / "layers" / key, building / "layer")
-            finally:
-                shutil.rmtree(building, ignore_errors=True)
-    except OSError as error:
-        raise unkept("IPython", cache_dir, error) from error
-    found = take(cache_dir, key)
-    if found is None:
-        raise InstallFailed(
-            f"IPython is not kept in {cache_dir}: others can write to it",
-            hint="Name a directory of your own in E2BRUN_CACHE_DIR.",
-        )
-    return found
+def _fill(packages: Path, _lock: int, _deadline: float) -> None:
+    _copy(packages)
+    _compile(packages)
 
 
 def _copy(target: Path) -> None:

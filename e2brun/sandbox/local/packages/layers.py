@@ -1,21 +1,19 @@
 """Package layers: a directory of installed wheels for one set of requirements, kept by content.
 
-A layer that exists is complete and never changes: it is built beside its place and renamed
-into it. Finding one again starts no process and imports next to nothing; building one
-(`build`) resolves and fetches wheels with uv, within limits. Nothing out of a package is
-compiled or run on the host: the compiler works in a sandbox.
+Finding one again starts no process and imports next to nothing; building one (`build`) resolves
+and fetches wheels with uv, within limits. Nothing out of a package is compiled or run on the host:
+the compiler works in a sandbox.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
-from e2brun.errors import InstallFailed
 from e2brun.sandbox.contract import INSTALL_SECONDS, USUAL_ROOM, Room
 from e2brun.sandbox.local.interpreter import Interpreter
-from e2brun.sandbox.local.packages.use import LAYERS, take
+from e2brun.sandbox.local.packages.store import LAYERS, Store
 
 _FORMAT = 3  # raise it when what is inside a layer changes, so that old ones are not used
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
@@ -28,6 +26,8 @@ class Layers:
     given one lets pip's variables and the user's uv.toml say where packages come from.
     """
 
+    _STORE = LAYERS  # their directory in the cache, in which uv's own is for all of them
+
     def __init__(
         self,
         cache_dir: Path,
@@ -35,55 +35,39 @@ class Layers:
         *,
         timeout: float = INSTALL_SECONDS,
         room: Room = USUAL_ROOM,
-        store: str = LAYERS,
     ) -> None:
-        """`store` is their directory in the cache, in which uv's own is for all of them."""
-        self._cache_dir = cache_dir
-        self._environment = environment
+        self._cache_dir, self._store = cache_dir, Store(cache_dir, self._STORE)
+        self._environment, self._room = environment, room
         self._timeout = timeout  # seconds for one build, waiting for another's included
-        self._room = room
-        self._store = store
 
-    def cached(self, requirements: Sequence[str], interpreter: Interpreter) -> Path | None:
+    def cached(self, requirements: Collection[str], interpreter: Interpreter) -> Path | None:
         """The layer if it is there already: `layer` would build nothing.
 
         What it returns is complete, and is not removed while this process lives.
         """
-        return take(self._cache_dir, layer_key(requirements, interpreter), self._store)
+        return self._store.take(layer_key(requirements, interpreter))
 
-    def layer(
-        self,
-        requirements: Sequence[str],
-        interpreter: Interpreter,
-        *,
-        start: Path | None = None,
-    ) -> Path:
-        """A directory with these packages, as `uv pip install --target` lays them out, and with
-        all that is in the layer `start`.
+    def layer(self, requirements: Collection[str], interpreter: Interpreter) -> Path:
+        """A directory with these packages, as `uv pip install --target` lays them out.
 
         Raises UsageError for what is no plain requirement, InstallFailed with uv's reason.
         """
-        found = self.cached(requirements, interpreter)
-        if found is not None:
-            return found
+        return self.cached(requirements, interpreter) or self._build(requirements, interpreter)
+
+    def _build(
+        self, requirements: Iterable[str], interpreter: Interpreter, start: Path | None = None
+    ) -> Path:
+        """`start`: with all that is in this layer."""
         from e2brun.sandbox.local.packages.build import LayerBuild
 
-        LayerBuild(
-            self._cache_dir,
-            layer_key(requirements, interpreter),
-            self._environment,
-            self._timeout,
-            self._room,
-            self._store,
-            start,
-        ).run(tuple(dict.fromkeys(requirements)), interpreter)
-        found = self.cached(requirements, interpreter)
-        if found is None:  # removed, or changed, in this very moment
-            raise InstallFailed(f"the packages in {self._cache_dir} went away as they were made")
-        return found
+        plain, key = tuple(dict.fromkeys(requirements)), layer_key(requirements, interpreter)
+        build = LayerBuild(
+            self._cache_dir, plain, interpreter, self._environment, self._room, start
+        )
+        return build.run(self._store, key, self._timeout)
 
 
-def layer_key(requirements: Sequence[str], interpreter: Interpreter) -> str:
+def layer_key(requirements: Iterable[str], interpreter: Interpreter) -> str:
     """The name of a layer: equal for the same requirements and the same installation."""
     major, minor, _ = interpreter.version
     lines = sorted({_canonical(text) for text in requirements})

@@ -1,9 +1,6 @@
 """The npm package that strips types from TypeScript cells, fetched once and kept in the cache.
 
-    CACHE/npm/PACKAGE-VERSION/node_modules/...      complete, or not there
-
-Fetched beside its place and renamed into it, as the wheel layers are. No script of a package
-runs. Sandboxes see it read-only, at `jail.NODE_DIRECTORY`.
+No script of a package runs. Sandboxes see it read-only, at `jail.NODE_DIRECTORY`.
 """
 
 from __future__ import annotations
@@ -11,12 +8,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from e2brun.sandbox.local.packages.store import locked, make_directory
+from e2brun.errors import InstallFailed
+from e2brun.sandbox.local.packages.store import NPM, Store
 
 _PACKAGE = "@swc/wasm-typescript"
 _VERSION = "1.16.2"
@@ -27,8 +24,8 @@ _FLAGS = ("--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock", "-
 
 
 def cached(cache_dir: Path) -> Path | None:
-    layer = cache_dir / "npm" / _KEY
-    return layer if layer.is_dir() else None
+    """What `typescript_layer` would find."""
+    return Store(cache_dir, NPM).take(_KEY)
 
 
 def typescript_layer(cache_dir: Path, environment: Mapping[str, str] | None = None) -> Path | None:
@@ -36,54 +33,47 @@ def typescript_layer(cache_dir: Path, environment: Mapping[str, str] | None = No
 
     `environment` is what npm sees (registry, proxies, HOME); None for ours as it is.
     """
-    layer = cache_dir / "npm" / _KEY
-    if layer.is_dir():
-        return layer
+    if (found := cached(cache_dir)) is not None:
+        return found
     npm = shutil.which("npm", path=None if environment is None else environment.get("PATH"))
     if npm is None:
         return None
-    deadline = time.monotonic() + _TIMEOUT
+
+    def fill(packages: Path, lock: int, deadline: float) -> None:
+        _note_attempt(cache_dir)
+        _fetch(npm, packages, environment, lock, deadline)
+
     try:
-        with locked(cache_dir, _KEY, deadline):
-            if layer.is_dir():
-                return layer
-            return _fetch(npm, layer, environment, deadline) if _due(cache_dir) else None
-    except (OSError, subprocess.SubprocessError):  # TimeoutError too
+        return Store(cache_dir, NPM).make(_KEY, "what TypeScript needs", _TIMEOUT, fill)
+    except (InstallFailed, subprocess.SubprocessError):
         return None
 
 
-def _due(cache_dir: Path) -> bool:
-    """Whether the last attempt, if there was one, is long ago; this one is noted."""
-    note = cache_dir / "npm" / f"{_KEY}.tried"
-    make_directory(note.parent)
+def _note_attempt(cache_dir: Path) -> None:
+    """Raises InstallFailed where the last one was not long ago."""
+    note = cache_dir / NPM / f"{_KEY}.tried"
     if note.exists() and time.time() - note.stat().st_mtime < _RETRY_SECONDS:
-        return False
+        raise InstallFailed("npm has failed")
     note.touch()
-    return True
 
 
 def _fetch(
-    npm: str, layer: Path, environment: Mapping[str, str] | None, deadline: float
-) -> Path | None:
-    building = Path(tempfile.mkdtemp(prefix=f"{_KEY}.", dir=layer.parent))
-    try:
-        process = subprocess.run(
-            [npm, "install", *_FLAGS, "--prefix", str(building), f"{_PACKAGE}@{_VERSION}"],
-            env=None if environment is None else dict(environment),
-            cwd=building,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            timeout=max(0.1, deadline - time.monotonic()),
-            check=False,
-        )
-        if process.returncode != 0 or not (building / "node_modules" / _PACKAGE).is_dir():
-            return None
-        _make_readable(building)
-        building.rename(layer)
-        return layer
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
+    npm: str, target: Path, environment: Mapping[str, str] | None, lock: int, deadline: float
+) -> None:
+    process = subprocess.run(
+        [npm, "install", *_FLAGS, "--prefix", str(target), f"{_PACKAGE}@{_VERSION}"],
+        env=None if environment is None else dict(environment),
+        cwd=target,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        pass_fds=(lock,),
+        timeout=max(0.1, deadline - time.monotonic()),
+        check=False,
+    )
+    if process.returncode != 0 or not (target / "node_modules" / _PACKAGE).is_dir():
+        raise InstallFailed("npm has failed")
+    _make_readable(target)
 
 
 def _make_readable(directory: Path) -> None:

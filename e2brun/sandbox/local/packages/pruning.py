@@ -6,17 +6,14 @@ directories. A file in several of them takes its room until the last of them has
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
-from e2brun.sandbox.local.packages.store import locked, make_directory, sweep
-from e2brun.sandbox.local.packages.tree import entries, remove
-from e2brun.sandbox.local.packages.use import LAYERS
+from e2brun.sandbox.local.packages.store import STORES, bury, locked, sweep
+from e2brun.sandbox.local.packages.tree import entries
 
-_STORES = (LAYERS, "template")
 _SLACK = 20  # a twentieth of the limit may be written before anybody counts again
 
 
@@ -65,7 +62,7 @@ class _Cache:
 
     def __init__(self, cache_dir: Path) -> None:
         self._cache_dir = cache_dir
-        stores = (cache_dir / name for name in _STORES)
+        stores = (cache_dir / name for name in STORES)
         self._units = [_Unit(p, is_layer=True) for store in stores for p in _below(store)]
         for bucket in _below(cache_dir / "uv"):
             within = _below(bucket) if bucket.name.startswith("archive-") else [bucket]
@@ -100,11 +97,7 @@ class _Cache:
                 self._bury(unit)
 
     def _bury(self, unit: _Unit) -> None:
-        # Renamed first: what is half removed is never taken for a layer, or an archive.
-        make_directory(self._cache_dir / "building")
-        grave = self._cache_dir / "building" / f"gone.{os.urandom(4).hex()}"
-        unit.path.rename(grave)
-        remove(grave)
+        bury(self._cache_dir, unit.path)
         for file, size in unit.blocks.items():
             self._holders[file] -= 1
             if self._holders[file] == 0:

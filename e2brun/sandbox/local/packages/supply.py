@@ -10,13 +10,15 @@ from __future__ import annotations
 from _thread import allocate_lock
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING
 
-from e2brun.errors import InstallFailed
+from e2brun.errors import InstallFailed, SandboxError
 from e2brun.sandbox.contract import Room, SandboxSpec
 from e2brun.sandbox.local.interpreter import Interpreter
 from e2brun.sandbox.local.packages.installed import installed_layer
 from e2brun.sandbox.local.packages.layers import Layers
+from e2brun.sandbox.local.packages.store import TEMPLATE
 
 if TYPE_CHECKING:
     from tempfile import TemporaryDirectory
@@ -34,7 +36,8 @@ _AHEAD = (
 
 
 class Packages:
-    """Those of one backend's sandboxes; `notice` takes lines to show."""
+    """Those of one backend's sandboxes; `notice` takes lines to show. What could not be had is
+    asked for again after so many seconds."""
 
     def __init__(
         self,
@@ -42,25 +45,29 @@ class Packages:
         environment: Mapping[str, str] | None,
         notice: Callable[[str], None],
         room: Room,
+        again: float = float("inf"),
     ) -> None:
         self._cache_dir, self._environment, self._notice = cache_dir, environment, notice
-        self._room = room
+        self._room, self._again = room, again
         self._own: TemporaryDirectory[str] | None = None  # goes with this process
         self._fetching = allocate_lock()  # one at a time: the next may want the same
-        self._failed: set[tuple[str, ...]] = set()
+        self._failed: dict[tuple[str, ...], float] = {}  # until when
 
     def of(self, spec: SandboxSpec, python: Interpreter) -> str | None:
         """The layer for a sandbox that has or wants packages, beside what cells need. Raises
         InstallFailed, UsageError."""
-        found = self._with_install if spec.install else self._of_template
-        layer = found(spec, python)
+        wants, layer = self._wants(spec, python), None
+        if spec.install:
+            layer = self._with_install(spec, wants, python)
+        elif wants:
+            layer = self.of_template(wants, python, spec.install_timeout, fetch=spec.fetch)
         return None if layer is None else str(layer)
 
     @staticmethod
     def ahead(layer: str, wants: Sequence[str]) -> tuple[str, ...]:
         """What to import once for all sandboxes that have this layer: only out of the template's,
         which are public and not of anybody's choice."""
-        if Path(layer).parts[-3:-2] != ("template",):
+        if Path(layer).parts[-3:-2] != (TEMPLATE,):
             return ()
         return tuple(module for module, users in _AHEAD if not users.isdisjoint(wants))
 
@@ -77,14 +84,15 @@ class Packages:
         """Exactly these. Raises InstallFailed, UsageError."""
         from e2brun.sandbox.requirement import divided
 
-        layers = self._layers(timeout)
+        layers = self.exact(timeout)
         found = layers.cached(requirements, python)
         if found is not None:
             return found
         self._notice(f"installing {', '.join(divided(requirements)[0])}")
         return layers.layer(requirements, python)
 
-    def _layers(self, timeout: float) -> Layers:
+    def exact(self, timeout: float) -> Layers:
+        """Of what is asked for by name; a layer may take so long to be made."""
         return Layers(self._cache_dir, self._environment, timeout=timeout, room=self._room)
 
     def _copied(self, python: Interpreter) -> Path | None:
@@ -105,55 +113,59 @@ class Packages:
             there |= held(layer)
         return tuple(name for name in spec.wants if name.removesuffix("-headless") not in there)
 
-    def _with_install(self, spec: SandboxSpec, python: Interpreter) -> Path:
+    def template(self, timeout: float) -> TemplateLayers:
+        """Of the default template's packages; likewise."""
+        from e2brun.sandbox.local.packages.template_layers import TemplateLayers
+
+        return TemplateLayers(self._cache_dir, self._environment, timeout=timeout, room=self._room)
+
+    def _with_install(self, spec: SandboxSpec, more: tuple[str, ...], python: Interpreter) -> Path:
         """What was asked for comes first: where the template's versions contradict it, others do,
         and where none can be had beside it, it comes alone."""
         from e2brun.sandbox.local.templates import requirements
 
         timeout = spec.install_timeout
-        more = self._wants(spec, python)
         if not more:
             return self.layer(spec.install, python, timeout)
         ways = [(*spec.install, *texts) for texts in (requirements(more, python.version), more)]
-        layers = self._layers(timeout)
+        layers = self.exact(timeout)
         for way in ways:
             if (found := layers.cached(way, python)) is not None:
                 return found
-        for way in ways if spec.fetch and more not in self._failed else ():
+        for way in ways if spec.fetch and not self._in_vain(more) else ():
             try:
                 return self.layer(way, python, timeout)
             except InstallFailed as error:
                 if "cannot be reached" in str(error):
                     break
-        self._failed.add(more)
+        self._failed[more] = monotonic() + self._again
         return self.layer(spec.install, python, timeout)
 
-    def _of_template(self, spec: SandboxSpec, python: Interpreter) -> Path | None:
-        from e2brun.sandbox.local.packages.template_layers import TemplateLayers
-
-        wants = self._wants(spec, python)
-        if not wants:
-            return None
-        layers = TemplateLayers(
-            self._cache_dir, self._environment, timeout=spec.install_timeout, room=self._room
-        )
+    def of_template(
+        self, wants: tuple[str, ...], python: Interpreter, timeout: float, *, fetch: bool
+    ) -> Path | None:
+        """A layer with these, fetched where it may be and has to be; else what has most of
+        them."""
+        layers = self.template(timeout)
         found = layers.cached(wants, python)
-        if found is None and spec.fetch:
+        if found is None and fetch:
             with self._fetching:
-                found = self._fetched(layers, wants, python)
+                found = layers.cached(wants, python)  # by another thread, meanwhile
+                if found is None and not self._in_vain(wants):
+                    found = self._fetched(layers, wants, python)
         return found or layers.nearest(wants, python)
+
+    def _in_vain(self, wants: tuple[str, ...]) -> bool:
+        return monotonic() < self._failed.get(wants, 0.0)
 
     def _fetched(
         self, layers: TemplateLayers, wants: tuple[str, ...], python: Interpreter
     ) -> Path | None:
-        found = layers.cached(wants, python)  # by another thread, meanwhile
-        if found is not None or wants in self._failed:
-            return found
         missing = ", ".join(layers.missing(wants, python))
         self._notice(f"fetching {missing} of the default template, once")
         try:
             return layers.layer(wants, python)
-        except InstallFailed as error:
-            self._failed.add(wants)
+        except SandboxError as error:
+            self._failed[wants] = monotonic() + self._again
             self._notice(f"{missing} cannot be had, the code runs without: {error}")
             return None

@@ -8,18 +8,16 @@ has what the newest has, so that a machine comes to few.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from e2brun.frozen import Frozen
-from e2brun.sandbox.contract import INSTALL_SECONDS, USUAL_ROOM, Room
 from e2brun.sandbox.local import templates
 from e2brun.sandbox.local.interpreter import Interpreter
-from e2brun.sandbox.local.packages.layers import Layers, layer_key, sha256
-from e2brun.sandbox.local.packages.use import take
-
-STORE = "template"
+from e2brun.sandbox.local.packages.layers import Layers, sha256
+from e2brun.sandbox.local.packages.store import TEMPLATE
+from e2brun.sandbox.requirement import name_of
 
 
 class _Entry(Frozen):
@@ -28,26 +26,21 @@ class _Entry(Frozen):
     held: frozenset[str]
 
 
-class TemplateLayers:
-    """Those under one cache directory. Packages are named as `templates.member` has them."""
+class TemplateLayers(Layers):
+    """Those under one cache directory. What is required are names, as `templates.member` has
+    them; one with more serves as well."""
 
-    def __init__(
-        self,
-        cache_dir: Path,
-        environment: Mapping[str, str] | None = None,
-        *,
-        timeout: float = INSTALL_SECONDS,
-        room: Room = USUAL_ROOM,
-    ) -> None:
-        """As for `Layers`."""
-        self._cache_dir = cache_dir
-        self.directory = cache_dir / STORE  # nothing but public packages is in there
-        self._layers = Layers(cache_dir, environment, timeout=timeout, room=room, store=STORE)
+    _STORE = TEMPLATE
 
-    def cached(self, names: Collection[str], interpreter: Interpreter) -> Path | None:
+    @property
+    def directory(self) -> Path:
+        """Where they are: nothing but public packages is in there."""
+        return self._store.directory
+
+    def cached(self, requirements: Collection[str], interpreter: Interpreter) -> Path | None:
         """The newest layer that has all of these."""
         for entry in reversed(self._entries(interpreter)):
-            if entry.held.issuperset(names) and (found := self._there(entry)) is not None:
+            if entry.held.issuperset(requirements) and (found := self._store.take(entry.key)):
                 return found
         return None
 
@@ -55,34 +48,30 @@ class TemplateLayers:
         """That which has most of these, for when no other can be made."""
         entries = self._entries(interpreter)
         for entry in sorted(entries, key=lambda entry: -len(entry.held & set(names))):
-            if not entry.held.isdisjoint(names) and (found := self._there(entry)) is not None:
+            if not entry.held.isdisjoint(names) and (found := self._store.take(entry.key)):
                 return found
         return None
 
-    def layer(self, names: Iterable[str], interpreter: Interpreter) -> Path:
+    def layer(self, requirements: Collection[str], interpreter: Interpreter) -> Path:
         """A layer with these and what the newest has, made the first time. Raises
         InstallFailed."""
-        wanted = tuple(dict.fromkeys(names))
-        found = self.cached(wanted, interpreter)
-        if found is not None:
-            return found
-        start = None
+        return self.cached(requirements, interpreter) or self._grown(requirements, interpreter)
+
+    def _grown(self, requirements: Iterable[str], interpreter: Interpreter) -> Path:
+        wanted, start = dict.fromkeys(requirements), None
         for entry in reversed(self._entries(interpreter)):
-            if (start := self._there(entry)) is not None:
-                wanted = tuple(dict.fromkeys((*entry.made_for, *wanted)))
+            if (start := self._store.take(entry.key)) is not None:
+                wanted = dict.fromkeys((*entry.made_for, *wanted))
                 break
-        requirements = templates.requirements(sorted(wanted), interpreter.version)
-        made = self._layers.layer(requirements, interpreter, start=start)
-        self._note(layer_key(requirements, interpreter), wanted, made, interpreter)
+        pinned = templates.requirements(sorted(wanted), interpreter.version)
+        made = self._build(pinned, interpreter, start)
+        self._note(made, wanted, interpreter)
         return made
 
     def missing(self, names: Iterable[str], interpreter: Interpreter) -> list[str]:
         """Those that the newest layer has not."""
         entries = self._entries(interpreter)
         return [name for name in names if not entries or name not in entries[-1].held]
-
-    def _there(self, entry: _Entry) -> Path | None:
-        return take(self._cache_dir, entry.key, STORE)
 
     def _entries(self, interpreter: Interpreter) -> list[_Entry]:
         try:
@@ -98,10 +87,8 @@ class TemplateLayers:
                 found.append(_Entry(key, tuple(made_for), frozenset(held.split())))
         return found
 
-    def _note(
-        self, key: str, made_for: Iterable[str], layer: Path, interpreter: Interpreter
-    ) -> None:
-        parts = (_edition(interpreter), key, *made_for, "|", *sorted(held(layer)))
+    def _note(self, layer: Path, made_for: Iterable[str], interpreter: Interpreter) -> None:
+        parts = (_edition(interpreter), layer.parent.name, *made_for, "|", *sorted(held(layer)))
         line = " ".join(parts) + "\n"
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         with suppress(OSError):  # it is found anew the next time, and costs no network then
@@ -121,4 +108,4 @@ def _edition(interpreter: Interpreter) -> str:
 def held(layer: Path) -> set[str]:
     """The names of all that is in a layer."""
     names = (name.partition("-")[0] for name in os.listdir(layer) if name.endswith(".dist-info"))
-    return {name.lower().replace("_", "-").replace(".", "-") for name in names}
+    return {name_of(name) for name in names}
