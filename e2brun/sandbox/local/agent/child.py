@@ -11,7 +11,7 @@ import resource
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any
 else:
     import _signal  # the C module: `signal` would import enum, 3 ms and more
@@ -57,6 +57,25 @@ def ready_filter(program: bytes) -> tuple[Callable[..., int], int]:
         fprog = (ctypes.c_uint64 * 2)(len(program) // 8, ctypes.addressof(code))
         _filters[program] = call, ctypes.addressof(fprog), (code, fprog)
     return _filters[program][:2]
+
+
+class CommandLine:
+    """The one that this process was started with, where others see it."""
+
+    def __init__(self) -> None:
+        import ctypes  # not by every pid 1, and not once a program's own modules are in place
+
+        self._move = ctypes.memmove
+        with open("/proc/self/stat", "rb") as file:
+            fields = file.read().rpartition(b") ")[2].split()
+        self._start, end = int(fields[45]), int(fields[46])  # proc(5): arg_start, arg_end
+        self._room = max(0, end - self._start)
+
+    def rewrite(self, words: Iterable[str]) -> None:
+        """Let it be another, as far as there is room, as setproctitle(3) does."""
+        text = b"".join(os.fsencode(word) + b"\0" for word in words)[: self._room]
+        if self._start:
+            self._move(self._start, text.ljust(self._room, b"\0"), self._room)
 
 
 def limit(limits: dict[str, int]) -> None:

@@ -10,7 +10,7 @@ import errno
 import os
 import sys
 
-from ..child import confine, default_signals, prctl
+from ..child import CommandLine, confine, default_signals, prctl
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _known: list[str] = []
 _kept: list[object] = []
 _PR_SET_DUMPABLE = 4
 # On its command line: what it stands in for at E2B, where some look for that by name (pgrep -f).
-_TITLE = b"python3\0jupyter-server\0uvicorn main:app\0"
+_TITLE = "python3", "jupyter-server", "uvicorn main:app"
 
 
 def context(agent: Any, request: dict[str, Any], descriptors: list[int]) -> None:
@@ -150,7 +150,7 @@ def _be_ordinary(request: dict[str, Any]) -> None:
         sys.executable = request["executable"]
     if hasattr(sys, "orig_argv"):  # from 3.10 on
         sys.orig_argv[:] = [sys.executable]
-    _take_title()
+    CommandLine().rewrite(_TITLE)
 
 
 def _ordinary_flags() -> Any:
@@ -162,25 +162,7 @@ def _ordinary_flags() -> Any:
     return type(sys.implementation)(**{**flags, **ordinary, "safe_path": False})
 
 
-def _title() -> tuple[int, int]:
-    """Where the command line is, and how long (proc(5): arg_start, arg_end)."""
-    with open("/proc/self/stat", "rb") as file:
-        fields = file.read().rpartition(b") ")[2].split()
-    start, end = int(fields[45]), int(fields[46])
-    return start, max(0, end - start)
-
-
 _flags = _ordinary_flags()
-_TITLE_PLACE = _title()
-
-
-def _take_title() -> None:
-    """Write ours over pid 1's command line, as setproctitle(3) does."""
-    import ctypes
-
-    start, length = _TITLE_PLACE
-    if start and len(_TITLE) < length:
-        ctypes.memmove(start, _TITLE.ljust(length, b"\0"), length)
 
 
 def prepare() -> None:

@@ -19,6 +19,7 @@ import os
 import stat
 import sys
 
+from ..child import CommandLine
 from . import observing
 
 TYPE_CHECKING = False
@@ -63,7 +64,7 @@ class Warm:
         self._environment = dict(os.environ)
         self._executable = sys.executable
         self._user_sites = [place for place in self._path if place.startswith(os.environ["HOME"])]
-        self._command_line = _CommandLine()
+        self._command_line = CommandLine()
         self._ahead: dict[str, ModuleType] = {}
         self._hook = hook
         _be_forgotten(hook)
@@ -291,21 +292,6 @@ def _unfreeze(module: ModuleType) -> None:
     for found in (module, vars(module)):
         ctypes.pythonapi.PyObject_GC_UnTrack(ctypes.py_object(found))
         ctypes.pythonapi.PyObject_GC_Track(ctypes.py_object(found))
-
-
-class _CommandLine:
-    """The one that this process was started with, where others see it."""
-
-    def __init__(self) -> None:
-        with open("/proc/self/stat", "rb") as file:
-            words = file.read().rpartition(b")")[2].split()
-        self._start, end = int(words[45]), int(words[46])  # proc(5): arg_start, arg_end
-        self._room = end - self._start
-
-    def rewrite(self, words: list[str]) -> None:
-        """Let it be another, as far as there is room."""
-        text = b"".join(os.fsencode(word) + b"\0" for word in words)
-        ctypes.memmove(self._start, text[: self._room].ljust(self._room, b"\0"), self._room)
 
 
 def _be_forgotten(hook: Callable[..., object]) -> None:
