@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from e2brun.batch.run import BatchRun, Places, restore
 from e2brun.cli.batch_plan import Plan, plan_of_batch
 from e2brun.cli.reporting import Reporter
-from e2brun.cli.signals import Interrupted, print_document, write_line
+from e2brun.cli.signals import Interrupted, write_line
 from e2brun.errors import E2brunError
 from e2brun.runs.record import CaseRecord, RunRecord, Verdict, exit_code
 from e2brun.sandbox.select import choose
@@ -44,6 +44,8 @@ def run_batch(request: BatchRequest) -> int:
 class Voice(Reporter):
     """Where results go to a file, or many to a terminal, only those that did not pass are said."""
 
+    _run: BatchRun  # from `begin` on
+
     def __init__(self, *, as_json: bool, quiet: bool, out: str | None) -> None:
         super().__init__(as_json=as_json, quiet=quiet)
         self._silent = as_json or out == "-"
@@ -51,6 +53,7 @@ class Voice(Reporter):
         self._progress: Progress | None = None
 
     def begin(self, run: BatchRun, settings: Settings) -> None:
+        self._run = run
         terminal = sys.stderr.isatty() and not settings.dumb_terminal
         self._only_bad = self._only_bad or (terminal and sys.stdout.isatty())
         if not self._quiet:
@@ -58,13 +61,14 @@ class Voice(Reporter):
 
             self._progress = Progress(run.tally.total, terminal=terminal)
 
-    def finished(self, run: BatchRun, record: CaseRecord) -> None:
+    def finished(self, record: CaseRecord) -> None:
         if not self._silent and (record.verdict is not Verdict.PASSED or not self._only_bad):
             from e2brun.report.summary import case_line
 
             self.clear()
             write_line(case_line(record))
         if self._progress is not None:
+            run = self._run
             shown = (Verdict.PASSED, Verdict.FAILED, Verdict.INFRASTRUCTURE)
             passed, failed, faults = map(run.tally.count, shown)
             self._progress.show(run.tally.done, passed, failed, faults, run.width.running)
@@ -72,6 +76,15 @@ class Voice(Reporter):
     def clear(self) -> None:
         if self._progress is not None:
             self._progress.clear()
+
+    def end(self, record: RunRecord) -> None:
+        for line in _notes(self._run):
+            self.notice(line)
+        self.close(_closing_line(record, self._run))
+
+    def figures(self) -> dict[str, object]:
+        estimates = {f"pass@{k}": value for k, value in self._run.tally.estimates().items()}
+        return {"estimates": estimates} if estimates else {}
 
 
 def _run(request: BatchRequest, plan: Plan, voice: Voice) -> int:
@@ -95,7 +108,7 @@ def _go(request: BatchRequest, plan: Plan, voice: Voice, places: Places) -> int:
     kept: dict[str, CaseRecord] | None = {} if wanted else None  # otherwise memory stays flat
 
     def heard(record: CaseRecord) -> None:
-        voice.finished(run, record)
+        voice.finished(record)
         if kept is not None:
             kept[record.id] = record
 
@@ -111,12 +124,9 @@ def _go(request: BatchRequest, plan: Plan, voice: Voice, places: Places) -> int:
         hint = f"{error.hint} Go on with --resume {run_id}.".strip()
         places.recording.finish(error.exit_code)
         raise type(error)(str(error), hint=hint) from error
-    code = (
-        128 + signalled
-        if signalled
-        else exit_code(run.tally.count, run.tally.total, plan.pass_rate)
-    )
-    code = _tell(request, plan, voice, _record(plan, places, kept), run, code)
+    total = run.tally.total
+    code = 128 + signalled if signalled else exit_code(run.tally.count, total, plan.pass_rate)
+    code = voice.tell(plan.reports, plan.settings, _record(plan, places, kept), code)
     places.recording.finish(code, [run.stopped] if run.stopped else [])
     if signalled:
         raise Interrupted(signalled)
@@ -150,28 +160,6 @@ def _cases(plan: Plan, places: Places, kept: dict[str, CaseRecord]) -> Iterator[
         yield found or CaseRecord(case.id, "", {}, (), seconds=0.0, started=0.0)
 
 
-def _tell(
-    request: BatchRequest,
-    plan: Plan,
-    voice: Voice,
-    record: RunRecord,
-    run: BatchRun,
-    code: int,
-) -> int:
-    """Reports, the summary, the document. Returns the exit code."""
-    code = voice.report(plan.reports, plan.settings, record, code)
-    for line in _notes(run):
-        voice.notice(line)
-    voice.close(closing_line(record, run))
-    if request.as_json:
-        from e2brun.report.run_json import run_document
-
-        document = run_document(record, code)
-        estimates = {f"pass@{k}": value for k, value in run.tally.estimates().items()}
-        print_document({**document, **({"estimates": estimates} if estimates else {})})
-    return code
-
-
 def _notes(run: BatchRun) -> Iterator[str]:
     if run.stopped:
         yield f"no other case was begun: {run.stopped}"
@@ -181,7 +169,7 @@ def _notes(run: BatchRun) -> Iterator[str]:
         yield f"{run.executor.faults} faults of the infrastructure were tried again"
 
 
-def closing_line(record: RunRecord, run: BatchRun) -> str:
+def _closing_line(record: RunRecord, run: BatchRun) -> str:
     """`cases.jsonl: 160 passed, 4 failed · pass@1 0.976 · local · 0.31 s · run 3f…`."""
     from e2brun.batch.budget import estimated_price
     from e2brun.report import summary

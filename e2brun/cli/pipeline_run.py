@@ -61,7 +61,7 @@ def run_pipeline(request: RunRequest) -> int:
         plan = _plan(request, settings, supply)
         voice = _PipelineReporter(request, settings)
         supply.listen(voice.notice)
-        return _run(request, plan, voice, _new_run(request, plan, voice, run_id))
+        return _run(plan, voice, _new_run(request, plan, voice, run_id))
     except E2brunError as error:
         return refuse(error, as_json=request.as_json)
     finally:
@@ -162,23 +162,15 @@ def _recording(plan: _Plan, record: RunRecord, voice: _PipelineReporter) -> Reco
     )
 
 
-def _run(request: RunRequest, plan: _Plan, voice: _PipelineReporter, run: Run) -> int:
+def _run(plan: _Plan, voice: _PipelineReporter, run: Run) -> int:
     try:
         with voice.live or nullcontext():
             signalled = _drive(run.execute())
     finally:
         plan.supply.close()
-    code = (
-        128 + signalled
-        if signalled
-        else exit_code(run.record.count, len(run.record.cases), plan.pass_rate)
-    )
-    code = voice.report(plan.reports, plan.settings, run.record, code)
-    voice.end(run.record)
-    if request.as_json:
-        from e2brun.report.run_json import run_document
-
-        print_document(run_document(run.record, code))
+    total = len(run.record.cases)
+    code = 128 + signalled if signalled else exit_code(run.record.count, total, plan.pass_rate)
+    code = voice.tell(plan.reports, plan.settings, run.record, code)
     run.recording.finish(code, run.record.notes)
     run.recording.close()
     if signalled:
@@ -218,11 +210,9 @@ class _PipelineReporter(Reporter):
                 pass
 
     def end(self, record: RunRecord) -> None:
-        from e2brun.report.summary import closing_line
-
         if self.live is not None:
             self.live.close(record)
-        self.close(closing_line(record))
+        super().end(record)
 
 
 def _drive(work: Coroutine[Any, Any, object]) -> int:

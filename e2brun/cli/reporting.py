@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from e2brun.cli.signals import complain, notice, say
+from e2brun.cli.signals import complain, notice, print_document, say
 from e2brun.errors import E2brunError, UsageError
 
 if TYPE_CHECKING:
@@ -51,10 +51,32 @@ class Reporter:
         if not self._quiet:
             say(line)
 
-    def report(
+    def end(self, record: RunRecord) -> None:
+        """The last that is said of it."""
+        from e2brun.report.summary import closing_line
+
+        self.close(closing_line(record))
+
+    def figures(self) -> dict[str, object]:
+        """What the document has beside the record."""
+        return {}
+
+    def tell(
         self, reports: Sequence[Report], settings: Settings, record: RunRecord, code: int
     ) -> int:
-        """Write every report, and tell GitHub. Returns the exit code."""
+        """It is over: write every report, tell GitHub, say the last, print the document. Returns
+        the exit code."""
+        code = self._report(reports, settings, record, code)
+        self.end(record)
+        if self._as_json:
+            from e2brun.report.run_json import run_document
+
+            print_document({**run_document(record, code), **self.figures()})
+        return code
+
+    def _report(
+        self, reports: Sequence[Report], settings: Settings, record: RunRecord, code: int
+    ) -> int:
         from e2brun.report.files import append_summary, write_report
 
         writes: list[Callable[[], None]] = [
