@@ -91,10 +91,12 @@ FOLDERS: dict[str, dict[str, set[str]]] = {
         "validate": {"candidate", "child", "evidence", "step", "work"},
     },
 }
-# What the service may know of the host's end of a sandbox: neither frames nor the control socket.
+# What the service may know of the host's end of a sandbox: neither frames nor what the control
+# socket carries.
 HOST = {
-    "commands", "contexts", "descriptors", "execution", "file_worker", "inside", "languages",
-    "output", "process", "processes", "running", "streams", "subscriptions", "trees", "volumes",
+    "agent_client", "channels", "commands", "contexts", "descriptors", "execution", "file_worker",
+    "inside", "languages", "output", "process", "processes", "running", "streams",
+    "subscriptions", "trees", "volumes",
 }  # fmt: skip
 AGENT = PACKAGE / "sandbox" / "local" / "agent"
 LAUNCHER = PACKAGE / "sandbox" / "e2b" / "launcher.py"  # runs inside, too

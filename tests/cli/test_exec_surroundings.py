@@ -20,11 +20,11 @@ Script = Callable[..., Path]
 _NOBODY = "65534"
 
 
-def test_an_empty_environment_is_enough(installed: Path, script: Script) -> None:
-    file = script("print('é')")
+def test_an_empty_environment_is_enough(installed: Path, script: Script, tmp_path: Path) -> None:
+    file, store = script("print('é')"), tmp_path / "runs.db"
     for command in ([installed], [*COMMAND]):
         ended = subprocess.run(
-            [*command, "exec", "--on", "local", file],
+            [*command, "exec", "--on", "local", "--store", store, file],
             capture_output=True,
             env={} if command == [installed] else {"PATH": os.environ["PATH"]},
             cwd="/",

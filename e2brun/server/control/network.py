@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from e2brun.sandbox.local.host.running import AgentRefused
+from e2brun.sandbox.local.host.agent_client import AgentRefused
 from e2brun.server.egress.rules import is_address, limits
 from e2brun.server.http.fields import Fields, bad
 from e2brun.server.http.messages import ApiError, Refused, Request, Response

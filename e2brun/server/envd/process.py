@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from e2brun.sandbox.contract import absolute
-from e2brun.sandbox.local.host.process import KEEPALIVE, BrokenChannel, Process, ProcessOrder
+from e2brun.sandbox.local.host.channels import BrokenChannel
+from e2brun.sandbox.local.host.process import KEEPALIVE, Process, ProcessOrder
 from e2brun.sandbox.local.host.processes import NoSuchProcess, Processes, StartRefused
 from e2brun.sandbox.local.host.running import RunningSandbox
 from e2brun.sandbox.local.host.subscriptions import Event, Subscription

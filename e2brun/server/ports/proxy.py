@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from e2brun.sandbox.local.host.running import AgentRefused
+from e2brun.sandbox.local.host.agent_client import AgentRefused
 from e2brun.server.http.messages import ApiError, HandedOver, Request, Stream
 from e2brun.server.ports.tls import Connected, Encrypted
 from e2brun.server.ports.tunnel import Tunnel

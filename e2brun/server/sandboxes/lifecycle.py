@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from e2brun.errors import SandboxError, SandboxLost
-from e2brun.sandbox.local.host.running import AgentRefused
+from e2brun.sandbox.local.host.agent_client import AgentRefused
 from e2brun.server.http.messages import ApiError, Refused
 from e2brun.server.sandboxes.records import Record, State
 from e2brun.server.sandboxes.totals import TREE

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from e2brun.errors import SandboxError
 from e2brun.sandbox.contract import MIB
-from e2brun.sandbox.local.host.running import AgentRefused
+from e2brun.sandbox.local.host.agent_client import AgentRefused
 from e2brun.sandbox.local.memory.watch import INTERVAL, MemoryWatch
 from e2brun.server.sandboxes.records import Record
 from e2brun.server.sandboxes.totals import Totals, apart, available_memory

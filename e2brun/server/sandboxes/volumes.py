@@ -58,7 +58,7 @@ class _Place:
 
     def __init__(self, keeper: Keeper, volume: str) -> None:
         self._keeper, self._volume = keeper, volume
-        self.gone = asyncio.Event()
+        self.gone = asyncio.Event()  # never set: a volume stays while its service does
 
     async def file_worker(self, channel: int, on_end: Callable[[], None]) -> Callable[[], None]:
         """One whose root the volume is. Raises SandboxError."""

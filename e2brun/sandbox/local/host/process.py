@@ -14,17 +14,10 @@ from functools import partial
 from typing import Any
 
 from e2brun.sandbox.endings import SIGNAL_NAMES
-from e2brun.sandbox.local.host.channels import BrokenChannel, PipeReader, PipeWriter
+from e2brun.sandbox.local.host.channels import PipeReader, PipeWriter
 from e2brun.sandbox.local.host.control import Exited, ProgramStarted
 from e2brun.sandbox.local.host.output import Allowance, Outflow
 from e2brun.sandbox.local.host.subscriptions import Event, Subscription
-
-__all__ = [
-    "KEEPALIVE",
-    "BrokenChannel",
-    "Process",
-    "ProcessOrder",
-]
 
 _LINE_LIMIT = 500  # characters of a command in the sandbox's log
 KEEPALIVE: Event = {"event": {"keepalive": {}}}

@@ -30,13 +30,6 @@ from e2brun.sandbox.local.template_setup import USERS
 from e2brun.sandbox.local.templates import find
 from e2brun.values import Network
 
-__all__ = [
-    "AgentRefused",
-    "AnyPart",
-    "Part",
-    "RunningSandbox",
-]
-
 _END_SECONDS = 2.0
 
 
