@@ -7,7 +7,7 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,11 +59,11 @@ class Seen:
 class Side:
     """Commands on one backend, one after the other."""
 
-    def __init__(self, directory: Path, *options: str, env: Mapping[str, str]) -> None:
-        self._directory, self._options = directory, options
-        self._env = clean_environment({**env, "PYTHONHASHSEED": "0"})
+    def __init__(
+        self, directory: Path, press: Press, *options: str, env: Mapping[str, str]
+    ) -> None:
+        self._directory, self._press, self._options, self._env = directory, press, options, env
         self._count = 0
-        self._press = Press(self._env)
 
     def run(self, case: Case, *options: str) -> Seen:
         """Run it in a directory of its own with the case's files."""
@@ -86,10 +86,6 @@ class Side:
         after = {name: seen for name, seen in _tree(work).items() if before.get(name) != seen}
         return Seen(code, ends[1].read_bytes(), ends[2].read_bytes(), after)
 
-    def close(self) -> None:
-        """It has no command under way."""
-        self._press.close()
-
 
 @dataclass(frozen=True)
 class Sides:
@@ -109,14 +105,11 @@ class Sides:
 @contextmanager
 def both_sides(directory: Path, service: Serving) -> Iterator[Sides]:
     """Ready for cases until the end of the block."""
-    local = Side(directory / "local", "--on", "local", env={})
-    e2b = Side(directory / "e2b", "--on", "e2b", env=service.environment)
-    with ThreadPoolExecutor(2) as threads:
-        try:
-            yield Sides(local, e2b, service, threads)
-        finally:
-            local.close()
-            e2b.close()
+    own = clean_environment({"PYTHONHASHSEED": "0"})
+    with closing(Press(own)) as press, ThreadPoolExecutor(2) as threads:
+        local = Side(directory / "local", press, "--on", "local", env=own)
+        e2b = Side(directory / "e2b", press, "--on", "e2b", env={**own, **service.environment})
+        yield Sides(local, e2b, service, threads)
 
 
 def _tree(top: Path) -> dict[str, tuple[int, bytes]]:
