@@ -65,4 +65,9 @@ def divided(requirements: Iterable[str]) -> tuple[list[str], dict[str, list[str]
 def name_of(requirement: str) -> str:
     """`Foo.Bar[x]>=1` is foo-bar."""
     match = re.match(r"\s*([A-Za-z0-9._-]+)", requirement)
-    return re.sub(r"[-_.]+", "-", match[1]).lower() if match else ""
+    return normalized(match[1]) if match else ""
+
+
+def normalized(name: str) -> str:
+    """The one spelling of a name that an index has."""
+    return re.sub(r"[-_.]+", "-", name).lower()

@@ -82,17 +82,16 @@ class OwnTemplate:
 
 def find(name: str, directory: Path) -> OwnTemplate:
     """The ready build of this name (and tag) in a service's state directory. Raises UsageError."""
-    there = directory / "templates"
-    registered = RegisteredTemplates(there, durable=True) if there.is_dir() else None
-    found = registered.ready(name) if registered is not None else None
-    if registered is None or found is None:
-        known = sorted(one.name for one in registered.templates.values()) if registered else []
-        names = [template.name for template in built_in.TEMPLATES] + known
-        more = [f"and {len(names) - _SHOWN} more"] if len(names) > _SHOWN else []
-        told = ", ".join((*names[:_SHOWN], *more))
-        raise UsageError(
-            f"there is no template {name[:100]!r} here: there are {told}",
-            hint=f"Own ones are those that `e2brun serve --state {directory}` has built; "
-            "E2BRUN_SERVE_STATE names another directory.",
-        )
-    return OwnTemplate(name, found[1].setup, registered.tree(found[1]))
+    registered = RegisteredTemplates.of(directory)
+    if registered is not None and (found := registered.ready(name)) is not None:
+        _, made, tree = found
+        return OwnTemplate(name, made.setup, tree)
+    known = sorted(one.name for one in registered.templates.values()) if registered else []
+    names = [template.name for template in built_in.TEMPLATES] + known
+    more = [f"and {len(names) - _SHOWN} more"] if len(names) > _SHOWN else []
+    told = ", ".join((*names[:_SHOWN], *more))
+    raise UsageError(
+        f"there is no template {name[:100]!r} here: there are {told}",
+        hint=f"Own ones are those that `e2brun serve --state {directory}` has built; "
+        "E2BRUN_SERVE_STATE names another directory.",
+    )

@@ -125,8 +125,16 @@ class RegisteredTemplates:
             return self.templates[name]
         return next((one for one in self.templates.values() if one.name == name), None)
 
-    def ready(self, text: str) -> tuple[Registered, Made] | None:
-        """What a sandbox is made of: the build of the tag in `text`, "default" where none is."""
+    @classmethod
+    def of(cls, state: Path | None) -> RegisteredTemplates | None:
+        """Those of a service that keeps its state there, as they are now: it may build others at
+        any time. None where it has built none."""
+        there = None if state is None else state / "templates"
+        return None if there is None or not there.is_dir() else cls(there, durable=True)
+
+    def ready(self, text: str) -> tuple[Registered, Made, Path | None] | None:
+        """What a sandbox is made of: the build of the tag in `text`, "default" where none is; and
+        the file with its files, for `host.trees`, None: those of its base."""
         template = self.find(text)
         if template is None:
             return None
@@ -134,11 +142,10 @@ class RegisteredTemplates:
         build = template.build(split[1] if split else DEFAULT_TAG)
         if build is None and text == template.id:  # ids are what a build of other tags tells
             build = next((b for b in reversed(template.builds.values()) if b.status == READY), None)
-        return None if build is None or build.made is None else (template, build.made)
-
-    def tree(self, made: Made) -> Path | None:
-        """The file with its files, for `host.trees`; None: those of its base."""
-        return self._directory / made.tree if made.tree else None
+        if build is None or build.made is None:
+            return None
+        made = build.made
+        return template, made, self._directory / made.tree if made.tree else None
 
     def keep_tree(self, build: Build, tree: Path) -> str:
         """Hold on to a layer, whatever becomes of the cache; what to call it in `Made`."""

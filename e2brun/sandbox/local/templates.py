@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable
 
 from e2brun.frozen import Frozen
+from e2brun.sandbox.requirement import normalized
 
 # What the list of E2B's template names, less what has no use here (debugpy), and opencv without a
 # window: the other one needs libGL, which few servers have.
@@ -89,7 +90,8 @@ TEMPLATES = (BASE, CODE_INTERPRETER)
 
 
 def find(name: str) -> Template | None:
-    """The template of this name, id or alias."""
+    """The template of this name, id or alias; a `:default` tag is the same."""
+    name = name.removesuffix(":default")
     for template in TEMPLATES:
         if name in (template.name, template.template_id, *template.aliases):
             return template
@@ -103,7 +105,7 @@ def is_default(name: str | None) -> bool:
 
 def member(distribution: str) -> str | None:
     """The name under which the default template has this distribution, None where it has not."""
-    name = distribution.lower().replace("_", "-").replace(".", "-")
+    name = normalized(distribution)
     name = _OTHER_NAMES.get(name, name)
     return name if name in NAMED or name in _NEEDED else None
 
@@ -113,6 +115,12 @@ def parted(packages: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     given = tuple(packages)
     named = tuple(text for text in given if member(text))
     return named, tuple(text for text in given if text not in named)
+
+
+def beside(names: Iterable[str], there: Iterable[str]) -> tuple[str, ...]:
+    """Those of `names` that are not `there`, whichever OpenCV that is."""
+    present = {name.removesuffix("-headless") for name in there}
+    return tuple(name for name in names if name.removesuffix("-headless") not in present)
 
 
 def requirements(

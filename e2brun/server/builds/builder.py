@@ -76,15 +76,9 @@ class Builder:
     def ready(self, name: str) -> tuple[Registered, Made, Path | None] | None:
         """What a sandbox of this name is made of, and its files: built here, or by the service
         whose templates we have as well."""
-        other = self._registry.options.templates_of
-        there = None if other is None else other / "templates"
-        all_of = [self.templates]
-        if there is not None and there.is_dir():  # read anew: it may build others at any time
-            all_of.append(RegisteredTemplates(there, durable=True))
-        for templates in all_of:
-            if (found := templates.ready(name)) is not None:
-                return (*found, templates.tree(found[1]))
-        return None
+        found = self.templates.ready(name)
+        others = RegisteredTemplates.of(self._registry.options.templates_of)
+        return others.ready(name) if found is None and others is not None else found
 
     def start(self, template: Registered, build: Build, plan: Plan) -> None:
         """Build it in the background; `build` tells how far it is."""
@@ -121,8 +115,8 @@ class Builder:
         if plan.template:
             found = self.templates.ready(plan.template)
             if found is not None:
-                return _Base(found[1], self.templates.tree(found[1]))
-            name, check = plan.template.removesuffix(":default"), None
+                return _Base(*found[1:])
+            name, check = plan.template, None
         else:
             try:
                 check = await asyncio.to_thread(stand_in, plan.image)

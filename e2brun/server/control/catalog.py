@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from e2brun.sandbox.local import templates as local_templates
 from e2brun.sandbox.local.registered import FAILED, READY, Build, Registered
-from e2brun.sandbox.local.templates import Template
+from e2brun.sandbox.local.templates import TEMPLATES, Template, find
 from e2brun.server.control import objects
 from e2brun.server.http.messages import ApiError, Refused, Request, Response, json_response
 from e2brun.server.sandboxes.registry import Registry
 
 _BUILD = "00000000-0000-0000-0000-000000000000"
 _SINCE = 1_750_000_000  # when the built-in templates were made, as far as clients care
-
-
-def find(name: str) -> Template | None:
-    """By id, name or alias; a `:default` tag is the same."""
-    return local_templates.find(name.removesuffix(":default"))
 
 
 def missing(name: str) -> ApiError:
@@ -26,7 +20,7 @@ def missing(name: str) -> ApiError:
 async def listing(_request: Request, registry: Registry) -> Response:
     """GET /templates"""
     every: list[Template | Registered] = [*registry.builder.templates.templates.values()]
-    every += local_templates.TEMPLATES
+    every += TEMPLATES
     return json_response([_wire(template, registry) for template in every])
 
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from e2brun.sandbox.local import templates
 from e2brun.sandbox.local.template_setup import Setup
-from e2brun.sandbox.local.templates import TEMPLATES
-from e2brun.server.control import catalog, network, objects, volumes
+from e2brun.server.control import network, objects, volumes
 from e2brun.server.egress.rules import limits
 from e2brun.server.http.fields import Fields
 from e2brun.server.http.messages import ApiError, Refused, Request, Response, json_response
@@ -99,7 +99,7 @@ def _from_template(name: str, origin: Origin, registry: Registry) -> tuple[Origi
         )
         return made, snapshot.tree
     # The SDKs' template for `mcp`: they start the gateway themselves, and say that it is missing.
-    template = catalog.find("base" if name == "mcp-gateway" else name)
+    template = templates.find("base" if name == "mcp-gateway" else name)
     if template is not None:
         setup = Setup(template.name, template.packages)
         named = replace(origin, template_id=template.template_id, alias=template.name, setup=setup)
@@ -108,7 +108,7 @@ def _from_template(name: str, origin: Origin, registry: Registry) -> tuple[Origi
     if built is None:
         message = (
             f"template {name[:100]!r} was not found: there are "
-            f"{', '.join(template.name for template in TEMPLATES)}, your own templates "
+            f"{', '.join(template.name for template in templates.TEMPLATES)}, your own templates "
             "and your snapshots"
         )
         raise Refused(404, message)

@@ -17,7 +17,7 @@ from e2brun.sandbox.local.packages.npm import cached, typescript_layer
 from e2brun.sandbox.local.packages.supply import Packages
 from e2brun.sandbox.local.pythons import find_interpreter
 from e2brun.sandbox.local.template_setup import Setup
-from e2brun.sandbox.local.templates import find, is_default, parted, requirements
+from e2brun.sandbox.local.templates import beside, find, is_default, parted, requirements
 from e2brun.sandbox.requirement import name_of
 from e2brun.server.http.messages import Refused
 from e2brun.server.options import ServiceOptions
@@ -125,5 +125,4 @@ class TemplateStore:
 
 def with_install(packages: Sequence[str], install: Sequence[str]) -> tuple[str, ...]:
     """The requirements for both: the template's versions, but for what is named."""
-    named = {name_of(text) for text in install}
-    return (*requirements(name for name in packages if name not in named), *install)
+    return (*requirements(beside(packages, map(name_of, install))), *install)

@@ -49,12 +49,12 @@ class LayerBuild:
         if self.start is not None:
             _link_tree(self.start, packages)
         if self.requirements:
+            what = self.requirements, self.interpreter.executable, packages, cache
             bounds = Bounds(self.room.layer)
-            python = self.interpreter.executable
-            job = wheels.Job(self.requirements, python, packages, cache, lock, bounds)
+            job = wheels.Job(*what, self.environment, lock, deadline, bounds)
             try:
                 with locked(self.cache_dir, "uv", deadline, how=fcntl.LOCK_SH):
-                    wheels.install(job, self.environment, deadline)
+                    wheels.install(job)
             finally:
                 self._written += job.written
         self._written += self._finish(packages, deadline)

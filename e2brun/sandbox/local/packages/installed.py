@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from e2brun.sandbox.local.interpreter import Interpreter
 from e2brun.sandbox.local.packages.layers import sha256
 from e2brun.sandbox.local.packages.store import Store
+from e2brun.sandbox.requirement import normalized
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
@@ -85,11 +86,10 @@ def _distributions() -> Iterator[Distribution]:
     from importlib.metadata import PackageNotFoundError, distribution
 
     from packaging.requirements import Requirement
-    from packaging.utils import canonicalize_name
 
     waiting, seen = list[str](NAMES), set[str]()
     while waiting:
-        name = canonicalize_name(waiting.pop())
+        name = normalized(waiting.pop())
         if name in seen:
             continue
         seen.add(name)

@@ -7,6 +7,7 @@ the compiler works in a sandbox.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
@@ -14,9 +15,9 @@ from pathlib import Path
 from e2brun.sandbox.contract import INSTALL_SECONDS, USUAL_ROOM, Room
 from e2brun.sandbox.local.interpreter import Interpreter
 from e2brun.sandbox.local.packages.store import LAYERS, Store
+from e2brun.sandbox.requirement import normalized
 
 _FORMAT = 3  # raise it when what is inside a layer changes, so that old ones are not used
-_NAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 
 
 class Layers:
@@ -84,15 +85,11 @@ def _canonical(text: str) -> str:
     redundant stays as it is, and at worst a layer is built twice.
     """
     text = " ".join(text.split())
-    folded = text.lower().replace("_", "-").replace(".", "-")
-    length = next((i for i, char in enumerate(folded) if char not in _NAME), len(folded))
-    name, rest = folded[:length], text[length:]
-    while "--" in name:
-        name = name.replace("--", "-")
+    rest = re.sub(r"^[A-Za-z0-9._-]+", "", text)
     version, semicolon, marker = rest.partition(";")
     if version.strip()[:1] in {"=", "<", ">", "!", "~", "["}:
         version = version.replace(" ", "")
-    return f"{name}{version.rstrip()}{semicolon}{marker.strip()}"
+    return f"{normalized(text.removesuffix(rest))}{version.rstrip()}{semicolon}{marker.strip()}"
 
 
 def sha256(data: bytes) -> str:

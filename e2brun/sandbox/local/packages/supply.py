@@ -106,12 +106,13 @@ class Packages:
     def _wants(self, spec: SandboxSpec, python: Interpreter) -> tuple[str, ...]:
         """What the code uses, and neither IPython brings nor anybody has named."""
         from e2brun.sandbox.local.packages.template_layers import held
+        from e2brun.sandbox.local.templates import beside
         from e2brun.sandbox.requirement import name_of
 
-        there = {name_of(text).removesuffix("-headless") for text in spec.install}
+        there = set(map(name_of, spec.install))
         if spec.cells and (layer := installed_layer(self._cache_dir, python)) is not None:
             there |= held(layer)
-        return tuple(name for name in spec.wants if name.removesuffix("-headless") not in there)
+        return beside(spec.wants, there)
 
     def template(self, timeout: float) -> TemplateLayers:
         """Of the default template's packages; likewise."""

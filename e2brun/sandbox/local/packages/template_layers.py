@@ -17,7 +17,7 @@ from e2brun.sandbox.local import templates
 from e2brun.sandbox.local.interpreter import Interpreter
 from e2brun.sandbox.local.packages.layers import Layers, sha256
 from e2brun.sandbox.local.packages.store import TEMPLATE
-from e2brun.sandbox.requirement import name_of
+from e2brun.sandbox.requirement import normalized
 
 
 class _Entry(Frozen):
@@ -107,5 +107,5 @@ def _edition(interpreter: Interpreter) -> str:
 
 def held(layer: Path) -> set[str]:
     """The names of all that is in a layer."""
-    names = (name.partition("-")[0] for name in os.listdir(layer) if name.endswith(".dist-info"))
-    return {name_of(name) for name in names}
+    entries = (name for name in os.listdir(layer) if name.endswith(".dist-info"))
+    return {normalized(name.partition("-")[0]) for name in entries}

@@ -55,7 +55,8 @@ os.execv(sys.argv[4], sys.argv[4:])
 
 @dataclass
 class Job:
-    """What to install for which Python, and where. `lock` stays held while uv lives.
+    """What to install for which Python, where, and until when (monotonic). `lock` stays held while
+    uv lives.
 
     `cache` is uv's, shared by all builds; `written` counts what uv wrote.
     """
@@ -64,32 +65,33 @@ class Job:
     executable: str
     target: Path
     cache: Path
+    environment: Mapping[str, str] | None  # None: ours
     lock: int
+    deadline: float
     bounds: Bounds
     written: int = 0
 
 
-def install(job: Job, environment: Mapping[str, str] | None, deadline: float) -> None:
+def install(job: Job) -> None:
     """Install, from uv's cache alone where the registry cannot be reached.
 
-    Raises InstallFailed with uv's reason or the limit that was met, TimeoutError past `deadline`
-    (monotonic).
+    Raises InstallFailed with uv's reason or the limit that was met, TimeoutError.
     """
     uv = find_uv()
     own = job.target.parent / "uv"
     command = [uv, *_ARGUMENTS, "--python", job.executable]
     command += ["--cache-dir", str(own), "--target", str(job.target)]
-    command += uv_arguments(environment or {})
+    command += uv_arguments(job.environment or {})
     plain, rules = divided(job.requirements)
     command += _rule_arguments(rules, job.target.parent)
     words = ["--", *plain]
     with _own_cache(own, job.cache):
-        failure = _run([*command, *words], job, environment, deadline)
+        failure = _run([*command, *words], job)
         if not failure:
             return
         if not uv_report.is_network_failure(failure):
             raise InstallFailed(uv_report.reason(failure), hint=uv_report.hint(failure))
-        if _run([*command, "--offline", *words], job, environment, deadline):
+        if _run([*command, "--offline", *words], job):
             raise InstallFailed(
                 f"the package registry cannot be reached: {uv_report.reason(failure)}",
                 hint="Check the network and the proxy; what was installed before works without.",
@@ -136,9 +138,7 @@ def _rule_arguments(rules: Mapping[str, Sequence[str]], directory: Path) -> Iter
             yield from (f"{option}={value}" for value in values)
 
 
-def _run(
-    command: list[str], job: Job, environment: Mapping[str, str] | None, deadline: float
-) -> str:
+def _run(command: list[str], job: Job) -> str:
     """What uv said as it failed; nothing if it did not."""
     limits = [str(ADDRESS_SPACE), str(job.bounds.archive)]
     leash = [sys.executable, "-I", "-S", "-c", _LEASH, str(os.getpid()), *limits]
@@ -152,7 +152,7 @@ def _run(
             # An empty place: a uv.toml, or a directory named like a package, next to the user
             # may be as untrusted as the code that is to run.
             cwd=job.target.parent,
-            env=None if environment is None else uv_environment(environment),
+            env=None if job.environment is None else uv_environment(job.environment),
             umask=0o022,
             process_group=0,
             pass_fds=(job.lock,),
@@ -160,7 +160,7 @@ def _run(
     ):
         watch = Watch(process, job.target.parent / "uv", job.bounds)
         try:
-            code = watch.wait(deadline)
+            code = watch.wait(job.deadline)
         finally:
             _end(process)
             job.written += watch.written
