@@ -53,14 +53,7 @@ def validate(
     file: File, settings: Settings = None, variables: Variables = None, as_json: Json = False
 ) -> int:
     """Check FILE; nothing runs."""
-    from e2brun.pipeline.loader import load
-
-    try:
-        pipeline = load(file, settings or (), variables or ())
-    except E2brunError as error:
-        from e2brun.cli.pipeline_run import refuse
-
-        return refuse(error, as_json=as_json)
+    pipeline = _loaded(file, settings, variables, as_json=as_json)
     cases = len(pipeline.cases)
     if as_json:
         name = pipeline.document.pipeline.name
@@ -81,14 +74,7 @@ def show(
     ] = False,
 ) -> int:
     """Draw what would run; nothing runs."""
-    from e2brun.pipeline.loader import load
-
-    try:
-        pipeline = load(file, settings or (), variables or ())
-    except E2brunError as error:
-        from e2brun.cli.pipeline_run import refuse
-
-        return refuse(error, as_json=False)
+    pipeline = _loaded(file, settings, variables)
     if toml:
         import tomli_w
 
@@ -96,6 +82,20 @@ def show(
     else:
         _draw(pipeline)
     return 0
+
+
+def _loaded(
+    file: Path, settings: list[str] | None, variables: list[str] | None, *, as_json: bool = False
+) -> Pipeline:
+    """Leaves, and says what is wrong, where it is none."""
+    from e2brun.pipeline.loader import load
+
+    try:
+        return load(file, settings or (), variables or ())
+    except E2brunError as error:
+        from e2brun.cli.pipeline_run import refuse
+
+        raise typer.Exit(refuse(error, as_json=as_json)) from error
 
 
 def _draw(pipeline: Pipeline) -> None:

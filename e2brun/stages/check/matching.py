@@ -20,7 +20,7 @@ _PROGRAM = (
 _SHORT = 4_000  # one repeat is at worst quadratic
 
 
-async def found_in(pattern: str, text: str, seconds: float = _SECONDS) -> bool | None:
+async def found_in(pattern: str, text: str) -> bool | None:
     """Whether it is found anywhere; None: it took too long. Raises UsageError for no pattern."""
     try:
         re.compile(pattern)
@@ -30,7 +30,7 @@ async def found_in(pattern: str, text: str, seconds: float = _SECONDS) -> bool |
     if repeats == 0 or (repeats == 1 and len(text) <= _SHORT):
         return re.search(pattern, text) is not None
     argv = (sys.executable, "-I", "-S", "-c", _PROGRAM)
-    ended = await run_child(argv, json.dumps([pattern, text]).encode(), Bounds(seconds))
+    ended = await run_child(argv, json.dumps([pattern, text]).encode(), Bounds(_SECONDS))
     try:
         return bool(json.loads(ended.stdout))
     except ValueError:
