@@ -1,21 +1,26 @@
-"""JSON without `import json`: 6 ms less to start, and no cell can patch it under us."""
+"""JSON without `import json`: 6 ms less to start, and no cell can patch it under us. Of a kernel's
+two pipes to the host: one JSON object a cell, its length before it; one a line for frames."""
 
 from __future__ import annotations
 
 import builtins
 import sys
 from _json import encode_basestring_ascii, make_scanner
+from os import read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
+    from collections.abc import Callable, Mapping
+    from typing import Any, TypeAlias
+
+    Field: TypeAlias = "str | bool | int | Fragment"
 
 globals()["__builtins__"] = dict(vars(builtins))  # ours work on whatever a cell does to its own
 
 MAX_DEPTH = 60
 MAX_VALUES = 250_000
 INT64 = 2**63
+_PIECE = 1024 * 1024
 
 quote = encode_basestring_ascii
 
@@ -38,6 +43,39 @@ _scan: Any = make_scanner(_Grammar)  # type: ignore[arg-type] # pyright: ignore[
 def parse(text: str) -> Any:
     """The JSON value that `text` starts with."""
     return _scan(text, 0)[0]
+
+
+def next_cell(descriptor: int, begun: Callable[[], object]) -> dict[str, Any] | None:
+    """None when the host has hung up, or the user closed it; `begun`: one is on its way."""
+    header = _read(descriptor, 4)
+    begun()
+    body = None if header is None else _read(descriptor, int.from_bytes(header, "big"))
+    return None if body is None else parse(body.decode("ascii"))
+
+
+def _read(descriptor: int, count: int) -> bytes | None:
+    data = bytearray()
+    while len(data) < count:
+        try:
+            piece = read(descriptor, min(count - len(data), _PIECE))
+        except OSError:
+            return None
+        if not piece:
+            return None
+        data += piece
+    return bytes(data)
+
+
+def frame_line(frame: Mapping[str, Field]) -> memoryview:
+    """A frame as it is sent."""
+    fields = [quote(key) + ":" + _field(frame[key]) for key in frame]
+    return memoryview(("{" + ",".join(fields) + "}\n").encode("ascii"))
+
+
+def _field(value: Field) -> str:
+    if isinstance(value, Fragment):
+        return value.text
+    return quote(value) if isinstance(value, str) else str(_scalar(value))
 
 
 def is_a(value: object, *kinds: type) -> bool:

@@ -12,7 +12,7 @@ import sys
 from time import monotonic
 
 from ...child import exit_code
-from .. import jsontext
+from ..jsontext import frame_line, next_cell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -176,31 +176,13 @@ class Kernel:
     def serve(self) -> None:
         """Until the host hangs up; bash goes then, too."""
         self._wait_for_bash()
-        while (cell := self._next_cell()) is not None:
-            self._drain(self._interrupts)
-            self._run(cell[0], cell[1])
+        while cell := next_cell(self._cells_fd, lambda: self._drain(self._interrupts)):
+            self._run(cell["code"], cell.get("env") or {})
         self.close()
 
     def close(self) -> None:
         """Leave nothing of it running but what has left its process group."""
         self._bash.signal(_signal.SIGKILL)
-
-    def _next_cell(self) -> tuple[str, dict[str, str]] | None:
-        header = self._read(4)
-        body = None if header is None else self._read(int.from_bytes(header, "big"))
-        if body is None:
-            return None
-        cell = jsontext.parse(body.decode("ascii"))
-        return cell["code"], cell.get("env") or {}
-
-    def _read(self, count: int) -> bytes | None:
-        data = bytearray()
-        while len(data) < count:
-            piece = os.read(self._cells_fd, min(count - len(data), _MIB))
-            if not piece:
-                return None
-            data += piece
-        return bytes(data)
 
     def _run(self, code: str, env: dict[str, str]) -> None:
         self._count += 1
@@ -299,16 +281,9 @@ class Kernel:
         self._send({"type": "result", kind: text, "is_main_result": False})
 
     def _send(self, frame: dict[str, str | int | bool]) -> None:
-        fields = [f"{jsontext.quote(key)}:{_json(value)}" for key, value in frame.items()]
-        data = memoryview(("{" + ",".join(fields) + "}\n").encode("ascii"))
+        data = frame_line(frame)
         while data:
             data = data[os.write(self._frames_fd, data) :]
-
-
-def _json(value: str | int | bool) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value) if isinstance(value, int) else str(jsontext.quote(value))
 
 
 def _scratch_file() -> int:

@@ -7,18 +7,17 @@ import os
 import sys
 from _thread import allocate_lock
 from fcntl import ioctl
-from os import close, getpid, read, write
+from os import close, getpid, write
 from time import sleep
 
-from ..jsontext import Fragment, parse, quote
+from ..jsontext import Fragment, frame_line, next_cell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ..jsontext import Field
     from .interrupts import Interrupts
-
-    Field = str | bool | int | Fragment
 
 globals()["__builtins__"] = dict(vars(builtins))  # ours work on whatever a cell does to its own
 
@@ -65,25 +64,10 @@ class Channel:
     def read_cell(self) -> tuple[str, dict[str, str], list[str]] | None:
         """The next cell's code, environment and further places of packages; None when the host
         has hung up."""
-        header = self._read(4)
-        self._interrupts.forget()
-        body = None if header is None else self._read(int.from_bytes(header, "big"))
-        if body is None:
+        cell = next_cell(self._cells_fd, self._interrupts.forget)
+        if cell is None:
             return None
-        cell = parse(body.decode("ascii"))
         return cell["code"], cell.get("env") or {}, cell.get("paths") or []
-
-    def _read(self, count: int) -> bytes | None:
-        data = bytearray()
-        while len(data) < count:
-            try:
-                piece = read(self._cells_fd, min(count - len(data), MIB))
-            except OSError:  # the user closed it; nobody can reach us any more
-                return None
-            if not piece:
-                return None
-            data += piece
-        return bytes(data)
 
     def start(self, execution_count: int) -> None:
         """Say that the cell was taken; results may follow."""
@@ -158,8 +142,7 @@ class Channel:
         return True
 
     def _send(self, frame: Mapping[str, Field], anyway: bool = False) -> None:
-        line = "{" + ",".join([quote(key) + ":" + _json(frame[key]) for key in frame]) + "}\n"
-        data = memoryview(line.encode("ascii"))
+        data = frame_line(frame)
         # KeyboardInterrupt between two pieces would leave half a line behind.
         held = self._interrupts.hold()
         try:
@@ -180,14 +163,6 @@ class Channel:
 
 def _too_large(size: int, what: str, limit: int) -> str:
     return f"<result too large: {size / MIB:.1f} MiB; the limit for {what} is {limit // MIB} MiB>"
-
-
-def _json(field: Field) -> str:
-    if isinstance(field, Fragment):
-        return field.text
-    if isinstance(field, bool):
-        return "true" if field else "false"
-    return quote(field) if isinstance(field, str) else int.__repr__(field)
 
 
 _streams = (sys.stdout, sys.stderr)
