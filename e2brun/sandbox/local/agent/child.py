@@ -102,6 +102,13 @@ def received(channel: _socket.socket, most: int, descriptors: int) -> tuple[byte
     return message, [int.from_bytes(number, "little") for number in given]
 
 
+def write_all(descriptor: int, data: bytes | memoryview) -> None:
+    """All of it, however little is taken at once."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
 def detach(descriptors: list[int], report: int) -> int:
     """In a forked child: a session of its own, default signals, and no descriptor but these as 0,
     1, 2, ... and `report`, whose new number is returned."""

@@ -7,8 +7,9 @@ import os
 import stat
 from _json import encode_basestring_ascii as quote
 
+from ..child import write_all
 from . import entries
-from .plain import copy, write_all
+from .plain import copy, forced
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ def _prepared(request: Request) -> int:
     directory = os.path.dirname(path)
     if directory and not os.path.isdir(directory):
         os.makedirs(directory, exist_ok=True)
-    file = _writable(path)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _QUIET
+    file = forced(lambda: os.open(path, flags, 0o666), path, stat.S_IWUSR)
     try:
         if not stat.S_ISREG(os.fstat(file).st_mode):
             raise OSError(errno.EINVAL, "not a regular file")
@@ -90,27 +92,8 @@ def _prepared(request: Request) -> int:
     return file
 
 
-def _writable(path: bytes) -> int:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _QUIET
-    try:
-        return os.open(path, flags, 0o666)
-    except PermissionError:
-        mode = _lifted(path, stat.S_IWUSR)
-        try:
-            return os.open(path, flags, 0o666)
-        finally:
-            os.chmod(path, mode)
-
-
 def _readable(path: bytes) -> int:
-    try:
-        file = os.open(path, os.O_RDONLY | _QUIET)
-    except PermissionError:
-        mode = _lifted(path, stat.S_IRUSR)
-        try:
-            file = os.open(path, os.O_RDONLY | _QUIET)
-        finally:
-            os.chmod(path, mode)
+    file = forced(lambda: os.open(path, os.O_RDONLY | _QUIET), path, stat.S_IRUSR)
     mode = os.fstat(file).st_mode
     if stat.S_ISREG(mode) or stat.S_ISCHR(mode):
         return file
@@ -118,15 +101,6 @@ def _readable(path: bytes) -> int:
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     raise OSError(errno.EINVAL, "not a regular file")
-
-
-def _lifted(path: bytes, right: int) -> int:
-    """Add a right to a file of ours, as whoever asks could do too; the mode it had."""
-    mode = stat.S_IMODE(os.stat(path).st_mode)
-    if mode & right:  # then it is not the file that refuses
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    os.chmod(path, mode | right)
-    return mode
 
 
 def _set_metadata(file: int, wanted: dict[str, str]) -> None:

@@ -13,7 +13,9 @@ import json
 import os
 import stat
 
+from ..child import write_all
 from . import changes
+from .plain import forced
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -103,7 +105,7 @@ class _Writer:
         first = self._first.get(os.fsdecode(path))
         if first is None or (facts.st_size, stat.S_IMODE(facts.st_mode)) != (len(first), 0o644):
             return False
-        file = _opened(path, facts)
+        file = _opened(path)
         try:
             return os.pread(file, len(first) + 1, 0) == first
         finally:
@@ -122,7 +124,7 @@ class _Writer:
         )
 
     def _file(self, path: bytes, facts: os.stat_result) -> None:
-        file = _opened(path, facts)
+        file = _opened(path)
         try:
             size = os.fstat(file).st_size
             parts = _parts(file, size)
@@ -208,10 +210,9 @@ class _Reader:
                 os.lseek(file, offset, os.SEEK_SET)
                 left = length
                 while left:
-                    view = memoryview(self._exactly(min(left, _PIECE)))
-                    left -= len(view)
-                    while view:
-                        view = view[os.write(file, view) :]
+                    piece = self._exactly(min(left, _PIECE))
+                    write_all(file, piece)
+                    left -= len(piece)
         finally:
             os.close(file)
 
@@ -270,28 +271,13 @@ def _parts(file: int, size: int) -> list[tuple[int, int]]:
     return found
 
 
-def _opened(path: bytes, facts: os.stat_result) -> int:
+def _opened(path: bytes) -> int:
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    try:
-        return os.open(path, flags)
-    except PermissionError:  # ours, but closed even to us
-        os.chmod(path, 0o600)
-        try:
-            return os.open(path, flags)
-        finally:
-            os.chmod(path, stat.S_IMODE(facts.st_mode))
+    return forced(lambda: os.open(path, flags), path, 0o600)
 
 
 def _names(directory: bytes) -> list[bytes]:
-    try:
-        return sorted(os.listdir(directory))
-    except PermissionError:
-        mode = stat.S_IMODE(os.lstat(directory).st_mode)
-        os.chmod(directory, mode | 0o700)
-        try:
-            return sorted(os.listdir(directory))
-        finally:
-            os.chmod(directory, mode)
+    return forced(lambda: sorted(os.listdir(directory)), directory, 0o700)
 
 
 def _attributes(path: bytes) -> dict[str, str]:

@@ -11,7 +11,7 @@ import select
 import sys
 from time import monotonic
 
-from ...child import exit_code
+from ...child import exit_code, write_all
 from ..jsontext import frame_line, next_cell
 
 TYPE_CHECKING = False
@@ -281,9 +281,7 @@ class Kernel:
         self._send({"type": "result", kind: text, "is_main_result": False})
 
     def _send(self, frame: dict[str, str | int | bool]) -> None:
-        data = frame_line(frame)
-        while data:
-            data = data[os.write(self._frames_fd, data) :]
+        write_all(self._frames_fd, frame_line(frame))
 
 
 def _scratch_file() -> int:
