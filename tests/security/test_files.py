@@ -14,6 +14,8 @@ import pytest
 
 from tests.security.probing import Probe, Weak, system_python
 
+pytestmark = pytest.mark.crossed
+
 _SECRET = "host-secret-1d7c"
 # The host's whole tree, where every path of a probe is tried a second time.
 _HOST_TREE = Weak(add=("--ro-bind", "/", "/mnt"))
@@ -182,7 +184,6 @@ def test_no_file_of_the_host_outside_the_system_can_be_read(
     assert {f"/mnt{path}" for path in secrets if not path.startswith("/tmp/")} <= set(outside)
 
 
-@pytest.mark.crossed
 def test_nothing_is_seen_of_what_is_installed_for_the_host_s_python(probe: Probe) -> None:
     look = """
     import json
@@ -205,7 +206,6 @@ def test_no_setting_of_the_kernel_can_be_opened_for_writing(probe: Probe) -> Non
         assert len(probe.outside(_SYSCTLS)) > 100
 
 
-@pytest.mark.crossed
 def test_only_its_own_directories_can_be_written_and_nothing_is_left_of_that(probe: Probe) -> None:
     left = probe.directory / "left"
     left.mkdir(exist_ok=True)
@@ -324,7 +324,6 @@ def test_every_mount_ignores_set_id_bits_and_the_tree_is_read_only(probe: Probe)
     assert ["/run", "rw"] in probe(code, weak=weak).answer
 
 
-@pytest.mark.crossed
 def test_a_python_where_everybody_can_write_stays_what_it_is_and_where_it_is(probe: Probe) -> None:
     """No overlay can show it, and pid 1 loads from it."""
     python = system_python()  # which is in /usr all the same, so it starts

@@ -14,6 +14,8 @@ import pytest
 
 from tests.security.probing import Probe, Weak
 
+pytestmark = pytest.mark.crossed
+
 _CONNECT = """
 import json, socket
 where = json.load(open("where.json"))

@@ -18,6 +18,8 @@ import pytest
 from tests.security.another_machine import GREETING_PORT, another_machine
 from tests.security.probing import Probe
 
+pytestmark = pytest.mark.crossed
+
 METADATA, NEIGHBOUR, ROUTER = "169.254.169.254", "10.213.77.2", "10.213.77.1"
 IS_ROOT = os.geteuid() == 0
 # The tun device as most systems have it; where it is root's alone, in a mount namespace of ours.

@@ -9,6 +9,8 @@ import pytest
 
 from tests.security.probing import NO_FILTER, Probe
 
+pytestmark = pytest.mark.crossed
+
 _SECRET = "sesame-7f3a91"
 
 _SEARCH = """
