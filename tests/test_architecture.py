@@ -57,7 +57,7 @@ FOLDERS: dict[str, dict[str, set[str]]] = {
     },
     "sandbox/local": {
         "agent": set(),
-        "isolation": {"interpreter"},
+        "isolation": {"agent", "interpreter"},
         "memory": {"isolation"},
         "host": {"agent", "isolation", "memory", "template_setup", "templates"},
         "blocking": {"host", "interpreter", "isolation", "memory"},

@@ -246,7 +246,9 @@ def test_the_kernel_ends_what_nobody_else_does(probe: Probe) -> None:
 
 def test_the_number_of_open_files_is_limited(probe: Probe) -> None:
     code = """
-    import json, os
+    import json, os, resource
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     count = 0
     try:
         while count < 1000:

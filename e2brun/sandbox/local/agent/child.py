@@ -36,7 +36,10 @@ def prctl(*arguments: int) -> None:
 
 
 def confine(program: bytes) -> None:
-    """Add a seccomp filter to this process and what it starts; b'': none is due."""
+    """For good, for this process and what it starts: as many open files as `limit` said, and a
+    seccomp filter; b'': none is due."""
+    open_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (open_files, open_files))
     if program:
         call, fprog = ready_filter(program)
         set_seccomp, filter_mode = 22, 2
@@ -79,18 +82,30 @@ class CommandLine:
 
 
 def limit(limits: dict[str, int]) -> None:
-    """Set hard limits by their names (RLIMIT_...), none above what there is. Raises OSError."""
+    """Set hard limits by their names (RLIMIT_...), none above what there is; that of open files is
+    hard once `confine` is called. Raises OSError."""
     for name, value in limits.items():
         number = getattr(resource, name)
         _, hard = resource.getrlimit(number)
         allowed = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(number, (allowed, allowed))
+        kept = hard if number == resource.RLIMIT_NOFILE else allowed  # see `hand_over`
+        resource.setrlimit(number, (allowed, kept))
 
 
 def hand_over(channel: _socket.socket, words: list[bytes], descriptors: list[int]) -> None:
     """Send one message, and descriptors of ours with it. Raises OSError."""
     data = b"".join(number.to_bytes(4, "little") for number in descriptors)
-    channel.sendmsg(words, [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, data)] if data else [])
+    rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, data)] if data else []
+    try:
+        channel.sendmsg(words, rights)
+    except OSError as error:
+        if error.errno != errno.ETOOMANYREFS:
+            raise
+        # All that a user's processes have on their way is compared with the limit of who sends.
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        channel.sendmsg(words, rights)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def received(channel: _socket.socket, most: int, descriptors: int) -> tuple[bytes, list[int]]:

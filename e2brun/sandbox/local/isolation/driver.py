@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import _socket
 import array
+import errno
 import os
 import select
 import signal
@@ -160,9 +161,17 @@ def on_path(name: str) -> str | None:
 
 
 def hand_over(channel: _socket.socket, words: Sequence[bytes], descriptors: Sequence[int]) -> None:
-    """Send one message, and descriptors of ours with it. Raises OSError."""
+    """Send one message, and descriptors of ours with it, however many sandboxes of the same user
+    have on their way. Raises OSError."""
     rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", descriptors))
-    channel.sendmsg(words, [rights] if descriptors else [])
+    try:
+        channel.sendmsg(words, [rights] if descriptors else [])
+    except OSError as error:
+        if error.errno != errno.ETOOMANYREFS:
+            raise
+        from e2brun.sandbox.local.agent import child
+
+        child.hand_over(channel, list(words), list(descriptors))
 
 
 def received(channel: _socket.socket, most: int, descriptors: int) -> tuple[bytes, list[int]]:
