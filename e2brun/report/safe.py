@@ -151,7 +151,7 @@ class LogFilter:
 
 def inert(text: str) -> str:
     """The text with nothing in it that a reader of a CI job's log would obey."""
-    return LogFilter().feed(text.encode()).decode()
+    return LogFilter().feed(text.encode("utf-8", "backslashreplace")).decode()
 
 
 def shown(text: str) -> str:

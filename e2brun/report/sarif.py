@@ -68,5 +68,5 @@ def _result(finding: Finding, case: CaseRecord, rule: int) -> dict[str, object]:
 
 def _uri(path: str) -> str:
     """A relative reference as RFC 3986 has it; absolute paths keep their file scheme."""
-    quoted = quote(str(PurePosixPath(path)))
+    quoted = quote(str(PurePosixPath(path)).encode("utf-8", "backslashreplace"))
     return f"file://{quoted}" if quoted.startswith("/") else quoted

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import xml.etree.ElementTree as ET
 from typing import Any
 
@@ -104,6 +105,21 @@ def test_under_github_annotations_and_the_summary_come_by_themselves(place: Plac
     assert "file=c/bad.py,line=1" in ran.err
     assert summary.read_text().startswith("# before\n")
     assert "bad.py" in summary.read_text()
+
+
+def test_a_name_that_is_no_utf_8_is_told_in_every_report(place: Place) -> None:
+    (place.directory / "c").mkdir()
+    (place.directory / os.fsdecode(b"c/\xff.py")).write_text("import os\nos.system('x')\n")
+    place.write(TEXT)
+    reports = [
+        part for kind in ("json", "xml", "sarif", "md") for part in ("--report", f"r.{kind}")
+    ]
+    ran = place.pipeline("run", "p.toml", *reports, env={"GITHUB_ACTIONS": "true"})
+    assert ran.code == 1
+    assert r"file=c/\udcff.py,line=2" in ran.err
+    findings = json.loads(_read(place, "r.sarif"))["runs"][0]["results"]
+    locations = [found["locations"][0]["physicalLocation"] for found in findings]
+    assert {place["artifactLocation"]["uri"] for place in locations} == {"c/%5Cudcff.py"}
 
 
 def test_a_report_that_cannot_be_written_is_125_and_names_the_file(place: Place) -> None:
