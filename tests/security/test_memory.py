@@ -97,6 +97,28 @@ for at in range(0, len(block), 64 << 20):
     block.madvise(mmap.MADV_DONTNEED)
 time.sleep(1)
 """,
+    "in children as large as a parent whose threads wait as if for a program": """
+import ctypes, mmap, os, threading, time
+libc = ctypes.CDLL(None)
+block, told = mmap.mmap(-1, 160 << 20, mmap.MAP_PRIVATE | 0x20), mmap.mmap(-1, 4096)
+pause = ctypes.cast(libc.pause, ctypes.c_void_p)
+libc.clone.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
+stacks = [ctypes.create_string_buffer(65536) for _ in range(3)]
+def wait(stack):  # CLONE_VFORK, and a thread all the same
+    libc.clone(pause, (ctypes.addressof(stack) + 65536) & ~15, 0x14F00, None)
+for stack in stacks:
+    threading.Thread(target=wait, args=(stack,), daemon=True).start()
+time.sleep(0.2)
+number = next((n for n in (1, 2, 3) if os.fork() == 0), 0)
+for step in range(640):  # none more than 256 KiB ahead of another
+    for at in range(step << 18, (step + 1) << 18, 4096):
+        block[at] = 1
+    told[4 * number : 4 * number + 4] = step.to_bytes(4, "little")
+    while min(int.from_bytes(told[at : at + 4], "little") for at in (0, 4, 8, 12)) < step:
+        time.sleep(0)
+time.sleep(4)
+os._exit(0)
+""",
     "in the buffers of sockets": """
 import os, socket, time
 def fill():

@@ -41,8 +41,9 @@ _SOCKET_PAGES, _DESCRIPTOR_PAGES = 20 * MIB, MIB
 _INODE_BYTES = 1280  # with its name; extended attributes are counted as inodes (tmpfs(5))
 _PATIENCE = 0.05  # seconds for a close look at a sandbox that has hidden something
 _ALL_TIME, _IN_KERNEL = (11, 12, 13, 14), (12, 14)  # after the name: utime stime cutime cstime
-# Numbers of system calls on x86-64; on x86-64 and aarch64; CLONE_VFORK and CLONE_VM.
-_VFORK, _CLONE, _SHARES = b"58", (b"56", b"220"), 0x4100
+# Numbers of system calls on x86-64; on x86-64 and aarch64; CLONE_VFORK and CLONE_VM; with
+# CLONE_THREAD, which makes no child.
+_VFORK, _CLONE, _SHARES, _KINDS = b"58", (b"56", b"220"), 0x4100, 0x14100
 _PRIVATE = (b"RssAnon:", b"VmPTE:", b"VmSwap:", b"HugetlbPages:")
 
 
@@ -259,7 +260,7 @@ class MemoryWatch:
         threads = self._names(f"{parent}/task")
         calls = (self._read(f"{parent}/task/{thread}/syscall").split() for thread in threads)
         return sum(
-            call[0] == _VFORK or (call[0] in _CLONE and int(call[1], 16) & _SHARES == _SHARES)
+            call[0] == _VFORK or (call[0] in _CLONE and int(call[1], 16) & _KINDS == _SHARES)
             for call in calls
             if len(call) > 1  # of one that runs there is but a word
         )
