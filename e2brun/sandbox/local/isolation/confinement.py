@@ -91,9 +91,8 @@ def _protect_mounts() -> None:
         if place.startswith("/proc/"):  # each sandbox has its own
             continue
         add = syscalls.MS_NOSUID
-        if not place.startswith("/dev/"):
-            add |= syscalls.MS_NODEV
-            add |= 0 if place == "/proc" else syscalls.MS_RDONLY
+        add |= 0 if place.startswith("/dev/") else syscalls.MS_NODEV
+        add |= 0 if place == "/proc" else syscalls.MS_RDONLY  # a device is written to all the same
         mounts.add_flags(place, add)
 
 
