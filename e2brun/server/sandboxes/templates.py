@@ -76,7 +76,8 @@ class TemplateStore:
         """Whether a template's packages are there already."""
         if self._options.lean or not packages:
             return True
-        return self._cached(packages, current_interpreter()) is not None
+        layers, names = self._kept(packages)
+        return layers.cached(names, current_interpreter()) is not None
 
     async def _python(self, path: str) -> Interpreter:
         """Raises ApiError for one that has gone."""
@@ -96,17 +97,12 @@ class TemplateStore:
         async with self._building:
             if key not in self._layers:
                 try:
-                    found = self._cached(wanted, python) if wanted else None
-                    found = found or await asyncio.to_thread(self.built, wanted, python)
+                    found = await asyncio.to_thread(self.built, wanted, python)
                 except E2brunError as error:
                     message = f"the template's packages could not be installed: {error}"
                     raise Refused(500, message) from error
                 self._layers[key] = None if found is None else str(found)
             return self._layers[key]
-
-    def _cached(self, packages: Sequence[str], python: Interpreter) -> Path | None:
-        layers, names = self._kept(packages)
-        return layers.cached(names, python)
 
     def built(self, packages: Sequence[str], python: Interpreter) -> Path | None:
         """Where a template's packages are, had where they are not; of IPython, where it has none.
