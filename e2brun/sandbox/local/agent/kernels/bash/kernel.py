@@ -223,7 +223,8 @@ class Kernel:
             if self._interrupts in ready and self._drain(self._interrupts) and not interrupted:
                 interrupted, now = True, monotonic()
                 deadlines = [now + seconds for seconds in _PATIENCE]
-                self._bash.signal(_signal.SIGINT)
+                if not starting:  # it would end before it has taken over
+                    self._bash.signal(_signal.SIGINT)
             status = self._reported()
             if status is not None:
                 return status, interrupted
