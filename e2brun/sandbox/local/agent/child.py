@@ -137,6 +137,13 @@ def detach(descriptors: list[int], report: int) -> int:
     return report
 
 
+def give_up(report: int, step: str, error: BaseException) -> None:
+    """In a forked child, to who waits for what it was to become: why it is nothing."""
+    number = getattr(error, "errno", None) or 0
+    text = getattr(error, "strerror", None) or str(error)
+    os.write(report, f"{number} {step}: {text}".encode(errors="replace")[:4096])
+
+
 def exit_code(status: int) -> int:
     """As os.waitstatus_to_exitcode, which 3.8 has not."""
     return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)

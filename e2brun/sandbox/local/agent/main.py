@@ -18,7 +18,7 @@ import select
 import sys
 from time import monotonic
 
-from .child import confine, detach, exit_code, hand_over, limit, prctl, received
+from .child import confine, detach, exit_code, give_up, hand_over, limit, prctl, received
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -307,13 +307,9 @@ class Agent:
         except self.unwinding:
             raise
         except BaseException as error:
-            number = getattr(error, "errno", None) or 0
-            text = getattr(error, "strerror", None) or str(error)
-            where = getattr(error, "filename", None) or request["argv"][0]
-            if isinstance(where, bytes):
-                where = where.decode("utf-8", "replace")
             try:
-                os.write(report, f"{number} {where}: {text}".encode()[:4096])
+                where = getattr(error, "filename", None) or request["argv"][0]
+                give_up(report, os.fsdecode(where), error)
             finally:
                 os._exit(127)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from ..child import detach
+from ..child import detach, give_up
 from . import privileges
 
 TYPE_CHECKING = False
@@ -25,7 +25,12 @@ def start(agent: Any, request: dict[str, Any], descriptors: list[int]) -> None:
         with open(descriptors.pop(), "rb") as file:
             program = file.read()
     request["argv"], request["env"] = marshal.loads(program)
-    _launch(agent, request, descriptors * 3 if request["terminal"] else descriptors)
+    standard = descriptors * 3 if request["terminal"] else descriptors
+
+    def child(report: int) -> NoReturn:
+        become(agent, request, standard, report)
+
+    agent.start(request["id"], child)
 
 
 def terminals(agent: Any, request: dict[str, Any], _descriptors: list[int]) -> None:
@@ -34,13 +39,6 @@ def terminals(agent: Any, request: dict[str, Any], _descriptors: list[int]) -> N
     door = os.open("/dev/pts/ptmx", os.O_PATH | os.O_CLOEXEC)
     agent.hand(request["id"], door)
     os.close(door)
-
-
-def _launch(agent: Any, request: dict[str, Any], standard: list[int]) -> None:
-    def child(report: int) -> NoReturn:
-        become(agent, request, standard, report)
-
-    agent.start(request["id"], child)
 
 
 def become(agent: Any, request: dict[str, Any], descriptors: list[int], report: int) -> NoReturn:
@@ -63,9 +61,7 @@ def become(agent: Any, request: dict[str, Any], descriptors: list[int], report: 
         step = "exec"
         _execute(request["argv"], request["env"])
     except BaseException as error:
-        number = getattr(error, "errno", None) or 0
-        text = getattr(error, "strerror", None) or str(error)
-        os.write(report, f"{number} {step}: {text}".encode(errors="replace")[:4096])
+        give_up(report, step, error)
     finally:
         os._exit(127)
 

@@ -6,8 +6,6 @@ Runs inside: in the embedded sandbox's agent, and as text before the launcher in
 import _socket  # the C module: `socket` would import enum, 3 ms and more
 import posix
 
-DESCRIPTOR = 3  # of the program
-
 
 class Witness:
     """Of one program. `given` becomes its descriptor 3."""
