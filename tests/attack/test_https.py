@@ -329,6 +329,17 @@ def test_an_old_client_without_a_secure_sandbox_is_no_way_around_without_https(
     wire.kill(sandbox)
 
 
+def test_a_wrong_token_opens_nothing_where_none_is_needed(secure: Secure, sandbox: Sandbox) -> None:
+    wire = secure.wire
+    made = wire.api("POST", "/sandboxes", {"templateID": "base"}).json()
+    older = Sandbox(made["sandboxID"], "", None)
+    for path in ("/envs", "/files?path=/etc/passwd"):
+        assert wire.inside(older, 49983, "GET", path).status == 200
+        wrong = {"X-Access-Token": sandbox.token}
+        assert wire.inside(older, 49983, "GET", path, None, wrong).status == 401, path
+    wire.kill(older)
+
+
 def test_the_certificate_can_be_printed(tmp_path: Path) -> None:
     ran = subprocess.run(
         [*COMMAND, "serve", "--print-ca"],

@@ -13,6 +13,7 @@ import pytest
 
 from e2brun.server.envd import connect
 from e2brun.server.envd.protojson import Message, RpcError
+from e2brun.server.http.bodies import decoded
 from e2brun.server.http.messages import ApiError, Request, Response, Stream
 
 
@@ -122,6 +123,31 @@ def test_a_bomb_of_gzip_is_refused_in_a_call(bomb: bytes) -> None:
     header = {"content-encoding": "gzip"}
     call = connect.unary(request(bomb, streaming=False, headers=header), answer)
     assert asyncio.run(call).status == 429
+
+
+def test_a_call_that_is_longer_than_a_message_is_not_read_to_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connect, "MESSAGE_LIMIT", 1000)
+
+    async def answer(_message: Message) -> dict[str, Any]:
+        return {}
+
+    asked = request(b"{", *[b" " * 600] * 5, b"}", streaming=False)
+    assert asyncio.run(connect.unary(asked, answer)).status == 429
+    assert not asked.ended
+
+
+def test_of_a_bomb_of_gzip_that_is_uploaded_no_piece_is_large() -> None:
+    packed = gzip.compress(bytes(10_000_000))
+
+    async def go() -> list[int]:
+        asked = request(packed, headers={"content-encoding": "gzip"})
+        return [len(piece) async for piece in decoded(asked)]
+
+    lengths = asyncio.run(go())
+    assert sum(lengths) == 10_000_000
+    assert max(lengths) <= 256 * 1024
 
 
 def test_of_messages_without_end_no_more_than_two_are_read() -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager, suppress
 from functools import cache
 from typing import Any, cast
 
@@ -11,6 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from e2brun.sandbox.local.isolation.out_of_reach import NAMESERVER
+from e2brun.server.egress import names, rules
 from e2brun.server.egress.first_words import NotTold, Said, http_host, server_name
 from e2brun.server.egress.names import Egress, allows
 from e2brun.server.http.messages import ApiError
@@ -68,6 +73,36 @@ def test_a_star_stands_for_all_names_below() -> None:
         assert not allows(names, name)
 
 
+def test_of_a_hello_that_is_longer_than_tls_has_it_nothing_is_waited_for() -> None:
+    async def read() -> None:
+        reader = asyncio.StreamReader()
+        reader.feed_data(b"\x16\x03\x01\xff\xff")
+        async with asyncio.timeout(10):
+            await server_name(reader)
+
+    with pytest.raises(NotTold):
+        asyncio.run(read())
+
+
+@pytest.mark.parametrize(
+    ("network", "asked"),
+    [
+        ({"denyOut": ["192.0.2.1"]}, True),
+        ({"denyOut": ["8.8.8.8"]}, False),
+        ({"denyOut": ["0.0.0.0/0"]}, False),
+        ({"denyOut": ["0.0.0.0/0"], "allowOut": ["8.8.8.0/24"]}, True),
+        ({"denyOut": ["0.0.0.0/0"], "allowOut": ["example.com"]}, True),
+        ({"denyOut": ["0.0.0.0/0"], "allowOut": ["example.com"], "dnsServers": []}, False),
+    ],
+)
+def test_our_name_server_is_reached_where_e2b_s_would_be(
+    network: dict[str, list[str]], asked: bool
+) -> None:
+    found = rules.of(network, internet=None)
+    assert found is not None
+    assert [NAMESERVER in found.allow, NAMESERVER in found.deny] == [asked, not asked]
+
+
 class _Unable:
     """A sandbox in whose network nothing can be filtered."""
 
@@ -81,3 +116,90 @@ def test_rules_that_the_kernel_cannot_keep_are_refused_with_its_reason() -> None
         asyncio.run(egress.follow({"denyOut": ["0.0.0.0/0"]}, internet=None))
     assert caught.value.status == 400
     asyncio.run(egress.follow({"allowOut": ["192.0.2.1"]}, internet=None))  # says nothing
+
+
+class _Filtered:
+    """A sandbox whose connections to names come to the doors that it hands over."""
+
+    def __init__(self) -> None:
+        self.address: Any = None
+
+    async def confine(self, _rules: object) -> list[int]:
+        doors = [socket.create_server(("127.0.0.1", 0)) for _ in rules.NAMED_PORTS]
+        self.address = doors[0].getsockname()
+        return [door.detach() for door in doors]
+
+
+_NAMED = {"allowOut": ["example.com"], "denyOut": ["0.0.0.0/0"]}
+
+
+@asynccontextmanager
+async def _following(live: _Filtered) -> AsyncIterator[Egress]:
+    egress = Egress(cast("Any", live))
+    await egress.follow(_NAMED, internet=None)
+    try:
+        yield egress
+    finally:
+        egress.close()
+
+
+async def _dialled(live: _Filtered, stack: ExitStack) -> socket.socket:
+    client = stack.enter_context(socket.socket())
+    client.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(client, live.address)
+    return client
+
+
+async def _ends(client: socket.socket) -> bool:
+    async with asyncio.timeout(10):
+        with suppress(ConnectionResetError):  # what it said was not read
+            return await asyncio.get_running_loop().sock_recv(client, 1) == b""
+        return True
+
+
+def test_who_says_no_name_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(names, "_PATIENCE", 0.05)
+
+    async def go() -> bool:
+        live = _Filtered()
+        async with _following(live):
+            with ExitStack() as stack:
+                return await _ends(await _dialled(live, stack))
+
+    assert asyncio.run(go())
+
+
+def test_of_many_connections_those_past_the_most_are_hung_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(names, "_MOST", 2)
+
+    async def go() -> None:
+        live = _Filtered()
+        async with _following(live):
+            with ExitStack() as stack:
+                clients = [await _dialled(live, stack) for _ in range(3)]
+                assert await _ends(clients[2])
+                for client in clients[:2]:
+                    with pytest.raises(BlockingIOError):
+                        client.recv(1)
+
+    asyncio.run(go())
+
+
+def test_who_was_let_through_is_dropped_when_the_rules_change(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(names, "_PATIENCE", 60)
+
+    async def go() -> bool:
+        live = _Filtered()
+        async with _following(live) as egress:
+            with ExitStack() as stack:
+                client = await _dialled(live, stack)
+                while not egress._connections:  # it has come
+                    await asyncio.sleep(0)
+                await egress.follow({"denyOut": ["192.0.2.1"]}, internet=None)
+                return await _ends(client)
+
+    assert asyncio.run(go())
