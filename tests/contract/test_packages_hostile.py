@@ -11,6 +11,7 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
@@ -25,6 +26,8 @@ from e2brun.sandbox.local.packages import bytecode
 from e2brun.sandbox.local.packages.bytecode import Receiver
 from e2brun.sandbox.local.packages.layers import Layers
 from e2brun.sandbox.local.packages.tree import check, measure, remove
+from e2brun.sandbox.local.packages.uv_watch import Bounds
+from e2brun.sandbox.local.packages.wheels import Job, install
 from tests.contract.wheelhouse import wheel
 
 _REGULAR = stat.S_IFREG | 0o644
@@ -287,3 +290,42 @@ def test_what_a_package_brought_compiled_is_left_as_it_is(
     layer = layers.layer(["ready"], python)
     assert (layer / own).read_text() == "mine"
     assert list(layer.rglob("x.*.pyc"))
+
+
+def test_what_a_package_brought_is_not_written_to_where_it_is_a_link_to_uv_s(
+    layers: Layers, python: Interpreter, wheelhouse: Path, tmp_path: Path
+) -> None:
+    wheel(wheelhouse, "named", {"named.py": "", "e2brun-cells.pth": "mine"})
+    layer = layers.layer(["named"], python)
+    assert (layer / "e2brun-cells.pth").read_text() != "mine"
+    (uvs,) = (tmp_path / "cache/uv").rglob("e2brun-cells.pth")
+    assert uvs.read_text() == "mine"
+
+
+def test_nothing_compiled_is_written_over_what_is_there(tmp_path: Path) -> None:
+    (tmp_path / "a.x.pyc").write_text("mine")
+    Receiver([str(tmp_path / "a.x.pyc")], MIB).take(_record(0, b"other"))
+    assert (tmp_path / "a.x.pyc").read_text() == "mine"
+
+
+_TELLING_PYTHON = """#!/bin/sh
+pwd > "{trace}"
+exec "{python}" "$@"
+"""
+
+
+def test_uv_works_in_a_place_of_its_own(
+    environment: dict[str, str], wheelhouse: Path, tmp_path: Path
+) -> None:
+    """What lies beside the user may be as untrusted as the code that is to run."""
+    wheel(wheelhouse, "plain", {"plain.py": ""})
+    python, trace = tmp_path / "python", tmp_path / "trace"
+    python.write_text(_TELLING_PYTHON.format(trace=trace, python=sys.executable))
+    python.chmod(0o755)
+    target, cache = tmp_path / "building/layer", tmp_path / "cache"
+    for directory in (target, cache):
+        directory.mkdir(parents=True)
+    with trace.open("w") as lock:
+        job = Job(("plain",), str(python), target, cache, lock.fileno(), Bounds(MIB))
+        install(job, environment, monotonic() + 60)
+    assert trace.read_text() == f"{target.parent}\n"

@@ -151,6 +151,7 @@ import pathlib, sys
 from e2brun.errors import InstallFailed
 from e2brun.sandbox.local.interpreter import current_interpreter
 from e2brun.sandbox.local.packages.layers import Layers
+sys.addaudithook(lambda event, _: event == "subprocess.Popen" and print("uv was started"))
 try:
     Layers(pathlib.Path(sys.argv[1]), {"UV_FIND_LINKS": sys.argv[2], "PIP_NO_INDEX": "1"}).layer(
         ["one"], current_interpreter())
@@ -170,3 +171,4 @@ def test_the_last_of_a_disk_is_left_alone(tmp_path: Path, wheelhouse: Path) -> N
         pytest.skip(done.stderr)
     assert "the disk is full but for 3.2 MiB" in done.stdout
     assert "E2BRUN_CACHE_DIR" in done.stdout
+    assert "uv was started" not in done.stdout
