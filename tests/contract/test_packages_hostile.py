@@ -326,6 +326,6 @@ def test_uv_works_in_a_place_of_its_own(
     for directory in (target, cache):
         directory.mkdir(parents=True)
     with trace.open("w") as lock:
-        job = Job(("plain",), str(python), target, cache, lock.fileno(), Bounds(MIB))
-        install(job, environment, monotonic() + 60)
+        place = (target, cache, environment, lock.fileno())
+        install(Job(("plain",), str(python), *place, monotonic() + 60, Bounds(MIB)))
     assert trace.read_text() == f"{target.parent}\n"

@@ -17,7 +17,6 @@ from tempfile import NamedTemporaryFile
 
 import pytest
 
-import e2brun
 from e2brun.errors import E2brunError
 from e2brun.jobs import requirements
 from e2brun.jobs.imports import missing_imports
@@ -28,7 +27,9 @@ from e2brun.stages.check.difference import difference
 from e2brun.stages.check.junit import read_report
 from e2brun.stages.check.numbers import numbers_in
 from e2brun.stages.check.values import find_problems, problems
+from e2brun.stages.child import python_main
 from e2brun.stages.generate.fences import extract_code, fence_for
+from e2brun.stages.validate import compiling
 from e2brun.stages.validate.compiling import is_simple, problem
 from e2brun.stages.validate.inspection import Policy, inspect
 from tests.parity.notebooks import document
@@ -108,18 +109,28 @@ def test_a_long_source_is_not_parsed_in_this_process() -> None:
     assert missing_imports("import a\n" + "[]," * 8_000_000, python_version=(3, 12)) == ()
 
 
-def test_who_parses_a_long_source_has_limits_of_its_own() -> None:
+_JOB = b'{"allow": null, "deny": [], "file": ""}\n'
+
+
+@pytest.mark.parametrize(
+    ("words", "job", "seconds"),
+    [
+        (python_main("e2brun.jobs.parsing"), b"imported text\n", 5),
+        (python_main("e2brun.stages.check.values"), b'["1", null, {}]', 15),
+        (python_main("e2brun.stages.validate.inspection"), _JOB, 15),
+        ((sys.executable, "-I", "-S", compiling.__file__), b"", 15),
+    ],
+    ids=["imports", "values", "inspection", "compiling"],
+)
+def test_who_reads_a_stranger_s_work_has_limits_of_its_own(
+    words: tuple[str, ...], job: bytes, seconds: int
+) -> None:
     """Each of them would do, and none is to be missed for it."""
-    start = (
-        "import sys; sys.path.insert(0, sys.argv[1]); from e2brun.jobs.parsing import main; main()"
-    )
-    place = str(Path(e2brun.__file__).parents[1])
-    words = [sys.executable, "-I", "-S", "-c", start, place]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
         limits = Path(f"/proc/{process.pid}/limits")
-        both = re.compile(r"Max cpu time +5 +5 .*Max address space +1073741824 +1073741824 ", re.S)
+        both = re.compile(rf"cpu time +{seconds} +{seconds} .*address space +1073741824 ", re.S)
         until(lambda: both.search(limits.read_text()))
-        process.communicate(b"imported text\n")
+        process.communicate(job)
 
 
 _CELLS: dict[str, Callable[[int], str]] = {

@@ -274,6 +274,14 @@ def test_a_widget_that_is_never_left_keeps_no_other_cells_output(recorder: Recor
     assert texts(recorder) == [["out"]]
 
 
+def test_of_more_widgets_than_anybody_has_the_output_is_the_cells(recorder: Recorder) -> None:
+    for number in range(10_001):
+        recorder.result(told("enter", id=str(number)))
+        recorder.stream("stdout", b"%d" % number)
+        recorder.result(told("leave"))
+    assert texts(recorder) == [["10000"]]
+
+
 @pytest.mark.parametrize("state", [1, [], {"w": 1}, {"w": {"state": 3}}, {"w": float("nan")}])
 def test_a_state_of_widgets_that_is_none_does_no_harm(recorder: Recorder, state: object) -> None:
     recorder.result(told("enter", id="w"))
