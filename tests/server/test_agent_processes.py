@@ -101,7 +101,7 @@ async def test_who_was_stopped_before_a_freeze_stays_so_after_it(live: RunningSa
         until(lambda: _states(live) == "TT")
         await live.thaw()
         until(lambda: _states(live) == after)  # noqa: B023
-        await python(live, "import os; os.system('pkill -CONT sleep')")
+        await python(live, "import os, signal; os.kill(-1, signal.SIGCONT)")
 
 
 _PLANTED = """
