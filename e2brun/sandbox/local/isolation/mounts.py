@@ -30,6 +30,7 @@ BOOT_ID = "/proc/sys/kernel/random/boot_id"
 # Of the host or of its user, and nothing that a program needs.
 _HIDDEN = tuple(f"/proc/{name}" for name in (
     "cmdline", "config.gz", "keys", "key-users", "partitions", "diskstats", "interrupts",
+    "softirqs", "swaps", "acpi", "asound", "bus", "fs", "irq", "scsi",
 ))  # fmt: skip
 _NOTHING = syscalls.MS_NOSUID | syscalls.MS_NODEV
 _READ_ONLY = _NOTHING | syscalls.MS_RDONLY
@@ -188,8 +189,10 @@ def _places(directories: tuple[str, ...], root: int, others: list[str]) -> list[
 
 
 def covers() -> list[tuple[str, str]]:
-    """(place on the stage, place inside) of what is bound over files of /proc, read-only."""
-    hidden = [(f"{_FILES}/blank", path) for path in _HIDDEN if os.path.exists(path)]
+    """(place on the stage, place inside) of what is bound over files and directories of /proc,
+    read-only."""
+    there = [path for path in _HIDDEN if os.path.exists(path)]
+    hidden = [(f"{_FILES}/{'empty' if os.path.isdir(path) else 'blank'}", path) for path in there]
     return [*hidden, (f"{_FILES}/boot_id", BOOT_ID)] if os.path.exists(BOOT_ID) else hidden
 
 
