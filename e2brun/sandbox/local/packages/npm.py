@@ -5,7 +5,6 @@ No script of a package runs. Sandboxes see it read-only, at `jail.NODE_DIRECTORY
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from e2brun.errors import InstallFailed
 from e2brun.sandbox.local.packages.store import NPM, Store
+from e2brun.sandbox.local.packages.tree import check
 
 _PACKAGE = "@swc/wasm-typescript"
 _VERSION = "1.16.2"
@@ -68,19 +68,10 @@ def _fetch(
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         pass_fds=(lock,),
+        umask=0o022,  # for the sandbox's uid, whatever ours is
         timeout=max(0.1, deadline - time.monotonic()),
         check=False,
     )
     if process.returncode != 0 or not (target / "node_modules" / _PACKAGE).is_dir():
         raise InstallFailed("npm has failed")
-    _make_readable(target)
-
-
-def _make_readable(directory: Path) -> None:
-    """For the sandbox's uid, whatever our umask is."""
-    for parent, _, names in os.walk(directory):
-        Path(parent).chmod(0o755)
-        for name in names:
-            path = Path(parent, name)
-            if not path.is_symlink():
-                path.chmod(0o644)
+    check(target)
