@@ -15,6 +15,7 @@ import pytest
 
 from e2brun.errors import InstallFailed, UsageError
 from e2brun.sandbox.local.interpreter import Interpreter
+from e2brun.sandbox.local.packages.installed import installed_layer
 from e2brun.sandbox.local.packages.layers import Layers, layer_key
 from e2brun.sandbox.local.packages.pruning import prune
 from e2brun.sandbox.local.pythons import find_interpreter
@@ -57,6 +58,17 @@ def test_a_layer_has_the_packages_readable_by_everybody_and_compiled(
         assert path.stat().st_mode & 0o004, path
         assert not path.is_symlink()
     assert not (layer / ".lock").exists()
+
+
+def test_what_cells_need_is_readable_by_everybody(tmp_path: Path, python: Interpreter) -> None:
+    before = os.umask(0o077)
+    try:
+        layer = installed_layer(tmp_path / "cache", python)
+    finally:
+        os.umask(before)
+    assert layer is not None
+    modes = {path.lstat().st_mode & 0o7777 for path in [layer, *layer.rglob("*")]}
+    assert modes == {0o755, 0o644}
 
 
 def test_scripts_start_the_interpreter_itself(layers: Layers, python: Interpreter) -> None:

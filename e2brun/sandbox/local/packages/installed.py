@@ -8,6 +8,7 @@ the installer did not: these are our own dependencies, not packages that a run h
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from importlib.metadata import Distribution
 
 NAMES = ("ipython", "pip")  # the second only where it is installed: not every environment has it
-_FORMAT = "2"  # raise it when what is copied changes
+_FORMAT = "3"  # raise it when what is copied changes
 _LANDMARK = "IPython/core/release.py"  # rewritten with every version
 _WAIT_SECONDS = 60.0
 
@@ -52,8 +53,12 @@ def _key(interpreter: Interpreter) -> str | None:
 
 
 def _fill(packages: Path, _lock: int, _deadline: float) -> None:
+    from e2brun.sandbox.local.packages.tree import entries
+
     _copy(packages)
     _compile(packages)
+    for path, found in entries(str(packages)):  # for the sandbox's uid, whatever our umask is
+        os.chmod(path, 0o755 if stat.S_ISDIR(found.st_mode) else 0o644)
 
 
 def _copy(target: Path) -> None:
@@ -70,7 +75,6 @@ def _copy(target: Path) -> None:
                 copy2(str(source), place)
             except FileNotFoundError:  # a .pyc that was recorded and has gone since
                 continue
-            place.chmod(0o644)
 
 
 def _compile(target: Path) -> None:
