@@ -71,7 +71,6 @@ found["a filter"] = python(lambda: one.setsockopt(1, 26, struct.pack("HxxxxxxQ",
 found["larger buffers"] = one.setsockopt(1, 7, 8 << 20) or one.getsockopt(1, 7) > 1 << 20
 found["larger buffers by force"] = python(lambda: one.setsockopt(1, 32, 8 << 20))
 found["a table of futexes"] = call(157, 78, 1, 16, 0, 0)
-found["who is asked about calls"] = call(317, 1, 8, 0)
 found["a page in a pipe"] = call(275, 0, 0, 1, 0, 1, 0)
 
 timer = ctypes.c_int(0)
@@ -108,7 +107,7 @@ _REFUSED = {
     "a ruleset of Landlock": _NONE, "a queue of fanotify": _PERM, "a handle of a file": _PERM,
     "zero-copy": _PERM, "reserved room": _PERM, "a filter": _PERM, "larger buffers": False,
     "larger buffers by force": _PERM, "a table of futexes": _PERM,
-    "who is asked about calls": _PERM, "a page in a pipe": "EINVAL", "pipe sizes": _PERM,
+    "a page in a pipe": "EINVAL", "pipe sizes": _PERM,
 }  # fmt: skip
 _AT_MOST = {
     "timers": 4096, "open files": 256, "pidfds": 256, "terminals": 64,

@@ -54,6 +54,11 @@ def test_what_nobody_has_judged_yet_does_not_exist() -> None:
     assert _verdict(program, epoll_pwait2) == _verdict(program, fchmodat2) == _ALLOWED
 
 
+def test_no_listener_outlives_what_it_listened_to() -> None:
+    """In a zygote, too, where packages are imported."""
+    assert _verdict(seccomp.first_filter(), 317, 1, 8) == 0x00050000 | 1
+
+
 def test_nobody_inside_waits_for_the_host_s_disks_or_takes_its_huge_pages() -> None:
     program, done, no_memory = seccomp.first_filter(), 0x00050000, 0x00050000 | 12
     sync, syncfs, mmap, private, huge = 162, 306, 9, 0x22, 0x40000

@@ -117,6 +117,7 @@ _FEIGNED = {
 _MAKING = (
     "setns", "unshare", "mount", "umount2", "pivot_root", "sethostname", "clone", "move_mount",
 )  # fmt: skip
+_PR_SET_SECCOMP, _SECCOMP_SET_MODE_FILTER = 22, 1
 _CLONE_NEW = 0x7E020000  # every CLONE_NEW* flag that clone(2) takes
 # The last puts another driver of the kernel's, loaded for it, behind a terminal.
 _IOCTL_REFUSED = {"TIOCSTI": 0x5412, "TIOCLINUX": 0x541C, "TIOCSETD": 0x5423}
@@ -302,7 +303,19 @@ def last_filter(*, but: Collection[str] = ()) -> bytes:
             steps += _when(_COMMON_ENOSYS[name], [_refuse(ENOSYS)])
         else:
             steps += _when(_numbers(_EPERM)[name], [_refuse(EPERM)])
+    if "setns" not in but:  # who may that has filters of its own to add
+        steps += _no_filters()
     return b"".join([*steps, _ALLOWED])
+
+
+def _no_filters() -> list[bytes]:
+    """A filter can have each call of a program written to the host's log, and nobody bounds that.
+    EINVAL is what a kernel without filters says: man and Firefox go on without."""
+    steps: list[bytes] = []
+    for name, value in (("prctl", _PR_SET_SECCOMP), ("seccomp", _SECCOMP_SET_MODE_FILTER)):
+        body = [_argument(0), *_when(value, [_refuse(EINVAL)]), _ALLOWED]
+        steps += _when(_numbers(_BY_ARGUMENT)[name], body)
+    return steps
 
 
 def setns_filter() -> bytes:
@@ -313,7 +326,7 @@ def setns_filter() -> bytes:
 def root_filter() -> bytes:
     """What is added for programs that are to believe they are root: setns is refused, and what
     would need more than one user id is not made but said to be, as a package manager wants it."""
-    steps = [*_preamble(), *_when(_numbers(_EPERM)["setns"], [_refuse(EPERM)])]
+    steps = [*_preamble(), *_when(_numbers(_EPERM)["setns"], [_refuse(EPERM)]), *_no_filters()]
     for number in _numbers(_FEIGNED).values():
         steps += _when(number, [_DONE])
     return b"".join([*steps, _ALLOWED])
