@@ -12,6 +12,7 @@ refuses the overlay.
 
 from __future__ import annotations
 
+import functools
 import os
 import stat
 from collections.abc import Sequence
@@ -188,6 +189,7 @@ def _places(directories: tuple[str, ...], root: int, others: list[str]) -> list[
     return sorted(found)
 
 
+@functools.cache
 def covers() -> list[tuple[str, str]]:
     """(place on the stage, place inside) of what is bound over files and directories of /proc,
     read-only."""

@@ -26,7 +26,14 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 from e2brun.sandbox.contract import HOME
-from e2brun.sandbox.local.isolation import confinement, rootfs, seccomp, spawn, syscalls
+from e2brun.sandbox.local.isolation import (
+    confinement,
+    mounts,
+    rootfs,
+    seccomp,
+    spawn,
+    syscalls,
+)
 from e2brun.sandbox.local.isolation.driver import (
     AGENT_DIRECTORY,
     CELLS_DIRECTORY,
@@ -71,6 +78,7 @@ def go_on(
         _of_agent("kernels.contexts").remember_modules()
     shares = [rootfs.Share(*share) for share in shared]
     more = {"shared": shares, "online": jail.online, "tree": rootfs.tree(jail, shares)}
+    mounts.covers()  # found once, and kept
     gc.collect()
     gc.freeze()  # collections in the children leave these pages shared
     control.send(b"ready")
