@@ -95,6 +95,22 @@ def test_a_malformed_cell_is_refused(wire: Wire, victim: Sandbox) -> None:
     assert wire.is_healthy(victim)
 
 
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("/execute", {"code": "1", "context_id": "\ud800"}),
+        ("/execute", {"code": "1", "env_vars": {"A": "\ud800"}}),
+        ("/contexts", {"cwd": "/\ud800"}),
+    ],
+)
+def test_a_cell_s_words_that_nobody_can_write_are_refused(
+    wire: Wire, victim: Sandbox, path: str, fields: dict[str, Any]
+) -> None:
+    token = {"X-Access-Token": victim.token}
+    answer = wire.inside(victim, INTERPRETER, "POST", path, fields, token)
+    assert answer.status == 400, answer
+
+
 @settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(body=_objects, path=st.sampled_from([*UNARY, *STREAMS]))
 def test_no_object_breaks_a_call(

@@ -107,6 +107,7 @@ def test_a_link_in_an_archive_leads_nowhere_on_the_host(wire: Wire) -> None:
         f"/build-files/{'a' * 64}?token={'0' * 64}",
         "/build-files/../templates/index.json?token=x",
         "/build-files/?token=%00",
+        f"/build-files/{'a' * 64}?token=%C3%A9",
     ],
 )
 def test_an_upload_needs_the_token_of_its_own_address(wire: Wire, path: str) -> None:
@@ -133,6 +134,8 @@ def test_the_token_of_one_upload_opens_no_other(wire: Wire) -> None:
         {"fromImage": "e2bdev/base", "steps": [{"type": "EVIL", "args": []}]},
         {"fromImage": "e2bdev/base", "steps": [{"type": "RUN", "args": [1]}]},
         {"fromImage": "e2bdev/base", "steps": [{"type": "RUN", "args": ["a\0b"]}]},
+        {"fromImage": "e2bdev/base", "steps": [{"type": "ENV", "args": ["A", "\ud800"]}]},
+        {"fromImage": "e2bdev/base", "startCmd": "\ud800"},
         {"fromImage": "e2bdev/base", "steps": [{"type": "COPY", "filesHash": "../x"}]},
         {"fromImage": "e2bdev/base", "steps": [{"type": "RUN", "args": ["x"]}] * 1001},
     ],

@@ -67,8 +67,10 @@ def test_code_runs_only_with_the_token_of_its_own_sandbox(
 def test_files_need_the_token_or_the_signature_of_their_own_sandbox(
     wire: Wire, victim: Sandbox, stranger: Sandbox
 ) -> None:
-    def signature(token: str, operation: str = "read", path: str = "x") -> str:
-        text = f"{path}:{operation}::{token}"
+    def signature(
+        token: str, operation: str = "read", path: str = "x", expiration: str = ""
+    ) -> str:
+        text = f"{path}:{operation}::{token}{expiration}"
         digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
         return f"v1_{digest}".replace("+", "%2B")
 
@@ -85,6 +87,8 @@ def test_files_need_the_token_or_the_signature_of_their_own_sandbox(
         f"path=x&signature={signature(victim.token, 'write')}",
         f"path=../../etc/passwd&signature={signature(victim.token)}",
         f"path=x&path=y&signature={signature(victim.token, path='y')}x",
+        "path=x&signature_expiration=%C2%B2"  # a digit, and no number
+        f"&signature={signature(victim.token, expiration=':²')}",
     ):
         answer = wire.inside(victim, ENVD, "GET", f"/files?{query}")
         assert answer.status == 401, (query, answer)

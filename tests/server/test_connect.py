@@ -33,7 +33,7 @@ def request(
 
     scope = {
         "type": "http", "method": "POST", "path": "/x", "raw_path": b"/x", "query_string": b"",
-        "headers": [(name.encode(), value.encode()) for name, value in given.items()],
+        "headers": [(name.encode(), value.encode("latin-1")) for name, value in given.items()],
     }  # fmt: skip
     return Request(scope, receive)
 
@@ -197,6 +197,13 @@ def test_the_deadline_is_told_before_what_it_ends_is_ended() -> None:
 
     asyncio.run(go())
     assert order == ["cancelled", "told", "killed"]
+
+
+@pytest.mark.parametrize("odd", ["\xb2", "-1", "1e3", "9" * 100_000])
+def test_a_time_that_is_no_number_is_none(odd: str) -> None:
+    asked = request(headers={"connect-timeout-ms": odd, "keepalive-ping-interval": odd})
+    assert connect.deadline(asked) is None
+    assert connect.keepalive(asked) >= 90
 
 
 def test_a_handler_is_closed_when_its_stream_is() -> None:

@@ -29,7 +29,8 @@ _ODD: list[object] = [1, -1, 1.5, 10**30, "x", "\ud800", [], [1], {"a": 1}, {"en
         {"network": {"rules": {"a.example": [{"transform": {"headers": {"x": "y"}}}]}}},
         {"network": {"egressProxy": {"address": "proxy.example:1080"}}},
         {"network": {"httpsPorts": [49983]}}, {"network": {"maskRequestHost": "a\r\nb: c"}},
-        {"volumeMounts": [{"name": "x", "path": "/x"}]}, {"iam": {"tokens": {"a": {}}}},
+        {"volumeMounts": [{"name": "x", "path": "/x"}]},
+        {"volumeMounts": [{"name": "x", "path": "/mnt/\ud800"}]}, {"iam": {"tokens": {"a": {}}}},
         {"sidecars": [{"entry": "valkey"}]},
     ],
     ids=str,
@@ -48,6 +49,13 @@ async def test_no_odd_value_in_any_field_is_a_failure_of_ours(client: Client) ->
             assert answer.status in (201, 400, 404), (body, answer.body)
             if answer.status == 201:
                 await client.ask("DELETE", f"/sandboxes/{answer.json['sandboxID']}")
+
+
+async def test_a_secret_that_cannot_be_written_down_is_refused(client: Client) -> None:
+    for fields in ({"name": "\ud800", "value": "x"}, {"name": "x", "value": "\ud800"}):
+        answer = await client.ask("POST", "/secrets", fields)
+        assert answer.status == 400, answer.body
+    assert (await client.ask("GET", "/secrets")).json == []
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,6 @@ def check(request: Request, record: Record, operation: str) -> None:
 
 
 def _passed(expiration: str) -> bool:
-    if not expiration.isdigit() or len(expiration) > 18:
+    if not expiration.isdecimal() or len(expiration) > 18:
         raise ApiError(401, "invalid signature expiration")
     return int(expiration) < time.time()

@@ -74,7 +74,8 @@ async def file_link(request: Request, registry: Registry, template: str, key: st
 async def upload(request: Request, registry: Registry) -> Response:
     """PUT to such an address: its token is the permission."""
     key = request.raw_path.partition("?")[0].removeprefix(UPLOADS)
-    if not hmac.compare_digest(request.query.get("token", ""), _token(registry, key)):
+    given = request.query.get("token", "").encode("utf-8", "replace")
+    if not hmac.compare_digest(given, _token(registry, key).encode()):
         raise ApiError(401, "the token of this address is wrong")
     if request.method != "PUT":
         raise Refused(405, "this endpoint takes PUT", allow="PUT")

@@ -67,7 +67,7 @@ async def delete(_request: Request, registry: Registry, name: str) -> Response:
 
 def _value(fields: Fields) -> str:
     value = fields.text("value")
-    if not value or len(value.encode("utf-8", "replace")) > _VALUE_LIMIT:
+    if not value or len(value.encode()) > _VALUE_LIMIT:
         raise ApiError(400, f"the value of a secret has from 1 to {_VALUE_LIMIT} bytes")
     return value
 

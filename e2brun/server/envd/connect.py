@@ -126,7 +126,7 @@ def acting_user(request: Request, default: str) -> str:
 def deadline(request: Request) -> float | None:
     """When the caller stops waiting, on the event loop's clock; None: never."""
     value = request.headers.get("connect-timeout-ms", "").strip()
-    if not value.isdigit() or len(value) > 10 or int(value) == 0:
+    if not value.isdecimal() or len(value) > 10 or int(value) == 0:
         return None
     return asyncio.get_running_loop().time() + int(value) / 1000
 
@@ -134,7 +134,7 @@ def deadline(request: Request) -> float | None:
 def keepalive(request: Request) -> float:
     """Seconds between signs of life: those that the client names, or the usual ones."""
     named = request.headers.get("keepalive-ping-interval", "").strip()
-    return float(named) if named.isdigit() and int(named[:9]) > 0 else _KEEPALIVE_SECONDS
+    return float(named) if named.isdecimal() and int(named[:9]) > 0 else _KEEPALIVE_SECONDS
 
 
 def _require(request: Request, content_type: str) -> None:

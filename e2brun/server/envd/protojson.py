@@ -40,13 +40,9 @@ class Message(Fields):
         """The error for a field of the wrong kind."""
         return RpcError("invalid_argument", f"{name} must be {expected}")
 
-    def text(self, name: str) -> str:
-        """A string, default ""."""
-        return self._clean(name, super().text(name))
-
     def texts(self, name: str) -> list[str]:
         """A list of strings, default []."""
-        return [self._clean(name, item) for item in super().texts(name) or ()]
+        return super().texts(name) or []
 
     def number(self, name: str) -> int:
         """An integer (64-bit ones travel as strings), default 0."""
@@ -68,7 +64,7 @@ class Message(Fields):
             return {}
         if not is_text_table(found):
             raise self.bad(name, "a map of strings" if is_table(found) else "an object")
-        return {self._clean(name, key): self._clean(name, item) for key, item in found.items()}
+        return {self.fit(name, key): self.fit(name, item) for key, item in found.items()}
 
     def blob(self, name: str) -> bytes | None:
         """Bytes, in either alphabet of base64, padded or not; None when not set."""
@@ -88,13 +84,8 @@ class Message(Fields):
         except binascii.Error:
             raise self.bad(name, "base64") from None
 
-    def _clean(self, name: str, found: str) -> str:
-        # A NUL ends a string for the kernel; a lone surrogate is no UTF-8.
-        if "\0" in found:
+    def fit(self, name: str, text: str) -> str:
+        """Also for the kernel, for which a NUL ends it."""
+        if "\0" in text:
             raise RpcError("invalid_argument", f"{name} must not contain NUL")
-        if not found.isascii():
-            try:
-                found.encode()
-            except UnicodeEncodeError:
-                raise self.bad(name, "valid Unicode") from None
-        return found
+        return super().fit(name, text)

@@ -38,7 +38,7 @@ class Fields:
         value = self.raw(name)
         if value is not None and not isinstance(value, str):
             raise self.bad(name, "a string")
-        return value or ""
+        return self.fit(name, value or "")
 
     def flag(self, name: str) -> bool | None:
         """A boolean; None when absent."""
@@ -79,9 +79,17 @@ class Fields:
     def texts(self, name: str) -> list[str] | None:
         """A list of strings; None when absent."""
         value = self.items(name)
-        if value is None or is_text_list(value):
-            return value
-        raise self.bad(name, "a list of strings")
+        if value is None:
+            return None
+        if not is_text_list(value):
+            raise self.bad(name, "a list of strings")
+        return [self.fit(name, text) for text in value]
+
+    def fit(self, name: str, text: str) -> str:
+        """`text`, if it is fit to be kept."""
+        if not is_unicode(text):
+            raise self.bad(name, "valid Unicode")
+        return text
 
     def environment(self) -> dict[str, str]:
         """`envVars`: what execve(2) takes."""
@@ -101,13 +109,19 @@ class Fields:
             return {}
         if not is_text_table(value):
             raise self.bad(name, "an object whose values are strings")
-        try:
-            size = sum(len(k.encode()) + len(v.encode()) for k, v in value.items())
-        except UnicodeEncodeError:
-            raise self.bad(name, "valid Unicode") from None
-        if size > limit:
+        texts = [self.fit(name, text) for pair in value.items() for text in pair]
+        if sum(len(text.encode()) for text in texts) > limit:
             raise ApiError(400, f"{name} is longer than {limit} bytes")
         return value
+
+
+def is_unicode(text: str) -> bool:
+    """False with half of a surrogate pair in it, which JSON can escape, and nobody can write."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def bad(name: str, expected: str) -> ApiError:

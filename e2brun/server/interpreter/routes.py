@@ -14,6 +14,7 @@ from e2brun.sandbox.local.host import languages
 from e2brun.sandbox.local.host.contexts import Context, Contexts, NotStarted, UnknownLanguage
 from e2brun.sandbox.local.host.execution import RequestedCell, execute
 from e2brun.server.access.admission import check_access_token
+from e2brun.server.http.fields import is_unicode
 from e2brun.server.http.messages import ApiError, Request, Response, Stream, json_response
 from e2brun.server.sandboxes.records import Record
 from e2brun.values import is_text_table
@@ -94,9 +95,11 @@ async def _create(body: Mapping[str, Any], contexts: Contexts) -> Response:
 
 def _optional(body: Mapping[str, Any], key: str) -> str | None:
     value = body.get(key)
-    if value is not None and not isinstance(value, str):
+    if value is None:
+        return None
+    if not isinstance(value, str):
         raise _Refusal(400, f"{key} must be a string")
-    return value
+    return _fit(key, value)
 
 
 def _environment(given: object) -> dict[str, str]:
@@ -104,7 +107,14 @@ def _environment(given: object) -> dict[str, str]:
         return {}
     if not is_text_table(given):
         raise _Refusal(400, "env_vars must be an object of strings")
+    _fit("env_vars", "".join(map("".join, given.items())))
     return given
+
+
+def _fit(key: str, text: str) -> str:
+    if not is_unicode(text):
+        raise _Refusal(400, f"{key} must be valid Unicode")
+    return text
 
 
 def _found(contexts: Contexts, context_id: str) -> Context:
