@@ -14,35 +14,45 @@ else:
         return lambda kind: kind
 
 
+_MISSING = object()
+
+
 @dataclass_transform(frozen_default=True)
 class Frozen:
     """The annotated names of a class are its fields; those with a value may be left out. Equal
     where the fields are. Never changed: `but` makes another.
     """
 
-    _names: ClassVar[tuple[str, ...]] = ()
-    _defaults: ClassVar[Mapping[str, object]] = {}
+    _fields: ClassVar[Mapping[str, object]] = {}  # in their order, with what each has if not given
+    _needed: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls) -> None:
-        own = [name for name in cls.__annotations__ if name not in cls._names]
-        cls._names = (*cls._names, *own)
-        given = {name: cls.__dict__[name] for name in own if name in cls.__dict__}
-        cls._defaults = {**cls._defaults, **given}
+        own = [name for name in cls.__annotations__ if name not in cls._fields]
+        cls._fields = {**cls._fields, **{name: cls.__dict__.get(name, _MISSING) for name in own}}
+        cls._needed = tuple(name for name, value in cls._fields.items() if value is _MISSING)
 
     def __init__(self, *values: object, **named: object) -> None:
-        names = self._names
-        given = {**dict(zip(names, values, strict=False)), **named}
-        found = {**self._defaults, **given}
-        if len(given) < len(values) + len(named) or len(found) > len(names):
+        fields = self._fields
+        placed = dict(zip(fields, values, strict=False))
+        found = {**fields, **named, **placed}
+        if (
+            len(placed) < len(values)
+            or len(found) > len(fields)
+            or not placed.keys().isdisjoint(named)
+        ):
             raise TypeError(f"{type(self).__name__}: wrong arguments: {values}, {list(named)}")
-        try:
-            self.__dict__.update(zip(names, map(found.__getitem__, names), strict=True))
-        except KeyError as error:
-            raise TypeError(f"{type(self).__name__}: missing: {error.args[0]}") from None
+        for name in self._needed:
+            if found[name] is _MISSING:
+                raise TypeError(f"{type(self).__name__}: missing: {name}")
+        self.__dict__.update(found)
 
     def but(self, **changes: object) -> Self:
         """The same with other values of these fields."""
-        return type(self)(**{**self.__dict__, **changes})
+        if not changes.keys() <= self._fields.keys():
+            raise TypeError(f"{type(self).__name__}: wrong arguments: {list(changes)}")
+        made = object.__new__(type(self))
+        made.__dict__.update({**self.__dict__, **changes})
+        return made
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
