@@ -80,6 +80,8 @@ _ARGUMENTS = {
     "prlimit(1)": (302, [1, 7, 0]), "prlimit(core size)": (302, [0, 4, 1, 1]),
     "setsockopt(ATTACH_FILTER)": (54, [0, 1, 26]),
     "setsockopt(ATTACH_REUSEPORT_CBPF)": (54, [0, 1, 51]),
+    "setsockopt(TCP_ULP)": (54, [0, 6, 31]), "setsockopt(UDP_ENCAP)": (54, [0, 17, 100]),
+    "mknod(0:0)": (133, [0, 0o20666, 0]), "mknodat(0:0)": (259, [0, 0, 0o20666, 0]),
     "setsockopt(ZEROCOPY)": (54, [0, 1, 60]), "setsockopt(RESERVE_MEM)": (54, [0, 1, 73]),
     "fcntl(SETLEASE)": (72, [0, 1024, 0]), "fcntl(NOTIFY)": (72, [0, 1026, 0]),
     "setpriority(1)": (141, [0, 1, 5]), "setpriority(user)": (141, [2, 0, 5]),

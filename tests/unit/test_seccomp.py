@@ -54,6 +54,12 @@ def test_what_nobody_has_judged_yet_does_not_exist() -> None:
     assert _verdict(program, epoll_pwait2) == _verdict(program, fchmodat2) == _ALLOWED
 
 
+def test_no_rename_leaves_a_device_behind() -> None:
+    whiteout, exchange = 4, 2
+    assert _verdict(seccomp.first_filter(), 316, 0, 0, 0, 0, whiteout) == 0x00050000 | 22
+    assert _verdict(seccomp.first_filter(), 316, 0, 0, 0, 0, exchange) == _ALLOWED
+
+
 def test_no_listener_outlives_what_it_listened_to() -> None:
     """In a zygote, too, where packages are imported."""
     assert _verdict(seccomp.first_filter(), 317, 1, 8) == 0x00050000 | 1

@@ -101,7 +101,8 @@ _BY_ARGUMENT = {
     "personality": (135, 92), "setsockopt": (54, 208), "setrlimit": (160, 164),
     "prlimit64": (302, 261), "setpriority": (141, 140), "fcntl": (72, 25),
     "ioprio_set": (251, 30), "pipe2": (293, 59), "madvise": (28, 233), "prctl": (157, 167),
-    "seccomp": (317, 277), "mmap": (9, 222), "fadvise64": (221, 223),
+    "seccomp": (317, 277), "mmap": (9, 222), "fadvise64": (221, 223), "mknod": (133, None),
+    "mknodat": (259, 33), "renameat2": (316, 276),
 }  # fmt: skip
 # Not for pid 1: the agent has the same user id as what it runs, and must not be slowed down.
 _PID_FIRST = {
@@ -135,11 +136,15 @@ _O_NOTIFICATION_PIPE = 0x80  # who could be told of keys; no other use, and Chro
 _AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK = 1, 2, 10, 16
 _INTERNET_PROTOCOLS = (0, 1, 6, 17, 58)  # default, ICMP, TCP, UDP, ICMPv6
 _SOL_SOCKET, _SO_SNDBUF, _SO_RCVBUF, _SO_LINGER = 1, 7, 8, 13
+# Protocols of the kernel's own that nobody here sets up (kTLS, IPsec), and their mistakes.
+_SOL_TCP, _TCP_ULP, _SOL_UDP, _UDP_ENCAP = 6, 31, 17, 100
 # Programs in the kernel, of which the host has room for so much in all; pages and room that are
 # counted for nobody.
 _SOCKET_OPTIONS_REFUSED = {
     "SO_ATTACH_FILTER": 26, "SO_ATTACH_REUSEPORT_CBPF": 51, "SO_ZEROCOPY": 60, "SO_RESERVE_MEM": 73,
 }  # fmt: skip
+# Of a file's type, in those of character and block devices: 0:0 is one that needs no right.
+_IS_DEVICE, _RENAME_WHITEOUT = 0o020000, 4
 # A lease on a file, or a directory, holds up who opens it on the host; F_NOTIFY tells of others as
 # inotify does.
 _FCNTL_REFUSED = {"F_SETLEASE": 1024, "F_NOTIFY": 1026, "F_SETDELEG": 1040}
@@ -204,7 +209,13 @@ def _setsockopt_rules() -> list[bytes]:
     options = [_argument(2), *(step for option in feigned for step in _when(option, [_DONE]))]
     for option in _SOCKET_OPTIONS_REFUSED.values():
         options += _when(option, [_refuse(EPERM)])
-    return [_argument(1), *_when(_SOL_SOCKET, [*options, _ALLOWED]), _ALLOWED]
+    return [
+        _argument(1),
+        *_when(_SOL_SOCKET, [*options, _ALLOWED]),
+        *_when(_SOL_TCP, _all_but(2, (_TCP_ULP,))),
+        *_when(_SOL_UDP, _all_but(2, (_UDP_ENCAP,))),
+        _ALLOWED,
+    ]
 
 
 def _prlimit_rules() -> list[bytes]:
@@ -263,10 +274,14 @@ def _rules(but: Collection[str]) -> list[bytes]:
         "prctl": _all_but(0, _PRCTL_REFUSED),
         "seccomp": _without(1, _SECCOMP_FILTER_FLAG_NEW_LISTENER),
         "mmap": _without(3, _MAP_HUGETLB, ENOMEM),
+        "mknod": _without(1, _IS_DEVICE),
+        "mknodat": _without(2, _IS_DEVICE),
+        "renameat2": _without(4, _RENAME_WHITEOUT, EINVAL),
         "fadvise64": [_argument(3), *_when(_POSIX_FADV_DONTNEED, [_DONE]), _ALLOWED],
     }
     calls = _numbers(_BY_ARGUMENT)
-    steps = [s for n, body in bodies.items() if n not in but for s in _when(calls[n], body)]
+    made = [n for n in bodies if n in calls and n not in but]
+    steps = [step for name in made for step in _when(calls[name], bodies[name])]
     for number in _numbers(_PID_FIRST).values():
         steps += _when(number, [_argument(0), *not_agent])
     return steps
