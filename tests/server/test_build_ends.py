@@ -61,6 +61,39 @@ def test_a_service_that_ends_does_not_wait_for_a_build() -> None:
     assert asyncio.run(run()) == "error"
 
 
+def test_a_template_that_is_deleted_is_built_no_further() -> None:
+    mark = f"mark-{uuid4().hex}"
+
+    async def run() -> None:
+        async with serving() as client:
+            made = {"type": "WORKDIR", "args": ["/made"]}
+            hanging = {"type": "RUN", "args": [f"exec -a {mark} sleep 300"]}
+            template, _ = await _begin(client, steps=[made, hanging])
+            await _until(mark, there=True)
+            assert (await client.ask("DELETE", f"/templates/{template}")).status == 204
+            await _until(mark, there=False)
+
+            template, build = await _begin(client, steps=[made])  # done before: it takes no time
+            registry = client.service.registry
+            found = registry.builder.templates.templates[template].builds[build]
+            await client.ask("DELETE", f"/templates/{template}")
+            while found.status == "building" or len(registry.builder.at_work):
+                await asyncio.sleep(0.02)
+            await client.ask("DELETE", f"/templates/{template}")
+            assert not list(registry.directory.glob("templates/*.tree"))
+
+    asyncio.run(run())
+
+
+def test_an_image_of_an_endless_version_is_refused() -> None:
+    async def run() -> None:
+        async with serving() as client:
+            image = f"python:{'3' * 5000}"
+            await _become(client, *await _begin(client, fromImage=image), "error")
+
+    asyncio.run(run())
+
+
 def test_a_create_that_is_given_up_while_its_template_starts_leaves_no_sandbox() -> None:
     mark = f"mark-{uuid4().hex}"
     # Ready while it is built, and never in a sandbox of the template.

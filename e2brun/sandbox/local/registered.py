@@ -157,7 +157,7 @@ class RegisteredTemplates:
         """It is gone, with its files."""
         del self.templates[template.id]
         for build in template.builds.values():
-            self._forget(build)
+            self.forget(build)
         self.save()
 
     def save(self) -> None:
@@ -171,9 +171,10 @@ class RegisteredTemplates:
         meant = {build_id for build_id, _ in template.tags.values()} | {template.newest.id}
         for build in list(template.builds.values()):
             if build.id not in meant and build.status in (READY, FAILED):
-                self._forget(build)
+                self.forget(build)
                 del template.builds[build.id]
 
-    def _forget(self, build: Build) -> None:
+    def forget(self, build: Build) -> None:
+        """Its files go."""
         if build.made is not None and build.made.tree:
             (self._directory / build.made.tree).unlink(missing_ok=True)

@@ -6,7 +6,8 @@ import asyncio
 import hashlib
 import logging
 import shlex
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -72,6 +73,7 @@ class Builder:
         self.files = KeptFiles(directory / "files", _FILES)
         self.layers = KeptFiles(directory / "layers", _LAYERS)  # by the keys of steps
         self._turns = asyncio.Semaphore(_AT_ONCE)
+        self.at_work: dict[str, RunningSandbox] = {}  # by the ids of builds
 
     def ready(self, name: str) -> tuple[Registered, Made, Path | None] | None:
         """What a sandbox of this name is made of, and its files: built here, or by the service
@@ -84,6 +86,15 @@ class Builder:
         """Build it in the background; `build` tells how far it is."""
         build.become(BUILDING)
         self._registry.chore(self._build(template, build, plan))
+
+    def delete(self, template: Registered) -> None:
+        """It is gone, with its files, and is built no further."""
+        self.templates.delete(template)
+        for build in template.builds.values():
+            if build.status == BUILDING:
+                self._fail(build, "the template was deleted")
+            if (live := self.at_work.get(build.id)) is not None:
+                self._registry.take_back(live)
 
     async def _build(self, template: Registered, build: Build, plan: Plan) -> None:
         try:
@@ -102,9 +113,13 @@ class Builder:
             self._fail(build, "the service ends")
             raise
         finally:
+            if build.status == BUILDING:  # a bug, whose trace is in the log
+                self._fail(build, "the service failed; its log says why")
             if template.id in self.templates.templates:
                 self.templates.trim(template)
                 self.templates.save()
+            else:
+                self.templates.forget(build)
 
     def _fail(self, build: Build, message: str, step: str = "") -> None:
         build.say(f"Build failed: {message}", "error", step)
@@ -184,7 +199,7 @@ class _Run:
         """Do `tasks` in a sandbox, and try what it is to start; the files in the end."""
         bare = Setup(last.base, last.packages, python=last.python)
         origin = Origin(last.base, None, bare, metadata={}, environment={}, connected=True)
-        async with self._registry.borrowed(origin, tree) as live:
+        async with self._at_work(origin, tree) as live:
             for task in tasks:
                 self._build.say(task.label, step=str(task.number))
                 await self._step(live, task)
@@ -194,6 +209,18 @@ class _Run:
                     tree = self._layers.keep(task.key, written)
             await self._finalize(live, last)
         return tree
+
+    @asynccontextmanager
+    async def _at_work(self, origin: Origin, tree: Path | None) -> AsyncGenerator[RunningSandbox]:
+        """A sandbox to build in. Raises StepFailed where nobody wants that any more."""
+        async with self._registry.borrowed(origin, tree) as live:
+            if self._build.status == FAILED:
+                raise StepFailed("", self._build.reason)
+            self._builder.at_work[self._build.id] = live
+            try:
+                yield live
+            finally:
+                del self._builder.at_work[self._build.id]
 
     async def _step(self, live: RunningSandbox, task: _Task) -> None:
         step, number = task.step, str(task.number)

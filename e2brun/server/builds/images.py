@@ -14,7 +14,7 @@ from e2brun.sandbox.local.interpreter import current_interpreter
 from e2brun.sandbox.local.pythons import find_interpreter
 from e2brun.sandbox.local.templates import BASE, CODE_INTERPRETER
 
-_VERSION = re.compile(r"(\d+)(?:\.(\d+))?(?:\.\d+)?(?:$|-)", re.ASCII)
+_VERSION = re.compile(r"(\d{1,4})(?:\.(\d{1,4}))?(?:\.\d+)?(?:$|-)", re.ASCII)
 _OURS = {"e2bdev/base": BASE.name, "e2bdev/code-interpreter": CODE_INTERPRETER.name}
 _SYSTEMS = ("debian", "ubuntu")
 _ANY = ("", "latest", "lts", "current", "slim", "stable")

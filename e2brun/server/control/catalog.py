@@ -51,7 +51,7 @@ async def delete(_request: Request, registry: Registry, name: str) -> Response:
         return Response(204)
     built = registry.builder.templates.find(name)
     if built is not None:
-        registry.builder.templates.delete(built)
+        registry.builder.delete(built)
         return Response(204)
     if find(name) is not None:
         raise Refused(400, "a built-in template cannot be deleted")

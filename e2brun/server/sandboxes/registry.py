@@ -196,6 +196,10 @@ class Registry:
             del self._building[record.id]
             self.stop(record)
 
+    def take_back(self, live: RunningSandbox) -> None:
+        """End a borrowed one: what it was borrowed for fails."""
+        self.stop(self._building[live.id])
+
     def extend(self, record: Record, seconds: float) -> None:
         """It expires in so many seconds from now."""
         record.timeout = seconds or record.timeout
