@@ -22,7 +22,8 @@ from e2brun.sandbox.local.host.terminals import new_terminal
 from e2brun.sandbox.local.interpreter import current_interpreter
 from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
 from e2brun.sandbox.local.isolation.driver import Jail, new_id
-from e2brun.server.envd import happenings, watchers
+from e2brun.server.envd import downloads, happenings, watchers
+from e2brun.server.http.messages import Stream
 from tests.security.hostile_agent import hostile
 
 pytestmark = pytest.mark.anyio
@@ -137,6 +138,53 @@ async def test_an_answer_of_values_without_end_is_given_up(
         with pytest.raises(FileTrouble) as given_up:
             await files.ask("list", path=b"/", patience=2)
         assert given_up.value.errno == errno.EOVERFLOW
+
+
+@pytest.mark.parametrize(("pause", "number"), [(0, errno.EOVERFLOW), (0.05, errno.EIO)])
+async def test_an_answer_of_empty_pages_without_end_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, pause: float, number: int
+) -> None:
+    monkeypatch.setattr(file_worker, "LONG_PATIENCE", 10 if pause == 0 else 0.3)
+    monkeypatch.setattr(file_worker, "_LENGTH_LIMIT", 1024 * 1024)
+    answer = _WORKER.replace(
+        "ANSWER",
+        f"""for _ in range(1000):
+            channel.send(b"[%d, 0, [], true]" % request["id"])
+            threading.Event().wait({pause})""",
+    )
+    async with hostile(answer) as live:
+        with pytest.raises(FileTrouble) as given_up:
+            await live.part(FileWorker).ask("list", path=b"/", patience=0.2)
+        assert given_up.value.errno == number
+
+
+@pytest.mark.parametrize("size", ["true", "-1", "9" * 20])
+async def test_a_file_of_no_size_is_refused(size: str) -> None:
+    answer = _WORKER.replace(
+        "ANSWER", f'channel.send(b"[%d,0,[{size},0,false,true],false]" % request["id"])'
+    )
+    async with hostile(answer) as live:
+        with pytest.raises(FileTrouble) as refused:
+            await downloads.facts(live.part(FileWorker), "/x")
+        assert refused.value.errno == errno.EPROTO
+
+
+async def test_a_file_of_which_nothing_comes_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(downloads, "STUCK", 0.1)
+    answer = _WORKER.replace(
+        "channel.recv(200_000)", "(got := socket.recv_fds(channel, 200_000, 4))[0]"
+    ).replace(
+        "ANSWER",
+        """kept.extend(got[1])
+        if request["do"] == "peek":
+            channel.send(b"[%d,0,[9,0,false,true],false]" % request["id"])""",
+    )
+    async with hostile(answer) as live:
+        told = await downloads.answer(live.part(FileWorker), "/x", {}, with_body=True)
+        assert isinstance(told, Stream)
+        with pytest.raises(SandboxLost, match="gave nothing"):
+            async with asyncio.timeout(20):
+                await anext(aiter(told.body))
 
 
 async def test_descriptors_that_come_with_other_answers_are_closed() -> None:

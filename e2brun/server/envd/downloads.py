@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from e2brun.errors import SandboxLost
 from e2brun.sandbox.local.host.descriptors import read_all
-from e2brun.sandbox.local.host.file_worker import PATIENCE, FileTrouble, FileWorker
+from e2brun.sandbox.local.host.file_worker import PATIENCE, STUCK, FileTrouble, FileWorker
 from e2brun.sandbox.local.host.streams import pipe
 from e2brun.server.envd import paths
 from e2brun.server.http.messages import ApiError, Response, Stream
@@ -47,7 +47,9 @@ async def facts(files: FileWorker, path: str) -> Facts:
     """Look at the file. Raises FileTrouble, SandboxLost."""
     answer = await files.ask("peek", path=os.fsencode(path))
     match answer.value:
-        case [int(size), int(modified), bool(whole), bool(sized)] if size >= 0:
+        case [int(size), int(modified), bool(whole), bool(sized)] if (
+            type(size) is int and 0 <= size < 2**63
+        ):
             if whole and size != len(answer.payload):
                 raise FileTrouble(errno.EPROTO)
             return Facts(size, modified, answer.payload if whole else None, sized)
@@ -110,7 +112,7 @@ async def _pieces(
             os.close(write)
         try:
             poured = 0
-            async for piece in read_all(read):
+            async for piece in read_all(read, STUCK):
                 poured += len(piece)
                 if poured > length >= 0:
                     break
@@ -120,6 +122,8 @@ async def _pieces(
             call.close()
     except FileTrouble as trouble:
         raise SandboxLost(f"the file could not be read to its end: {trouble}") from None
+    except TimeoutError:  # who reads it was stopped
+        raise SandboxLost("the sandbox gave nothing of the file for a minute") from None
     finally:
         os.close(read)
     if told.value != [poured] or (length >= 0 and poured != length):

@@ -10,6 +10,7 @@ from e2brun.sandbox.local.host.descriptors import write_all
 from e2brun.sandbox.local.host.file_worker import (
     INLINE_LIMIT,
     PATIENCE,
+    STUCK,
     FileTrouble,
     FileWorker,
     WorkerCall,
@@ -18,8 +19,6 @@ from e2brun.sandbox.local.host.streams import pipe
 from e2brun.server.envd import paths
 from e2brun.server.envd.entries import text_map
 from e2brun.server.http.messages import ApiError
-
-_STUCK = 60.0  # seconds in which nothing at all is taken
 
 METADATA_HEADER = "x-metadata-"
 _KEY_LIMIT, _METADATA_LIMIT = 246, 4096
@@ -46,7 +45,7 @@ class Upload:
             data = bytes(self._buffer) + data
             self._buffer.clear()
         try:
-            await write_all(self._pipe, data, _STUCK)
+            await write_all(self._pipe, data, STUCK)
         except BrokenPipeError:
             await self._answer(PATIENCE)  # says why
             raise FileTrouble(errno.EIO) from None
@@ -62,7 +61,7 @@ class Upload:
             kept = text_map(answer.value)
         else:
             self._hang_up()
-            kept = await self._answer(_STUCK)
+            kept = await self._answer(STUCK)
         shown = paths.shown(self.path)
         told: dict[str, object] = {"name": paths.name(shown), "path": shown, "type": "file"}
         return {**told, "metadata": kept} if kept else told

@@ -93,14 +93,16 @@ async def write_all(descriptor: int, data: bytes, patience: float) -> None:
                 await watched.writable()
 
 
-async def read_all(descriptor: int) -> AsyncGenerator[bytes]:
-    """What comes out of a non-blocking descriptor, until its end."""
+async def read_all(descriptor: int, patience: float) -> AsyncGenerator[bytes]:
+    """What comes out of a non-blocking descriptor, until its end. Raises TimeoutError when nothing
+    comes for `patience` seconds."""
     watched = Watched(descriptor)
     while True:
         try:
             piece = os.read(descriptor, PIECE)
         except BlockingIOError:
-            await watched.readable()
+            async with asyncio.timeout(patience):
+                await watched.readable()
             continue
         if not piece:
             return

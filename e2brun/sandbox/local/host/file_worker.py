@@ -24,10 +24,12 @@ from e2brun.values import is_list
 
 INLINE_LIMIT = 64 * 1024  # contents no larger travel in a message
 PATIENCE = 10.0  # seconds for what the worker does itself
-LONG_PATIENCE = 600.0  # for what one of its children does
+LONG_PATIENCE = 600.0  # for what one of its children does, and for the last page of an answer
+STUCK = 60.0  # for the next bytes of a file on its way
 _ANSWER_LIMIT = 160 * 1024
 _VALUES_LIMIT = 1_000_000  # of one answer in all its messages
 _LENGTH_LIMIT = 128 * 1024 * 1024  # bytes, of the same: names in there may be long
+_PAGE = 32 * 1024  # bytes that a message counts for at least, or there could be endless ones
 _TURNS = 16  # messages taken before others have their turn
 # Done twice they leave what they leave done once.
 _REPEATABLE = frozenset(
@@ -79,9 +81,11 @@ class WorkerCall:
     async def answer(self, patience: float) -> WorkerAnswer:
         """The whole answer. Raises FileTrouble, _WorkerGone, TimeoutError."""
         pages: list[Any] = []
+        loop = asyncio.get_running_loop()
+        latest = loop.time() + max(patience, LONG_PATIENCE)
         try:
             while True:
-                async with asyncio.timeout(patience):
+                async with asyncio.timeout_at(min(loop.time() + patience, latest)):
                     message = await self._messages.get()
                 if message is None:
                     raise _WorkerGone(sent=True)
@@ -300,7 +304,7 @@ class _Worker:
         if call is None:
             close_all(descriptors)
         else:
-            call.length += len(head)
+            call.length += max(len(head), _PAGE)
             call.arrived((fields, payload, descriptors))
         return True
 
