@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from site import getsitepackages
 
 _PIP = "pip/_internal/models/index.py"
 _PIPS = re.compile(
@@ -24,8 +25,9 @@ _NPMS = re.compile(r"""\bregistry: ['"](https://[^'"]+)""")
 @cache
 def python_index() -> tuple[str, str] | None:
     """The address of the index (PEP 503), and the host of its files; None: no pip is here."""
-    # pip is beside e2brun, or came with the interpreter.
-    found = _first(_PIPS, (Path(entry, _PIP) for entry in sys.path))
+    # pip is beside e2brun, or came with the interpreter: a venv that uv made has none.
+    places = (*sys.path, *getsitepackages([sys.base_prefix]))
+    found = _first(_PIPS, (Path(entry, _PIP) for entry in places))
     return None if found is None else (f"{found[1].rstrip('/')}/simple", found[2])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import site
 import sys
 from pathlib import Path
 
@@ -22,11 +23,15 @@ def _write(path: Path, text: str) -> None:
 def test_pip_names_the_index_and_who_has_its_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys, "path", [str(tmp_path / "none"), str(tmp_path)])
+    beside, base = tmp_path / "beside", tmp_path / "base"
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "none"), str(beside)])
+    monkeypatch.setattr(sys, "base_prefix", str(base))
     ask = public_indexes.python_index.__wrapped__
     assert ask() is None
-    _write(tmp_path / "pip" / "_internal" / "models" / "index.py", _PIP)
-    assert ask() == ("https://index.invalid/simple", "files.invalid")
+    came_with_the_interpreter = site.getsitepackages([str(base)])[0]  # a venv may have none
+    for place, host in ((came_with_the_interpreter, "index.invalid"), (beside, "nearer.invalid")):
+        _write(Path(place, "pip/_internal/models/index.py"), _PIP.replace("index.invalid", host))
+        assert ask() == (f"https://{host}/simple", "files.invalid")
 
 
 @pytest.mark.parametrize("place", ["npm/node_modules", "."])
