@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from e2brun.sandbox.local.host.agent_client import AgentRefused
 from e2brun.sandbox.local.host.running import RunningSandbox
+from e2brun.sandbox.local.interpreter import current_interpreter
+from e2brun.server.options import ServiceOptions
+from e2brun.server.sandboxes import templates
+from e2brun.server.sandboxes.templates import TemplateStore
 from e2brun.values import Network
+from tests.contract.wheelhouse import wheel
 from tests.indexes import Answer, index_served
 from tests.server.asgi import Client, serving
 
@@ -46,6 +52,36 @@ def _live(client: Client, sandbox_id: str) -> RunningSandbox:
     assert record is not None
     assert record.running is not None
     return record.running
+
+
+@pytest.mark.parametrize("network", Network)
+def test_base_has_pip_for_an_index_where_the_environment_has_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: Network
+) -> None:
+    """A venv that uv made has none."""
+    bare, wheels = tmp_path / "bare", tmp_path / "wheels"
+    bare.mkdir()
+    wheels.mkdir()
+
+    def installed_layer(*_: object) -> Path:
+        return bare
+
+    monkeypatch.setattr(templates, "installed_layer", installed_layer)
+    options = ServiceOptions(
+        "",
+        network=network,
+        cache_directory=tmp_path / "cache",
+        environment={"UV_FIND_LINKS": str(wheels), "UV_NO_INDEX": "1", "UV_NO_CONFIG": "1"},
+    )
+    store = TemplateStore(options)
+    assert store.built((), current_interpreter()) == bare  # it cannot be had
+    for name in ("ipython", "pip"):
+        wheel(wheels, name, {f"{name}.py": ""})
+    found = store.built((), current_interpreter())
+    assert found is not None
+    assert (found / "pip.py").exists() is (network is not Network.NONE)
+    (bare / "pip-1.0.dist-info").mkdir()
+    assert store.built((), current_interpreter()) == bare
 
 
 async def test_a_sandbox_is_answered_unless_it_is_to_have_no_internet(client: Client) -> None:

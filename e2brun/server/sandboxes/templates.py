@@ -15,6 +15,7 @@ from e2brun.sandbox.local.packages.installed import installed_layer
 from e2brun.sandbox.local.packages.layers import Layers
 from e2brun.sandbox.local.packages.npm import cached, typescript_layer
 from e2brun.sandbox.local.packages.supply import Packages
+from e2brun.sandbox.local.packages.template_layers import held
 from e2brun.sandbox.local.pythons import find_interpreter
 from e2brun.sandbox.local.template_setup import Setup
 from e2brun.sandbox.local.templates import beside, find, is_default, parted, requirements
@@ -108,9 +109,22 @@ class TemplateStore:
         """Where a template's packages are, had where they are not; of IPython, where it has none.
         Raises E2brunError."""
         if not packages:
-            return installed_layer(self._options.cache_directory, python)
+            return self._bare(python)
         layers, names = self._kept(packages)
         return layers.layer(names, python)
+
+    def _bare(self, python: Interpreter) -> Path | None:
+        """IPython and pip as they are beside us. Where no pip is, as in a venv that uv made, one is
+        had for sandboxes that reach an index."""
+        found, options = installed_layer(self._options.cache_directory, python), self._options
+        wanted = options.network is not Network.NONE and not options.lean
+        if not wanted or found is None or "pip" in held(found):
+            return found
+        try:
+            return self._exact.layer(("ipython", "pip"), python)
+        except E2brunError as error:
+            log.warning("there is no pip in templates without packages: %s", error)
+            return found
 
     def _kept(self, packages: Sequence[str]) -> tuple[Layers, tuple[str, ...]]:
         """Where these are kept, and as what: in E2B's versions, if there is nothing else."""
