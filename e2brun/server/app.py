@@ -81,6 +81,7 @@ class App:
             await self._answer(exchange)
         finally:
             exchange.seconds = time.perf_counter() - began
+            request.let_go()
             self.on_access(exchange)
 
     async def _answer(self, exchange: Exchange) -> None:

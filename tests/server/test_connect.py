@@ -13,6 +13,7 @@ import pytest
 
 from e2brun.server.envd import connect
 from e2brun.server.envd.protojson import Message, RpcError
+from e2brun.server.http import messages
 from e2brun.server.http.bodies import decoded
 from e2brun.server.http.messages import ApiError, Request, Response, Stream
 
@@ -197,6 +198,48 @@ def test_the_deadline_is_told_before_what_it_ends_is_ended() -> None:
 
     asyncio.run(go())
     assert order == ["cancelled", "told", "killed"]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_what_all_clients_send_together_is_bounded(
+    monkeypatch: pytest.MonkeyPatch, packed: bool
+) -> None:
+    monkeypatch.setattr(messages, "KEPT_LIMIT", 1_000_000)
+    monkeypatch.setattr(Request, "kept_of_all", 0)
+    body = json.dumps({"path": "x" * 700_000}).encode()
+    headers = {"content-encoding": "gzip"} if packed else {}
+    sent = gzip.compress(body) if packed else body
+
+    async def answer(_message: Message) -> dict[str, Any]:
+        return {}
+
+    async def go() -> None:
+        first = request(sent, streaming=False, headers=headers)
+        await connect.unary(first, answer)
+        second = request(sent, streaming=False, headers=headers)
+        with pytest.raises(ApiError, match="too much at once"):
+            await connect.unary(second, answer)
+        await connect.unary(request(b"{}", streaming=False), answer)  # small ones are always kept
+        first.let_go()  # as the application does
+        second.let_go()
+        await connect.unary(request(sent, streaming=False, headers=headers), answer)
+
+    asyncio.run(go())
+
+
+def test_of_a_stream_only_what_has_not_been_used_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(messages, "KEPT_LIMIT", 1_000_000)
+    monkeypatch.setattr(Request, "kept_of_all", 0)
+
+    async def count(found: AsyncIterator[Message]) -> dict[str, Any]:
+        return {"found": len([message async for message in found])}
+
+    async def go() -> None:
+        asked = request(*[envelope({"data": "x" * 300_000})] * 10)
+        told = await received(await connect.client_stream(asked, count))
+        assert told[0] == (0, {"found": 10})
+
+    asyncio.run(go())
 
 
 @pytest.mark.parametrize("odd", ["\xb2", "-1", "1e3", "9" * 100_000])

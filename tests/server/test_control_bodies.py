@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from e2brun.server.http.messages import Request
 from tests.server.asgi import Client
 
 pytestmark = pytest.mark.anyio
@@ -144,3 +145,10 @@ async def test_what_is_not_there_is_refused_in_the_shape_of_every_error(
     assert answer.json["message"]
     if status in (400, 405) and "sandboxes" not in target:
         assert answer.headers["should-retry"] == "false"
+
+
+async def test_a_request_that_is_over_keeps_nothing(client: Client) -> None:
+    for body in ({"templateID": "none"}, b"[" * 100_000, b"x" * 9_000_000):
+        before = Request.kept_of_all
+        assert (await client.ask("POST", "/v2/sandboxes", body)).status >= 400
+        assert Request.kept_of_all == before

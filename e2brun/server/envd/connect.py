@@ -215,6 +215,7 @@ async def _messages(request: Request) -> AsyncGenerator[Message]:
     buffer = bytearray()
     try:
         async for piece in request.pieces():
+            request.keep(len(piece))
             buffer += piece
             while (envelope := _cut(buffer)) is not None:
                 flags, body = envelope
@@ -222,6 +223,8 @@ async def _messages(request: Request) -> AsyncGenerator[Message]:
                     body = _inflated(body, request, "connect-content-encoding")
                 if not flags & _END:
                     yield _parse(body)
+                request.let_go()
+                request.keep(len(buffer))
     except Gone:
         raise RpcError("canceled", "the client went away") from None
     if buffer:
@@ -243,6 +246,7 @@ def _cut(buffer: bytearray) -> tuple[int, bytes] | None:
 async def _whole(request: Request) -> bytes:
     collected = bytearray()
     async for piece in request.pieces():
+        request.keep(len(piece))
         collected += piece
         if len(collected) > MESSAGE_LIMIT:
             raise RpcError("resource_exhausted", "the message is too long")
@@ -262,6 +266,7 @@ def _inflated(body: bytes, request: Request, header: str) -> bytes:
         raise RpcError("invalid_argument", "the message is not valid gzip") from None
     if expand.unconsumed_tail:
         raise RpcError("resource_exhausted", "the message is too long")
+    request.keep(len(inflated))
     return inflated
 
 

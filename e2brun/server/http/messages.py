@@ -21,6 +21,8 @@ Send = Callable[[Message], Awaitable[None]]
 Headers = Mapping[str, str]
 
 BODY_LIMIT = 8 * 1024 * 1024  # of a JSON body; files and RPC messages have limits of their own
+KEPT_LIMIT = 512 * 1024 * 1024  # bytes of bodies that are kept for all requests together
+_SMALL = 64 * 1024  # bytes of one that are kept whatever others have
 
 
 class ApiError(Exception):
@@ -92,6 +94,8 @@ def json_response(value: object, *, status: int = 200, headers: Headers | None =
 class Request:
     """One HTTP request. Header names are lower-case; of one sent twice the last counts."""
 
+    kept_of_all = 0  # bytes of bodies, until their requests are over
+
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.method: str = scope["method"]
         self.scheme: str = scope.get("scheme", "http")
@@ -107,6 +111,7 @@ class Request:
         self.connection: Any = scope.get("extensions", {}).get("e2brun.connection")
         self._receive = receive
         self.ended = False  # whether the body has been read to its end
+        self._kept = 0
 
     @property
     def query(self) -> dict[str, str]:
@@ -130,10 +135,24 @@ class Request:
             if message.get("body"):
                 yield message["body"]
 
+    def keep(self, size: int) -> None:
+        """So many bytes more of its body are in memory. Raises ApiError 503 where all requests
+        together have too many."""
+        if self._kept + size > _SMALL and Request.kept_of_all + size > KEPT_LIMIT:
+            raise ApiError(503, "the service is being sent too much at once: try again later")
+        self._kept += size
+        Request.kept_of_all += size
+
+    def let_go(self) -> None:
+        """Nothing of it is, as when it is over."""
+        Request.kept_of_all -= self._kept
+        self._kept = 0
+
     async def body(self, limit: int = BODY_LIMIT) -> bytes:
         """The whole body. Raises ApiError 413 past `limit` bytes."""
         collected = bytearray()
         async for piece in self.pieces():
+            self.keep(len(piece))
             collected += piece
             if len(collected) > limit:
                 raise ApiError(413, f"the body is longer than {limit} bytes")
