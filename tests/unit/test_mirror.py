@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import base64
-import itertools
 import json
 import os
 import socket
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -298,53 +296,6 @@ def test_what_is_no_page_harms_nobody(index: Index, body: bytes) -> None:
     index.pages["/npm/odd"] = Answer(body, "application/json")
     assert get(counter(index), "/simple/odd/")[0] in {404, 502}
     assert get(counter(index), "/npm/odd")[0] == 502
-
-
-def test_an_archive_without_end_is_cut_at_the_limit(index: Index) -> None:
-    index.html("/simple/big/", "big-1.0.tar.gz", "told-1.0.tar.gz", "some-1.0.tar.gz")
-    index.pages["/simple/big/big-1.0.tar.gz"] = Answer(itertools.repeat(b"x" * 65536))
-    index.pages["/simple/big/told-1.0.tar.gz"] = Answer(headers={"Content-Length": str(2 * MIB)})
-    index.pages["/simple/big/some-1.0.tar.gz"] = Answer(b"y" * (MIB - 1))
-    mirror = counter(index)
-    request = f"GET /files/big/big-1.0.tar.gz HTTP/1.1\r\nHost: {HOST}\r\n\r\n"
-    answer = said(mirror, request.encode())
-    assert len(answer) <= MIB + 65536
-    assert not answer.endswith(b"\r\n0\r\n\r\n")  # nobody takes it for a whole one
-    assert get(mirror, "/files/big/told-1.0.tar.gz")[0] == 413
-    taken = [get(mirror, "/files/big/some-1.0.tar.gz")[0] for _ in range(4)]
-    assert taken == [200, 200, 413, 413]  # of all that it may have, the endless one was a part
-
-
-def test_a_page_without_end_is_given_up(index: Index) -> None:
-    index.pages["/simple/huge/"] = Answer(itertools.repeat(b" " * MIB), "text/html")
-    assert get(counter(index), "/simple/huge/")[0] == 502
-
-
-def test_a_slow_index_is_given_up(index: Index) -> None:
-    def drip() -> Iterator[bytes]:
-        for _ in range(1000):
-            time.sleep(0.02)
-            yield b" "
-
-    index.pages["/simple/slow/"] = Answer(drip(), "text/html")
-    started = time.monotonic()
-    assert get(counter(index, bounds=BOUNDS._replace(page=0.1)), "/simple/slow/")[0] == 504
-    assert time.monotonic() - started < 15
-
-
-def test_a_sandbox_that_says_nothing_is_let_go(index: Index) -> None:
-    mirror = counter(index, bounds=BOUNDS._replace(asking=0.1))
-    assert said(mirror, b"GET /simple/tiny/ HTTP/1.1\r\n") == b""
-
-
-def test_an_index_that_does_not_answer_is_said_to(index: Index) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as nobody:
-        port = nobody.getsockname()[1]
-    nowhere = {"UV_DEFAULT_INDEX": f"http://me:secret@127.0.0.1:{port}/simple"}
-    mirror = counter(index, nowhere)
-    status, body = get(mirror, "/simple/tiny/")
-    assert status == 502
-    assert body == b"e2brun: the index did not answer: ConnectError\n"
 
 
 def test_names_are_counted_since_each_can_carry_something_out(index: Index) -> None:
