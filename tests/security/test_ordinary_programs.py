@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 
 import pytest
 
@@ -275,6 +276,18 @@ def test_what_honest_programs_do_works(probe: Probe) -> None:
     report = probe(_EACH, files=files, timeout=120)
     assert report.answer == {}
     assert (report.outcome, report.survivors) == ("ok", 0)
+
+
+@pytest.mark.skipif(not shutil.which("lscpu"), reason="lscpu is not there")
+def test_lscpu_counts_the_cores_that_the_host_has(probe: Probe) -> None:
+    """joblib asks it, and scikit-learn joblib: they warn on stderr where it fails."""
+    outside = subprocess.run(["lscpu", "-p=cpu,core"], capture_output=True, text=True, check=False)
+    inside = probe(
+        "import json, subprocess\n"
+        'done = subprocess.run(["lscpu", "-p=cpu,core"], capture_output=True, text=True)\n'
+        "print(json.dumps([done.returncode, done.stdout]))"
+    )
+    assert inside.answer == [outside.returncode, outside.stdout]
 
 
 def test_exit_codes_and_signals_are_the_program_s_own(probe: Probe) -> None:

@@ -7,6 +7,8 @@ programs cannot do without and nobody calls secret.
 
 from __future__ import annotations
 
+import os
+
 from e2brun.sandbox.contract import HOME, USER, SandboxSpec
 from e2brun.sandbox.local.isolation.driver import INDEX_PORT, Jail
 from e2brun.values import Network
@@ -90,6 +92,8 @@ alias ls='ls --color=auto' grep='grep --color=auto' ll='ls -alF' la='ls -A' l='l
 :
 """,
 }
+_PROCESSORS = "/sys/devices/system/cpu"
+_TOPOLOGY = ("core_id", "physical_package_id", "thread_siblings", "core_siblings")
 CGROUPS = "/sys/fs/cgroup/cgroup.controllers"  # of version 2, where there are any
 SOCKET_BUFFER = 212_992  # bytes, in one direction: the kernel's default
 
@@ -173,7 +177,16 @@ def first_files(*, online: bool) -> dict[str, bytes]:
             files[f"/etc/{name}"] = content
     files |= dot_files("/etc/skel")
     files["/run/e2b/.E2B_SANDBOX"] = b"false\n"  # at E2B: whether this is a virtual machine
-    return files
+    return files | _processors()
+
+
+def _processors() -> dict[str, bytes]:
+    """What lscpu needs of /sys to count cores, for joblib and so scikit-learn, which ask it:
+    nothing that /proc/cpuinfo does not tell."""
+    topologies = [f"cpu{n}/topology" for n in range(os.cpu_count() or 1)]
+    names = [f"{place}/{name}" for place in topologies for name in _TOPOLOGY]
+    paths = [f"{_PROCESSORS}/{name}" for name in ("possible", "online", *names)]
+    return {path: content for path in paths if (content := _content(path))}
 
 
 def dot_files(home: str) -> dict[str, bytes]:
