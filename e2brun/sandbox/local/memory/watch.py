@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from time import monotonic
+from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 from e2brun.errors import SandboxLost
 from e2brun.sandbox.contract import HOME, MIB, Limits
 from e2brun.sandbox.local.isolation.environment import CGROUPS, SOCKET_BUFFER
 from e2brun.sandbox.local.memory.hoards import Hoards
+from e2brun.sandbox.local.memory.process_table import ProcessTable
 from e2brun.sandbox.local.memory.procfs import contents, kilobytes, word
 
 if TYPE_CHECKING:
@@ -40,10 +41,9 @@ _FREE_DESCRIPTORS = 512
 _SOCKET_PAGES, _DESCRIPTOR_PAGES = 20 * MIB, MIB
 _INODE_BYTES = 1280  # with its name; extended attributes are counted as inodes (tmpfs(5))
 _PATIENCE = 0.05  # seconds for a close look at a sandbox that has hidden something
+# Close looks at processes that come and go: so many, and for so long, a moment apart.
+_LEAST_TRIES, _DOUBT_SECONDS, _MOMENT = 6, 0.03, 0.001
 _ALL_TIME, _IN_KERNEL = (11, 12, 13, 14), (12, 14)  # after the name: utime stime cutime cstime
-# Numbers of system calls on x86-64; on x86-64 and aarch64; CLONE_VFORK and CLONE_VM; with
-# CLONE_THREAD, which makes no child.
-_VFORK, _CLONE, _SHARES, _KINDS = b"58", (b"56", b"220"), 0x4100, 0x14100
 _PRIVATE = (b"RssAnon:", b"VmPTE:", b"VmSwap:", b"HugetlbPages:")
 
 
@@ -55,8 +55,8 @@ class MemoryWatch:
         self._limits = limits
         root = f"/proc/{agent_pid}/root"
         self._open: list[int] = list(views)
-        self._twins_seen: set[str] = set()
         self._least: dict[str, int] = {}  # private bytes that each process had at least
+        self._known: set[str] = set()  # those of the last look
         self._group: Cgroup | None = None
         try:
             if not views:
@@ -67,6 +67,7 @@ class MemoryWatch:
             self.close()
             raise SandboxLost(f"the sandbox cannot be watched: {error.strerror}") from error
         self._proc, self._disk, self._shm = self._open
+        self._processes = ProcessTable(self._proc)
         self._shared_before = kilobytes(contents("/proc/meminfo"), b"Shmem:")
         self._unaccounted: Unaccounted | None = None  # until there is something to be seen
         self._hoards = Hoards(limits.processes * limits.open_files)
@@ -89,7 +90,7 @@ class MemoryWatch:
 
     def usage(self) -> tuple[int, int, int]:
         """Roughly: bytes of memory and of disk in use, and ticks of processor time spent."""
-        statuses = (*self._statuses().values(), self._read("1/status"))
+        statuses = (*self._processes.statuses().values(), self._processes.read("1/status"))
         memory = sum(_private(status) for status in statuses)
         memory += _used(os.fstatvfs(self._shm))
         return memory, _used(os.fstatvfs(self._disk)), self._ticks(_ALL_TIME)
@@ -109,6 +110,7 @@ class MemoryWatch:
         for descriptor in self._open:
             other._open.append(os.dup(descriptor))
         other._proc, other._disk, other._shm = other._open
+        other._processes = ProcessTable(other._proc)
         return other
 
     def suspicious(self) -> bool:
@@ -117,7 +119,7 @@ class MemoryWatch:
         if self._group is not None:
             self.held = self._group.used()
             return True
-        statuses = self._statuses()
+        statuses = self._processes.statuses()
         meminfo = contents("/proc/meminfo")
         shared = kilobytes(meminfo, b"Shmem:") - self._shared_before
         counted, charged = self._kernel(statuses, meminfo)
@@ -135,8 +137,8 @@ class MemoryWatch:
         forked from. Takes long where there is much."""
         if self._group is not None:
             return 0
-        statuses = self._statuses()
-        private, _ = self._proportional(statuses, monotonic() + _PATIENCE, 1 << 60)
+        statuses = self._processes.statuses()
+        private, *_ = self._proportional(statuses, monotonic() + _PATIENCE, 1 << 60)
         return max(0, sum(_private(status) for status in statuses.values()) - private)
 
     def exceeded(self) -> bool:
@@ -145,7 +147,7 @@ class MemoryWatch:
         if self._group is not None:
             used = self._group.used() - self._free_of_charge()
             return self.killed() or used > limit or self._hoard_in(self._group)
-        statuses = self._statuses()
+        statuses = self._processes.statuses()
         meminfo = contents("/proc/meminfo")
         counted, charged = self._kernel(statuses, meminfo)
         if max(counted, charged) <= limit and self._hoards.due(self._gone()):
@@ -186,30 +188,32 @@ class MemoryWatch:
     def _free_of_charge(self) -> int:
         return min(_used(os.fstatvfs(self._disk)), self._limits.disk * 3 // 4)
 
-    def _statuses(self) -> dict[str, bytes]:
-        """Place below /proc -> status, of every process but the agent, which is 1."""
-        found: dict[str, bytes] = {}
-        for name in os.listdir(self._proc):
-            if name.isdigit() and name != "1":
-                place, status = self._status(name)
-                found[place] = status
-        return found
-
-    def _status(self, name: str) -> tuple[str, bytes]:
-        status = self._read(f"{name}/status")
-        if b"\nVmRSS:" in status:
-            return name, status
-        # A first thread that has ended shows no memory; others of the process may live on.
-        for thread in self._names(f"{name}/task"):
-            place = f"{name}/task/{thread}"
-            if b"\nVmRSS:" in (other := self._read(f"{place}/status")):
-                return place, other
-        return name, status
-
     def _taken(self, statuses: dict[str, bytes], files: int, room: int, *, hurry: bool) -> int:
         """Bytes of its processes and files: no more than that where it is within `room`, no less
         where it is not. `hurry`: a close look may be made to take long, by 65,530 mappings of each
         process, for instance."""
+        sure = gone = tries = 0
+        self._known.clear()
+        self._known.update(self._least)
+        end = monotonic() + _DOUBT_SECONDS
+        while tries < 2 or (not hurry and (tries < _LEAST_TRIES or monotonic() < end)):
+            tries += 1
+            before = set(statuses)
+            sure, gone, doubt = self._sure(statuses, files, room, hurry=hurry)
+            if sure + gone <= room or sure - doubt > room:
+                return sure
+            sleep(_MOMENT)
+            statuses = self._processes.statuses()
+            heirs = sum(_private(statuses[place]) for place in statuses.keys() - before)
+            if sure + min(gone, heirs) <= room:  # they have what is left
+                return sure
+        return sure + gone
+
+    def _sure(
+        self, statuses: dict[str, bytes], files: int, room: int, *, hurry: bool
+    ) -> tuple[int, int, int]:
+        """The same; what processes have shown that were gone when they were looked at closely; and
+        how much of it may be shared with parents, as far as a moment tells."""
         own = {place: _private(status) for place, status in statuses.items()}
         least = {place: min(size, self._least.get(place, size)) for place, size in own.items()}
         self._least.clear()  # in place, since one that is `apart` has it too
@@ -219,56 +223,55 @@ class MemoryWatch:
         tables = sum(kilobytes(status, b"VmPTE:") for status in statuses.values())
         # A close look at so many pages would walk through all of it, for seconds.
         if most <= room or tables > self._limits.memory // 4:
-            return most
-        for twin in self._twins(statuses):
-            del statuses[twin]
+            return most, 0, 0
+        doubt, ended = self._without_twins(statuses)
+        most = sum(map(_private, statuses.values())) + max(files, mapped_shared)
+        if most <= room:
+            return most, ended, doubt
         # What came since a process was seen first, or had least, is shared with nobody; that needs
         # no close look, which takes as long as many processes keep us from the processors.
-        total = files + sum(own[place] - least[place] for place in statuses)
+        total = files + sum(max(0, own[place] - least[place]) for place in statuses)
         if total > room:
-            return total
+            return total, 0, doubt
         # Pages shared by forked processes were counted once for each: look closely.
         until = monotonic() + (_PATIENCE if hurry else float("inf"))
-        private, mapped_shared = self._proportional(statuses, until, room - files)
-        return private + max(files, mapped_shared)
+        private, mapped_shared, gone = self._proportional(statuses, until, room - files)
+        return private + max(files, mapped_shared), gone + ended, doubt
 
-    def _twins(self, statuses: dict[str, bytes]) -> list[str]:
-        """Children that look like their parent, as many as were not seen to before, or as it is
-        known to share its memory with. Between vfork and exec, mostly a moment only, both have the
-        same: that is no reason to end a program."""
+    def _without_twins(self, statuses: dict[str, bytes]) -> tuple[int, int]:
+        """Take away children that look like their parent, as many as it is known to share its
+        memory with. Between vfork and exec, mostly a moment only, both have the same: that is no
+        reason to end a program. What others have that are new, and those had that are gone now."""
         twins: dict[str, list[str]] = {}
         for name, status in statuses.items():
             parent = word(status, b"PPid:").decode()
-            its = statuses.get(parent)
-            if (
-                its is not None
-                and word(status, b"VmSize:") == word(its, b"VmSize:")
-                and abs(_private(status) - _private(its)) < MIB
-            ):
+            if parent in statuses and _alike(status, statuses[parent]):
                 twins.setdefault(parent, []).append(name)
-        found: list[str] = []
+        doubt = gone = 0
         for parent, names in twins.items():
-            fresh = [name for name in names if name not in self._twins_seen]
-            shares = names[: self._in_vfork(parent)]
-            found += shares if len(shares) > len(fresh) else fresh
-        self._twins_seen.clear()
-        self._twins_seen.update(*twins.values())
-        return found
+            sharing = self._processes.in_vfork(parent)
+            for name in names[:sharing]:
+                del statuses[name]
+            starting = int(word(statuses.get(parent, b""), b"Threads:") or 1)  # one child each
+            for name in names[sharing:]:
+                status = self._processes.read(f"{name}/status")
+                if b"\nVmRSS:" not in status:
+                    gone += _private(statuses.pop(name))
+                    continue
+                alike = _alike(status, statuses[name])  # or it is a program by now
+                statuses[name] = status
+                if alike and name not in self._known and starting > 0:
+                    starting -= 1
+                    doubt += _private(status)
+        return doubt, gone
 
-    def _in_vfork(self, parent: str) -> int:
-        """How many of its threads wait for a child that shares its memory, to become a program."""
-        threads = self._names(f"{parent}/task")
-        calls = (self._read(f"{parent}/task/{thread}/syscall").split() for thread in threads)
-        return sum(
-            call[0] == _VFORK or (call[0] in _CLONE and int(call[1], 16) & _KINDS == _SHARES)
-            for call in calls
-            if len(call) > 1  # of one that runs there is but a word
-        )
-
-    def _proportional(self, statuses: dict[str, bytes], end: float, room: int) -> tuple[int, int]:
+    def _proportional(
+        self, statuses: dict[str, bytes], end: float, room: int
+    ) -> tuple[int, int, int]:
         """Private and shared bytes with every shared page counted once (Pss, proc(5)); for each
-        process, after `end`, where somebody makes it take long. Until they are beyond `room`."""
-        private = shared = 0
+        process, after `end`, where somebody makes it take long. Until they are beyond `room`. And
+        what processes have shown that are gone."""
+        private = shared = gone = 0
         for place, status in statuses.items():
             if private > room:
                 break
@@ -277,8 +280,9 @@ class MemoryWatch:
                 private += _private(status)
                 shared += kilobytes(status, b"RssShmem:")
                 continue
-            rollup = self._read(f"{place}/smaps_rollup")
-            if not rollup and not self._lives(place):
+            rollup = self._processes.read(f"{place}/smaps_rollup")
+            if not rollup and not self._processes.lives(place):
+                gone += _private(status)
                 continue
             private += _private(status)
             # None for who runs a program that may not be read, of which a user is told less.
@@ -286,7 +290,7 @@ class MemoryWatch:
                 private += kilobytes(rollup, b"Pss_Anon:") - kilobytes(status, b"RssAnon:")
                 private += kilobytes(rollup, b"SwapPss:") - kilobytes(status, b"VmSwap:")
             shared += kilobytes(rollup, b"Pss_Shmem:")
-        return private, shared
+        return private, shared, gone
 
     def _hidden_shared(self, statuses: dict[str, bytes], shared_now: int) -> int:
         """Shared memory that was dropped from every page table still fills RAM, but no
@@ -297,14 +301,20 @@ class MemoryWatch:
         if unexplained <= _NOISE:
             return 0
         sizes: dict[bytes, int] = {}
+        partly = False
         for place in statuses:
             maps = self._maps(place)
             haystack = len(maps) >= _MAPS_LIMIT
-            if haystack or (not maps and self._lives(place)):  # whatever it hides
+            if haystack or (not maps and self._processes.lives(place)):  # whatever it hides
                 return unexplained
-            for inode, size in _shared_mappings(maps).items():
+            objects, some = self._processes.shared_objects(place, maps)
+            partly |= some
+            for inode, size in objects.items():
                 sizes[inode] = max(size, sizes.get(inode, 0))
-        return min(unexplained, sum(sizes.values()))
+        hidden = sum(sizes.values())
+        if partly and self._unaccounted is not None:
+            hidden = max(hidden, self._unaccounted.shared - visible)
+        return min(unexplained, hidden)
 
     def _kernel(self, statuses: dict[str, bytes], meminfo: bytes) -> tuple[int, int]:
         """The most that what we can count holds in the kernel, beyond what every program has;
@@ -317,7 +327,7 @@ class MemoryWatch:
             self._unaccounted.forget()
             self._hoards.forget()
             return 0, 0
-        sockets = int(word(self._read("1/net/sockstat"), b"sockets: used") or 0)
+        sockets = int(word(self._processes.read("1/net/sockstat"), b"sockets: used") or 0)
         descriptors = sum(map(self._descriptors, statuses, statuses.values()))
         counted = max(0, sockets - _FREE_SOCKETS) * _SOCKET_BYTES
         counted += max(0, descriptors - _FREE_DESCRIPTORS) * _DESCRIPTOR_BYTES + self._hoards.bytes
@@ -330,7 +340,7 @@ class MemoryWatch:
         can make use of; its memory is in the group's count."""
         kernel = group.kernel()
         if self._hoards.due(kernel):
-            self._hoards.look(self._proc, self._statuses(), kernel)
+            self._hoards.look(self._proc, self._processes.statuses(), kernel)
         self.unexplained = self._hoards.excessive
         return self.unexplained
 
@@ -346,55 +356,23 @@ class MemoryWatch:
     def _ticks(self, kinds: tuple[int, ...]) -> int:
         """Processor time of every process and of its dead children, of these kinds."""
         names = [name for name in os.listdir(self._proc) if name.isdigit()]
-        stats = (self._read(f"{name}/stat").rpartition(b")")[2].split() for name in names)
+        stats = (self._processes.read(f"{name}/stat").rpartition(b")")[2].split() for name in names)
         return sum(int(words[kind]) for words in stats if words for kind in kinds)
 
-    def _lives(self, place: str) -> bool:
-        return b"\nVmRSS:" in self._read(f"{place}/status")
-
     def _maps(self, place: str) -> bytes:
-        return self._read(f"{place}/maps", _MAPS_LIMIT)
-
-    def _names(self, path: str) -> list[str]:
-        with suppress(OSError):  # the process is gone
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._proc)
-            try:
-                return os.listdir(descriptor)
-            finally:
-                os.close(descriptor)
-        return []
-
-    def _read(self, path: str, limit: int = 64 * MIB) -> bytes:
-        pieces: list[bytes] = []
-        length = 0
-        with suppress(OSError):  # the process is gone
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._proc)
-            try:
-                while length < limit and (piece := os.read(descriptor, 65536)):
-                    pieces.append(piece)
-                    length += len(piece)
-                    if len(piece) < 3072:  # /proc gives whole records, near a page each time
-                        break
-            finally:
-                os.close(descriptor)
-        return b"".join(pieces)
+        return self._processes.read(f"{place}/maps", _MAPS_LIMIT)
 
 
 def _used(files: os.statvfs_result) -> int:
     return (files.f_blocks - files.f_bfree) * files.f_frsize
 
 
+def _alike(status: bytes, other: bytes) -> bool:
+    """Whether two processes may have the same memory."""
+    same = word(status, b"VmSize:") == word(other, b"VmSize:")
+    return same and abs(_private(status) - _private(other)) < MIB
+
+
 def _private(status: bytes) -> int:
     """What one process alone has: pages, page tables, what of it is swapped out or huge."""
     return sum(kilobytes(status, name) for name in _PRIVATE)
-
-
-def _shared_mappings(maps: bytes) -> dict[bytes, int]:
-    """Inode -> size of each shared anonymous mapping in a /proc/PID/maps text."""
-    found: dict[bytes, int] = {}
-    for line in maps.splitlines():
-        if b"/dev/zero" in line:
-            span, _, _, _, inode, *_ = line.split()
-            start, end = span.split(b"-")
-            found[inode] = max(found.get(inode, 0), int(end, 16) - int(start, 16))
-    return found
