@@ -1,8 +1,4 @@
-"""What /proc tells of a sandbox's processes, however short they live.
-
-Whoever goes on in a child, or in another thread, and ends, has gone when it is read about. So
-those that have come meanwhile are read about next, which takes the shorter the fewer they are.
-"""
+"""What /proc tells of a sandbox's processes."""
 
 from __future__ import annotations
 
@@ -11,7 +7,6 @@ from contextlib import suppress
 
 from e2brun.sandbox.contract import MIB
 
-_LISTINGS = 64  # at most; one where nobody ends meanwhile
 # Numbers of system calls on x86-64; on x86-64 and aarch64; CLONE_VFORK and CLONE_VM; with
 # CLONE_THREAD, which makes no child.
 _VFORK, _CLONE, _SHARES, _KINDS = b"58", (b"56", b"220"), 0x4100, 0x14100
@@ -26,32 +21,18 @@ class ProcessTable:
 
     def statuses(self) -> dict[str, bytes]:
         """Place below /proc -> status, of every process but the agent, which is 1."""
-        found: dict[str, bytes] = {}
-        seen = {"1"}
-        for _ in range(_LISTINGS):
-            new = {name for name in os.listdir(self._proc) if name.isdigit()} - seen
-            seen |= new
-            read = [self._status(name) for name in new]
-            found.update(read)
-            if all(b"\nVmRSS:" in status for _, status in read):
-                break
-        return found
+        names = os.listdir(self._proc)
+        return dict(self._status(name) for name in names if name.isdigit() and name != "1")
 
     def _status(self, name: str) -> tuple[str, bytes]:
         status = self.read(f"{name}/status")
         if b"\nVmRSS:" in status:
             return name, status
         # A first thread that has ended shows no memory; others of the process may live on.
-        seen = set[str]()
-        for _ in range(_LISTINGS):
-            new = set(self._names(f"{name}/task")) - seen
-            seen |= new
-            for thread in new:
-                place = f"{name}/task/{thread}"
-                if b"\nVmRSS:" in (other := self.read(f"{place}/status")):
-                    return place, other
-            if not new:
-                break
+        for thread in self._names(f"{name}/task"):
+            place = f"{name}/task/{thread}"
+            if b"\nVmRSS:" in (other := self.read(f"{place}/status")):
+                return place, other
         return name, status
 
     def in_vfork(self, parent: str) -> int:
@@ -98,20 +79,18 @@ class ProcessTable:
                 os.close(descriptor)
         return b"".join(pieces)
 
-    def shared_objects(self, place: str, maps: bytes) -> tuple[dict[bytes, int], bool]:
+    def shared_objects(self, place: str, maps: bytes) -> dict[bytes, int]:
         """Inode -> bytes of each object that is shared without a file, of which `maps`, those of
-        the process at `place`, have something; and whether that is no more than what is mapped:
-        of what was mapped before only root is told."""
+        the process at `place`, have something. All of it keeps its pages, also what is mapped no
+        more: of that only root is told (proc(5), map_files)."""
         found: dict[bytes, int] = {}
-        partly = False
         for line in maps.splitlines():
             if b"/dev/zero" in line or b"[anon_shmem:" in line:  # or as PR_SET_VMA has named it
                 span, _, _, _, inode, *_ = line.split()
                 start, end = (int(address, 16) for address in span.split(b"-"))
-                path = f"{place}/map_files/{start:x}-{end:x}"
-                try:
+                size = end - start
+                with suppress(OSError):
+                    path = f"{place}/map_files/{start:x}-{end:x}"
                     size = os.stat(path, dir_fd=self._proc).st_blocks * 512
-                except OSError:
-                    size, partly = end - start, True
                 found[inode] = max(found.get(inode, 0), size)
-        return found, partly
+        return found

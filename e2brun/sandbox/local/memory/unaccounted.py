@@ -46,27 +46,24 @@ class Unaccounted:
 
     def forget(self) -> None:
         """Nobody is left who could have it: begin anew."""
-        # Pages, objects, shared memory.
-        self._levels: tuple[int, ...] = (0, 0, 0)
-        self._suspected: tuple[int, ...] = (0, 0, 0)
+        self._levels = (0, 0)  # pages, objects
+        self._suspected = (0, 0)
         self._clock = (0.0, 0, 0)  # when; ticks of the sandbox and of all in the kernel by then
         self._since = 0.0
         self.suspected = 0  # bytes; charged when they are more than noise, for longer
         self.gone = 0  # bytes, whoever has them
-        self.shared = 0  # bytes of files in memory, and without a name, that may be the sandbox's
 
     def charge(self, meminfo: bytes, most_pages: int, own_ticks: Callable[[], int]) -> int:
         """Bytes to be charged now; `own_ticks`: of the sandbox's processes, in the kernel."""
-        pages, *others = levels = _missing(meminfo)
+        pages, objects = _missing(meminfo)
         if not self._clock[0]:
-            self._levels = (pages - set_aside(self._proc), *others)
+            self._levels = pages - set_aside(self._proc), objects
             self._restart(own_ticks)
-        elif max(abs(new - old) for new, old in zip(levels, self._levels, strict=True)) >= _STEP:
+        elif max(abs(pages - self._levels[0]), abs(objects - self._levels[1])) >= _STEP:
             # Pages that processors have set aside are missing as well, hundreds of MiB at times.
-            self._settle((pages - set_aside(self._proc), *others), own_ticks)
+            self._settle((pages - set_aside(self._proc), objects), own_ticks)
         elif monotonic() - self._clock[0] > _CLOCK_SECONDS:
             self._restart(own_ticks)
-        self.shared = self._suspected[2]
         self.suspected = min(self._suspected[0], most_pages) + self._suspected[1]
         if not self.doubtful:
             self._since = 0.0
@@ -74,7 +71,7 @@ class Unaccounted:
         self._since = self._since or monotonic()
         return self.suspected if monotonic() - self._since > _LASTING_SECONDS else 0
 
-    def _settle(self, levels: tuple[int, ...], own_ticks: Callable[[], int]) -> None:
+    def _settle(self, levels: tuple[int, int], own_ticks: Callable[[], int]) -> None:
         changes = tuple(new - old for new, old in zip(levels, self._levels, strict=True))
         if max(map(abs, changes)) < _STEP:
             return
@@ -82,14 +79,12 @@ class Unaccounted:
         self._restart(own_ticks)
         share = (self._clock[1] - own) / max(1, self._clock[2] - everybody)
         part = min(1.0, max(0.0, _WEIGHT * share))
-        self._levels, self._suspected = (
-            levels,
-            tuple(
-                max(0, suspected + int(change * part if change > 0 else change))
-                for suspected, change in zip(self._suspected, changes, strict=True)
-            ),
+        pages, objects = (
+            max(0, suspected + int(change * part if change > 0 else change))
+            for suspected, change in zip(self._suspected, changes, strict=True)
         )
-        self.gone = max(0, self.gone + sum(changes[:2]))
+        self._levels, self._suspected = levels, (pages, objects)
+        self.gone = max(0, self.gone + sum(changes))
 
     def _restart(self, own_ticks: Callable[[], int]) -> None:
         everybody = int(contents(f"{self._proc}/stat").split(None, 4)[3])  # cpu user nice system
@@ -101,13 +96,12 @@ class Unaccounted:
         return self.suspected > self._noise
 
 
-def _missing(meminfo: bytes) -> tuple[int, int, int]:
+def _missing(meminfo: bytes) -> tuple[int, int]:
     objects = sum(kilobytes(meminfo, name) for name in _OBJECTS)
     known = sum(kilobytes(meminfo, name) for name in _ACCOUNTED)
     if b"KReclaimable:" not in meminfo:  # before Linux 4.20
         known += kilobytes(meminfo, b"SReclaimable:")
-    pages = kilobytes(meminfo, b"MemTotal:") - known - objects
-    return pages, objects, kilobytes(meminfo, b"Shmem:")
+    return kilobytes(meminfo, b"MemTotal:") - known - objects, objects
 
 
 def set_aside(proc: str = "/proc") -> int:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from time import monotonic, sleep
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from e2brun.errors import SandboxLost
@@ -41,8 +41,6 @@ _FREE_DESCRIPTORS = 512
 _SOCKET_PAGES, _DESCRIPTOR_PAGES = 20 * MIB, MIB
 _INODE_BYTES = 1280  # with its name; extended attributes are counted as inodes (tmpfs(5))
 _PATIENCE = 0.05  # seconds for a close look at a sandbox that has hidden something
-# Close looks at processes that come and go: so many, and for so long, a moment apart.
-_LEAST_TRIES, _DOUBT_SECONDS, _MOMENT = 6, 0.03, 0.001
 _ALL_TIME, _IN_KERNEL = (11, 12, 13, 14), (12, 14)  # after the name: utime stime cutime cstime
 _PRIVATE = (b"RssAnon:", b"VmPTE:", b"VmSwap:", b"HugetlbPages:")
 
@@ -55,8 +53,8 @@ class MemoryWatch:
         self._limits = limits
         root = f"/proc/{agent_pid}/root"
         self._open: list[int] = list(views)
+        self._twins_seen: set[str] = set()
         self._least: dict[str, int] = {}  # private bytes that each process had at least
-        self._known: set[str] = set()  # those of the last look
         self._group: Cgroup | None = None
         try:
             if not views:
@@ -138,7 +136,7 @@ class MemoryWatch:
         if self._group is not None:
             return 0
         statuses = self._processes.statuses()
-        private, *_ = self._proportional(statuses, monotonic() + _PATIENCE, 1 << 60)
+        private, _ = self._proportional(statuses, monotonic() + _PATIENCE, 1 << 60)
         return max(0, sum(_private(status) for status in statuses.values()) - private)
 
     def exceeded(self) -> bool:
@@ -192,28 +190,6 @@ class MemoryWatch:
         """Bytes of its processes and files: no more than that where it is within `room`, no less
         where it is not. `hurry`: a close look may be made to take long, by 65,530 mappings of each
         process, for instance."""
-        sure = gone = tries = 0
-        self._known.clear()
-        self._known.update(self._least)
-        end = monotonic() + _DOUBT_SECONDS
-        while tries < 2 or (not hurry and (tries < _LEAST_TRIES or monotonic() < end)):
-            tries += 1
-            before = set(statuses)
-            sure, gone, doubt = self._sure(statuses, files, room, hurry=hurry)
-            if sure + gone <= room or sure - doubt > room:
-                return sure
-            sleep(_MOMENT)
-            statuses = self._processes.statuses()
-            heirs = sum(_private(statuses[place]) for place in statuses.keys() - before)
-            if sure + min(gone, heirs) <= room:  # they have what is left
-                return sure
-        return sure + gone
-
-    def _sure(
-        self, statuses: dict[str, bytes], files: int, room: int, *, hurry: bool
-    ) -> tuple[int, int, int]:
-        """The same; what processes have shown that were gone when they were looked at closely; and
-        how much of it may be shared with parents, as far as a moment tells."""
         own = {place: _private(status) for place, status in statuses.items()}
         least = {place: min(size, self._least.get(place, size)) for place, size in own.items()}
         self._least.clear()  # in place, since one that is `apart` has it too
@@ -223,55 +199,46 @@ class MemoryWatch:
         tables = sum(kilobytes(status, b"VmPTE:") for status in statuses.values())
         # A close look at so many pages would walk through all of it, for seconds.
         if most <= room or tables > self._limits.memory // 4:
-            return most, 0, 0
-        doubt, ended = self._without_twins(statuses)
-        most = sum(map(_private, statuses.values())) + max(files, mapped_shared)
-        if most <= room:
-            return most, ended, doubt
+            return most
+        for twin in self._twins(statuses):
+            del statuses[twin]
         # What came since a process was seen first, or had least, is shared with nobody; that needs
         # no close look, which takes as long as many processes keep us from the processors.
-        total = files + sum(max(0, own[place] - least[place]) for place in statuses)
+        total = files + sum(own[place] - least[place] for place in statuses)
         if total > room:
-            return total, 0, doubt
+            return total
         # Pages shared by forked processes were counted once for each: look closely.
         until = monotonic() + (_PATIENCE if hurry else float("inf"))
-        private, mapped_shared, gone = self._proportional(statuses, until, room - files)
-        return private + max(files, mapped_shared), gone + ended, doubt
+        private, mapped_shared = self._proportional(statuses, until, room - files)
+        return private + max(files, mapped_shared)
 
-    def _without_twins(self, statuses: dict[str, bytes]) -> tuple[int, int]:
-        """Take away children that look like their parent, as many as it is known to share its
-        memory with. Between vfork and exec, mostly a moment only, both have the same: that is no
-        reason to end a program. What others have that are new, and those had that are gone now."""
+    def _twins(self, statuses: dict[str, bytes]) -> list[str]:
+        """Children that look like their parent, as many as were not seen to before, or as it is
+        known to share its memory with. Between vfork and exec, mostly a moment only, both have the
+        same: that is no reason to end a program."""
         twins: dict[str, list[str]] = {}
         for name, status in statuses.items():
             parent = word(status, b"PPid:").decode()
-            if parent in statuses and _alike(status, statuses[parent]):
+            its = statuses.get(parent)
+            if (
+                its is not None
+                and word(status, b"VmSize:") == word(its, b"VmSize:")
+                and abs(_private(status) - _private(its)) < MIB
+            ):
                 twins.setdefault(parent, []).append(name)
-        doubt = gone = 0
+        found: list[str] = []
         for parent, names in twins.items():
-            sharing = self._processes.in_vfork(parent)
-            for name in names[:sharing]:
-                del statuses[name]
-            starting = int(word(statuses.get(parent, b""), b"Threads:") or 1)  # one child each
-            for name in names[sharing:]:
-                status = self._processes.read(f"{name}/status")
-                if b"\nVmRSS:" not in status:
-                    gone += _private(statuses.pop(name))
-                    continue
-                alike = _alike(status, statuses[name])  # or it is a program by now
-                statuses[name] = status
-                if alike and name not in self._known and starting > 0:
-                    starting -= 1
-                    doubt += _private(status)
-        return doubt, gone
+            fresh = [name for name in names if name not in self._twins_seen]
+            shares = names[: self._processes.in_vfork(parent)]
+            found += shares if len(shares) > len(fresh) else fresh
+        self._twins_seen.clear()
+        self._twins_seen.update(*twins.values())
+        return found
 
-    def _proportional(
-        self, statuses: dict[str, bytes], end: float, room: int
-    ) -> tuple[int, int, int]:
+    def _proportional(self, statuses: dict[str, bytes], end: float, room: int) -> tuple[int, int]:
         """Private and shared bytes with every shared page counted once (Pss, proc(5)); for each
-        process, after `end`, where somebody makes it take long. Until they are beyond `room`. And
-        what processes have shown that are gone."""
-        private = shared = gone = 0
+        process, after `end`, where somebody makes it take long. Until they are beyond `room`."""
+        private = shared = 0
         for place, status in statuses.items():
             if private > room:
                 break
@@ -282,7 +249,6 @@ class MemoryWatch:
                 continue
             rollup = self._processes.read(f"{place}/smaps_rollup")
             if not rollup and not self._processes.lives(place):
-                gone += _private(status)
                 continue
             private += _private(status)
             # None for who runs a program that may not be read, of which a user is told less.
@@ -290,7 +256,7 @@ class MemoryWatch:
                 private += kilobytes(rollup, b"Pss_Anon:") - kilobytes(status, b"RssAnon:")
                 private += kilobytes(rollup, b"SwapPss:") - kilobytes(status, b"VmSwap:")
             shared += kilobytes(rollup, b"Pss_Shmem:")
-        return private, shared, gone
+        return private, shared
 
     def _hidden_shared(self, statuses: dict[str, bytes], shared_now: int) -> int:
         """Shared memory that was dropped from every page table still fills RAM, but no
@@ -301,20 +267,14 @@ class MemoryWatch:
         if unexplained <= _NOISE:
             return 0
         sizes: dict[bytes, int] = {}
-        partly = False
         for place in statuses:
             maps = self._maps(place)
             haystack = len(maps) >= _MAPS_LIMIT
             if haystack or (not maps and self._processes.lives(place)):  # whatever it hides
                 return unexplained
-            objects, some = self._processes.shared_objects(place, maps)
-            partly |= some
-            for inode, size in objects.items():
+            for inode, size in self._processes.shared_objects(place, maps).items():
                 sizes[inode] = max(size, sizes.get(inode, 0))
-        hidden = sum(sizes.values())
-        if partly and self._unaccounted is not None:
-            hidden = max(hidden, self._unaccounted.shared - visible)
-        return min(unexplained, hidden)
+        return min(unexplained, sum(sizes.values()))
 
     def _kernel(self, statuses: dict[str, bytes], meminfo: bytes) -> tuple[int, int]:
         """The most that what we can count holds in the kernel, beyond what every program has;
@@ -365,12 +325,6 @@ class MemoryWatch:
 
 def _used(files: os.statvfs_result) -> int:
     return (files.f_blocks - files.f_bfree) * files.f_frsize
-
-
-def _alike(status: bytes, other: bytes) -> bool:
-    """Whether two processes may have the same memory."""
-    same = word(status, b"VmSize:") == word(other, b"VmSize:")
-    return same and abs(_private(status) - _private(other)) < MIB
 
 
 def _private(status: bytes) -> int:
