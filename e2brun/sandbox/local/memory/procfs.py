@@ -1,8 +1,15 @@
-"""Files of /proc, and the `Field:   123 kB` lines in them."""
+"""Files of /proc, the `Field:   123 kB` lines in them, and what a sandbox's processes show."""
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
+
+from e2brun.sandbox.contract import MIB
+
+# Numbers of system calls on x86-64; on x86-64 and aarch64; CLONE_VFORK and CLONE_VM; with
+# CLONE_THREAD, which makes no child.
+_VFORK, _CLONE, _SHARES, _KINDS = b"58", (b"56", b"220"), 0x4100, 0x14100
 
 
 def contents(path: str) -> bytes:
@@ -24,3 +31,87 @@ def kilobytes(text: bytes, field: bytes) -> int:
     """The bytes of a `Field:   123 kB` line; 0 when there is none."""
     found = word(text, field)
     return int(found) * 1024 if found.isdigit() else 0
+
+
+class ProcessTable:
+    """Of one sandbox."""
+
+    def __init__(self, proc: int) -> None:
+        """`proc`: a descriptor of its /proc."""
+        self._proc = proc
+
+    def statuses(self) -> dict[str, bytes]:
+        """Place below /proc -> status, of every process but the agent, which is 1."""
+        names = os.listdir(self._proc)
+        return dict(self._status(name) for name in names if name.isdigit() and name != "1")
+
+    def _status(self, name: str) -> tuple[str, bytes]:
+        status = self.read(f"{name}/status")
+        if b"\nVmRSS:" in status:
+            return name, status
+        # A first thread that has ended shows no memory; others of the process may live on.
+        for thread in self._names(f"{name}/task"):
+            place = f"{name}/task/{thread}"
+            if b"\nVmRSS:" in (other := self.read(f"{place}/status")):
+                return place, other
+        return name, status
+
+    def in_vfork(self, parent: str) -> int:
+        """How many of its threads wait for a child that shares its memory, to become a program."""
+        threads = [f"{parent}/task/{thread}" for thread in self._names(f"{parent}/task")]
+        return sum(self._waits_for_child(thread) for thread in threads)
+
+    def _waits_for_child(self, thread: str) -> bool:
+        call = self.read(f"{thread}/syscall").split()
+        if len(call) < 2:  # of one that runs there is but a word
+            return False
+        shares = call[0] in _CLONE and int(call[1], 16) & _KINDS == _SHARES
+        if not shares and call[0] != _VFORK:
+            return False
+        # One that was stopped when the call was over, or failed, is shown in it as well.
+        return self.read(f"{thread}/stat").rpartition(b")")[2].split()[:1] == [b"D"]
+
+    def lives(self, place: str) -> bool:
+        """Whether it has memory still."""
+        return b"\nVmRSS:" in self.read(f"{place}/status")
+
+    def _names(self, path: str) -> list[str]:
+        with suppress(OSError):  # the process is gone
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._proc)
+            try:
+                return os.listdir(descriptor)
+            finally:
+                os.close(descriptor)
+        return []
+
+    def read(self, path: str, limit: int = 64 * MIB) -> bytes:
+        """What is in a file; as much as there was when its process ended."""
+        pieces: list[bytes] = []
+        length = 0
+        with suppress(OSError):  # the process is gone
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._proc)
+            try:
+                while length < limit and (piece := os.read(descriptor, 65536)):
+                    pieces.append(piece)
+                    length += len(piece)
+                    if len(piece) < 3072:  # /proc gives whole records, near a page each time
+                        break
+            finally:
+                os.close(descriptor)
+        return b"".join(pieces)
+
+    def shared_objects(self, place: str, maps: bytes) -> dict[bytes, int]:
+        """Inode -> bytes of each object that is shared without a file, of which `maps`, those of
+        the process at `place`, have something. All of it keeps its pages, also what is mapped no
+        more: of that only root is told (proc(5), map_files)."""
+        found: dict[bytes, int] = {}
+        for line in maps.splitlines():
+            if b"/dev/zero" in line or b"[anon_shmem:" in line:  # or as PR_SET_VMA has named it
+                span, _, _, _, inode, *_ = line.split()
+                start, end = (int(address, 16) for address in span.split(b"-"))
+                size = end - start
+                with suppress(OSError):
+                    path = f"{place}/map_files/{start:x}-{end:x}"
+                    size = os.stat(path, dir_fd=self._proc).st_blocks * 512
+                found[inode] = max(found.get(inode, 0), size)
+        return found

@@ -19,8 +19,7 @@ from e2brun.errors import SandboxLost
 from e2brun.sandbox.contract import HOME, MIB, Limits
 from e2brun.sandbox.local.isolation.environment import CGROUPS, SOCKET_BUFFER
 from e2brun.sandbox.local.memory.hoards import Hoards
-from e2brun.sandbox.local.memory.process_table import ProcessTable
-from e2brun.sandbox.local.memory.procfs import contents, kilobytes, word
+from e2brun.sandbox.local.memory.procfs import ProcessTable, contents, kilobytes, word
 
 if TYPE_CHECKING:
     from e2brun.sandbox.local.memory.cgroup import Cgroup
