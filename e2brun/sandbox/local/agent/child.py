@@ -104,8 +104,10 @@ def hand_over(channel: _socket.socket, words: list[bytes], descriptors: list[int
         # All that a user's processes have on their way is compared with the limit of who sends.
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        channel.sendmsg(words, rights)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        try:
+            channel.sendmsg(words, rights)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def received(channel: _socket.socket, most: int, descriptors: int) -> tuple[bytes, list[int]]:
