@@ -85,6 +85,18 @@ def test_a_template_that_is_deleted_is_built_no_further() -> None:
     asyncio.run(run())
 
 
+def test_a_step_ends_with_its_own_process_as_docker_builds_do() -> None:
+    async def run() -> list[str]:
+        async with serving() as client:
+            step = {"type": "RUN", "args": ["sleep 300 & echo said"]}
+            template, build = await _begin(client, steps=[step])
+            await _become(client, template, build, "ready")
+            told = await client.ask("GET", f"/templates/{template}/builds/{build}/status")
+        return [entry["message"] for entry in told.json["logEntries"]]
+
+    assert any(line.endswith("[stdout]: said") for line in asyncio.run(run()))
+
+
 def test_an_image_of_an_endless_version_is_refused() -> None:
     async def run() -> None:
         async with serving() as client:

@@ -59,7 +59,7 @@ class Process:
         self._followers: list[Subscription] = []
         self._exited: Exited | None = None
         self._reaped = asyncio.Event()
-        self._signalled = False
+        self._alone = False
         self._alarm: asyncio.TimerHandle | None = None
 
     def run(
@@ -96,9 +96,9 @@ class Process:
             self._followers.remove(subscription)
             self._resume()
 
-    def signalled(self) -> None:
-        """The client wants its end: what its children still say is not waited for."""
-        self._signalled = True
+    def leave_children(self) -> None:
+        """What its children still say when it has ended is not waited for."""
+        self._alone = True
         self._check_over()
 
     async def reaped(self, seconds: float) -> None:
@@ -172,7 +172,7 @@ class Process:
         self._readers = [reader for reader in self._readers if reader.open]
         if self._exited is None or self.pid == 0 or self.over.is_set():
             return
-        if self._readers and not self._signalled:
+        if self._readers and not self._alone:
             return
         self.over.set()  # first: draining ends in here again
         for reader in list(self._readers):

@@ -102,7 +102,7 @@ class Processes:
         if not process.over.is_set():
             with suppress(SandboxLost):
                 self._live.link.request("signal", run=process.number, signal=int(number))
-            process.signalled()
+            process.leave_children()
 
     def kill(self, process: Process) -> None:
         self.send_signal(process, signal.SIGKILL)
