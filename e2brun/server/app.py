@@ -156,6 +156,7 @@ class App:
         request, port = exchange.request, exchange.port
         if record is None:
             raise not_found(exchange.sandbox_id)
+        request.owner = record.id
         if port != ENVD_PORT:
             admission.check_traffic_token(request, record)
         if record.state is State.PAUSED and record.lifecycle.auto_resume:

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import gzip
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -204,8 +205,8 @@ def test_the_deadline_is_told_before_what_it_ends_is_ended() -> None:
 def test_what_all_clients_send_together_is_bounded(
     monkeypatch: pytest.MonkeyPatch, packed: bool
 ) -> None:
-    monkeypatch.setattr(messages, "KEPT_LIMIT", 1_000_000)
-    monkeypatch.setattr(Request, "kept_of_all", 0)
+    monkeypatch.setattr(messages, "KEPT_LIMIT", 1_500_000)
+    monkeypatch.setattr(Request, "kept", Counter[str]())
     body = json.dumps({"path": "x" * 700_000}).encode()
     headers = {"content-encoding": "gzip"} if packed else {}
     sent = gzip.compress(body) if packed else body
@@ -227,9 +228,32 @@ def test_what_all_clients_send_together_is_bounded(
     asyncio.run(go())
 
 
+def test_no_sandbox_keeps_the_others_from_being_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(messages, "KEPT_LIMIT", 1_000_000)
+    monkeypatch.setattr(Request, "kept", Counter[str]())
+
+    def said(owner: str, size: int) -> Request:
+        asked = request()
+        asked.owner = owner
+        asked.keep(size)
+        return asked
+
+    first = [said("hostile", 100_000) for _ in range(6)]
+    for size in (70_000, 100_000):
+        with pytest.raises(ApiError, match="too much at once"):
+            said("hostile", size)
+    second = said("", 200_000)
+    with pytest.raises(ApiError, match="too much at once"):
+        second.keep(100_000)
+    third = said("another", 100_000)
+    for asked in (*first, second, third):
+        asked.let_go()
+    assert not Request.kept
+
+
 def test_of_a_stream_only_what_has_not_been_used_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(messages, "KEPT_LIMIT", 1_000_000)
-    monkeypatch.setattr(Request, "kept_of_all", 0)
+    monkeypatch.setattr(Request, "kept", Counter[str]())
 
     async def count(found: AsyncIterator[Message]) -> dict[str, Any]:
         return {"found": len([message async for message in found])}

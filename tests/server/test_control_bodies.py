@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
+from e2brun.server.http import messages
 from e2brun.server.http.messages import Request
 from tests.server.asgi import Client
 
@@ -147,8 +150,22 @@ async def test_what_is_not_there_is_refused_in_the_shape_of_every_error(
         assert answer.headers["should-retry"] == "false"
 
 
-async def test_a_request_that_is_over_keeps_nothing(client: Client) -> None:
+async def test_a_request_that_is_over_keeps_nothing(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Request, "kept", Counter[str]())
     for body in ({"templateID": "none"}, b"[" * 100_000, b"x" * 9_000_000):
-        before = Request.kept_of_all
         assert (await client.ask("POST", "/v2/sandboxes", body)).status >= 400
-        assert Request.kept_of_all == before
+        assert not Request.kept
+
+
+async def test_a_sandbox_of_which_much_is_kept_keeps_no_other_request_out(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = (await client.create())["sandboxID"]
+    monkeypatch.setattr(messages, "KEPT_LIMIT", 1_000_000)
+    monkeypatch.setattr(Request, "kept", Counter({made: 600_000}))
+    routing = {"e2b-sandbox-id": made, "e2b-sandbox-port": "49999"}
+    body = {"templateID": "x" * 100_000}
+    assert (await client.ask("POST", "/contexts", body, routing)).status == 503
+    assert (await client.ask("POST", "/v2/sandboxes", body)).status == 404

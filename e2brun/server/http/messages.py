@@ -7,9 +7,10 @@ Every error leaves as E2B's clients expect it: JSON {"code": <HTTP status>, "mes
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, cast
+from typing import Any, ClassVar, NoReturn, cast
 from urllib.parse import parse_qsl
 
 from e2brun.values import MAX_VALUES, values_in
@@ -94,7 +95,7 @@ def json_response(value: object, *, status: int = 200, headers: Headers | None =
 class Request:
     """One HTTP request. Header names are lower-case; of one sent twice the last counts."""
 
-    kept_of_all = 0  # bytes of bodies, until their requests are over
+    kept: ClassVar[Counter[str]] = Counter()  # bytes of bodies in memory, by `owner`
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.method: str = scope["method"]
@@ -110,6 +111,7 @@ class Request:
         # What the HTTP server offers beyond ASGI (`connection.Connection`); None: nothing.
         self.connection: Any = scope.get("extensions", {}).get("e2brun.connection")
         self._receive = receive
+        self.owner = ""  # the sandbox that it is for; "" for none
         self.ended = False  # whether the body has been read to its end
         self._kept = 0
 
@@ -136,17 +138,21 @@ class Request:
                 yield message["body"]
 
     def keep(self, size: int) -> None:
-        """So many bytes more of its body are in memory. Raises ApiError 503 where all requests
-        together have too many."""
-        if self._kept + size > _SMALL and Request.kept_of_all + size > KEPT_LIMIT:
+        """So many bytes more of its body are in memory. Raises ApiError 503 where those of its
+        owner would be more than two thirds of what others leave: who comes next has a third."""
+        own = self.kept[self.owner]
+        left = KEPT_LIMIT - (self.kept.total() - own)
+        if self._kept + size > _SMALL and own + size > left * 2 // 3:
             raise ApiError(503, "the service is being sent too much at once: try again later")
         self._kept += size
-        Request.kept_of_all += size
+        self.kept[self.owner] += size
 
     def let_go(self) -> None:
         """Nothing of it is, as when it is over."""
-        Request.kept_of_all -= self._kept
+        self.kept[self.owner] -= self._kept
         self._kept = 0
+        if not self.kept[self.owner]:
+            del self.kept[self.owner]
 
     async def body(self, limit: int = BODY_LIMIT) -> bytes:
         """The whole body. Raises ApiError 413 past `limit` bytes."""
