@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 
+from e2brun.server.control import builds
 from tests.server.asgi import Client, serving
 
 
@@ -95,6 +96,25 @@ def test_a_step_ends_with_its_own_process_as_docker_builds_do() -> None:
         return [entry["message"] for entry in told.json["logEntries"]]
 
     assert any(line.endswith("[stdout]: said") for line in asyncio.run(run()))
+
+
+def test_there_is_an_end_to_templates_and_to_builds_that_nobody_begins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def run() -> None:
+        async with serving() as client:
+            asked = [await client.ask("POST", "/v3/templates", {"name": f"t{n}"}) for n in range(3)]
+            assert [answer.status for answer in asked] == [202, 202, 429]
+            assert "2 templates" in asked[2].json["message"]
+            more = [await client.ask("POST", "/v3/templates", {"name": "t0"}) for _ in range(3)]
+            assert [answer.status for answer in more] == [202, 202, 429]
+            assert "4 builds" in more[2].json["message"]
+            await client.ask("DELETE", "/templates/t0")
+            assert (await client.ask("POST", "/v3/templates", {"name": "t3"})).status == 202
+
+    monkeypatch.setattr(builds, "_TEMPLATES", 2)
+    monkeypatch.setattr(builds, "_BUILDS", 4)
+    asyncio.run(run())
 
 
 def test_an_image_of_an_endless_version_is_refused() -> None:

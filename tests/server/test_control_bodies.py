@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from e2brun.server.control import snapshots
 from e2brun.server.http import messages
 from e2brun.server.http.messages import Request
 from tests.server.asgi import Client
@@ -169,3 +170,14 @@ async def test_a_sandbox_of_which_much_is_kept_keeps_no_other_request_out(
     body = {"templateID": "x" * 100_000}
     assert (await client.ask("POST", "/contexts", body, routing)).status == 503
     assert (await client.ask("POST", "/v2/sandboxes", body)).status == 404
+
+
+async def test_there_is_an_end_to_snapshots(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = len(client.service.registry.snapshots.by_id)
+    monkeypatch.setattr(snapshots, "_SNAPSHOTS", others + 1)
+    path = f"/sandboxes/{(await client.create())['sandboxID']}/snapshots"
+    asked = [await client.ask("POST", path, {"name": name}) for name in ("one", "two", "one")]
+    assert [answer.status for answer in asked] == [201, 429, 201]
+    await client.ask("DELETE", "/templates/one")

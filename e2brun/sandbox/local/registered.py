@@ -114,9 +114,8 @@ class RegisteredTemplates:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         if durable:
             self.templates = load(self._index, dict[str, Registered], {})
-        for build in (b for one in self.templates.values() for b in one.builds.values()):
-            if build.status in (WAITING, BUILDING):
-                build.become(FAILED, _INTERRUPTED)
+        for build in self.unfinished():
+            build.become(FAILED, _INTERRUPTED)
 
     def find(self, text: str) -> Registered | None:
         """By id or name, with or without a tag."""
@@ -124,6 +123,11 @@ class RegisteredTemplates:
         if name in self.templates:
             return self.templates[name]
         return next((one for one in self.templates.values() if one.name == name), None)
+
+    def unfinished(self) -> list[Build]:
+        """The builds that were asked for and have not ended."""
+        builds = (build for one in self.templates.values() for build in one.builds.values())
+        return [build for build in builds if build.status in (WAITING, BUILDING)]
 
     @classmethod
     def of(cls, state: Path | None) -> RegisteredTemplates | None:

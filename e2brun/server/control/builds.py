@@ -25,6 +25,8 @@ from e2brun.server.sandboxes.registry import Registry
 
 UPLOADS = "/build-files/"
 _PAGE = 100  # log entries an answer, as E2B has it
+_TEMPLATES = 10_000
+_BUILDS = 1000  # that were asked for and have not ended
 _TAG = re.compile(r"[a-z0-9._-]{1,64}", re.ASCII)
 
 
@@ -43,7 +45,12 @@ async def request(request: Request, registry: Registry) -> Response:
         tags.insert(0, tag)
     store = registry.builder.templates
     template = store.find(name)
+    if len(store.unfinished()) >= _BUILDS:
+        message = f"{_BUILDS} builds have not ended, or were never begun: delete their templates"
+        raise Refused(429, message)
     if template is None:
+        if len(store.templates) >= _TEMPLATES:
+            raise Refused(429, f"there are {_TEMPLATES} templates already")
         template = Registered(name)
         store.templates[template.id] = template
     build = Build(tags=tuple(dict.fromkeys(tags)))

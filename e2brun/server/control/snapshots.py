@@ -14,6 +14,7 @@ from e2brun.server.sandboxes.registry import Registry
 from e2brun.server.sandboxes.snapshots import Snapshot
 
 _FORKS = 20
+_SNAPSHOTS = 10_000
 
 
 def _wire(snapshot: Snapshot) -> objects.Wire:
@@ -30,6 +31,9 @@ async def take(request: Request, registry: Registry, record: Record) -> Response
         )
         raise Refused(400, message)
     snapshot_id, names = _identity(fields.text("name"))
+    kept = registry.snapshots.by_id
+    if len(kept) >= _SNAPSHOTS and snapshot_id not in kept:
+        raise Refused(429, f"there are {_SNAPSHOTS} snapshots already")
     tree = await lifecycle.capture(registry, record)
     snapshot = Snapshot(snapshot_id, names, record.origin, record.id, tree)
     registry.snapshots.keep(snapshot)
