@@ -6,20 +6,19 @@ new ones. No `nft` program is needed. Layouts: linux/netfilter/nf_tables.h, nfne
 
 from __future__ import annotations
 
-import _socket
-import os
+import errno
 import struct
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from typing import NamedTuple
 
-from e2brun.sandbox.local.isolation.rtnetlink import Network
+from e2brun.sandbox.local.isolation import rtnetlink
+from e2brun.sandbox.local.isolation.rtnetlink import ACK, CREATE, ERROR, REQUEST, Network
 
 _NETLINK_NETFILTER, _SUBSYSTEM, _FAMILY_IP = 12, 10, 2
 _BEGIN, _END = 16, 17
 _NEW_TABLE, _DELETE_TABLE, _NEW_CHAIN, _NEW_RULE = (_SUBSYSTEM << 8 | kind for kind in (0, 2, 3, 6))
-_REQUEST, _ACK, _CREATE, _APPEND = 0x001, 0x004, 0x400, 0x800
-_ERROR = 2
+_APPEND = 0x800
 _NESTED = 0x8000
 _OUTPUT, _FILTERING, _TRANSLATING = 3, 0, -100  # a hook, and priorities at it
 _ACCEPT = 1
@@ -30,8 +29,6 @@ _OWN = Network.parse("127.0.0.0/8")
 _LOOPBACK = struct.pack("=I", 1)
 _ADMINISTRATIVELY = 13  # an ICMP code: "prohibited"
 _TABLE = b"e2brun\0"
-_HEADER = struct.Struct("=IHHII")
-_ANSWER_SECONDS = 5.0
 
 
 class Redirect(NamedTuple):
@@ -52,15 +49,15 @@ def replace(
     chains = [("filter", _FILTERING, filtered)]
     if translated:
         chains.append(("nat", _TRANSLATING, [*allowed, *translated]))
-    table = _attribute(1, _TABLE)
+    table = _head(_FAMILY_IP, 0) + _attribute(1, _TABLE)
     messages = [
-        (_NEW_TABLE, _CREATE, table),  # or there may be none to delete
+        (_NEW_TABLE, CREATE, table),  # or there may be none to delete
         (_DELETE_TABLE, 0, table),
-        (_NEW_TABLE, _CREATE, table),
+        (_NEW_TABLE, CREATE, table),
     ]
     for kind, priority, rules in chains:
-        messages.append((_NEW_CHAIN, _CREATE, table + _chain(kind, priority)))
-        messages += [(_NEW_RULE, _CREATE | _APPEND, table + _rule(kind, rule)) for rule in rules]
+        messages.append((_NEW_CHAIN, CREATE, table + _chain(kind, priority)))
+        messages += [(_NEW_RULE, CREATE | _APPEND, table + _rule(kind, rule)) for rule in rules]
     _transact(messages)
 
 
@@ -125,6 +122,10 @@ def _words(first: int, *values: int) -> bytes:
     )
 
 
+def _head(family: int, subsystem: int) -> bytes:
+    return struct.pack("=BB", family, 0) + struct.pack(">H", subsystem)
+
+
 def _nest(kind: int, attributes: bytes) -> bytes:
     return _attribute(kind | _NESTED, attributes)
 
@@ -135,26 +136,14 @@ def _attribute(kind: int, value: bytes) -> bytes:
 
 def _transact(messages: Sequence[tuple[int, int, bytes]]) -> None:
     """All of them or none."""
-    numbered = [(_BEGIN, 0, b""), *messages, (_END, 0, b"")]
+    numbered = [(_BEGIN, 0, _head(0, _SUBSYSTEM)), *messages, (_END, 0, _head(0, _SUBSYSTEM))]
     last = len(messages)  # the only one that is answered, unless there is an error
     batch = b"".join(
-        _message(kind, flags | _REQUEST | (_ACK if number == last else 0), body, number)
+        rtnetlink.message(kind, flags | REQUEST | (ACK if number == last else 0), body, number)
         for number, (kind, flags, body) in enumerate(numbered)
     )
-    with closing(
-        _socket.socket(_socket.AF_NETLINK, _socket.SOCK_RAW, _NETLINK_NETFILTER)
-    ) as kernel:
-        kernel.settimeout(_ANSWER_SECONDS)
+    with closing(rtnetlink.connection(_NETLINK_NETFILTER)) as kernel:
         kernel.send(batch)
-        answer = kernel.recv(1 << 16)
-    _, kind, _, number, _ = _HEADER.unpack_from(answer)
-    code = -struct.unpack_from("=i", answer, _HEADER.size)[0]
-    if kind != _ERROR or code or number != last:
-        raise OSError(code, f"nftables: {os.strerror(code)}")
-
-
-def _message(kind: int, flags: int, body: bytes, number: int) -> bytes:
-    subsystem = _SUBSYSTEM if kind in (_BEGIN, _END) else 0
-    family = 0 if kind in (_BEGIN, _END) else _FAMILY_IP
-    head = struct.pack("=BB", family, 0) + struct.pack(">H", subsystem)
-    return _HEADER.pack(_HEADER.size + 4 + len(body), kind, flags, number, 0) + head + body
+        kind, number, _ = next(rtnetlink.answers(kernel, "nftables"))
+    if (kind, number) != (ERROR, last):  # which says that there was none
+        raise OSError(errno.EPROTO, "nftables: it was not told that it was done")

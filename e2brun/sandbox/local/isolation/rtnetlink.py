@@ -15,8 +15,8 @@ from contextlib import closing, suppress
 from typing import NamedTuple
 
 _NEWROUTE, _GETROUTE = 24, 26
-_ERROR, _DONE = 2, 3
-_REQUEST, _ACK, _DUMP, _CREATE = 0x001, 0x004, 0x300, 0x400
+ERROR, _DONE = 2, 3
+REQUEST, ACK, _DUMP, CREATE = 0x001, 0x004, 0x300, 0x400
 _TABLE_MAIN, _TABLE_LOCAL = 254, 255
 _PROTOCOL_STATIC = 4
 _UNICAST, _UNREACHABLE = 1, 7
@@ -52,7 +52,7 @@ _ALL_IPV6 = Network.parse("::/0")
 
 def local_networks() -> list[Network]:
     """Every IPv4 address the kernel takes for this namespace's own, broadcast ones included."""
-    with closing(_connection()) as kernel:
+    with closing(connection()) as kernel:
         # Since Linux 4.20 only the table asked for is sent; before, all of them are.
         try:
             kernel.setsockopt(_SOL_NETLINK, _GET_STRICT_CHK, 1)
@@ -60,9 +60,9 @@ def local_networks() -> list[Network]:
             if error.errno != errno.ENOPROTOOPT:
                 raise
         body = _ROUTE.pack(_socket.AF_INET, 0, 0, 0, _TABLE_LOCAL, 0, 0, 0, 0)
-        kernel.send(_message(_GETROUTE, _REQUEST | _DUMP, body, 1))
+        kernel.send(message(_GETROUTE, REQUEST | _DUMP, body, 1))
         found: list[Network] = []
-        for kind, content in _answers(kernel):
+        for kind, _, content in answers(kernel):
             if kind == _DONE:
                 return found
             if kind == _NEWROUTE and (network := _own(content)) is not None:
@@ -74,7 +74,7 @@ def close(networks: Iterable[Network]) -> None:
     """To these, and by IPv6, nobody finds a way out of this namespace: there is a route that
     answers "no route to host" at once. Raises OSError."""
     ipv6 = [_ALL_IPV6] if os.path.isdir("/proc/sys/net/ipv6") else []
-    _ask([(_NEWROUTE, _unreachable(network)) for network in (*networks, *ipv6)], _CREATE)
+    _ask([(_NEWROUTE, _unreachable(network)) for network in (*networks, *ipv6)], CREATE)
     # Where /proc/sys is read-only: slirp4netns hears no IPv6 as it is started here.
     with suppress(OSError), open("/proc/sys/net/ipv6/conf/default/disable_ipv6", "w") as file:
         file.write("1")
@@ -102,43 +102,43 @@ def _own(content: bytes) -> Network | None:
     return None
 
 
-def _connection() -> _socket.socket:
-    kernel = _socket.socket(_socket.AF_NETLINK, _socket.SOCK_RAW, _socket.NETLINK_ROUTE)
+def connection(protocol: int = _socket.NETLINK_ROUTE) -> _socket.socket:
+    kernel = _socket.socket(_socket.AF_NETLINK, _socket.SOCK_RAW, protocol)
     kernel.settimeout(_ANSWER_SECONDS)
     return kernel
 
 
-def _message(kind: int, flags: int, body: bytes, number: int) -> bytes:
+def message(kind: int, flags: int, body: bytes, number: int) -> bytes:
     padding = b"\0" * (-len(body) % 4)
     return _HEADER.pack(_HEADER.size + len(body), kind, flags, number, 0) + body + padding
 
 
 def _ask(requests: list[tuple[int, bytes]], flags: int = 0) -> None:
     """Have the kernel do each of them. Raises OSError for the first it refuses."""
-    with closing(_connection()) as kernel:
+    with closing(connection()) as kernel:
         for start in range(0, len(requests), _BATCH):
             batch = requests[start : start + _BATCH]
             messages = (
-                _message(kind, _REQUEST | _ACK | flags, body, number)
+                message(kind, REQUEST | ACK | flags, body, number)
                 for number, (kind, body) in enumerate(batch)
             )
             kernel.send(b"".join(messages))
-            answers = _answers(kernel)
+            answered = answers(kernel)
             for _ in batch:
-                next(answers)
+                next(answered)
 
 
-def _answers(kernel: _socket.socket) -> Iterator[tuple[int, bytes]]:
-    """(type, content) of what the kernel sends. Raises OSError for an error it reports."""
+def answers(kernel: _socket.socket, name: str = "rtnetlink") -> Iterator[tuple[int, int, bytes]]:
+    """(type, number, content) of what the kernel sends. Raises OSError for an error it reports."""
     while True:
         data = kernel.recv(1 << 18)
         at = 0
         while at + _HEADER.size <= len(data):
-            length, kind, *_ = _HEADER.unpack_from(data, at)
+            length, kind, _, number, _ = _HEADER.unpack_from(data, at)
             content = data[at + _HEADER.size : at + length]
-            if kind == _ERROR:
-                number = -struct.unpack_from("=i", content)[0]
-                if number:
-                    raise OSError(number, f"rtnetlink: {os.strerror(number)}")
-            yield kind, content
+            if kind == ERROR:
+                code = -struct.unpack_from("=i", content)[0]
+                if code:
+                    raise OSError(code, f"{name}: {os.strerror(code)}")
+            yield kind, number, content
             at += max(_HEADER.size, length + 3 & ~3)
