@@ -15,7 +15,7 @@ from e2brun.cli.sandbox_place import place
 from e2brun.errors import SandboxError, SandboxLost, UsageError
 from e2brun.report.terminal_strings import RESET, StringFilter
 from e2brun.sandbox.e2b import sdk
-from e2brun.sandbox.e2b.channel import Channel, start_thread
+from e2brun.sandbox.e2b.channel import Broken, Channel, pump, start_thread
 from e2brun.sandbox.e2b.program import ending
 from e2brun.sandbox.e2b.run import attempted
 from e2brun.sandbox.e2b.translate import known, translate
@@ -23,8 +23,6 @@ from e2brun.sandbox.e2b.translate import known, translate
 _PIECE = 16 * 1024
 _SEND_SECONDS = 30.0
 _END_SECONDS = 3.0
-
-_Item = sdk.CommandEvent | BaseException | None
 
 
 def shell(on: str | None, sandbox_id: str) -> int:
@@ -47,12 +45,13 @@ class _Session:
 
     def __init__(self, native: sdk.Native, env: dict[str, str]) -> None:
         self._native, self._env = native, env
-        self._events: Channel[_Item] = Channel()
+        self._events: Channel[sdk.CommandEvent | Broken] = Channel()
         self._pid = 0
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
     def run(self) -> int:
-        start_thread(self._read, "shell")
+        native, env = self._native, self._env
+        pump(lambda: sdk.terminal(native, *os.get_terminal_size(0), env), self._events, "shell")
         with _raw_terminal(self._resized):
             try:
                 return self._show()
@@ -73,27 +72,14 @@ class _Session:
                 case sdk.Ended() as end:
                     self._pid = 0
                     execution = ending(end, 0.0)
-                    return (
-                        SandboxError.exit_code
-                        if execution.exit_code is None
-                        else execution.exit_code
-                    )
+                    code = execution.exit_code
+                    return SandboxError.exit_code if code is None else code
                 case sdk.Alive():
                     pass
-                case BaseException() as error:
+                case Broken(BaseException() as error):
                     raise translate(error) or error
-                case None:
+                case Broken() | None:
                     raise SandboxLost("the shell was cut off")
-
-    def _read(self) -> None:
-        columns, rows = os.get_terminal_size(0)
-        try:
-            for event in sdk.terminal(self._native, columns, rows, self._env):
-                if not self._events.put(event):
-                    return
-            self._events.put(None)
-        except BaseException as error:  # noqa: BLE001 - raised again by the thread that shows
-            self._events.put(error)
 
     def _type(self) -> None:
         """Pass on what is typed, and the terminal's size when it changes."""
@@ -105,7 +91,7 @@ class _Session:
                 pass
         except BaseException as error:  # noqa: BLE001 - raised again by the thread that shows
             if known(error) is None:
-                self._events.put(error)
+                self._events.put(Broken(error))
         finally:
             os.close(self._wake_read)
 

@@ -11,8 +11,9 @@ from e2brun.sandbox import endings
 from e2brun.sandbox.cell_end import INTERPRETER_GONE, cell_execution, interpreter_gone
 from e2brun.sandbox.contract import MIB, CodeError, Execution, Outcome, Result
 from e2brun.sandbox.e2b import sdk
+from e2brun.sandbox.e2b.channel import Broken, pump
 from e2brun.sandbox.e2b.results import CellLine, cell_line, raised, rich_result
-from e2brun.sandbox.e2b.run import SILENCE, Broken, Run, Stopped, attempted
+from e2brun.sandbox.e2b.run import SILENCE, Run, Stopped, attempted
 
 LONGEST_LINE = 64 * MIB
 MOST_RESULTS = 256 * MIB
@@ -40,7 +41,7 @@ class CellRun(Run):
     def run(self) -> Execution:
         """Raises SandboxError when the cell could not be started."""
         self._start = time.monotonic()
-        self._read(self._said, "cell", _is_last)
+        pump(self._said, self._events, "cell", _is_last)
         try:
             while True:
                 result = self._obey(self._next())

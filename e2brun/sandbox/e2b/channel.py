@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, NamedTuple, TypeVar
 
 from e2brun.errors import SandboxLost
@@ -66,8 +66,30 @@ def start_thread(target: Callable[[], None], name: str) -> threading.Thread:
     return thread
 
 
-class _End(NamedTuple):
+class Broken(NamedTuple):
+    """The items ended: with an error, or, as they may have to, without."""
+
     error: BaseException | None
+
+
+def pump(
+    items: Callable[[], Iterable[T]],
+    into: Channel[T | Broken],
+    name: str,
+    last: Callable[[T], bool] = lambda _: False,
+) -> None:
+    """Put these there, in a thread, to their end or to the `last` one; Broken after their end."""
+
+    def run() -> None:
+        try:
+            for item in items():
+                if not into.put(item) or last(item):
+                    return
+            into.put(Broken(None))
+        except BaseException as error:  # noqa: BLE001 - judged by the thread that waits
+            into.put(Broken(error))
+
+    start_thread(run, name)
 
 
 def call(operation: Callable[[], T], *, deadline: float, name: str) -> T:
@@ -78,14 +100,14 @@ def call(operation: Callable[[], T], *, deadline: float, name: str) -> T:
 
 def iterate(pieces: Callable[[], Iterator[T]], *, idle: float, name: str) -> Iterator[T]:
     """The items of an iterator that runs in a thread, SandboxLost after `idle` seconds of none."""
-    channel: Channel[tuple[T] | _End] = Channel()
-    start_thread(lambda: _forward(pieces, channel), name)
+    channel: Channel[tuple[T] | Broken] = Channel()
+    pump(lambda: zip(pieces()), channel, name)
     try:
         while True:
             match channel.take(idle):
                 case None:
                     raise SandboxLost(f"no answer from E2B in {idle:.0f} s ({name})")
-                case _End(error):
+                case Broken(error):
                     if error is not None:
                         raise error
                     return
@@ -93,13 +115,3 @@ def iterate(pieces: Callable[[], Iterator[T]], *, idle: float, name: str) -> Ite
                     yield piece
     finally:
         channel.close()
-
-
-def _forward(pieces: Callable[[], Iterator[T]], channel: Channel[tuple[T] | _End]) -> None:
-    try:
-        for piece in pieces():
-            if not channel.put((piece,)):
-                return
-        channel.put(_End(None))
-    except BaseException as error:  # noqa: BLE001 - raised again by the caller
-        channel.put(_End(error))

@@ -11,10 +11,10 @@ from e2brun.errors import FileTransferFailed, SandboxError
 from e2brun.sandbox import endings
 from e2brun.sandbox.contract import Execution, Outcome, Program
 from e2brun.sandbox.e2b import sdk
-from e2brun.sandbox.e2b.channel import start_thread
+from e2brun.sandbox.e2b.channel import Broken, pump, start_thread
 from e2brun.sandbox.e2b.feed import Feed
 from e2brun.sandbox.e2b.launch import Launch, end_tree
-from e2brun.sandbox.e2b.run import SILENCE, Broken, Run, Stopped, attempted
+from e2brun.sandbox.e2b.run import SILENCE, Run, Stopped, attempted
 from e2brun.sandbox.e2b.sinks import Ending, Gate, Left, Tap
 from e2brun.sandbox.e2b.translate import one_line, reworded, translate
 
@@ -92,7 +92,7 @@ class ProgramRun(Run):
 
     def run(self, upload_size: int) -> Execution:
         """Raises SandboxError when the program could not be started."""
-        self._read(self._said, "program", lambda event: isinstance(event, sdk.Ended))
+        pump(self._said, self._events, "program", lambda event: isinstance(event, sdk.Ended))
         if self.launch.uploads:
             patience = UPLOAD_PATIENCE + upload_size / SLOWEST_UPLOAD
             self._uploading_until = time.monotonic() + patience

@@ -7,7 +7,7 @@ clock. Every way in which a run can end is an `Execution`, once it has started.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -15,7 +15,7 @@ from e2brun.errors import SandboxLost
 from e2brun.sandbox import endings
 from e2brun.sandbox.contract import Execution, Outcome
 from e2brun.sandbox.e2b import sdk
-from e2brun.sandbox.e2b.channel import Channel, call, start_thread
+from e2brun.sandbox.e2b.channel import Channel, call
 from e2brun.sandbox.e2b.sinks import Tap
 from e2brun.sandbox.e2b.translate import translate
 
@@ -37,13 +37,6 @@ def attempted(operation: Callable[[], T], *, deadline: float, name: str) -> T | 
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
-    """The events ended: with an error, or without the one that says how it ended."""
-
-    error: BaseException | None
-
-
-@dataclass(frozen=True, slots=True)
 class Stopped:
     """Somebody killed the sandbox from another thread."""
 
@@ -62,22 +55,6 @@ class Run:
 
     def stop(self) -> None:
         self._events.push_first(Stopped())
-
-    def _read(
-        self, events: Callable[[], Iterable[object]], name: str, last: Callable[[object], bool]
-    ) -> None:
-        """Take in these, in a thread, to the end or to the `last` one."""
-
-        def read() -> None:
-            try:
-                for event in events():
-                    if not self._events.put(event) or last(event):
-                        return
-                self._events.put(Broken(None))
-            except BaseException as error:  # noqa: BLE001 - judged by the thread that waits
-                self._events.put(Broken(error))
-
-        start_thread(read, name)
 
     def _is_over_time(self) -> bool:
         if self.timeout is None or self._start is None:
