@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 from e2brun.server.http.fields import Fields
-from e2brun.values import is_table, is_text_table
+from e2brun.values import is_table
 
 _CAPITAL = re.compile(r"[A-Z]")
 
@@ -57,14 +57,10 @@ class Message(Fields):
             raise self.bad(name, "an integer")
         return found
 
-    def text_map(self, name: str) -> dict[str, str]:
+    def text_map(self, name: str, expected: str = "a map of strings") -> dict[str, str]:
         """A map from strings to strings, default {}."""
-        found = self.raw(name)
-        if found is None:
-            return {}
-        if not is_text_table(found):
-            raise self.bad(name, "a map of strings" if is_table(found) else "an object")
-        return {self.fit(name, key): self.fit(name, item) for key, item in found.items()}
+        wrong = self.raw(name) is not None and not is_table(self.raw(name))
+        return super().text_map(name, "an object" if wrong else expected)
 
     def blob(self, name: str) -> bytes | None:
         """Bytes, in either alphabet of base64, padded or not; None when not set."""

@@ -87,8 +87,10 @@ class Fields:
 
     def fit(self, name: str, text: str) -> str:
         """`text`, if it is fit to be kept."""
-        if not is_unicode(text):
-            raise self.bad(name, "valid Unicode")
+        try:
+            text.encode()
+        except UnicodeEncodeError:  # half of a surrogate pair, which JSON can escape
+            raise self.bad(name, "valid Unicode") from None
         return text
 
     def environment(self) -> dict[str, str]:
@@ -103,25 +105,22 @@ class Fields:
         """`metadata`."""
         return self._pairs("metadata", _METADATA_LIMIT)
 
-    def _pairs(self, name: str, limit: int) -> dict[str, str]:
-        value = self.raw(name)
-        if value is None:
+    def text_map(
+        self, name: str, expected: str = "an object whose values are strings"
+    ) -> dict[str, str]:
+        """An object of strings; {} when absent."""
+        found = self.raw(name)
+        if found is None:
             return {}
-        if not is_text_table(value):
-            raise self.bad(name, "an object whose values are strings")
-        texts = [self.fit(name, text) for pair in value.items() for text in pair]
-        if sum(len(text.encode()) for text in texts) > limit:
+        if not is_text_table(found):
+            raise self.bad(name, expected)
+        return {self.fit(name, key): self.fit(name, text) for key, text in found.items()}
+
+    def _pairs(self, name: str, limit: int) -> dict[str, str]:
+        found = self.text_map(name)
+        if sum(len(text.encode()) for pair in found.items() for text in pair) > limit:
             raise ApiError(400, f"{name} is longer than {limit} bytes")
-        return value
-
-
-def is_unicode(text: str) -> bool:
-    """False with half of a surrogate pair in it, which JSON can escape, and nobody can write."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+        return found
 
 
 def bad(name: str, expected: str) -> ApiError:

@@ -6,18 +6,14 @@ port: what they ask about contexts shows and ends some, but runs nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from e2brun.sandbox.contract import HOME
 from e2brun.sandbox.local.host import languages
 from e2brun.sandbox.local.host.contexts import Context, Contexts, NotStarted, UnknownLanguage
 from e2brun.sandbox.local.host.execution import RequestedCell, execute
 from e2brun.server.access.admission import check_access_token
-from e2brun.server.http.fields import is_unicode
+from e2brun.server.http.fields import Fields
 from e2brun.server.http.messages import ApiError, Request, Response, Stream, json_response
 from e2brun.server.sandboxes.records import Record
-from e2brun.values import is_text_table
 
 _CODE_LIMIT = 64 * 1024 * 1024
 
@@ -28,6 +24,14 @@ class _Refusal(Exception):
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
         self.status, self.text = status, text
+
+
+class _Asked(Fields):
+    """What a client sent; a field of the wrong type is a _Refusal."""
+
+    def bad(self, name: str, expected: str) -> Exception:
+        """The error for a field of the wrong kind."""
+        return _Refusal(400, f"{name} must be {expected}")
 
 
 async def handle(request: Request, record: Record) -> Response | Stream:
@@ -50,11 +54,11 @@ async def _answer(request: Request, contexts: Contexts) -> Response | Stream:
         case "GET", ["health"]:
             return json_response("OK")
         case "POST", ["execute"]:
-            return await _execute(await request.json(_CODE_LIMIT), contexts)
+            return await _execute(_Asked(await request.json(_CODE_LIMIT)), contexts)
         case "GET", ["contexts"]:
             return json_response([context.described() for context in contexts.listed()])
         case "POST", ["contexts"]:
-            return await _create(await request.json(), contexts)
+            return await _create(_Asked(await request.json()), contexts)
         case "DELETE", ["contexts", context_id]:
             await contexts.remove(_found(contexts, context_id))
             return Response(200)
@@ -65,11 +69,11 @@ async def _answer(request: Request, contexts: Contexts) -> Response | Stream:
             raise ApiError(404, f"{request.method} {request.raw_path}: no such endpoint")
 
 
-async def _execute(body: Mapping[str, Any], contexts: Contexts) -> Stream:
-    code = body.get("code")
+async def _execute(asked: _Asked, contexts: Contexts) -> Stream:
+    code = asked.raw("code")
     if not isinstance(code, str):
-        raise _Refusal(400, "code must be a string")
-    context_id, language = _optional(body, "context_id"), _optional(body, "language")
+        raise asked.bad("code", "a string")
+    context_id, language = asked.text("context_id"), asked.text("language")
     if context_id and language:
         raise _Refusal(400, "Only one of context_id or language can be provided")
     if context_id:
@@ -77,7 +81,7 @@ async def _execute(body: Mapping[str, Any], contexts: Contexts) -> Stream:
     else:
         name = languages.normalised(language)
         context = contexts.default(languages.default_context(name))
-    env = _environment(body.get("env_vars"))
+    env = asked.text_map("env_vars", "an object of strings")
     spoken = languages.normalised(language) if language else None
     cell = RequestedCell(code, env, spoken)
     await context.started()  # what prevents it is told by status, not in the stream
@@ -87,34 +91,9 @@ async def _execute(body: Mapping[str, Any], contexts: Contexts) -> Stream:
 _STREAMED = {"content-type": "application/json", "cache-control": "no-store"}
 
 
-async def _create(body: Mapping[str, Any], contexts: Contexts) -> Response:
-    language = languages.normalised(_optional(body, "language"))
-    cwd = _optional(body, "cwd") or HOME
-    return json_response((await contexts.create(language, cwd)).described())
-
-
-def _optional(body: Mapping[str, Any], key: str) -> str | None:
-    value = body.get(key)
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        raise _Refusal(400, f"{key} must be a string")
-    return _fit(key, value)
-
-
-def _environment(given: object) -> dict[str, str]:
-    if given is None:
-        return {}
-    if not is_text_table(given):
-        raise _Refusal(400, "env_vars must be an object of strings")
-    _fit("env_vars", "".join(map("".join, given.items())))
-    return given
-
-
-def _fit(key: str, text: str) -> str:
-    if not is_unicode(text):
-        raise _Refusal(400, f"{key} must be valid Unicode")
-    return text
+async def _create(asked: _Asked, contexts: Contexts) -> Response:
+    language = languages.normalised(asked.text("language"))
+    return json_response((await contexts.create(language, asked.text("cwd") or HOME)).described())
 
 
 def _found(contexts: Contexts, context_id: str) -> Context:
