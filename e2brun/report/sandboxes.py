@@ -6,6 +6,7 @@ Every name and text comes from a sandbox or its creator: nothing of it is active
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import zip_longest
 
@@ -74,7 +75,7 @@ def print_metrics(found: Sequence[Measured], *, color: bool) -> None:
     rows = [
         (
             _time(one.time),
-            f"{one.cpu_used_percent:.1f} % of {one.cpu_count}",
+            f"{one.cpu_used_pct:.1f} % of {one.cpu_count}",
             f"{_size(one.memory_used)} of {_size(one.memory_total)}",
             f"{_size(one.disk_used)} of {_size(one.disk_total)}",
         )
@@ -91,30 +92,15 @@ def print_log(lines: Iterable[LogLine], *, color: bool) -> None:
 
 
 def facts_value(facts: Facts) -> dict[str, object]:
-    return {
-        "sandbox_id": facts.id,
-        "template": facts.template,
-        "state": facts.state,
-        "started_at": facts.started_at.isoformat(),
-        "end_at": facts.end_at.isoformat(),
-        "cpu_count": facts.cpu_count,
-        "memory_mb": facts.memory_mb,
-        "envd_version": facts.envd_version,
-        "metadata": dict(facts.metadata),
-    }
+    found = asdict(facts)
+    times = {"started_at": facts.started_at.isoformat(), "end_at": facts.end_at.isoformat()}
+    return {"sandbox_id": found.pop("id"), **found, **times}
 
 
 def measured_value(one: Measured) -> dict[str, object]:
     """For JSON; bytes."""
-    return {
-        "timestamp": one.time.isoformat(),
-        "cpu_count": one.cpu_count,
-        "cpu_used_pct": one.cpu_used_percent,
-        "memory_used": one.memory_used,
-        "memory_total": one.memory_total,
-        "disk_used": one.disk_used,
-        "disk_total": one.disk_total,
-    }
+    found = asdict(one)
+    return {"timestamp": found.pop("time").isoformat(), **found}
 
 
 def failure(error: E2brunError) -> dict[str, object]:

@@ -76,20 +76,10 @@ def case_values(case: CaseRecord, fingerprint: str) -> tuple[object, ...]:
 
 
 def case_row(row: tuple[Any, ...]) -> CaseRow:
-    case_id, fingerprint, verdict, outcome, completed, exit_code, *rest = row
-    seconds, started, sandboxes, error = rest
-    return CaseRow(
-        case_id,
-        fingerprint,
-        Verdict(verdict),
-        outcome,
-        None if completed is None else bool(completed),
-        exit_code,
-        seconds,
-        started,
-        tuple(json.loads(sandboxes)),
-        error,
-    )
+    name, fingerprint, verdict, outcome, completed, code, seconds, started, sandboxes, error = row
+    ran = None if completed is None else bool(completed), code, seconds, started
+    named = tuple(json.loads(sandboxes))
+    return CaseRow(name, fingerprint, Verdict(verdict), outcome, *ran, named, error)
 
 
 def stored_run(row: tuple[Any, ...], counts: dict[str, int]) -> StoredRun:

@@ -57,7 +57,7 @@ class Measured:
 
     time: datetime
     cpu_count: int
-    cpu_used_percent: float
+    cpu_used_pct: float
     memory_used: int
     memory_total: int
     disk_used: int
@@ -217,7 +217,7 @@ def _measured(raw: Any) -> Measured:
     return Measured(
         time=raw.timestamp,
         cpu_count=int(raw.cpu_count),
-        cpu_used_percent=float(raw.cpu_used_pct),
+        cpu_used_pct=float(raw.cpu_used_pct),
         memory_used=int(raw.mem_used),
         memory_total=int(raw.mem_total),
         disk_used=int(raw.disk_used),

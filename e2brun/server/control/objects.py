@@ -23,7 +23,6 @@ def timestamp(when: float) -> str:
 
 
 def logged(entry: Entry | Line) -> Wire:
-    """A line of a log."""
     return {"timestamp": timestamp(entry.when), "message": entry.message, "level": entry.level}
 
 
@@ -38,7 +37,6 @@ def created(record: Record, options: ServiceOptions) -> Wire:
 
 
 def listed(record: Record, options: ServiceOptions) -> Wire:
-    """One line of a list."""
     wire = {
         **_named(record),
         "startedAt": timestamp(record.started_at),

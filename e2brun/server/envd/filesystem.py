@@ -63,7 +63,6 @@ class _Service:
         }
 
     async def stat(self, message: Message) -> Wire:
-        """What a path is."""
         path = self._path(message, "path")
         # A path through a file leads nowhere either.
         async with _translated("stat", path, {errno.ENOTDIR: "not_found"}):
@@ -71,7 +70,6 @@ class _Service:
             return {"entry": entry_info(answer.value)}
 
     async def list_dir(self, message: Message) -> Wire:
-        """What is in a directory."""
         path = self._path(message, "path")
         depth = max(1, message.number("depth"))
         async with _translated("list", path, {}):
@@ -79,7 +77,6 @@ class _Service:
             return {"entries": [entry_info(raw) for raw in items(answer.value)]}
 
     async def make_dir(self, message: Message) -> Wire:
-        """A directory and those above it."""
         path = self._path(message, "path")
         async with _translated("make directory", path, {}):
             answer = await self._files.ask("mkdir", path=os.fsencode(path))
@@ -87,7 +84,6 @@ class _Service:
             return {"entry": entry_info(answer.value)}
 
     async def move(self, message: Message) -> Wire:
-        """Another name for what is there."""
         source, target = self._path(message, "source"), self._path(message, "destination")
         old, new = os.fsencode(source), os.fsencode(target)
         async with _translated("move", source, {}):
@@ -103,7 +99,6 @@ class _Service:
             return {"entry": entry_info(answer.value)}
 
     async def remove(self, message: Message) -> Wire:
-        """All of it."""
         path = self._path(message, "path")
         async with _translated("remove", path, {}):
             await self._files.ask("remove", patience=LONG_PATIENCE, path=os.fsencode(path))
@@ -123,7 +118,6 @@ class _Service:
         return {"events": await watcher.collected()}
 
     async def remove_watcher(self, message: Message) -> Wire:
-        """Stop it."""
         if not self._watchers.remove(message.text("watcherId")):
             raise _no_watcher(message)
         return {}

@@ -55,7 +55,6 @@ class Told:
         return path in self._paths
 
     def add(self, path: bytes) -> None:
-        """One more."""
         if self._size >= _TOLD:
             self._paths.clear()
             self._size = 0
@@ -64,13 +63,11 @@ class Told:
             self._size += len(path) + _ONE
 
     def discard(self, path: bytes) -> None:
-        """Its event has come."""
         if path in self._paths:
             self._paths.discard(path)
             self._size -= len(path) + _ONE
 
     def discard_below(self, prefix: bytes) -> None:
-        """None of theirs will."""
         for path in [path for path in self._paths if path.startswith(prefix)]:
             self.discard(path)
 
@@ -83,7 +80,6 @@ class Places:
         self._size = 0
 
     def get(self, watch: int) -> bytes | None:
-        """The path of one."""
         return self._paths.get(watch)
 
     def put(self, watch: int, path: bytes) -> None:
@@ -95,13 +91,11 @@ class Places:
         self._size += len(path) + _ONE
 
     def pop(self, watch: int) -> None:
-        """It is not watched any more."""
         path = self._paths.pop(watch, None)
         if path is not None:
             self._size -= len(path) + _ONE
 
     def pop_below(self, top: bytes) -> None:
-        """Nor are these."""
         prefix = top + b"/"
         found = [w for w, path in self._paths.items() if path == top or path.startswith(prefix)]
         for watch in found:

@@ -168,7 +168,6 @@ def _selector(message: Message) -> tuple[int, str]:
 
 
 def _found(live: RunningSandbox, message: Message) -> Process:
-    """The running one that is meant."""
     with _told():
         return live.part(Processes).find(*_selector(message))
 

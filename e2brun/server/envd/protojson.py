@@ -37,7 +37,6 @@ class Message(Fields):
         return found
 
     def bad(self, name: str, expected: str) -> RpcError:
-        """The error for a field of the wrong kind."""
         return RpcError("invalid_argument", f"{name} must be {expected}")
 
     def texts(self, name: str) -> list[str]:

@@ -108,7 +108,6 @@ class Watcher:
         return found
 
     def close(self) -> None:
-        """Stop watching."""
         if self._closed:
             return
         self._closed = True
@@ -253,7 +252,6 @@ class Watchers:
         return watcher is not None
 
     def shut(self, watcher: Watcher) -> None:
-        """Stop watching."""
         self._open.discard(watcher)
         watcher.close()
 

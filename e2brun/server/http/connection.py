@@ -64,12 +64,10 @@ class Connection(HttpToolsProtocol):
         self.ended = asyncio.Event()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A client has come."""
         super().connection_made(transport)
         self._patience = self.loop.call_later(_HEADER_SECONDS, self._too_slow)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It has gone."""
         self._be_patient()
         self._unset_keepalive_if_required()
         self.ended.set()
@@ -210,21 +208,18 @@ class Connection(HttpToolsProtocol):
         super()._start_asgi_task(cycle, answered)
 
     def on_body(self, body: bytes) -> None:
-        """A piece of its body."""
         self._idle_bytes = 0
         if not self.cycle.body:  # b"" and a piece are that piece; uvicorn's bytearray copies twice
             self.cycle.body = b""  # type: ignore[assignment]
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """All of it."""
         if self.parser.should_upgrade() and not self._may_upgrade():
             return  # so the parser thinks
         super().on_message_complete()
         self._in_body = False
 
     def on_response_complete(self) -> None:
-        """The answer is out: what next?"""
         super().on_response_complete()  # the next request that waits, if there is one
         if self.transport.is_closing() or not self.cycle.response_complete:
             return
@@ -300,7 +295,6 @@ class Connection(HttpToolsProtocol):
         self.flow.pause_reading()
 
     def go_on(self) -> None:
-        """Take its bytes again."""
         if not self.transport.is_closing():
             self.flow.resume_reading()
 
@@ -310,7 +304,6 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
 
     def abort(self) -> None:
-        """End it now."""
         self.transport.abort()
 
     def reset(self) -> None:

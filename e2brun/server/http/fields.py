@@ -26,7 +26,6 @@ class Fields:
         return self.raw(name) is not None
 
     def raw(self, name: str) -> Any:
-        """Whatever is there."""
         return self._body.get(name)
 
     def bad(self, name: str, expected: str) -> Exception:
@@ -102,7 +101,6 @@ class Fields:
         return found
 
     def metadata(self) -> dict[str, str]:
-        """`metadata`."""
         return self._pairs("metadata", _METADATA_LIMIT)
 
     def text_map(

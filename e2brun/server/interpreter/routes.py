@@ -26,11 +26,10 @@ class _Refusal(Exception):
         self.status, self.text = status, text
 
 
-class _Asked(Fields):
+class _Given(Fields):
     """What a client sent; a field of the wrong type is a _Refusal."""
 
     def bad(self, name: str, expected: str) -> Exception:
-        """The error for a field of the wrong kind."""
         return _Refusal(400, f"{name} must be {expected}")
 
 
@@ -54,11 +53,11 @@ async def _answer(request: Request, contexts: Contexts) -> Response | Stream:
         case "GET", ["health"]:
             return json_response("OK")
         case "POST", ["execute"]:
-            return await _execute(_Asked(await request.json(_CODE_LIMIT)), contexts)
+            return await _execute(_Given(await request.json(_CODE_LIMIT)), contexts)
         case "GET", ["contexts"]:
             return json_response([context.described() for context in contexts.listed()])
         case "POST", ["contexts"]:
-            return await _create(_Asked(await request.json()), contexts)
+            return await _create(_Given(await request.json()), contexts)
         case "DELETE", ["contexts", context_id]:
             await contexts.remove(_found(contexts, context_id))
             return Response(200)
@@ -69,7 +68,7 @@ async def _answer(request: Request, contexts: Contexts) -> Response | Stream:
             raise ApiError(404, f"{request.method} {request.raw_path}: no such endpoint")
 
 
-async def _execute(asked: _Asked, contexts: Contexts) -> Stream:
+async def _execute(asked: _Given, contexts: Contexts) -> Stream:
     code = asked.raw("code")
     if not isinstance(code, str):
         raise asked.bad("code", "a string")
@@ -91,7 +90,7 @@ async def _execute(asked: _Asked, contexts: Contexts) -> Stream:
 _STREAMED = {"content-type": "application/json", "cache-control": "no-store"}
 
 
-async def _create(asked: _Asked, contexts: Contexts) -> Response:
+async def _create(asked: _Given, contexts: Contexts) -> Response:
     language = languages.normalised(asked.text("language"))
     return json_response((await contexts.create(language, asked.text("cwd") or HOME)).described())
 

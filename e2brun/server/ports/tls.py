@@ -48,7 +48,6 @@ class Encrypted:
         await self._flush()
 
     def shut_down(self) -> None:
-        """Neither side says any more."""
         self._plain.shut_down()
 
     def close(self) -> None:

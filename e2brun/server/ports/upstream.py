@@ -59,7 +59,6 @@ class UpstreamAnswer:
             self.go_on.set()
 
     def values(self, name: str) -> list[str]:
-        """All values of a header."""
         return [value for key, value in self.headers if key == name]
 
     def _end(self) -> None:
@@ -80,7 +79,6 @@ class UpstreamAnswer:
             self.headers.append((name.decode("latin-1").lower(), value.decode("latin-1")))
 
     def on_headers_complete(self) -> None:
-        """A head is there."""
         status = self._parser.get_status_code()
         if not self.status and (status >= 200 or status == 101):
             self.status = status
@@ -88,13 +86,11 @@ class UpstreamAnswer:
             self.go_on.set()
 
     def on_body(self, body: bytes) -> None:
-        """A piece of the body."""
         if not self.complete:
             self._idle = 0
             self.pieces.append(body)
 
     def on_message_complete(self) -> None:
-        """The whole answer is there."""
         self.complete = self.status != 0
 
     @property
@@ -134,7 +130,6 @@ class Upstream:
         return self.answer
 
     async def read(self) -> None:
-        """Take in more of the answer."""
         try:
             piece = await self.connection.receive(_PIECE)
         except OSError:
@@ -143,7 +138,6 @@ class Upstream:
         self.answer.feed(piece)
 
     async def close(self) -> None:
-        """Hang up."""
         await self.stop_sending()
         self.connection.close()
 

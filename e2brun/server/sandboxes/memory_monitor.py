@@ -41,7 +41,6 @@ class MemoryMonitor:
         self._records, self._totals, self._kill, self._chore = records, totals, kill, chore
 
     async def run(self) -> NoReturn:
-        """Until cancelled."""
         loop, available = asyncio.get_running_loop(), available_memory()
         rounds = loop.time()
         while True:

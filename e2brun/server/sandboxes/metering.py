@@ -43,7 +43,6 @@ class Journal:
         self.entries: deque[Entry] = deque(maxlen=_JOURNAL_LINES)
 
     def note(self, message: str, level: str = "info", **fields: str) -> None:
-        """Add one line."""
         short = {name: value[:_MESSAGE_LIMIT] for name, value in fields.items()}
         self.entries.append(Entry(time.time(), level, message[:_MESSAGE_LIMIT], short))
 
@@ -73,7 +72,6 @@ class Meter:
         return not self.samples or time.time() - self.samples[-1].when >= wait
 
     def look(self, watch: MemoryWatch) -> None:
-        """Take a sample."""
         now = time.time()
         memory, disk, ticks = watch.usage()
         passed = (now - self._looked) * _TICKS * CPU_COUNT
@@ -93,7 +91,6 @@ class Sampler:
         self._records, self._shares = records, FairShares(records)
 
     async def run(self) -> NoReturn:
-        """Until cancelled."""
         while True:
             for record in tuple(self._records.values()):
                 sample(record)

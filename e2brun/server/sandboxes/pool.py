@@ -51,7 +51,6 @@ class Pool:
         return found
 
     def warm(self, kind: Jail, template: str) -> None:
-        """Have some ready."""
         self._ready.setdefault(kind, deque())
         self._refill(kind, template)
 

@@ -38,7 +38,6 @@ class VolumeWatch:
         self._volumes, self._totals, self._kill = volumes, totals, kill
 
     async def run(self) -> NoReturn:
-        """Until cancelled."""
         loop, free, began, took = asyncio.get_running_loop(), (0, 0), 0.0, 0.0
         while True:
             if not self._volumes.in_use():

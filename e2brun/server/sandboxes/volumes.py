@@ -96,7 +96,6 @@ class Volumes:
         return found
 
     def create(self, name: str) -> Volume:
-        """A new one."""
         volume = Volume(name)
         self._keeper.make(volume.id)
         self.by_id[volume.id] = volume
@@ -119,7 +118,6 @@ class Volumes:
                     await (self.look(name) if name in self.by_id else self._raze(name))
 
     def close(self) -> None:
-        """No more of it."""
         while self._workers:
             self._dismiss(next(iter(self._workers)))
         self._keeper.close()

@@ -80,7 +80,6 @@ class Recorder(Cassette):
             raise UsageError(f"{self.path}: it cannot be written: {error.strerror}") from error
 
     def keep(self, question: Question, answer: RecordedAnswer) -> None:
-        """Append it."""
         entry = {
             "key": question.key,
             "generator": question.generator,

@@ -233,12 +233,6 @@ class CellExecution:
         self.over.set()
         self._stir()
 
-    def abort(self, name: str, value: str) -> None:
-        """End it from our side: the sandbox, or its process, is not there any more."""
-        if not self.over.is_set():
-            self._fail(name, value, "")
-            self._finish()
-
     def _tell(self, line: bytes) -> None:
         if self.deserted:
             return

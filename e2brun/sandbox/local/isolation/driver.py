@@ -72,7 +72,6 @@ class Jail(Frozen):
 
     @classmethod
     def unpacked(cls, what: dict[str, Any]) -> Jail:
-        """What was packed."""
         python, limits = Interpreter(**what["interpreter"]), Limits(**what["limits"])
         more: dict[str, Any] = {"interpreter": python, "limits": limits}
         more["network"] = Network(what["network"])

@@ -36,7 +36,6 @@ class Begun:
         self._jailed = Jailed(pid, complaints)
 
     def start(self, jail: Jail, control: int) -> Jailed:
-        """Tell it."""
         with suppress(OSError):  # it has failed, and complained
             hand_over(self._socket, [marshal.dumps(jail.packed())], [control])
         self._socket.close()

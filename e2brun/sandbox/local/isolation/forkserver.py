@@ -33,7 +33,6 @@ from e2brun.sandbox.local.isolation.seccomp import last_filter, root_filter, set
 from e2brun.values import Network
 
 _START_SECONDS = 30.0
-_SO_SNDTIMEO = 21
 # Counted for all processes of a user together, and in each user namespace (getrlimit(2)).
 _BY_USER = ("RLIMIT_NPROC", "RLIMIT_SIGPENDING")
 _ZYGOTE = (
