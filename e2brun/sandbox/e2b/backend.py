@@ -89,11 +89,15 @@ class E2BBackend:
     def close(self) -> None:
         with self._lock:
             owned, self._owned = self._owned, {}
-        for sandbox in owned.values():
-            if not sandbox.released:
-                sandbox.stop_run()
-        # The end of the pipe is the order to kill everything that was not released.
-        self.guard.close(CLOSE_SECONDS)
+        left = [one for one in owned.values() if not one.released and not one.killed]
+        for sandbox in left:
+            sandbox.stop_run()
+        patience = CLOSE_SECONDS
+        try:
+            if len(left) == 1 and not left[0].end(CLOSE_SECONDS):
+                patience = 0.0
+        finally:  # the end of the pipe is the order to kill everything that was not released
+            self.guard.close(patience)
 
     def _prepare(self) -> None:
         if not self._credentials.api_key.strip():

@@ -6,7 +6,6 @@ goes through the pipe too, so that neither a list of processes nor an environmen
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import threading
@@ -40,7 +39,7 @@ class Reaper:
 
     def introduce(self, url: str, key: str) -> None:
         with self._lock:
-            self._credentials = json.dumps({"url": url, "key": key}).encode() + b"\n"
+            self._credentials = f"{url}\n{key}\n".encode()
             self._write(self._credentials)
 
     def close(self, patience: float) -> None:

@@ -1,8 +1,8 @@
 """Kill the sandboxes of a process that is gone: a script of its own, standard library only.
 
 It is started by `reaper.py` in its own session, reads its orders from its standard input, and
-ends within `LAST` seconds of that input's end, whatever happens. The first line is a JSON object
-with `url` and `key`; then one order a line:
+ends within `LAST` seconds of that input's end, whatever happens. The first two lines are the url
+and the key; then one order a line:
 
     creating TOKEN     a sandbox with the metadata e2brun_create=TOKEN may come into being
     nothing TOKEN      it certainly did not
@@ -10,19 +10,25 @@ with `url` and `key`; then one order a line:
     own ID TOKEN       it did, and this is its id
     kill ID            end it now
     release ID         it may outlive us
+
+Most reapers have nothing to ask, as their owner ends its sandboxes itself: what it takes to ask is
+imported by who does, and `signal` would import enum.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import signal
 import sys
-import threading
 import time
-from collections.abc import Iterable
 
-LAST = 28.0  # seconds between the end of the orders and ours
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal as _signal
+    import threading
+    from collections.abc import Callable, Iterable
+else:
+    import _signal
+
+LAST = 28  # seconds between the end of the orders and ours
 SEARCH = 12.0  # seconds for which a sandbox that was being created may still turn up
 PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
 WAITED_FOR = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -40,7 +46,6 @@ class Api:
         self._key = key
 
     def _ask(self, method: str, path: str) -> tuple[int, bytes]:
-        # Most reapers have nothing to ask: their owner ends its sandboxes itself.
         import http.client
         import urllib.error
         import urllib.request
@@ -68,6 +73,7 @@ class Api:
 
     def find(self, token: str) -> list[str]:
         """The ids of the sandboxes created with this token."""
+        import json
         import urllib.parse
 
         # E2B unquotes this filter three times: as a query, as a form, and each of its parts.
@@ -99,7 +105,7 @@ class ReaperProcess:
             case ["nothing", token]:
                 self._expected.discard(token)
             case ["lost", token]:
-                threading.Thread(target=self._search, args=(token,), daemon=True).start()
+                _in_thread(self._search, token)
             case ["own", sandbox, token]:
                 self._expected.discard(token)
                 self._owned.add(sandbox)
@@ -145,9 +151,7 @@ class ReaperProcess:
     def _kill(self, sandbox: str) -> None:
         self._owned.discard(sandbox)
         if sandbox not in self._killing:
-            thread = threading.Thread(target=self._end, args=(sandbox,), daemon=True)
-            self._killing[sandbox] = thread
-            thread.start()
+            self._killing[sandbox] = _in_thread(self._end, sandbox)
 
     def _end(self, sandbox: str) -> None:
         for pause in (*PAUSES, 0.0):
@@ -159,23 +163,28 @@ class ReaperProcess:
             time.sleep(pause)
 
 
+def _in_thread(target: Callable[[str], None], about: str) -> threading.Thread:
+    import threading
+
+    thread = threading.Thread(target=target, args=(about,), daemon=True)
+    thread.start()
+    return thread
+
+
 def main(orders: Iterable[str]) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
-        signal.signal(number, signal.SIG_IGN)
+    for number in (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGPIPE):
+        _signal.signal(number, _signal.SIG_IGN)
     lines = iter(orders)
-    try:
-        first = json.loads(next(lines))
-        reaper = ReaperProcess(Api(first["url"], first["key"]))
-    except (StopIteration, ValueError, KeyError):
+    url, key = next(lines, ""), next(lines, "")
+    if not key.endswith("\n"):
         return  # our owner ended before it had anything to own
+    reaper = ReaperProcess(Api(url.strip(), key.strip()))
     for line in lines:
         reaper.obey(line)
-    deadline = time.monotonic() + LAST
-    # Whatever hangs below, a name lookup for one, has no right to keep a process alive.
-    watchdog = threading.Timer(LAST, os._exit, args=(1,))
-    watchdog.daemon = True
-    watchdog.start()
-    reaper.finish(deadline)
+    # Whatever hangs below, a name lookup for one, has no right to keep a process alive: it dies.
+    _signal.signal(_signal.SIGALRM, _signal.SIG_DFL)
+    _signal.alarm(LAST)
+    reaper.finish(time.monotonic() + LAST)
 
 
 if __name__ == "__main__":

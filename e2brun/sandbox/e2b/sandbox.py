@@ -223,12 +223,18 @@ class E2BSandbox:
     def kill(self) -> None:
         first = not self.killed
         self.stop_run()
-        ended = None
-        if first and self._ties.waits_for_end:
-            ended = attempted(
-                lambda: sdk.kill(self._native, END_SECONDS), deadline=END_SECONDS + 1, name="ending"
-            )
-        self._ties.guard.tell("release" if ended else "kill", self.id)
+        if not (first and self._ties.waits_for_end and self.end(END_SECONDS)):
+            self._ties.guard.tell("kill", self.id)
+
+    def end(self, seconds: float) -> bool:
+        """Kill it over the connection that there is, and say whether that was answered in time. It
+        is the reaper's else, which has to load what it needs and to connect."""
+        ended = attempted(
+            lambda: sdk.kill(self._native, seconds), deadline=seconds + 1, name="ending"
+        )
+        if ended:
+            self._ties.guard.tell("release", self.id)
+        return bool(ended)
 
     def stop_run(self) -> None:
         """End a run in progress, for a backend that ends the sandbox itself."""
