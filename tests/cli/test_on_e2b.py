@@ -37,7 +37,10 @@ def test_with_a_key_a_program_runs_on_e2b(server: Loopback, e2brun: Run, script:
     ran = e2brun("exec", "prog.py", "a", "b c", env=_key(server))
     assert (ran.code, ran.text) == (3, "['a', 'b c']\n")
     assert "e2b" in ran.err.splitlines()[-1]
-    assert server.eventually(lambda: bool(server.boxes) and not server.running())
+    assert server.boxes
+    assert not server.running()  # already: over the connection that was there
+    [end] = [call for call in server.calls if call.method == "DELETE"]
+    assert "urllib" not in end.headers.get("user-agent", "").lower()
 
 
 def test_create_and_start_are_all_that_comes_before_the_first_output(
