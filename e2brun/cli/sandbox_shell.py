@@ -13,6 +13,7 @@ from types import FrameType
 
 from e2brun.cli.sandbox_place import place
 from e2brun.errors import SandboxError, SandboxLost, UsageError
+from e2brun.report.streams import FdWriter
 from e2brun.report.terminal_strings import RESET, StringFilter
 from e2brun.sandbox.e2b import sdk
 from e2brun.sandbox.e2b.channel import Broken, Channel, pump, start_thread
@@ -61,14 +62,14 @@ class _Session:
                 self._end()
 
     def _show(self) -> int:
-        safe = StringFilter()
+        safe, write = StringFilter(), FdWriter(1)
         while True:
             match self._events.take(None):
                 case sdk.SdkStarted(pid):
                     self._pid = pid
                     start_thread(self._type, "typing")
                 case sdk.Output(data):
-                    _write(safe.feed(data))
+                    write(safe.feed(data))
                 case sdk.Ended() as end:
                     self._pid = 0
                     execution = ending(end, 0.0)
@@ -133,13 +134,7 @@ def _raw_terminal(resized: Callable[[], None]) -> Generator[None]:
     finally:
         signal.signal(signal.SIGWINCH, earlier)
         with suppress(OSError):
-            _write(RESET)
+            FdWriter(1)(RESET)
         with suppress(termios.error):  # the terminal itself may be gone
             # What was typed for the shell, and what the terminal answered it, is not for ours.
             termios.tcsetattr(0, termios.TCSAFLUSH, before)
-
-
-def _write(data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(1, view) :]

@@ -18,6 +18,7 @@ from e2brun.sandbox.local.host.process import Process, ProcessOrder
 from e2brun.sandbox.local.host.running import RunningSandbox
 from e2brun.sandbox.local.host.streams import pipe
 from e2brun.sandbox.local.host.terminals import new_terminal
+from e2brun.sandbox.local.isolation.launching import memory_file
 
 _REMEMBERED_SECONDS = 30.0
 _REMEMBERED = 1000
@@ -152,7 +153,7 @@ class Processes:
             raise StartRefused("arguments and environment are too long")
         with ExitStack() as stack:
             if len(program) > INLINE_LIMIT:
-                descriptors = (*descriptors, _in_memory(program))
+                descriptors = (*descriptors, memory_file("program", program))
                 stack.callback(os.close, descriptors[-1])
                 program = b""
             try:
@@ -194,15 +195,6 @@ class Processes:
 
 def _null() -> int:
     return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-
-
-def _in_memory(content: bytes) -> int:
-    descriptor = os.memfd_create("program")
-    rest = memoryview(content)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    return descriptor
 
 
 def _refused(order: ProcessOrder, refusal: AgentRefused) -> StartRefused:
