@@ -8,7 +8,7 @@ import pytest
 
 from e2brun.sandbox.contract import Backend, Execution, Sandbox, SandboxSpec
 from tests.contract.backends import BACKENDS
-from tests.contract.test_sandbox import Heard, python, run
+from tests.contract.hearing import Heard, python, run
 
 
 @pytest.fixture(params=sorted(BACKENDS), scope="module")

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -16,30 +15,14 @@ import pytest
 from e2brun.errors import FileTransferFailed, InstallFailed, SandboxError, Unsupported
 from e2brun.sandbox.contract import (
     Backend,
-    Execution,
     Outcome,
     Program,
-    Result,
     Sandbox,
     SandboxSpec,
     Upload,
 )
 from tests.contract.backends import BACKENDS
-
-
-@dataclass
-class Heard:
-    """What a run printed and displayed."""
-
-    stdout: bytes = b""
-    stderr: bytes = b""
-    results: list[Result] = field(default_factory=list[Result])
-
-    def take_stdout(self, data: bytes) -> None:
-        self.stdout += data
-
-    def take_stderr(self, data: bytes) -> None:
-        self.stderr += data
+from tests.contract.hearing import cell, python, run
 
 
 @pytest.fixture(scope="module", params=sorted(BACKENDS))
@@ -62,31 +45,6 @@ def sandbox(backend: Backend) -> Iterator[Sandbox]:
     made = backend.create(SandboxSpec(lifetime=120))
     yield made
     made.kill()
-
-
-def run(sandbox: Sandbox, program: Program, timeout: float = 20) -> tuple[Execution, Heard]:
-    heard = Heard()
-    execution = sandbox.run_program(
-        program, timeout=timeout, stdout=heard.take_stdout, stderr=heard.take_stderr
-    )
-    return execution, heard
-
-
-def python(code: str, *arguments: str, **more: object) -> Program:
-    source = Upload("main.py", code.encode())
-    return Program(("python3", "main.py", *arguments), (source,), **more)  # type: ignore[arg-type]
-
-
-def cell(sandbox: Sandbox, code: str, timeout: float = 20) -> tuple[Execution, Heard]:
-    heard = Heard()
-    execution = sandbox.run_cell(
-        code,
-        timeout=timeout,
-        stdout=heard.take_stdout,
-        stderr=heard.take_stderr,
-        on_result=heard.results.append,
-    )
-    return execution, heard
 
 
 def test_an_id_looks_like_one_of_e2b(sandbox: Sandbox, backend: Backend) -> None:

@@ -1,26 +1,11 @@
 from __future__ import annotations
 
 from e2brun.sandbox.cell_end import exit_code
-from e2brun.sandbox.contract import CodeError, Execution, Outcome, Result
+from e2brun.sandbox.contract import CodeError, Outcome
 from e2brun.sandbox.e2b import E2BSandbox
 from e2brun.sandbox.e2b.results import cell_line
+from tests.contract.hearing import cell
 from tests.e2b.loopback import Loopback
-
-
-class Cell:
-    """A cell that was run, with what it wrote."""
-
-    def __init__(self, sandbox: E2BSandbox, code: str, timeout: float = 20) -> None:
-        out, err = bytearray(), bytearray()
-        self.shown: list[Result] = []
-        self.ended: Execution = sandbox.run_cell(
-            code,
-            timeout=timeout,
-            stdout=out.extend,
-            stderr=err.extend,
-            on_result=self.shown.append,
-        )
-        self.out, self.err = bytes(out), bytes(err)
 
 
 def test_every_kind_of_result_comes_through(sandbox: E2BSandbox) -> None:
@@ -28,7 +13,7 @@ def test_every_kind_of_result_comes_through(sandbox: E2BSandbox) -> None:
         "display(html='<b>', png='iVBO', svg='<svg/>', json={'a': [1]}, data={'c': [1, 2]},"
         " chart={'type': 'line', 'elements': []}, extra={'x/y': 'z'}, unknown='dropped')"
     )
-    (result,) = Cell(sandbox, rich).ended.results
+    (result,) = cell(sandbox, rich)[0].results
     assert result == {
         "html": "<b>",
         "png": "iVBO",
@@ -49,7 +34,7 @@ def test_a_server_that_says_the_cell_ended_is_not_asked_whether_it_lives(
     server: Loopback, sandbox: E2BSandbox
 ) -> None:
     server.end_event = True
-    assert Cell(sandbox, "1").ended.outcome is Outcome.OK
+    assert cell(sandbox, "1")[0].outcome is Outcome.OK
     assert server.count("GET", "/health") == 0
 
 
@@ -63,8 +48,8 @@ def test_wrong_types_from_the_sandbox_do_no_harm(sandbox: E2BSandbox) -> None:
         "emit(type='result', text=1, html=['x'], extra=3)\n"
         "emit(type='error', name=None, value={}, traceback=3)\n"
     )
-    cell = Cell(sandbox, said)
-    assert cell.out == b"?"
-    assert cell.ended.results == ({"extra": {}, "is_main_result": False},)
-    assert cell.ended.error == CodeError("Error", "", "")
+    ended, heard = cell(sandbox, said)
+    assert heard.stdout == b"?"
+    assert ended.results == ({"extra": {}, "is_main_result": False},)
+    assert ended.error == CodeError("Error", "", "")
     assert cell_line(b"[" * 100_000) is None

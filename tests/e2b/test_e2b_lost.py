@@ -5,17 +5,14 @@ import threading
 import pytest
 
 from e2brun.errors import AuthenticationFailed, RateLimited
-from e2brun.sandbox.contract import Execution, Outcome
+from e2brun.sandbox.contract import Outcome
 from e2brun.sandbox.e2b import E2BSandbox
+from tests.contract.hearing import cell
 from tests.e2b.conftest import Run
 from tests.e2b.loopback import Answer, Cut, Delay, Loopback
 
 ORPHANED = ("sh", "-c", "echo x; kill -KILL $PPID")  # with nobody left to tell of its end
 START = "POST /process.Process/Start"
-
-
-def cell(sandbox: E2BSandbox, code: str) -> Execution:
-    return sandbox.run_cell(code, timeout=20, stdout=lambda d: None, stderr=lambda d: None)
 
 
 @pytest.mark.parametrize("how", ["rst", "fin"])
@@ -45,7 +42,7 @@ def test_a_sandbox_that_was_gone_before_is_lost(
     ended = run("true").execution
     assert ended.outcome is Outcome.LOST
     assert "was not found" in ended.detail
-    assert cell(sandbox, "1").outcome is Outcome.LOST
+    assert cell(sandbox, "1")[0].outcome is Outcome.LOST
 
 
 def test_a_start_that_is_refused_is_an_error(server: Loopback, run: Run) -> None:
@@ -63,14 +60,14 @@ def test_a_cell_cut_in_the_middle_is_lost(
     server: Loopback, sandbox: E2BSandbox, how: str, event: str
 ) -> None:
     server.fail(f"EVENT {event}", Cut(how))
-    ended = cell(sandbox, "print('x')")
+    ended = cell(sandbox, "print('x')")[0]
     assert ended.outcome is Outcome.LOST
     assert ended.exit_code is None
 
 
 def test_a_sandbox_killed_during_a_cell_is_lost(server: Loopback, sandbox: E2BSandbox) -> None:
     threading.Timer(0.4, server.boxes[sandbox.id].die).start()
-    assert cell(sandbox, "import time; time.sleep(30)").outcome is Outcome.LOST
+    assert cell(sandbox, "import time; time.sleep(30)")[0].outcome is Outcome.LOST
 
 
 def test_a_cell_whose_sandbox_is_gone_after_a_clean_end_is_lost(
@@ -78,17 +75,17 @@ def test_a_cell_whose_sandbox_is_gone_after_a_clean_end_is_lost(
 ) -> None:
     gone = '{"sandboxId": "x", "message": "The sandbox was not found", "code": 502}'
     server.fail("GET /health", Answer(502, {}, gone))
-    assert cell(sandbox, "1").outcome is Outcome.LOST
+    assert cell(sandbox, "1")[0].outcome is Outcome.LOST
 
 
 def test_a_sandbox_that_talks_nonsense_is_lost(server: Loopback, sandbox: E2BSandbox) -> None:
     server.fail("POST /execute", Answer(200, {}, "<html>\n"), Answer(200, {}, "[1]\n"))
-    assert cell(sandbox, "1").outcome is Outcome.LOST
-    assert cell(sandbox, "1").outcome is Outcome.LOST
+    assert cell(sandbox, "1")[0].outcome is Outcome.LOST
+    assert cell(sandbox, "1")[0].outcome is Outcome.LOST
 
 
 def test_an_interpreter_that_died_is_killed(sandbox: E2BSandbox) -> None:
-    ended = cell(sandbox, "import os; os._exit(1)")
+    ended = cell(sandbox, "import os; os._exit(1)")[0]
     assert ended.outcome is Outcome.KILLED
     assert ended.error is not None
     assert ended.error.name == "ContextRestarting"
