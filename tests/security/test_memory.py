@@ -119,6 +119,56 @@ for step in range(640):  # none more than 256 KiB ahead of another
 time.sleep(4)
 os._exit(0)
 """,
+    "in children as large as their parent that go on in children": """
+import ctypes, mmap, os, signal, time
+ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # who loses its parent is our child
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+block, told = mmap.mmap(-1, 160 << 20, mmap.MAP_PRIVATE | 0x20), mmap.mmap(-1, 4096)
+block.madvise(14)
+number = next((n for n in (1, 2, 3) if os.fork() == 0), 0)
+def go_on(last):
+    if number and time.monotonic() - last > 0.008:
+        if os.fork():
+            os._exit(0)
+        return time.monotonic()
+    return last
+last = time.monotonic()
+for step in range(640):  # none more than 256 KiB ahead of another
+    for at in range(step << 18, (step + 1) << 18, 4096):
+        block[at] = 1
+    told[4 * number : 4 * number + 4] = step.to_bytes(4, "little")
+    while min(int.from_bytes(told[at : at + 4], "little") for at in (0, 4, 8, 12)) < step:
+        time.sleep(0.0005)
+    last = go_on(last)
+end = time.monotonic() + 3
+while time.monotonic() < end:
+    last = go_on(last)
+    time.sleep(0.002)
+""",
+    "in children that write all they were forked with and go on in children": """
+import mmap, os, signal, time
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+block = mmap.mmap(-1, 190 << 20, mmap.MAP_PRIVATE | 0x20)
+for at in range(0, len(block), 4096):
+    block[at] = 1
+end = time.monotonic() + 6
+if os.fork() == 0:
+    at, last = 0, time.monotonic()
+    while time.monotonic() < end:
+        if at < len(block):
+            for at in range(at, at + (1 << 20), 4096):
+                block[at] = 2
+            at += 4096
+        else:
+            time.sleep(0.002)
+        if time.monotonic() - last > 0.025:
+            if os.fork():
+                os._exit(0)
+            last = time.monotonic()
+    os._exit(0)
+while time.monotonic() < end:
+    time.sleep(0.1)
+""",
     "in the buffers of sockets": """
 import os, socket, time
 def fill():

@@ -33,6 +33,7 @@ _OPEN_TREE_CLONE = 1 | os.O_CLOEXEC
 
 _CLONE = {"x86_64": 56, "aarch64": 220}
 _CLONE_VM, _STACK = 0x100, 16 * 1024
+_KCMP, _KCMP_VM = {"x86_64": 312, "aarch64": 272}, 1
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _python = ctypes.PyDLL(None, use_errno=True)  # calls keep the interpreter's lock
@@ -165,6 +166,13 @@ def pidfd_getfd(pidfd: int, descriptor: int) -> int:
     copy = int(_syscall(_PIDFD_GETFD, pidfd, descriptor, 0))
     _checked(0 if copy >= 0 else copy, "pidfd_getfd")
     return copy
+
+
+def share_memory(first: int, second: int) -> bool:
+    """Whether these two threads have one memory, or have both ended (kcmp(2)). Raises OSError."""
+    order = int(_syscall(_KCMP[os.uname().machine], first, second, _KCMP_VM, 0, 0))
+    _checked(min(0, order), "kcmp")
+    return order == 0
 
 
 def set_hostname(name: str) -> None:

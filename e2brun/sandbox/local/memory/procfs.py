@@ -7,9 +7,7 @@ from contextlib import suppress
 
 from e2brun.sandbox.contract import MIB
 
-# Numbers of system calls on x86-64; on x86-64 and aarch64; CLONE_VFORK and CLONE_VM; with
-# CLONE_THREAD, which makes no child.
-_VFORK, _CLONE, _SHARES, _KINDS = b"58", (b"56", b"220"), 0x4100, 0x14100
+_PRIVATE = (b"RssAnon:", b"VmPTE:", b"VmSwap:", b"HugetlbPages:")
 
 
 def contents(path: str) -> bytes:
@@ -31,6 +29,11 @@ def kilobytes(text: bytes, field: bytes) -> int:
     """The bytes of a `Field:   123 kB` line; 0 when there is none."""
     found = word(text, field)
     return int(found) * 1024 if found.isdigit() else 0
+
+
+def private(status: bytes) -> int:
+    """What one process alone has: pages, page tables, what of it is swapped out or huge."""
+    return sum(kilobytes(status, name) for name in _PRIVATE)
 
 
 class ProcessTable:
@@ -55,21 +58,6 @@ class ProcessTable:
             if b"\nVmRSS:" in (other := self.read(f"{place}/status")):
                 return place, other
         return name, status
-
-    def in_vfork(self, parent: str) -> int:
-        """How many of its threads wait for a child that shares its memory, to become a program."""
-        threads = [f"{parent}/task/{thread}" for thread in self._names(f"{parent}/task")]
-        return sum(self._waits_for_child(thread) for thread in threads)
-
-    def _waits_for_child(self, thread: str) -> bool:
-        call = self.read(f"{thread}/syscall").split()
-        if len(call) < 2:  # of one that runs there is but a word
-            return False
-        shares = call[0] in _CLONE and int(call[1], 16) & _KINDS == _SHARES
-        if not shares and call[0] != _VFORK:
-            return False
-        # One that was stopped when the call was over, or failed, is shown in it as well.
-        return self.read(f"{thread}/stat").rpartition(b")")[2].split()[:1] == [b"D"]
 
     def lives(self, place: str) -> bool:
         """Whether it has memory still."""

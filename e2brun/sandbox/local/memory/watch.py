@@ -12,17 +12,17 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from time import monotonic
 from typing import TYPE_CHECKING
 
 from e2brun.errors import SandboxLost
 from e2brun.sandbox.contract import HOME, MIB, Limits
 from e2brun.sandbox.local.isolation.environment import CGROUPS, SOCKET_BUFFER
 from e2brun.sandbox.local.memory.hoards import Hoards
-from e2brun.sandbox.local.memory.procfs import ProcessTable, contents, kilobytes, word
+from e2brun.sandbox.local.memory.procfs import ProcessTable, contents, kilobytes, private, word
 
 if TYPE_CHECKING:
     from e2brun.sandbox.local.memory.cgroup import Cgroup
+    from e2brun.sandbox.local.memory.close_look import CloseLook
     from e2brun.sandbox.local.memory.unaccounted import Unaccounted
 
 INTERVAL = 0.03  # seconds between looks: at 3 GB/s a process gains 90 MB between two
@@ -41,7 +41,6 @@ _SOCKET_PAGES, _DESCRIPTOR_PAGES = 20 * MIB, MIB
 _INODE_BYTES = 1280  # with its name; extended attributes are counted as inodes (tmpfs(5))
 _PATIENCE = 0.05  # seconds for a close look at a sandbox that has hidden something
 _ALL_TIME, _IN_KERNEL = (11, 12, 13, 14), (12, 14)  # after the name: utime stime cutime cstime
-_PRIVATE = (b"RssAnon:", b"VmPTE:", b"VmSwap:", b"HugetlbPages:")
 
 
 class MemoryWatch:
@@ -49,7 +48,7 @@ class MemoryWatch:
 
     def __init__(self, agent_pid: int, limits: Limits, views: tuple[int, ...] = ()) -> None:
         """`views`: descriptors of the sandbox's /proc, home and /dev/shm, which are ours now."""
-        self._limits = limits
+        self._agent, self._limits = agent_pid, limits
         root = f"/proc/{agent_pid}/root"
         self._open: list[int] = list(views)
         self._twins_seen: set[str] = set()
@@ -88,7 +87,7 @@ class MemoryWatch:
     def usage(self) -> tuple[int, int, int]:
         """Roughly: bytes of memory and of disk in use, and ticks of processor time spent."""
         statuses = (*self._processes.statuses().values(), self._processes.read("1/status"))
-        memory = sum(_private(status) for status in statuses)
+        memory = sum(private(status) for status in statuses)
         memory += _used(os.fstatvfs(self._shm))
         return memory, _used(os.fstatvfs(self._disk)), self._ticks(_ALL_TIME)
 
@@ -121,8 +120,8 @@ class MemoryWatch:
         shared = kilobytes(meminfo, b"Shmem:") - self._shared_before
         counted, charged = self._kernel(statuses, meminfo)
         mapped = sum(kilobytes(status, b"RssShmem:") for status in statuses.values())
-        private = sum(_private(status) for status in statuses.values())
-        seen = private + max(self._files(), mapped)
+        own = sum(map(private, statuses.values()))
+        seen = own + max(self._files(), mapped)
         self.held = counted + seen + self._free_of_charge()
         if self._hoards.excessive or self._hoards.due(self._gone()):
             return True
@@ -135,8 +134,9 @@ class MemoryWatch:
         if self._group is not None:
             return 0
         statuses = self._processes.statuses()
-        private, _ = self._proportional(statuses, monotonic() + _PATIENCE, 1 << 60)
-        return max(0, sum(_private(status) for status in statuses.values()) - private)
+        holdings = self._close_look(_PATIENCE).holdings(statuses)
+        own = sum(its.private for its in holdings.values())
+        return max(0, sum(map(private, statuses.values())) - own)
 
     def exceeded(self) -> bool:
         """Whether the sandbox uses more than its limit now."""
@@ -189,7 +189,7 @@ class MemoryWatch:
         """Bytes of its processes and files: no more than that where it is within `room`, no less
         where it is not. `hurry`: a close look may be made to take long, by 65,530 mappings of each
         process, for instance."""
-        own = {place: _private(status) for place, status in statuses.items()}
+        own = {place: private(status) for place, status in statuses.items()}
         least = {place: min(size, self._least.get(place, size)) for place, size in own.items()}
         self._least.clear()  # in place, since one that is `apart` has it too
         self._least.update(least)
@@ -199,63 +199,14 @@ class MemoryWatch:
         # A close look at so many pages would walk through all of it, for seconds.
         if most <= room or tables > self._limits.memory // 4:
             return most
-        for twin in self._twins(statuses):
-            del statuses[twin]
-        # What came since a process was seen first, or had least, is shared with nobody; that needs
-        # no close look, which takes as long as many processes keep us from the processors.
-        total = files + sum(own[place] - least[place] for place in statuses)
-        if total > room:
-            return total
-        # Pages shared by forked processes were counted once for each: look closely.
-        until = monotonic() + (_PATIENCE if hurry else float("inf"))
-        private, mapped_shared = self._proportional(statuses, until, room - files)
-        return private + max(files, mapped_shared)
+        patience = _PATIENCE if hurry else float("inf")
+        return self._close_look(patience).taken(statuses, least, files, room)
 
-    def _twins(self, statuses: dict[str, bytes]) -> list[str]:
-        """Children that look like their parent, as many as were not seen to before, or as it is
-        known to share its memory with. Between vfork and exec, mostly a moment only, both have the
-        same: that is no reason to end a program."""
-        twins: dict[str, list[str]] = {}
-        for name, status in statuses.items():
-            parent = word(status, b"PPid:").decode()
-            its = statuses.get(parent)
-            if (
-                its is not None
-                and word(status, b"VmSize:") == word(its, b"VmSize:")
-                and abs(_private(status) - _private(its)) < MIB
-            ):
-                twins.setdefault(parent, []).append(name)
-        found: list[str] = []
-        for parent, names in twins.items():
-            fresh = [name for name in names if name not in self._twins_seen]
-            shares = names[: self._processes.in_vfork(parent)]
-            found += shares if len(shares) > len(fresh) else fresh
-        self._twins_seen.clear()
-        self._twins_seen.update(*twins.values())
-        return found
+    def _close_look(self, patience: float) -> CloseLook:
+        from e2brun.sandbox.local.memory.close_look import CloseLook
 
-    def _proportional(self, statuses: dict[str, bytes], end: float, room: int) -> tuple[int, int]:
-        """Private and shared bytes with every shared page counted once (Pss, proc(5)); for each
-        process, after `end`, where somebody makes it take long. Until they are beyond `room`."""
-        private = shared = 0
-        for place, status in statuses.items():
-            if private > room:
-                break
-            # A walk through so many mappings waits for each fork of them, a quarter of a second.
-            if monotonic() > end or self._hoards.fragmented(place):
-                private += _private(status)
-                shared += kilobytes(status, b"RssShmem:")
-                continue
-            rollup = self._processes.read(f"{place}/smaps_rollup")
-            if not rollup and not self._processes.lives(place):
-                continue
-            private += _private(status)
-            # None for who runs a program that may not be read, of which a user is told less.
-            if rollup:
-                private += kilobytes(rollup, b"Pss_Anon:") - kilobytes(status, b"RssAnon:")
-                private += kilobytes(rollup, b"SwapPss:") - kilobytes(status, b"VmSwap:")
-            shared += kilobytes(rollup, b"Pss_Shmem:")
-        return private, shared
+        processes, is_long = self._processes, self._hoards.fragmented
+        return CloseLook(processes, self._agent, self._twins_seen, is_long, patience)
 
     def _hidden_shared(self, statuses: dict[str, bytes], shared_now: int) -> int:
         """Shared memory that was dropped from every page table still fills RAM, but no
@@ -324,8 +275,3 @@ class MemoryWatch:
 
 def _used(files: os.statvfs_result) -> int:
     return (files.f_blocks - files.f_bfree) * files.f_frsize
-
-
-def _private(status: bytes) -> int:
-    """What one process alone has: pages, page tables, what of it is swapped out or huge."""
-    return sum(kilobytes(status, name) for name in _PRIVATE)
