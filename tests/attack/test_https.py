@@ -246,6 +246,7 @@ def test_the_proxy_is_nobodys_way_out_without_the_key(
         "CONNECT example.com:999999 HTTP/1.1",
         "CONNECT exa mple.com:1 HTTP/1.1",
         "CONNECT [::1:1 HTTP/1.1",
+        "CONNECT a..b:1 HTTP/1.1",
         "CONNECT a\0b:1 HTTP/1.1",
         "\x16\x03\x01",
     ],

@@ -31,6 +31,7 @@ _ODD: list[object] = [1, -1, 1.5, 10**30, "x", "\ud800", [], [1], {"a": 1}, {"en
         {"autoPause": True, "autoPauseMemory": False, "autoResume": {"enabled": True}},
         {"network": {"denyOut": ["example.com"]}}, {"network": {"allowOut": ["1.2.3.4/99"]}},
         {"network": {"allowOut": ["example.com"]}}, {"network": {"dnsServers": ["::1"]}},
+        {"network": {"allowOut": ["example.com"], "denyOut": ["::/0"]}},
         {"network": {"rules": {"a.example": [{"transform": {"headers": {"x": "y"}}}]}}},
         {"network": {"egressProxy": {"address": "proxy.example:1080"}}},
         {"network": {"httpsPorts": [49983]}}, {"network": {"maskRequestHost": "a\r\nb: c"}},

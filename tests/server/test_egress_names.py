@@ -19,6 +19,8 @@ from e2brun.server.egress import names, rules
 from e2brun.server.egress.first_words import NotTold, Said, http_host, server_name
 from e2brun.server.egress.names import Egress, allows
 from e2brun.server.http.messages import ApiError
+from e2brun.server.http.passing import pass_on
+from e2brun.server.serving import loop_factory
 
 
 @cache
@@ -57,6 +59,31 @@ def test_a_request_says_its_host() -> None:
     assert _said(b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", tls=False) is None
     assert _said(b"GET / HTTP/1.1\r\nX: y\r\n\r\n", tls=False) is None
     assert _said(b"GET / HTTP/1.1\r\nX: " + b"y" * 100_000 + b"\r\n\r\n", tls=False) is None
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [b"a..b", b".b", b"a\0.b", b"a b", b"a@b", b"*.b", b"\x1b]0;x", b"x" * 64 + b".b", b"\xff"],
+)
+def test_what_is_no_name_is_not_looked_up(odd: bytes) -> None:
+    assert _said(b"GET / HTTP/1.1\r\nHost: " + odd + b"\r\n\r\n", tls=False) is None
+    plain = b"q" * min(len(odd), 63) + b"." * (len(odd) > 63) + b"q" * max(len(odd) - 64, 0)
+    assert _said(_hello(plain.decode()).replace(plain, odd), tls=True) is None
+
+
+def test_who_has_gone_meanwhile_is_not_told_of_an_end() -> None:
+    async def run() -> None:
+        with ExitStack() as stack:
+            pair = [stack.enter_context(one) for one in socket.socketpair()]
+            _, sink = await asyncio.open_connection(sock=pair[0])
+            source = asyncio.StreamReader()
+            source.feed_eof()
+            sink.close()
+            await sink.wait_closed()
+            await pass_on(source, sink)
+
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(run())
 
 
 @given(st.binary(max_size=200), st.integers(0, 600), st.booleans())

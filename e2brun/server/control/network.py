@@ -18,7 +18,7 @@ from e2brun.server.sandboxes.records import Record, State
 from e2brun.server.sandboxes.registry import Registry
 from e2brun.values import Network
 
-_EVERYTHING = frozenset({"0.0.0.0/0", "::/0"})
+_EVERYTHING = "0.0.0.0/0"  # as E2B's clients write it
 _DOMAIN = re.compile(
     r"(?:\*\.)?(?:[a-z0-9_][a-z0-9_-]{0,62}\.){0,30}[a-z0-9-]{1,63}\.?", re.IGNORECASE | re.ASCII
 )
@@ -104,9 +104,9 @@ def _check_destination(name: str, entry: str) -> None:
 def _check_domains_denied(kept: dict[str, Any]) -> None:
     """An allowed domain means something only where all else is denied: E2B insists on it."""
     names = [entry for entry in kept.get("allowOut", ()) if not is_address(entry)]
-    if names and not _EVERYTHING & set(kept.get("denyOut", ())):
+    if names and _EVERYTHING not in kept.get("denyOut", ()):
         message = (
-            "a domain in allowOut needs '0.0.0.0/0' in denyOut, which blocks all other traffic"
+            f"a domain in allowOut needs '{_EVERYTHING}' in denyOut, which blocks all other traffic"
         )
         raise ApiError(400, message)
 

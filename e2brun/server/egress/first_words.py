@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import dataclass
 
 _LONGEST = 16 * 1024
 _HANDSHAKE, _CLIENT_HELLO = 22, 1
+# What can be looked up: who does that raises for much else.
+_LOOKED_UP = re.compile(rb"(?=.{1,254}$)(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?", re.IGNORECASE)
 
 
 class NotTold(Exception):
@@ -88,10 +91,6 @@ def _server_name(record: _Bytes) -> bytes:
 
 
 def _name(text: bytes) -> str:
-    try:
-        name = text.decode("ascii").lower().rstrip(".")
-    except UnicodeDecodeError:
-        name = ""
-    if not name or len(name) > 253:
+    if not _LOOKED_UP.fullmatch(text):
         raise NotTold("no name")
-    return name
+    return text.decode().lower().removesuffix(".")

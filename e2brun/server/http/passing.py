@@ -13,7 +13,7 @@ async def pass_on(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> N
         while piece := await source.read(_PIECE):
             sink.write(piece)
             await sink.drain()
-        if sink.can_write_eof():
+        if sink.can_write_eof() and not sink.is_closing():  # uvloop minds it
             sink.write_eof()
     except OSError:
         sink.transport.abort()

@@ -109,7 +109,7 @@ async def _open(host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.Str
     try:
         async with asyncio.timeout(_CONNECT_SECONDS):
             return await asyncio.open_connection(host, port)
-    except (OSError, TimeoutError) as error:
+    except (OSError, TimeoutError, UnicodeError) as error:  # the last for what is no name
         raise _Refused("502 Nobody answers there") from error
 
 
