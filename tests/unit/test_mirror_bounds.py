@@ -166,6 +166,14 @@ def test_another_host_is_asked_over_https_only_and_only_where_a_page_names_it(li
     assert get(mirror, "/simple/moved/")[0] == 403
 
 
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "127.1", "2130706433", "0x7f.1", "[::1]", "localhost", "a.localhost."]
+)
+def test_a_page_sends_to_no_number_and_not_to_this_machine(index: Index, host: str) -> None:
+    index.html("/simple/odd/", f"https://{host}:1/odd-1.0.whl")
+    assert get(counter(index), "/files/odd/odd-1.0.whl")[0] == 403
+
+
 @pytest.mark.parametrize("kind", ["https", "insecure"])
 def test_the_certificate_of_an_index_is_looked_at_unless_its_host_is_named_for_that(
     kind: str, tmp_path: Path
@@ -269,6 +277,48 @@ def test_an_archive_without_end_is_cut_at_the_limit(index: Index) -> None:
     assert get(mirror, "/files/big/told-1.0.tar.gz")[0] == 413
     taken = [get(mirror, "/files/big/some-1.0.tar.gz")[0] for _ in range(4)]
     assert taken == [200, 200, 413, 413]  # of all that it may have, the endless one was a part
+
+
+def test_large_pages_are_read_one_at_a_time_and_small_ones_are_not_kept_waiting(
+    index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upstream, "_LARGE", 100)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def held() -> Iterator[bytes]:
+        yield b" " * 200
+        begun.set()
+        go_on.wait(PATIENT)
+        yield b"<a href=held-1.0.whl></a>"
+
+    indexes = counter(index)._indexes
+    one, other = (Counter(indexes, BOUNDS._replace(page=s)) for s in (PATIENT, 0.5))
+    index.pages["/simple/held/"] = Answer(held(), "text/html")
+    index.pages["/simple/large/"] = Answer(b" " * 300 + b"<a href=large-1.0.whl></a>", "text/html")
+    told: list[tuple[int, bytes]] = []
+    asking = threading.Thread(target=lambda: told.append(get(one, "/simple/held/")))
+    asking.start()
+    assert begun.wait(PATIENT)
+    assert get(other, "/simple/large/")[0] == 503
+    assert get(other, "/simple/tiny/")[0] == 200
+    go_on.set()
+    asking.join(PATIENT)
+    assert b"held-1.0.whl" in told[0][1]
+    assert get(other, "/simple/large/")[0] == 200
+
+
+def test_a_page_that_is_nothing_but_marks_is_not_read(
+    index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upstream, "_MOST_MARKS", 1000)
+    index.pages["/simple/odd/"] = Answer(b"<a " * 2000, "text/html")
+    assert get(counter(index), "/simple/odd/")[0] == 502
+    index.json("/simple/odd/", {"files": [1] * 2000})
+    assert get(counter(index), "/simple/odd/")[0] == 502
+    index.json("/npm/odd", {"versions": [1] * 2000})
+    assert get(counter(index), "/npm/odd") == (502, b"e2brun: the index sent no page\n")
+    index.pages["/simple/odd/"] = Answer(b"<![" * 3, "text/html")
+    assert get(counter(index), "/simple/odd/")[0] == 502
 
 
 def test_a_page_without_end_is_given_up(index: Index) -> None:

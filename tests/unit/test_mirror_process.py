@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,12 @@ def at_work(mirror: Mirror, door: socket.socket) -> tuple[int, int]:
     assert b"200" in answered(door)[:15]
     (process,) = set(children()) - set(before)
     return life, process
+
+
+def data_of(process: int) -> int:
+    """Bytes of its memory that RLIMIT_DATA is about."""
+    told = Path(f"/proc/{process}/status").read_text()
+    return int(told.partition("VmData:")[2].split()[0]) * 1024
 
 
 def becomes(holds: Callable[[], bool]) -> bool:
@@ -168,6 +175,26 @@ def test_it_answers_again_when_descriptors_can_be_had_again(
         client.sendall(_GET)
         assert b"200" in client.recv(15)
     os.close(life)
+
+
+def test_it_answers_again_when_there_is_memory_again(mirror: Mirror, door: socket.socket) -> None:
+    """What pages take for a moment is no other sandbox's end."""
+    life, process = at_work(mirror, door)
+    limits = resource.prlimit(process, resource.RLIMIT_DATA)
+    resource.prlimit(process, resource.RLIMIT_DATA, (data_of(process) + 256 * 1024, limits[1]))
+    with ExitStack() as stack:
+        another = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        for _ in range(3):  # a thread that has ended may have left its memory for one of them
+            client = socket.create_connection(door.getsockname(), PATIENT)
+            stack.enter_context(client)
+        life_of_another = mirror.admit(os.dup(another.fileno()))
+        time.sleep(0.3)  # it tries
+        resource.prlimit(process, resource.RLIMIT_DATA, limits)
+        client.sendall(_GET)
+        assert b"200" in client.recv(15)
+        assert b"200" in answered(another)[:15]
+    os.close(life)
+    os.close(life_of_another)
 
 
 def test_one_that_is_stopped_is_killed(

@@ -91,6 +91,8 @@ class Counter:
                 else:
                     page = self._page(kind, name)
                     answer.whole(200, page.media_type, page.body)
+            except MemoryError:
+                answer.refuse(503, "the mirror has too much to read: try again")
             except Refused as refused:
                 answer.refuse(refused.status, str(refused))
             except (httpx.HTTPError, httpx.InvalidURL) as error:

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from e2brun.sandbox.local.isolation.driver import INDEX_PORT
@@ -32,24 +33,13 @@ class NpmRegistry:
         """A package's document. Raises Refused, httpx.HTTPError."""
         source = self._source(name)
         url = source.url + quote(name, safe="@")
-        got = self._upstream.page(url, source, _ACCEPT, deadline)
-        if got is None:
-            raise Refused(404, f"the registry has no {name}")
-        files: dict[str, File] = {}
-        try:
-            document = json.loads(got[1])
-            for version in document["versions"].values():
-                distribution = version["dist"]
-                meant = linked(got[0].url, distribution.get("tarball"))
-                if meant is not None and meant[1].endswith(_ARCHIVES):
-                    files[meant[1]] = File(url=meant[0], source=source)
-                    place = f"/npm/{name}/-/{quote(meant[1])}"
-                    distribution["tarball"] = f"http://127.0.0.1:{INDEX_PORT}{place}"
-                else:
-                    distribution["tarball"] = ""
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            raise Refused(502, "the registry sent no package") from None
-        return Page("application/json", json.dumps(document).encode(), files)
+        with self._upstream.page(url, source, _ACCEPT, deadline) as got:
+            if got is None:
+                raise Refused(404, f"the registry has no {name}")
+            try:
+                return _read(name, source, got[0].url, json.loads(got[1]))
+            except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+                raise Refused(502, "the registry sent no package") from None
 
     def _source(self, name: str) -> Source:
         scope = name.partition("/")[0] if name.startswith("@") else ""
@@ -75,6 +65,21 @@ class NpmRegistry:
                 return {"Authorization": f"Basic {login}"}
             place = place.rstrip("/").rpartition("/")[0] + "/"
         return {}
+
+
+def _read(name: str, source: Source, page: str, document: Any) -> Page:
+    """A document as a sandbox gets it: its archives are here."""
+    files: dict[str, File] = {}
+    for version in document["versions"].values():
+        distribution = version["dist"]
+        meant = linked(page, distribution.get("tarball"))
+        if meant is not None and meant[1].endswith(_ARCHIVES):
+            files[meant[1]] = File(url=meant[0], source=source)
+            place = f"/npm/{name}/-/{quote(meant[1])}"
+            distribution["tarball"] = f"http://127.0.0.1:{INDEX_PORT}{place}"
+        else:
+            distribution["tarball"] = ""
+    return Page("application/json", json.dumps(document).encode(), files)
 
 
 def _settings(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:

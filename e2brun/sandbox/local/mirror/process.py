@@ -6,6 +6,7 @@ of its files; what an index says is text to be read.
 
 from __future__ import annotations
 
+import _thread
 import errno
 import os
 import resource
@@ -14,6 +15,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, NoReturn
@@ -21,7 +23,7 @@ from typing import TYPE_CHECKING, NoReturn
 if TYPE_CHECKING:
     from e2brun.sandbox.local.mirror.counter import Counter, Indexes
 
-AT_ONCE = 16  # requests of one sandbox; others wait in its backlog
+AT_ONCE = 8  # requests of one sandbox, each with a page in memory; others wait in its backlog
 _STACK = 512 * 1024
 _MEMORY = 1 << 30
 _PAUSE = 0.1
@@ -50,7 +52,19 @@ def main(control: int) -> NoReturn:
             listener, lifeline = given
             doors[lifeline] = Door(socket.socket(fileno=listener))
             waiting.register(lifeline, 0)
-            threading.Thread(target=_keep, args=(doors[lifeline],), daemon=True).start()
+            _begin(_keep, doors[lifeline])
+
+
+def _begin(work: Callable[..., object], *given: object) -> None:
+    """In a thread; where there is no memory for one, when there is again."""
+    while True:
+        try:
+            # `threading` waits for it to begin, for ever where it finds no memory then.
+            _thread.start_new_thread(work, given)
+        except (MemoryError, RuntimeError):
+            time.sleep(_PAUSE)
+        else:
+            return
 
 
 class Door:
@@ -91,14 +105,14 @@ def _keep(door: Door) -> None:
         places.acquire()
         try:
             caller, _ = door.listener.accept()
-        except OSError as error:
-            if error.errno == errno.EINVAL:  # it has ended
+            counter = counter or _counter()
+        except (OSError, MemoryError) as error:
+            if isinstance(error, OSError) and error.errno == errno.EINVAL:  # it has ended
                 return
             places.release()
             time.sleep(_PAUSE)
             continue
-        counter = counter or _counter()
-        threading.Thread(target=door.serve, args=(counter, caller, places), daemon=True).start()
+        _begin(door.serve, counter, caller, places)
 
 
 def _counter() -> Counter:

@@ -25,7 +25,7 @@ from packaging.utils import (
 
 from e2brun.frozen import Frozen
 from e2brun.sandbox.local.mirror.page import File, Page, linked
-from e2brun.sandbox.local.mirror.upstream import Refused, Source, Upstream, without_user
+from e2brun.sandbox.local.mirror.upstream import Body, Refused, Source, Upstream, without_user
 from e2brun.sandbox.local.packages.indexes import uv_arguments, uv_environment
 from e2brun.sandbox.public_indexes import python_index
 
@@ -110,16 +110,8 @@ class PythonIndexes:
             if not (directory / "index.html").is_file():
                 return _archives((p.as_uri(), {"href": p.as_uri()}) for p in directory.iterdir())
             path += "index.html"
-        got = self._upstream.page(source.url + path, source, _ACCEPT, deadline)
-        if got is None:
-            return None
-        body, text = got
-        try:
-            if body.media_type.endswith("json"):
-                return list(_archives(_of_json(body.url, json.loads(text))))
-            return list(_archives((body.url, told) for told in _anchors(text)))
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            raise Refused(502, "the index sent no page") from None
+        with self._upstream.page(source.url + path, source, _ACCEPT, deadline) as got:
+            return None if got is None else _links(*got)
 
 
 def _source(written: str, told: Mapping[str, str], insecure: frozenset[str]) -> Source:
@@ -145,6 +137,16 @@ def _remote(written: str, login: str, insecure: frozenset[str]) -> Source:
 
 def _directory(path: str) -> Source:
     return Source(url=f"{Path(path).absolute().as_uri()}/", headers={})
+
+
+def _links(body: Body, text: bytes) -> list[_Link]:
+    """Those of a page. Raises Refused."""
+    try:
+        if body.media_type.endswith("json"):
+            return list(_archives(_of_json(body.url, json.loads(text))))
+        return list(_archives((body.url, told) for told in _anchors(text)))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, AssertionError):
+        raise Refused(502, "the index sent no page") from None
 
 
 class _Anchors(HTMLParser):

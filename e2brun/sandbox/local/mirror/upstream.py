@@ -7,12 +7,13 @@ a page of the index names them. So a page can make nobody reach the services of 
 from __future__ import annotations
 
 import base64
-import ipaddress
 import os
+import socket
 import ssl
 import stat
+import threading
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from time import monotonic
 from typing import NamedTuple
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
@@ -21,10 +22,13 @@ from urllib.request import url2pathname
 import httpx
 
 from e2brun.frozen import Frozen
+from e2brun.values import values_in
 
 _TIMEOUT = httpx.Timeout(30.0, connect=15.0)
 _REDIRECTS = 5
 _PAGE_LIMIT = 32 * 1024 * 1024
+_LARGE = 1024 * 1024  # bytes of a page; what is made of it is many times that
+_MOST_MARKS = 4_000_000  # of HTML or JSON, in a page
 _CHUNK = 64 * 1024
 _PORTS = {"http": 80, "https": 443}
 
@@ -82,23 +86,43 @@ class Upstream:
             context.load_verify_locations(certifi.where())
         self._checking = self._client(context)
         self._careless: httpx.Client | None = None
+        self._large = threading.Lock()
 
+    @contextmanager
     def page(
         self, url: str, source: Source, accept: str, deadline: float
+    ) -> Generator[tuple[Body, bytes] | None]:
+        """A whole page; None where there is none. Of large ones one at a time, for all sandboxes:
+        leave when it has been taken apart. Raises Refused, httpx.HTTPError."""
+        with ExitStack() as turn:
+            yield self._whole(turn, url, source, accept, deadline)
+
+    def _whole(
+        self, turn: ExitStack, url: str, source: Source, accept: str, deadline: float
     ) -> tuple[Body, bytes] | None:
-        """A whole page; None where there is none. Raises Refused, httpx.HTTPError."""
+        text, waited = bytearray(), False
         try:
             with self.opened(url, source, frozenset(), deadline, accept) as body:
-                text = bytearray()
                 for chunk in body.chunks:
                     text += chunk
                     if len(text) > _PAGE_LIMIT:
                         raise Refused(502, f"a page of more than {_PAGE_LIMIT} bytes")
-                return body, bytes(text)
+                    if len(text) > _LARGE and not waited:
+                        self._wait(turn, deadline)
+                        waited = True
         except Refused as refused:
             if refused.status == 404:
                 return None
             raise
+        page = bytes(text)
+        if values_in(page, _MOST_MARKS) + page.count(b"<") > _MOST_MARKS:
+            raise Refused(502, "the index sent no page")
+        return body, page
+
+    def _wait(self, turn: ExitStack, deadline: float) -> None:
+        if not self._large.acquire(timeout=max(0.0, deadline - monotonic())):
+            raise Refused(503, "the mirror reads other large pages: try again")
+        turn.callback(self._large.release)
 
     @contextmanager
     def opened(
@@ -194,11 +218,11 @@ def _check(url: str, source: Source, hosts: frozenset[str]) -> None:
 
 
 def _is_number(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
-    return True
+    """As whoever looks it up reads it: 127.1 and 0x7f000001 are such."""
+    with suppress(OSError):
+        socket.inet_aton(host)
+        return True
+    return ":" in host or f".{host}".rstrip(".").endswith(".localhost")
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:
