@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 
@@ -17,8 +18,8 @@ ROOM = 512 * MIB
 
 
 def _status(mib: int, parent: int = 1, pages: int = 9) -> bytes:
-    lines = f"PPid:\t{parent}\nVmSize:\t{pages} kB\nVmRSS:\t1 kB\nRssAnon:\t{mib << 10} kB\n"
-    return f"Name:\tx\n{lines}".encode()
+    lines = f"VmSize:\t{pages} kB\nVmRSS:\t1 kB\nRssAnon:\t{mib << 10} kB\nThreads:\t1\n"
+    return f"Name:\tx\nPPid:\t{parent}\n{lines}".encode()
 
 
 def _rollup(share: int, alone: int = 0) -> bytes:
@@ -61,6 +62,23 @@ def test_what_somebody_has_alone_stays_when_he_goes_on_in_a_child() -> None:
     assert _taken(rollups, scenes[0], {"2": 300}) == 300
     assert _taken(rollups, scenes[0], {"2": 300, "4": 10}) == 310
     assert _taken(rollups, scenes[0], scenes[1], {"2": 300}) == 300
+
+
+def test_a_process_is_the_same_when_another_thread_tells_of_it() -> None:
+    rollups = {"2/task/7": _rollup(600), "3": _rollup(9)}
+    assert _taken(rollups, {"2/task/7": 600, "3": 9}, {"2/task/9": 600, "3": 9}) == 609
+
+
+def test_who_has_ended_threads_is_told_of_by_the_next(tmp_path: Path) -> None:
+    for place, status in (("7", "Threads:\t2\n"), ("7/task/9", "Threads:\t2\nVmRSS:\t1 kB\n")):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "status").write_text(status)
+    (tmp_path / "7/task/9/maps").write_text("what is mapped")
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    table = ProcessTable(descriptor)
+    assert table.about("7/task/8", "maps") == b"what is mapped"
+    assert table.lives("7/task/8")
+    os.close(descriptor)
 
 
 def test_two_processes_share_memory_or_do_not() -> None:

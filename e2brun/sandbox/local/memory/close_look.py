@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from time import monotonic
 
 from e2brun.frozen import Frozen
-from e2brun.sandbox.local.memory.procfs import ProcessTable, kilobytes, private
+from e2brun.sandbox.local.memory.procfs import ProcessTable, kilobytes, private, process
 from e2brun.sandbox.local.memory.twins import twins
 
 
@@ -56,24 +56,27 @@ class CloseLook:
         self, statuses: dict[str, bytes], least: Mapping[str, int], files: int, room: int
     ) -> tuple[int, int, dict[str, bytes]]:
         """Without those that have ended; with what others may have of theirs; who is there now."""
-        known = set(statuses)
+        known = {*map(process, statuses)}
         for twin in twins(statuses, self._processes, self._agent, self._seen):
             del statuses[twin]
         # What came since a process was seen first, or had least, is shared with nobody; that needs
         # no walk, which takes as long as many processes keep us from the processors.
         own = {place: private(status) for place, status in statuses.items()}
-        holdings = {place: Holding(size - least.get(place, size)) for place, size in own.items()}
+        holdings = {
+            place: Holding(size - least.get(process(place), size)) for place, size in own.items()
+        }
         if files + sum(its.private for its in holdings.values()) <= room:
             holdings = self.holdings(statuses, room - files)
         later = self._processes.statuses()
-        now = {place: later.get(place, b"") for place in holdings}
+        living = {process(place): status for place, status in later.items()}
+        now = {place: living.get(process(place), b"") for place in holdings}
         mapped = [
             min(its.mapped, kilobytes(now[place], b"RssShmem:")) for place, its in holdings.items()
         ]
         sure = sum(min(its.private, private(now[place])) for place, its in holdings.items())
         sure += max(files, sum(mapped))
         left = [its.alone for place, its in holdings.items() if not private(now[place])]
-        heirs = [private(status) for place, status in later.items() if place not in known]
+        heirs = [private(status) for number, status in living.items() if number not in known]
         inherited = map(min, sorted(left, reverse=True), sorted(heirs, reverse=True))
         return sure, sure + sum(inherited), later
 
@@ -96,9 +99,9 @@ class CloseLook:
 
     def _holding(self, place: str, status: bytes) -> Holding:
         """Pss and its like (proc(5))."""
-        rollup = self._processes.read(f"{place}/smaps_rollup")
+        rollup = self._processes.about(place, "smaps_rollup")
         if not rollup:  # it has ended, or runs a program that may not be read by its user
-            return Holding(private(self._processes.read(f"{place}/status")))
+            return Holding(private(self._processes.of(process(place))[1]))
         own = private(status) - kilobytes(status, b"RssAnon:") - kilobytes(status, b"VmSwap:")
         own += kilobytes(rollup, b"Pss_Anon:") + kilobytes(rollup, b"SwapPss:")
         alone = kilobytes(rollup, b"Private_Clean:") + kilobytes(rollup, b"Private_Dirty:")

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from e2brun.sandbox.contract import MIB
 
+_LISTINGS = 64  # of a process's threads, at most
 _PRIVATE = (b"RssAnon:", b"VmPTE:", b"VmSwap:", b"HugetlbPages:")
 
 
@@ -36,6 +37,11 @@ def private(status: bytes) -> int:
     return sum(kilobytes(status, name) for name in _PRIVATE)
 
 
+def process(place: str) -> str:
+    """Whose it is: a place of a process below /proc is its number, or a thread's."""
+    return place.partition("/")[0]
+
+
 class ProcessTable:
     """Of one sandbox."""
 
@@ -46,22 +52,36 @@ class ProcessTable:
     def statuses(self) -> dict[str, bytes]:
         """Place below /proc -> status, of every process but the agent, which is 1."""
         names = os.listdir(self._proc)
-        return dict(self._status(name) for name in names if name.isdigit() and name != "1")
+        return dict(self.of(name) for name in names if name.isdigit() and name != "1")
 
-    def _status(self, name: str) -> tuple[str, bytes]:
-        status = self.read(f"{name}/status")
-        if b"\nVmRSS:" in status:
-            return name, status
-        # A first thread that has ended shows no memory; others of the process may live on.
-        for thread in self._names(f"{name}/task"):
-            place = f"{name}/task/{thread}"
-            if b"\nVmRSS:" in (other := self.read(f"{place}/status")):
-                return place, other
-        return name, status
+    def of(self, process: str) -> tuple[str, bytes]:
+        """The same of one process."""
+        status = self.read(f"{process}/status")
+        # A first thread that has ended shows no memory; others of the process may live on, in ever
+        # new ones.
+        for _ in range(_LISTINGS):
+            if b"\nVmRSS:" in status or word(status, b"Threads:") in {b"", b"0", b"1"}:
+                break
+            for thread in self._names(f"{process}/task"):
+                place = f"{process}/task/{thread}"
+                if b"\nVmRSS:" in (other := self.read(f"{place}/status")):
+                    return place, other
+            status = self.read(f"{process}/status")
+        return process, status
 
     def lives(self, place: str) -> bool:
-        """Whether it has memory still."""
-        return b"\nVmRSS:" in self.read(f"{place}/status")
+        """Whether the process has memory still."""
+        return b"\nVmRSS:" in self.of(process(place))[1]
+
+    def about(self, place: str, name: str, limit: int = 64 * MIB) -> bytes:
+        """What is in a file of a process: another thread's, if the one at `place` has ended."""
+        text = self.read(f"{place}/{name}", limit)
+        for _ in range(_LISTINGS):
+            if text or place == process(place):
+                break
+            place, _ = self.of(process(place))
+            text = self.read(f"{place}/{name}", limit)
+        return text
 
     def _names(self, path: str) -> list[str]:
         with suppress(OSError):  # the process is gone

@@ -14,7 +14,7 @@ from functools import cache
 
 from e2brun.sandbox.contract import MIB
 from e2brun.sandbox.local.isolation.syscalls import share_memory
-from e2brun.sandbox.local.memory.procfs import ProcessTable, contents, kilobytes, word
+from e2brun.sandbox.local.memory.procfs import ProcessTable, contents, kilobytes, process, word
 
 
 def twins(
@@ -22,7 +22,7 @@ def twins(
 ) -> list[str]:
     """Their places. `agent`: the pid of the sandbox's first process; `seen`: kept from look to
     look."""
-    places = {place.partition("/")[0]: place for place in statuses}
+    places = {process(place): place for place in statuses}
     parents = {
         place: places[parent]
         for place, status in statuses.items()
@@ -47,7 +47,7 @@ def sharing(parents: Mapping[str, str], processes: ProcessTable, agent: int) -> 
         place
         for place, parent in parents.items()
         if _same(here.get(_inner(place), -1), here.get(_inner(parent), -1))
-        and processes.lives(place)  # or neither had any
+        and b"\nVmRSS:" in processes.read(f"{place}/status")  # or neither had any
     ]
 
 
@@ -79,10 +79,10 @@ def _numbers(agent: int) -> dict[str, int]:
     """Number inside -> number here, of every thread."""
     found: dict[str, int] = {}
     waiting = [agent]
-    for process in waiting:  # which grows meanwhile
+    for pid in waiting:  # which grows meanwhile
         with suppress(OSError):  # it is gone
-            for thread in os.listdir(f"/proc/{process}/task"):
-                place = f"/proc/{process}/task/{thread}"
+            for thread in os.listdir(f"/proc/{pid}/task"):
+                place = f"/proc/{pid}/task/{thread}"
                 found[_innermost(contents(f"{place}/status"))] = int(thread)
                 waiting += map(int, contents(f"{place}/children").split())
     return found

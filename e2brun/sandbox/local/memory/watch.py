@@ -18,7 +18,14 @@ from e2brun.errors import SandboxLost
 from e2brun.sandbox.contract import HOME, MIB, Limits
 from e2brun.sandbox.local.isolation.environment import CGROUPS, SOCKET_BUFFER
 from e2brun.sandbox.local.memory.hoards import Hoards
-from e2brun.sandbox.local.memory.procfs import ProcessTable, contents, kilobytes, private, word
+from e2brun.sandbox.local.memory.procfs import (
+    ProcessTable,
+    contents,
+    kilobytes,
+    private,
+    process,
+    word,
+)
 
 if TYPE_CHECKING:
     from e2brun.sandbox.local.memory.cgroup import Cgroup
@@ -189,8 +196,8 @@ class MemoryWatch:
         """Bytes of its processes and files: no more than that where it is within `room`, no less
         where it is not. `hurry`: a close look may be made to take long, by 65,530 mappings of each
         process, for instance."""
-        own = {place: private(status) for place, status in statuses.items()}
-        least = {place: min(size, self._least.get(place, size)) for place, size in own.items()}
+        own = {process(place): private(status) for place, status in statuses.items()}
+        least = {number: min(size, self._least.get(number, size)) for number, size in own.items()}
         self._least.clear()  # in place, since one that is `apart` has it too
         self._least.update(least)
         mapped_shared = sum(kilobytes(status, b"RssShmem:") for status in statuses.values())
@@ -270,7 +277,7 @@ class MemoryWatch:
         return sum(int(words[kind]) for words in stats if words for kind in kinds)
 
     def _maps(self, place: str) -> bytes:
-        return self._processes.read(f"{place}/maps", _MAPS_LIMIT)
+        return self._processes.about(place, "maps", _MAPS_LIMIT)
 
 
 def _used(files: os.statvfs_result) -> int:
