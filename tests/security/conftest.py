@@ -10,6 +10,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import date
 from functools import cache
 from pathlib import Path
 
@@ -27,7 +28,7 @@ _WAYS = [(account, driver) for driver in ("bubblewrap", "forkserver") for accoun
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Of a test that is `crossed` each case runs as both accounts and in both drivers, in two ways
     instead of four: the next case in the other two. `crossed(ways=1)`: in one, the next case in the
-    next. The other ways are a campaign."""
+    next. The other ways are a campaign, a quarter of them each day."""
     names = ["-".join(way) for way in _WAYS]
     numbers = defaultdict[Path, dict[str, int]](dict)  # of the cases of each file
     for item in items:
@@ -41,7 +42,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         number = cases.setdefault(item.nodeid.replace(names[way], ""), len(cases))
         two = (number + way // 2 + way) % 2 == 0
         if way != number % 4 if crossed.kwargs.get("ways") == 1 else not two:
-            item.add_marker(pytest.mark.campaign)
+            due = (number // 2 + way + date.today().toordinal()) % 4 == 0  # noqa: DTZ011
+            item.add_marker(pytest.mark.campaign if due else pytest.mark.another_day)
 
 
 @pytest.fixture(scope="session")
