@@ -206,7 +206,7 @@ async def _take(asked: _Asked, pieces: Any) -> None:
         await upload.finish()
     except BaseException as error:
         upload.abandon()
-        if isinstance(error, ApiError):
+        if isinstance(error, ApiError) and upload.begun:
             with suppress(FileTrouble, SandboxError):  # what there was no room for
                 await asked.files.ask("remove", path=asked.raw)
         raise

@@ -32,11 +32,17 @@ class _Volume:
         self.sandbox = wire.create(volumeMounts=[{"name": self.name, "path": "/mnt/v"}])
 
     def ask(
-        self, method: str, what: str, path: str, body: bytes | None = None, **query: str
+        self,
+        method: str,
+        what: str,
+        path: str,
+        body: bytes | None = None,
+        encoding: str = "identity",
+        **query: str,
     ) -> Answer:
         more = "".join(f"&{name}={value}" for name, value in query.items())
         target = f"/volumecontent/{self.id}/{what}?path={quote(path)}{more}"
-        headers = {"Authorization": f"Bearer {self.token}"}
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Encoding": encoding}
         return self.wire.ask(method, target, body, headers)
 
     def run(self, line: str) -> str:
@@ -52,6 +58,12 @@ def volume(wire: Wire) -> Iterator[_Volume]:
     made = _Volume(wire)
     yield made
     made.close()
+
+
+def test_what_is_refused_replaces_nothing(volume: _Volume) -> None:
+    volume.ask("PUT", "file", "kept", b"kept")
+    assert volume.ask("PUT", "file", "kept", b"no gzip", "gzip", force="true").status == 400
+    assert volume.ask("GET", "file", "kept").body == b"kept"
 
 
 def test_names_and_links_do_not_lead_out(volume: _Volume, tmp_path: Path) -> None:
@@ -201,6 +213,8 @@ def test_who_fills_a_volume_ends_and_nobody_else(tmp_path: Path) -> None:
             )
             assert again.status == 400, how
             assert volume.ask("PUT", "file", "more", b"x" * 64 * _MIB).status == 507
+            assert volume.ask("PUT", "file", "kept", b"more", force="true").status == 507
+            assert volume.ask("GET", "file", "kept").body == b"kept"
             for one in volume.ask("GET", "dir", "/").json():
                 assert volume.ask("DELETE", "path", one["path"]).status == 204
             volume.sandbox = wire.create(volumeMounts=mounts)

@@ -35,6 +35,11 @@ class Upload:
         self._pipe = -1
         self._call: WorkerCall | None = None
 
+    @property
+    def begun(self) -> bool:
+        """Whether what was there is no more."""
+        return self._call is not None
+
     async def feed(self, data: bytes) -> None:
         """More of it. Raises FileTrouble, SandboxLost."""
         if self._call is None and len(self._buffer) + len(data) <= INLINE_LIMIT:
