@@ -53,6 +53,7 @@ FOLDERS: dict[str, dict[str, set[str]]] = {
             "endings",
             "public_indexes",
             "requirement",
+            "threads",
         },
     },
     "sandbox/local": {

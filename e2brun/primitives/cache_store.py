@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from e2brun.errors import UsageError
-from e2brun.primitives.threads import in_thread
+from e2brun.sandbox.threads import in_thread
 
 if TYPE_CHECKING:
     import sqlite3

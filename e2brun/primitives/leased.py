@@ -13,9 +13,9 @@ from e2brun.jobs.run import Outputs, run
 from e2brun.primitives.code import CodeOutput, output_of
 from e2brun.primitives.events import Event, Executed, Executing, Noticed, SandboxReady
 from e2brun.primitives.sandboxes import listener
-from e2brun.primitives.threads import in_thread
 from e2brun.primitives.transcript import Transcript, known
 from e2brun.sandbox.contract import Backend, Execution, Sandbox, SandboxSpec
+from e2brun.sandbox.threads import in_thread
 
 if TYPE_CHECKING:
     from e2brun.jobs.job import Job

@@ -20,7 +20,7 @@ from typing import IO
 
 import e2brun
 from e2brun.errors import UsageError
-from e2brun.primitives.threads import in_thread
+from e2brun.sandbox.threads import in_thread
 
 _MIB = 1024 * 1024
 _GRACE = 2.0  # seconds between TERM and KILL

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
+from io import FileIO
 from pathlib import Path
 
 import pytest
@@ -10,6 +14,7 @@ import pytest
 from e2brun.sandbox.contract import MIB, Limits
 from e2brun.sandbox.local.host import trees
 from e2brun.sandbox.local.host.file_worker import FileTrouble, FileWorker
+from e2brun.sandbox.local.host.streams import in_pipe
 from e2brun.sandbox.local.interpreter import current_interpreter
 from e2brun.sandbox.local.isolation.driver import Jail, new_id
 from tests.server.inside import living, python
@@ -110,3 +115,20 @@ async def test_a_failed_save_leaves_nothing(
         with pytest.raises(trees.TreeLost, match="larger than its disk"):
             await trees.save(source, tmp_path / "tree")
     assert not (tmp_path / "tree").exists()
+
+
+async def test_files_that_are_moved_slowly_keep_no_other_work_waiting(tmp_path: Path) -> None:
+    """What limits everybody's memory is looked at in threads of the same pool."""
+    disk = tmp_path / "disk"
+    os.mkfifo(disk)  # whose reader does not read: it takes what a pipe holds
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    with FileIO(os.open(disk, os.O_RDWR)) as reader:
+        async with living(_jail()) as source:
+            await python(source, "open('/home/user/f', 'wb').write(bytes(4 << 20))")
+            saving = asyncio.ensure_future(trees.save(source, disk))
+            while not in_pipe(reader.fileno()):
+                await asyncio.sleep(0.01)
+            async with asyncio.timeout(30):
+                await asyncio.to_thread(int)
+            saving.cancel()
+            await asyncio.gather(saving, return_exceptions=True)

@@ -21,9 +21,9 @@ from e2brun.jobs.source import Kind, SourceUnfit
 from e2brun.primitives.base import Primitive
 from e2brun.primitives.context import WorkflowContext
 from e2brun.primitives.events import Cached, Event, Noticed
-from e2brun.primitives.threads import in_thread
 from e2brun.runs.record import Verdict
 from e2brun.sandbox.contract import Backend, Outcome
+from e2brun.sandbox.threads import in_thread
 from e2brun.stages.execute.order import RunOrder, key_of, order_for
 from e2brun.stages.execute.sandboxed import Sandboxed, SandboxRun
 from e2brun.stages.execute.settings import ExecuteSettings

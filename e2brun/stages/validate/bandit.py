@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from e2brun.primitives.extras import needs_extra
-from e2brun.primitives.threads import in_thread
 from e2brun.runs.record import Finding, Severity
+from e2brun.sandbox.threads import in_thread
 from e2brun.stages.child import Bounds, run_child
 from e2brun.stages.validate.compiling import is_simple
 from e2brun.stages.validate.inspection import unreadable

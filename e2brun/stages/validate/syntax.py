@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from e2brun.errors import UsageError
-from e2brun.primitives.threads import in_thread
 from e2brun.runs.record import Finding, Severity
+from e2brun.sandbox.threads import in_thread
 from e2brun.stages.child import Bounds, run_child
 from e2brun.stages.step import PASSED, Judgement, Validator, judged
 from e2brun.stages.validate import compiling

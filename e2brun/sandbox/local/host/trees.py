@@ -5,9 +5,10 @@ Packed and unpacked inside: the host moves bytes and looks into none.
 
 from __future__ import annotations
 
-import asyncio
 import os
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from io import FileIO
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from e2brun.errors import SandboxError
 from e2brun.sandbox.local.host.file_worker import FileTrouble, fresh_worker
 from e2brun.sandbox.local.host.running import RunningSandbox
 from e2brun.sandbox.local.host.streams import StoodStill, pieces, pipe, pour
+from e2brun.sandbox.threads import in_thread
 
 _SLACK = 64 * 1024 * 1024  # names, times and attributes beside the content
 _END_SECONDS = 60.0  # for what is still to do when all bytes have gone through
@@ -73,10 +75,10 @@ async def _transfer(live: RunningSandbox, file: int, do: str, fields: dict[str, 
                 theirs.close()
                 if saving:
                     limit = live.jail.limits.disk + _SLACK
-                    await asyncio.to_thread(_keep, ours.fileno(), file, limit)
+                    await _moved(partial(_keep, limit), ours.fileno(), file)
                 else:
                     with suppress(BrokenPipeError):  # the worker's answer says why
-                        await asyncio.to_thread(pour, file, ours.fileno())
+                        await _moved(pour, file, ours.fileno())
                 ours.close()
                 await call.answer(_END_SECONDS)
             finally:
@@ -87,7 +89,22 @@ async def _transfer(live: RunningSandbox, file: int, do: str, fields: dict[str, 
         raise TreeLost("the sandbox's files could not be moved: nothing came") from None
 
 
-def _keep(read: int, file: int, limit: int) -> None:
+async def _moved(move: Callable[[int, int], None], source: int, sink: int) -> None:
+    """In a thread of its own, with descriptors of its own: who is inside has a say in how long it
+    takes, and when we are cancelled ours are closed, and their numbers soon another's."""
+    own = os.dup(source), os.dup(sink)
+
+    def work() -> None:
+        try:
+            move(*own)
+        finally:
+            for descriptor in own:
+                os.close(descriptor)
+
+    await in_thread(work, grace=0)
+
+
+def _keep(limit: int, read: int, file: int) -> None:
     """Copy until the end. Raises StoodStill, TreeLost."""
     moved = 0
     with open(file, "wb", closefd=False) as sink:

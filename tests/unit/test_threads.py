@@ -8,7 +8,7 @@ from time import monotonic
 
 import pytest
 
-from e2brun.primitives.threads import in_thread
+from e2brun.sandbox.threads import in_thread
 
 pytestmark = pytest.mark.anyio
 
@@ -74,7 +74,7 @@ async def test_there_may_be_more_at_once_than_a_pool_has_threads() -> None:
 def test_work_that_is_left_behind_does_not_keep_python_from_exiting() -> None:
     code = """
 import asyncio, time
-from e2brun.primitives.threads import in_thread
+from e2brun.sandbox.threads import in_thread
 async def main():
     await asyncio.wait_for(in_thread(lambda: time.sleep(60), grace=0.1), 0.1)
 asyncio.run(main())
