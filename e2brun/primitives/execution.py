@@ -19,7 +19,7 @@ from e2brun.primitives.events import Executing, Noticed
 from e2brun.primitives.leased import Leased
 from e2brun.primitives.sandboxes import shared_backend
 from e2brun.sandbox.contract import HOME, Backend, Limits, SandboxSpec, absolute
-from e2brun.sandbox.select import is_cloud
+from e2brun.sandbox.select import is_cloud, is_cloud_backend
 from e2brun.settings import On, Settings, load_settings
 from e2brun.values import Network, parse_network
 
@@ -150,7 +150,7 @@ class CodeExecutionPrimitive(Primitive[Mapping[str, object], CodeOutput]):
             install=request.install,
             auto=self.auto_install_packages,
             python=settings.python,
-            cloud=is_cloud(settings) if backend is None else backend.name == "e2b",
+            cloud=is_cloud(settings) if backend is None else is_cloud_backend(backend),
         )
         path = Path(_MAIN) if self.as_program else None
         return Plan(

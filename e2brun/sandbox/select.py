@@ -20,6 +20,11 @@ def is_cloud(settings: Settings) -> bool:
     return settings.on == "e2b" or (settings.on == "auto" and bool(settings.api_key))
 
 
+def is_cloud_backend(backend: Backend) -> bool:
+    """Whether its sandboxes are E2B's."""
+    return backend.name == "e2b"
+
+
 def check_template(name: str | None, settings: Settings) -> None:
     """Raises UsageError for one that no sandbox of this machine can be made of."""
     if name is None or is_cloud(settings):
