@@ -26,7 +26,7 @@ from e2brun.sandbox.e2b.translate import translated_errors
 from e2brun.sandbox.owner import OWNER, owner_mark
 
 LOAD_SECONDS = 120.0  # for the SDK's import, on a disk that may be slow
-CLOSE_SECONDS = 1.0  # for the reaper to be done; it goes on without us
+CLOSE_SECONDS = 1.0  # for E2B's answer, or the reaper to be done, which goes on without us
 _SANDBOX_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,99}")
 FIXED_LIMITS = "E2B's limits are fixed by the template: build one with other limits and name it."
 

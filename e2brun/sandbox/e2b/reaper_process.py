@@ -9,7 +9,7 @@ and the key; then one order a line:
     lost TOKEN         nobody will hear of it: look for it, and end it
     own ID TOKEN       it did, and this is its id
     kill ID            end it now
-    release ID         it may outlive us
+    release ID         it may outlive us, or has ended
 
 Most reapers have nothing to ask, as their owner ends its sandboxes itself: what it takes to ask is
 imported by who does, and `signal` would import enum.

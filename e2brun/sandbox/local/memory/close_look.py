@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from time import monotonic
 
 from e2brun.frozen import Frozen
-from e2brun.sandbox.local.memory.procfs import ProcessTable, kilobytes, private, process
+from e2brun.sandbox.local.memory.procfs import ProcessTable, kilobytes, private, process, shown
 from e2brun.sandbox.local.memory.twins import twins
 
 
@@ -59,13 +59,12 @@ class CloseLook:
         known = {*map(process, statuses)}
         for twin in twins(statuses, self._processes, self._agent, self._seen):
             del statuses[twin]
-        own = {place: private(status) for place, status in statuses.items()}
-        shown = sum(kilobytes(status, b"RssShmem:") for status in statuses.values())
-        shown = max(files, shown) + sum(own.values())
-        if shown <= room:  # as while a program starts others
-            return shown, shown, {}
+        most = shown(statuses.values(), files)
+        if most <= room:  # as while a program starts others
+            return most, most, {}
         # What came since a process was seen first, or had least, is shared with nobody; that needs
         # no walk, which takes as long as many processes keep us from the processors.
+        own = {place: private(status) for place, status in statuses.items()}
         holdings = {
             place: Holding(size - least.get(process(place), size)) for place, size in own.items()
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from contextlib import suppress
 
 from e2brun.sandbox.contract import MIB
@@ -35,6 +36,13 @@ def kilobytes(text: bytes, field: bytes) -> int:
 def private(status: bytes) -> int:
     """What one process alone has: pages, page tables, what of it is swapped out or huge."""
     return sum(kilobytes(status, name) for name in _PRIVATE)
+
+
+def shown(statuses: Collection[bytes], files: int) -> int:
+    """Bytes that processes show, and `files`, of which they may show some as well; what several
+    have together counts for each."""
+    mapped = sum(kilobytes(status, b"RssShmem:") for status in statuses)
+    return sum(map(private, statuses)) + max(files, mapped)
 
 
 def process(place: str) -> str:

@@ -24,6 +24,7 @@ from e2brun.sandbox.local.memory.procfs import (
     kilobytes,
     private,
     process,
+    shown,
     word,
 )
 
@@ -126,9 +127,7 @@ class MemoryWatch:
         meminfo = contents("/proc/meminfo")
         shared = kilobytes(meminfo, b"Shmem:") - self._shared_before
         counted, charged = self._kernel(statuses, meminfo)
-        mapped = sum(kilobytes(status, b"RssShmem:") for status in statuses.values())
-        own = sum(map(private, statuses.values()))
-        seen = own + max(self._files(), mapped)
+        seen = shown(statuses.values(), self._files())
         self.held = counted + seen + self._free_of_charge()
         if self._hoards.excessive or self._hoards.due(self._gone()):
             return True
@@ -200,8 +199,7 @@ class MemoryWatch:
         least = {number: min(size, self._least.get(number, size)) for number, size in own.items()}
         self._least.clear()  # in place, since one that is `apart` has it too
         self._least.update(least)
-        mapped_shared = sum(kilobytes(status, b"RssShmem:") for status in statuses.values())
-        most = sum(own.values()) + max(files, mapped_shared)
+        most = shown(statuses.values(), files)
         tables = sum(kilobytes(status, b"VmPTE:") for status in statuses.values())
         # A close look at so many pages would walk through all of it, for seconds.
         if most <= room or tables > self._limits.memory // 4:
