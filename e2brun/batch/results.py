@@ -10,7 +10,7 @@ import fcntl
 import json
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from e2brun.values import is_table
 
 Line = Mapping[str, object]
 _STDOUT = 1
+_BEGINNING = b'{"id": "'  # of every line
 
 
 class ResultsUnwritable(E2brunError):
@@ -60,6 +61,16 @@ class Results:
             except FileNotFoundError:
                 pass
             os.close(file)  # another run has just put a new one in its place
+
+    def foreign(self, runs: Collection[str]) -> int:
+        """The number of the first line that none of these runs wrote; 0: there is none."""
+        with Path(self._path).open("rb") as file:
+            for number, line in enumerate(file, 1):
+                read = _read(line) if line.endswith(b"\n") else None
+                torn = not line.endswith(b"\n") and line.startswith(_BEGINNING[: len(line)])
+                if not torn and (read is None or read.get("run_id") not in runs):
+                    return number
+        return 0
 
     def recover(self, is_kept: Callable[[Line], bool]) -> None:
         """Take away what is no whole line, and the lines that are not kept. Raises

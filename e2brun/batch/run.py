@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from e2brun.batch.budget import Budget
@@ -12,7 +12,7 @@ from e2brun.batch.crew import Crew
 from e2brun.batch.earlier import Earlier
 from e2brun.batch.execute import Choices, Executor
 from e2brun.batch.ids import digest_of
-from e2brun.batch.results import Results, line_of
+from e2brun.batch.results import Line, Results, line_of
 from e2brun.batch.shard import Shard
 from e2brun.batch.tally import Tally
 from e2brun.batch.width import Width
@@ -131,7 +131,8 @@ def restore(order: Order, places: Places) -> None:
     there: set[int] = set()
     store = recording.store
     if results is not None and not results.is_empty:
-        results.recover(earlier.add_line)
+        now = _fingerprints(order) if places.before else {}
+        results.recover(lambda line: _is_of(line, now) and earlier.add_line(line))
         there = {digest_of(str(line["id"])) for line in results.lines()}
     if store is None or not len(earlier):
         return
@@ -148,3 +149,14 @@ def restore(order: Order, places: Places) -> None:
             recording.keep(record, fingerprint)
         if results is not None and missing:
             results.write(line_of(record, recording.run.id, fingerprint))
+
+
+def _fingerprints(order: Order) -> Mapping[int, int]:
+    cases = order.shard.of(order.input.cases())
+    return {digest_of(one.id): digest_of(one.fingerprint(order.settings)) for one in cases}
+
+
+def _is_of(line: Line, now: Mapping[int, int]) -> bool:
+    """Not of what has changed since."""
+    found = digest_of(str(line.get("fingerprint")))
+    return now.get(digest_of(str(line.get("id"))), found) == found

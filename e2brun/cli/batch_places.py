@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from e2brun.batch.run import Places
 from e2brun.errors import UsageError
 from e2brun.runs.record import RunRecord
 from e2brun.runs.recording import recording_of
-from e2brun.runs.store import looked_up
+from e2brun.runs.store import Store, looked_up
 from e2brun.sandbox.select import is_cloud
 
 if TYPE_CHECKING:
@@ -39,11 +39,8 @@ def places_of(
             before = found.record.id
             earlier = Earlier(before, only_passed=True)
     goes_on = bool(request.resume or request.failed)
-    if results is not None and not results.is_empty and not goes_on:
-        raise UsageError(
-            f"--out {request.out}: there are results in it",
-            hint="Go on with their run by --resume (or --failed), or name another file.",
-        )
+    if results is not None and not results.is_empty:
+        _look_at(request.out, results, _runs_of(store, run.file) if goes_on else None)
     env = plan.order.choices.plan.spec.env
     recording = recording_of(
         run, "batch", plan.code_hash, plan.settings, notice, env, needed=goes_on
@@ -52,6 +49,27 @@ def places_of(
     if recording.store is not None and earlier.run_id:
         earlier.read(recording.store)
     return Places(recording, results, earlier, before)
+
+
+def _look_at(out: str | None, results: Results, runs: Collection[str] | None) -> None:
+    """Raises UsageError: there is something in it that is not ours to take away."""
+    if runs is None:
+        raise UsageError(
+            f"--out {out}: the file is not empty",
+            hint="Go on with its run by --resume (or --failed), or name another file.",
+        )
+    if number := results.foreign(runs):
+        raise UsageError(
+            f"--out {out}: line {number} is no result of any recorded run of this input",
+            hint="The file is as it was. Name another: it gets the results that there are.",
+        )
+
+
+def _runs_of(store: Path | None, file: str) -> Collection[str]:
+    def found(opened: Store) -> Collection[str]:
+        return {run.record.id for run in opened.runs(kind="batch") if run.record.file == file}
+
+    return looked_up(store, found) or ()
 
 
 def _resumed(store: Path | None, text: str, plan: Plan) -> RunRecord:

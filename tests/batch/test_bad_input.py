@@ -14,13 +14,16 @@ from tests.batch.conftest import Place
 GOOD = b'{"id": "good", "code": "print(1)"}\n'
 BAD = {
     b"{no json}\n": "not JSON: Expecting property name enclosed in double quotes at column 2",
-    b"[1]\n": "not a JSON object",
+    b'{"code":\n': "not JSON: Expecting value at column 9",
+    b'{"code": "\t"}\n': "not JSON: Invalid control character at column 11",
+    b"[1]\n": "an array, not a JSON object a line; jq -c '.[]' makes lines of it",
     b'"text"\n': "not a JSON object",
     b'{"id": "x"}\n': "there is no field 'code'; there are 'id'",
     b'{"id": "x", "code": 3}\n': "the field 'code' is a number, not text",
-    b'{"id": null, "code": ""}\n': "the id 'id' is null, not text or a number",
-    b'{"id": "", "code": ""}\n': "the id 'id' is empty text, not text or a number",
-    b'{"id": [], "code": ""}\n': "the id 'id' is a list, not text or a number",
+    b'{"id": null, "code": ""}\n': "the id 'id' is null; an id is text or a whole number",
+    b'{"id": "", "code": ""}\n': "the id 'id' is empty text; an id is text or a whole number",
+    b'{"id": [], "code": ""}\n': "the id 'id' is a list; an id is text or a whole number",
+    b'{"id": 1.5, "code": ""}\n': "the id 'id' is a number; an id is text or a whole number",
     b'{"code": "\xff"}\n': "not UTF-8",
     b'{"code": "\\ud800"}\n': "the code has half a character, which UTF-8 cannot say",
     b'{"code": ' + b"[" * 100_000 + b"\n": "JSON that is nested too deeply",
@@ -110,7 +113,7 @@ def test_results_of_another_run_are_not_overwritten(place: Place) -> None:
     place.batch("p.py", "-o", "out.jsonl")
     before = (place.directory / "out.jsonl").read_bytes()
     ran = place.batch("p.py", "-o", "out.jsonl")
-    assert (ran.code, "there are results in it" in ran.err) == (2, True)
+    assert (ran.code, "the file is not empty" in ran.err) == (2, True)
     assert (place.directory / "out.jsonl").read_bytes() == before
 
 

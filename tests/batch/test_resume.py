@@ -118,6 +118,37 @@ def test_failed_runs_again_what_did_not_pass_or_has_changed(place: Place) -> Non
     assert {name for name in again if again[name] != started[name]} == {"c0", "c1", "c3"}
 
 
+def test_failed_leaves_no_result_of_what_has_changed(place: Place) -> None:
+    _cases(place, 6)
+    place.batch(*WORDS)
+    changed = place.directory / "c.jsonl"
+    changed.write_text(changed.read_text().replace("assert 1 %", "assert 4 %"))
+    ran = place.batch(*WORDS, "--failed")
+    assert (ran.code, place.verdicts()) == (1, _expected(6))
+    assert "3 of 6 cases had a result: not run again" in ran.err
+
+
+@pytest.mark.parametrize("how", [("--resume", "@last"), ("--failed",)])
+@pytest.mark.parametrize("kind", ["input", "text", "no line", "other run"])
+def test_a_file_that_is_no_result_of_this_input_is_left_as_it_was(
+    place: Place, kind: str, how: tuple[str, ...]
+) -> None:
+    _cases(place, 3)
+    place.lines("other.jsonl", [{"id": "c1", "code": "print(1)"}])
+    place.batch("--jsonl", "other.jsonl", "-o", "others.jsonl")
+    place.batch(*WORDS)
+    place.write("text", "a letter\n")
+    place.write("line", "a letter")
+    names = {"input": "c.jsonl", "text": "text", "no line": "line", "other run": "others.jsonl"}
+    file = place.directory / names[kind]
+    before = file.read_bytes()
+    ran = place.batch("--jsonl", "c.jsonl", "-o", file.name, *how)
+    assert (ran.code, file.read_bytes()) == (2, before)
+    assert f"--out {file.name}: line 1 is no result of any recorded run of this input" in ran.err
+    assert (place.directory / "out.jsonl").read_bytes().count(b"\n") == 3
+    assert place.batch(*WORDS, "--resume", "@last").code == 1  # the run is as it was, too
+
+
 def test_resumed_with_failed_the_same_run_tries_them_again(place: Place) -> None:
     place.write("flag.txt", "no")
     place.lines("c.jsonl", [{"id": "a", "code": "1/0"}, {"id": "b", "code": "print(1)"}])
