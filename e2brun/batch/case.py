@@ -47,3 +47,4 @@ class Survey(Frozen):
     digest: str  # SHA-256 of all of it
     skipped: int = 0  # lines that are no case
     first_skipped: str = ""  # which the first was, and why
+    unanswered: str = ""  # how many of the problems no sample answers, if any

@@ -63,7 +63,7 @@ def id_of(number: int, record: Record, name: str | None) -> str:
         raise Unfit(f"there is no field {name!r} for its id")
     value = record[name]
     if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
-        raise Unfit(f"the id {name!r} is {kind(value)}, not text or a number")
+        raise Unfit(f"the id {name!r} is {kind(value)}; an id is text or a whole number")
     return plain_id(str(value))
 
 

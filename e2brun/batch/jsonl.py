@@ -16,7 +16,7 @@ Make = Callable[[int, Record], Case]
 """A case from the number of a line and its object. Raises Unfit."""
 
 
-class _Bad:
+class Bad:
     """The lines that are no case: counted, or the first of them raised."""
 
     def __init__(self, *, skip: bool) -> None:
@@ -31,21 +31,27 @@ class _Bad:
 
 
 class JsonLines:
-    """One case a line, as whatever `make` returns reads it. With `skip_bad`, lines that are no
-    case are left out and counted; otherwise the first of them is an error."""
+    """One case a line, as whatever `make` returns reads it; what is no case goes to `bad`."""
 
     def __init__(
-        self, lines: Lines, make: Callable[[], Make], *, skip_bad: bool, salt: str = ""
+        self,
+        lines: Lines,
+        make: Callable[[], Make],
+        bad: Bad,
+        *,
+        salt: str = "",
+        unanswered: Callable[[], str] = str,
     ) -> None:
-        """`salt`: what else decides which cases these are."""
-        self._lines, self._make, self._skip_bad, self._salt = lines, make, skip_bad, salt
+        """`salt`: what else decides which cases these are. `unanswered`: asked after all lines."""
+        self._lines, self._make, self._bad, self._salt = lines, make, bad, salt
+        self._unanswered = unanswered
         self._repeated: frozenset[int] = frozenset()
         self.name = Path(lines.file).name
         self.file = "" if lines.is_standard_input else str(Path(lines.file).absolute())
 
     def survey(self) -> Survey:
         """Look at every line, and hold none."""
-        whole, ids, bad = hashlib.sha256(self._salt.encode()), Ids(), _Bad(skip=self._skip_bad)
+        whole, ids, bad = hashlib.sha256(self._salt.encode()), Ids(), self._bad
         count = 0
         for _, case in self._all(bad, whole.update):
             ids.add(case.id)
@@ -57,7 +63,7 @@ class JsonLines:
                 count -= 1
         if not count and not bad.count:
             raise UsageError(f"{self._lines.file}: there are no cases in it")
-        return Survey(count, whole.hexdigest(), bad.count, bad.first)
+        return Survey(count, whole.hexdigest(), bad.count, bad.first, self._unanswered())
 
     def cases(self) -> Iterator[Case]:
         """Those that the survey counted."""

@@ -19,6 +19,7 @@ from e2brun.values import is_table
 
 LONGEST = 64 * 1024 * 1024  # bytes of one line
 _GZIP = b"\x1f\x8b"
+_ARRAY = "an array, not a JSON object a line; jq -c '.[]' makes lines of it"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 Record = Mapping[str, object]
@@ -73,8 +74,10 @@ class Lines:
     def _object(self, number: int, line: bytes) -> Record:
         if len(line) > LONGEST:
             raise BadLine(self.file, number, f"a line of more than {LONGEST >> 20} MiB")
+        if line.lstrip().startswith(b"["):
+            raise BadLine(self.file, number, _ARRAY)
         try:
-            value: object = json.loads(line)
+            value: object = json.loads(line.rstrip())
         except UnicodeDecodeError:
             raise BadLine(self.file, number, "not UTF-8") from None
         except RecursionError:
@@ -109,5 +112,5 @@ class Lines:
 
 def _why(error: ValueError) -> str:
     if isinstance(error, json.JSONDecodeError):
-        return f"{error.msg} at column {error.colno}"
+        return f"{error.msg.removesuffix(' at')} at column {error.colno}"
     return "a number that is too long"

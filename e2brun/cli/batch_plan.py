@@ -72,6 +72,8 @@ def _tell_skipped(survey: Survey, notice: Callable[[str], None]) -> None:
             "1 line that is no case was" if many == 1 else f"{many} lines that are no cases were"
         )
         notice(f"{lines} left out; the first: {survey.first_skipped}")
+    if survey.unanswered:
+        notice(f"{survey.unanswered} have no answer: pass@k is of the others")
 
 
 def _width(text: str | None, *, cloud: bool) -> tuple[int, int]:
@@ -126,23 +128,21 @@ def input_of(request: BatchRequest) -> Input:
         from e2brun.batch.files import Files
 
         return Files(request.programs)
+    from e2brun.batch.jsonl import Bad, JsonLines
     from e2brun.batch.lines import Lines
 
-    lines = Lines(request.jsonl)
+    lines, bad = Lines(request.jsonl), Bad(skip=request.skip_bad)
     if request.format is not None:
         from e2brun.batch.formats.tasks import of_format
 
         samples = None if request.samples is None else Lines(request.samples)
-        return of_format(
-            request.format, lines, samples, skip_bad=request.skip_bad, id_field=request.id_field
-        )
+        return of_format(request.format, lines, samples, bad, request.id_field)
     from e2brun.batch.fields import CODE, Fields
-    from e2brun.batch.jsonl import JsonLines
 
     fields = Fields(
         request.code_field or CODE, request.id_field, request.stdin_field, request.expect_field
     )
-    return JsonLines(lines, lambda: fields.case, skip_bad=request.skip_bad, salt=repr(fields))
+    return JsonLines(lines, lambda: fields.case, bad, salt=repr(fields))
 
 
 def _check(request: BatchRequest) -> None:
@@ -157,7 +157,13 @@ def _check(request: BatchRequest) -> None:
     for field in fields if request.jsonl is None or request.format is not None else ():
         if getattr(request, field) is not None:
             raise UsageError(f"--{field.replace('_', '-')}{why}")
-    if request.out == "-" and request.as_json:
-        raise UsageError("--out - and --json both have stdout for themselves: one of them")
     if request.samples is not None and request.format is None:
         raise UsageError("--samples needs --format, which says how they are joined to problems")
+    _check_streams(request)
+
+
+def _check_streams(request: BatchRequest) -> None:
+    if request.out == "-" and request.as_json:
+        raise UsageError("--out - and --json both have stdout for themselves: one of them")
+    if request.jsonl == request.samples == "-":
+        raise UsageError("--jsonl - and --samples - both read stdin: one of them")

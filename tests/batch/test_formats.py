@@ -136,6 +136,51 @@ def test_a_problem_that_is_none_is_told_with_its_line(
     assert f"p.jsonl:2: {said}" in ran.err or (said in ran.err and "p.jsonl:2: " in ran.err)
 
 
+def _answers(*tasks: str) -> list[dict[str, object]]:
+    return [{"task_id": f"Own/{one}", "completion": f"    return x + {one}\n"} for one in tasks]
+
+
+WORDS = ("--format", "humaneval", "--jsonl", "p.jsonl", "--samples", "s.jsonl")
+
+
+def test_a_problem_that_comes_twice_is_told_with_its_line(place: Place) -> None:
+    place.lines("p.jsonl", [*_problems()[:2], _problems()[0]])
+    place.lines("s.jsonl", _answers("0"))
+    ran = place.batch(*WORDS)
+    assert ran.code == 2
+    assert "p.jsonl:3: the id 'Own/0' stands in line 1 already" in ran.err
+
+
+def test_bad_lines_among_problems_are_counted_with_those_among_answers(place: Place) -> None:
+    for name, records in (("p.jsonl", _problems()[:2]), ("s.jsonl", _answers("0", "1"))):
+        place.write(name, "{torn\n" + "".join(json.dumps(one) + "\n" for one in records))
+    ran = place.batch(*WORDS, "--skip-bad")
+    assert (ran.code, "2 passed · pass@1 1 ·" in ran.err) == (0, True)
+    assert "2 lines that are no cases were left out; the first: p.jsonl:1: not JSON" in ran.err
+
+
+def test_problems_without_an_answer_are_told(place: Place) -> None:
+    place.lines("p.jsonl", _problems())
+    place.lines("s.jsonl", _answers("0", "1", "1"))
+    said = "8 of 10 problems have no answer: pass@k is of the others"
+    assert said in place.batch(*WORDS).err
+    place.lines("s.jsonl", _answers(*map(str, range(10))))
+    assert "no answer" not in place.batch(*WORDS).err
+
+
+def test_a_file_that_is_one_array_is_told_how_it_becomes_lines(place: Place) -> None:
+    place.write("p.jsonl", json.dumps(_problems(), indent=2))
+    ran = place.batch("--format", "humaneval", "--jsonl", "p.jsonl")
+    assert (ran.code, "p.jsonl:1: an array, not a JSON object a line" in ran.err) == (2, True)
+    assert "jq -c '.[]' makes lines of it" in ran.err
+
+
+def test_problems_and_answers_do_not_both_come_from_standard_input(place: Place) -> None:
+    words = ("--format", "humaneval", "--jsonl", "-", "--samples", "-")
+    ran = place.batch(*words, stdin=b"{}\n")
+    assert (ran.code, "--jsonl - and --samples -" in ran.err) == (2, True)
+
+
 @pytest.mark.skipif(not HUMANEVAL.exists(), reason="HumanEval is not on this machine")
 def test_humaneval_as_it_is_published_passes(place: Place) -> None:
     lines = gzip.decompress(HUMANEVAL.read_bytes()).splitlines(keepends=True)[:12]
