@@ -131,7 +131,7 @@ def restore(order: Order, places: Places) -> None:
     there: set[int] = set()
     store = recording.store
     if results is not None and not results.is_empty:
-        now = _fingerprints(order) if places.before else {}
+        now: Mapping[int, int] = _fingerprints(order) if places.before else {}
         results.recover(lambda line: _is_of(line, now) and earlier.add_line(line))
         there = {digest_of(str(line["id"])) for line in results.lines()}
     if store is None or not len(earlier):
