@@ -39,10 +39,14 @@ def load(path: Path | None, form: Any, default: Any) -> Any:
     """What was stored there, `default` where nothing was. Raises UsageError for anything else."""
     if path is None or not path.exists():
         return default
+    if not path.is_file():
+        raise UsageError(f"{path}: it is no file")
     from pydantic import TypeAdapter, ValidationError
 
     try:
         return TypeAdapter(form).validate_json(path.read_bytes())
     except ValidationError as error:
-        first = str(error).splitlines()[0]
+        first = error.errors(include_url=False, include_input=False)[0]["msg"]
         raise UsageError(f"{path}: it is damaged, or another version's: {first}") from error
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from error

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from e2b import Sandbox, Secret, Template, Volume
+from e2b import Sandbox, SandboxException, Secret, Template, Volume
 
+from tests import waiting
 from tests.conftest import COMMAND, clean_environment
 from tests.sdk.serving import Serving, served
 
@@ -24,9 +26,7 @@ def _use(serving: Serving, env: pytest.MonkeyPatch) -> None:
 
 def _kill(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
-    end = time.monotonic() + 10
-    while time.monotonic() < end and Path(f"/proc/{pid}/cmdline").read_bytes():
-        time.sleep(0.02)
+    waiting.until(lambda: not Path(f"/proc/{pid}/cmdline").read_bytes())
 
 
 @pytest.mark.parametrize("how", ["ended", "killed"])
@@ -57,7 +57,8 @@ def test_what_was_made_and_what_was_paused_outlive_the_service(
         lean.pause(keep_memory=False)
         if how == "killed":
             _kill(serving.pid)
-    with served(second, *options) as serving:
+    moved = (tmp_path / "state").rename(tmp_path / "moved")
+    with served(second, *options[:2], "--state", str(moved), "--key", _KEY) as serving:
         _use(serving, monkeypatch)
         listed = {info.sandbox_id: info for info in Sandbox.list().next_items()}
         assert set(listed) == {paused.sandbox_id, lean.sandbox_id, user.sandbox_id}
@@ -79,12 +80,12 @@ def test_what_was_made_and_what_was_paused_outlive_the_service(
         assert built.files.read("built") == "built\n"
         built.kill()
         assert Secret.get_info("kept").version == 1
-        assert (tmp_path / "state" / "secrets.json").stat().st_mode & 0o777 == 0o600
+        assert (moved / "secrets.json").stat().st_mode & 0o777 == 0o600
         assert Sandbox.list().next_items() == []
-        ran = _serve_again(tmp_path / "state")
+        ran = _serve_again(moved)
     assert ran.returncode == 2
-    assert ran.stderr == f"e2brun: --state {tmp_path / 'state'}: another service uses it\n"
-    assert not [path for path in (tmp_path / "state").glob("tree-*") if "kept" in path.name]
+    assert ran.stderr == f"e2brun: --state {moved}: another service uses it\n"
+    assert not [path for path in moved.glob("tree-*") if "kept" in path.name]
 
 
 def _serve_again(state: Path) -> subprocess.CompletedProcess[str]:
@@ -98,13 +99,83 @@ def _serve_again(state: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_state_that_is_damaged_is_left_alone(tmp_path: Path) -> None:
+def test_lists_that_are_damaged_are_put_aside_and_nothing_else_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     state = tmp_path / "state"
-    state.mkdir()
-    index = state / "snapshots.json"
-    index.write_text('{"x": 1}')
-    ran = _serve_again(state)
-    assert ran.returncode == 2
-    assert "snapshots.json: it is damaged" in ran.stderr
-    assert "Traceback" not in ran.stderr
-    assert index.read_text() == '{"x": 1}'
+    options = ("--template", "base", "--state", str(state))
+    with _killed_in_the_end(tmp_path, monkeypatch, *options):
+        sandbox = Sandbox.create("base", timeout=60)
+        sandbox.files.write("/data/file", "in it")
+        snapshot = sandbox.create_snapshot(name="kept").snapshot_id
+        sandbox.pause()
+        volume = Volume.create("kept")
+        volume.write_file("old", "still here")
+        Secret.create("kept", "hunter-4")
+    lists = [state / name for name in ("snapshots.json", "secrets.json", "volumes.json")]
+    whole = {index: index.read_bytes() for index in lists if index != lists[1]}
+    lists[0].write_bytes(whole[lists[0]][:-9])
+    lists[1].unlink()
+    lists[1].mkdir()
+    lists[2].write_bytes(b"")
+    with _again(tmp_path / "2", monkeypatch, *options) as serving:
+        assert Sandbox.list_snapshots().next_items() == []
+        assert Volume.list() == []
+        again = Sandbox.connect(sandbox.sandbox_id, timeout=60)
+        assert again.files.read("/data/file") == "in it"
+        Secret.create("kept", "hunter-5")
+        said = [line for line in serving.log.read_text().splitlines() if "put aside" in line]
+    assert [line.split(":")[:2] for line in said] == [["e2brun", f" {index}"] for index in lists]
+    for index, old in whole.items():
+        (aside,) = state.glob(f"{index.name}.damaged-*")
+        aside.unlink()
+        index.write_bytes(old)
+    with _again(tmp_path / "3", monkeypatch, *options):
+        made = Sandbox.create(snapshot, timeout=60)
+        assert made.files.read("/data/file") == "in it"
+        assert Volume.connect(volume.volume_id).read_file("old") == "still here"
+        assert Secret.get_info("kept").version == 1
+
+
+def test_what_has_lost_its_files_is_said_to_and_nothing_else_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = tmp_path / "state"
+    options = ("--template", "base", "--state", str(state))
+    with _killed_in_the_end(tmp_path, monkeypatch, *options):
+        paused, lost = (Sandbox.create("base", timeout=60) for _ in range(2))
+        lost.pause()
+        (gone,) = state.glob("tree-*")
+        paused.pause()
+        volume = Volume.create("lost")
+        Template.build(Template().from_base_image().run_cmd("true"), "lost")
+    gone.unlink()
+    (tree,) = (state / "templates").glob("*.tree")
+    tree.unlink()
+    (state / "volumes" / volume.volume_id).rmdir()
+    with _again(tmp_path / "2", monkeypatch, *options) as serving:
+        assert [info.sandbox_id for info in Sandbox.list().next_items()] == [paused.sandbox_id]
+        with pytest.raises(SandboxException, match="its files are gone"):
+            Sandbox.create("lost")
+        log = serving.log.read_text
+        assert f"paused sandbox {lost.sandbox_id} is lost: {gone} is not there\n" in log()
+        why = "volume 'lost' cannot be read: the volume cannot be opened: No such file"
+        waiting.until(lambda: why in log())
+        assert "Traceback" not in log()
+
+
+@contextmanager
+def _killed_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *options: str
+) -> Iterator[None]:
+    with _again(tmp_path / "1", monkeypatch, *options) as serving:
+        yield
+        _kill(serving.pid)
+
+
+@contextmanager
+def _again(directory: Path, monkeypatch: pytest.MonkeyPatch, *options: str) -> Iterator[Serving]:
+    directory.mkdir()
+    with served(directory, *options) as serving:
+        _use(serving, monkeypatch)
+        yield serving

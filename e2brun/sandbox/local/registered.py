@@ -6,12 +6,15 @@ import re
 import secrets
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from e2brun.private import load, store
 from e2brun.sandbox.local.template_setup import Setup
 
+Read = Callable[[Path | None, Any, Any], Any]
 TEAM = "local"
 DEFAULT_TAG = "default"
 # `name`, `name:tag`, with or without a team before it.
@@ -107,13 +110,14 @@ class RegisteredTemplates:
     """All of a service. `directory` holds their files; what is there from before is read where
     they are `durable`."""
 
-    def __init__(self, directory: Path, *, durable: bool) -> None:
+    def __init__(self, directory: Path, *, durable: bool, read: Read = load) -> None:
+        """`read`: as `load` does."""
         self._directory, self._durable = directory, durable
         self._index = directory / "index.json"
         self.templates: dict[str, Registered] = {}
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         if durable:
-            self.templates = load(self._index, dict[str, Registered], {})
+            self.templates = read(self._index, dict[str, Registered], {})
         for build in self.unfinished():
             build.become(FAILED, _INTERRUPTED)
 

@@ -31,6 +31,7 @@ from e2brun.server.builds.images import NoSuchImage, StandIn, stand_in
 from e2brun.server.builds.kept import KeptFiles
 from e2brun.server.builds.plan import CHANGING, Plan, Step, copied
 from e2brun.server.http.messages import ApiError
+from e2brun.server.sandboxes.durable import recovered
 from e2brun.server.sandboxes.records import Origin
 from e2brun.server.sandboxes.registry import Registry
 
@@ -69,7 +70,9 @@ class Builder:
 
     def __init__(self, registry: Registry, directory: Path, *, durable: bool) -> None:
         self._registry = registry
-        self.templates = RegisteredTemplates(directory / "templates", durable=durable)
+        self.templates = RegisteredTemplates(
+            directory / "templates", durable=durable, read=recovered
+        )
         self.files = KeptFiles(directory / "files", _FILES)
         self.layers = KeptFiles(directory / "layers", _LAYERS)  # by the keys of steps
         self._turns = asyncio.Semaphore(_AT_ONCE)

@@ -7,16 +7,39 @@ holds the directory's lock is its only service.
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
+import time
 from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from e2brun.errors import UsageError
 from e2brun.private import load, store
 from e2brun.server.sandboxes.records import Lasting, Record, State
 
-_LOCK, _PAUSED = "lock", "paused.json"
+log = logging.getLogger("e2brun.server")
+
+_LOCK, _PAUSED, _ASIDE = "lock", "paused.json", ".damaged-"
+
+
+def recovered(path: Path | None, form: Any, default: Any) -> Any:
+    """What was stored there; what cannot be read is put aside, and the service starts without."""
+    try:
+        return load(path, form, default)
+    except UsageError as error:
+        if path is None:
+            raise
+        aside = path.with_name(f"{path.name}{_ASIDE}{time.time_ns()}")
+        path.replace(aside)
+        log.warning("%s; put aside as %s, and no file goes while that is there", error, aside.name)
+        return default
+
+
+def is_whole(directory: Path) -> bool:
+    """Whether no list was put aside: what is in none can go then."""
+    return not any(directory.glob(f"*{_ASIDE}*"))
 
 
 class StateDirectory:
@@ -49,7 +72,7 @@ class PausedSandboxes:
     """Those of a directory."""
 
     def __init__(self, directory: Path) -> None:
-        self._file = directory / _PAUSED
+        self._directory, self._file = directory, directory / _PAUSED
 
     def write(self, records: Iterable[Record]) -> None:
         """Write down those of `records` that are paused and have their files saved."""
@@ -62,19 +85,25 @@ class PausedSandboxes:
 
     def read(self) -> list[Record]:
         """Those that were written down, as far as their files are there."""
-        paused: list[Lasting] = load(self._file, list[Lasting], [])
-        return [_record(one) for one in paused if one.saved is not None and one.saved.is_file()]
+        paused: list[Lasting] = recovered(self._file, list[Lasting], [])
+        return [record for record in map(self._record, paused) if record is not None]
 
-
-def _record(paused: Lasting) -> Record:
-    lasting = {each.name: getattr(paused, each.name) for each in fields(Lasting)}
-    record = Record(**lasting, state=State.PAUSED)
-    record.journal.note("the service was started anew: files were kept, processes were not")
-    return record
+    def _record(self, paused: Lasting) -> Record | None:
+        lasting = {each.name: getattr(paused, each.name) for each in fields(Lasting)}
+        record = Record(**lasting, state=State.PAUSED)
+        # The directory may have been moved since.
+        record.saved = self._directory / (paused.saved.name if paused.saved else "")
+        if not record.saved.is_file():
+            log.warning("paused sandbox %s is lost: %s is not there", record.id, record.saved)
+            return None
+        record.journal.note("the service was started anew: files were kept, processes were not")
+        return record
 
 
 def sweep(directory: Path, used: Iterable[Path]) -> None:
     """Remove the trees that nothing refers to: of a service that was killed at work."""
+    if not is_whole(directory):
+        return
     wanted = {path.name for path in used}
     for tree in directory.glob("tree-*"):
         if tree.name not in wanted:

@@ -333,6 +333,8 @@ class Registry:
                 "kill some, or start the service with a higher --max-sandboxes"
             )
             raise Refused(429, message)
+        if tree is not None and not tree.is_file():
+            raise Refused(500, f"its files are gone: {tree.name} is not there")
         if why := self.totals.refusal(self._starting, tree):
             raise Refused(429, why)
         if available_memory() < _SPARE_MEMORY:

@@ -7,8 +7,9 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from e2brun.private import load, store
+from e2brun.private import store
 from e2brun.server.http.messages import ApiError
+from e2brun.server.sandboxes.durable import recovered
 
 PREFIX = "sec_"
 
@@ -31,7 +32,7 @@ class Secrets:
 
     def __init__(self, directory: Path, *, durable: bool) -> None:
         self._file = directory / "secrets.json" if durable else None
-        self.by_name: dict[str, Secret] = load(self._file, dict[str, Secret], {})
+        self.by_name: dict[str, Secret] = recovered(self._file, dict[str, Secret], {})
 
     def find(self, text: str) -> Secret:
         """By id or name. Raises ApiError 404."""

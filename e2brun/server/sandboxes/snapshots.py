@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from e2brun.private import load, store
+from e2brun.private import store
 from e2brun.sandbox.local.registered import full_name
+from e2brun.server.sandboxes.durable import recovered
 from e2brun.server.sandboxes.records import Origin
 
 
@@ -28,7 +29,9 @@ class Snapshots:
 
     def __init__(self, directory: Path, *, durable: bool) -> None:
         self._index = directory / "snapshots.json" if durable else None
-        self.by_id: dict[str, Snapshot] = load(self._index, dict[str, Snapshot], {})
+        kept: dict[str, Snapshot] = recovered(self._index, dict[str, Snapshot], {})
+        # The directory may have been moved since.
+        self.by_id = {k: replace(one, tree=directory / one.tree.name) for k, one in kept.items()}
 
     def find(self, text: str) -> Snapshot | None:
         """By its id, or by its name with or without team and tag."""

@@ -7,6 +7,7 @@ nothing else (`keeper`). What is in a volume is known as of the last look, see `
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import secrets
 import shutil
@@ -17,13 +18,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from e2brun.errors import SandboxError
-from e2brun.private import load, store
+from e2brun.private import store
 from e2brun.sandbox.contract import MIB
 from e2brun.sandbox.local.host.file_worker import LONG_PATIENCE, FileTrouble, FileWorker
 from e2brun.sandbox.local.host.running import RunningSandbox
 from e2brun.sandbox.local.host.volumes import Keeper
 from e2brun.server.http.messages import ApiError, Refused
+from e2brun.server.sandboxes.durable import is_whole, recovered
 from e2brun.server.sandboxes.records import Mount, Record, State
+
+log = logging.getLogger("e2brun.server")
 
 FILES = 100_000  # and directories, of one volume
 _BLOCK = 4096  # bytes: no file is smaller on disk
@@ -83,7 +87,7 @@ class Volumes:
         self.contents = defaultdict[str, Contents](Contents)  # what is known of each
         self.mounted = asyncio.Event()  # there may be something to watch
         self._floor = min(_SPARE, shutil.disk_usage(directory).free // 8)
-        kept: list[Volume] = load(self._index, list[Volume], [])
+        kept: list[Volume] = recovered(self._index, list[Volume], [])
         self.by_id = {volume.id: volume for volume in kept}
 
     def find(self, text: str) -> Volume:
@@ -110,12 +114,18 @@ class Volumes:
         self.contents.pop(volume.id, None)
 
     async def take_stock(self) -> None:
-        """Count what is in volumes from before, and remove those that are in no list: of a service
-        that was killed."""
-        with suppress(FileNotFoundError):
-            for name in os.listdir(self.directory):
-                with suppress(FileTrouble, SandboxError, OSError):
-                    await (self.look(name) if name in self.by_id else self._raze(name))
+        """Count what is in volumes from before, and remove those that are not in the list: of a
+        service that was killed."""
+        for volume in tuple(self.by_id.values()):
+            try:
+                await self.look(volume.id)
+            except (FileTrouble, SandboxError, OSError) as error:
+                log.warning("volume %r cannot be read: %s", volume.name, error)
+        if self._index is not None and self._index.exists() and is_whole(self.directory.parent):
+            with suppress(FileNotFoundError):
+                for name in set(os.listdir(self.directory)) - set(self.by_id):
+                    with suppress(FileTrouble, SandboxError, OSError):
+                        await self._raze(name)
 
     def close(self) -> None:
         while self._workers:

@@ -58,6 +58,7 @@ def serve(host: _socket.socket) -> NoReturn:
 def _obey(host: _socket.socket, request: tuple[str, str], given: list[int]) -> None:
     what, volume = request
     if what == WORK:
+        os.stat(volume)  # what a worker fails at, only we can tell
         if os.fork() == 0:
             _become_worker(volume, given[0])
         host.send(READY)
