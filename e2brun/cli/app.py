@@ -141,7 +141,8 @@ def run() -> int:
         if type(error).__name__ == "NoArgsIsHelpError":
             typer.echo(message, err=True)
             return UsageError.exit_code
-        raise _usage_error(message) from error
+        command = getattr(getattr(error, "ctx", None), "command_path", "e2brun")
+        raise _usage_error(message, command) from error
     return code if isinstance(code, int) else 0
 
 
@@ -154,11 +155,11 @@ def _unwritable(error: Exception) -> int:
     raise error
 
 
-def _usage_error(message: str) -> UsageError:
+def _usage_error(message: str, command: str) -> UsageError:
     """What was wrong with the command line, as an error of ours."""
     from e2brun.report.execution_json import failure_document
 
-    wrong = UsageError(message, hint="See `e2brun --help` or `e2brun exec --help`.")
+    wrong = UsageError(message, hint=f"See `{command} --help`.")
     _tell(failure_document(wrong, sandbox_id=None, backend=None, template=None, run_id=None))
     return wrong
 

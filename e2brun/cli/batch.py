@@ -13,7 +13,7 @@ from e2brun.batch.run import BatchRun, Places, restore
 from e2brun.cli.batch_plan import Plan, plan_of_batch
 from e2brun.cli.reporting import Reporter
 from e2brun.cli.signals import Interrupted, write_line
-from e2brun.errors import E2brunError
+from e2brun.errors import E2brunError, UsageError
 from e2brun.runs.record import CaseRecord, RunRecord, Verdict, exit_code
 from e2brun.sandbox.select import choose
 from e2brun.settings import load_settings
@@ -121,8 +121,10 @@ def _go(request: BatchRequest, plan: Plan, voice: Voice, places: Places) -> int:
     except Interrupted as interrupted:
         signalled = interrupted.number
     except E2brunError as error:
-        hint = f"{error.hint} Go on with --resume {run_id}.".strip()
         places.recording.finish(error.exit_code)
+        if isinstance(error, UsageError) and not run.tally.done:
+            raise
+        hint = f"{error.hint} Go on with --resume {run_id}.".strip()
         raise type(error)(str(error), hint=hint) from error
     total = run.tally.total
     code = 128 + signalled if signalled else exit_code(run.tally.count, total, plan.pass_rate)

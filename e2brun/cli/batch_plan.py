@@ -57,9 +57,9 @@ def plan_of_batch(request: BatchRequest, settings: Settings, notice: Callable[[s
     survey = cases.survey()
     _tell_skipped(survey, notice)
     rules = _rules(choices, settings)
-    order = Order(
-        cases, shard.size(survey.cases), choices, rules, shard, start, most, max_fail, budget
-    )
+    total = shard.size(survey.cases)
+    most = max(1, min(most, total))
+    order = Order(cases, total, choices, rules, shard, start, most, max_fail, budget)
     whole = f"{survey.digest} {rules} {shard.number}/{shard.count}"
     code_hash = hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()
     return Plan(settings, order, code_hash, reports, pass_rate)

@@ -53,7 +53,8 @@ def time_limit(seconds: float | None) -> str:
 def memory_limit(size: int, *, hidden: bool = False) -> str:
     """It wanted more than `size` bytes; `hidden`: where they are in no process's count."""
     where = ", most of it where no process shows it" if hidden else ""
-    return f"memory limit {size // MIB} MiB{where}"
+    told = f"{size // MIB} MiB" if size >= MIB else f"{size} bytes"
+    return f"memory limit {told}{where}"
 
 
 def died_of(number: int) -> str:

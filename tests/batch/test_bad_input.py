@@ -76,6 +76,10 @@ def test_bad_lines_can_be_left_out_and_are_counted(place: Place) -> None:
         (["p.py", "--resume", "@last"], "--resume @last: no run is recorded"),
         (["p.py", "-o", "no/such/place"], "--out no/such/place: No such file or directory"),
         (["p.py", "--memory", "x"], "--memory: "),
+        (["p.py", "--install", "x=="], "'x==' is not a requirement"),
+        (["p.py", "--template", "none"], "there is no template 'none' here"),
+        (["p.py", "--python", "9.9"], "no Python 9.9 was found"),
+        (["p.py", "--resume"], "--resume"),
         (["x.bin"], "x.bin: unknown type of file"),
     ],
 )
@@ -90,6 +94,8 @@ def test_one_clear_line_and_exit_code_2(place: Place, words: list[str], said: st
     assert (ran.code, ran.out) == (2, b"")
     assert said in ran.err.splitlines()[0]
     assert "Traceback" not in ran.err
+    assert "Go on with" not in ran.err
+    assert "e2brun exec" not in ran.err
 
 
 def test_results_and_the_document_do_not_both_go_to_stdout(place: Place) -> None:

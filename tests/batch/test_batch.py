@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import sys
 
 import pytest
 
@@ -137,3 +138,17 @@ def test_in_github_actions_every_failure_is_an_annotation(place: Place) -> None:
     ran = place.run("batch", "bad.py", env=environment)
     assert (ran.code, "::error title=bad.py" in ran.err) == (1, True)
     assert "bad.py" in summary.read_text()
+
+
+def test_another_python_is_asked_once_what_it_is(place: Place) -> None:
+    python = place.write("python", f'#!/bin/sh\necho x >> asked\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    place.lines("c.jsonl", [{"code": "pass"}] * 6)
+    ran = place.batch("--jsonl", "c.jsonl", "--python", "./python", "--concurrency", "1")
+    assert (ran.code, (place.directory / "asked").read_text()) == (0, "x\n")
+
+
+def test_no_more_are_at_work_than_there_are_cases(place: Place) -> None:
+    place.write("p.py", "print(1)")
+    ran = place.batch("p.py", "--concurrency", "100000000")
+    assert (ran.code, ran.err.splitlines()[-1][:17]) == (0, "p.py: 1 passed · ")

@@ -155,3 +155,22 @@ def test_a_command_found_on_the_path_is_used(
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     assert shutil.which("my-python")
     assert find_interpreter("my-python") == current_interpreter()
+
+
+def test_uv_is_found_by_many_threads_at_once() -> None:
+    """sysconfig before Python 3.12 shows others what it has read so far."""
+    code = """if True:
+        import sys, sysconfig, threading
+        from e2brun.sandbox.local.pythons import find_uv
+        sys.setswitchinterval(1e-6)
+        for _ in range(30):
+            sysconfig._CONFIG_VARS = None
+            together = threading.Barrier(8)
+            threads = [
+                threading.Thread(target=lambda: (together.wait(), find_uv())) for _ in range(8)
+            ]
+            for thread in threads: thread.start()
+            for thread in threads: thread.join()
+        """
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert ended.stderr == b""

@@ -55,6 +55,7 @@ class LocalBackend:
         self._own_found: dict[str, OwnTemplate] = {}
         self._cache_directory, self._environment = Path(cache_directory), environment
         self._room, self._notice = room, notice
+        self._pythons: dict[str, Interpreter] = {}
         self._supply: Packages | None = None
         self._mirror: Mirror | None = None
         self._sandboxes: dict[str, LocalSandbox] = {}
@@ -177,7 +178,7 @@ class LocalBackend:
         return self._forkserver if at_once or self._forkserver.ready(jail) else self._driver
 
     def _jail(self, spec: SandboxSpec) -> Jail:
-        python = _python(spec.python)
+        python = self._python(spec.python)
         layer = self._packages.of(spec, python) if spec.install or spec.wants else None
         cells = self._packages.for_cells(python, spec.install_timeout) if spec.cells else None
         return Jail(
@@ -193,6 +194,18 @@ class LocalBackend:
             ahead=self._packages.ahead(layer, spec.wants) if layer and spec.cells else (),
         )
 
+    def _python(self, name: str | None) -> Interpreter:
+        """One is asked once what it is."""
+        if name is None:
+            from e2brun.sandbox.local.interpreter import current_interpreter
+
+            return current_interpreter()
+        if name not in self._pythons:
+            from e2brun.sandbox.local.pythons import find_interpreter
+
+            self._pythons[name] = find_interpreter(name)
+        return self._pythons[name]
+
     def _node_layer(self, spec: SandboxSpec) -> str | None:
         """What TypeScript needs; without it, its cells say so."""
         if spec.language != "typescript":
@@ -201,13 +214,3 @@ class LocalBackend:
 
         layer = typescript_layer(self._cache_directory, self._environment)
         return None if layer is None else str(layer)
-
-
-def _python(name: str | None) -> Interpreter:
-    from e2brun.sandbox.local.interpreter import current_interpreter
-
-    if name is None:
-        return current_interpreter()
-    from e2brun.sandbox.local.pythons import find_interpreter
-
-    return find_interpreter(name)

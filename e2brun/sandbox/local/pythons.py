@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+from _thread import allocate_lock
 
 from e2brun.errors import InstallFailed, UsageError
 from e2brun.sandbox.local.interpreter import Interpreter, current_interpreter, described
 
 _OLDEST = (3, 8)
 _ASK_TIMEOUT = 15.0  # a pyenv shim on a cold disk takes a second or two
+
+_ONE_AT_A_TIME = allocate_lock()  # sysconfig before Python 3.12 shows others what it half has
 
 _NO_ANSWER = (-126, -124)  # it could not be started, it took too long
 
@@ -105,7 +108,8 @@ def find_uv() -> str:
     try:
         from uv import find_uv_bin
 
-        return str(find_uv_bin())
+        with _ONE_AT_A_TIME:
+            return str(find_uv_bin())
     except (ImportError, FileNotFoundError):
         import shutil
 
