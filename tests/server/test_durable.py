@@ -179,3 +179,36 @@ def _again(directory: Path, monkeypatch: pytest.MonkeyPatch, *options: str) -> I
     with served(directory, *options) as serving:
         _use(serving, monkeypatch)
         yield serving
+
+
+def test_what_cannot_be_written_down_is_refused_with_the_reason_and_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = tmp_path / "state"
+    lists = [state / name for name in ("snapshots.json", "secrets.json", "volumes.json")]
+    with _again(
+        tmp_path / "1", monkeypatch, "--template", "base", "--state", str(state)
+    ) as serving:
+        sandbox = Sandbox.create("base", timeout=60)
+        for index in (*lists, state / "paused.json"):
+            index.mkdir()
+        for made in (
+            lambda: sandbox.create_snapshot(name="kept"),
+            lambda: Secret.create("kept", "hunter-4"),
+            lambda: Volume.create("kept"),
+        ):
+            with pytest.raises(Exception, match=r"500: it cannot be kept: .*Is a directory"):
+                made()
+        assert Sandbox.list_snapshots().next_items() == []
+        assert Secret.list().next_items() == []
+        assert Volume.list() == []
+        assert not list(state.glob("tree-*"))
+        assert sandbox.pause()
+        assert sandbox.kill()
+        for index in lists:
+            index.rmdir()
+        Secret.create("kept", "hunter-4")
+        Volume.create("kept")
+        log = serving.log.read_text()
+        assert "paused sandboxes will not outlive the service: it cannot be kept" in log
+        assert "Traceback" not in log

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
 
 from e2brun.server.control import objects, paging
 from e2brun.server.http.fields import Fields
@@ -30,8 +31,7 @@ async def create(request: Request, registry: Registry) -> Response:
     if len(kept.by_name) >= _SECRETS:
         raise ApiError(429, f"there are {_SECRETS} secrets already")
     secret = Secret(name, _value(fields), _metadata(fields) or {})
-    kept.by_name[name] = secret
-    kept.save()
+    kept.save({**kept.by_name, name: secret})
     return json_response(_wire(secret), status=201)
 
 
@@ -48,20 +48,24 @@ async def show(request: Request, registry: Registry, name: str) -> Response:
 
 async def update(request: Request, registry: Registry, name: str) -> Response:
     """POST /secrets/{id or name}: a new version"""
-    secret, fields = registry.secrets.find(name), Fields(await request.json())
-    metadata = _metadata(fields)
-    secret.value, secret.version, secret.updated = _value(fields), secret.version + 1, time.time()
-    if metadata is not None:
-        secret.metadata = metadata
-    registry.secrets.save()
+    kept, fields = registry.secrets, Fields(await request.json())
+    old, metadata = kept.find(name), _metadata(fields)
+    secret = replace(
+        old,
+        value=_value(fields),
+        version=old.version + 1,
+        updated=time.time(),
+        metadata=old.metadata if metadata is None else metadata,
+    )
+    kept.save({**kept.by_name, secret.name: secret})
     return json_response(_wire(secret))
 
 
 async def delete(_request: Request, registry: Registry, name: str) -> Response:
     """DELETE /secrets/{id or name}"""
-    secret = registry.secrets.find(name)
-    del registry.secrets.by_name[secret.name]
-    registry.secrets.save()
+    kept = registry.secrets
+    secret = kept.find(name)
+    kept.save({name: one for name, one in kept.by_name.items() if one is not secret})
     return Response(204)
 
 

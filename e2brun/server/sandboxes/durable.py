@@ -17,6 +17,7 @@ from typing import Any
 
 from e2brun.errors import UsageError
 from e2brun.private import load, store
+from e2brun.server.http.messages import ApiError, Refused
 from e2brun.server.sandboxes.records import Lasting, Record, State
 
 log = logging.getLogger("e2brun.server")
@@ -35,6 +36,14 @@ def recovered(path: Path | None, form: Any, default: Any) -> Any:
         path.replace(aside)
         log.warning("%s; put aside as %s, and no file goes while that is there", error, aside.name)
         return default
+
+
+def keep(path: Path | None, form: Any, value: Any) -> None:
+    """`store` it, before it is told to anybody. Raises ApiError."""
+    try:
+        store(path, form, value)
+    except OSError as error:
+        raise Refused(500, f"it cannot be kept: {path}: {error.strerror}") from error
 
 
 def is_whole(directory: Path) -> bool:
@@ -75,13 +84,17 @@ class PausedSandboxes:
         self._directory, self._file = directory, directory / _PAUSED
 
     def write(self, records: Iterable[Record]) -> None:
-        """Write down those of `records` that are paused and have their files saved."""
+        """Write down those of `records` that are paused and have their files saved. Where that
+        cannot be, nobody fails for it."""
         paused = [
             record
             for record in records
             if record.state is State.PAUSED and record.saved is not None
         ]
-        store(self._file, list[Lasting], paused)
+        try:
+            keep(self._file, list[Lasting], paused)
+        except ApiError as error:
+            log.warning("paused sandboxes will not outlive the service: %s", error)
 
     def read(self) -> list[Record]:
         """Those that were written down, as far as their files are there."""

@@ -7,14 +7,13 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from e2brun.private import store
 from e2brun.server.http.messages import ApiError
-from e2brun.server.sandboxes.durable import recovered
+from e2brun.server.sandboxes.durable import keep, recovered
 
 PREFIX = "sec_"
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Secret:
     """One secret; its value is in no text about it."""
 
@@ -43,6 +42,7 @@ class Secrets:
             raise ApiError(404, f"secret {text[:100]!r} was not found")
         return found
 
-    def save(self) -> None:
-        """One was added, changed or removed."""
-        store(self._file, dict[str, Secret], self.by_name)
+    def save(self, by_name: dict[str, Secret]) -> None:
+        """These are all from now on. Raises ApiError."""
+        keep(self._file, dict[str, Secret], by_name)
+        self.by_name = by_name

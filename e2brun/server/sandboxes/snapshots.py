@@ -6,9 +6,9 @@ import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from e2brun.private import store
 from e2brun.sandbox.local.registered import full_name
-from e2brun.server.sandboxes.durable import recovered
+from e2brun.server.http.messages import ApiError
+from e2brun.server.sandboxes.durable import keep, recovered
 from e2brun.server.sandboxes.records import Origin
 
 
@@ -38,20 +38,25 @@ class Snapshots:
         return self.by_id.get(text) or self.by_id.get(full_name(text))
 
     def keep(self, snapshot: Snapshot) -> None:
-        """Add it; one of the same name is replaced."""
-        self.delete(snapshot.id)
-        self.by_id[snapshot.id] = snapshot
-        self._save()
+        """Add it, in place of one of its name. Raises ApiError, and its files are gone."""
+        old = self.by_id.get(snapshot.id)
+        try:
+            self._save({**self.by_id, snapshot.id: snapshot})
+        except ApiError:
+            snapshot.tree.unlink(missing_ok=True)
+            raise
+        if old is not None:
+            old.tree.unlink(missing_ok=True)
 
     def delete(self, text: str) -> bool:
-        """Whether there was one."""
+        """Whether there was one. Raises ApiError."""
         found = self.find(text)
         if found is None:
             return False
-        del self.by_id[found.id]
-        self._save()
+        self._save({name: one for name, one in self.by_id.items() if one is not found})
         found.tree.unlink(missing_ok=True)
         return True
 
-    def _save(self) -> None:
-        store(self._index, dict[str, Snapshot], self.by_id)
+    def _save(self, by_id: dict[str, Snapshot]) -> None:
+        keep(self._index, dict[str, Snapshot], by_id)
+        self.by_id = by_id

@@ -18,13 +18,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from e2brun.errors import SandboxError
-from e2brun.private import store
 from e2brun.sandbox.contract import MIB
 from e2brun.sandbox.local.host.file_worker import LONG_PATIENCE, FileTrouble, FileWorker
 from e2brun.sandbox.local.host.running import RunningSandbox
 from e2brun.sandbox.local.host.volumes import Keeper
 from e2brun.server.http.messages import ApiError, Refused
-from e2brun.server.sandboxes.durable import is_whole, recovered
+from e2brun.server.sandboxes.durable import is_whole, keep, recovered
 from e2brun.server.sandboxes.records import Mount, Record, State
 
 log = logging.getLogger("e2brun.server")
@@ -100,16 +99,15 @@ class Volumes:
         return found
 
     def create(self, name: str) -> Volume:
+        """Raises ApiError."""
         volume = Volume(name)
         self._keeper.make(volume.id)
-        self.by_id[volume.id] = volume
-        self._save()
+        self._save({**self.by_id, volume.id: volume})
         return volume
 
     async def destroy(self, volume: Volume) -> None:
         """Nobody finds it any more, and its files go; who has it mounted is left with nothing."""
-        self.by_id.pop(volume.id, None)
-        self._save()
+        self._save({name: one for name, one in self.by_id.items() if one is not volume})
         await self._raze(volume.id)
         self.contents.pop(volume.id, None)
 
@@ -252,5 +250,6 @@ class Volumes:
                     raise
         self._dismiss(volume)
 
-    def _save(self) -> None:
-        store(self._index, list[Volume], list(self.by_id.values()))
+    def _save(self, by_id: dict[str, Volume]) -> None:
+        keep(self._index, list[Volume], list(by_id.values()))
+        self.by_id = by_id
