@@ -56,7 +56,6 @@ def is_table(value: object) -> TypeGuard[dict[str, object]]:
 
 
 def is_list(value: object) -> TypeGuard[list[object]]:
-    """Whether it is an array."""
     return isinstance(value, list)
 
 
@@ -66,17 +65,14 @@ def is_mapping(value: object) -> TypeGuard[Mapping[str, object]]:
 
 
 def is_sequence(value: object) -> TypeGuard[Sequence[object]]:
-    """Whether it is a list or a tuple."""
     return isinstance(value, list | tuple)
 
 
 def is_text_table(value: object) -> TypeGuard[dict[str, str]]:
-    """Whether it is one of texts alone."""
     return is_table(value) and all(isinstance(item, str) for item in value.values())
 
 
 def is_text_list(value: object) -> TypeGuard[list[str]]:
-    """Whether it is an array of texts alone."""
     return is_list(value) and all(isinstance(item, str) for item in value)
 
 

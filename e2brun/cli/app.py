@@ -156,7 +156,6 @@ def _unwritable(error: Exception) -> int:
 
 
 def _usage_error(message: str, command: str) -> UsageError:
-    """What was wrong with the command line, as an error of ours."""
     from e2brun.report.execution_json import failure_document
 
     wrong = UsageError(message, hint=f"See `{command} --help`.")

@@ -48,7 +48,6 @@ class Console:
         self._writers = _writers(in_log=settings.in_ci and not self._raw)
 
     def outputs(self) -> Outputs:
-        """Where a run's output goes as it comes."""
         self._started = monotonic()
         forward = (None, None) if self._as_json else self._writers
         if self._as_json:

@@ -52,7 +52,6 @@ class Reporter:
             say(line)
 
     def end(self, record: RunRecord) -> None:
-        """The last that is said of it."""
         from e2brun.report.summary import closing_line
 
         self.close(closing_line(record))

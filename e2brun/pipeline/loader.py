@@ -104,7 +104,6 @@ class _Check:
         return document
 
     def cases(self, document: Document, given: Mapping[str, str]) -> expanding.Found:
-        """The cases, with every variable that is asked for."""
         try:
             shared = naming.resolved({**document.vars, **given})
         except naming.VariableError as error:

@@ -85,7 +85,6 @@ class TomlReader:
         return values
 
     def note(self, path: KeyPath, message: str) -> None:
-        """Remember what is wrong."""
         self.problems.append((path, message))
 
     def value(self, wanted: Any, raw: object, path: KeyPath) -> object:

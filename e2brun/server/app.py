@@ -69,7 +69,6 @@ class App:
         self.on_access: Callable[[Exchange], None] = lambda _: None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
         if scope["type"] != "http":  # no plane speaks WebSocket itself
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close", "code": 1008})

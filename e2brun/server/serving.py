@@ -98,7 +98,6 @@ async def _until(until: Callable[[], Awaitable[object]], server: uvicorn.Server)
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
-    """The event loop to run it on."""
     import uvloop
 
     return uvloop.new_event_loop

@@ -30,7 +30,6 @@ def source(work: Work, name: str = MAIN) -> Source:
 
 
 def is_python(work: Work) -> bool:
-    """Whether what looks at Python code has anything to look at."""
     try:
         return source(work).kind is Kind.PYTHON
     except UsageError:  # of no known kind

@@ -114,7 +114,6 @@ class Remote:
         return found
 
     def info(self, sandbox_id: str) -> Facts:
-        """What is known of one."""
         return _facts(self._about(sandbox_id, lambda kind, o: kind.get_info(sandbox_id, **o)))
 
     def kill(self, sandbox_id: str) -> None:

@@ -129,7 +129,6 @@ class RegisteredTemplates:
         return next((one for one in self.templates.values() if one.name == name), None)
 
     def unfinished(self) -> list[Build]:
-        """The builds that were asked for and have not ended."""
         builds = (build for one in self.templates.values() for build in one.builds.values())
         return [build for build in builds if build.status in (WAITING, BUILDING)]
 

@@ -31,7 +31,7 @@ _TAG = re.compile(r"[a-z0-9._-]{1,64}", re.ASCII)
 
 
 async def request(request: Request, registry: Registry) -> Response:
-    """POST /v3/templates: a template of this name, and a build of it that is still to be told."""
+    """A template of this name, and a build of it that is still to be told."""
     fields = Fields(await request.json())
     split = split_name(fields.text("name") or fields.text("alias"))
     if split is None:
@@ -68,7 +68,7 @@ async def request(request: Request, registry: Registry) -> Response:
 
 
 async def file_link(request: Request, registry: Registry, template: str, key: str) -> Response:
-    """GET /templates/{id}/files/{hash}: whether the files are here, and where to send them."""
+    """Whether the files are here, and where to send them."""
     _found(registry, template)
     if not HASH.fullmatch(key):
         raise ApiError(400, "the hash of files is a SHA-256 in lower-case hex")
@@ -107,7 +107,6 @@ async def _take(request: Request, path: Path, limit: int) -> None:
 
 
 async def start(request: Request, registry: Registry, template: str, build_id: str) -> Response:
-    """POST /v2/templates/{id}/builds/{build}"""
     found, build = _build(registry, template, build_id)
     plan = plan_of(await request.json())
     if build.status != WAITING:
@@ -117,7 +116,6 @@ async def start(request: Request, registry: Registry, template: str, build_id: s
 
 
 async def status(request: Request, registry: Registry, template: str, build_id: str) -> Response:
-    """GET /templates/{id}/builds/{build}/status"""
     found, build = _build(registry, template, build_id)
     offset = number(request.query, "logsOffset", lowest=0, highest=10**9) or 0
     limit = number(request.query, "limit", lowest=0, highest=_PAGE)
@@ -139,14 +137,12 @@ async def status(request: Request, registry: Registry, template: str, build_id: 
 
 
 async def logs(request: Request, registry: Registry, template: str, build_id: str) -> Response:
-    """GET /templates/{id}/builds/{build}/logs"""
     _, build = _build(registry, template, build_id)
     limit = number(request.query, "limit", lowest=0, highest=1000) or _PAGE
     return json_response({"logs": [_line(line) for line in build.log[:limit]]})
 
 
 async def assign_tags(request: Request, registry: Registry) -> Response:
-    """POST /templates/tags"""
     fields = Fields(await request.json())
     target, tags = fields.text("target"), [_tag(tag) for tag in fields.texts("tags") or []]
     template = _found(registry, target)
@@ -162,7 +158,6 @@ async def assign_tags(request: Request, registry: Registry) -> Response:
 
 
 async def delete_tags(request: Request, registry: Registry) -> Response:
-    """DELETE /templates/tags"""
     fields = Fields(await request.json())
     template = _found(registry, fields.text("name"))
     tags = [_tag(tag) for tag in fields.texts("tags") or []]
@@ -177,7 +172,6 @@ async def delete_tags(request: Request, registry: Registry) -> Response:
 
 
 async def tags(request: Request, registry: Registry, template: str) -> Response:
-    """GET /templates/{id}/tags"""
     found = _found(registry, template)
     told = [
         {"tag": tag, "buildID": build_id, "createdAt": objects.timestamp(when)}
@@ -187,7 +181,7 @@ async def tags(request: Request, registry: Registry, template: str) -> Response:
 
 
 async def update(request: Request, registry: Registry, template: str) -> Response:
-    """PATCH /v2/templates/{id}: to publish one means nothing here"""
+    """To publish one means nothing here."""
     found = _found(registry, template)
     await request.json()
     return json_response({"names": [found.name]})

@@ -18,14 +18,12 @@ def missing(name: str) -> ApiError:
 
 
 async def listing(_request: Request, registry: Registry) -> Response:
-    """GET /templates"""
     every: list[Template | Registered] = [*registry.builder.templates.templates.values()]
     every += TEMPLATES
     return json_response([_wire(template, registry) for template in every])
 
 
 async def alias(_request: Request, registry: Registry, name: str) -> Response:
-    """GET /templates/aliases/{alias}"""
     template = find(name)
     if template is not None:
         return json_response({"templateID": template.template_id, "public": True})
@@ -36,7 +34,6 @@ async def alias(_request: Request, registry: Registry, name: str) -> Response:
 
 
 async def show(_request: Request, registry: Registry, name: str) -> Response:
-    """GET /templates/{id}"""
     template = registry.builder.templates.find(name) or find(name)
     if template is None:
         raise missing(name)
@@ -46,7 +43,7 @@ async def show(_request: Request, registry: Registry, name: str) -> Response:
 
 
 async def delete(_request: Request, registry: Registry, name: str) -> Response:
-    """DELETE /templates/{id}: of a snapshot, too"""
+    """Of a snapshot, too."""
     if registry.snapshots.delete(name):
         return Response(204)
     built = registry.builder.templates.find(name)
@@ -59,7 +56,6 @@ async def delete(_request: Request, registry: Registry, name: str) -> Response:
 
 
 async def teams(_request: Request, registry: Registry) -> Response:
-    """GET /teams"""
     team = {"teamID": _BUILD, "name": "local", "apiKey": registry.options.key, "isDefault": True}
     return json_response([team])
 

@@ -26,12 +26,11 @@ _UNSUPPORTED = {
 
 
 async def create(request: Request, registry: Registry) -> Response:
-    """POST /v2/sandboxes"""
     return await _create(request, registry, _TIMEOUT, secure=True)
 
 
 async def create_old(request: Request, registry: Registry) -> Response:
-    """POST /sandboxes, of older clients: those before 2.0 send no token unless it is secure, and
+    """Of older clients: those before 2.0 send no token unless it is secure, and
     reach it by its https name alone"""
     secure = not registry.options.domain
     return await _create(request, registry, _OLD_TIMEOUT, secure=secure)

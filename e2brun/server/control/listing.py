@@ -16,7 +16,6 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 async def page(request: Request, registry: Registry) -> Response:
-    """GET /v2/sandboxes"""
     query = request.query
     order = query.get("order") or "desc"
     if order not in ("asc", "desc"):
@@ -43,7 +42,7 @@ async def page(request: Request, registry: Registry) -> Response:
 
 
 async def running(request: Request, registry: Registry) -> Response:
-    """GET /sandboxes, of older clients"""
+    """Of older clients."""
     wanted = metadata_filter(request.query.get("metadata", ""))
     found = [
         record

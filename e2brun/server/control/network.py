@@ -43,7 +43,7 @@ def settings(fields: Fields) -> dict[str, Any]:
 
 
 async def update(request: Request, registry: Registry, record: Record) -> Response:
-    """PUT /sandboxes/{id}/network: what is left out is cleared."""
+    """What is left out is cleared."""
     fields = Fields(await request.json())
     kept = _egress(fields)
     internet = fields.flag("allow_internet_access")

@@ -17,23 +17,20 @@ _LONG_AGO = -(10**15)
 
 
 async def health(_request: Request, _registry: Registry) -> Response:
-    """GET /health of the control plane"""
     return Response(200, b"OK", {"content-type": "text/plain"})
 
 
 async def show(_request: Request, registry: Registry, record: Record) -> Response:
-    """GET /sandboxes/{id}"""
     return json_response(objects.detailed(record, registry.options))
 
 
 async def kill(_request: Request, registry: Registry, record: Record) -> Response:
-    """DELETE /sandboxes/{id}"""
     registry.kill(record, "a client asked for it")
     return Response(204)
 
 
 async def connect(request: Request, registry: Registry, record: Record) -> Response:
-    """POST /sandboxes/{id}/connect: resumes it, or makes it live longer, never shorter."""
+    """Resumes it, or makes it live longer, never shorter."""
     fields = Fields(await request.json())
     timeout, memory = fields.timeout(_CONNECT), fields.flag("memory") is not False
     resumed = await lifecycle.resume(registry, record, timeout, memory=memory)
@@ -44,7 +41,7 @@ async def connect(request: Request, registry: Registry, record: Record) -> Respo
 
 
 async def resume(request: Request, registry: Registry, record: Record) -> Response:
-    """POST /sandboxes/{id}/resume, of older clients"""
+    """Of older clients."""
     fields = Fields(await request.json())
     timeout, memory = fields.timeout(_RESUME), fields.flag("memory") is not False
     pause_later = fields.flag("autoPause")
@@ -56,7 +53,6 @@ async def resume(request: Request, registry: Registry, record: Record) -> Respon
 
 
 async def set_timeout(request: Request, registry: Registry, record: Record) -> Response:
-    """POST /sandboxes/{id}/timeout"""
     fields = Fields(await request.json())
     if "timeout" not in fields:
         raise ApiError(400, "timeout is required")
@@ -67,7 +63,7 @@ async def set_timeout(request: Request, registry: Registry, record: Record) -> R
 
 
 async def refresh(request: Request, registry: Registry, record: Record) -> Response:
-    """POST /sandboxes/{id}/refreshes, of older clients: makes it live longer, never shorter"""
+    """Of older clients: makes it live longer, never shorter."""
     fields = Fields(await request.json())
     duration = fields.integer("duration", _REFRESH, lowest=0, highest=DAY)
     _need_running(record)
@@ -77,7 +73,6 @@ async def refresh(request: Request, registry: Registry, record: Record) -> Respo
 
 
 async def pause(request: Request, registry: Registry, record: Record) -> Response:
-    """POST /sandboxes/{id}/pause"""
     fields = Fields(await request.json())
     fields.flag("requireHealthyGuest")  # an agent that does not answer fails every pause here
     await lifecycle.pause(registry, record, memory=fields.flag("memory") is not False)

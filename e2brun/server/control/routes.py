@@ -119,6 +119,5 @@ def _refusal(parts: tuple[str, ...]) -> ApiError:
 
 
 def _wrong_method(methods: dict[str, _Answer]) -> ApiError:
-    """The error for a path that is known, with other methods."""
     allowed = ", ".join(sorted(methods))
     return Refused(405, f"this endpoint takes {allowed}", allow=allowed)

@@ -20,7 +20,6 @@ _SECRETS = 10_000
 
 
 async def create(request: Request, registry: Registry) -> Response:
-    """POST /secrets"""
     fields, kept = Fields(await request.json()), registry.secrets
     name = fields.text("name").lower()
     if not _NAME.fullmatch(name) or name.startswith(PREFIX):
@@ -36,18 +35,16 @@ async def create(request: Request, registry: Registry) -> Response:
 
 
 async def listing(request: Request, registry: Registry) -> Response:
-    """GET /secrets"""
     found = ((int(1e6 * one.created), one.id, one) for one in registry.secrets.by_name.values())
     return paging.page(found, request.query, _wire)
 
 
 async def show(request: Request, registry: Registry, name: str) -> Response:
-    """GET /secrets/{id or name}"""
     return json_response(_wire(registry.secrets.find(name)))
 
 
 async def update(request: Request, registry: Registry, name: str) -> Response:
-    """POST /secrets/{id or name}: a new version"""
+    """A new version."""
     kept, fields = registry.secrets, Fields(await request.json())
     old, metadata = kept.find(name), _metadata(fields)
     secret = replace(
@@ -62,7 +59,6 @@ async def update(request: Request, registry: Registry, name: str) -> Response:
 
 
 async def delete(_request: Request, registry: Registry, name: str) -> Response:
-    """DELETE /secrets/{id or name}"""
     kept = registry.secrets
     secret = kept.find(name)
     kept.save({name: one for name, one in kept.by_name.items() if one is not secret})

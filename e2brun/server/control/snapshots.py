@@ -22,7 +22,6 @@ def _wire(snapshot: Snapshot) -> objects.Wire:
 
 
 async def take(request: Request, registry: Registry, record: Record) -> Response:
-    """POST /sandboxes/{id}/snapshots"""
     fields = Fields(await request.json())
     if fields.flag("memory"):
         message = (
@@ -52,7 +51,6 @@ def _identity(name: str) -> tuple[str, tuple[str, ...]]:
 
 
 async def listing(request: Request, registry: Registry) -> Response:
-    """GET /snapshots"""
     query = request.query
     found = list(registry.snapshots.by_id.values())
     if source := query.get("sandboxID", ""):
@@ -66,7 +64,6 @@ async def listing(request: Request, registry: Registry) -> Response:
 
 
 async def fork(request: Request, registry: Registry, record: Record) -> Response:
-    """POST /sandboxes/{id}/fork"""
     import asyncio
 
     fields = Fields(await request.json())

@@ -21,14 +21,13 @@ _MANY = 100
 
 
 async def scraped(_request: Request, registry: Registry) -> Response:
-    """GET /metrics, for Prometheus"""
+    """For Prometheus."""
     states = Counter(str(record.state) for record in registry.records.values())
     text = registry.executions.text({"running": 0, "paused": 0, **states})
     return Response(200, text.encode(), {"content-type": CONTENT_TYPE})
 
 
 async def metrics(request: Request, registry: Registry, record: Record) -> Response:
-    """GET /sandboxes/{id}/metrics"""
     query = request.query
     start = number(query, "start", lowest=-_FAR, highest=_FAR)
     end = number(query, "end", lowest=-_FAR, highest=_FAR)
@@ -42,7 +41,6 @@ async def metrics(request: Request, registry: Registry, record: Record) -> Respo
 
 
 async def latest(request: Request, registry: Registry) -> Response:
-    """GET /sandboxes/metrics"""
     ids = [name for name in request.query.get("sandbox_ids", "").split(",") if name]
     if len(ids) > _MANY:
         raise bad("sandbox_ids", f"at most {_MANY} ids")
@@ -80,7 +78,6 @@ def journal(registry: Registry, sandbox_id: str) -> Journal:
 
 
 async def logs(request: Request, registry: Registry, sandbox_id: str) -> Response:
-    """GET /sandboxes/{id}/logs"""
     query = request.query
     start = number(query, "start", lowest=0, highest=_FAR) or 0
     limit = number(query, "limit", lowest=0, highest=_PAGE)
@@ -92,7 +89,6 @@ async def logs(request: Request, registry: Registry, sandbox_id: str) -> Respons
 
 
 async def logs_page(request: Request, registry: Registry, sandbox_id: str) -> Response:
-    """GET /v2/sandboxes/{id}/logs"""
     query = request.query
     cursor = number(query, "cursor", lowest=0, highest=_FAR)
     limit = number(query, "limit", lowest=0, highest=_PAGE)

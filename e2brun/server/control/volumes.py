@@ -29,7 +29,6 @@ _SYSTEM = frozenset(
 
 
 async def create(request: Request, registry: Registry) -> Response:
-    """POST /volumes"""
     name, volumes = Fields(await request.json()).text("name"), registry.volumes
     if not _NAME.fullmatch(name):
         raise Refused(400, "the name of a volume has from 1 to 128 letters, digits, _ and - in it")
@@ -41,17 +40,14 @@ async def create(request: Request, registry: Registry) -> Response:
 
 
 async def listing(_request: Request, registry: Registry) -> Response:
-    """GET /volumes"""
     return json_response([_wire(one) for one in registry.volumes.by_id.values()])
 
 
 async def show(_request: Request, registry: Registry, name: str) -> Response:
-    """GET /volumes/{id or name}"""
     return json_response(_with_token(registry.volumes.find(name)))
 
 
 async def destroy(_request: Request, registry: Registry, name: str) -> Response:
-    """DELETE /volumes/{id or name}"""
     try:
         await registry.volumes.destroy(registry.volumes.find(name))
     except (FileTrouble, SandboxError, OSError) as error:

@@ -57,7 +57,6 @@ class Egress:
                 self._servers.append(await self._serve(port, descriptor))
 
     def close(self) -> None:
-        """Drop everybody who was let through."""
         for server in self._servers:
             server.close()
         for task in tuple(self._connections):

@@ -105,7 +105,6 @@ class _Service:
             return {}
 
     async def create_watcher(self, message: Message) -> Wire:
-        """A watch that is asked for its events."""
         watcher = await self._watcher(message)
         return {"watcherId": self._watchers.name(watcher)}
 

@@ -52,12 +52,10 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def port_of(listener: socket.socket) -> int:
-    """The port it got."""
     return int(listener.getsockname()[1])
 
 
 def url_of(listener: socket.socket) -> str:
-    """How clients on this machine reach it."""
     host, port = listener.getsockname()[:2]
     address = ipaddress.ip_address(host)
     if address.is_unspecified:

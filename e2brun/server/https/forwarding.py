@@ -41,7 +41,6 @@ class Proxy:
         self._key, self._ours, self._upstream = key.encode(), ours, upstream
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One client, to its end."""
         try:
             async with asyncio.timeout(_HEAD_SECONDS):
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -101,7 +100,6 @@ class Proxy:
 
 
 def is_ours(host: str) -> bool:
-    """Whether it is a name of the service's."""
     return host == DOMAIN or host.endswith(f".{DOMAIN}")
 
 

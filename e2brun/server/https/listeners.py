@@ -29,7 +29,6 @@ class Https:
 
     @property
     def domain(self) -> str:
-        """What its names end in."""
         return f"{DOMAIN}:{self.port}"
 
     @property

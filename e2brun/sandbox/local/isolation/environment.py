@@ -99,7 +99,6 @@ SOCKET_BUFFER = 212_992  # bytes, in one direction: the kernel's default
 
 
 def search_path(jail: Jail) -> str:
-    """PATH inside."""
     python = jail.interpreter
     places = [f"{HOME}/.local", "/opt/e2brun"]  # what was installed inside comes first
     if jail.layer and python.purelib:

@@ -36,13 +36,11 @@ class Figures:
         """Agg's own `show` does nothing. Called when pyplot is imported."""
 
         def show(*_args: object, **_options: object) -> None:
-            """Show all open figures, and close them."""
             self.show_open()
 
         pyplot.show = show
 
     def is_figure(self, value: object) -> bool:
-        """Whether it is a matplotlib figure."""
         figure = getattr(sys.modules.get("matplotlib.figure"), "Figure", None)
         return isinstance(figure, type) and isinstance(value, figure)
 

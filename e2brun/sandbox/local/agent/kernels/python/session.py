@@ -200,7 +200,6 @@ class NotebookSession:
         display, save = display_function.display, module.Image.save
 
         def show(self: object, *_arguments: object, **_options: object) -> None:
-            """Display this image."""
             display(self)
 
         def save_and_show(image: Any, target: Any, *arguments: Any, **options: Any) -> None:
