@@ -12,11 +12,11 @@ import typer
 
 from e2brun.cli.options import Request, number, setting, switch, text, words
 from e2brun.cli.pipeline import pipelines
-from e2brun.cli.programs import batch_command, exec_command
+from e2brun.cli.programs import BATCH, EXEC
 from e2brun.cli.runs import runs
 from e2brun.cli.sandbox import sandboxes
+from e2brun.cli.serve_command import SERVE
 from e2brun.cli.serve_command import SETTINGS as SERVE_SETTINGS
-from e2brun.cli.serve_command import serve_command
 from e2brun.cli.typer_command import NOTHING, Networked, command_of
 from e2brun.errors import E2brunError, UsageError
 
@@ -34,12 +34,12 @@ app.command(
     cls=Networked,
     # Everything after FILE is the program's own, as it is with `python FILE`.
     context_settings={"allow_interspersed_args": False, "ignore_unknown_options": False},
-)(exec_command())
-app.command("batch", cls=Networked)(batch_command())
+)(EXEC)
+app.command("batch", cls=Networked)(BATCH)
 app.add_typer(pipelines)
 app.add_typer(runs)
 app.add_typer(sandboxes)
-app.command("serve", cls=Networked, context_settings=SERVE_SETTINGS)(serve_command())
+app.command("serve", cls=Networked, context_settings=SERVE_SETTINGS)(SERVE)
 
 
 def _show_version(value: bool) -> None:
@@ -105,15 +105,11 @@ class BenchRequest(Request):
     no_store: bool = switch("--no-store", "Record nothing.")
 
 
-def _bench(values: dict[str, object]) -> int:
-    from e2brun.cli.bench import bench
-
-    return bench(BenchRequest.of(values))
-
-
 _FILES = Annotated[list[str], typer.Argument(metavar="FILE...", help="A.py B.py, or one TOML.")]
 _BENCH_HELP = "Time programs against each other, each run in a sandbox of its own."
-app.command("bench")(command_of(BenchRequest, {"files": (_FILES, NOTHING)}, _bench, _BENCH_HELP))
+app.command("bench")(
+    command_of(BenchRequest, {"files": (_FILES, NOTHING)}, "e2brun.cli.bench:bench", _BENCH_HELP)
+)
 
 
 @cache

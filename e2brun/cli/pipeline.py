@@ -38,14 +38,10 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.
 _SHOWN_CASES = 30
 
 
-def _run(values: dict[str, object]) -> int:
-    from e2brun.cli.pipeline_run import run_pipeline
-
-    return run_pipeline(RunRequest.of(values))
-
-
 _FILE = (Annotated[str, typer.Argument(metavar="FILE", help="A pipeline's TOML.")], NOTHING)
-pipelines.command("run")(command_of(RunRequest, {"file": _FILE}, _run, _RUN_HELP))
+pipelines.command("run")(
+    command_of(RunRequest, {"file": _FILE}, "e2brun.cli.pipeline_run:run_pipeline", _RUN_HELP)
+)
 
 
 @pipelines.command()

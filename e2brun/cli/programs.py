@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, cast
+from typing import Annotated
 
 import typer
 
 from e2brun.cli.batch_options import BatchRequest
-from e2brun.cli.execution import execute
-from e2brun.cli.options import ExecRequest, exec_request
+from e2brun.cli.options import ExecRequest
 from e2brun.cli.typer_command import command_of
 
 _EXEC_HELP = """Run FILE in a fresh sandbox and exit with its exit code.
@@ -21,20 +19,17 @@ e2brun exec --install pandas --file data.csv --get out.png plot.py
 """
 
 
-def exec_command() -> Callable[..., None]:
-    file = typer.Argument(metavar="[FILE]", help=".py .sh .js .ipynb, or - for stdin")
-    rest = typer.Argument(metavar="[ARGS]...", help="The program's own, options and all.")
-    words: dict[str, tuple[object, object]] = {
-        "target": (Annotated[str | None, file], None),
-        "arguments": (Annotated[list[str] | None, rest], None),
-    }
-    return command_of(ExecRequest, words, _exec, _EXEC_HELP)
-
-
-def _exec(values: dict[str, object]) -> int:
-    words = [values.pop("target"), *cast("list[str]", values.pop("arguments") or [])]
-    return execute(exec_request(values, [str(word) for word in words if word is not None]))
-
+_FILE = typer.Argument(metavar="[FILE]", help=".py .sh .js .ipynb, or - for stdin")
+_ARGS = typer.Argument(metavar="[ARGS]...", help="The program's own, options and all.")
+EXEC = command_of(
+    ExecRequest,
+    {
+        "target": (Annotated[str | None, _FILE], None),
+        "arguments": (Annotated[list[str] | None, _ARGS], None),
+    },
+    "e2brun.cli.execution:execute",
+    _EXEC_HELP,
+)
 
 _BATCH_HELP = """Run many programs, each in a fresh sandbox. Exit code: 0 enough passed, 1 some
 failed, 2 the input or the command line is wrong, 125 infrastructure.
@@ -53,15 +48,10 @@ interpreter that their tests run in, and can change what that does.
 """
 
 
-def batch_command() -> Callable[..., None]:
-    files = typer.Argument(metavar="[FILES]...", help=".py .sh .js .ipynb; each is a case.")
-    words: dict[str, tuple[object, object]] = {
-        "programs": (Annotated[list[str] | None, files], None)
-    }
-    return command_of(BatchRequest, words, _batch, _BATCH_HELP)
-
-
-def _batch(values: dict[str, object]) -> int:
-    from e2brun.cli.batch import run_batch
-
-    return run_batch(BatchRequest.of(values))
+_FILES = typer.Argument(metavar="[FILES]...", help=".py .sh .js .ipynb; each is a case.")
+BATCH = command_of(
+    BatchRequest,
+    {"programs": (Annotated[list[str] | None, _FILES], None)},
+    "e2brun.cli.batch:run_batch",
+    _BATCH_HELP,
+)

@@ -49,11 +49,10 @@ class NewSandbox(Request):
     as_json: bool = switch("--json", "One JSON document on stdout.")
 
 
-def _create(values: dict[str, object]) -> int:
+def create(asked: NewSandbox) -> int:
     from e2brun.dotenv import parse_env_assignments
     from e2brun.sandbox.contract import SandboxSpec
 
-    asked = NewSandbox.of(values)
     where = place(**asked.flags)
     spec = SandboxSpec(
         template=where.settings.template,
@@ -71,7 +70,7 @@ def _create(values: dict[str, object]) -> int:
 
 
 sandboxes.command("create", cls=Networked)(
-    command_of(NewSandbox, {}, _create, "Start a sandbox and print its id.")
+    command_of(NewSandbox, {}, f"{__name__}:create", "Start a sandbox and print its id.")
 )
 
 
@@ -164,18 +163,12 @@ What stands after `--` is the command's; what is piped in is its stdin.
 """
 
 
-def _exec(values: dict[str, object]) -> int:
-    from e2brun.cli.sandbox_exec import execute
-
-    return execute(ExecOrder.of(values))
-
-
 _COMMAND = typer.Argument(metavar="-- CMD...", help="What to run.")
 sandboxes.command("exec")(
     command_of(
         ExecOrder,
         {"sandbox": (Id, NOTHING), "command": (Annotated[list[str], _COMMAND], NOTHING)},
-        _exec,
+        "e2brun.cli.sandbox_exec:execute",
         _EXEC_HELP,
     )
 )

@@ -35,6 +35,8 @@ _DISK, _VOLUME = 2 * 1024**3, 1024**3
 
 def serve(request: ServeRequest) -> int:
     """Serve until told to end, or until the command ends. Returns the exit code."""
+    if request.print_ca:
+        return _print_ca()
     key = _key(request)
     env_file = None if request.env_file is None else EnvironmentFile(Path(request.env_file))
     settings = load_settings(None, None, **request.flags)
@@ -70,8 +72,8 @@ def _https(request: ServeRequest, settings: Settings, key: str) -> Https | None:
     return Https(settings.state_dir / "https", package_environment(), key)
 
 
-def print_ca() -> int:
-    """`--print-ca`: the authority's certificate as PEM. Returns the exit code."""
+def _print_ca() -> int:
+    """The authority's certificate as PEM."""
     from e2brun.server.https.authority import Authority
 
     authority = Authority(load_settings(None, None).state_dir / "https")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -65,14 +64,10 @@ class ServeRequest(Request):
     quiet: bool = switch("-q/--quiet", "No line for each request.")
 
 
-def serve_command() -> Callable[..., None]:
-    command = typer.Argument(metavar="[-- COMMAND...]", help="Run it, and end with it.")
-    arguments = {"command": (Annotated[list[str] | None, command], None)}
-    return command_of(ServeRequest, arguments, _run, _HELP)
-
-
-def _run(values: dict[str, object]) -> int:
-    from e2brun.cli.serve import print_ca, serve
-
-    request = ServeRequest.of(values)
-    return print_ca() if request.print_ca else serve(request)
+_COMMAND = typer.Argument(metavar="[-- COMMAND...]", help="Run it, and end with it.")
+SERVE = command_of(
+    ServeRequest,
+    {"command": (Annotated[list[str] | None, _COMMAND], None)},
+    "e2brun.cli.serve:serve",
+    _HELP,
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from pkgutil import resolve_name
 from typing import Annotated, Any
 
 import typer
@@ -51,14 +52,16 @@ def _takes_value(parameter: Any) -> bool:
 def command_of(
     asked: type[Request],
     arguments: Mapping[str, tuple[object, object]],
-    run: Callable[[dict[str, object]], int],
+    run: str,
     text: str,
-) -> Callable[..., None]:
-    """`arguments`: type and default by name, of the words that are no option. `run` is given
-    every value by name and returns the exit code; `text` is the help."""
+) -> Callable[..., int]:
+    """`arguments`: type and default by name, of the words that are no option. `run`, written
+    `module:function` and imported only then, is given what was asked and returns the exit code;
+    `text` is the help."""
 
-    def command(**values: object) -> None:
-        raise typer.Exit(run(values))
+    def command(**values: object) -> int:
+        running: Callable[[Request], int] = resolve_name(run)
+        return running(asked.of(values))
 
     parameters = [
         *(_parameter(name, kind, default) for name, (kind, default) in arguments.items()),
