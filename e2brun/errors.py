@@ -13,6 +13,11 @@ E2brunError              125
     └── Unsupported            this backend cannot do what was asked
 """
 
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
 
 class E2brunError(Exception):
     """Something we failed at. `str()` is one line; `hint` says what to do about it."""
@@ -24,6 +29,15 @@ class E2brunError(Exception):
         super().__init__(message)
         if hint is not None:
             self.hint = hint
+
+    @classmethod
+    @contextmanager
+    def of_system(cls, what: object = None) -> Generator[None, None, None]:
+        """What the system refuses within is raised as this: about `what`, or the file it names."""
+        try:
+            yield
+        except OSError as error:
+            raise cls(f"{what or error.filename}: {error.strerror}") from error
 
 
 class UsageError(E2brunError):

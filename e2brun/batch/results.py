@@ -36,10 +36,8 @@ class Results:
         if path == "-":
             self._file, self._regular = os.dup(_STDOUT), False
             return
-        try:
+        with UsageError.of_system(f"--out {path}"):
             self._file = self._locked()
-        except OSError as error:
-            raise UsageError(f"--out {path}: {error.strerror}") from error
         status = os.fstat(self._file)
         self._regular, self._size = stat.S_ISREG(status.st_mode), status.st_size
 

@@ -184,11 +184,9 @@ def _write_notebook(request: ExecRequest, job: Job, _: Console, ran: Ran) -> Non
         return
     from e2brun.jobs.notebook import executed_notebook
 
-    try:
+    with E2brunError.of_system(f"--output {request.output}"):
         document = executed_notebook(job.notebook, ran.cells, ran.widgets)
         _write_whole(Path(request.output), document)
-    except OSError as error:
-        raise E2brunError(f"--output {request.output}: {error.strerror}") from error
 
 
 def _write_whole(path: Path, content: bytes) -> None:

@@ -126,11 +126,11 @@ def _write_page(store: Store, run: StoredRun, file: Path) -> None:
 
     more = {"Command": run.origin.typed, "Kind": run.origin.kind}
     pieces = page(run.record, run.exit_code, lambda: store.cases(run.record.id), more)
-    try:
-        with file.open("w", encoding="utf-8", errors="replace") as out:
-            out.writelines(pieces)
-    except OSError as error:
-        raise E2brunError(f"--html {file}: {error.strerror}") from error
+    with (
+        E2brunError.of_system(f"--html {file}"),
+        file.open("w", encoding="utf-8", errors="replace") as out,
+    ):
+        out.writelines(pieces)
 
 
 @runs.command()

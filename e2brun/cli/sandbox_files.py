@@ -95,10 +95,8 @@ def _in(where: Place, local: Path, inside: Inside) -> None:
         raise UsageError(f"{local}: no such file or directory")
     _, sandbox = where.about(inside.sandbox_id).attach(inside.sandbox_id)
     target = _target(sandbox, local, inside.path)
-    try:
+    with UsageError.of_system():
         files = tuple(gather(local, target, notice))
-    except OSError as error:
-        raise UsageError(f"{error.filename}: {error.strerror}") from error
     for directory in _empty_directories(local, target):
         sandbox.make_directory(directory)
     for start in range(0, len(files), _BATCH):

@@ -196,10 +196,8 @@ class EnvironmentFile:
         from e2brun.private import write_private
 
         lines = "".join(f"{name}={value}\n" for name, value in variables.items())
-        try:
+        with UsageError.of_system(f"--env-file {self._path}"):
             write_private(self._path, lines.encode())
-        except OSError as error:
-            raise UsageError(f"--env-file {self._path}: {error.strerror}") from error
 
     def remove(self) -> None:
         """Take it away, unless it has become something else."""

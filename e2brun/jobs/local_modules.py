@@ -135,9 +135,7 @@ def imported(
 ) -> tuple[Upload, ...]:
     """What has to be sent so that the code can import it."""
     found = Imported(Beside(directory), into, notice)
-    try:
+    with UsageError.of_system():
         for code in codes:
             found.follow(code)
-    except OSError as error:
-        raise UsageError(f"{error.filename}: {error.strerror}") from error
     return tuple(found.uploads.values())

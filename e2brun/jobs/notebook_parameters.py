@@ -44,14 +44,12 @@ def given_parameters(
 def _from_file(path: Path) -> dict[str, object]:
     import tomllib
 
+    with UsageError.of_system(f"--params {path}"), path.open("rb") as file:
+        content = file.read(_LIMIT + 1)
+    if len(content) > _LIMIT:
+        raise UsageError(f"--params {path}: more than {_LIMIT // 1024**2} MiB of parameters")
     try:
-        with path.open("rb") as file:
-            content = file.read(_LIMIT + 1)
-        if len(content) > _LIMIT:
-            raise UsageError(f"--params {path}: more than {_LIMIT // 1024**2} MiB of parameters")
         return tomllib.loads(content.decode())
-    except OSError as error:
-        raise UsageError(f"--params {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise UsageError(f"--params {path}: not valid TOML: {reason}") from error

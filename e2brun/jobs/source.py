@@ -97,23 +97,19 @@ def from_file(name: str) -> Source:
     if not name:
         raise UsageError("nothing to run: the file name is empty")
     path = Path(name)
-    try:
+    with UsageError.of_system(name):
         if path.is_dir():
             raise UsageError(f"{name} is a directory", hint="Name the file in it that is to run.")
         with path.open("rb") as file:
             content = _read(file.fileno(), name)
-    except OSError as error:
-        raise UsageError(f"{name}: {error.strerror}") from error
     if len(os.fsencode(path.name)) > _NAME_LIMIT:
         raise UsageError(f"{name[:60]}…: the file name is too long")
     return Source(name, content, kind_of(path, content), path, path.parent)
 
 
 def from_stdin() -> Source:
-    try:
+    with UsageError.of_system("standard input"):
         return Source("-", _read(_STDIN, "standard input"), Kind.PYTHON, directory=Path())
-    except OSError as error:
-        raise UsageError(f"standard input: {error.strerror}") from error
 
 
 def from_code(code: str) -> Source:

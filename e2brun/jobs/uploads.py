@@ -17,13 +17,11 @@ def parse(argument: str, notice: Callable[[str], None]) -> Iterator[Upload]:
 
     Raises UsageError when there is nothing to read.
     """
-    try:
+    with UsageError.of_system():
         local, remote = split(argument)
         if not local:  # Path("") is the working directory, with everything in it
             raise UsageError("--file: the name is empty", hint=_FORM)
         yield from gather(Path(local), remote, notice)
-    except OSError as error:
-        raise UsageError(f"{error.filename}: {error.strerror}") from error
 
 
 def gather(path: Path, remote: str | None, notice: Callable[[str], None]) -> Iterator[Upload]:

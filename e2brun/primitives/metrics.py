@@ -70,10 +70,8 @@ class Metrics:
         """Write them to a text file, whole or not at all. Raises E2brunError."""
         from prometheus_client import write_to_textfile
 
-        try:
+        with E2brunError.of_system(f"{path}: the metrics cannot be written"):
             write_to_textfile(str(path), self.registry)
-        except OSError as error:
-            raise E2brunError(f"{path}: the metrics cannot be written: {error.strerror}") from error
 
     def push(self, gateway: str, *, job: str = "e2brun", timeout: float = 10.0) -> None:
         """Send them to a pushgateway (`host:port` or its address), which is waited for.

@@ -46,22 +46,16 @@ def parse_report(text: str) -> Report:
 def write_report(report: Report, record: RunRecord, exit_code: int) -> None:
     """Write it whole. Raises E2brunError naming the file."""
     text = _text(report.kind, record, exit_code)
-    try:
+    with E2brunError.of_system(f"--report {report.file}: it cannot be written"):
         report.file.write_bytes(text.encode("utf-8", "replace"))
-    except OSError as error:
-        why = error.strerror
-        raise E2brunError(f"--report {report.file}: it cannot be written: {why}") from error
 
 
 def append_summary(file: Path, record: RunRecord) -> None:
     """Add to GitHub's step summary. Raises E2brunError."""
     from e2brun.report.markdown import markdown
 
-    try:
-        with file.open("ab") as summary:
-            summary.write(markdown(record).encode("utf-8", "replace"))
-    except OSError as error:
-        raise E2brunError(f"GITHUB_STEP_SUMMARY {file}: {error.strerror}") from error
+    with E2brunError.of_system(f"GITHUB_STEP_SUMMARY {file}"), file.open("ab") as summary:
+        summary.write(markdown(record).encode("utf-8", "replace"))
 
 
 def _text(kind: str, record: RunRecord, exit_code: int) -> str:

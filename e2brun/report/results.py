@@ -41,12 +41,10 @@ def save_results(
     directory end. What cannot be saved is left out with a line to `say`. The
     files are what unreviewed code made: an .html or .svg may hold scripts.
     """
-    try:
+    with E2brunError.of_system(f"cannot save results in {directory}"):
         directory.mkdir(parents=True, exist_ok=True)
         number = _last_number(directory)
         return _save(results, directory, number, say)
-    except OSError as error:
-        raise E2brunError(f"cannot save results in {directory}: {error.strerror}") from error
 
 
 def _save(

@@ -203,10 +203,8 @@ def total_size(files: Sequence[Upload]) -> int:
 
 
 def local_size(path: Path) -> int:
-    try:
+    with FileTransferFailed.of_system(f"cannot read {path}"):
         status = path.stat()
-    except OSError as error:
-        raise FileTransferFailed(f"cannot read {path}: {error.strerror}") from error
     if not stat.S_ISREG(status.st_mode):
         raise FileTransferFailed(f"cannot send {path}: not a regular file")
     return status.st_size
@@ -215,11 +213,8 @@ def local_size(path: Path) -> int:
 def read_small(source: bytes | Path) -> bytes:
     if isinstance(source, bytes):
         return source
-    try:
-        with source.open("rb") as file:
-            return file.read()
-    except OSError as error:
-        raise FileTransferFailed(f"cannot read {source}: {error.strerror}") from error
+    with FileTransferFailed.of_system(f"cannot read {source}"), source.open("rb") as file:
+        return file.read()
 
 
 def end_tree(pid: int, grace: float) -> str:

@@ -42,12 +42,10 @@ class Authority:
     def __init__(self, directory: Path) -> None:
         """Raises UsageError where the files cannot be used."""
         self._directory = directory
-        try:
+        with UsageError.of_system(f"--https: {directory}"):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             directory.chmod(0o700)
             self._key, self._certificate = self._load() or self._make()
-        except OSError as error:
-            raise UsageError(f"--https: {directory}: {error.strerror}") from error
 
     @property
     def certificate(self) -> Path:

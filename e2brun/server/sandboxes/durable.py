@@ -57,13 +57,11 @@ class StateDirectory:
     def __init__(self, path: Path) -> None:
         """Raises UsageError where it cannot be used."""
         self.path = path.absolute()
-        try:
+        with UsageError.of_system(f"--state {path}"):
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.path.chmod(0o700)
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
             self._lock = os.open(self.path / _LOCK, flags, 0o600)
-        except OSError as error:
-            raise UsageError(f"--state {path}: {error.strerror}") from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -66,10 +66,8 @@ class _Place:
     async def file_worker(self, channel: int, on_end: Callable[[], None]) -> Callable[[], None]:
         """One whose root the volume is. Raises SandboxError."""
         del on_end  # nobody is told of it: it ends when we hang up
-        try:
+        with SandboxError.of_system("the volume cannot be opened"):
             await self._keeper.work(self._volume, channel)
-        except OSError as error:
-            raise SandboxError(f"the volume cannot be opened: {error.strerror}") from error
         return lambda: None  # likewise: nobody in there can stop it
 
 

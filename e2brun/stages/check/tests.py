@@ -59,10 +59,8 @@ class TestsCheck(Check, step="tests"):
         source = candidate.source(work)
         if self.file.name in {source.inside, _ALIAS}:
             raise UsageError(f"tests: {self.file.name} is the candidate's name as well")
-        try:
+        with UsageError.of_system(f"tests: {self.file}"):
             tests = self.file.read_bytes()
-        except OSError as error:
-            raise UsageError(f"tests: {self.file}: {error.strerror}") from error
         names = dict.fromkeys((source.inside, _ALIAS))
         files = (
             *(Upload(f"{HOME}/{name}", source.content) for name in names),

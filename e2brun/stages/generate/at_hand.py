@@ -40,14 +40,12 @@ class FilesGenerator(Generator, step="files"):
 
 
 def _read(path: Path) -> bytes:
-    try:
+    with UsageError.of_system(path):
         if not path.is_file():
             what = "not a regular file" if path.exists() else "no such file"
             raise UsageError(f"{path}: {what}")
         with path.open("rb") as file:
             return file.read(_LIMIT + 1)
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from error
 
 
 @dataclass(frozen=True)

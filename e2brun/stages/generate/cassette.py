@@ -74,10 +74,8 @@ class Recorder(Cassette):
     )
 
     def __post_init__(self) -> None:
-        try:
+        with UsageError.of_system(f"{self.path}: it cannot be written"):
             self.path.write_text("", encoding="utf-8")
-        except OSError as error:
-            raise UsageError(f"{self.path}: it cannot be written: {error.strerror}") from error
 
     def keep(self, question: Question, answer: RecordedAnswer) -> None:
         entry = {
@@ -88,11 +86,9 @@ class Recorder(Cassette):
             "prompt": question.prompt,
             **asdict(answer),
         }
-        try:
-            with self._lock, self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(entry) + "\n")
-        except OSError as error:
-            raise E2brunError(f"{self.path}: it cannot be written: {error.strerror}") from error
+        wrong = E2brunError.of_system(f"{self.path}: it cannot be written")
+        with wrong, self._lock, self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
 
 
 @dataclass(frozen=True)

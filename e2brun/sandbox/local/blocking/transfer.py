@@ -144,10 +144,8 @@ def _entry(record: bytes) -> FileEntry:
 def _pour(source: bytes | Path, write: int) -> None:
     if isinstance(source, bytes):
         return pour(source, write)
-    try:
+    with FileTransferFailed.of_system(source):
         file = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise FileTransferFailed(f"{source}: {error.strerror}") from error
     try:
         pour(file, write)
     finally:
