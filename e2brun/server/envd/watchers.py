@@ -11,7 +11,6 @@ import errno
 import os
 import posixpath
 import secrets
-import select
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -23,6 +22,7 @@ from e2brun.errors import SandboxLost
 from e2brun.sandbox.local.host.descriptors import Watched, read_shared
 from e2brun.sandbox.local.host.file_worker import FileTrouble, FileWorker, close_all
 from e2brun.sandbox.local.host.running import RunningSandbox
+from e2brun.sandbox.local.isolation.driver import ready
 from e2brun.server.envd import paths
 from e2brun.server.envd.entries import Entry, entry_info, items
 from e2brun.server.envd.happenings import Events, Places, Told
@@ -83,9 +83,7 @@ class Watcher:
         async with self._reading:
             if self._closed:
                 return
-            waiting = select.poll()
-            waiting.register(self.descriptor, select.POLLIN)
-            while not self._closed and not self._events.full and waiting.poll(0):
+            while not self._closed and not self._events.full and ready(self.descriptor, 0):
                 await self._take_in()
 
     async def news(self) -> None:

@@ -7,6 +7,7 @@ import _socket  # the C module: `socket` would import enum, 3 ms and more
 import errno
 import os
 import resource
+import select
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +18,13 @@ else:
     import _signal  # the C module: `signal` would import enum, 3 ms and more
 
 _filters: dict[bytes, tuple[Callable[..., int], int, Any]] = {}  # and what has to stay for it
+
+
+def ready(descriptor: int, milliseconds: int, events: int = select.POLLIN) -> bool:
+    """Whether a descriptor is, waiting so long."""
+    waiting = select.poll()
+    waiting.register(descriptor, events)
+    return bool(waiting.poll(milliseconds))
 
 
 def prctl(*arguments: int) -> None:

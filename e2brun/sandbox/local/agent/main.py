@@ -18,7 +18,7 @@ import select
 import sys
 from time import monotonic
 
-from .child import confine, detach, exit_code, give_up, hand_over, limit, prctl, received
+from .child import confine, detach, exit_code, give_up, hand_over, limit, prctl, ready, received
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -268,9 +268,7 @@ class Agent:
         if pid == 0:
             become(write)
         os.close(write)
-        starting = select.poll()
-        starting.register(read, select.POLLIN)
-        if not starting.poll(_STARTING_MILLISECONDS):  # somebody inside has stopped it
+        if not ready(read, _STARTING_MILLISECONDS):  # somebody inside has stopped it
             os.kill(pid, _signal.SIGKILL)
         problem = os.read(read, 4096).decode("utf-8", "replace")
         os.close(read)

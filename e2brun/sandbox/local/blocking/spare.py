@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from e2brun.sandbox.contract import HOME, SandboxSpec
 from e2brun.sandbox.local.host.control import Control
-from e2brun.sandbox.local.isolation.driver import Driver, Jail, Jailed, new_id
+from e2brun.sandbox.local.isolation.driver import Driver, Jail, Jailed, new_id, ready
 from e2brun.sandbox.local.isolation.environment import environment_as_asked, resource_limits
 from e2brun.sandbox.local.memory.cgroup import delegated
 
@@ -50,9 +50,7 @@ class Spare:
     def fits(self, jail: Jail) -> bool:
         if monotonic() > self._until or jail.but(sandbox_id=self.jail.sandbox_id) != self.jail:
             return False
-        looking = select.poll()
-        looking.register(self._control.descriptor, select.POLLIN)
-        return not any(events & select.POLLHUP for _, events in looking.poll(0))
+        return not ready(self._control.descriptor, 0) & select.POLLHUP
 
     def _python(self, environment: dict[str, str]) -> CellContext:
         from e2brun.sandbox.local.blocking.cells import CellContext

@@ -10,7 +10,6 @@ import _socket  # the C module: `socket` costs 7 ms of start-up for names we do 
 import errno
 import marshal
 import os
-import select
 import struct
 from collections.abc import Sequence
 from contextlib import suppress
@@ -18,7 +17,14 @@ from time import monotonic
 
 from e2brun.errors import SandboxError, SandboxLost, SandboxUnavailable
 from e2brun.frozen import Frozen
-from e2brun.sandbox.local.isolation.driver import Driver, Jail, Jailed, hand_over, handed_over
+from e2brun.sandbox.local.isolation.driver import (
+    Driver,
+    Jail,
+    Jailed,
+    hand_over,
+    handed_over,
+    ready,
+)
 
 INLINE_LIMIT = 96 * 1024  # a file no larger travels in the message; below the socket's buffer
 _REPORT_LIMIT, _MODULE_LIMIT = 8192, 64
@@ -153,9 +159,7 @@ class Control:
 
     def receive(self, timeout: float | None) -> Report | None:
         """The next report; None when there is none in time. Raises SandboxLost at the end."""
-        waiting = select.poll()
-        waiting.register(self.descriptor, select.POLLIN)
-        if not waiting.poll(None if timeout is None else max(0, int(timeout * 1000))):
+        if not ready(self.descriptor, timeout):
             return None
         try:
             message, ancillary, _, _ = self._socket.recvmsg(

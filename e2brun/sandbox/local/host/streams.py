@@ -8,10 +8,10 @@ import select
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from time import monotonic
 
 from e2brun.errors import SandboxLost
 from e2brun.sandbox.contract import Sink
+from e2brun.sandbox.local.isolation.driver import ready
 
 _PIECE = 256 * 1024
 PIPE_SIZE = 1024 * 1024  # the most an ordinary user may have (fs.pipe-max-size)
@@ -68,12 +68,8 @@ def pour(source: bytes | int, write: int) -> None:
 
 
 def _until_ready(descriptor: int, events: int) -> None:
-    waiting = select.poll()
-    waiting.register(descriptor, events)
-    deadline = monotonic() + _SILENCE_SECONDS
-    while not waiting.poll(max(0.0, deadline - monotonic()) * 1000):
-        if monotonic() >= deadline:
-            raise StoodStill(f"a file transfer stood still for {_SILENCE_SECONDS:g} s")
+    if not ready(descriptor, _SILENCE_SECONDS, events):
+        raise StoodStill(f"a file transfer stood still for {_SILENCE_SECONDS:g} s")
 
 
 class Outlet:

@@ -145,9 +145,15 @@ class Jailed:
 def has_ended(agent: int, seconds: float = _END_SECONDS) -> bool:
     """Whether nothing is left in the sandbox whose first process this pidfd is, waiting so long:
     the first process of a pid namespace ends when all others in it have ended."""
+    return bool(ready(agent, seconds))
+
+
+def ready(descriptor: int, seconds: float | None, events: int = select.POLLIN) -> int:
+    """Which of these `events`, or what trouble, a descriptor has within so long; 0: none."""
     waiting = select.poll()
-    waiting.register(agent, select.POLLIN)
-    return bool(waiting.poll(seconds * 1000))
+    waiting.register(descriptor, events)
+    found = waiting.poll(None if seconds is None else max(0.0, seconds) * 1000)
+    return found[0][1] if found else 0
 
 
 def on_path(name: str) -> str | None:

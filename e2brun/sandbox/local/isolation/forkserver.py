@@ -10,7 +10,6 @@ from __future__ import annotations
 import gc
 import marshal
 import os
-import select
 import signal
 from _thread import allocate_lock
 from contextlib import suppress
@@ -21,7 +20,7 @@ from e2brun.errors import SandboxUnavailable
 from e2brun.sandbox.contract import HOME
 from e2brun.sandbox.local.isolation import mounts, plain_start, rootfs, spawn, syscalls
 from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
-from e2brun.sandbox.local.isolation.driver import Driver, Jail, Jailed, hand_over
+from e2brun.sandbox.local.isolation.driver import Driver, Jail, Jailed, hand_over, ready
 from e2brun.sandbox.local.isolation.environment import resource_limits
 from e2brun.sandbox.local.isolation.forking import fork_python
 from e2brun.sandbox.local.isolation.launching import (
@@ -164,9 +163,7 @@ class _Zygote:
     def ready(self, seconds: float) -> bool:
         """Whether it is up, waiting so long. Raises SandboxUnavailable when it never will be."""
         if not self._ready:
-            waiting = select.poll()
-            waiting.register(self._socket.fileno(), select.POLLIN)
-            if not waiting.poll(seconds * 1000):
+            if not ready(self._socket.fileno(), seconds):
                 return False
             if self._socket.recv(16) != b"ready":
                 reason = self.jailed.complaint() or "it ended"

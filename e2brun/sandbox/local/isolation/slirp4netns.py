@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import select
 import signal
 import stat
 from contextlib import suppress
@@ -32,7 +31,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from e2brun.errors import SandboxUnavailable
 from e2brun.sandbox.local.isolation import syscalls
-from e2brun.sandbox.local.isolation.driver import Problem, WayOut, on_path
+from e2brun.sandbox.local.isolation.driver import Problem, WayOut, on_path, ready
 from e2brun.sandbox.local.isolation.forking import forked
 from e2brun.sandbox.local.isolation.launching import place
 
@@ -102,9 +101,7 @@ class Uplink:
 
     def wait(self) -> None:
         """Until it is up. Raises SandboxUnavailable."""
-        waiting = select.poll()
-        waiting.register(self.ready, select.POLLIN)
-        waiting.poll(START_SECONDS * 1000)
+        ready(self.ready, START_SECONDS)
         self.check()
 
     def check(self) -> None:

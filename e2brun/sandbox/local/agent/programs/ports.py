@@ -7,6 +7,8 @@ import errno
 import os
 import select
 
+from ..child import ready
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -56,10 +58,8 @@ def _connected(family: int, address: str, number: int) -> _socket.socket:
     try:
         connection.connect((address, number))
     except BlockingIOError:
-        waiting = select.poll()
-        waiting.register(connection.fileno(), select.POLLOUT)
         # Who still hangs after that has a full backlog: the host can wait for it, we must not.
-        waiting.poll(_MILLISECONDS)
+        ready(connection.fileno(), _MILLISECONDS, select.POLLOUT)
         problem = connection.getsockopt(_socket.SOL_SOCKET, _socket.SO_ERROR)
         if problem:
             connection.close()

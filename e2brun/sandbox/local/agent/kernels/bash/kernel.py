@@ -11,7 +11,7 @@ import select
 import sys
 from time import monotonic
 
-from ...child import exit_code, write_all
+from ...child import exit_code, ready, write_all
 from ..jsontext import frame_line, next_cell
 
 TYPE_CHECKING = False
@@ -187,7 +187,7 @@ class Kernel:
     def _run(self, code: str, env: dict[str, str]) -> None:
         self._count += 1
         self._send({"type": "started", "execution_count": self._count})
-        if self._gone():  # a background job of an earlier cell has killed it since
+        if ready(self._bash.ended, 0):  # a background job of an earlier cell has killed it since
             self._bash.forget()
             self._start_another()
         self._bash.tell(code, env)
@@ -208,11 +208,6 @@ class Kernel:
     def _wait_for_bash(self) -> None:
         self._finish(starting=True)  # its first report: the status means nothing
         self._bash.has_taken_over()
-
-    def _gone(self) -> bool:
-        waiting = select.poll()
-        waiting.register(self._bash.ended, select.POLLIN)
-        return bool(waiting.poll(0))
 
     def _finish(self, starting: bool = False) -> tuple[int, bool]:
         """Wait for the end of what bash does: its status, and whether it was interrupted."""

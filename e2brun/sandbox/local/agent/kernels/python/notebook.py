@@ -4,8 +4,9 @@ Imports nothing of either before it is asked to."""
 from __future__ import annotations
 
 import gc
-import select
 import sys
+
+from ...child import ready
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def server() -> Callable[[int, int], None]:
         if _prepared:
             shell = _prepared.pop()
             sys.path.insert(0, "")
-            if not _waits(cells_fd):
+            if not ready(cells_fd, 0):  # else somebody waits for what comes of a cell
                 shells.rehearse(shell)
         else:
             # IPython is no garbage: looking through it while it is imported is a twelfth of that,
@@ -55,10 +56,3 @@ def server() -> Callable[[int, int], None]:
         sessions.serve(shell, cells_fd, frames_fd)
 
     return serve
-
-
-def _waits(descriptor: int) -> bool:
-    """Whether somebody has sent a cell, and waits for what comes of it."""
-    waiting = select.poll()
-    waiting.register(descriptor, select.POLLIN)
-    return bool(waiting.poll(0))

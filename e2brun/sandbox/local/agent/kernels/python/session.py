@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import builtins
 import os
-import select
 import sys
 
+from ...child import ready
 from ...finder import reach
 from ..jsontext import Fragment, NotJsonError, is_a
 from .channel import Channel, complain, flush
@@ -254,10 +254,8 @@ class Loop:
         loop = self._loop
         if loop is None or loop.is_closed():
             return
-        waiting = select.poll()
-        waiting.register(descriptor, select.POLLIN)
         try:
-            if not waiting.poll(0):
+            if not ready(descriptor, 0):
                 loop.add_reader(descriptor, loop.stop)
                 loop.run_forever()
         except BaseException as error:  # of a callback of theirs
