@@ -15,7 +15,7 @@ from e2brun.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from typing import TypeGuard
+    from typing import NoReturn, TypeGuard
 
 MAX_VALUES = 1_000_000  # of JSON that a stranger sends: a list costs him 3 bytes, and us 56
 # The closing quote is optional, or a line of escaped quotes would cost quadratic time.
@@ -48,6 +48,11 @@ class Given(NamedTuple):
     value: object
     where: str
     by_project: bool = False
+
+
+def refuse_constant(name: str) -> NoReturn:
+    """For whom `NaN` and `Infinity`, which Python's json takes for numbers, are no JSON."""
+    raise ValueError(f"{name} is no JSON number")
 
 
 def is_table(value: object) -> TypeGuard[dict[str, object]]:

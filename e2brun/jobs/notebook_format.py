@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from e2brun.errors import UsageError
-from e2brun.values import is_list, is_table
+from e2brun.values import is_list, is_table, refuse_constant
 
 Json = dict[str, object]
 
@@ -19,7 +19,7 @@ _ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 def parse(content: bytes, where: str) -> Json:
     """A document of nbformat 4, from 3 or 4. Raises UsageError with one line of what is wrong."""
     try:
-        document: object = json.loads(content.decode("utf-8-sig"), parse_constant=_refuse)
+        document: object = json.loads(content.decode("utf-8-sig"), parse_constant=refuse_constant)
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{where}: not a notebook: not valid JSON ({error})") from error
     if not is_table(document):
@@ -33,10 +33,6 @@ def parse(content: bytes, where: str) -> Json:
             "convert it: jupyter nbconvert --to notebook"
         )
     return _completed(document, where)
-
-
-def _refuse(constant: str) -> object:
-    raise ValueError(f"{constant} is no JSON number")
 
 
 def table(value: object) -> Mapping[str, object]:

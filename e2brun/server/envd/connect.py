@@ -46,12 +46,20 @@ class _Expired(RpcError):
         super().__init__("deadline_exceeded", "the deadline has passed")
 
 
+class _TooLong(RpcError):
+    """One message is longer than any may be."""
+
+    def __init__(self) -> None:
+        super().__init__("resource_exhausted", "the message is too long")
+
+
 async def unary(request: Request, handler: UnaryHandler) -> Response:
     """One message in, one out."""
     _require(request, "application/json")
     try:
         async with _until(deadline(request)):
-            message = _parse(_inflated(await _whole(request), request, "content-encoding"))
+            body = await request.body(MESSAGE_LIMIT, _TooLong())
+            message = _parse(_inflated(body, request, "content-encoding"))
             return json_response(await handler(message))
     except RpcError as error:
         return json_response(error.body(), status=_STATUS.get(error.code, 500))
@@ -235,22 +243,12 @@ def _cut(buffer: bytearray) -> tuple[int, bytes] | None:
     """Flags and body of the envelope at the front, which is taken off; None until it is whole."""
     length = int.from_bytes(buffer[1:5], "big")
     if len(buffer) >= 5 and length > MESSAGE_LIMIT:
-        raise RpcError("resource_exhausted", "the message is too long")
+        raise _TooLong
     if len(buffer) < 5 + length or len(buffer) < 5:
         return None
     flags, body = buffer[0], bytes(buffer[5 : 5 + length])
     del buffer[: 5 + length]
     return flags, body
-
-
-async def _whole(request: Request) -> bytes:
-    collected = bytearray()
-    async for piece in request.pieces():
-        request.keep(len(piece))
-        collected += piece
-        if len(collected) > MESSAGE_LIMIT:
-            raise RpcError("resource_exhausted", "the message is too long")
-    return bytes(collected)
 
 
 def _inflated(body: bytes, request: Request, header: str) -> bytes:
@@ -265,7 +263,7 @@ def _inflated(body: bytes, request: Request, header: str) -> bytes:
     except zlib.error:
         raise RpcError("invalid_argument", "the message is not valid gzip") from None
     if expand.unconsumed_tail:
-        raise RpcError("resource_exhausted", "the message is too long")
+        raise _TooLong
     request.keep(len(inflated))
     return inflated
 

@@ -10,10 +10,10 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NoReturn, cast
+from typing import Any, ClassVar, cast
 from urllib.parse import parse_qsl
 
-from e2brun.values import MAX_VALUES, values_in
+from e2brun.values import MAX_VALUES, refuse_constant, values_in
 
 Scope = Mapping[str, Any]
 Message = Mapping[str, Any]
@@ -154,14 +154,14 @@ class Request:
         if not self.kept[self.owner]:
             del self.kept[self.owner]
 
-    async def body(self, limit: int = BODY_LIMIT) -> bytes:
-        """The whole body. Raises ApiError 413 past `limit` bytes."""
+    async def body(self, limit: int = BODY_LIMIT, too_long: Exception | None = None) -> bytes:
+        """The whole body. Raises ApiError 413, or what is given, past `limit` bytes."""
         collected = bytearray()
         async for piece in self.pieces():
             self.keep(len(piece))
             collected += piece
             if len(collected) > limit:
-                raise ApiError(413, f"the body is longer than {limit} bytes")
+                raise too_long or ApiError(413, f"the body is longer than {limit} bytes")
         return bytes(collected)
 
     async def json(self, limit: int = BODY_LIMIT) -> dict[str, Any]:
@@ -172,7 +172,7 @@ class Request:
         if values_in(raw, MAX_VALUES) > MAX_VALUES:
             raise ApiError(413, f"the body holds more than {MAX_VALUES} values")
         try:
-            value = json.loads(raw, parse_constant=_no_constant)
+            value = json.loads(raw, parse_constant=refuse_constant)
         except (ValueError, RecursionError):
             raise ApiError(400, "the body is not valid JSON") from None
         if not isinstance(value, dict):
@@ -186,7 +186,3 @@ class Request:
             if message["type"] == "http.disconnect":
                 return
             self.ended = not message.get("more_body", False)
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(name)

@@ -17,7 +17,7 @@ from e2brun.errors import E2brunError, UsageError
 from e2brun.primitives.extras import needs_extra
 from e2brun.stages.check.difference import shown
 from e2brun.stages.child import Bounds, python_main, run_child
-from e2brun.values import is_mapping, is_sequence
+from e2brun.values import is_mapping, is_sequence, refuse_constant
 
 _SECONDS = 10.0
 _SMALL = 64 * 1024
@@ -100,7 +100,7 @@ def find_problems(
 ) -> list[str]:
     """The same, here and now."""
     try:
-        document: object = json.loads(text, parse_constant=_refuse)
+        document: object = json.loads(text, parse_constant=refuse_constant)
         return [*_against_schema(document, schema), *_at_paths(document, paths)][:_MOST]
     except RecursionError:
         return ["it is nested too deeply"]
@@ -108,10 +108,6 @@ def find_problems(
         return [f"it cannot be checked: {error}"]
     except ValueError as error:
         return [f"it is not JSON: {error}"]
-
-
-def _refuse(constant: str) -> object:
-    raise ValueError(f"{constant} is no JSON number")
 
 
 def _against_schema(document: object, schema: Mapping[str, object] | None) -> Iterator[str]:
