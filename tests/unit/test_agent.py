@@ -50,7 +50,7 @@ def _heard_at_the_door(message: bytes | None, descriptors: int) -> bytes:
     pid = os.fork()
     if pid == 0:
         client.close()
-        door._serve(None, theirs.detach())
+        callers._hear(None, theirs.detach(), door._serve)
     theirs.close()
     with closing(client):
         client.settimeout(10)
@@ -78,12 +78,12 @@ def test_at_the_door_of_sudo_one_whole_request_with_three_descriptors_is_heard(
 def test_at_the_door_of_sudo_who_says_nothing_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(door, "_SECONDS", 0.05)
+    monkeypatch.setattr(callers, "_SECONDS", 0.05)
     assert _heard_at_the_door(None, 0) == b""
 
 
 def test_who_knocks_while_many_are_served_is_turned_away() -> None:
-    def serve(_agent: object, _descriptor: int) -> NoReturn:
+    def serve(_agent: object, _client: object) -> NoReturn:
         os._exit(0)
 
     agent = SimpleNamespace(errands=dict.fromkeys(range(callers._AT_ONCE)))

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
+import _socket
 import os
 import select
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import _socket
     from collections.abc import Callable
     from typing import Any, NoReturn
 
 _AT_ONCE = 16  # of all sockets together
+_SECONDS = 2  # for a client to say what it wants
 
 
 def welcome(
     agent: Any,
     door: _socket.socket,
     address: object,
-    serve: Callable[[Any, int], NoReturn],
+    serve: Callable[[Any, _socket.socket], object],
     dismiss: Callable[[int, int], None],
 ) -> bool:
-    """Listen there, and from now on `serve` whoever connects, in a child, and `dismiss` them here
-    with its wait status when it has ended; not more than so many at once. False: somebody in here
-    has taken the address."""
+    """Listen there, and from now on `serve` whoever connects, in a child that ends with 1 unless
+    it says otherwise, and `dismiss` them here with its wait status when it has ended; not more
+    than so many at once. False: somebody in here has taken the address."""
     door.setblocking(False)
     try:
         door.bind(address)  # type: ignore[arg-type]
@@ -39,7 +40,7 @@ def welcome(
 def _admit(
     agent: Any,
     door: _socket.socket,
-    serve: Callable[[Any, int], NoReturn],
+    serve: Callable[[Any, _socket.socket], object],
     dismiss: Callable[[int, int], None],
 ) -> None:
     accept: Any = door
@@ -56,9 +57,29 @@ def _admit(
         os.close(descriptor)
         return
     if pid == 0:
-        serve(agent, descriptor)
+        _hear(agent, descriptor, serve)
 
     def ended(status: int) -> None:
         dismiss(descriptor, status)
 
     agent.errands[pid] = ended
+
+
+def _hear(agent: Any, descriptor: int, serve: Callable[[Any, _socket.socket], object]) -> NoReturn:
+    try:
+        client = _socket.socket(fileno=descriptor)
+        client.settimeout(_SECONDS)
+        serve(agent, client)
+    finally:
+        os._exit(1)
+
+
+def part(descriptor: int, words: bytes) -> None:
+    """The last that a client is told, if it listens."""
+    client = _socket.socket(fileno=descriptor)
+    client.setblocking(False)
+    try:
+        client.send(words)
+    except OSError:
+        pass
+    client.close()

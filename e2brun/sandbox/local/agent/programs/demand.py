@@ -11,14 +11,15 @@ import os
 import sys
 from time import monotonic
 
-from ..callers import welcome
+from ..callers import part, welcome
 from ..finder import DOOR, NAMED, NEEDED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, NoReturn
+    from typing import Any
 
 _MODULES = (*NAMED, *NEEDED)
+_FIRST = 2  # the exit status that stands for the first of them: a child that fails ends with 1
 # Every start of a Python runs this: it costs 0.4 ms, and opens `finder.py` when one of these is
 # missing.
 _FINDER = """\
@@ -28,7 +29,6 @@ vars(self) or exec(sys.modules["_frozen_importlib_external"].SourceFileLoader("e
 "/opt/e2brun/agent/finder.py").get_code("e2brun"), vars(self)), self.found(self, name, \
 target))[1]})())
 """
-_SECONDS = 2  # for a client to say what it wants
 _WAITING = 64  # clients
 _NAMES = 60  # in the life of a sandbox; the host takes no more either
 _AGAIN_SECONDS = 60.0  # after a failure
@@ -59,40 +59,25 @@ def placed(_agent: Any, request: dict[str, Any], _descriptors: list[int]) -> Non
     name, place = request["module"], request["place"]
     _placed[name] = place, monotonic() + _AGAIN_SECONDS
     for client in _waiting.pop(name, ()):
-        _answer(client, place)
+        part(client, place.encode())
 
 
-def _serve(_agent: Any, descriptor: int) -> NoReturn:
+def _serve(_agent: Any, client: _socket.socket) -> None:
     """In the child."""
-    try:
-        client = _socket.socket(fileno=descriptor)
-        client.settimeout(_SECONDS)
-        os._exit(1 + _MODULES.index(client.recv(64).decode()))
-    finally:
-        os._exit(0)
+    os._exit(_FIRST + _MODULES.index(client.recv(64).decode()))
 
 
 def _dismiss(agent: Any, number: int, client: int, status: int) -> None:
-    at = os.WEXITSTATUS(status)  # 0 of one that was killed
-    name = _MODULES[at - 1] if 0 < at <= len(_MODULES) else ""
+    at = os.WEXITSTATUS(status) - _FIRST  # less than 0 of one that was killed, or failed
+    name = _MODULES[at] if 0 <= at < len(_MODULES) else ""
     place, until = _placed.get(name, ("", 0.0))
     full = sum(map(len, _waiting.values())) >= _WAITING
     if not name or place or monotonic() < until or full:
-        _answer(client, place)
+        part(client, place.encode())
     elif name in _waiting:
         _waiting[name].append(client)
     elif len(_waiting.keys() | _placed.keys() | {name}) > _NAMES:
-        _answer(client, "")
+        part(client, b"")
     else:
         _waiting[name] = [client]
         agent.tell("wanted", number, name)
-
-
-def _answer(descriptor: int, place: str) -> None:
-    client = _socket.socket(fileno=descriptor)
-    client.setblocking(False)
-    try:
-        client.send(place.encode())
-    except OSError:
-        pass
-    client.close()

@@ -12,11 +12,10 @@ from ..callers import welcome
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, NoReturn
+    from typing import Any
 
 PORT = 49999
 _REQUEST_LIMIT = 16 * 1024
-_SECONDS = 1  # for a client to say what it wants
 _ANSWERS = {True: (b"200 OK", b'"OK"'), False: (b"404 Not Found", b'{"detail":"Not Found"}')}
 
 
@@ -25,23 +24,14 @@ def health(agent: Any, _request: dict[str, Any], _descriptors: list[int]) -> Non
     door = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
     door.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
     everywhere = "0.0.0.0", PORT  # noqa: S104  # in this network namespace
-    welcome(agent, door, everywhere, _serve, _dismiss)
+    welcome(agent, door, everywhere, _serve, lambda client, _status: os.close(client))
 
 
-def _dismiss(descriptor: int, _status: int) -> None:
-    os.close(descriptor)
-
-
-def _serve(_agent: Any, descriptor: int) -> NoReturn:
+def _serve(_agent: Any, client: _socket.socket) -> None:
     """In the child."""
-    try:
-        client = _socket.socket(fileno=descriptor)
-        client.settimeout(_SECONDS)
-        words = client.recv(_REQUEST_LIMIT).split(b" ", 2)
-        status, body = _ANSWERS[words[:2] == [b"GET", b"/health"]]
-        client.sendall(
-            b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
-            b"connection: close\r\n\r\n%b" % (status, len(body), body)
-        )
-    finally:
-        os._exit(0)
+    words = client.recv(_REQUEST_LIMIT).split(b" ", 2)
+    status, body = _ANSWERS[words[:2] == [b"GET", b"/health"]]
+    client.sendall(
+        b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
+        b"connection: close\r\n\r\n%b" % (status, len(body), body)
+    )

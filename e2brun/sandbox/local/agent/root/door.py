@@ -10,57 +10,42 @@ from __future__ import annotations
 import _socket
 import os
 
-from ..callers import welcome
+from ..callers import part, welcome
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, NoReturn
+    from typing import Any
 
 DOOR = b"\0e2brun-sudo"  # an abstract address: of this network namespace alone
 REQUEST_LIMIT = 128 * 1024
-_SECONDS = 2  # for a client to say what it wants
 
 
 def open_door(agent: Any) -> None:
-    """Listen. Only where root is another user at all: elsewhere sudo runs its command itself."""
+    """Listen, or there is no sudo. Only where root is another user at all: elsewhere sudo runs its
+    command itself."""
     door = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
-    welcome(agent, door, DOOR, _serve, _dismiss)  # or there is no sudo
+    welcome(agent, door, DOOR, _serve, lambda client, status: part(client, b"ended\0%d" % status))
 
 
-def _dismiss(descriptor: int, status: int) -> None:
-    client = _socket.socket(fileno=descriptor)
-    client.setblocking(False)
-    try:
-        client.send(b"ended\0%d" % status)
-    except OSError:
-        pass
-    client.close()
-
-
-def _serve(agent: Any, descriptor: int) -> NoReturn:
+def _serve(agent: Any, client: _socket.socket) -> None:
     """In the child."""
-    try:
-        client = _socket.socket(fileno=descriptor)
-        client.settimeout(_SECONDS)
-        message, ancillary, flags, _ = client.recvmsg(
-            REQUEST_LIMIT, _socket.CMSG_SPACE(3 * 4), _socket.MSG_CMSG_CLOEXEC
-        )
-        given = [
-            int.from_bytes(data[at : at + 4], "little")
-            for _, _, data in ancillary
-            for at in range(0, len(data) - 3, 4)
-        ]
-        user, cwd, count, *words = os.fsdecode(message).split("\0")
-        if len(given) != 3 or flags & _socket.MSG_TRUNC:
-            os._exit(1)
-        client.send(b"pid\0%d" % os.getpid())
-        environment = dict(word.split("=", 1) for word in words[int(count) :] if "=" in word)
-        request = {
-            "argv": words[: int(count)], "env": environment, "cwd": cwd, "user": user,
-            "terminal": False,
-        }  # fmt: skip
-        from ..programs import processes
+    message, ancillary, flags, _ = client.recvmsg(
+        REQUEST_LIMIT, _socket.CMSG_SPACE(3 * 4), _socket.MSG_CMSG_CLOEXEC
+    )
+    given = [
+        int.from_bytes(data[at : at + 4], "little")
+        for _, _, data in ancillary
+        for at in range(0, len(data) - 3, 4)
+    ]
+    user, cwd, count, *words = os.fsdecode(message).split("\0")
+    if len(given) != 3 or flags & _socket.MSG_TRUNC:
+        return
+    client.send(b"pid\0%d" % os.getpid())
+    environment = dict(word.split("=", 1) for word in words[int(count) :] if "=" in word)
+    request = {
+        "argv": words[: int(count)], "env": environment, "cwd": cwd, "user": user,
+        "terminal": False,
+    }  # fmt: skip
+    from ..programs import processes
 
-        processes.become(agent, request, given, os.dup(given[2]))
-    finally:
-        os._exit(1)
+    processes.become(agent, request, given, os.dup(given[2]))
