@@ -56,6 +56,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: (turns.is_alone(item), item.path not in slow))
     for item in filter(turns.is_alone, items):
         item.add_marker(pytest.mark.xdist_group(turns.ALONE))
+    for item in items:
+        if (turn := item.get_closest_marker("in_turn")) is not None:
+            turns.add(item, due=turns.is_due(turn.kwargs["day"], 3))
 
 
 def pytest_collection_finish() -> None:

@@ -1,4 +1,5 @@
-"""Tests run on several workers at a time; one that is marked `alone` runs beside no other."""
+"""Tests run on several workers at a time; one that is marked `alone` runs beside no other. What
+takes long in all its ways and cases takes turns by the day."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import fcntl
 import os
 from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,16 @@ def turn(*, alone: bool) -> Iterator[None]:
             yield
         finally:
             fcntl.flock(room, fcntl.LOCK_UN)
+
+
+def is_due(number: int, days: int) -> bool:
+    """Whether today, by the date, is the one of that many days that has this number."""
+    return (number + date.today().toordinal()) % days == 0  # noqa: DTZ011
+
+
+def add(item: pytest.Item, *, due: bool) -> None:
+    """Make it a campaign of today, or of another day."""
+    item.add_marker(pytest.mark.campaign if due else pytest.mark.another_day)
 
 
 def is_alone(item: pytest.Item) -> bool:

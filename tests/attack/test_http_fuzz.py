@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.attack.wire import Sandbox, Wire
 from tests.server.talking import asking, dial, with_talker
 
-pytestmark = pytest.mark.campaign
+pytestmark = pytest.mark.in_turn(day=0)
 
 _SNIPPETS = [
     b"",

@@ -12,7 +12,7 @@ import pytest
 
 from tests.sdk.serving import Serving, served
 
-pytestmark = [pytest.mark.campaign, pytest.mark.alone]
+pytestmark = [pytest.mark.in_turn(day=1), pytest.mark.alone]
 
 _STRANGERS, _SECONDS = 40, 20.0
 _SIZES = ("--total-memory", "3G", "--total-disk", "2G", "--memory", "256M", "--disk", "24M")

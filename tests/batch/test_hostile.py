@@ -30,7 +30,7 @@ GOOD = "import sys\nassert sum(range(1000)) == 499500\nprint('fine')"
 WORDS = ("--completed", "--timeout", "2s", "--memory", "64M", "--disk", "16M", "--processes", "16")
 
 
-@pytest.mark.campaign
+@pytest.mark.in_turn(day=1)
 @pytest.mark.usefixtures("subreaper")
 def test_good_programs_do_not_notice_hostile_ones(place: Place) -> None:
     records = [{"id": f"good{n}", "code": GOOD} for n in range(9 * len(HOSTILE))]

@@ -14,7 +14,7 @@ _KILLS, _CASES, _SECONDS = 20, 2000, 600.0
 WORDS = ("--jsonl", "c.jsonl", "-o", "out.jsonl", "--concurrency", "4")
 
 
-@pytest.mark.campaign
+@pytest.mark.in_turn(day=0)
 def test_killed_at_twenty_random_moments_its_results_are_those_of_one_that_was_not(
     place: Place,
 ) -> None:

@@ -18,7 +18,7 @@ import pytest
 from tests.cli.conftest import begin
 
 _PR_SET_CHILD_SUBREAPER = 36
-_CAMPAIGN = pytest.param(50, marks=pytest.mark.campaign)
+_CAMPAIGN = pytest.param(50, marks=pytest.mark.in_turn(day=1))
 _UNHEARD = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 _SECONDS = 8.0  # two, where nothing else runs
 # Threads, a child in a session of its own, a file in every place that can be written.

@@ -16,7 +16,7 @@ from tests.cli.conftest import begin
 from tests.conftest import Run
 from tests.e2b.loopback import KEY, Answer, Cut, Delay, Loopback
 
-_CAMPAIGN = pytest.param(15, marks=pytest.mark.campaign)
+_CAMPAIGN = pytest.param(15, marks=pytest.mark.in_turn(day=2))
 
 
 @pytest.fixture

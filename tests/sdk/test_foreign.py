@@ -10,7 +10,7 @@ import uv
 
 from tests.sdk.old_sdks import NotHere, install, run_served
 
-pytestmark = pytest.mark.campaign
+pytestmark = pytest.mark.in_turn(day=2)
 _SECONDS = 300
 # The executor that CodeAgent(executor_type="e2b") makes, with packages to install and an answer.
 _SMOLAGENTS = """

@@ -10,12 +10,12 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date
 from functools import cache
 from pathlib import Path
 
 import pytest
 
+from tests import turns
 from tests.caches import with_ipython
 from tests.security.probing import NOBODY, Probe, python_for_everyone, world_readable_copy
 
@@ -42,8 +42,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         number = cases.setdefault(item.nodeid.replace(names[way], ""), len(cases))
         two = (number + way // 2 + way) % 2 == 0
         if way != number % 4 if crossed.kwargs.get("ways") == 1 else not two:
-            due = (number // 2 + way + date.today().toordinal()) % 4 == 0  # noqa: DTZ011
-            item.add_marker(pytest.mark.campaign if due else pytest.mark.another_day)
+            turns.add(item, due=turns.is_due(number // 2 + way, 4))
 
 
 @pytest.fixture(scope="session")

@@ -51,7 +51,7 @@ def command(probes: dict[str, Probe], shared_directory: Path) -> list[str]:
     return words
 
 
-@pytest.mark.campaign
+@pytest.mark.in_turn(day=2)
 def test_they_pass_as_an_ordinary_user(command: list[str], shared_directory: Path) -> None:
     # Of the drivers one: the other suites that are named here use bubblewrap. What only
     # takes long takes everybody as long.
