@@ -160,13 +160,12 @@ def _named(path: Path, *, types: bool) -> Iterator[str]:
             yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
-def _targets(path: Path, *, types: bool) -> Iterator[tuple[str, ...]]:
+@cache
+def _targets(path: Path, *, types: bool) -> tuple[tuple[str, ...], ...]:
     """The modules of ours that a module imports."""
-    for name in _named(path, types=types):
-        if name.split(".")[0] == "e2brun":
-            place = _place(name) or _place(name.rpartition(".")[0])
-            if place is not None:
-                yield place
+    ours = [name for name in _named(path, types=types) if name.split(".")[0] == "e2brun"]
+    places = [_place(name) or _place(name.rpartition(".")[0]) for name in ours]
+    return tuple(place for place in places if place is not None)
 
 
 def _arrows(*, types: bool = False) -> Iterator[tuple[str, str, str, str]]:

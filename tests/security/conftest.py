@@ -28,7 +28,7 @@ _WAYS = [(account, driver) for driver in ("bubblewrap", "forkserver") for accoun
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Of a test that is `crossed` each case runs as both accounts and in both drivers, in two ways
     instead of four: the next case in the other two. `crossed(ways=1)`: in one, the next case in the
-    next. The other ways are a campaign, a quarter of them each day."""
+    next. The other ways are a campaign, an eighth of them each day."""
     names = ["-".join(way) for way in _WAYS]
     numbers = defaultdict[Path, dict[str, int]](dict)  # of the cases of each file
     for item in items:
@@ -42,7 +42,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         number = cases.setdefault(item.nodeid.replace(names[way], ""), len(cases))
         two = (number + way // 2 + way) % 2 == 0
         if way != number % 4 if crossed.kwargs.get("ways") == 1 else not two:
-            turns.add(item, due=turns.is_due(number // 2 + way, 4))
+            turns.add(item, due=turns.is_due(number // 2 * 4 + way, 8))
 
 
 @pytest.fixture(scope="session")
