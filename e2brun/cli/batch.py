@@ -122,7 +122,7 @@ def _go(request: BatchRequest, plan: Plan, voice: Voice, places: Places) -> int:
         signalled = interrupted.number
     except E2brunError as error:
         places.recording.finish(error.exit_code)
-        if isinstance(error, UsageError) and not run.tally.done:
+        if places.recording.store is None or (isinstance(error, UsageError) and not run.tally.done):
             raise
         hint = f"{error.hint} Go on with --resume {run_id}.".strip()
         raise type(error)(str(error), hint=hint) from error

@@ -54,10 +54,9 @@ def say(text: str, *, indent: str = "") -> None:
     """One line of ours on stderr, where there is one; the exit code says it anyway."""
     from e2brun.report.safe import encodable, one_line
 
-    if sys.stderr is not None:  # pyright: ignore[reportUnnecessaryComparison] # 2>&-
-        line = encodable(indent + one_line(text, 4000), sys.stderr)
-        with suppress(OSError):
-            print(line, file=sys.stderr, flush=True)
+    line = encodable(indent + one_line(text, 4000), sys.stderr)
+    with suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
 
 
 def write_line(line: str) -> None:
@@ -81,12 +80,19 @@ def print_document(document: object) -> None:
 
 def _take_standard_descriptors() -> None:
     """Started with `<&-` or `>&-`, the next pipe of ours would be 0 or 1. Opened the wrong way
-    round, as libc does for set-id programs, they still refuse what they refused while closed."""
+    round, as libc does for set-id programs, they still refuse what they refused while closed.
+    Python has None for them; what is said to nobody on stderr is no failure."""
     for descriptor, mode in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_RDONLY)):
         try:
             os.fstat(descriptor)
         except OSError:
             os.open("/dev/null", mode)  # the lowest one that is free
+            if descriptor == 0:
+                sys.stdin = os.fdopen(0, closefd=False)
+            elif descriptor == 1:
+                sys.stdout = os.fdopen(1, "w", closefd=False)
+            else:
+                sys.stderr = open("/dev/null", "w", encoding="utf-8")  # noqa: SIM115 - as the others
 
 
 def _interrupt(number: int, _frame: FrameType | None) -> None:

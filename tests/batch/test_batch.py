@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
 import sys
 
 import pytest
 
 from tests.batch.conftest import Place
+from tests.conftest import COMMAND, clean_environment
 
 
 def test_files_are_run_and_judged_by_how_they_end(place: Place) -> None:
@@ -146,6 +148,31 @@ def test_another_python_is_asked_once_what_it_is(place: Place) -> None:
     place.lines("c.jsonl", [{"code": "pass"}] * 6)
     ran = place.batch("--jsonl", "c.jsonl", "--python", "./python", "--concurrency", "1")
     assert (ran.code, (place.directory / "asked").read_text()) == (0, "x\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "said"),
+    [
+        ("$E batch p.py 2>&-", 0, b"PASS p.py "),
+        ("$E batch p.py >&- 2>&-", 125, b""),
+        ("$E batch --jsonl - 2>&1 <&-", 2, b"e2brun: standard input: Bad file descriptor\n"),
+        ("script -qec '$E pipeline run p.toml 2>&-' /dev/null", 0, b"PASS p.py "),
+        ("script -qec '$E batch p.py 2>&-' /dev/null", 0, b"PASS p.py "),
+    ],
+)
+def test_standard_streams_may_be_closed(place: Place, line: str, code: int, said: bytes) -> None:
+    place.write("p.py", "print(1)")
+    place.write("p.toml", '[pipeline]\nname = "p"\n[generate]\nfiles = ["p.py"]\n[execute]\n')
+    ended = subprocess.run(
+        ["bash", "-c", line.replace("$E", " ".join(COMMAND))],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        cwd=place.directory,
+        env=clean_environment(place.environment),
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout[: len(said)]) == (code, said)
 
 
 def test_no_more_are_at_work_than_there_are_cases(place: Place) -> None:

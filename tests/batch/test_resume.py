@@ -176,6 +176,13 @@ def test_a_full_disk_is_told_and_what_was_written_is_gone_on_with(place: Place) 
     assert (ran.code, place.verdicts()) == (1, _expected(8))
 
 
+def test_what_is_recorded_nowhere_is_not_said_to_be_gone_on_with(place: Place) -> None:
+    _cases(place, 1)
+    for store in (("--no-store",), ("--store", "c.jsonl")):
+        ran = place.batch("--jsonl", "c.jsonl", "-o", "/dev/full", *store)
+        assert (ran.code, "--resume" in ran.err) == (125, False)
+
+
 def test_a_disk_that_fills_up_leaves_whole_lines(place: Place) -> None:
     _cases(place, 12)
     code = (
