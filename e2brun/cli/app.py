@@ -137,8 +137,7 @@ def run() -> int:
         if type(error).__name__ == "NoArgsIsHelpError":
             typer.echo(message, err=True)
             return UsageError.exit_code
-        command = getattr(getattr(error, "ctx", None), "command_path", "e2brun")
-        raise _usage_error(message, command) from error
+        raise _usage_error(message) from error
     return code if isinstance(code, int) else 0
 
 
@@ -151,12 +150,26 @@ def _unwritable(error: Exception) -> int:
     raise error
 
 
-def _usage_error(message: str, command: str) -> UsageError:
+def _usage_error(message: str) -> UsageError:
     from e2brun.report.execution_json import failure_document
 
-    wrong = UsageError(message, hint=f"See `{command} --help`.")
+    wrong = UsageError(message, hint=f"See `{_asked()} --help`.")
     _tell(failure_document(wrong, sandbox_id=None, backend=None, template=None, run_id=None))
     return wrong
+
+
+def _asked() -> str:
+    """The command that the words name; click does not say it of every mistake."""
+    import sys
+
+    command: object = tree()
+    names = ["e2brun"]
+    for word in sys.argv[1:]:
+        command = getattr(command, "commands", {}).get(word)
+        if command is None:
+            break
+        names.append(word)
+    return " ".join(names)
 
 
 def _tell(failure: object) -> None:
