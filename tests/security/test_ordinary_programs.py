@@ -278,6 +278,18 @@ def test_what_honest_programs_do_works(probe: Probe) -> None:
     assert (report.outcome, report.survivors) == ("ok", 0)
 
 
+def test_a_program_opens_its_standard_streams_by_name(probe: Probe) -> None:
+    report = probe(
+        """
+        import subprocess
+        open("/dev/stdin").read()
+        open("/dev/stderr", "w").write("")
+        subprocess.run("echo true > /dev/stdout; true > /dev/stderr", shell=True, check=True)
+        """
+    )
+    assert (report.outcome, report.answer) == ("ok", True)
+
+
 @pytest.mark.skipif(not shutil.which("lscpu"), reason="lscpu is not there")
 def test_lscpu_counts_the_cores_that_the_host_has(probe: Probe) -> None:
     """joblib asks it, and scikit-learn joblib: they warn on stderr where it fails."""

@@ -26,6 +26,7 @@ class StoodStill(SandboxLost):
 def pipe() -> tuple[int, int]:
     """(read, write) of a close-on-exec pipe, as large as the kernel lets us."""
     read, write = os.pipe2(os.O_CLOEXEC)
+    os.fchmod(read, 0o666)  # /dev/stdin is opened by name, inside, where it is not root's user
     with suppress(OSError):  # over the user's share of pipe memory: a small one does as well
         fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
     return read, write
