@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from e2brun.batch.execute import Choices
@@ -106,7 +105,10 @@ def _choices(request: BatchRequest, settings: Settings, notice: Callable[[str], 
 def _rules(choices: Choices, settings: Settings) -> str:
     """All that decides how a case goes, beside the case."""
     plan = choices.plan
-    uploads = [(upload.path, upload.executable, _digest(upload.source)) for upload in plan.uploads]
+    uploads = [
+        (upload.path, upload.executable, hashlib.sha256(upload.read()).hexdigest())
+        for upload in plan.uploads
+    ]
     whole = (
         "cloud" if is_cloud(settings) else "local",
         plan.spec.but(metadata={}, env=sorted(plan.spec.env.items())),
@@ -114,11 +116,6 @@ def _rules(choices: Choices, settings: Settings) -> str:
         (choices.completed, choices.repeat, choices.max_output),
     )
     return hashlib.sha256(repr(whole).encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _digest(source: bytes | Path) -> str:
-    data = source if isinstance(source, bytes) else source.read_bytes()
-    return hashlib.sha256(data).hexdigest()
 
 
 def input_of(request: BatchRequest) -> Input:

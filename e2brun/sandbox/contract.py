@@ -101,6 +101,9 @@ class Upload(Frozen):
     source: bytes | Path
     executable: bool = False
 
+    def read(self) -> bytes:
+        return self.source if isinstance(self.source, bytes) else self.source.read_bytes()
+
 
 class Program(Frozen):
     """A program to run: `files` are put in place just before it starts, at no round trip of

@@ -147,5 +147,4 @@ def _fields(value: object) -> object:
 
 
 def _uploaded(upload: Upload) -> list[str | bool]:
-    data = upload.source if isinstance(upload.source, bytes) else upload.source.read_bytes()
-    return [upload.path, hashlib.sha256(data).hexdigest(), upload.executable]
+    return [upload.path, hashlib.sha256(upload.read()).hexdigest(), upload.executable]
