@@ -63,7 +63,7 @@ def describe(path: bytes, facts: os.stat_result) -> str:
         resolved, mode = _followed(path)
         target = quote(text(resolved))
     kind = _KINDS.get(modes.S_IFMT(mode), "?")
-    metadata = "{}" if kind == "?" else _metadata_text(path)
+    metadata = "{}" if kind == "?" else metadata_text(path)
     return (
         f'[{quote(text(path))},"{kind}",{facts.st_size},{modes.S_IMODE(mode)},{facts.st_mode},'
         f"{facts.st_uid},{facts.st_gid},{facts.st_mtime_ns},{target},{metadata}]"
@@ -92,7 +92,7 @@ def metadata(path: bytes | int) -> dict[str, str]:
     return found
 
 
-def _metadata_text(path: bytes) -> str:
+def metadata_text(path: bytes | int) -> str:
     found = metadata(path)
     if not found:
         return "{}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from _json import encode_basestring_ascii as quote
 
 from ..child import write_all
 from . import entries
@@ -26,7 +25,7 @@ def write(request: Request) -> str:
     file = _prepared(request)
     try:
         write_all(file, request["data"])
-        return _kept(file)
+        return entries.metadata_text(file)
     finally:
         os.close(file)
 
@@ -36,7 +35,7 @@ def receive(request: Request, descriptors: list[int]) -> str:
     file = _prepared(request)
     try:
         copy(descriptors[0], file)
-        return _kept(file)
+        return entries.metadata_text(file)
     finally:
         os.close(file)
 
@@ -114,11 +113,6 @@ def _set_metadata(file: int, wanted: dict[str, str]) -> None:
     except OSError as error:
         if error.errno != errno.ENOTSUP:
             raise
-
-
-def _kept(file: int) -> str:
-    pairs = entries.metadata(file).items()
-    return "{" + ",".join(f"{quote(k)}:{quote(v)}" for k, v in pairs) + "}"
 
 
 def _up_to(file: int, limit: int) -> tuple[bytes, bool]:
