@@ -39,12 +39,13 @@ class Allowance:
 
 def fetch(sandbox: Sandbox, argument: str, allowance: Allowance) -> tuple[Path, int]:
     """What `REMOTE[:LOCAL]` names; see `bring`."""
-    return bring(sandbox, *_split(argument), allowance)
+    remote, _, local = argument.rpartition(":")
+    if not remote or not local:
+        remote, local = argument, ""
+    return bring(sandbox, remote, local, allowance)
 
 
-def bring(
-    sandbox: Sandbox, remote: str, local: str | None, allowance: Allowance
-) -> tuple[Path, int]:
+def bring(sandbox: Sandbox, remote: str, local: str, allowance: Allowance) -> tuple[Path, int]:
     """Bring one file or directory here; where it is, and how many links, FIFOs and devices in
     it were left out. Raises FileTransferFailed; for a name that is not safe here, when all the
     rest has come."""
@@ -55,7 +56,7 @@ def bring(
             target.mkdir(parents=True, exist_ok=True)
             tree.fetch(remote, target)
         else:
-            if target.is_dir() or (local or "").endswith("/"):
+            if target.is_dir() or local.endswith("/"):
                 target /= Path(remote).name
             target.parent.mkdir(parents=True, exist_ok=True)
             directory = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -66,11 +67,6 @@ def bring(
     except OSError as error:
         raise FileTransferFailed(f"{target}: {error.strerror}") from error
     return target, tree.left_out
-
-
-def _split(argument: str) -> tuple[str, str | None]:
-    remote, colon, local = argument.rpartition(":")
-    return (remote, local) if colon and remote and local else (argument, None)
 
 
 def _is_directory(sandbox: Sandbox, remote: str) -> bool:

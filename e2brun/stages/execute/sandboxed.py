@@ -137,7 +137,7 @@ def _fetched(order: RunOrder, sandbox: Sandbox) -> tuple[dict[str, str], tuple[s
         allowance = downloads.Allowance(order.job.max_get)
         for remote, local in order.get:
             try:
-                path, _ = downloads.fetch(sandbox, f"{remote}:{local}", allowance)
+                path, _ = downloads.bring(sandbox, remote, str(local), allowance)
                 files[remote] = str(path)
             except FileTransferFailed as error:
                 if isinstance(error.__cause__, OSError):  # this machine's: no room, no permission
