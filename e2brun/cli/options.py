@@ -270,9 +270,5 @@ def read_quickly(line: list[str]) -> ExecRequest | None:
     read = read_plain(ExecRequest, line, anywhere=False)
     if read is None or not (read[1] or "code" in read[0]):
         return None
-    return exec_request(*read)
-
-
-def exec_request(values: dict[str, object], others: list[str]) -> ExecRequest:
-    """Of values by field, and the words that are no option: FILE ARGS..."""
-    return ExecRequest.of(values, target=others[0] if others else None, arguments=tuple(others[1:]))
+    values, words = read
+    return ExecRequest.of(values, target=words[0] if words else None, arguments=tuple(words[1:]))

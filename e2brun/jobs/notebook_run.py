@@ -97,9 +97,10 @@ class NotebookRun:
                 break
         if whole.outcome in {Outcome.OK, Outcome.ERROR}:
             if self._recorder.has_widgets:
-                self._hidden(_TELL_WIDGETS, max(1.0, end - monotonic()))
+                left = max(1.0, end - monotonic())
+                hidden(self.sandbox, _TELL_WIDGETS, left, self._take_hidden)
             if self.rules.lives_on and self.notebook.language == PYTHON:
-                self._hidden(_END, 5.0)
+                hidden(self.sandbox, _END, 5.0, self._take_hidden)
         return whole.but(results=tuple(results), execution_time=elapsed)
 
     def _prepare(self, end: float, timeout: float) -> Execution | None:
@@ -112,9 +113,6 @@ class NotebookRun:
         if ended.outcome is Outcome.TIMEOUT:
             return ended.but(detail=endings.time_limit(timeout))
         return ended
-
-    def _hidden(self, code: str, timeout: float) -> Execution:
-        return hidden(self.sandbox, code, timeout, self._take_hidden)
 
     def _take_hidden(self, told: Result) -> None:
         self._recorder.result(told)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from e2brun.cli.app import app
-from e2brun.cli.options import ExecRequest, exec_request, read_quickly
+from e2brun.cli.options import ExecRequest, read_quickly
 
 _COMMAND = typer.main.get_command(app).commands["exec"]  # type: ignore[attr-defined]
 _VALUES = st.sampled_from(["x", "", "a b", "K=V", "-", "--json", "-q", "=", "a=b=c", "é", "--"])
@@ -22,8 +22,7 @@ def by_typer(words: list[str]) -> ExecRequest | None:
         if hasattr(error, "format_message") or type(error).__name__ == "Exit":
             return None
         raise
-    named = [params.pop("target"), *(params.pop("arguments") or ())]
-    return exec_request(params, [word for word in named if word is not None])
+    return ExecRequest.of(params)
 
 
 @st.composite

@@ -106,15 +106,13 @@ class CellRun(Run):
             return self._lost(error, begun=self._accepted)
         # A clean end of the answer is how E2B's server ends a cell: its own end event does not
         # reach the client. A proxy that lost the sandbox may end it so too, hence the question.
-        if (self._accepted or self._error) and self._sandbox_is_there():
-            return self._over()
+        if self._accepted or self._error:
+            is_there: bool | None = attempted(
+                lambda: sdk.is_running(self.native), deadline=HEALTH_SECONDS, name="health"
+            )
+            if is_there:
+                return self._over()
         return self._finish(Outcome.LOST, "the sandbox ended the stream before the cell ended")
-
-    def _sandbox_is_there(self) -> bool:
-        running = attempted(
-            lambda: sdk.is_running(self.native), deadline=HEALTH_SECONDS, name="health"
-        )
-        return running is True
 
     def _over(self) -> Execution:
         error, results, elapsed = self._error, tuple(self._results), self._elapsed()

@@ -23,8 +23,6 @@ class Feed:
         self._source = source
         self._wake_read, self._wake_write = os.pipe()
         self._stopped = False
-
-    def start(self) -> None:
         start_thread(self._run, "stdin")
 
     def stop(self) -> None:

@@ -147,7 +147,9 @@ def _start(program: Program, mark: str, env: Mapping[str, str]) -> Sequence[str]
         lines.append(f"export PATH={shlex.quote(env['PATH'])}")
     unset = " ".join(name for name in ("OLDPWD", "PWD", "SHLVL") if name not in env)
     argv = watched(program.argv) if program.tells_end else None
-    launcher, tells_end = (_launcher(), "") if argv is None else (_watching_launcher(), "1")
+    launcher, tells_end = (
+        (_launcher(), "") if argv is None else (f"{witness()}\n{_launcher()}", "1")
+    )
     argv = argv or program.argv
     name, arguments = _quoted(argv[0]), " ".join(map(_quoted, argv))
     lines += (
@@ -170,11 +172,6 @@ def _quoted(word: str) -> str:
 @cache
 def _launcher() -> str:
     return Path(__file__).with_name("launcher.py").read_text(encoding="ascii")
-
-
-@cache
-def _watching_launcher() -> str:
-    return f"{witness()}\n{_launcher()}"
 
 
 def archive(files: Sequence[Upload]) -> str | None:

@@ -173,7 +173,6 @@ class ProgramRun(Run):
         source = self.program.stdin
         if isinstance(source, int):
             self._feed = Feed(self.native, pid, source)
-            self._feed.start()
 
     def _uploaded(self, error: BaseException | None) -> None:
         self._uploading_until = None

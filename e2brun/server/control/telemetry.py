@@ -9,7 +9,7 @@ from e2brun.server.control import objects
 from e2brun.server.http.fields import bad, number
 from e2brun.server.http.messages import Request, Response, json_response
 from e2brun.server.sandboxes import lifecycle
-from e2brun.server.sandboxes.metering import CPU_COUNT, Entry, Journal, Sample, sample_now
+from e2brun.server.sandboxes.metering import CPU_COUNT, FRESH, Entry, Journal, Sample, sample
 from e2brun.server.sandboxes.metrics import CONTENT_TYPE
 from e2brun.server.sandboxes.records import Record
 from e2brun.server.sandboxes.registry import Registry
@@ -31,7 +31,7 @@ async def metrics(request: Request, registry: Registry, record: Record) -> Respo
     query = request.query
     start = number(query, "start", lowest=-_FAR, highest=_FAR)
     end = number(query, "end", lowest=-_FAR, highest=_FAR)
-    sample_now(record)
+    sample(record, FRESH)
     shown = [
         _metric(sample, registry)
         for sample in record.meter.samples
@@ -48,7 +48,7 @@ async def latest(request: Request, registry: Registry) -> Response:
     for sandbox_id in ids:
         record = registry.records.get(sandbox_id.partition("-")[0])
         if record is not None:
-            sample_now(record)
+            sample(record, FRESH)
             if record.meter.samples:
                 found[record.id] = _metric(record.meter.samples[-1], registry)
     return json_response({"sandboxes": found})

@@ -95,8 +95,8 @@ async def client_stream(request: Request, handler: ClientStreamHandler) -> Strea
     return _stream(_enveloped(answer(), deadline(request), lambda: None))
 
 
-async def unless_gone(request: Request, call: Coroutine[Any, Any, Wire]) -> Wire:
-    """The result of `call`, which is cancelled when the client goes. Raises Gone then."""
+async def unless_gone(request: Request, call: Coroutine[Any, Any, None]) -> None:
+    """Wait for `call`, which is cancelled when the client goes. Raises Gone then."""
     task = asyncio.ensure_future(call)
     try:
         done, _ = await asyncio.wait((task,), timeout=_AT_ONCE)
@@ -108,7 +108,7 @@ async def unless_gone(request: Request, call: Coroutine[Any, Any, Wire]) -> Wire
                 watch.cancel()
         if not task.done():
             raise Gone
-        return task.result()
+        task.result()
     finally:
         task.cancel()
 

@@ -42,8 +42,9 @@ async def handle(request: Request, record: Record) -> Response | Stream:
         return await connect.unary(request, lambda message: call(live, message))
     if method == "SendInput":  # waits for a program that does not read
 
-        def send_input(message: Message) -> Awaitable[Wire]:
-            return connect.unless_gone(request, _send_input(live, message))
+        async def send_input(message: Message) -> Wire:
+            await connect.unless_gone(request, _write(_found(live, message), message))
+            return {}
 
         return await connect.unary(request, send_input)
     if method == "Start":
@@ -193,11 +194,6 @@ async def _list(live: RunningSandbox, _message: Message) -> Wire:
     return {"processes": infos}
 
 
-async def _send_input(live: RunningSandbox, message: Message) -> Wire:
-    await _write(_found(live, message), message)
-    return {}
-
-
 async def _write(process: Process, message: Message) -> None:
     given = message.object("input") or Message({})
     stdin, pty = given.blob("stdin"), given.blob("pty")
@@ -247,7 +243,8 @@ async def _close_stdin(live: RunningSandbox, message: Message) -> Wire:
     process = _found(live, message)
     if process.order.size is not None:
         raise RpcError("unknown", "a pty has no stdin to close: send Ctrl+D (0x04) to it")
-    process.close_input()
+    if process.stdin is not None:  # it reads an end of file next
+        process.stdin.close()
     return {}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from e2brun.sandbox.contract import MIB
 from e2brun.server.access.admission import check_access_token
 from e2brun.server.http.messages import ApiError, Request, Response, Stream, json_response
-from e2brun.server.sandboxes.metering import CPU_COUNT, Sample, sample_now
+from e2brun.server.sandboxes.metering import CPU_COUNT, FRESH, Sample, sample
 from e2brun.server.sandboxes.records import Record
 
 
@@ -40,7 +40,7 @@ async def handle(request: Request, record: Record) -> Response | Stream:
 
 def _measured(record: Record) -> dict[str, Any]:
     """One sample, not older than a moment."""
-    sample_now(record)
+    sample(record, FRESH)
     samples, limits = record.meter.samples, record.live.jail.limits
     last = samples[-1] if samples else Sample(record.started_at, 0.0, 0, 0)
     return {

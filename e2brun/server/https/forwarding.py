@@ -81,7 +81,7 @@ class Proxy:
     async def _connect(
         self, host: str, port: int
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        if is_ours(host):
+        if host == DOMAIN or host.endswith(f".{DOMAIN}"):
             return await _open(*self._ours)
         if self._upstream is None or is_loopback(host) or host.endswith(".localhost"):
             return await _open(host, port)
@@ -97,10 +97,6 @@ class Proxy:
             writer.close()
             raise _Refused("502 The next proxy refuses")
         return reader, writer
-
-
-def is_ours(host: str) -> bool:
-    return host == DOMAIN or host.endswith(f".{DOMAIN}")
 
 
 async def _open(host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

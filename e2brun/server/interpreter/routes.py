@@ -57,7 +57,10 @@ async def _answer(request: Request, contexts: Contexts) -> Response | Stream:
         case "GET", ["contexts"]:
             return json_response([context.described() for context in contexts.listed()])
         case "POST", ["contexts"]:
-            return await _create(_Given(await request.json()), contexts)
+            asked = _Given(await request.json())
+            language = languages.normalised(asked.text("language"))
+            made = await contexts.create(language, asked.text("cwd") or HOME)
+            return json_response(made.described())
         case "DELETE", ["contexts", context_id]:
             await contexts.remove(_found(contexts, context_id))
             return Response(200)
@@ -88,11 +91,6 @@ async def _execute(asked: _Given, contexts: Contexts) -> Stream:
 
 
 _STREAMED = {"content-type": "application/json", "cache-control": "no-store"}
-
-
-async def _create(asked: _Given, contexts: Contexts) -> Response:
-    language = languages.normalised(asked.text("language"))
-    return json_response((await contexts.create(language, asked.text("cwd") or HOME)).described())
 
 
 def _found(contexts: Contexts, context_id: str) -> Context:

@@ -21,7 +21,7 @@ _JOURNAL_LINES = 1000
 _MESSAGE_LIMIT = 1024  # characters: what programs are called comes from outside
 _SAMPLES = 128
 _INTERVAL = 5.0  # seconds between two samples of a young sandbox
-_FRESH = 0.5  # seconds: who asks for samples gets one no older than this
+FRESH = 0.5  # seconds: who asks for samples gets one no older than this
 _TICKS = os.sysconf("SC_CLK_TCK")
 CPU_COUNT = 2
 
@@ -106,8 +106,3 @@ def sample(record: Record, patience: float | None = None) -> None:
         return
     with suppress(OSError, ValueError):  # it is just going away
         record.meter.look(live.watch)
-
-
-def sample_now(record: Record) -> None:
-    """A sample for somebody who asks for one."""
-    sample(record, _FRESH)

@@ -91,7 +91,8 @@ class Pool:
                 try:
                     live = self._started(kind, template)
                     await live.ready()
-                    await _set_up(live)
+                    if live.jail.notebook:  # its first user would wait for it
+                        await live.part(Contexts).default(PYTHON).warm()
                 except (SandboxError, NotStarted):  # whoever wants one will be told
                     self._end(deque([live] if live is not None else []))
                     return
@@ -102,9 +103,3 @@ class Pool:
                 waiting.append(live)
         finally:
             self._making.discard(kind)
-
-
-async def _set_up(live: RunningSandbox) -> None:
-    """What its first user would wait for: the default Python context."""
-    if live.jail.notebook:
-        await live.part(Contexts).default(PYTHON).warm()

@@ -119,11 +119,6 @@ class Process:
     def resize(self, columns: int, rows: int) -> None:
         fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
-    def close_input(self) -> None:
-        """It reads an end of file next."""
-        if self.stdin is not None:
-            self.stdin.close()
-
     def lose(self) -> None:
         """The sandbox is gone."""
         self._let_go()
