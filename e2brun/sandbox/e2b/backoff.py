@@ -40,7 +40,9 @@ class Backoff:
                 return operation()
             except Exception as error:
                 refused = refusal(error)
-                if refused is None or not _may_be_asked_again(refused):
+                if refused is None or refused.status not in RETRIED:
+                    raise
+                if refused.should_retry is False:
                     raise
                 wait = self._wait(refused, attempt, waited)
                 if wait is None:
@@ -68,10 +70,6 @@ class Backoff:
         backoff = min(self.first * 2 ** (attempt - 2), self.longest)
         jittered = backoff * random.uniform(0.5, 1)  # noqa: S311 - not a secret
         return jittered if waited + jittered <= self.total else None
-
-
-def _may_be_asked_again(refused: RequestRefused) -> bool:
-    return refused.status in RETRIED and refused.should_retry is not False
 
 
 def refused_from(status: int, message: str, headers: Mapping[str, str]) -> RequestRefused:

@@ -85,7 +85,9 @@ class E2BSandbox:
         self, program: Program, *, timeout: float | None, stdout: Sink, stderr: Sink
     ) -> Execution:
         self._make_place(program.cwd)
-        launch = plan(program, self._environment(program.env))
+        # Output that stays in a buffer until the end is not a stream.
+        env = {"PYTHONUNBUFFERED": "1", **self._ties.env, **program.env}
+        launch = plan(program, env)
         run = ProgramRun(
             self._native,
             timeout,
@@ -259,11 +261,6 @@ class E2BSandbox:
         finally:
             with self._lock:
                 self._run = None
-
-    def _environment(self, env: Mapping[str, str]) -> dict[str, str]:
-        merged = {**self._ties.env, **env}
-        # Output that stays in a buffer until the end is not a stream.
-        return {"PYTHONUNBUFFERED": "1", **merged}
 
     def _ask(self, operation: Callable[[], T], name: str) -> T:
         """For what may be asked about files again without harm."""

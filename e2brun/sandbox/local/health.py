@@ -18,6 +18,7 @@ from e2brun.sandbox.contract import MIB, Outcome, Program, SandboxSpec
 from e2brun.sandbox.local.isolation import rootfs, syscalls
 from e2brun.sandbox.local.isolation.bubblewrap import INSTALL, OLDEST, Bubblewrap
 from e2brun.sandbox.local.memory.cgroup import delegated
+from e2brun.sandbox.local.memory.procfs import contents
 from e2brun.settings import Settings
 
 _VERSION_SECONDS = 5.0
@@ -28,10 +29,10 @@ _PR_SET_SECCOMP, _SECCOMP_FILTER = 22, 2
 _ELSEWHERE = "Set E2B_API_KEY to run on E2B instead."
 # What forbids user namespaces: (file, value, what to do).
 _FORBIDDING = (
-    ("/proc/sys/user/max_user_namespaces", "0", "sysctl -w user.max_user_namespaces=15000"),
-    ("/proc/sys/kernel/unprivileged_userns_clone", "0",
+    ("/proc/sys/user/max_user_namespaces", b"0", "sysctl -w user.max_user_namespaces=15000"),
+    ("/proc/sys/kernel/unprivileged_userns_clone", b"0",
      "sysctl -w kernel.unprivileged_userns_clone=1"),
-    ("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1",
+    ("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", b"1",
      "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"),
 )  # fmt: skip
 
@@ -107,7 +108,7 @@ def _bubblewrap() -> Check:
 def _user_namespaces() -> Check:
     name = "user-namespaces"
     if why := _attempt(lambda: None):
-        remedies = [remedy for file, value, remedy in _FORBIDDING if _read(file) == value]
+        remedies = [one for file, value, one in _FORBIDDING if contents(file).strip() == value]
         remedy = f"As root: {' && '.join(remedies)}; or set E2B_API_KEY to run on E2B."
         if not remedies:
             options = "--security-opt seccomp=unconfined --security-opt apparmor=unconfined"
@@ -254,11 +255,3 @@ def _counted(directory: Path) -> str:
         if monotonic() > end:
             return f"more than {size / MIB:.0f} MiB"
     return f"{size / MIB:.0f} MiB" if directory.exists() else "empty"
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path) as file:
-            return file.read().strip()
-    except OSError:
-        return ""
