@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -15,6 +16,13 @@ def needs_extra(extra: str, purpose: str) -> Generator[None]:
         yield
     except ImportError as error:
         raise UsageError(
-            f"{purpose} needs a package that is not installed: {error.name or error}",
-            hint=f"Install it with: pip install 'e2brun[{extra}]'",
+            f"{purpose} needs {error.name or error}, which is not installed:"
+            f" pip install 'e2brun[{extra}]'"
         ) from error
+
+
+def insist_on(module: str, extra: str, purpose: str) -> None:
+    """As above, of what runs in a process of its own."""
+    with needs_extra(extra, purpose):
+        if importlib.util.find_spec(module) is None:
+            raise ImportError(name=module)

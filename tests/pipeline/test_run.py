@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import tomllib
 from pathlib import Path
 
 from tests.cli.conftest import on_a_terminal
+from tests.conftest import COMMAND, clean_environment
 from tests.parity.notebooks import document
 from tests.pipeline.conftest import Place
 
@@ -209,6 +211,21 @@ def test_init_writes_pipelines_that_run_and_overwrites_nothing(place: Place) -> 
     listed = place.pipeline("list").text
     assert "hello.toml" in listed
     assert "1 passed" in listed
+
+
+def test_what_init_writes_needs_nothing_that_a_plain_install_has_not(place: Place) -> None:
+    for name in ("jsonschema", "jsonpath", "ruff", "mypy"):
+        place.directory.joinpath(f"{name}.py").write_text("raise ImportError")
+    for name in ("hello", "validate", "refine", "batch"):
+        place.pipeline("init", name)
+        ended = subprocess.run(
+            [*COMMAND, "pipeline", "run", f"{name}.toml"],
+            cwd=place.directory,
+            env=clean_environment({**place.environment, "PYTHONPATH": str(place.directory)}),
+            capture_output=True,
+            check=False,
+        )
+        assert (ended.returncode, name) == (0, name), ended.stderr
 
 
 def test_the_schema_is_json_and_knows_every_table(place: Place) -> None:

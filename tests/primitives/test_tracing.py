@@ -110,6 +110,5 @@ def test_without_the_extra_the_message_says_what_to_install(
 
     monkeypatch.setattr(builtins, "__import__", without)
     for make, extra in ((Tracing, "otel"), (otlp_provider, "otel"), (Metrics, "prometheus")):
-        with pytest.raises(UsageError, match="needs a package that is not installed") as raised:
+        with pytest.raises(UsageError, match=rf"installed: pip install 'e2brun\[{extra}\]'"):
             make()
-        assert raised.value.hint == f"Install it with: pip install 'e2brun[{extra}]'"

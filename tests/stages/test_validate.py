@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import importlib.util
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 
 from e2brun.errors import UsageError
@@ -7,6 +11,7 @@ from e2brun.runs.record import Severity, Verdict
 from e2brun.stages.step import Together
 from e2brun.stages.validate.compiling import is_simple
 from e2brun.stages.validate.lint import LintCheck
+from e2brun.stages.validate.security import SecurityCheck
 from e2brun.stages.validate.syntax import SyntaxCheck
 from e2brun.stages.validate.typecheck import TypesCheck
 from tests.stages.taking import findings, judged, take
@@ -112,6 +117,22 @@ async def test_lint_finds_and_rates_and_is_not_silenced_by_the_candidate() -> No
         ("F401", 2, Severity.MEDIUM),
         ("F821", 3, Severity.HIGH),
     ]
+
+
+@pytest.mark.parametrize(
+    ("make", "extra"),
+    [
+        (LintCheck, "validate"),
+        (partial(SecurityCheck, bandit=True), "validate"),
+        (TypesCheck, "types"),
+    ],
+)
+def test_a_tool_that_is_not_installed_is_told_before_anything_is_looked_at(
+    monkeypatch: pytest.MonkeyPatch, make: Callable[[], object], extra: str
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UsageError, match=rf"not installed: pip install 'e2brun\[{extra}\]'"):
+        make()
 
 
 async def test_lint_passes_below_its_threshold() -> None:

@@ -11,7 +11,6 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from e2brun.primitives.extras import needs_extra
 from e2brun.runs.record import Finding, Severity
 from e2brun.sandbox.threads import in_thread
 from e2brun.stages.child import Bounds, run_child
@@ -32,9 +31,8 @@ def is_installed() -> bool:
 
 
 async def bandit(source: bytes, file: str) -> list[Finding]:
-    """What it says. Raises UsageError: it is not installed."""
-    with needs_extra("validate", "security with bandit = true"):
-        importlib.import_module(_MODULE)
+    """What it says; it is installed."""
+    importlib.import_module(_MODULE)
     with tempfile.TemporaryDirectory(prefix="e2brun-") as place:
         path = Path(place, "candidate.py")
         path.write_bytes(source)  # noqa: ASYNC240 - small, and into the page cache

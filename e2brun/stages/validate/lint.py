@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from e2brun.errors import E2brunError, UsageError
-from e2brun.primitives.extras import needs_extra
+from e2brun.primitives.extras import insist_on
 from e2brun.runs.record import Finding, Severity
 from e2brun.stages.candidate import MAIN
 from e2brun.stages.child import Bounds, Ended, run_child
@@ -37,16 +36,14 @@ class LintCheck(Validator, step="lint"):
     line_length: int | None = None
 
     def __post_init__(self) -> None:
+        insist_on("ruff", "validate", "lint")
         for code in (*self.select, *self.ignore):
             if not code.isalnum() or not code.isascii():
                 raise UsageError(f"lint: {code!r} is no rule of ruff: write them like E501 or F")
 
     async def looked_at(self, source: bytes, file: str) -> Judgement:
-        """Its findings. Raises UsageError: it is not installed, or knows no such rule."""
+        """Its findings. Raises UsageError: it knows no such rule."""
         argv = (sys.executable, "-I", "-m", "ruff", *self._options(file))
-        with needs_extra("validate", "lint"):
-            if importlib.util.find_spec("ruff") is None:
-                raise ImportError(name="ruff")
         ended = await run_child(argv, source, Bounds(_SECONDS, memory=_MEMORY))
         if ended.code < 0 or ended.timed_out or ended.too_much:
             message = "it breaks the linter" + (f" (signal {-ended.code})" if ended.code else "")

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, replace
 
 from e2brun.errors import UsageError
+from e2brun.primitives.extras import insist_on
 from e2brun.runs.record import Finding, Severity
 from e2brun.stages.child import Bounds, python_main, run_child
 from e2brun.stages.step import Judgement, Validator, judged
@@ -35,6 +36,8 @@ class SecurityCheck(Validator, step="security"):
     bandit: bool | None = None
 
     def __post_init__(self) -> None:
+        if self.bandit:
+            insist_on("bandit", "validate", "security with bandit = true")
         for rule in self.ignore:
             is_bandits = rule[:1] == "B" and rule[1:].isdigit()
             if not is_bandits and rule not in rules.RULES and "{{" not in rule:

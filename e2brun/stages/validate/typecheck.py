@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
 import tempfile
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from e2brun.errors import E2brunError, UsageError
-from e2brun.primitives.extras import needs_extra
+from e2brun.primitives.extras import insist_on
 from e2brun.runs.record import Finding, Severity
 from e2brun.stages.child import Bounds, Ended, run_child
 from e2brun.stages.step import Judgement, Validator, judged
@@ -40,15 +39,12 @@ class TypesCheck(Validator, step="types"):
     python: str | None = None
 
     def __post_init__(self) -> None:
+        insist_on("mypy", "types", "types")
         numbers = (self.python or "3.11").split(".")
         if len(numbers) != 2 or not all(number.isdigit() for number in numbers):
             raise UsageError(f"types: {self.python!r} is no version: write it like 3.12")
 
     async def looked_at(self, source: bytes, file: str) -> Judgement:
-        """Its findings. Raises UsageError: it is not installed."""
-        with needs_extra("types", "types"):
-            if importlib.util.find_spec("mypy") is None:
-                raise ImportError(name="mypy")
         with tempfile.TemporaryDirectory(prefix="e2brun-") as place:
             path = Path(place, "candidate.py")
             path.write_bytes(source)  # noqa: ASYNC240 - into the page cache
