@@ -7,8 +7,59 @@ import pytest
 from tests.security.probing import MIB, Probe
 
 _GIB = 1024 * MIB
+# Children with 40 MiB each, whose memory others read until long after they have ended.
+_READ = """
+import ctypes, mmap, os, threading, time
+size, addresses, written = 40 << 20, 1 << 30, mmap.mmap(-1, 1 << 20)
+def child(told, go_on):
+    held = mmap.mmap(-1, addresses, mmap.MAP_PRIVATE | 0x20)
+    for at in range(0, size, 4096):
+        held[at] = 1
+    at = ctypes.addressof(ctypes.c_char.from_buffer(held))
+    os.write(told, at.to_bytes(8, "little"))
+    os.read(go_on, 1)
+    END
+def read(memory, at):
+    try:
+        while os.preadv(memory, [written] * 1024, at):
+            pass
+    except OSError:
+        pass
+for _ in range(CHILDREN):
+    (hear, told), (go_on, end) = os.pipe(), os.pipe()
+    if (pid := os.fork()) == 0:
+        child(told, go_on)
+    at = int.from_bytes(os.read(hear, 8), "little")
+    memory = os.open(f"/proc/{pid}/mem", os.O_RDWR)
+    for _ in range(3):
+        threading.Thread(target=read, args=(memory, at), daemon=True).start()
+    time.sleep(0.15)
+    os.write(end, b"x")
+    time.sleep(0.05)
+GROW
+time.sleep(1)
+os._exit(0)
+"""
+
+
+def _read(end: str = "os._exit(0)", children: int = 10, grow: str = "") -> str:
+    return _READ.replace("END", end).replace("CHILDREN", f"{children}").replace("GROW", grow)
+
+
 # Every way stops by itself at 1.5 GiB or before, so that a limit that does not hold harms nobody.
 WAYS = {
+    "in what children had that have ended, while it is read": _read(),
+    "in what children had that are other programs now, while it is read": _read(
+        'os.execv("/bin/sleep", ["sleep", "9"])'
+    ),
+    "in what a child had that has ended, while it is written to": _read(
+        children=1,
+        grow="""
+for place in range(at + size, at + addresses, 4 << 20):
+    os.pwrite(memory, b"x" * (4 << 20), place)
+    time.sleep(0.015)
+""",
+    ),
     "in one process": """
 held = []
 while len(held) < 48:
@@ -295,7 +346,7 @@ def test_no_file_grows_past_the_limit(probe: Probe, place: str) -> None:
 
 
 # A child that shares its parent's memory, as between vfork and exec, for two seconds, beside one
-# that may have a copy.
+# that may have a copy; then it is a program of its own.
 _BETWEEN = """
 import json, os, time
 os.mkfifo("gate")
@@ -308,7 +359,7 @@ if os.fork() == 0:
     os.open("gate", os.O_WRONLY)
     os._exit(0)
 actions = [(os.POSIX_SPAWN_OPEN, 0, "gate", os.O_RDONLY, 0)]
-pid = os.posix_spawn("/bin/true", ["true"], {}, file_actions=actions)
+pid = os.posix_spawn("/bin/sleep", ["sleep", "0.3"], {}, file_actions=actions)
 os.waitpid(pid, 0)
 print(json.dumps(len(held) >> 20))
 """

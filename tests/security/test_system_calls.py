@@ -89,6 +89,7 @@ _ARGUMENTS = {
     "pipe2(NOTIFICATION_PIPE)": (293, [0, 0x80]),
     "madvise(MERGEABLE)": (28, [0, 0, 12]), "prctl(SET_MEMORY_MERGE)": (157, [67, 1]),
     "prctl(FUTEX_HASH)": (157, [78, 1, 16]), "prctl(SCHED_CORE)": (157, [62, 1]),
+    "prctl(SET_MM)": (157, [35, 14]),
     "ioctl(TIOCSETD)": (16, [0, 0x5423]), "fcntl(SETDELEG)": (72, [0, 1040]),
 }  # fmt: skip
 

@@ -31,7 +31,6 @@ class Cgroup:
 
     def __init__(self, place: str) -> None:
         self._place = place
-        self._owned = True
 
     @classmethod
     def of(cls, pid: int, limits: Limits, tree: str = "", ours: str = "") -> Cgroup | None:
@@ -88,17 +87,10 @@ class Cgroup:
         events = contents(f"{self._place}/memory.events")
         return int(word(events, b"oom_kill ") or 0) > 0
 
-    def borrowed(self) -> Cgroup:
-        """The same, for somebody who is not to remove it."""
-        other = Cgroup(self._place)
-        other._owned = False
-        return other
-
     def remove(self) -> None:
         """Now, or when one is removed after the last of its processes has ended."""
-        if self._owned:
-            _ending.add(self._place)
-            _remove_ended()
+        _ending.add(self._place)
+        _remove_ended()
 
     @staticmethod
     def leave(seconds: float = 2.0) -> None:

@@ -93,19 +93,27 @@ class ProcessTable:
 
     def _names(self, path: str) -> list[str]:
         with suppress(OSError):  # the process is gone
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._proc)
+            descriptor = self.open(path)
             try:
                 return os.listdir(descriptor)
             finally:
                 os.close(descriptor)
         return []
 
+    def open(self, path: str) -> int:
+        """A descriptor, which is the caller's. Raises OSError."""
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._proc)
+
+    def stat(self, place: str) -> list[bytes]:
+        """The words of `stat` after the name; none of a process that is gone."""
+        return self.read(f"{place}/stat").rpartition(b")")[2].split()
+
     def read(self, path: str, limit: int = 64 * MIB) -> bytes:
         """What is in a file; as much as there was when its process ended."""
         pieces: list[bytes] = []
         length = 0
         with suppress(OSError):  # the process is gone
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._proc)
+            descriptor = self.open(path)
             try:
                 while length < limit and (piece := os.read(descriptor, 65536)):
                     pieces.append(piece)

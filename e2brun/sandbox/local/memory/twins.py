@@ -35,20 +35,30 @@ def twins(
 
 @cache
 def _can_compare() -> bool:
-    return _same(os.getpid(), os.getpid())
+    with suppress(OSError):
+        return share_memory(os.getpid(), os.getpid())
+    return False
 
 
 def sharing(parents: Mapping[str, str], processes: ProcessTable, agent: int) -> list[str]:
     """Those of `parents` (place -> its parent's) that have the same memory."""
+    return [
+        place
+        for place, same in compared(parents, agent).items()
+        if same and b"\nVmRSS:" in processes.read(f"{place}/status")  # or neither had any
+    ]
+
+
+def compared(parents: Mapping[str, str], agent: int) -> dict[str, bool]:
+    """Whether each has, of those of which we may know it and that are there."""
     here = _numbers(agent)
     if not all(_inner(place) in here for place in parents):  # some ended as others were listed
         here |= _numbers(agent)
-    return [
-        place
-        for place, parent in parents.items()
-        if _same(here.get(_inner(place), -1), here.get(_inner(parent), -1))
-        and b"\nVmRSS:" in processes.read(f"{place}/status")  # or neither had any
-    ]
+    found: dict[str, bool] = {}
+    for place, parent in parents.items():
+        with suppress(KeyError, OSError):
+            found[place] = share_memory(here[_inner(place)], here[_inner(parent)])
+    return found
 
 
 def alike(parents: Mapping[str, str], statuses: Mapping[str, bytes], seen: set[str]) -> list[str]:
@@ -63,12 +73,6 @@ def alike(parents: Mapping[str, str], statuses: Mapping[str, bytes], seen: set[s
 def _alike(status: bytes, other: bytes) -> bool:
     apart = kilobytes(status, b"RssAnon:") - kilobytes(other, b"RssAnon:")
     return word(status, b"VmSize:") == word(other, b"VmSize:") and abs(apart) < MIB
-
-
-def _same(first: int, second: int) -> bool:
-    with suppress(OSError):  # gone, or nothing that we may know of
-        return share_memory(first, second)
-    return False
 
 
 def _inner(place: str) -> str:

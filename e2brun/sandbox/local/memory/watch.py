@@ -31,6 +31,7 @@ from e2brun.sandbox.local.memory.procfs import (
 if TYPE_CHECKING:
     from e2brun.sandbox.local.memory.cgroup import Cgroup
     from e2brun.sandbox.local.memory.close_look import CloseLook
+    from e2brun.sandbox.local.memory.outlived import Outlived
     from e2brun.sandbox.local.memory.unaccounted import Unaccounted
 
 INTERVAL = 0.03  # seconds between looks: at 3 GB/s a process gains 90 MB between two
@@ -75,6 +76,8 @@ class MemoryWatch:
         self._shared_before = kilobytes(contents("/proc/meminfo"), b"Shmem:")
         self._unaccounted: Unaccounted | None = None  # until there is something to be seen
         self._hoards = Hoards(limits.processes * limits.open_files)
+        self._outlived: Outlived | None = None  # likewise
+        self._apart = False
         if os.path.exists(CGROUPS):
             from e2brun.sandbox.local.memory.cgroup import Cgroup
 
@@ -89,6 +92,10 @@ class MemoryWatch:
     def close(self) -> None:
         while self._open:
             os.close(self._open.pop())
+        if self._apart:  # the rest is another's
+            return
+        if self._outlived is not None:
+            self._outlived.close()
         if self._group is not None:
             self._group.remove()
 
@@ -110,7 +117,7 @@ class MemoryWatch:
 
         other = copy(self)  # what it has seen is still the same
         other._open = []
-        other._group = None if self._group is None else self._group.borrowed()
+        other._apart = True
         for descriptor in self._open:
             other._open.append(os.dup(descriptor))
         other._proc, other._disk, other._shm = other._open
@@ -127,11 +134,12 @@ class MemoryWatch:
         meminfo = contents("/proc/meminfo")
         shared = kilobytes(meminfo, b"Shmem:") - self._shared_before
         counted, charged = self._kernel(statuses, meminfo)
+        outlived = self._outlived_bytes(statuses)
         seen = shown(statuses.values(), self._files())
-        self.held = counted + seen + self._free_of_charge()
+        self.held = counted + outlived + seen + self._free_of_charge()
         if self._hoards.excessive or self._hoards.due(self._gone()):
             return True
-        elsewhere = max(counted, charged) + (shared if shared > _NOISE else 0)
+        elsewhere = max(counted, charged) + outlived + (shared if shared > _NOISE else 0)
         return elsewhere + seen > self._limits.memory
 
     def lent(self) -> int:
@@ -159,13 +167,14 @@ class MemoryWatch:
         if self._hoards.excessive:
             self.unexplained = True
             return True
-        elsewhere = max(counted, charged)
+        outlived = self._outlived_bytes(statuses)
+        elsewhere = max(counted, charged) + outlived
         if elsewhere > limit:  # whatever else there is, and while we look it would grow
             self.unexplained = counted - self._hoards.bytes <= limit
             return True
         files = self._files()
         files += self._hidden_shared(statuses, kilobytes(meminfo, b"Shmem:"))
-        hurry = bool(charged or self._hoards.bytes)
+        hurry = bool(charged or outlived or self._hoards.bytes)
         total = self._taken(statuses, files, limit - elsewhere, hurry=hurry)
         self.unexplained = total + counted - self._hoards.bytes <= limit
         return total + elsewhere > limit
@@ -173,7 +182,8 @@ class MemoryWatch:
     @property
     def doubtful(self) -> bool:
         """Whether `exceeded` will say so if what it has seen lasts."""
-        return self._unaccounted is not None and self._unaccounted.doubtful
+        parts = (self._unaccounted, self._outlived)
+        return any(part is not None and part.doubtful for part in parts)
 
     def killed(self) -> bool:
         """Whether the kernel has ended something in it for its memory."""
@@ -250,6 +260,16 @@ class MemoryWatch:
         charged = self._unaccounted.charge(meminfo, pages, lambda: self._ticks(_IN_KERNEL))
         return counted, charged
 
+    def _outlived_bytes(self, statuses: dict[str, bytes]) -> int:
+        if self._outlived is None:
+            small = sum(map(private, statuses.values())) < self._limits.memory // 8
+            if len(statuses) < 2 and small:  # as most programs are
+                return 0
+            from e2brun.sandbox.local.memory.outlived import Outlived
+
+            self._outlived = Outlived(self._agent, self._limits)
+        return self._outlived.look(self._processes, statuses)
+
     def _hoard_in(self, group: Cgroup) -> bool:
         """Whether it has far more of what is counted for its user, on the host too, than a program
         can make use of; its memory is in the group's count."""
@@ -271,7 +291,7 @@ class MemoryWatch:
     def _ticks(self, kinds: tuple[int, ...]) -> int:
         """Processor time of every process and of its dead children, of these kinds."""
         names = [name for name in os.listdir(self._proc) if name.isdigit()]
-        stats = (self._processes.read(f"{name}/stat").rpartition(b")")[2].split() for name in names)
+        stats = map(self._processes.stat, names)
         return sum(int(words[kind]) for words in stats if words for kind in kinds)
 
     def _maps(self, place: str) -> bytes:
