@@ -47,7 +47,9 @@ async def test_a_part_without_a_filename_is_stored_under_the_path(envd: Envd) ->
     assert (await envd.form(part("file", None, b"") + END)).status == 400
 
 
-async def test_a_malformed_form_is_refused(envd: Envd) -> None:
+async def test_a_malformed_form_is_refused_and_no_line_of_the_log(
+    envd: Envd, caplog: pytest.LogCaptureFixture
+) -> None:
     bodies = [
         b"",
         b"junk",
@@ -62,6 +64,7 @@ async def test_a_malformed_form_is_refused(envd: Envd) -> None:
     for body in bodies:
         answer = await envd.form(body)
         assert (answer.status, answer.json["code"]) == (400, 400), (body, answer.body)
+    assert not caplog.records
 
 
 async def test_a_compressed_body_is_stored_expanded(envd: Envd) -> None:

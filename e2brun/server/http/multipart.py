@@ -58,6 +58,7 @@ async def parts(
             max_header_count=_HEADERS,
             max_header_size=_HEADER_BYTES,
         )
+        parser.logger.disabled = True  # who sent it is told what is wrong, and nobody else
         async for piece in pieces:
             parser.write(piece)
             for item in found:
