@@ -97,10 +97,21 @@ def _in(where: Place, local: Path, inside: Inside) -> None:
     target = _target(sandbox, local, inside.path)
     with UsageError.of_system():
         files = tuple(gather(local, target, notice))
-    for directory in _empty_directories(local, target):
+    if local.is_dir():
+        files = tuple(one for one in files if _is_text(one.path))
+    for directory in filter(_is_text, _empty_directories(local, target)):
         sandbox.make_directory(directory)
     for start in range(0, len(files), _BATCH):
         sandbox.write_files(files[start : start + _BATCH])
+
+
+def _is_text(path: str) -> bool:
+    from e2brun.sandbox.e2b.launch import is_text
+
+    if not is_text(path):
+        notice(f"left out, its name is no UTF-8: {path!r}")
+        return False
+    return True
 
 
 def _target(sandbox: E2BSandbox, local: Path, path: str) -> str:

@@ -131,11 +131,13 @@ class _Tree:
 
 
 def _is_safe(name: str) -> bool:
+    """One with U+FFFD, which stands for bytes that are no UTF-8, cannot be asked for, either."""
     return (
         name not in {"", ".", ".."}
         and "/" not in name
         and not name.startswith("-")
         and name.isprintable()
+        and "\ufffd" not in name
     )
 
 

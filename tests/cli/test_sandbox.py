@@ -67,9 +67,13 @@ def test_files_go_in_and_come_out(shared: Sandbox, tmp_path: Path) -> None:
     (source / "sub" / "run").write_text("#!/bin/sh\necho ran\n")
     (source / "sub" / "run").chmod(0o755)
     (source / "out").symlink_to("/etc/passwd")
+    (source / "\udcff").write_bytes(b"")
+    (source / "\udcfe").mkdir()
     box = shared("create").text.strip()
     ran = shared("cp", source, f"{box}:dst")
-    assert (ran.code, "left out" in ran.err) == (0, True)
+    assert (ran.code, ran.err.count("left out"), ran.err.count("no UTF-8")) == (0, 3, 2)
+    ran = shared("cp", source / "\udcff", f"{box}:dst")
+    assert (ran.code, "no UTF-8" in ran.err, "Traceback" in ran.err) == (125, True, False)
     assert shared("exec", box, "--", "dst/sub/run").text == "ran\n"
     assert "sub/" in shared("ls", box, "dst").text
     assert shared("cp", f"{box}:dst", tmp_path / "back").code == 0
@@ -86,11 +90,13 @@ def test_a_hostile_directory_writes_nothing_outside(shared: Sandbox, tmp_path: P
     box = shared("create").text.strip()
     line = (
         "mkdir e; ln -s / e/root; ln -s /etc/passwd e/l; echo 1 > e/x; "
+        "touch \"$(printf 'e/a\\377')\"; "
         "touch \"$(printf 'e/\\033]0;t')\""
     )
     shared("exec", box, "--", "sh", "-c", line)
     ran = shared("cp", f"{box}:e", tmp_path / "got")
     assert (ran.code, "not safe" in ran.err, "\x1b" in ran.err) == (125, True, False)
+    assert (tmp_path / "got" / "x").read_bytes() == b"1\n"
     assert all(not path.is_symlink() for path in (tmp_path / "got").rglob("*"))
     assert b"\x1b" not in shared("ls", box, "e").out
 

@@ -44,10 +44,17 @@ class Launch:
     uploads: tuple[Upload, ...] = ()  # to be sent beside, the last one being the marker
 
 
+def is_text(name: str) -> bool:
+    """Whether E2B's protocol, which is JSON, has a way to say it."""
+    return name.isascii() or not any("\ud800" <= char <= "\udfff" for char in name)
+
+
 def remote_path(path: str) -> str:
     """Absolute, as the contract reads it. Raises FileTransferFailed for what names no file."""
     if "\0" in path:
         raise FileTransferFailed(f"not a path: {path!r}")
+    if not is_text(path):
+        raise FileTransferFailed(f"a name that is no UTF-8 does not get to E2B: {path!r}")
     return normpath(absolute(path))
 
 
