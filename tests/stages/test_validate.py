@@ -130,7 +130,7 @@ async def test_lint_finds_and_rates_and_is_not_silenced_by_the_candidate() -> No
 def test_a_tool_that_is_not_installed_is_told_before_anything_is_looked_at(
     monkeypatch: pytest.MonkeyPatch, make: Callable[[], object], extra: str
 ) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", dict[str, None]().get)
     with pytest.raises(UsageError, match=rf"not installed: pip install 'e2brun\[{extra}\]'"):
         make()
 
