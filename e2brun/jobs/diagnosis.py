@@ -91,5 +91,7 @@ def wants_what_does_not_exist(error: E2brunError, own: Sequence[str]) -> bool:
     """Whether the source itself names packages (`own`) that there are not."""
     if not (isinstance(error, InstallFailed) and re.search(_NO_SUCH_PACKAGE, str(error), re.I)):
         return False
-    names = (re.split(r"[^A-Za-z0-9._-]", requirement)[0] for requirement in own)
-    return any(name and name.lower() in str(error).lower() for name in names)
+    from e2brun.sandbox.requirement import name_of, normalized
+
+    told = re.findall(r"[a-z0-9]+(?:-[a-z0-9]+)*", normalized(str(error)))
+    return any(name_of(requirement) in told for requirement in own)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from e2brun.errors import UsageError
+from e2brun.errors import InstallFailed, UsageError
+from e2brun.jobs.diagnosis import wants_what_does_not_exist
 from e2brun.jobs.imports import missing_imports
 from e2brun.jobs.requirements import (
     ScriptMetadata,
@@ -275,3 +276,19 @@ def test_metadata_longer_than_anybody_writes_is_refused() -> None:
     comments = "# # of which TOML makes nothing\n" * 3000
     with pytest.raises(UsageError, match=r"odd\.py:1: the script's metadata is too long"):
         inline_metadata(f"# /// script\n{comments}# ///\n", "odd.py")
+
+
+@pytest.mark.parametrize(
+    ("said", "own", "found"),
+    [
+        ("no-such-mod was not found in the package registry", "No_Such.Mod[x]>=1", True),
+        ("there is no version of no-such-mod==9", "no_such_mod==9", True),
+        ("there is no version of no-such-mod==9", "mod", False),
+        ("no-such-mod was not found in the package registry", "regis", False),
+        ("the package registry cannot be reached", "no_such_mod", False),
+    ],
+)
+def test_a_package_that_there_is_not_is_the_fault_of_whoever_names_it(
+    said: str, own: str, found: bool
+) -> None:
+    assert wants_what_does_not_exist(InstallFailed(said), [own]) is found
