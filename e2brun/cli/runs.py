@@ -163,8 +163,14 @@ def rm(
     store: Where = None,
 ) -> int:
     """Take runs away, and print their ids."""
+    from e2brun.runs.origin import State
+
     with _there(store) as opened:
-        for run_id in {_found(opened, text).record.id: None for text in run}:
+        found = {stored.record.id: stored for stored in (_found(opened, text) for text in run)}
+        for run_id, stored in found.items():
+            if stored.state is State.RUNNING:
+                raise UsageError(f"{run_id}: it is still running")
+        for run_id in found:
             opened.remove(run_id)
             write_line(run_id)
     return 0

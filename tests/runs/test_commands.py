@@ -132,6 +132,17 @@ def test_rm_takes_a_run_away_with_its_files(runs: Runs, path: Path) -> None:
     assert runs("rm", "@last").code == 2
 
 
+def test_rm_takes_none_away_while_one_of_them_goes_on(runs: Runs, path: Path) -> None:
+    with closing(Store(path)) as store:
+        store.begin(run("bb11", started=2000.0), ORIGIN)
+        ran = runs("rm", "aa11", "@last")
+        assert (ran.code, ran.text) == (2, "")
+        assert ran.err == "e2brun: bb11: it is still running\n"
+        assert len(runs("list").text.splitlines()) == 4
+        store.finish("bb11", 0)
+    assert runs("rm", "@last").code == 0
+
+
 def test_export_has_every_case_whole(runs: Runs, path: Path) -> None:
     lines = [json.loads(line) for line in runs("export", "aa22").out.splitlines()]
     assert lines[0]["run"]["id"] == "aa22"
