@@ -112,8 +112,7 @@ def list_all(
             raise UsageError(f"--state {one!a}: write {' or '.join(STATES)}")
     wanted = _pairs(metadata)
     where = place(on)
-    remote = where.remote()
-    found = [] if remote is None else remote.sandboxes(states=state or (), metadata=wanted)
+    found = where.sandboxes(state or (), wanted)
     from e2brun.report import sandboxes as report
 
     if as_json:
@@ -318,8 +317,7 @@ def kill(
         return _kill(place(on), sandbox, missing_is_error=True)
     wanted = _pairs(metadata)
     where = place(on)
-    remote = where.remote()
-    found = [] if remote is None else remote.sandboxes(metadata=wanted)
+    found = where.sandboxes(metadata=wanted)
     if not found:
         notice(f"no sandboxes to end ({where.name})")
     return _kill(where, [facts.id for facts in found], missing_is_error=False)
@@ -353,8 +351,7 @@ def reap(on: On = None) -> int:
     from e2brun.sandbox.owner import is_left_behind
 
     where = place(on)
-    remote = where.remote()
-    found = [] if remote is None else remote.sandboxes()
+    found = where.sandboxes()
     left = [facts.id for facts in found if is_left_behind(facts.metadata)]
     if not left:
         notice(f"nothing was left behind ({where.name})")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from e2brun.cli.signals import notice
@@ -12,7 +12,7 @@ from e2brun.sandbox.select import is_cloud
 from e2brun.settings import Flag, Settings, load_settings, package_environment
 
 if TYPE_CHECKING:
-    from e2brun.sandbox.e2b.remote import Remote
+    from e2brun.sandbox.e2b.remote import Facts, Remote
     from e2brun.sandbox.e2b.sdk import Credentials
     from e2brun.server.background.client import Background, Endpoint
 
@@ -40,6 +40,18 @@ class Place(Frozen):
             return self._remote(self._cloud())
         endpoint = self._background().find()
         return None if endpoint is None else self._remote(_credentials(endpoint))
+
+    def sandboxes(
+        self, states: Sequence[str] = (), metadata: Mapping[str, str] | None = None
+    ) -> list[Facts]:
+        """Those there are, newest first."""
+        remote = self.remote()
+        try:
+            return [] if remote is None else remote.sandboxes(states=states, metadata=metadata)
+        except SandboxUnavailable:
+            if self.local and self._background().find() is None:
+                return []  # it has ended since, as it does after its last sandbox
+            raise
 
     def about(self, sandbox_id: str) -> Remote:
         """The provider, for a question about one sandbox. Raises NoSuchSandbox."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
+import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -149,6 +152,31 @@ def test_a_killed_service_takes_its_sandboxes_along_and_is_replaced(
     assert sandbox("list", "-q").out == b""
     assert sandbox("create").code == 0
     assert service_pid(runtime) not in {None, pid}
+
+
+def test_a_service_that_ends_while_it_is_asked_has_no_sandboxes(
+    sandbox: Sandbox, runtime: Path
+) -> None:
+    place = runtime / "e2brun"
+    place.mkdir(mode=0o700)
+    with socket.create_server(("127.0.0.1", 0)) as listener, (place / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        state = place / "service.json"
+        state.write_text(json.dumps({"url": url, "key": "e2b_" + "0" * 40, "pid": 1}))
+
+        def end() -> None:
+            connection, _ = listener.accept()
+            state.unlink()
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            connection.close()
+            listener.close()
+
+        ending = threading.Thread(target=end)
+        ending.start()
+        ran = sandbox("list", "-q")
+        ending.join()
+    assert (ran.code, ran.out, ran.err) == (0, b"", "")
 
 
 def test_a_runtime_directory_that_others_can_write_is_refused(
