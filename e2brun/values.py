@@ -166,7 +166,11 @@ def toml_problem(error: Exception, text: str) -> tuple[int, str]:
 
 def shown(text: str) -> str:
     """What was typed, as much of it as a message has room for."""
-    return repr(text if len(text) <= 60 else f"{text[:59]}…")
+    return repr(clipped(text, 60))
+
+
+def clipped(text: str, room: int) -> str:
+    return text if len(text) <= room else f"{text[: room - 1]}…"
 
 
 def values_in(text: bytes, few: int) -> int:

@@ -16,6 +16,7 @@ from secrets import token_hex
 
 from e2brun.errors import FileTransferFailed
 from e2brun.sandbox.contract import Sandbox
+from e2brun.values import clipped
 
 _DEPTH_LIMIT = 32
 _FILES_LIMIT = 50_000
@@ -93,7 +94,7 @@ class _Tree:
         finally:
             os.close(directory)
         if self._unsafe:
-            named = _shown(self._unsafe[0])
+            named = ascii(clipped(self._unsafe[0], 80))
             if len(self._unsafe) > 1:
                 named += f" and {len(self._unsafe) - 1} more"
             raise FileTransferFailed(
@@ -103,7 +104,7 @@ class _Tree:
 
     def _fetch_into(self, remote: str, directory: int, *, depth: int) -> None:
         if depth > _DEPTH_LIMIT:
-            raise FileTransferFailed(f"{_shown(remote)}: directories are nested too deeply")
+            raise FileTransferFailed(f"{clipped(remote, 80)!a}: directories are nested too deeply")
         for entry in self._sandbox.list_files(remote):
             self._files += 1
             if self._files > _FILES_LIMIT:
@@ -139,10 +140,6 @@ def _is_safe(name: str) -> bool:
         and name.isprintable()
         and "\ufffd" not in name
     )
-
-
-def _shown(name: str) -> str:
-    return ascii(name if len(name) <= 80 else f"{name[:79]}…")
 
 
 def _save(pieces: Iterator[bytes], directory: int, name: str, allowance: Allowance) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated
 
 from e2brun.errors import UsageError
-from e2brun.values import Network, parse_duration, parse_network, parse_size
+from e2brun.values import Network, clipped, parse_duration, parse_network, parse_size
 
 
 @dataclass(frozen=True, eq=False)  # a key of typing's: a dict has no hash
@@ -31,7 +31,7 @@ class Kind:
         try:
             return self.parse(value, directory)
         except TypeError:
-            raise UsageError(f"{_shown(value)} is not {self.wanted}") from None
+            raise UsageError(f"{clipped(repr(value), 60)} is not {self.wanted}") from None
 
 
 def _as(kind: type, value: object) -> str:
@@ -117,8 +117,3 @@ def missing(path: Path) -> str:
         return f"no such file: there is no directory {path.parent.name}"
     hint = suggestion(path.name, names)
     return f"no such file{hint if 'did you mean' in hint else ''}"
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:59]}…"

@@ -28,7 +28,7 @@ from typing import (
 from e2brun.errors import UsageError
 from e2brun.pipeline.kinds import Kind
 from e2brun.pipeline.places import Path as KeyPath
-from e2brun.values import is_list, is_table, suggestion
+from e2brun.values import clipped, is_list, is_table, suggestion
 
 T = TypeVar("T")
 _NAMES = {
@@ -250,8 +250,7 @@ def _said(raw: object) -> str:
         return "a list"
     if is_table(raw):
         return "a table"
-    text = repr(raw)
-    shown = text if len(text) <= 40 else f"{text[:39]}…"
+    shown = clipped(repr(raw), 40)
     if isinstance(raw, bool):
         return str(raw).lower()
     return f"text ({shown})" if isinstance(raw, str) else shown

@@ -20,6 +20,7 @@ from e2brun.stages import candidate
 from e2brun.stages.evidence import Probe
 from e2brun.stages.template import fill_fields
 from e2brun.stages.work import Work
+from e2brun.values import clipped
 
 MESSAGE_LIMIT = 500
 _ORDER = (Severity.LOW, Severity.MEDIUM, Severity.HIGH)
@@ -200,8 +201,7 @@ def _line(finding: Finding) -> str:
 
 
 def one_line(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= MESSAGE_LIMIT else f"{line[: MESSAGE_LIMIT - 1]}…"
+    return clipped(" ".join(text.split()), MESSAGE_LIMIT)
 
 
 def executed(work: Work) -> ExecutionRecord:

@@ -23,6 +23,7 @@ from e2brun.errors import (
 )
 from e2brun.sandbox import endings
 from e2brun.sandbox.contract import HOME
+from e2brun.values import clipped
 
 LONGEST_TEXT = 500
 
@@ -149,7 +150,7 @@ def one_line(text: str, *secrets: str) -> str:
         if secret:
             text = text.replace(secret, "***")
     text = _NOT_ONE_LINE.sub(" ", _E2B_KEY.sub("***", text)).strip()
-    return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"
+    return clipped(text, LONGEST_TEXT)
 
 
 def translate(

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from e2brun.values import clipped
+
 _LIMIT = 600
 _NETWORK = (
     "error sending request",
@@ -41,10 +43,10 @@ def reason(text: str) -> str:
     if not steps:
         return "uv failed and did not say why"
     if len(steps) > 1 and steps[0].startswith("No solution found"):
-        return _clip(_plain(" ".join(steps[1:])))
+        return clipped(_plain(" ".join(steps[1:])), _LIMIT)
     if is_network_failure(text):  # the first cause names the URL, the last one the trouble
-        return _clip(f"{steps[0]} ({steps[-1]})" if len(steps) > 1 else steps[0])
-    return _clip(": ".join(step.rstrip(":.") for step in steps))
+        return clipped(f"{steps[0]} ({steps[-1]})" if len(steps) > 1 else steps[0], _LIMIT)
+    return clipped(": ".join(step.rstrip(":.") for step in steps), _LIMIT)
 
 
 def hint(text: str) -> str:
@@ -79,7 +81,3 @@ def _plain(sentence: str) -> str:
         return sentence.rstrip(".")
     said = sentence.removeprefix("Because ").partition(_CONCLUSION)[0]
     return re.sub(r" and you require \S+$", "", said).rstrip(".")
-
-
-def _clip(line: str) -> str:
-    return line if len(line) <= _LIMIT else f"{line[: _LIMIT - 1]}…"
