@@ -51,6 +51,7 @@ FOLDERS: dict[str, dict[str, set[str]]] = {
             "cell_end",
             "contract",
             "endings",
+            "process_group",
             "public_indexes",
             "requirement",
             "threads",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from e2brun.cli.given import count, share
 from e2brun.cli.pipeline_options import RunRequest
 from e2brun.cli.reporting import Reporter, parse_reports
-from e2brun.cli.signals import Interrupted, complain, print_document, say, write_line
+from e2brun.cli.signals import Interrupted, complain, leave_soon, print_document, say, write_line
 from e2brun.errors import E2brunError, UsageError
 from e2brun.runs import events
 from e2brun.runs.record import RunRecord, exit_code
@@ -229,8 +229,7 @@ def _drive(work: Coroutine[Any, Any, object]) -> int:
             if not got:  # once is enough: what follows is tidying up
                 got.append(number)
                 task.cancel()
-                signal.signal(signal.SIGALRM, lambda _number, _frame: os._exit(128 + number))
-                signal.setitimer(signal.ITIMER_REAL, _TIDYING_SECONDS)
+                leave_soon(number, _TIDYING_SECONDS)
 
         with _listening(loop, cancel):
             await task

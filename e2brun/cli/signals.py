@@ -100,11 +100,12 @@ def _interrupt(number: int, _frame: FrameType | None) -> None:
     for ending in _ENDING:
         signal.signal(ending, signal.SIG_IGN)
 
-    # Should a library swallow the exception, or tidying hang, we end all the same: local
-    # sandboxes die with this process, and the guardian sees to those in the cloud.
-    def leave(_number: int, _frame: FrameType | None) -> None:
-        os._exit(128 + number)
-
-    signal.signal(signal.SIGALRM, leave)
-    signal.setitimer(signal.ITIMER_REAL, _TIDYING_SECONDS)
+    leave_soon(number, _TIDYING_SECONDS)
     raise Interrupted(number)
+
+
+def leave_soon(number: int, seconds: float) -> None:
+    """Should a library swallow the exception, or tidying hang, we end all the same: local sandboxes
+    die with this process, and the guardian sees to those in the cloud."""
+    signal.signal(signal.SIGALRM, lambda _number, _frame: os._exit(128 + number))
+    signal.setitimer(signal.ITIMER_REAL, seconds)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import resource
 import selectors
-import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -20,10 +19,10 @@ from typing import IO
 
 import e2brun
 from e2brun.errors import UsageError
+from e2brun.sandbox.process_group import GRACE, end_group
 from e2brun.sandbox.threads import in_thread
 
 _MIB = 1024 * 1024
-_GRACE = 2.0  # seconds between TERM and KILL
 _LINGER = 0.5  # for output of a program that is gone; what it left behind may hold the pipes
 TOOL_ENVIRONMENT = {"PATH": os.defpath, "LANG": "C.UTF-8"}
 
@@ -65,7 +64,7 @@ async def run_child(
     """Run it to its end; cancellation ends it. `environment`: None is ours. Raises UsageError when
     it cannot be started."""
     child = _Child(argv, stdin, bounds, directory, environment)
-    return await in_thread(child.run, stop=child.stop, grace=_GRACE + 1)
+    return await in_thread(child.run, stop=child.stop, grace=GRACE + 1)
 
 
 class _Child:
@@ -97,7 +96,7 @@ class _Child:
         try:
             timed_out, too_much = self._watch(process, kept)
         finally:
-            _end_group(process)
+            end_group(process)
             for pipe in (process.stdout, process.stderr):
                 if pipe is not None:
                     pipe.close()
@@ -157,17 +156,3 @@ class _Child:
             if len(stream) > self._bounds.output:
                 return True
         return False
-
-
-def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """TERM, a grace, KILL: also to what the program started and left behind."""
-    _signal_group(process, signal.SIGTERM)
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(_GRACE)
-    _signal_group(process, signal.SIGKILL)
-    process.wait(_GRACE)
-
-
-def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, number)

@@ -6,7 +6,6 @@ uv starts the interpreter, isolated, to ask it for its version; nothing of a pac
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -21,9 +20,9 @@ from e2brun.sandbox.local.packages.indexes import uv_arguments, uv_environment
 from e2brun.sandbox.local.packages.tree import remove
 from e2brun.sandbox.local.packages.uv_watch import ADDRESS_SPACE, Bounds, Watch
 from e2brun.sandbox.local.pythons import find_uv
+from e2brun.sandbox.process_group import end_group
 from e2brun.sandbox.requirement import CONSTRAINT, OVERRIDE, divided
 
-_GRACE = 2.0
 _SAID = 64 * 1024
 
 # Runs before uv, in its process: dies with us even if we are killed with SIGKILL, which a
@@ -162,24 +161,10 @@ def _run(command: list[str], job: Job) -> str:
         try:
             code = watch.wait(job.deadline)
         finally:
-            _end(process)
+            end_group(process)  # Popen's own exit would wait for ever
             job.written += watch.written
         if code == 0:
             return ""
         said.seek(0)
         text = said.read(_SAID).decode("utf-8", "replace")
     return text if text.strip() else f"error: uv ended with code {code}"
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """TERM, grace, KILL, for the whole group; Popen's own exit would wait for ever."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        if process.poll() is not None:
-            return
-        try:
-            os.killpg(process.pid, number)
-            process.wait(_GRACE)
-        except ProcessLookupError:
-            return
-        except subprocess.TimeoutExpired:
-            continue
