@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
 from e2brun.errors import UsageError
+
+
+def locked(path: Path) -> FileIO:
+    """The file, made where there is none, and its lock until it is closed. Raises OSError, of which
+    BlockingIOError says that somebody has it."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    file = FileIO(os.open(path, flags, 0o600), "r+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise
+    return file
 
 
 def write_private(path: Path, content: bytes) -> None:

@@ -8,7 +8,6 @@ it said.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import stat
@@ -18,11 +17,13 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
 import e2brun
 from e2brun.errors import SandboxUnavailable
+from e2brun.private import locked
 from e2brun.values import is_table
 
 LOCK, STATE, LOG = "lock", "service.json", "log"
@@ -84,7 +85,7 @@ class Background:
         while True:
             lock = self._lock()
             if lock is not None:
-                os.close(lock)
+                lock.close()
                 return None
             endpoint = read_state(self._directory)
             if endpoint is not None:
@@ -102,21 +103,14 @@ class Background:
                 return endpoint
             lock = self._lock()
             if lock is not None:  # else somebody was quicker, and it is theirs that we find
-                try:
-                    return self._start(lock, environment, notice)
-                finally:
-                    os.close(lock)  # the service holds it now
+                with lock:  # the service holds it then
+                    return self._start(lock.fileno(), environment, notice)
 
-    def _lock(self) -> int | None:
+    def _lock(self) -> FileIO | None:
         """The lock, where nobody has it."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        descriptor = os.open(self._directory / LOCK, flags, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            return None
-        return descriptor
+        with suppress(BlockingIOError):
+            return locked(self._directory / LOCK)
+        return None
 
     def _start(
         self, lock: int, environment: Mapping[str, str], notice: Callable[[str], None]

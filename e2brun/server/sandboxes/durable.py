@@ -6,9 +6,7 @@ holds the directory's lock is its only service.
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import os
 import time
 from collections.abc import Iterable
 from dataclasses import fields
@@ -16,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from e2brun.errors import UsageError
-from e2brun.private import load, store
+from e2brun.private import load, locked, store
 from e2brun.server.http.messages import ApiError, Refused
 from e2brun.server.sandboxes.records import Lasting, Record, State
 
@@ -60,19 +58,14 @@ class StateDirectory:
         with UsageError.of_system(f"--state {path}"):
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.path.chmod(0o700)
-            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-            self._lock = os.open(self.path / _LOCK, flags, 0o600)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self._lock)
-            raise UsageError(f"--state {path}: another service uses it") from None
+            try:
+                self._lock = locked(self.path / _LOCK)
+            except BlockingIOError:
+                raise UsageError(f"--state {path}: another service uses it") from None
 
     def close(self) -> None:
         """Another service may use it now; harmless a second time."""
-        lock, self._lock = self._lock, -1
-        if lock >= 0:
-            os.close(lock)
+        self._lock.close()
 
 
 class PausedSandboxes:

@@ -6,7 +6,6 @@ lock that nobody holds any more.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import stat
@@ -14,6 +13,8 @@ import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
+
+from e2brun.private import locked
 
 _PREFIX = "e2brun-serve-"
 _LOCK = "lock"
@@ -26,17 +27,14 @@ class Scratch:
     def __init__(self) -> None:
         _sweep(Path(tempfile.gettempdir()))
         self._whole = Path(tempfile.mkdtemp(prefix=_PREFIX))
-        self._lock = os.open(self._whole / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        self._lock = locked(self._whole / _LOCK)
         self.path = self._whole / "files"
         self.path.mkdir(0o700)
 
     def close(self) -> None:
         """Remove it and all that is in it; harmless a second time."""
         shutil.rmtree(self._whole, ignore_errors=True)
-        lock, self._lock = self._lock, -1
-        if lock >= 0:
-            os.close(lock)
+        self._lock.close()
 
 
 def _sweep(parent: Path) -> None:
@@ -50,14 +48,6 @@ def _sweep(parent: Path) -> None:
 
 
 def _remove_if_dead(directory: Path, age: float) -> None:
-    try:
-        lock = os.open(directory / _LOCK, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        if age > _NEWBORN_SECONDS:
+    if age > _NEWBORN_SECONDS or os.path.lexists(directory / _LOCK):
+        with locked(directory / _LOCK):
             shutil.rmtree(directory, ignore_errors=True)
-        return
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(directory, ignore_errors=True)
-    finally:
-        os.close(lock)
