@@ -47,7 +47,6 @@ def choice(names: str, help_text: str, *, setting: bool = False) -> Any:
 
 
 def text(names: str, help_text: str, metavar: str = "", default: str | None = None) -> Any:
-    """A field with what was written."""
     return _option(names, "text", help_text, metavar, default=default)
 
 

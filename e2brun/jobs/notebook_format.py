@@ -48,7 +48,6 @@ def text(value: object) -> str:
 
 
 def cells_of(document: Json) -> list[Json]:
-    """The cells of a document that `parse` gave."""
     return cast("list[Json]", document["cells"])
 
 

@@ -146,7 +146,6 @@ class CaseRecord:
 
     @property
     def executions(self) -> list[ExecutionRecord]:
-        """Of all attempts, in order."""
         steps = (step for attempt in self.attempts for step in attempt.steps)
         return [step.execution for step in steps if step.execution is not None]
 

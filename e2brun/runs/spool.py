@@ -40,7 +40,6 @@ _LOCK_SECONDS = 2.0  # others hold it for moments
 
 
 def spool_of(store: Path) -> Path:
-    """The file beside a store."""
     return store.with_name(f"{store.name}.spool")
 
 

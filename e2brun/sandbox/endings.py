@@ -46,7 +46,6 @@ def ended(
 
 
 def time_limit(seconds: float | None) -> str:
-    """The wall clock ended it."""
     return f"time limit {seconds:g} s"
 
 
@@ -58,7 +57,6 @@ def memory_limit(size: int, *, hidden: bool = False) -> str:
 
 
 def died_of(number: int) -> str:
-    """A signal ended it."""
     return f"died of signal {number}"
 
 

@@ -191,7 +191,6 @@ def logs(credentials: Credentials, sandbox_id: str, since: int) -> list[Any]:
 
 
 def is_not_found(error: BaseException) -> bool:
-    """Whether this says that there is no such sandbox."""
     if isinstance(error, RequestRefused):
         return error.status == 404
     return type(error).__name__ == "SandboxNotFoundException"

@@ -63,7 +63,6 @@ class LocalBackend:
         self._dying: deque[int] = deque()  # pidfds
 
     def create(self, spec: SandboxSpec) -> LocalSandbox:
-        """Start a sandbox; see the contract."""
         own = self._own(spec.template)
         if own is not None:
             spec = own.applied(spec)

@@ -13,7 +13,6 @@ _SINCE = 1_750_000_000  # when the built-in templates were made, as far as clien
 
 
 def missing(name: str) -> ApiError:
-    """There is no template of this name."""
     return ApiError(404, f"template {name[:100]!r} was not found")
 
 

@@ -73,7 +73,6 @@ def machine(options: ServiceOptions) -> Wire:
 
 
 def detailed(record: Record, options: ServiceOptions) -> Wire:
-    """All there is to say about one sandbox."""
     lifecycle = record.lifecycle
     wire = listed(record, options)
     wire |= {

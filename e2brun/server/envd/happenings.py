@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-from collections import deque
 
 from e2brun.sandbox.contract import MIB
 from e2brun.sandbox.local.host.file_worker import FileTrouble
@@ -18,7 +17,7 @@ class Events:
     """What happened, in order: (path below the watched directory, kind)."""
 
     def __init__(self) -> None:
-        self._found: deque[tuple[bytes, str]] = deque()
+        self._found: list[tuple[bytes, str]] = []
         self._size = 0
 
     def __bool__(self) -> bool:
@@ -37,9 +36,7 @@ class Events:
 
     def take(self) -> list[tuple[bytes, str]]:
         """All of them, which are then forgotten."""
-        found = list(self._found)
-        self._found.clear()
-        self._size = 0
+        found, self._found, self._size = self._found, [], 0
         return found
 
 

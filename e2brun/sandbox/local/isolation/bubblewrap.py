@@ -43,7 +43,6 @@ class Bubblewrap:
             self._begun = Begun(self.executable)
 
     def start(self, jail: Jail, control: int) -> Jailed:
-        """Start the agent inside, with `control` as its descriptor 3."""
         if problem := self.problem():
             raise SandboxUnavailable(problem.what, hint=problem.remedy)
         if self._begun is not None:

@@ -110,7 +110,6 @@ def search_path(jail: Jail) -> str:
 
 
 def environment(jail: Jail, template: str) -> dict[str, str]:
-    """The environment that every program starts from."""
     return {
         "PATH": search_path(jail),
         "HOME": HOME,
