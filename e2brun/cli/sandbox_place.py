@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from e2brun.cli.signals import notice
-from e2brun.errors import AuthenticationFailed, SandboxUnavailable
+from e2brun.errors import SandboxUnavailable
 from e2brun.frozen import Frozen
-from e2brun.sandbox.select import is_cloud
+from e2brun.sandbox.select import credentials, is_cloud
 from e2brun.settings import Flag, Settings, load_settings, package_environment
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Place(Frozen):
     def remote(self) -> Remote | None:
         """The provider; None where it is this machine, and no service runs: no sandbox either."""
         if not self.local:
-            return self._remote(self._cloud())
+            return self._remote(credentials(self.settings))
         endpoint = self._background().find()
         return None if endpoint is None else self._remote(_credentials(endpoint))
 
@@ -66,7 +66,7 @@ class Place(Frozen):
     def creating(self, create: Callable[[Remote], T]) -> T:
         """`create`'s result; on this machine the service is started first, if need be."""
         if not self.local:
-            return create(self._remote(self._cloud()))
+            return create(self._remote(credentials(self.settings)))
         background = self._background()
         for _ in range(_TRIES):
             endpoint = background.ensure(package_environment(), notice)
@@ -79,30 +79,20 @@ class Place(Frozen):
                     raise
         raise SandboxUnavailable("the service on this machine ends as soon as it starts")
 
-    def _cloud(self) -> Credentials:
-        from e2brun.sandbox.e2b.sdk import Credentials
-
-        settings = self.settings
-        if not settings.api_key:
-            raise AuthenticationFailed("there is no E2B key")
-        return Credentials(
-            settings.api_key, settings.api_url, settings.sandbox_url, settings.domain
-        )
-
     def _background(self) -> Background:
         from e2brun.server.background.client import Background, runtime_directory
 
         directory = runtime_directory(package_environment(), self.settings.state_dir)
         return Background(directory)
 
-    def _remote(self, credentials: Credentials) -> Remote:
+    def _remote(self, given: Credentials) -> Remote:
         from e2brun.sandbox.e2b.remote import Remote
         from e2brun.sandbox.e2b.sdk import ask_no_proxy_for
 
         if self.local:
             ask_no_proxy_for("127.0.0.1", package_environment())
         name = "the service on this machine" if self.local else "E2B"
-        return Remote(credentials, name=name, notice=notice)
+        return Remote(given, name=name, notice=notice)
 
 
 def place(on: Flag = None, **flags: Flag) -> Place:

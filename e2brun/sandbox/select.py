@@ -11,6 +11,7 @@ from e2brun.sandbox.contract import Backend, Room
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from e2brun.sandbox.e2b.sdk import Credentials
     from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
     from e2brun.settings import Settings
 
@@ -54,6 +55,15 @@ def begin(settings: Settings) -> Bubblewrap | None:
     return driver
 
 
+def credentials(settings: Settings) -> Credentials:
+    """For E2B. Raises AuthenticationFailed: there are none."""
+    if not settings.api_key:
+        raise AuthenticationFailed("there is no E2B key")
+    from e2brun.sandbox.e2b.sdk import Credentials
+
+    return Credentials(settings.api_key, settings.api_url, settings.sandbox_url, settings.domain)
+
+
 def choose(
     settings: Settings,
     *,
@@ -69,13 +79,10 @@ def choose(
     Raises AuthenticationFailed: e2b without a key.
     """
     if is_cloud(settings):
-        if not settings.api_key:
-            raise AuthenticationFailed("there is no E2B key")
-        from e2brun.sandbox.e2b import Credentials, E2BBackend
+        key = credentials(settings)
+        from e2brun.sandbox.e2b import E2BBackend
 
-        where = settings.api_url, settings.sandbox_url, settings.domain
-        credentials = Credentials(settings.api_key, *where)
-        return E2BBackend(credentials, run_id=run_id, notice=notice, crowd=crowd)
+        return E2BBackend(key, run_id=run_id, notice=notice, crowd=crowd)
     if settings.on == "auto":
         notice("no E2B key: running in the embedded sandbox on this machine (--on local)")
     from e2brun.sandbox.local.backend import LocalBackend
