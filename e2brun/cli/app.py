@@ -17,7 +17,7 @@ from e2brun.cli.runs import runs
 from e2brun.cli.sandbox import sandboxes
 from e2brun.cli.serve_command import SERVE
 from e2brun.cli.serve_command import SETTINGS as SERVE_SETTINGS
-from e2brun.cli.typer_command import NOTHING, Networked, command_of
+from e2brun.cli.typer_command import NOTHING, Json, Networked, command_of
 from e2brun.errors import E2brunError, UsageError
 
 app = typer.Typer(
@@ -78,7 +78,7 @@ def help_command(
 
 @app.command()
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    as_json: Json = False,
     fix: Annotated[
         bool, typer.Option("--fix", help="Install what apt can install, after asking.")
     ] = False,

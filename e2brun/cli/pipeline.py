@@ -10,7 +10,7 @@ import typer
 
 from e2brun.cli.pipeline_options import RunRequest
 from e2brun.cli.signals import notice, print_document, write_line
-from e2brun.cli.typer_command import NOTHING, command_of
+from e2brun.cli.typer_command import NOTHING, Json, command_of
 from e2brun.errors import E2brunError, UsageError
 from e2brun.values import is_table, suggestion
 
@@ -33,7 +33,6 @@ e2brun pipeline run checks.toml --set execute.timeout=60 --var name=Ada --failed
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A pipeline's TOML.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE")]
 Variables = Annotated[list[str] | None, typer.Option("--var", metavar="NAME=VALUE")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
 _SHOWN_CASES = 30
 

@@ -12,6 +12,7 @@ import typer
 
 from e2brun.cli.given import given
 from e2brun.cli.signals import notice, print_success, write_line
+from e2brun.cli.typer_command import Json
 from e2brun.errors import E2brunError, UsageError
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ runs = typer.Typer(
 
 Id = Annotated[str, typer.Argument(metavar="RUN", help="An id, its beginning, or @last.")]
 Where = Annotated[str | None, typer.Option("--store", metavar="FILE", help="Not the usual one.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
 _YEARS = 10 * 366 * 24 * 3600.0
 

@@ -13,7 +13,7 @@ from e2brun.cli.given import given
 from e2brun.cli.options import NETWORK, Request, setting, switch, text, words
 from e2brun.cli.sandbox_place import Place, place
 from e2brun.cli.signals import complain, notice, print_success, write_line
-from e2brun.cli.typer_command import NOTHING, Networked, command_of
+from e2brun.cli.typer_command import NOTHING, Json, Networked, command_of
 from e2brun.errors import SandboxError, UsageError
 from e2brun.values import Network, parse_duration
 
@@ -30,7 +30,6 @@ sandboxes = typer.Typer(
 )
 Id = Annotated[str, typer.Argument(metavar="ID", help="Of the sandbox.")]
 On = Annotated[str | None, typer.Option(metavar="WHERE", help="e2b, local or auto.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 Words = list[str] | None
 Metadata = Annotated[Words, typer.Option(metavar="K=V", help="Only with it. Repeatable.")]
 

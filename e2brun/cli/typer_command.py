@@ -12,6 +12,7 @@ from typer.core import TyperCommand
 
 from e2brun.cli.options import NETWORK, Option, Request, network_of
 
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 NOTHING = inspect.Parameter.empty  # the default of an argument that has to be there
 _TYPES: dict[str, Any] = {
     "switch": bool,
