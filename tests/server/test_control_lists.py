@@ -120,4 +120,9 @@ async def test_templates_are_listed_and_found_by_alias(client: Client) -> None:
     base = next(entry for entry in listed if "base" in entry["aliases"])
     found = (await client.ask("GET", "/templates/aliases/base")).json
     assert found == {"templateID": base["templateID"], "public": True}
+    first = await client.ask("GET", "/v2/templates?limit=1")
+    token = first.headers["x-next-token"]
+    second = await client.ask("GET", f"/v2/templates?limit=1&nextToken={token}")
+    assert sorted(first.json + second.json, key=listed.index) == listed
+    assert "x-next-token" not in second.headers
     assert (await client.ask("GET", "/teams")).json[0]["isDefault"]

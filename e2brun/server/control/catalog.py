@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from e2brun.sandbox.local.registered import FAILED, READY, Build, Registered
 from e2brun.sandbox.local.templates import TEMPLATES, Template, find
-from e2brun.server.control import objects
+from e2brun.server.control import objects, paging
 from e2brun.server.http.messages import ApiError, Refused, Request, Response, json_response
 from e2brun.server.sandboxes.registry import Registry
 
@@ -17,9 +17,25 @@ def missing(name: str) -> ApiError:
 
 
 async def listing(_request: Request, registry: Registry) -> Response:
-    every: list[Template | Registered] = [*registry.builder.templates.templates.values()]
-    every += TEMPLATES
-    return json_response([_wire(template, registry) for template in every])
+    return json_response([_wire(template, registry) for template in _every(registry)])
+
+
+async def page(request: Request, registry: Registry) -> Response:
+    """GET /v2/templates"""
+    found = ((int(1e6 * _made(one)), _id(one), one) for one in _every(registry))
+    return paging.page(found, request.query, lambda template: _wire(template, registry))
+
+
+def _every(registry: Registry) -> list[Template | Registered]:
+    return [*registry.builder.templates.templates.values(), *TEMPLATES]
+
+
+def _made(template: Template | Registered) -> float:
+    return template.created if isinstance(template, Registered) else _SINCE
+
+
+def _id(template: Template | Registered) -> str:
+    return template.id if isinstance(template, Registered) else template.template_id
 
 
 async def alias(_request: Request, registry: Registry, name: str) -> Response:
@@ -64,10 +80,8 @@ def _wire(template: Template | Registered, registry: Registry) -> objects.Wire:
         newest = template.newest
         spawned = objects.timestamp(template.last_spawned) if template.spawned else None
         own: objects.Wire = {
-            "templateID": template.id,
             "buildID": newest.id,
             "names": [template.name],
-            "createdAt": objects.timestamp(template.created),
             "updatedAt": objects.timestamp(newest.updated),
             "lastSpawnedAt": spawned,
             "spawnCount": template.spawned,
@@ -75,21 +89,26 @@ def _wire(template: Template | Registered, registry: Registry) -> objects.Wire:
             "buildStatus": newest.status,
         }
     else:
-        made = objects.timestamp(_SINCE)
         own = {
-            "templateID": template.template_id,
             "buildID": _BUILD,
             "names": list(dict.fromkeys((template.name, *template.aliases))),
-            "createdAt": made,
-            "updatedAt": made,
+            "updatedAt": objects.timestamp(_SINCE),
             "lastSpawnedAt": None,
             "spawnCount": 0,
             "buildCount": 1,
             "buildStatus": "ready",
         }
     built_in = isinstance(template, Template)
-    more = {"createdBy": None, "public": built_in, "isDefault": built_in}
-    return {**own, "aliases": own["names"], **more, **objects.machine(registry.options)}
+    return {
+        **own,
+        "templateID": _id(template),
+        "createdAt": objects.timestamp(_made(template)),
+        "aliases": own["names"],
+        "createdBy": None,
+        "public": built_in,
+        "isDefault": built_in,
+        **objects.machine(registry.options),
+    }
 
 
 def _build(build: Build, registry: Registry) -> objects.Wire:

@@ -51,7 +51,7 @@ _ENDPOINTS: dict[str, dict[str, _Answer]] = {
     "volumes": {"GET": volumes.listing, "POST": volumes.create},
     "volumes/*": {"GET": volumes.show, "DELETE": volumes.destroy},
     "templates": {"GET": catalog.listing},
-    "v2/templates": {"GET": catalog.listing},
+    "v2/templates": {"GET": catalog.page},
     "default-templates": {"GET": catalog.listing},
     "v3/templates": {"POST": builds.request},
     "templates/tags": {"POST": builds.assign_tags, "DELETE": builds.delete_tags},
