@@ -58,10 +58,10 @@ def load(path: Path | None, form: Any, default: Any) -> Any:
         raise UsageError(f"{path}: it is no file")
     from pydantic import TypeAdapter, ValidationError
 
+    with UsageError.of_system(path):
+        content = path.read_bytes()
     try:
-        return TypeAdapter(form).validate_json(path.read_bytes())
+        return TypeAdapter(form).validate_json(content)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]["msg"]
         raise UsageError(f"{path}: it is damaged, or another version's: {first}") from error
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from error
