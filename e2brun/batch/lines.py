@@ -45,10 +45,8 @@ class Lines:
         self._kept: IO[bytes] | None = None
         if self.is_standard_input:
             self._kept = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as we are
-            try:
+            with UsageError.of_system(self.file):
                 shutil.copyfileobj(sys.stdin.buffer, self._kept)
-            except OSError as error:
-                raise UsageError(f"{self.file}: {error.strerror}") from error
         elif os.path.isdir(file):
             raise UsageError(f"{file} is a directory, and no file of JSON lines")
         else:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from e2brun.cli.pipeline_options import RunRequest
-from e2brun.cli.signals import notice, print_document, write_line
+from e2brun.cli.signals import notice, print_document, write_line, write_new
 from e2brun.cli.typer_command import NOTHING, Json, command_of
 from e2brun.errors import E2brunError, UsageError
 from e2brun.values import is_table, suggestion
@@ -134,13 +134,7 @@ def init(
     if template not in known:
         raise UsageError(f"there is no template {template!r}{suggestion(template, known)}")
     target = output or Path(f"{template}.toml")
-    try:
-        with target.open("x", encoding="utf-8") as file:
-            file.write(known[template].read_text(encoding="utf-8"))
-    except FileExistsError as error:
-        raise UsageError(f"{target} is there already and is not overwritten") from error
-    except OSError as error:
-        raise E2brunError(f"{target}: {error.strerror}") from error
+    write_new(str(target), known[template].read_text(encoding="utf-8").splitlines())
     notice(f"wrote {target}; run it with: e2brun pipeline run {target}")
     return 0
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from e2brun.cli.given import given
-from e2brun.cli.signals import notice, print_success, write_line
+from e2brun.cli.signals import notice, print_success, write_line, write_new
 from e2brun.cli.typer_command import Json
 from e2brun.errors import E2brunError, UsageError
 
@@ -233,13 +233,7 @@ def export(
         if output is None:
             _print(lines)
             return 0
-        try:
-            with output.open("x", encoding="utf-8") as file:
-                file.writelines(f"{line}\n" for line in lines)
-        except FileExistsError as error:
-            raise UsageError(f"{output} is there already and is not overwritten") from error
-        except OSError as error:
-            raise E2brunError(f"{output}: {error.strerror}") from error
+        write_new(str(output), lines)
     return 0
 
 

@@ -6,11 +6,11 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from types import FrameType
 
-from e2brun.errors import E2brunError
+from e2brun.errors import E2brunError, UsageError
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _TIDYING_SECONDS = 5.0
@@ -65,6 +65,17 @@ def write_line(line: str) -> None:
 
     with suppress(BrokenPipeError):
         FdWriter(1)(line.encode("utf-8", "backslashreplace") + b"\n")
+
+
+def write_new(file: str, lines: Iterable[str]) -> None:
+    """A result in a file of its own, which is not there yet. Raises E2brunError."""
+    try:
+        with open(file, "x", encoding="utf-8") as out:
+            out.writelines(f"{line}\n" for line in lines)
+    except FileExistsError as error:
+        raise UsageError(f"{file} is there already and is not overwritten") from error
+    except OSError as error:
+        raise E2brunError(f"{file}: {error.strerror}") from error
 
 
 def print_success(**values: object) -> None:
