@@ -89,7 +89,7 @@ class CodeExecutionPrimitive(Primitive[Mapping[str, object], CodeOutput]):
             for line in settings.notices:
                 leased.notice(line)
             backend = self.backend or shared_backend(settings)
-            job = prepare(self._plan(request, context, settings))
+            job = prepare(self._plan(request, settings))
             with leased.sandbox(backend, job.spec) as sandbox:
                 return leased.run(job, sandbox, settings.max_output)[-1]
 
@@ -131,15 +131,11 @@ class CodeExecutionPrimitive(Primitive[Mapping[str, object], CodeOutput]):
     def _directory(self) -> str:
         return absolute(self.working_directory) if self.working_directory else HOME
 
-    def _plan(self, request: CodeRequest, context: WorkflowContext, settings: Settings) -> Plan:
+    def _plan(self, request: CodeRequest, settings: Settings) -> Plan:
         named = self.template not in {"", _DEFAULT_TEMPLATE}
         spec = SandboxSpec(
             template=self.template if named else settings.template,
             env=dict(self.environment_vars),
-            metadata={
-                "correlation_id": context.correlation_id,
-                "workflow_id": context.workflow_id,
-            },
             network=self.network_of(settings),
             install_timeout=settings.install_timeout,
             fetch=settings.fetch,

@@ -54,7 +54,8 @@ class Leased:
     @contextmanager
     def sandbox(self, backend: Backend, spec: SandboxSpec) -> Generator[Sandbox]:
         """One from its creation to its end. Raises E2brunError, with its id in a note."""
-        sandbox = backend.create(spec)
+        ids = {name: getattr(self._context, name) for name in ("correlation_id", "workflow_id")}
+        sandbox = backend.create(spec.but(metadata=ids))
         with self._lock:
             self._sandbox = sandbox
             stopped = self._stopped

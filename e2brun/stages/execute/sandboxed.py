@@ -47,14 +47,10 @@ class Sandboxed(Primitive[RunOrder, SandboxRun]):
             install=job.spec.install,
             template=job.spec.template or "python",
         )
-        metadata = {
-            "correlation_id": context.correlation_id,
-            "workflow_id": context.workflow_id,
-        }
         leased = Leased(context)
 
         def run() -> SandboxRun:
-            with leased.sandbox(self.backend(), job.spec.but(metadata=metadata)) as sandbox:
+            with leased.sandbox(self.backend(), job.spec) as sandbox:
                 return _run(leased, data, sandbox)
 
         return await leased.within(executing, run)
