@@ -58,9 +58,10 @@ class Console:
         take, limit = (self._take_stdout, self._take_stderr), self._limit
         return Outputs(*take, self._show_result, self._show_raised, limit, at_once)
 
-    def created(self, sandbox: Sandbox) -> None:
+    def created(self, sandbox: Sandbox, backend: str = "") -> None:
+        """`backend`: as which it is known here, where it says something else."""
         self._sandbox_id, self._template = sandbox.id, sandbox.template
-        self.backend = sandbox.backend
+        self.backend = backend or sandbox.backend
 
     def notice(self, line: str) -> None:
         """One line of ours, unless `--quiet`."""

@@ -135,8 +135,7 @@ def _run_in(sandbox_id: str, request: ExecRequest, job: Job, voice: _ExecReporte
     console.backend = where.name
     try:
         _, sandbox = where.about(sandbox_id).attach(sandbox_id, job.spec.env)
-        console.created(sandbox)
-        console.backend = where.name
+        console.created(sandbox, where.name)
         sandbox.furnish(job.spec)
         return _run_job(request, job, voice, sandbox)
     except SandboxError as error:

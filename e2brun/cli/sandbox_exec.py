@@ -48,8 +48,7 @@ def _execute(order: ExecOrder, console: Console) -> int:
     _, sandbox = where.about(order.sandbox).attach(order.sandbox)
     stdin = 0 if order.stdin or _is_piped(0) else None
     program = Program(order.command, cwd=order.cwd, env=env, stdin=stdin)
-    console.created(sandbox)
-    console.backend = where.name
+    console.created(sandbox, where.name)
     outputs = console.outputs()
     execution = sandbox.run_program(
         program, timeout=timeout, stdout=outputs.stdout, stderr=outputs.stderr

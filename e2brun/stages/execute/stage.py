@@ -23,6 +23,7 @@ from e2brun.primitives.context import WorkflowContext
 from e2brun.primitives.events import Cached, Event, Noticed
 from e2brun.runs.record import Verdict
 from e2brun.sandbox.contract import Backend, Outcome
+from e2brun.sandbox.select import is_cloud_backend
 from e2brun.sandbox.threads import in_thread
 from e2brun.stages.execute.order import RunOrder, key_of, order_for
 from e2brun.stages.execute.sandboxed import Sandboxed, SandboxRun
@@ -95,7 +96,7 @@ class ExecuteStage(Step):
         return work.with_step(self.record(judgement, started, work.execution))
 
     def _order(self, work: Work, notice: Callable[[str], None]) -> RunOrder:
-        cloud = self.backend().name == "e2b"
+        cloud = is_cloud_backend(self.backend())
         return order_for(work, self.settings, self.checks, notice, cloud=cloud)
 
     async def _repeated(
