@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -159,7 +160,7 @@ def list_pipelines(
     from e2brun.runs.store import looked_up
     from e2brun.settings import load_settings
 
-    if not directory.is_dir():
+    if not os.path.isdir(directory):
         raise UsageError(f"{directory}: no such directory")
     settings = load_settings()
     runs = looked_up(settings.store, lambda store: store.runs("pipeline")) or []

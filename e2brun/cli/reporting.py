@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -24,7 +25,7 @@ def parse_reports(words: Sequence[str]) -> tuple[Report, ...]:
 
     reports = tuple(map(parse_report, words))
     for report in reports:
-        if not report.file.absolute().parent.is_dir() or report.file.is_dir():
+        if not os.path.isdir(report.file.absolute().parent) or os.path.isdir(report.file):
             raise UsageError(f"--report {report.file}: no such place for a file")
     return reports
 

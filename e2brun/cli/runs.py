@@ -270,14 +270,14 @@ def _print(lines: Iterable[str]) -> None:
 def _opened(name: str | None) -> Generator[Store | None, None, None]:
     """The store with all that was recorded; None where nothing ever was. Raises StoreUnusable."""
     from e2brun.runs.spool import spool_of
-    from e2brun.runs.store import Store
+    from e2brun.runs.store import Store, is_missing
     from e2brun.runs.unspool import unspool
     from e2brun.settings import load_settings
 
     path = load_settings(None, None, store=name).store
     if path is None:
         raise UsageError("--store: runs are recorded nowhere", hint="Unset E2BRUN_STORE.")
-    if not path.exists() and not spool_of(path).exists():
+    if is_missing(path) and is_missing(spool_of(path)):
         yield None
         return
     with closing(Store(path)) as opened:

@@ -182,9 +182,11 @@ class EnvironmentFile:
     def __init__(self, path: Path) -> None:
         """Raises UsageError for a file that is not one of ours to replace."""
         self._path = path
-        if not path.parent.is_dir():
+        if not os.path.isdir(path.parent):
             raise UsageError(f"--env-file {path}: {path.parent} is no directory")
-        if path.is_symlink() or (path.exists() and not self._is_ours()):
+        with UsageError.of_system(f"--env-file {path}"):
+            other = path.is_symlink() or (path.exists() and not self._is_ours())
+        if other:
             raise UsageError(
                 f"--env-file {path} exists, and holds something else",
                 hint="Name a new file; it is made, and removed when the service ends.",

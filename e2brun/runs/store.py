@@ -340,14 +340,24 @@ class Store:
         try:
             yield
         except (sqlite3.Error, OSError, StoreUnusable) as error:
-            raise StoreUnusable(
-                f"{self.path}: the record of runs cannot be used: {error}"
-            ) from error
+            why = error.strerror if isinstance(error, OSError) else error
+            raise StoreUnusable(f"{self.path}: the record of runs cannot be used: {why}") from error
+
+
+def is_missing(path: Path) -> bool:
+    """Whether there is nothing. Where nobody may look it is for who opens it to say so."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def looked_up(path: Path | None, use: Callable[[Store], T]) -> T | None:
     """What `use` finds in the store; None where there is no store yet."""
-    if path is None or not path.exists():
+    if path is None or is_missing(path):
         return None
     with closing(Store(path)) as store:
         return use(store)

@@ -166,3 +166,29 @@ def test_a_line_without_end_is_not_read_whole(place: Place) -> None:
     ran = place.batch("--jsonl", "c.jsonl")
     assert ran.code == 2
     assert re.search(r"c\.jsonl:1: a line of more than 64 MiB", ran.err)
+
+
+_LONG = "x" * 300  # a name that no file can have: looking at it fails, as at one nobody may see
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["batch", "p.py", "--report", f"{_LONG}.xml"], 125),
+        (["batch", "p.py", "--report", f"{_LONG}/r.xml"], 2),
+        (["batch", "p.py", "--failed", "--store", _LONG], 125),
+        (["batch", "p.py", "--resume", "@last", "--store", _LONG], 125),
+        (["pipeline", "list", _LONG], 2),
+        (["runs", "list", "--store", _LONG], 125),
+        (["serve", "--env-file", f"{_LONG}/e", "--", "true"], 2),
+        (["serve", "--env-file", _LONG, "--", "true"], 2),
+    ],
+)
+def test_a_place_that_cannot_be_looked_at_is_one_line(
+    place: Place, words: list[str], code: int
+) -> None:
+    place.write("p.py", "print(1)")
+    ran = place.run(*words, env=place.environment)
+    assert (ran.code, "Traceback" in ran.err) == (code, False)
+    assert "name too long" in ran.err or "no such " in ran.err or "no directory" in ran.err
+    assert "[Errno" not in ran.err

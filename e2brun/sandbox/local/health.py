@@ -231,7 +231,7 @@ def _version(path: str) -> str:
 
 
 def _cache(directory: Path) -> Check:
-    existing = next(place for place in (directory, *directory.parents) if place.exists())
+    existing = next(place for place in (directory, *directory.parents) if os.path.exists(place))
     free = shutil.disk_usage(existing).free
     found = f"{directory}: {_counted(directory)}, {free / 1024 / MIB:.1f} GiB free"
     if not os.access(existing, os.W_OK | os.X_OK):
@@ -254,4 +254,4 @@ def _counted(directory: Path) -> str:
                 continue
         if monotonic() > end:
             return f"more than {size / MIB:.0f} MiB"
-    return f"{size / MIB:.0f} MiB" if directory.exists() else "empty"
+    return f"{size / MIB:.0f} MiB" if os.path.exists(directory) else "empty"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 import time
@@ -137,7 +138,7 @@ class RegisteredTemplates:
         """Those of a service that keeps its state there, as they are now: it may build others at
         any time. None where it has built none."""
         there = None if state is None else state / "templates"
-        return None if there is None or not there.is_dir() else cls(there, durable=True)
+        return None if there is None or not os.path.isdir(there) else cls(there, durable=True)
 
     def ready(self, text: str) -> tuple[Registered, Made, Path | None] | None:
         """What a sandbox is made of: the build of the tag in `text`, "default" where none is; and
