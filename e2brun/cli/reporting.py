@@ -25,8 +25,11 @@ def parse_reports(words: Sequence[str]) -> tuple[Report, ...]:
 
     reports = tuple(map(parse_report, words))
     for report in reports:
-        if not os.path.isdir(report.file.absolute().parent) or os.path.isdir(report.file):
-            raise UsageError(f"--report {report.file}: no such place for a file")
+        file, directory = report.file, report.file.absolute().parent
+        if not os.path.isdir(directory) or os.path.isdir(file):
+            raise UsageError(f"--report {file}: no such place for a file")
+        if not os.access(file if os.access(file, os.F_OK) else directory, os.W_OK):
+            raise UsageError(f"--report {file}: you may not write there")
     return reports
 
 

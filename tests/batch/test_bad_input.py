@@ -5,10 +5,14 @@ from __future__ import annotations
 import fcntl
 import gzip
 import json
+import os
 import re
+from pathlib import Path
 
 import pytest
 
+from e2brun.cli.reporting import parse_reports
+from e2brun.errors import UsageError
 from tests.batch.conftest import Place
 
 GOOD = b'{"id": "good", "code": "print(1)"}\n'
@@ -192,3 +196,22 @@ def test_a_place_that_cannot_be_looked_at_is_one_line(
     assert (ran.code, "Traceback" in ran.err) == (code, False)
     assert "name too long" in ran.err or "no such " in ran.err or "no directory" in ran.err
     assert "[Errno" not in ran.err
+
+
+def test_a_report_that_nobody_may_write_is_told_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = tmp_path / "there.md"
+    there.touch()
+    asked: list[Path] = []
+
+    def access(path: Path, mode: int) -> bool:
+        if mode == os.W_OK:
+            asked.append(path)
+        return mode == os.F_OK and path == there
+
+    monkeypatch.setattr(os, "access", access)
+    for file in (tmp_path / "new.xml", there):
+        with pytest.raises(UsageError, match="you may not write there"):
+            parse_reports([str(file)])
+    assert asked == [tmp_path, there]
