@@ -153,10 +153,15 @@ def test_what_has_lost_its_files_is_said_to_and_nothing_else_is_lost(
     (tree,) = (state / "templates").glob("*.tree")
     tree.unlink()
     (state / "volumes" / volume.volume_id).rmdir()
+    (state / "tree-odd").mkdir()
+    begun = [state / name for name in ("tree-begun", "layers/.begun", "templates/begun.tree")]
+    for file in begun:
+        file.write_bytes(b"half")
     with _again(tmp_path / "2", monkeypatch, *options) as serving:
         assert [info.sandbox_id for info in Sandbox.list().next_items()] == [paused.sandbox_id]
         with pytest.raises(SandboxException, match="its files are gone"):
             Sandbox.create("lost")
+        assert not [file for file in begun if file.exists()]
         log = serving.log.read_text
         assert f"paused sandbox {lost.sandbox_id} is lost: {gone} is not there\n" in log()
         why = "volume 'lost' cannot be read: the volume cannot be opened: No such file"

@@ -7,7 +7,7 @@ import re
 import secrets
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -130,8 +130,14 @@ class RegisteredTemplates:
         return next((one for one in self.templates.values() if one.name == name), None)
 
     def unfinished(self) -> list[Build]:
-        builds = (build for one in self.templates.values() for build in one.builds.values())
-        return [build for build in builds if build.status in (WAITING, BUILDING)]
+        return [build for build in self._builds() if build.status in (WAITING, BUILDING)]
+
+    def trees(self) -> list[str]:
+        """The names of the files that hold what was built."""
+        return [build.made.tree for build in self._builds() if build.made is not None]
+
+    def _builds(self) -> Iterator[Build]:
+        return (build for one in self.templates.values() for build in one.builds.values())
 
     @classmethod
     def of(cls, state: Path | None) -> RegisteredTemplates | None:

@@ -31,7 +31,7 @@ from e2brun.server.builds.images import NoSuchImage, StandIn, stand_in
 from e2brun.server.builds.kept import KeptFiles
 from e2brun.server.builds.plan import CHANGING, Plan, Step, copied
 from e2brun.server.http.messages import ApiError
-from e2brun.server.sandboxes.durable import recovered
+from e2brun.server.sandboxes.durable import recovered, sweep
 from e2brun.server.sandboxes.records import Origin
 from e2brun.server.sandboxes.registry import Registry
 
@@ -73,6 +73,7 @@ class Builder:
         self.templates = RegisteredTemplates(
             directory / "templates", durable=durable, read=recovered
         )
+        sweep(directory / "templates", "*.tree", self.templates.trees())
         self.files = KeptFiles(directory / "files", _FILES)
         self.layers = KeptFiles(directory / "layers", _LAYERS)  # by the keys of steps
         self._turns = asyncio.Semaphore(_AT_ONCE)

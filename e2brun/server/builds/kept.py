@@ -14,6 +14,9 @@ class KeptFiles:
     def __init__(self, directory: Path, limit: int) -> None:
         self._directory, self._limit = directory, limit
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for begun in directory.glob(".*"):  # by a service that was killed
+            with suppress(OSError):
+                begun.unlink()
 
     def find(self, key: str) -> Path | None:
         """The file of this key, which counts as used now."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -104,11 +105,10 @@ class PausedSandboxes:
         return record
 
 
-def sweep(directory: Path, used: Iterable[Path]) -> None:
-    """Remove the trees that nothing refers to: of a service that was killed at work."""
+def sweep(directory: Path, trees: str, used: Iterable[str]) -> None:
+    """Remove `trees` (a pattern) that nothing refers to: of a service that was killed at work."""
     if not is_whole(directory):
         return
-    wanted = {path.name for path in used}
-    for tree in directory.glob("tree-*"):
-        if tree.name not in wanted:
-            tree.unlink(missing_ok=True)
+    for tree in {path.name for path in directory.glob(trees)}.difference(used):
+        with suppress(OSError):
+            (directory / tree).unlink()

@@ -37,7 +37,7 @@ from e2brun.server.sandboxes.records import Origin, Record, State
 from e2brun.server.sandboxes.secrets import Secrets
 from e2brun.server.sandboxes.snapshots import Snapshots
 from e2brun.server.sandboxes.templates import TemplateStore
-from e2brun.server.sandboxes.totals import Totals, available_memory
+from e2brun.server.sandboxes.totals import TREE, Totals, available_memory
 from e2brun.server.sandboxes.volume_watch import VolumeWatch
 from e2brun.server.sandboxes.volumes import Volumes
 from e2brun.values import Network
@@ -105,8 +105,9 @@ class Registry:
         if self._paused is not None and self.builder:  # which tells what is damaged
             for record in self._paused.read():
                 self.records[record.id] = record
-            trees = [record.saved for record in self.records.values() if record.saved]
-            sweep(self.directory, [*trees, *(one.tree for one in self.snapshots.by_id.values())])
+            trees = [record.saved.name for record in self.records.values() if record.saved]
+            trees += [snapshot.tree.name for snapshot in self.snapshots.by_id.values()]
+            sweep(self.directory, f"{TREE}*", trees)
         self._watching = [self.chore(watch()) for watch in self._watches]
         self.chore(self.volumes.take_stock())
         self.chore(self._warm())
