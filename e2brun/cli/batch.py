@@ -98,7 +98,11 @@ def _run(request: BatchRequest, plan: Plan, voice: Voice) -> int:
             results = opened.enter_context(closing(Results(request.out)))
         places = places_of(request, plan, results, voice.notice)
         opened.enter_context(closing(places.recording))
-        return _go(request, plan, voice, places)
+        try:
+            return _go(request, plan, voice, places)
+        except E2brunError as error:
+            places.recording.finish(error.exit_code)
+            raise
 
 
 def _go(request: BatchRequest, plan: Plan, voice: Voice, places: Places) -> int:
@@ -121,7 +125,6 @@ def _go(request: BatchRequest, plan: Plan, voice: Voice, places: Places) -> int:
     except Interrupted as interrupted:
         signalled = interrupted.number
     except E2brunError as error:
-        places.recording.finish(error.exit_code)
         if places.recording.store is None or (isinstance(error, UsageError) and not run.tally.done):
             raise
         hint = f"{error.hint} Go on with --resume {run_id}.".strip()
