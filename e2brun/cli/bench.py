@@ -40,6 +40,9 @@ def bench(request: BenchRequest) -> int:
         for case in record.cases:
             recording.keep(case)
         recording.finish(code)
+    except E2brunError as error:
+        recording.finish(error.exit_code)
+        raise
     finally:
         recording.close()
     for report in reports:

@@ -177,10 +177,11 @@ def test_standard_streams_may_be_closed(place: Place, line: str, code: int, said
 
 def test_a_run_that_could_not_begin_is_recorded_as_that(place: Place) -> None:
     place.write("p.py", "print(1)")
-    ran = place.batch("p.py", "--on", "e2b")
-    assert (ran.code, "there is no E2B key" in ran.err) == (125, True)
+    for command in ("batch", "bench"):
+        ran = place.run(command, "p.py", "--on", "e2b", env=place.environment)
+        assert (ran.code, "there is no E2B key" in ran.err) == (125, True)
     listed = place.run("runs", "list", env=place.environment).text
-    assert ("exit 125" in listed, "killed" in listed) == (True, False)
+    assert (listed.count("exit 125"), "killed" in listed) == (2, False)
 
 
 def test_no_more_are_at_work_than_there_are_cases(place: Place) -> None:
