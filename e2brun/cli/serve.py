@@ -115,11 +115,17 @@ def _options(
         install=_install(request),
         fetch=settings.fetch,
         environment=package_environment(),
-        state=settings.serve_state if request.state is None else Path(request.state),
+        state=given("--state", _directory, request.state) or settings.serve_state,
         install_timeout=settings.install_timeout,
         room=Room(settings.install_size, settings.cache_size),
     )
     return preload(templates, options, notice)
+
+
+def _directory(name: str) -> Path:
+    if not name:  # Path("") is the working directory
+        raise UsageError("the name is empty")
+    return Path(name)
 
 
 def _install(request: ServeRequest) -> tuple[str, ...]:

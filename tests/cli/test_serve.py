@@ -114,6 +114,12 @@ def test_an_env_file_replaces_nothing_of_the_users(e2brun: Run, tmp_path: Path) 
     assert (ran.code, (tmp_path / ".env").read_text()) == (2, "SECRET=1\n")
 
 
+def test_a_state_without_a_name_is_not_the_working_directory(e2brun: Run, tmp_path: Path) -> None:
+    ran = e2brun("serve", "--state", "", "--template", "base", "--", "true")
+    assert (ran.code, ran.err) == (2, "e2brun: --state: the name is empty\n")
+    assert not (tmp_path / "lock").exists()
+
+
 def test_json_is_one_document(tmp_path: Path) -> None:
     with serving(tmp_path, "--json", "-q") as (process, line):
         document = json.loads(line)
