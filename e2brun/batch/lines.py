@@ -37,21 +37,26 @@ class BadLine(UsageError):
 
 class Lines:
     """The objects in `file`, as often as they are asked for. `-` is standard input, which is
-    kept in a file without a name. Opening raises UsageError."""
+    kept in a file without a name, as is a pipe that has one. Opening raises UsageError."""
 
     def __init__(self, file: str) -> None:
         self.is_standard_input = file == "-"
         self.file = "standard input" if self.is_standard_input else file
         self._kept: IO[bytes] | None = None
-        if self.is_standard_input:
-            self._kept = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as we are
-            with UsageError.of_system(self.file):
-                shutil.copyfileobj(sys.stdin.buffer, self._kept)
-        elif os.path.isdir(file):
-            raise UsageError(f"{file} is a directory, and no file of JSON lines")
-        else:
-            with self._opened():
-                pass
+        with UsageError.of_system(self.file):
+            if self.is_standard_input:
+                self._keep(sys.stdin.buffer)
+            elif os.path.isdir(file):
+                raise UsageError(f"{file} is a directory, and no file of JSON lines")
+            elif not os.path.isfile(file):  # <(command), a named pipe: it comes once
+                with Path(file).open("rb") as stream:
+                    self._keep(stream)
+        with self._opened():
+            pass
+
+    def _keep(self, stream: IO[bytes]) -> None:
+        self._kept = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as we are
+        shutil.copyfileobj(stream, self._kept)
 
     def read(self, complain: Complain) -> Iterator[tuple[int, bytes, Record | None]]:
         """Number, bytes and object of every line that is not blank; of one that holds no object,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import subprocess
 import sys
 
 import pytest
 
 from tests.batch.conftest import Place
-from tests.conftest import COMMAND, clean_environment
+from tests.conftest import COMMAND, Ran, clean_environment
 
 
 def test_files_are_run_and_judged_by_how_they_end(place: Place) -> None:
@@ -48,6 +49,20 @@ def test_gzipped_lines_are_recognised_by_what_they_are(place: Place) -> None:
 def test_lines_come_from_standard_input_too(place: Place) -> None:
     ran = place.batch("--jsonl", "-", "--out", "-", stdin=b'{"id": "x", "code": "print(1)"}\n')
     assert (ran.code, json.loads(ran.text)["stdout"]) == (0, "1\n")
+
+
+@pytest.mark.parametrize("place_of", ["named.pipe", "/dev/stdin"])
+def test_lines_come_from_a_pipe_with_a_name(place: Place, place_of: str) -> None:
+    line = b'{"id": "x", "code": "print(1)"}\n'
+    if place_of == "/dev/stdin":
+        ran = place.batch("--jsonl", place_of, stdin=line)
+    else:
+        os.mkfifo(place.directory / place_of)
+        process = place.start("--jsonl", place_of)
+        (place.directory / place_of).write_bytes(line)
+        out, _ = process.communicate(timeout=60)
+        ran = Ran(process.returncode, out, "")
+    assert (ran.code, ran.text[:7]) == (0, "PASS x ")
 
 
 def test_every_test_of_a_program_has_its_input_and_what_it_is_to_print(place: Place) -> None:
