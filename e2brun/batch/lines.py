@@ -48,7 +48,7 @@ class Lines:
                 self._keep(sys.stdin.buffer)
             elif os.path.isdir(file):
                 raise UsageError(f"{file} is a directory, and no file of JSON lines")
-            elif not os.path.isfile(file):  # <(command), a named pipe: it comes once
+            elif not Path(file).is_file():  # <(command), a named pipe: it comes once
                 with Path(file).open("rb") as stream:
                     self._keep(stream)
         with self._opened():
