@@ -188,6 +188,12 @@ def test_a_runtime_directory_that_others_can_write_is_refused(
     assert (ran.code, "yours alone" in ran.err) == (125, True)
 
 
+@pytest.mark.parametrize("words", [["create", "--env"], ["list", "--metadata"]])
+def test_what_is_no_utf_8_is_refused_in_one_line(shared: Sandbox, words: list[str]) -> None:
+    ran = shared(*words, "A=\udcff")
+    assert (ran.code, ran.err.count("\n"), "no UTF-8" in ran.err) == (125, 1, True)
+
+
 @pytest.mark.parametrize("words", [["kill"], ["kill", "i1", "--all"], ["list", "--state", "x"]])
 def test_what_makes_no_sense_is_a_usage_error(shared: Sandbox, words: list[str]) -> None:
     assert shared(*words).code == 2

@@ -74,6 +74,7 @@ TABLE: dict[str, type[E2brunError]] = {
     "pyqwest._errors.StreamError": SandboxLost,
     "pyqwest.TooManyRedirects": SandboxLost,
     "builtins.OSError": SandboxLost,
+    "builtins.UnicodeEncodeError": SandboxError,  # of what was to be sent
 }
 
 # Of the file service, where it has a reason: path and reason.
@@ -164,6 +165,8 @@ def translate(
     if ours is None:
         return None
     said = one_line(str(error), *secrets) or type(error).__name__
+    if isinstance(error, UnicodeEncodeError):
+        said = "what is no UTF-8 does not get to E2B"
     kind = otherwise if ours is SandboxError else ours
     return kind(reworded(said) if kind is FileTransferFailed else said)
 
