@@ -8,6 +8,7 @@ unless by root, who is not to be dumped (prctl(2)).
 from __future__ import annotations
 
 import os
+from _thread import allocate_lock  # threading takes exec longer than a look
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from time import monotonic
@@ -19,6 +20,7 @@ from e2brun.sandbox.local.memory.procfs import ProcessTable, kilobytes, private,
 _PART = 4  # what all may have together that have too little to be watched, of the limit
 _LASTING_SECONDS = 0.1  # a program that looks at others reads for less
 _FAR_TOO_LONG_SECONDS = 1.0
+_TURNS = 4  # looks in which all are asked
 Name: TypeAlias = tuple[bytes, ...]  # of a process with its memory
 _STARTED, _STACK = 19, 25  # in /proc/PID/stat, after the name: starttime, startstack
 
@@ -27,20 +29,14 @@ class Memory:
     """Of a process, or of some that share it."""
 
     def __init__(self, pagemap: int) -> None:
-        self._pagemap = pagemap
-        self.size = self.addresses = 0  # bytes, as shown last
+        self.pagemap = pagemap
+        self.shown: list[bytes] = []  # statuses since its process was asked, one at least
         self.alone = float("inf")  # since when it has no process
-
-    def close(self) -> None:
-        """Forget it; more than once, where two look at a time."""
-        pagemap, self._pagemap = self._pagemap, -1
-        if pagemap >= 0:
-            os.close(pagemap)
 
     def lives(self) -> bool:
         """Whether it is there still."""
         try:
-            return bool(os.pread(self._pagemap, 1, 0))
+            return bool(os.pread(self.pagemap, 1, 0))
         except OSError:  # one byte is too few: said before it waits for a lock
             return True
 
@@ -49,7 +45,8 @@ class Memory:
         if now - self.alone < _LASTING_SECONDS:
             return 0
         # Who reads it may write to it as well, and nobody shows how much that is by now.
-        return self.addresses if now - self.alone > _FAR_TOO_LONG_SECONDS else self.size
+        unknown = now - self.alone > _FAR_TOO_LONG_SECONDS
+        return max(kilobytes(its, b"VmSize:") if unknown else private(its) for its in self.shown)
 
 
 class Outlived:
@@ -61,43 +58,66 @@ class Outlived:
         self._least = limits.memory // limits.processes // _PART
         self._most = os.sysconf("SC_OPEN_MAX") // 2  # descriptors of ours; others are for others
         self._of: dict[Name, Memory] = {}
+        self._looks = 0
+        self._busy = allocate_lock()  # in a service, other threads look as well
 
     def close(self) -> None:
-        """Hold nothing."""
-        self._most = 0
-        for memory in self._of.values():
-            memory.close()
+        """Hold nothing any more."""
+        with self._busy:
+            self._most = 0
+            for memory in {*self._of.values()}:
+                os.close(memory.pagemap)
+            self._of = {}
 
     @property
     def doubtful(self) -> bool:
         """Whether there is something that will count if it lasts."""
-        return any(memory.alone < float("inf") for memory in self._of.values())
+        return any(memory.alone < float("inf") for memory in [*self._of.values()])
 
     def look(self, processes: ProcessTable, statuses: Mapping[str, bytes]) -> int:
         """Bytes of it; `statuses`: place -> status, of those that are there."""
-        known = {name[0] for name in self._of}
-        places = {
-            _name(processes, place): place
-            for place, status in statuses.items()
-            if private(status) > self._least or process(place).encode() in known
-        }
+        with self._busy:
+            return self._look(processes, statuses)
+
+    def _look(self, processes: ProcessTable, statuses: Mapping[str, bytes]) -> int:
+        places = self._named(processes, statuses)
         self._sort_out(places.keys())
         fresh = {name: place for name, place in places.items() if name not in self._of}
         if fresh:
             self._add(processes, fresh, statuses)
         for name in self._of.keys() & places.keys():
-            memory, status = self._of[name], statuses[places[name]]
-            memory.size, memory.addresses = private(status), kilobytes(status, b"VmSize:")
+            if self._asks(name[0]):
+                self._of[name].shown = []
+            self._of[name].shown.append(statuses[places[name]])
         return sum(memory.counted(monotonic()) for memory in {*self._of.values()})
+
+    def _named(self, processes: ProcessTable, statuses: Mapping[str, bytes]) -> dict[Name, str]:
+        """Those that have much, or had. Whether a process is another program by now is asked of
+        some at each look."""
+        known = {name[0]: name for name in self._of}  # of several of one process the last
+        self._looks += 1
+        places: dict[Name, str] = {}
+        for place, status in statuses.items():
+            number = process(place)
+            name = known.get(number.encode())
+            if name is None and private(status) <= self._least:
+                continue
+            if name is None or self._asks(name[0]) or b"\nVmRSS:" not in status:
+                name = _name(processes, place)
+            places[name] = place
+        return places
+
+    def _asks(self, number: bytes) -> bool:
+        return (int(number) + self._looks) % _TURNS == 0
 
     def _sort_out(self, there: Collection[Name]) -> None:
         """Who is `there` has it; what is gone is let go."""
         owned = {memory for name, memory in self._of.items() if name in there}
         for memory in {*self._of.values()}:
             memory.alone = float("inf") if memory in owned else min(memory.alone, monotonic())
-        gone = {memory for memory in self._of.values() if not memory.lives()}
+        gone = {its for its in {*self._of.values()} - owned if not its.lives()}
         for memory in gone:
-            memory.close()
+            os.close(memory.pagemap)
         self._of = {
             name: memory
             for name, memory in self._of.items()

@@ -22,8 +22,10 @@ def contents(path: str) -> bytes:
 def word(text: bytes, field: bytes) -> bytes:
     """The first word of the line that begins with `field`; b'' when there is none."""
     # A line's beginning, since a process may call itself "RssAnon: 0 kB".
-    at = (b"\n" + text).find(b"\n" + field)
-    words = text[at + len(field) : at + len(field) + 40].split(None, 1) if at >= 0 else []
+    at = text.find(b"\n" + field) + 1
+    if not at and not text.startswith(field):
+        return b""
+    words = text[at + len(field) : at + len(field) + 40].split(None, 1)
     return words[0] if words else b""
 
 
