@@ -7,7 +7,7 @@ from e2brun.batch.ids import digest_of
 from e2brun.batch.results import Line
 from e2brun.errors import UsageError
 from e2brun.runs.finding import find
-from e2brun.runs.origin import State, StoredRun
+from e2brun.runs.origin import StoredRun
 from e2brun.runs.record import Verdict
 from e2brun.runs.store import Store
 
@@ -55,8 +55,7 @@ class Earlier:
 
 
 def resumed(store: Store, text: str, code_hash: str) -> StoredRun:
-    """The batch to go on with. Raises UsageError: there is no such, it is one of something else,
-    or it goes on already."""
+    """The batch to go on with. Raises UsageError: there is no such, or one of something else."""
     run = find(store, text, "batch" if text.startswith("@last") else None)
     if run.origin.kind != "batch":
         raise UsageError(f"--resume {text}: that is no batch, it is {run.origin.kind}")
@@ -65,8 +64,6 @@ def resumed(store: Store, text: str, code_hash: str) -> StoredRun:
             f"--resume {text}: that run had another input, or other options that decide how cases"
             f" go: {' '.join(run.origin.command)[:200]}"
         )
-    if run.state is State.RUNNING:
-        raise UsageError(f"--resume {text}: it is still running")
     return run
 
 

@@ -88,7 +88,7 @@ def stored_run(row: tuple[Any, ...], counts: dict[str, int]) -> StoredRun:
     return StoredRun(
         RunRecord(run_id, name, file, backend, started, finished, notes=tuple(json.loads(notes))),
         Origin(kind, tuple(json.loads(command)), directory, code_hash),
-        _state(finished, owner),
+        state_of(finished, owner),
         version,
         exit_code,
         counts,
@@ -98,7 +98,7 @@ def stored_run(row: tuple[Any, ...], counts: dict[str, int]) -> StoredRun:
 def held(row: tuple[Any, ...]) -> Held:
     """Of id, kind, file, name, started, size, finished, owner."""
     run_id, kind, file, name, started, size, finished, owner = row
-    goes_on = _state(finished, owner) in {State.RUNNING, State.UNKNOWN}
+    goes_on = state_of(finished, owner) in {State.RUNNING, State.UNKNOWN}
     # Of another machine nobody can tell; but nothing runs for longer than a sandbox may.
     goes_on = goes_on and time() - started < MAX_DURATION
     return Held(run_id, kind, file or name, started, size, goes_on)
@@ -109,7 +109,7 @@ def _error(case: CaseRecord) -> str:
     return "" if said is None else f"{said.stage} {said.step}: {said.message}"[:_LONGEST_ERROR]
 
 
-def _state(finished: float | None, owner: str) -> State:
+def state_of(finished: float | None, owner: str) -> State:
     if finished is not None:
         return State.FINISHED
     dead = is_dead(owner)

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from e2brun import __version__
-from e2brun.errors import StoreUnusable
-from e2brun.runs.origin import Kind, Origin, StoredRun
+from e2brun.errors import StoreUnusable, UsageError
+from e2brun.runs.origin import Kind, Origin, State, StoredRun
 from e2brun.runs.plain import case_from, plain
 from e2brun.runs.record import CaseRecord, RunRecord, Verdict
 from e2brun.runs.rows import (
@@ -30,6 +30,7 @@ from e2brun.runs.rows import (
     case_row,
     case_values,
     held,
+    state_of,
     stored_run,
     text,
 )
@@ -73,8 +74,10 @@ class Store:
     ) -> None:
         """A run starts, of this process unless `owner` says of whose; or goes on, which is of
         this process. `run.file` is absolute, or empty: it is what `passed` finds earlier runs of
-        the same by."""
+        the same by. Raises UsageError for one that another process goes on with."""
         with self._explained(), self._transaction():
+            if not owner:
+                self._insist_on_rest(run.id)
             self._insert_run(run, origin, version, owner or owner_mark())
             if not owner:
                 self._database.execute(
@@ -82,6 +85,13 @@ class Store:
                     " WHERE id = ?",
                     (owner_mark(), text(run.id)),
                 )
+
+    def _insist_on_rest(self, run_id: str) -> None:
+        row = self._database.execute(
+            "SELECT finished, owner FROM runs WHERE id = ?", (text(run_id),)
+        ).fetchone()
+        if row and row[1] != owner_mark() and state_of(*row) is State.RUNNING:
+            raise UsageError(f"{run_id}: it is still running")
 
     def keep(self, run_id: str, case: CaseRecord, fingerprint: str = "") -> None:
         """A case is over; a second record of the same id takes the place of the first.

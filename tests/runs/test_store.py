@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -94,6 +96,26 @@ def test_a_run_that_is_resumed_is_running_again(store: Store) -> None:
     store.begin(run(), ORIGIN)
     again = store.runs()[0]
     assert (again.state, again.exit_code) == (State.RUNNING, None)
+
+
+_SAYS_ITS_MARK = "from e2brun.sandbox import owner; print(owner.owner_mark(), flush=True); input()"
+
+
+def test_a_run_that_another_process_goes_on_with_is_not_begun_again(store: Store) -> None:
+    """Two that resume one at the same moment have both seen that nobody does."""
+    other = subprocess.Popen(
+        [sys.executable, "-c", _SAYS_ITS_MARK],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert other.stdout is not None
+    store.begin(run(), ORIGIN, owner=other.stdout.readline().strip())
+    with pytest.raises(UsageError, match="r1: it is still running"):
+        store.begin(run(), ORIGIN)
+    other.communicate("\n")
+    store.begin(run(), ORIGIN)
+    assert store.runs()[0].state is State.RUNNING
 
 
 def test_events_are_there_with_the_next_case_or_at_the_end(store: Store) -> None:
