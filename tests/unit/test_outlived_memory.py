@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from e2brun.sandbox.contract import Limits
 from e2brun.sandbox.local.memory.outlived import Outlived
 from e2brun.sandbox.local.memory.procfs import ProcessTable
+from e2brun.sandbox.local.memory.watch import MemoryWatch
 
 
 @pytest.fixture
@@ -38,6 +40,52 @@ def test_nothing_is_held_of_a_process_that_is_gone(table: ProcessTable) -> None:
         program.kill()
     assert (outlived.look(table, {}), outlived.doubtful) == (0, False)
     assert _open() == before
+
+
+class _Slow(ProcessTable):
+    """Another thread begins its own look while a pagemap is opened."""
+
+    def __init__(self, proc: int, outlived: Outlived) -> None:
+        super().__init__(proc)
+        self.outlived, self.there = outlived, dict[str, bytes]()
+        self.other = threading.Thread(target=self._look)
+
+    def open(self, path: str) -> int:
+        if path.endswith("/pagemap") and self.other.ident is None:
+            self.other.start()
+            self.other.join(0.1)  # which it is not, where it waits for us
+        return super().open(path)
+
+    def _look(self) -> None:
+        self.outlived.look(self, self.there)
+
+
+def test_two_threads_that_look_hold_a_process_once(table: ProcessTable) -> None:
+    outlived, before = Outlived(os.getpid(), Limits(memory=1)), _open()
+    with subprocess.Popen(["sleep", "60"]) as program:
+        descriptor = os.open("/proc", os.O_RDONLY)
+        slow = _Slow(descriptor, outlived)
+        slow.there = dict([table.of(str(program.pid))])
+        outlived.look(slow, slow.there)
+        slow.other.join()
+        os.close(descriptor)
+        program.kill()
+    outlived.look(table, {})
+    assert _open() == before
+
+
+def test_a_look_apart_holds_nothing_afterwards() -> None:
+    """Whoever gives up such a watch leaves to the other what both have."""
+    views = tuple(os.open(path, os.O_RDONLY) for path in ("/proc", "/", "/dev/shm"))
+    watch = MemoryWatch(os.getpid(), Limits(memory=1, disk=1 << 60), views)
+    with subprocess.Popen(["sleep", "60"]) as program:
+        before = _open()
+        apart = watch.apart()
+        apart.exceeded()
+        apart.close()
+        assert _open() == before
+        program.kill()
+    watch.close()
 
 
 def test_a_service_has_descriptors_left(

@@ -263,8 +263,8 @@ class MemoryWatch:
     def _outlived_bytes(self, statuses: dict[str, bytes]) -> int:
         if self._outlived is None:
             small = sum(map(private, statuses.values())) < self._limits.memory // 8
-            if len(statuses) < 2 and small:  # as most programs are
-                return 0
+            if self._apart or (len(statuses) < 2 and small):  # as most programs are
+                return 0  # `apart`: nobody would close what only it holds
             from e2brun.sandbox.local.memory.outlived import Outlived
 
             self._outlived = Outlived(self._agent, self._limits)
