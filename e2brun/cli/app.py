@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import signal
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cache
 from typing import Annotated
 
@@ -176,8 +177,9 @@ def _tell(failure: object) -> None:
     """With `--json`, which is not said to a command behind `--`, a failure is a document, too."""
     import sys
 
-    from e2brun.report.safe import ascii_json
+    from e2brun.cli.signals import print_document
 
     own = sys.argv[1 : sys.argv.index("--") if "--" in sys.argv else None]
     if "--json" in own:
-        typer.echo(ascii_json(failure))
+        with suppress(E2brunError):  # where it cannot be written, the exit code says it
+            print_document(failure)

@@ -182,6 +182,7 @@ def test_no_line_of_ours_holds_a_command_of_the_programs(
         ("$E -i in.py <prog.py", 0, b"b'print(\"out\")'\n"),
         ("$E -i in.py < <(echo x)", 0, b"b'x\\n'\n"),
         ("$E - <&-", 2, b""),
+        ("$E --json --nope >&-", 2, b""),
         ("echo x | $E -i by_name.py | cat", 0, b"x\n"),
     ],
 )
