@@ -66,7 +66,7 @@ class Results:
             for number, line in enumerate(file, 1):
                 read = _read(line) if line.endswith(b"\n") else None
                 torn = not line.endswith(b"\n") and line.startswith(_BEGINNING[: len(line)])
-                if not torn and (read is None or read.get("run_id") not in runs):
+                if not torn and (read is None or str(read.get("run_id")) not in runs):
                     return number
         return 0
 

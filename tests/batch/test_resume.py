@@ -129,7 +129,7 @@ def test_failed_leaves_no_result_of_what_has_changed(place: Place) -> None:
 
 
 @pytest.mark.parametrize("how", [("--resume", "@last"), ("--failed",)])
-@pytest.mark.parametrize("kind", ["input", "text", "no line", "other run"])
+@pytest.mark.parametrize("kind", ["input", "text", "no line", "other run", "run of lists"])
 def test_a_file_that_is_no_result_of_this_input_is_left_as_it_was(
     place: Place, kind: str, how: tuple[str, ...]
 ) -> None:
@@ -139,8 +139,9 @@ def test_a_file_that_is_no_result_of_this_input_is_left_as_it_was(
     place.batch(*WORDS)
     place.write("text", "a letter\n")
     place.write("line", "a letter")
+    place.lines("lists", [{"id": "c1", "run_id": []}])
     names = {"input": "c.jsonl", "text": "text", "no line": "line", "other run": "others.jsonl"}
-    file = place.directory / names[kind]
+    file = place.directory / names.get(kind, "lists")
     before = file.read_bytes()
     ran = place.batch("--jsonl", "c.jsonl", "-o", file.name, *how)
     assert (ran.code, file.read_bytes()) == (2, before)
