@@ -52,7 +52,7 @@ class JsonLines:
     def survey(self) -> Survey:
         """Look at every line, and hold none."""
         whole, ids, bad = hashlib.sha256(self._salt.encode()), Ids(), self._bad
-        count = 0
+        count, elsewhere = 0, bad.count
         for _, case in self._all(bad, whole.update):
             ids.add(case.id)
             count += 1
@@ -61,7 +61,7 @@ class JsonLines:
             for error in self._doubles():
                 bad(error)
                 count -= 1
-        if not count and not bad.count:
+        if not count and bad.count == elsewhere:
             raise UsageError(f"{self._lines.file}: there are no cases in it")
         return Survey(count, whole.hexdigest(), bad.count, bad.first, self._unanswered())
 

@@ -159,6 +159,13 @@ def test_bad_lines_among_problems_are_counted_with_those_among_answers(place: Pl
     assert "2 lines that are no cases were left out; the first: p.jsonl:1: not JSON" in ran.err
 
 
+def test_bad_lines_among_problems_are_no_answers(place: Place) -> None:
+    place.write("p.jsonl", "{torn\n" + json.dumps(_problems()[0]) + "\n")
+    place.write("s.jsonl", "")
+    ran = place.batch(*WORDS, "--skip-bad")
+    assert (ran.code, "s.jsonl: there are no cases in it" in ran.err) == (2, True)
+
+
 def test_problems_without_an_answer_are_told(place: Place) -> None:
     place.lines("p.jsonl", _problems())
     place.lines("s.jsonl", _answers("0", "1", "1"))
