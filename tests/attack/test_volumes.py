@@ -184,18 +184,23 @@ def test_who_works_on_a_volume_s_files_has_next_to_nothing(
 _HOARDS = {
     "bytes": "i=0; while true; do head -c 8M /dev/zero > /mnt/v/$i; i=$((i+1)); done",
     "one file": "dd if=/dev/zero of=/mnt/v/f bs=1M count=2000; sleep 300",
-    "many files": "mkdir /mnt/v/d; cd /mnt/v/d; seq 100500 | xargs touch; sleep 300",
     "levels": "cd /mnt/v; python3 -c 'import os; "
     "[os.mkdir(str(1)) or os.chdir(str(1)) for _ in range(1200)]'; sleep 300",
 }
+_MANY_FILES = "mkdir /mnt/v/d; cd /mnt/v/d; seq 100500 | xargs touch; sleep 300"
 
 
-def test_who_fills_a_volume_ends_and_nobody_else(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "hoards",
+    [_HOARDS, pytest.param({"many files": _MANY_FILES}, marks=pytest.mark.in_turn(day=1))],
+    ids=["bytes and levels", "files"],
+)
+def test_who_fills_a_volume_ends_and_nobody_else(tmp_path: Path, hoards: dict[str, str]) -> None:
     options = ("--volume-size", "64M", "--template", "base", "--disk", "64M")
     with served(tmp_path, *options) as serving:
         wire = Wire(serving.url, serving.key)
         neighbour = wire.create()
-        for how, line in _HOARDS.items():
+        for how, line in hoards.items():
             volume = _Volume(wire)
             volume.ask("PUT", "file", "kept", b"kept")
             _write(wire, volume.sandbox, "/tmp/fill.sh", line)

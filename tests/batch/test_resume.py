@@ -38,7 +38,14 @@ def _started(place: Place) -> dict[str, float]:
 WORDS = ("--jsonl", "c.jsonl", "-o", "out.jsonl")
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGKILL,
+        pytest.param(signal.SIGTERM, marks=pytest.mark.in_turn(day=2)),
+        pytest.param(signal.SIGINT, marks=pytest.mark.in_turn(day=0)),
+    ],
+)
 def test_ended_at_random_moments_it_goes_on_to_the_same_results(
     place: Place, number: signal.Signals
 ) -> None:

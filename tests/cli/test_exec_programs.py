@@ -235,6 +235,7 @@ def test_what_cannot_be_run_is_said_in_one_line(
     assert "Traceback" not in ran.err
 
 
+@pytest.mark.in_turn(day=0)
 def test_every_python_of_this_machine_runs_programs_and_the_shells(
     local: Run, script: Script, tmp_path: Path
 ) -> None:

@@ -99,7 +99,10 @@ with open("/proc/uptime") as up, open("/proc/self/stat") as own:
 """
 
 
-@pytest.mark.parametrize(("install", "is_old"), [((), True), (("tiny",), False)])
+@pytest.mark.parametrize(
+    ("install", "is_old"),
+    [((), True), pytest.param(("tiny",), False, marks=pytest.mark.in_turn(day=2))],
+)
 def test_a_later_cell_does_not_wait_for_its_interpreter(
     tmp_path: Path, environment: dict[str, str], install: tuple[str, ...], is_old: bool
 ) -> None:

@@ -33,6 +33,7 @@ def test_cells_for_deno_have_its_commonest_calls(interpreter: Any) -> None:
     assert interpreter.run_code("typeof Deno", language="js").text == "undefined"
 
 
+@pytest.mark.in_turn(day=1)
 @pytest.mark.skipif(shutil.which("javac") is None, reason="no JDK is installed")
 def test_java_goes_on_after_a_client_has_left(service: Serving) -> None:
     from e2b import TimeoutException

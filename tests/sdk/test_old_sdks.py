@@ -13,7 +13,10 @@ from tests.sdk.old_sdks import NotHere, Tried, javascript, python
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("work", "version"),
-    [(python, "1.5.2"), (javascript, "1.5.1")],
+    [
+        pytest.param(python, "1.5.2", marks=pytest.mark.in_turn(day=0)),
+        pytest.param(javascript, "1.5.1", marks=pytest.mark.in_turn(day=1)),
+    ],
 )
 def test_a_program_that_pins_an_older_sdk_runs(
     tmp_path: Path, work: Callable[[str, Path], Tried], version: str

@@ -164,6 +164,7 @@ def test_bun_is_a_package_of_the_index() -> None:
         assert _said(sandbox, "cat version; bun") == "9.8.7\n9.8.7"
 
 
+@pytest.mark.in_turn(day=2)
 @pytest.mark.usefixtures("service")
 def test_another_python_of_this_machine_is_that_of_a_templates_sandboxes() -> None:
     from e2b import Sandbox, Template

@@ -29,7 +29,7 @@ def _kill(pid: int) -> None:
     waiting.until(lambda: not Path(f"/proc/{pid}/cmdline").read_bytes())
 
 
-@pytest.mark.parametrize("how", ["ended", "killed"])
+@pytest.mark.parametrize("how", [pytest.param("ended", marks=pytest.mark.in_turn(day=1)), "killed"])
 def test_what_was_made_and_what_was_paused_outlive_the_service(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
