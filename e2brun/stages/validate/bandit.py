@@ -32,7 +32,6 @@ def is_installed() -> bool:
 
 async def bandit(source: bytes, file: str) -> list[Finding]:
     """What it says; it is installed."""
-    importlib.import_module(_MODULE)
     with tempfile.TemporaryDirectory(prefix="e2brun-") as place:
         path = Path(place, "candidate.py")
         path.write_bytes(source)  # noqa: ASYNC240 - small, and into the page cache
