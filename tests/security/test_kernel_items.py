@@ -92,10 +92,14 @@ open("attributed", "w").close()
 try:
     while found["room in attributes"] < 4096 << 20:
         name = f"user.{found['room in attributes']}"
-        os.setxattr("attributed", name, bytes(60_000))
-        found["room in attributes"] += 60_000
+        os.setxattr("attributed", name, bytes(1000))
+        found["room in attributes"] += 1000
 except OSError:
     pass
+entries = [(1, -1), *[(2, os.getuid())] * 8000, (4, -1), (16, -1), (32, -1)]
+rights = b"".join(struct.pack("=HHi", tag, 4, who) for tag, who in entries)
+found["a long list of rights"] = python(
+    lambda: os.setxattr("attributed", "system.posix_acl_access", b"\\2\\0\\0\\0" + rights))
 print(json.dumps(found))
 """
 _PERM, _NONE = "EPERM", "ENOSYS"
@@ -107,7 +111,7 @@ _REFUSED = {
     "a ruleset of Landlock": _NONE, "a queue of fanotify": _PERM, "a handle of a file": _PERM,
     "zero-copy": _PERM, "reserved room": _PERM, "a filter": _PERM, "larger buffers": False,
     "larger buffers by force": _PERM, "a table of futexes": _PERM,
-    "a page in a pipe": "EINVAL", "pipe sizes": _PERM,
+    "a page in a pipe": "EINVAL", "pipe sizes": _PERM, "a long list of rights": "ENOSPC",
 }  # fmt: skip
 _AT_MOST = {
     "timers": 4096, "open files": 256, "pidfds": 256, "terminals": 64,

@@ -22,7 +22,7 @@ import os
 import struct
 from collections.abc import Collection, Iterable, Mapping
 
-EPERM, ENOMEM, EINVAL, ENOSYS, EPROTONOSUPPORT = 1, 12, 22, 38, 93
+EPERM, ENOMEM, EINVAL, ENOSPC, ENOSYS, EPROTONOSUPPORT = 1, 12, 22, 28, 38, 93
 
 _ALLOW = 0x7FFF0000
 _ERRNO = 0x00050000
@@ -102,7 +102,8 @@ _BY_ARGUMENT = {
     "prlimit64": (302, 261), "setpriority": (141, 140), "fcntl": (72, 25),
     "ioprio_set": (251, 30), "pipe2": (293, 59), "madvise": (28, 233), "prctl": (157, 167),
     "seccomp": (317, 277), "mmap": (9, 222), "fadvise64": (221, 223), "mknod": (133, None),
-    "mknodat": (259, 33), "renameat2": (316, 276),
+    "mknodat": (259, 33), "renameat2": (316, 276), "setxattr": (188, 5), "lsetxattr": (189, 6),
+    "fsetxattr": (190, 7),
 }  # fmt: skip
 # Not for pid 1: the agent has the same user id as what it runs, and must not be slowed down.
 _PID_FIRST = {
@@ -147,6 +148,9 @@ _SOCKET_OPTIONS_REFUSED = {
 }  # fmt: skip
 # Of a file's type, in those of character and block devices: 0:0 is one that needs no right.
 _IS_DEVICE, _RENAME_WHITEOUT = 0o020000, 4
+# An access control list is an attribute that stays in the kernel's memory, in no count, and files
+# have two: of 64 KiB, 50,000 would have gigabytes. ext4 refuses more than 4 KiB in this way.
+_ATTRIBUTE_BYTES = 1000
 # A lease on a file, or a directory, holds up who opens it on the host; F_NOTIFY tells of others as
 # inotify does.
 _FCNTL_REFUSED = {"F_SETLEASE": 1024, "F_NOTIFY": 1026, "F_SETDELEG": 1040}
@@ -252,6 +256,10 @@ def _without(index: int, bits: int, errno: int = EPERM) -> list[bytes]:
     return [_argument(index), _step(_JSET, 0, 1, bits), _refuse(errno), _ALLOWED]
 
 
+def _no_more(index: int, most: int, errno: int) -> list[bytes]:
+    return [_argument(index), _step(_JGE, 0, 1, most + 1), _refuse(errno), _ALLOWED]
+
+
 def _rules(but: Collection[str]) -> list[bytes]:
     """What is decided by arguments, call by call."""
     not_agent = [*_when(_AGENT_PID, [_refuse(EPERM)]), _ALLOWED]
@@ -259,6 +267,7 @@ def _rules(but: Collection[str]) -> list[bytes]:
     def neither(everybody: int) -> list[bytes]:
         return [_argument(0), *_when(everybody, [_refuse(EPERM)]), _argument(1), *not_agent]
 
+    attribute = _no_more(3, _ATTRIBUTE_BYTES, ENOSPC)
     bodies = {
         "clone": _without(0, _CLONE_NEW),
         "ioctl": _all_but(1, _IOCTL_REFUSED.values()),
@@ -279,6 +288,9 @@ def _rules(but: Collection[str]) -> list[bytes]:
         "mknod": _without(1, _IS_DEVICE),
         "mknodat": _without(2, _IS_DEVICE),
         "renameat2": _without(4, _RENAME_WHITEOUT, EINVAL),
+        "setxattr": attribute,
+        "lsetxattr": attribute,
+        "fsetxattr": attribute,
         "fadvise64": [_argument(3), *_when(_POSIX_FADV_DONTNEED, [_DONE]), _ALLOWED],
     }
     calls = _numbers(_BY_ARGUMENT)
