@@ -12,6 +12,7 @@ from e2brun.sandbox.contract import HOME
 
 _LIMIT = 64 * 1024 * 1024
 _STDIN = 0
+_FOR_HOST_NAMES = ("idna", "punycode")  # read in time by the square of the length
 _NAME_LIMIT = 200  # file systems stop at 255 bytes
 
 
@@ -85,8 +86,14 @@ class Source(Frozen):
         try:
             if self.path is None or b"coding" not in self.content[:4096]:
                 return self.content.decode("utf-8-sig")
+            import codecs
+            import io
             from importlib.util import decode_source
+            from tokenize import detect_encoding
 
+            encoding, _ = detect_encoding(io.BytesIO(self.content).readline)
+            if codecs.lookup(encoding).name in _FOR_HOST_NAMES:
+                raise SyntaxError(f"encoding problem: {encoding}")
             return decode_source(self.content)
         except UnicodeError as error:
             raise SyntaxError(f"(unicode error) {error}") from error

@@ -21,6 +21,7 @@ from e2brun.errors import E2brunError
 from e2brun.jobs import requirements
 from e2brun.jobs.imports import missing_imports
 from e2brun.jobs.notebook import read_notebook
+from e2brun.jobs.source import Kind, Source
 from e2brun.jobs.wanted import wanted
 from e2brun.stages import template
 from e2brun.stages.check.difference import difference
@@ -42,7 +43,7 @@ _Read = Callable[[str], object]
 def _seconds(read: _Read, text: str) -> float:
     """Of a processor, in this process and in those it starts."""
     began = _spent()
-    with suppress(E2brunError, ValueError):  # an answer as well
+    with suppress(E2brunError, ValueError, SyntaxError):  # an answer as well
         read(text)
     return _spent() - began
 
@@ -107,6 +108,13 @@ def test_a_long_source_is_not_parsed_in_this_process() -> None:
     assert with_bytes == found
     # A hundred bytes of memory for each of the source: more than that process may have.
     assert missing_imports("import a\n" + "[]," * 8_000_000, python_version=(3, 12)) == ()
+
+
+@pytest.mark.parametrize(("encoding", "mark"), [("punycode", "-"), ("idna", ".xn--")])
+def test_an_encoding_is_not_read_by_the_square_of_its_length(encoding: str, mark: str) -> None:
+    code = f"# coding: {encoding}\n{'a' * 100_000}{mark}{'b' * 100_000}".encode()
+    source = Source("x.py", code, Kind.PYTHON, Path("x.py"))
+    assert _seconds(lambda _: source.text(), "") < _MOMENT  # or 3
 
 
 _JOB = b'{"allow": null, "deny": [], "file": ""}\n'
