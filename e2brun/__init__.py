@@ -31,10 +31,9 @@ if TYPE_CHECKING:
     from e2brun.primitives.code import CodeInput, CodeOutput
     from e2brun.primitives.context import WorkflowContext
     from e2brun.primitives.execution import CodeExecutionPrimitive
-    from e2brun.primitives.fallback import FallbackPrimitive
     from e2brun.primitives.metrics import Metrics
     from e2brun.primitives.mock import MockPrimitive, create_test_context
-    from e2brun.primitives.retry import RetryPrimitive
+    from e2brun.primitives.retry import FallbackPrimitive, RetryPrimitive
     from e2brun.primitives.sandboxes import close_backends
     from e2brun.primitives.timeout import StepTimeout, TimeoutPrimitive
     from e2brun.primitives.tracing import Tracing, otlp_provider
@@ -57,10 +56,9 @@ _HOMES = {
     "primitives.choosing": ("ConditionalPrimitive", "RouterPrimitive"),
     "primitives.context": ("WorkflowContext",),
     "primitives.execution": ("CodeExecutionPrimitive",),
-    "primitives.fallback": ("FallbackPrimitive",),
     "primitives.metrics": ("Metrics",),
     "primitives.mock": ("MockPrimitive", "create_test_context"),
-    "primitives.retry": ("RetryPrimitive",),
+    "primitives.retry": ("FallbackPrimitive", "RetryPrimitive"),
     "primitives.sandboxes": ("close_backends",),
     "primitives.timeout": ("StepTimeout", "TimeoutPrimitive"),
     "primitives.tracing": ("Tracing", "otlp_provider"),

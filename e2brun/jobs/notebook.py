@@ -10,8 +10,16 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from e2brun.frozen import Frozen
-from e2brun.jobs.notebook_format import Json, cells_of, parse, table, tags_of, text
-from e2brun.jobs.notebook_language import PYTHON, language_of
+from e2brun.jobs.notebook_format import (
+    PYTHON,
+    Json,
+    cells_of,
+    language_of,
+    parse,
+    table,
+    tags_of,
+    text,
+)
 
 if TYPE_CHECKING:
     from e2brun.jobs.notebook_outputs import CellRun

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from e2brun.errors import FileTransferFailed, SandboxError
 from e2brun.frozen import Frozen
-from e2brun.jobs.notebook_format import Json
-from e2brun.jobs.notebook_language import PYTHON
+from e2brun.jobs.notebook_format import PYTHON, Json
 from e2brun.jobs.notebook_outputs import CellRun, Recorder
 from e2brun.sandbox import endings
 from e2brun.sandbox.contract import Execution, KernelSpec, Outcome, Result, Sandbox, Sink

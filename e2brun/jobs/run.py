@@ -315,7 +315,7 @@ def _run_notebook(
     job: Job, notebook: Notebook, sandbox: Sandbox, outputs: Outputs, ran: Ran
 ) -> Execution:
     from e2brun.jobs.job import Rules
-    from e2brun.jobs.notebook_language import PYTHON
+    from e2brun.jobs.notebook_format import PYTHON
     from e2brun.jobs.notebook_run import NotebookRun, Prelude
 
     rules, prelude = job.rules or Rules(), None

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from e2brun.errors import UsageError
 from e2brun.pipeline import cases as expanding
-from e2brun.pipeline import overrides
 from e2brun.pipeline import variables as naming
 from e2brun.pipeline.places import BrokenPipeline, Problem
 from e2brun.pipeline.places import Path as KeyPath
@@ -69,10 +68,10 @@ def load(
     """
     text = _text(file)
     raw = _tables(file, text)
-    labels = overrides.apply(raw, settings)
+    labels = naming.apply(raw, settings)
     check = _Check(file, text, raw, labels)
     document = check.document()
-    variables = dict(map(overrides.parse_var, given))
+    variables = dict(map(naming.parse_var, given))
     found = check.cases(document, variables)
     check.end()
     if ahead is not None:

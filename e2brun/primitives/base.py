@@ -6,14 +6,13 @@ import asyncio
 import functools
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Generic, TypeAlias, TypeVar, cast, overload
 
 from e2brun.primitives.context import WorkflowContext
 from e2brun.primitives.events import Cancelled, Failed, Finished, Started
-from e2brun.primitives.together import collected, together
 
 In = TypeVar("In", contravariant=True)  # noqa: PLC0105 - read in every signature: short
 Out = TypeVar("Out", covariant=True)  # noqa: PLC0105
@@ -224,3 +223,22 @@ def _is_async(function: object) -> bool:
     return inspect.iscoroutinefunction(function) or (
         callable(function) and inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
     )
+
+
+async def together(runs: Iterable[Coroutine[Any, Any, Item]]) -> list[Item]:
+    """The results in order. The first failure cancels the rest and is raised as it is."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(run) for run in runs]
+    except BaseExceptionGroup as failures:
+        # In order of time; what came after it is how the others took being cancelled.
+        raise failures.exceptions[0] from None
+    return [task.result() for task in tasks]
+
+
+async def collected(run: Coroutine[Any, Any, Item]) -> Item:
+    """What it returns, or the exception it raises: whoever gathers types them as they like."""
+    try:
+        return await run
+    except Exception as error:  # noqa: BLE001 - to collect failures is the order
+        return cast("Item", error)

@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from e2brun.errors import RateLimited, UsageError
-from e2brun.primitives.base import Primitive
+from e2brun.primitives.base import Primitive, collected, together
 from e2brun.primitives.context import WorkflowContext
 from e2brun.primitives.events import Retried
 from e2brun.primitives.retry import backoff
-from e2brun.primitives.together import collected, together
 
 Entry = TypeVar("Entry")
 Item = TypeVar("Item")

@@ -1,4 +1,4 @@
-"""Once more, after a fault that may pass."""
+"""Once more, after a fault that may pass; or another way."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from time import monotonic
 from e2brun.errors import AuthenticationFailed, SandboxError, Unsupported, UsageError
 from e2brun.primitives.base import In, Out, Primitive
 from e2brun.primitives.context import WorkflowContext
-from e2brun.primitives.events import Retried
+from e2brun.primitives.events import FellBack, Retried
 from e2brun.values import is_mapping
 
 _NEVER = (UsageError, AuthenticationFailed, Unsupported)  # the next answer would be the same
@@ -80,3 +80,46 @@ def backoff(attempt: int, first: float, factor: float, longest: float) -> float:
 def failed(output: object) -> bool:
     """Whether it is a result that says the code failed."""
     return is_mapping(output) and output.get("success") is False
+
+
+@dataclass(frozen=True, init=False)
+class FallbackPrimitive(Primitive[In, Out]):
+    """Run `primary`, and when it raises one of `on`, each of `fallbacks` until one does not.
+
+    What the last one raises or returns counts. Code that failed is a result and moves nothing,
+    unless `on_failed_code`.
+    """
+
+    primary: Primitive[In, Out]
+    fallbacks: tuple[Primitive[In, Out], ...]
+    on: tuple[type[Exception], ...]
+    on_failed_code: bool
+
+    def __init__(
+        self,
+        primary: Primitive[In, Out],
+        *fallbacks: Primitive[In, Out],
+        on: tuple[type[Exception], ...] = (Exception,),
+        on_failed_code: bool = False,
+    ) -> None:
+        if not fallbacks:
+            raise ValueError("there is no fallback")
+        object.__setattr__(self, "primary", primary)
+        object.__setattr__(self, "fallbacks", fallbacks)
+        object.__setattr__(self, "on", on)
+        object.__setattr__(self, "on_failed_code", on_failed_code)
+
+    async def execute(self, data: In, context: WorkflowContext) -> Out:
+        step = self.primary
+        for following in self.fallbacks:
+            failure: Exception | None = None
+            try:
+                output = await step.execute(data, context)
+            except self.on as error:
+                failure = error
+            else:
+                if not (self.on_failed_code and failed(output)):
+                    return output
+            context.emit(FellBack(context.span, following.name, failure))
+            step = following
+        return await step.execute(data, context)

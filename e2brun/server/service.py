@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 from e2brun.server.app import App
 from e2brun.server.options import ServiceOptions
-from e2brun.server.sandboxes.durable import StateDirectory
+from e2brun.server.sandboxes.durable import Scratch, StateDirectory
 from e2brun.server.sandboxes.registry import Registry
-from e2brun.server.sandboxes.scratch import Scratch
 
 if TYPE_CHECKING:
     from e2brun.server.builds.builder import Builder

@@ -3,7 +3,7 @@ from __future__ import annotations
 from e2brun.sandbox.cell_end import exit_code
 from e2brun.sandbox.contract import CodeError, Outcome
 from e2brun.sandbox.e2b import E2BSandbox
-from e2brun.sandbox.e2b.results import cell_line
+from e2brun.sandbox.e2b.cell import cell_line
 from tests.contract.hearing import cell
 from tests.e2b.loopback import Loopback
 

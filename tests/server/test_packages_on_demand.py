@@ -22,8 +22,7 @@ from e2brun.sandbox.local.isolation.driver import Driver, Jail, new_id
 from e2brun.sandbox.local.isolation.forkserver import Forkserver
 from e2brun.sandbox.local.packages.installed import installed_layer
 from e2brun.sandbox.local.packages.supply import Packages
-from e2brun.server.sandboxes.on_demand import PackagesOnDemand
-from e2brun.server.sandboxes.templates import with_install
+from e2brun.server.sandboxes.templates import PackagesOnDemand, with_install
 from e2brun.settings import load_settings
 from tests.conftest import Run
 from tests.contract.wheelhouse import wheel

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from e2brun.server.sandboxes.scratch import Scratch
+from e2brun.server.sandboxes.durable import Scratch
 
 
 def test_it_is_private_and_goes_at_the_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -27,7 +27,7 @@ def test_the_next_service_removes_what_a_killed_one_left(
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     code = (
-        "import os, signal; from e2brun.server.sandboxes.scratch import Scratch; "
+        "import os, signal; from e2brun.server.sandboxes.durable import Scratch; "
         "print(Scratch().path, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
     )
     environment = {**os.environ, "TMPDIR": str(tmp_path)}

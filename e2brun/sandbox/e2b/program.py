@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import selectors
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from e2brun.errors import FileTransferFailed, SandboxError
@@ -12,11 +14,59 @@ from e2brun.sandbox import endings
 from e2brun.sandbox.contract import Execution, Outcome, Program
 from e2brun.sandbox.e2b import sdk
 from e2brun.sandbox.e2b.channel import Broken, pump, start_thread
-from e2brun.sandbox.e2b.feed import Feed
 from e2brun.sandbox.e2b.launch import Launch, end_tree
 from e2brun.sandbox.e2b.run import SILENCE, Run, Stopped, attempted
 from e2brun.sandbox.e2b.sinks import Ending, Gate, Left, Tap
-from e2brun.sandbox.e2b.translate import one_line, reworded, translate
+from e2brun.sandbox.e2b.translate import known, one_line, reworded, translate
+
+FEED_PIECE = 64 * 1024
+FEED_SECONDS = 30.0
+
+
+class Feed:
+    """A thread that passes a descriptor of ours on to the program's stdin; `stop` ends it even when
+    the descriptor never ends."""
+
+    def __init__(self, native: sdk.Native, pid: int, source: int) -> None:
+        self._native = native
+        self._pid = pid
+        self._source = source
+        self._wake_read, self._wake_write = os.pipe()
+        self._stopped = False
+        start_thread(self._run, "stdin")
+
+    def stop(self) -> None:
+        if not self._stopped:
+            self._stopped = True
+            os.close(self._wake_write)
+
+    def _run(self) -> None:
+        # poll, since epoll refuses regular files and select descriptors above 1023.
+        with selectors.PollSelector() as selector:
+            selector.register(self._source, selectors.EVENT_READ)
+            selector.register(self._wake_read, selectors.EVENT_READ)
+            try:
+                while self._pass_on(selector):
+                    pass
+            except Exception as error:
+                # The program ended or closed its stdin; how it ended is told elsewhere.
+                if known(error) is None:
+                    raise
+            finally:
+                with suppress(OSError):
+                    os.close(self._wake_read)
+
+    def _pass_on(self, selector: selectors.PollSelector) -> bool:
+        ready = {key.fd for key, _ in selector.select()}
+        if self._wake_read in ready or self._stopped:
+            return False
+        data = os.read(self._source, FEED_PIECE)
+        if data:
+            self._native.commands.send_stdin(self._pid, data, request_timeout=FEED_SECONDS)
+            return True
+        self._native.commands.close_stdin(self._pid, request_timeout=FEED_SECONDS)
+        return False
+
 
 MARGIN = 15.0  # seconds our own clock has to end a run before the SDK's does
 KILL_SECONDS = 8.0

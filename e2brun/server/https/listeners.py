@@ -1,19 +1,23 @@
-"""What `--https` opens beside the plain listener: a port for its names, and the proxy to them."""
+"""What `--https` opens beside the plain listener: a port for its names, and the proxy to them; and
+the environment in which a command finds the names, and trusts their authority."""
 
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
 
 from e2brun.server.http.listening import bind, port_of
 from e2brun.server.https.authority import DOMAIN, Authority
 from e2brun.server.https.either import Either
-from e2brun.server.https.environment import environment, upstream
 from e2brun.server.https.forwarding import Proxy
 
 _HOST = "127.0.0.1"
 _BACKLOG = 1024
+NAMES = Path(__file__).with_name("names")
+_BUNDLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "PIP_CERT")
 
 
 class Https:
@@ -34,7 +38,21 @@ class Https:
     @property
     def variables(self) -> dict[str, str]:
         """What a command's environment needs beside the service's address."""
-        return environment(self._given, self.authority, self.port, self._proxy_port, self._key)
+        given = self._given
+        trusted = given.get("SSL_CERT_FILE") or given.get("REQUESTS_CA_BUNDLE")
+        bundle = str(self.authority.bundle(Path(trusted) if trusted else None))
+        proxy = f"http://e2b:{quote(self._key, safe='')}@127.0.0.1:{self._proxy_port}"
+        require = f'--require "{NAMES / "names.cjs"}"'
+        return {
+            **dict.fromkeys(_BUNDLES, bundle),
+            "E2B_DOMAIN": self.domain,
+            "E2BRUN_HTTPS_DOMAIN": DOMAIN,
+            "NODE_EXTRA_CA_CERTS": str(self.authority.certificate),
+            "PYTHONPATH": _joined(":", str(NAMES), given.get("PYTHONPATH")),
+            "NODE_OPTIONS": _joined(" ", given.get("NODE_OPTIONS"), require),
+            "HTTPS_PROXY": proxy,
+            "https_proxy": proxy,
+        }
 
     async def open(self, connection: Callable[[], asyncio.Protocol]) -> None:
         """Serve until `stop`; `connection` makes the protocol of a client."""
@@ -55,3 +73,18 @@ class Https:
         """Let go of the sockets, also of those that nobody served on."""
         self._secure.close()
         self._plain.close()
+
+
+def upstream(given: Mapping[str, str]) -> tuple[str, int, str] | None:
+    """The proxy that the caller's environment names for https."""
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        parts = urlsplit(given.get(name, ""))
+        if parts.hostname and parts.scheme in ("http", ""):
+            user, named, _ = parts.netloc.rpartition("@")
+            given_as = base64.b64encode(unquote(user).encode()).decode()
+            return parts.hostname, parts.port or 80, f"Basic {given_as}" if named else ""
+    return None
+
+
+def _joined(separator: str, *parts: str | None) -> str:
+    return separator.join(part for part in parts if part)

@@ -1,12 +1,16 @@
-"""`serve --state`: what outlives the service, also one that is killed.
+"""The service's directory, and what of it outlives the service with `serve --state`.
 
 Templates, snapshots and the files of paused sandboxes; their processes and memory are lost. Who
-holds the directory's lock is its only service.
+holds the directory's lock is its only service; one that was killed has left it.
 """
 
 from __future__ import annotations
 
 import logging
+import os
+import shutil
+import stat
+import tempfile
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -112,3 +116,39 @@ def sweep(directory: Path, trees: str, used: Iterable[str]) -> None:
     for tree in {path.name for path in directory.glob(trees)}.difference(used):
         with suppress(OSError):
             (directory / tree).unlink()
+
+
+_PREFIX = "e2brun-serve-"
+_NEWBORN_SECONDS = 60.0  # a directory so young may be about to be locked
+
+
+class Scratch:
+    """A private one (0700) until `close`, for a service without; `path` is what is to be used."""
+
+    def __init__(self) -> None:
+        _sweep(Path(tempfile.gettempdir()))
+        self._whole = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        self._lock = locked(self._whole / _LOCK)
+        self.path = self._whole / "files"
+        self.path.mkdir(0o700)
+
+    def close(self) -> None:
+        """Remove it and all that is in it; harmless a second time."""
+        shutil.rmtree(self._whole, ignore_errors=True)
+        self._lock.close()
+
+
+def _sweep(parent: Path) -> None:
+    """Remove what services of ours left that are dead. Never raises."""
+    with suppress(OSError):
+        for entry in parent.glob(f"{_PREFIX}*"):
+            with suppress(OSError):
+                facts = entry.lstat()
+                if stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.geteuid():
+                    _remove_if_dead(entry, time.time() - facts.st_mtime)
+
+
+def _remove_if_dead(directory: Path, age: float) -> None:
+    if age > _NEWBORN_SECONDS or os.path.lexists(directory / _LOCK):
+        with locked(directory / _LOCK):
+            shutil.rmtree(directory, ignore_errors=True)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from e2brun.errors import E2brunError
+from e2brun.jobs.wanted import wanted
 from e2brun.sandbox.contract import Limits
 from e2brun.sandbox.local.interpreter import Interpreter, current_interpreter
-from e2brun.sandbox.local.isolation.driver import Jail
+from e2brun.sandbox.local.isolation.driver import TEMPLATE_DIRECTORY, Jail
 from e2brun.sandbox.local.packages.installed import installed_layer
 from e2brun.sandbox.local.packages.layers import Layers
 from e2brun.sandbox.local.packages.npm import cached, typescript_layer
+from e2brun.sandbox.local.packages.store import make_directory, unkept
 from e2brun.sandbox.local.packages.supply import Packages
 from e2brun.sandbox.local.packages.template_layers import held
 from e2brun.sandbox.local.pythons import find_interpreter
@@ -22,7 +24,6 @@ from e2brun.sandbox.local.templates import beside, find, is_default, parted, req
 from e2brun.sandbox.requirement import name_of
 from e2brun.server.http.messages import Refused
 from e2brun.server.options import ServiceOptions
-from e2brun.server.sandboxes.on_demand import PackagesOnDemand
 from e2brun.values import Network
 
 log = logging.getLogger("e2brun.server")
@@ -136,3 +137,41 @@ class TemplateStore:
 def with_install(packages: Sequence[str], install: Sequence[str]) -> tuple[str, ...]:
     """The requirements for both: the template's versions, but for what is named."""
     return (*requirements(beside(packages, map(name_of, install))), *install)
+
+
+class PackagesOnDemand:
+    """Those that sandboxes do not start with. Every sandbox of the service sees `directory` of the
+    host's, read-only; only what is there grows."""
+
+    def __init__(self, packages: Packages, timeout: float, *, fetch: bool) -> None:
+        """With `fetch`, what is not there is fetched, within `timeout` seconds. Raises
+        InstallFailed."""
+        self._packages, self._timeout, self._fetch = packages, timeout, fetch
+        self._layers = packages.template(timeout)
+        self.directory = self._layers.directory
+        self._held: dict[str, frozenset[str]] = {}
+        self._fetching = asyncio.Lock()  # who waits for the other's fetching takes no thread
+        try:
+            make_directory(self.directory)
+        except OSError as error:
+            raise unkept("packages", self.directory, error) from error
+
+    def missing(self, code: str, jail: Jail) -> frozenset[str]:
+        """What code uses of the template, and its sandbox has not."""
+        names = wanted((code,), cells=True)
+        if not names or jail.layer is None:
+            return frozenset()
+        if jail.layer not in self._held:
+            self._held[jail.layer] = frozenset(held(Path(jail.layer)))
+        return frozenset(names) - self._held[jail.layer]
+
+    async def place(self, names: Iterable[str]) -> str | None:
+        """Where a sandbox finds these, fetched where they have to be; None: they cannot be had."""
+        wants, python = tuple(sorted(names)), current_interpreter()
+        found = self._layers.cached(wants, python)
+        if found is None:
+            async with self._fetching:
+                found = await asyncio.to_thread(
+                    self._packages.of_template, wants, python, self._timeout, fetch=self._fetch
+                )
+        return f"{TEMPLATE_DIRECTORY}/{found.parent.name}/{found.name}" if found else None

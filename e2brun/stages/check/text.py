@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
+import sys
 from dataclasses import dataclass
 from typing import Literal
 
 from e2brun.errors import UsageError
 from e2brun.stages.check.difference import difference, excerpt, shown
-from e2brun.stages.check.matching import found_in
+from e2brun.stages.child import Bounds, run_child
 from e2brun.stages.step import PASSED, Check, Judgement, executed, failed
 from e2brun.stages.work import Work
 
@@ -101,3 +104,29 @@ async def text_at(work: Work, stream: Stream, file: str | None) -> tuple[str, st
     if found.truncated:
         return failed(f"{file} is larger than what is read of a file")
     return file, found.content.decode("utf-8", "replace")
+
+
+_SECONDS = 2.0
+_PROGRAM = (
+    "import json, re, sys; pattern, text = json.load(sys.stdin); "
+    "print(json.dumps(re.search(pattern, text) is not None))"
+)
+_SHORT = 4_000  # one repeat is at worst quadratic
+
+
+async def found_in(pattern: str, text: str) -> bool | None:
+    """Whether it is found anywhere in a stranger's text; None: it took too long. One that could run
+    wild is tried in a process that can be ended. Raises UsageError for no pattern."""
+    try:
+        re.compile(pattern)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise UsageError(f"matches: {pattern!r} is no regular expression: {error}") from None
+    repeats = len(re.findall(r"[*+?{]", pattern))
+    if repeats == 0 or (repeats == 1 and len(text) <= _SHORT):
+        return re.search(pattern, text) is not None
+    argv = (sys.executable, "-I", "-S", "-c", _PROGRAM)
+    ended = await run_child(argv, json.dumps([pattern, text]).encode(), Bounds(_SECONDS))
+    try:
+        return bool(json.loads(ended.stdout))
+    except ValueError:
+        return None

@@ -1,17 +1,25 @@
-"""Does the source reach for what a candidate has no business with?"""
+"""Does the source reach for what a candidate has no business with? Our own rules and bandit's
+(extra `validate`), for which the candidate's own `# nosec` comments do not count."""
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import json
+import sys
+import tempfile
+import threading
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 from e2brun.errors import UsageError
 from e2brun.primitives.extras import insist_on
 from e2brun.runs.record import Finding, Severity
+from e2brun.sandbox.threads import in_thread
 from e2brun.stages.child import Bounds, python_main, run_child
 from e2brun.stages.step import Judgement, Validator, judged
 from e2brun.stages.validate import inspection, rules
-from e2brun.stages.validate.bandit import bandit, is_installed
 from e2brun.stages.validate.compiling import is_simple
 from e2brun.stages.validate.inspection import Policy, inspect, unreadable
 from e2brun.values import suggestion
@@ -22,9 +30,7 @@ _LIMIT = 4 * 1024 * 1024
 
 @dataclass(frozen=True)
 class SecurityCheck(Validator, step="security"):
-    """Our own rules on the syntax tree, and bandit's.
-
-    Findings below `severity` are told and fail nothing; those of a rule in `ignore` (ours, or
+    """Findings below `severity` are told and fail nothing; those of a rule in `ignore` (ours, or
     bandit's like B101) are left out. `deny` are more modules that may not be imported; with
     `allow`, no others may. `bandit`: None uses it where it is installed, True insists.
     """
@@ -70,3 +76,73 @@ class SecurityCheck(Validator, step="security"):
             ]
         except ValueError:
             return [unreadable(file, "it breaks Python's parser")]
+
+
+_BANDIT_SECONDS = 60.0
+_BANDIT_MEMORY = 4 * 1024**3
+_MODULE = "bandit"
+_lock = threading.Lock()  # its tables are the process's
+
+
+_Issue = dict[str, Any]  # as bandit writes it
+
+
+def is_installed() -> bool:
+    return importlib.util.find_spec(_MODULE) is not None
+
+
+async def bandit(source: bytes, file: str) -> list[Finding]:
+    """What it says; it is installed."""
+    with tempfile.TemporaryDirectory(prefix="e2brun-") as place:
+        path = Path(place, "candidate.py")
+        path.write_bytes(source)  # noqa: ASYNC240 - small, and into the page cache
+        if is_simple(source):
+            issues = await in_thread(lambda: _here(str(path)))
+        else:
+            issues = await _in_a_child(path)
+    if issues is None:
+        return [unreadable(file, "bandit cannot read it")]
+    return [
+        Finding(
+            file,
+            issue["line_number"],
+            issue["col_offset"] + 1,
+            issue["test_id"],
+            _severity(issue["issue_severity"]),
+            issue["issue_text"].split("\n")[0],
+        )
+        for issue in issues
+    ]
+
+
+def _here(path: str) -> list[_Issue] | None:
+    """In this process: a tenth of the time. None: it gave up."""
+    core = importlib.import_module(f"{_MODULE}.core.manager")
+    config = importlib.import_module(f"{_MODULE}.core.config")
+    with _lock:
+        manager = core.BanditManager(config.BanditConfig(), "file", ignore_nosec=True, quiet=True)
+        manager.files_list = [path]
+        manager.run_tests()
+        if manager.skipped:
+            return None
+        return [issue.as_dict() for issue in manager.results]
+
+
+async def _in_a_child(path: Path) -> list[_Issue] | None:
+    argv = (sys.executable, "-I", "-m", _MODULE)
+    options = ("-q", "-f", "json", "--ignore-nosec", "--exit-zero", path.name)
+    bounds = Bounds(_BANDIT_SECONDS, memory=_BANDIT_MEMORY)
+    ended = await run_child((*argv, *options), b"", bounds, directory=path.parent)
+    try:
+        report = json.loads(ended.stdout)
+        issues: list[_Issue] = report["results"]
+        return None if report["errors"] else issues
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _severity(name: str) -> Severity:
+    try:
+        return Severity(name.lower())
+    except ValueError:  # UNDEFINED
+        return Severity.LOW
