@@ -12,7 +12,7 @@ import pytest
 
 from e2brun.sandbox.local.interpreter import current_interpreter
 from e2brun.sandbox.local.isolation.rootfs import compile_agent
-from e2brun.sandbox.local.packages.fonts import keep_font_list
+from e2brun.sandbox.local.packages.build import keep_font_list
 
 _FONTS = {"fontlist": [1, 2]}
 

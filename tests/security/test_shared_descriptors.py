@@ -17,8 +17,8 @@ from e2brun.errors import SandboxLost
 from e2brun.sandbox.local.host import file_worker
 from e2brun.sandbox.local.host.descriptors import read_shared
 from e2brun.sandbox.local.host.file_worker import FileTrouble, FileWorker
+from e2brun.sandbox.local.host.processes import new_terminal
 from e2brun.sandbox.local.host.running import RunningSandbox
-from e2brun.sandbox.local.host.terminals import new_terminal
 from e2brun.sandbox.local.interpreter import current_interpreter
 from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
 from e2brun.sandbox.local.isolation.driver import Jail, new_id

@@ -14,8 +14,7 @@ from e2brun.runs.record import AttemptRecord, ExecutionRecord, StepRecord, Verdi
 from e2brun.stages.candidate import content
 from e2brun.stages.generate.at_hand import CodeGenerator, FilesGenerator
 from e2brun.stages.generate.command import CommandGenerator
-from e2brun.stages.generate.fences import extract_code
-from e2brun.stages.generate.prompted import refined
+from e2brun.stages.generate.prompted import extract_code, refined
 from e2brun.stages.work import Case, Work
 from tests.stages.taking import take
 

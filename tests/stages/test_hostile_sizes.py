@@ -29,7 +29,7 @@ from e2brun.stages.check.junit import read_report
 from e2brun.stages.check.numbers import numbers_in
 from e2brun.stages.check.values import find_problems, problems
 from e2brun.stages.child import python_main
-from e2brun.stages.generate.fences import extract_code, fence_for
+from e2brun.stages.generate.prompted import extract_code, fence_for
 from e2brun.stages.validate import compiling
 from e2brun.stages.validate.compiling import is_simple, problem
 from e2brun.stages.validate.inspection import Policy, inspect

@@ -1,7 +1,9 @@
-"""What generators that are asked have in common: the prompt, the cassette, the answer."""
+"""What generators that are asked have in common: the prompt, the cassette, the answer, which may be
+prose around the code."""
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +13,6 @@ from e2brun.errors import E2brunError, UsageError
 from e2brun.primitives.context import WorkflowContext
 from e2brun.runs.record import AttemptRecord, ExecutionRecord, StepRecord, Verdict
 from e2brun.stages.generate.cassette import Cassette, Question, RecordedAnswer
-from e2brun.stages.generate.fences import extract_code, fence_for
 from e2brun.stages.step import Generator, Judgement
 from e2brun.stages.template import render
 from e2brun.stages.work import Work
@@ -145,3 +146,49 @@ def shortened(text: str, room: int) -> str:
         return text
     head = room // 2
     return f"{text[:head]}\n[... {len(text) - room} characters left out ...]\n{text[head - room :]}"
+
+
+@dataclass(slots=True)
+class _Block:
+    language: str
+    lines: list[str]
+
+
+def extract_code(answer: str) -> str:
+    """The first fenced block of Python, or the first fenced block, or all of an answer that has
+    none. Fences are CommonMark's: three or more backticks or tildes; inner ones are content.
+    A block that is never closed ends with the answer."""
+    blocks = _blocks(answer)
+    if not blocks:
+        return answer.strip("\r\n") + "\n" if answer.strip() else ""
+    chosen = next(
+        (block for block in blocks if block.language in {"python", "python3", "py"}), blocks[0]
+    )
+    code = "\n".join(chosen.lines)
+    return f"{code}\n" if code.strip() else ""
+
+
+def fence_for(text: str) -> str:
+    """A fence that no line of the text can close."""
+    longest = max((len(run) for run in re.findall(r"`{3,}", text)), default=2)
+    return "`" * (longest + 1)
+
+
+def _blocks(answer: str) -> list[_Block]:
+    blocks: list[_Block] = []
+    mark, indent = "", 0
+    for line in answer.replace("\r\n", "\n").split("\n"):
+        fence = re.match(r"( {0,12})(`{3,}|~{3,})(.*)$", line)
+        if not mark:
+            if fence and not (fence[2][0] == "`" and "`" in fence[3]):
+                words = fence[3].strip().strip("{}.").split()
+                language = words[0].lower().lstrip(".") if words else ""
+                mark, indent = fence[2], len(fence[1])
+                blocks.append(_Block(language, []))
+        elif fence and not fence[3].strip() and fence[2].startswith(mark):
+            mark = ""
+        else:
+            # A block in a list is indented as a whole.
+            cut = min(indent, len(line) - len(line.lstrip(" ")))
+            blocks[-1].lines.append(line[cut:])
+    return blocks

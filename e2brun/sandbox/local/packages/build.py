@@ -1,24 +1,41 @@
-"""What fills a package layer: checked requirements, as wheels, compiled."""
+"""What fills a package layer: checked requirements, as wheels, compiled, and a list of fonts."""
 
 from __future__ import annotations
 
 import fcntl
+import json
 import os
+import re
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 
-from e2brun.errors import UsageError
-from e2brun.sandbox.contract import Room
+from e2brun.errors import SandboxError, UsageError
+from e2brun.sandbox.contract import MIB, Outcome, Program, Room
 from e2brun.sandbox.local.interpreter import Interpreter
-from e2brun.sandbox.local.isolation.driver import CELLS_DIRECTORY
-from e2brun.sandbox.local.packages import bytecode, fonts, wheels
+from e2brun.sandbox.local.isolation.driver import CELLS_DIRECTORY, Jail, new_id
+from e2brun.sandbox.local.packages import bytecode, wheels
+from e2brun.sandbox.local.packages.bytecode import run_apart
 from e2brun.sandbox.local.packages.pruning import note_written
 from e2brun.sandbox.local.packages.store import Store, locked, make_directory
 from e2brun.sandbox.local.packages.tree import check
 from e2brun.sandbox.local.packages.uv_watch import Bounds, shown, spare, too_large
 from e2brun.sandbox.requirement import divided, parse_requirement
+
+_FONTS = "matplotlib/mpl-data"
+_LARGEST_LIST = 4 * MIB
+_LIST_SECONDS = 60.0
+_LIST_FONTS = """
+import os, sys
+os.environ["MPLCONFIGDIR"] = "/tmp/fonts"
+import matplotlib.font_manager
+name = f"fontlist-v{matplotlib.font_manager.FontManager.__version__}.json"
+with open(f"/tmp/fonts/{name}", encoding="utf-8") as file:
+    sys.stdout.write(f"{name}\\n{file.read()}")
+"""
 
 
 @dataclass
@@ -73,7 +90,7 @@ class LayerBuild:
         beside.chmod(0o644)
         room = min(self.room.layer - size.bytes, spare(self.cache_dir))
         compiled = bytecode.compile_layer(packages, self.interpreter, room, deadline)
-        return size.bytes + compiled + fonts.keep_font_list(packages, self.interpreter, deadline)
+        return size.bytes + compiled + keep_font_list(packages, self.interpreter, deadline)
 
 
 def check_requirements(requirements: Sequence[str]) -> None:
@@ -98,3 +115,50 @@ def _link_tree(source: Path, target: Path) -> None:
                 os.link(f"{directory}/{name}", place / name)
             except OSError:  # somebody else's (fs.protected_hardlinks), or linked too often
                 shutil.copy2(f"{directory}/{name}", place / name)
+
+
+def keep_font_list(packages: Path, python: Interpreter, deadline: float) -> int:
+    """Put matplotlib's list of fonts beside its other data, where that is among the packages; how
+    many bytes. In a sandbox nothing lasts, and making it (130 ms) takes longer than a plot; the
+    agent brings it to where matplotlib looks.
+
+    As with compiled files, it is made where it can do no harm, and read in sandboxes only. Where it
+    cannot be made until `deadline` (monotonic), matplotlib makes it as ever.
+    """
+    data = packages / _FONTS
+    if not data.is_dir() or any(name.startswith("fontlist-") for name in os.listdir(data)):
+        return 0
+    name, _, content = _font_list(packages, python, deadline).partition(b"\n")
+    if not _is_font_list(name, content):
+        return 0
+    target = data / name.decode("ascii")
+    with suppress(OSError), target.open("xb") as file:
+        os.fchmod(file.fileno(), 0o644)
+        file.write(content)
+    return len(content)
+
+
+def _font_list(packages: Path, python: Interpreter, deadline: float) -> bytes:
+    said = bytearray()
+
+    def take(piece: bytes) -> None:
+        said.extend(piece)
+        if len(said) > _LARGEST_LIST:
+            raise BrokenPipeError
+
+    program = Program((python.executable, "-c", _LIST_FONTS))
+    until = min(deadline, monotonic() + _LIST_SECONDS)
+    try:
+        ended = run_apart(program, Jail(new_id(), python, layer=str(packages)), until, take)
+    except SandboxError:
+        return b""
+    return bytes(said) if ended.outcome is Outcome.OK else b""
+
+
+def _is_font_list(name: bytes, content: bytes) -> bool:
+    if re.fullmatch(rb"fontlist-v[0-9.]{1,20}\.json", name) is None:
+        return False
+    try:
+        return len(content) <= _LARGEST_LIST and isinstance(json.loads(content), dict)
+    except (ValueError, RecursionError):
+        return False
