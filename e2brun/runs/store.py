@@ -149,9 +149,9 @@ class Store:
         """The newest first."""
         with self._explained():
             rows = self._database.execute(
-                f"SELECT {RUN} FROM runs WHERE ?1 IS NULL OR kind = ?1"
-                " ORDER BY started DESC, id LIMIT ?2",
-                (kind, limit),
+                f"SELECT {RUN} FROM runs WHERE :kind IS NULL OR kind = :kind"
+                " ORDER BY started DESC, id LIMIT :limit",
+                {"kind": kind, "limit": limit},
             ).fetchall()
             return [self._stored(row) for row in rows]
 
@@ -177,9 +177,9 @@ class Store:
         """Of the runs that begin so, the newest first."""
         with self._explained():
             rows = self._database.execute(
-                "SELECT id FROM runs WHERE substr(id, 1, length(?1)) = ?1"
-                " AND (?3 IS NULL OR kind = ?3) ORDER BY started DESC, id LIMIT ?2",
-                (text(prefix), limit, kind),
+                "SELECT id FROM runs WHERE substr(id, 1, length(:prefix)) = :prefix"
+                " AND (:kind IS NULL OR kind = :kind) ORDER BY started DESC, id LIMIT :limit",
+                {"prefix": text(prefix), "kind": kind, "limit": limit},
             )
             return [row[0] for row in rows]
 
@@ -286,10 +286,10 @@ class Store:
     def _insert_events(self) -> None:
         events, self._events = self._events, []
         self._database.executemany(
-            "INSERT INTO events SELECT ?, ?, ?, ?, ?"
-            " WHERE EXISTS (SELECT 1 FROM runs WHERE id = ?1)",  # it may be gone by now
+            # Of a run that is there: it may be gone by now.
+            "INSERT INTO events SELECT id, ?, ?, ?, ? FROM runs WHERE id = ?",
             [
-                (text(run), event.at, event.kind, text(event.case), text(self._mask(event.text)))
+                (event.at, event.kind, text(event.case), text(self._mask(event.text)), text(run))
                 for run, event in events
             ],
         )
