@@ -96,8 +96,10 @@ def env_entries(text: str) -> Iterator[EnvEntry]:
             entry = EnvEntry(line, match[1], value[1:].strip())
         position = end + 1
         line += text.count("\n", begin, position)
+        if entry is not None and "\0" in entry.value:
+            entry = entry._replace(value="", problem="the value holds a NUL byte")
         if entry is not None:
-            yield _without_nul(entry)
+            yield entry
 
 
 def _not_an_assignment(written: str, line: int) -> EnvEntry | None:
@@ -124,9 +126,3 @@ def _quoted(text: str, start: int) -> tuple[str, int]:
     known = r"\\[\\']" if quote == "'" else r'\\[\\"$nrt]'
     meaning = {"n": "\n", "r": "\r", "t": "\t"}
     return re.sub(known, lambda found: meaning.get(found[0][1], found[0][1]), match[1]), end
-
-
-def _without_nul(entry: EnvEntry) -> EnvEntry:
-    if "\0" in entry.value:
-        return entry._replace(value="", problem="the value holds a NUL byte")
-    return entry

@@ -88,7 +88,8 @@ class Console:
         if execution.error is not None:  # of a cell: unlike a program's, it is not in its stderr
             self._show_raised(execution.error)
         if not self._quiet:
-            if self._in_mid_line():
+            # A line of ours is not to go on where the program's last one stopped.
+            if not self._stderr.ends_line or not (self._stdout.ends_line or not same_file(1, 2)):
                 self._write(2, b"\n")
             self._close(execution)
         return execution
@@ -167,10 +168,6 @@ class Console:
             truncated={"stdout": self._stdout.dropped, "stderr": self._stderr.dropped},
             color=self._color,
         )
-
-    def _in_mid_line(self) -> bool:
-        """Whether a line of ours would go on where the program's last one stopped."""
-        return not (self._stderr.ends_line and (self._stdout.ends_line or not same_file(1, 2)))
 
     def _write(self, descriptor: int, data: bytes) -> None:
         with suppress(BrokenPipeError):  # nobody listens any more; the exit code still says it

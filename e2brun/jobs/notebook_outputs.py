@@ -216,7 +216,7 @@ class Recorder:
         if update:
             self._charge(same[:1], size)
             return result if same else None
-        if not data and not _says_anything(result):
+        if not data and not any(value for key, value in result.items() if key != "is_main_result"):
             return None
         self._clear_if_due()
         shown = _Shown({"output_type": "display_data", "data": data, "metadata": metadata}, result)
@@ -327,10 +327,6 @@ def _parted(told: Result) -> tuple[Result, Mapping[str, object]]:
 def _identity(note: Mapping[str, object]) -> str | None:
     identity = note.get("id")
     return identity if isinstance(identity, str) and 0 < len(identity) <= _LONGEST_ID else None
-
-
-def _says_anything(result: Result) -> bool:
-    return any(value for key, value in result.items() if key != "is_main_result")
 
 
 def _replace(shown: _Shown, result: Result, data: Json, metadata: Json) -> None:

@@ -103,7 +103,8 @@ class TomlReader:
         if origin is tuple:
             return self._items(arguments[0], raw, path)
         if origin is not None and issubclass(origin, Mapping):
-            return self._mapping(arguments[1], raw, path)
+            items = self._as_table(raw, path).items()
+            return {key: self.value(arguments[1], value, (*path, key)) for key, value in items}
         if is_dataclass(wanted):
             return self._nested(cast("type[object]", wanted), raw, path)
         return raw if wanted is object else self._plain(wanted, raw, path)
@@ -175,10 +176,6 @@ class TomlReader:
         if wrong:
             raise _Wrong
         return tuple(read)
-
-    def _mapping(self, kind: Any, raw: object, path: KeyPath) -> dict[str, object]:
-        table = self._as_table(raw, path)
-        return {key: self.value(kind, value, (*path, key)) for key, value in table.items()}
 
     def _plain(self, wanted: type, raw: object, path: KeyPath) -> object:
         number = wanted is float and isinstance(raw, int) and not isinstance(raw, bool)

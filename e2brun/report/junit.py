@@ -51,7 +51,8 @@ def _case(run: RunRecord, case: CaseRecord) -> ET.Element:
                 kind,
                 {"type": f"{step.stage}.{step.step}", "message": _legal(step.message)},
             )
-            problem.text = _legal(_details(step))
+            details = [*map(str, step.findings), shortened(step.details, _TEXT_LIMIT)]
+            problem.text = _legal("\n".join(details).strip())
     _add_output(element, case.steps)
     return element
 
@@ -62,10 +63,6 @@ def _add_output(element: ET.Element, steps: tuple[StepRecord, ...]) -> None:
         for name, text in (("system-out", execution.stdout), ("system-err", execution.stderr)):
             if text:
                 ET.SubElement(element, name).text = _legal(shortened(text, _TEXT_LIMIT))
-
-
-def _details(step: StepRecord) -> str:
-    return "\n".join([*map(str, step.findings), shortened(step.details, _TEXT_LIMIT)]).strip()
 
 
 def _legal(text: str) -> str:

@@ -27,7 +27,7 @@ def ended(
     completed: bool | None = None,
 ) -> Execution:
     """A program left with `code`, or died of signal `number` (0: it did not)."""
-    outcome, detail = Outcome.ERROR, died_of(number) if number else ""
+    outcome, detail = Outcome.ERROR, f"died of signal {number}" if number else ""
     if number == signal.SIGKILL:  # not from us: then nobody waits for its end any more
         outcome = Outcome.KILLED
     elif number == signal.SIGXCPU:
@@ -54,10 +54,6 @@ def memory_limit(size: int, *, hidden: bool = False) -> str:
     where = ", most of it where no process shows it" if hidden else ""
     told = f"{size // MIB} MiB" if size >= MIB else f"{size} bytes"
     return f"memory limit {told}{where}"
-
-
-def died_of(number: int) -> str:
-    return f"died of signal {number}"
 
 
 def not_started(reason: str) -> str:

@@ -113,7 +113,8 @@ class E2BSandbox:
         try:
             self.make_directory(cwd)
         except FileTransferFailed as error:
-            raise SandboxError(endings.not_started(_of_place(cwd, error))) from error
+            why = f"{cwd}: {str(error).rpartition(': ')[2]}"  # as whoever goes there finds it
+            raise SandboxError(endings.not_started(why)) from error
 
     def run_cell(
         self,
@@ -275,11 +276,6 @@ class E2BSandbox:
 
 def _is_home(path: str) -> bool:
     return f"{remote_path(path)}/".startswith(f"{HOME}/")
-
-
-def _of_place(directory: str, error: Exception) -> str:
-    """Why it cannot be made, as whoever goes there finds it."""
-    return f"{directory}: {str(error).rpartition(': ')[2]}"
 
 
 def _reason(said: str) -> str:

@@ -89,7 +89,8 @@ async def handle(request: Request, registry: Registry) -> Response:
         if all(word == part or word in _WORDS for word, part in pairs):
             answer = methods.get(request.method)
             if answer is None:
-                raise _wrong_method(methods)
+                allowed = ", ".join(sorted(methods))
+                raise Refused(405, f"this endpoint takes {allowed}", allow=allowed)
             named = (_meant(word, part, registry) for word, part in pairs if word in _WORDS)
             return await answer(request, registry, *named)
     raise _refusal(parts)
@@ -116,8 +117,3 @@ def _refusal(parts: tuple[str, ...]) -> ApiError:
     if reason is not None:
         return Refused(400, reason)
     return Refused(404, "there is no such endpoint")
-
-
-def _wrong_method(methods: dict[str, _Answer]) -> ApiError:
-    allowed = ", ".join(sorted(methods))
-    return Refused(405, f"this endpoint takes {allowed}", allow=allowed)

@@ -37,7 +37,9 @@ class FairShares:
 
     async def look(self) -> None:
         """Called every second or so; looks at sandboxes only while there is a crowd."""
-        crowd = _runnable() > _CROWD * (os.cpu_count() or 1)
+        # Threads of the machine that run or wait to.
+        runnable = int(contents("/proc/loadavg").split()[3].partition(b"/")[0])
+        crowd = runnable > _CROWD * (os.cpu_count() or 1)
         if not crowd and not self._behind:
             self._wanted.clear()
             return
@@ -85,8 +87,3 @@ def _weigh(proc: Path, nice: int) -> None:
         with suppress(OSError):
             if contents(str(file)).split()[-1:] != [b"%d" % nice]:
                 file.write_text(str(nice), "ascii")
-
-
-def _runnable() -> int:
-    """How many threads of the machine run or wait to."""
-    return int(contents("/proc/loadavg").split()[3].partition(b"/")[0])

@@ -80,7 +80,9 @@ def serve(
     _signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
     _signal.signal(_signal.SIGCHLD, _wake)
     _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
-    _greet(control, views)
+    hand_over(control, [b"hello"], list(views))
+    for view in views:
+        os.close(view)
     agent = Agent(control)
     agent.root_namespace, agent.user_filter = root_namespace, user_filter
     agent.root_filter, agent.first_files = root_filter, first_files or {}
@@ -101,12 +103,6 @@ def serve(
             elif not agent.obey():
                 os._exit(0)
         agent.keep_deadline()
-
-
-def _greet(control: _socket.socket, views: tuple[int, ...]) -> None:
-    hand_over(control, [b"hello"], list(views))
-    for view in views:
-        os.close(view)
 
 
 def _hide_memory() -> None:

@@ -233,7 +233,7 @@ class MemoryWatch:
             return 0
         sizes: dict[bytes, int] = {}
         for place in statuses:
-            maps = self._maps(place)
+            maps = self._processes.about(place, "maps", _MAPS_LIMIT)
             haystack = len(maps) >= _MAPS_LIMIT
             if haystack or (not maps and self._processes.lives(place)):  # whatever it hides
                 return unexplained
@@ -293,9 +293,6 @@ class MemoryWatch:
         names = [name for name in os.listdir(self._proc) if name.isdigit()]
         stats = map(self._processes.stat, names)
         return sum(int(words[kind]) for words in stats if words for kind in kinds)
-
-    def _maps(self, place: str) -> bytes:
-        return self._processes.about(place, "maps", _MAPS_LIMIT)
 
 
 def _used(files: os.statvfs_result) -> int:
