@@ -23,8 +23,7 @@ from e2brun.report.safe import one_line
 from e2brun.server.app import Exchange
 from e2brun.server.http.listening import is_loopback, url_of
 from e2brun.server.options import ServiceOptions
-from e2brun.server.service import Service
-from e2brun.server.serving import loop_factory, run
+from e2brun.server.serving import Service, loop_factory, run
 from e2brun.settings import package_environment
 
 if TYPE_CHECKING:

@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from e2brun.errors import SandboxError
-from e2brun.server.access import admission
-from e2brun.server.access.signatures import signer
+from e2brun.server import admission
 from e2brun.server.http.messages import (
     ApiError,
     Gone,
@@ -144,7 +143,7 @@ class App:
         query = exchange.request.query
         if "signature" not in query:
             raise ApiError(401, "missing signature query parameter")
-        record = signer(self._registry.records.values(), exchange.request.method, query)
+        record = admission.signer(self._registry.records.values(), exchange.request.method, query)
         if record is None:
             raise ApiError(401, "invalid signature")
         exchange.sandbox_id, exchange.port = record.id, ENVD_PORT

@@ -1,4 +1,5 @@
-"""The service on a socket: uvicorn, set up for E2B's clients (`connection` is its other half).
+"""The service in one object, and on a socket: uvicorn, set up for E2B's clients (`connection` is
+its other half).
 
 Keep-alive outlasts the 300 s for which the SDKs pool idle connections (E2B_PROTOCOL 1.2), and no
 timeout cuts an answer, which may last for hours.
@@ -16,11 +17,15 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from e2brun.server.app import App
 from e2brun.server.http.connection import Connection
+from e2brun.server.options import ServiceOptions
+from e2brun.server.sandboxes.durable import Scratch, StateDirectory
+from e2brun.server.sandboxes.registry import Registry
 
 if TYPE_CHECKING:
+    from e2brun.server.builds.builder import Builder
     from e2brun.server.https.listeners import Https
-    from e2brun.server.service import Service
 
 _KEEP_ALIVE = 640  # seconds, as envd's
 _BACKLOG = 1024
@@ -28,6 +33,29 @@ _CLOSING_SECONDS = 2
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # mallopt(3)
 _KEPT = 16 * 1024 * 1024  # bytes that are free and stay ours
 _GRACE_SECONDS = 1.0  # for answers on their way when the service ends
+
+
+def _builder(registry: Registry) -> Builder:
+    from e2brun.server.builds.builder import Builder
+
+    return Builder(registry, registry.directory, durable=registry.durable)
+
+
+class Service:
+    """Sandboxes behind E2B's protocol; `app` is the ASGI application."""
+
+    def __init__(self, options: ServiceOptions) -> None:
+        self.options = options
+        self._scratch = Scratch() if options.state is None else StateDirectory(options.state)
+        self.registry = Registry(options, self._scratch.path, _builder)
+        self.app = App(self.registry, options)
+
+    async def close(self) -> None:
+        """Kill every sandbox, drop whoever talks to one, remove what was kept for them."""
+        try:
+            await self.registry.close()
+        finally:
+            self._scratch.close()
 
 
 async def run(

@@ -16,10 +16,8 @@ from e2brun.errors import E2brunError, UsageError
 from e2brun.primitives.base import Primitive
 from e2brun.primitives.context import WorkflowContext
 from e2brun.runs.record import ExecutionRecord, Finding, Severity, StepRecord, Verdict
-from e2brun.stages import candidate
-from e2brun.stages.evidence import Probe
 from e2brun.stages.template import fill_fields
-from e2brun.stages.work import Work
+from e2brun.stages.work import Probe, Work
 from e2brun.values import clipped
 
 MESSAGE_LIMIT = 500
@@ -133,9 +131,9 @@ class Validator(Judge):
     stage: ClassVar[str] = "validate"
 
     async def judge(self, work: Work) -> Judgement:
-        if not candidate.is_python(work):
+        if not work.is_python():
             return Judgement(Verdict.SKIPPED, "not Python")
-        return await self.looked_at(candidate.content(work), work.file)
+        return await self.looked_at(work.content(), work.file)
 
     @abstractmethod
     async def looked_at(self, source: bytes, file: str) -> Judgement:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from e2brun.server.options import ServiceOptions
-from e2brun.server.service import Service
+from e2brun.server.serving import Service
 
 KEY = "e2b_" + "5" * 40
 

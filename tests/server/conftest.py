@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from e2brun.server.service import Service
+from e2brun.server.serving import Service
 from tests.attack.wire import Sandbox, Wire
 from tests.sdk.serving import Serving, served
 from tests.server.asgi import Client, serving

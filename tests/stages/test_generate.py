@@ -11,7 +11,6 @@ import pytest
 from e2brun.errors import UsageError
 from e2brun.primitives.mock import create_test_context
 from e2brun.runs.record import AttemptRecord, ExecutionRecord, StepRecord, Verdict
-from e2brun.stages.candidate import content
 from e2brun.stages.generate.at_hand import CodeGenerator, FilesGenerator
 from e2brun.stages.generate.command import CommandGenerator
 from e2brun.stages.generate.prompted import extract_code, refined
@@ -45,7 +44,7 @@ async def test_a_file_is_read_whatever_its_bytes(tmp_path: Path) -> None:
     path = tmp_path / "x.py"
     path.write_bytes(b"\xef\xbb\xbf# \xff\0\r\n")
     work = await FilesGenerator().execute(Work(Case("x", file=path)), create_test_context())
-    assert content(work) == path.read_bytes()
+    assert work.content() == path.read_bytes()
     assert work.file == str(path)
 
 

@@ -19,7 +19,7 @@ import pytest
 
 from e2brun.errors import E2brunError
 from e2brun.jobs import requirements
-from e2brun.jobs.imports import missing_imports
+from e2brun.jobs.needs import missing_imports
 from e2brun.jobs.notebook import read_notebook
 from e2brun.jobs.source import Kind, Source
 from e2brun.jobs.wanted import wanted

@@ -10,7 +10,7 @@ import pytest
 
 from e2brun.errors import InstallFailed, UsageError
 from e2brun.jobs.diagnosis import wants_what_does_not_exist
-from e2brun.jobs.imports import missing_imports
+from e2brun.jobs.needs import missing_imports
 from e2brun.jobs.requirements import (
     ScriptMetadata,
     check_requires_python,

@@ -23,8 +23,7 @@ from e2brun.server.background.client import READY, STATE
 from e2brun.server.http.listening import bind, new_key, port_of, url_of
 from e2brun.server.options import ServiceOptions
 from e2brun.server.sandboxes.preloading import DEFAULT, preload, templates
-from e2brun.server.service import Service
-from e2brun.server.serving import loop_factory, run
+from e2brun.server.serving import Service, loop_factory, run
 from e2brun.settings import load_settings, package_environment
 from e2brun.values import Network
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from e2brun.sandbox.local.host.file_worker import FileTrouble, FileWorker
 from e2brun.sandbox.local.template_setup import USERS
-from e2brun.server.access import signatures
+from e2brun.server.admission import check_signature
 from e2brun.server.envd import downloads, paths
 from e2brun.server.envd.uploads import Upload, metadata_of
 from e2brun.server.envd.watchers import Watchers
@@ -28,10 +28,10 @@ _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 async def handle(request: Request, record: Record) -> Response | Stream:
     """Answer one request. Raises ApiError."""
     if request.method in ("GET", "HEAD"):
-        signatures.check(request, record, "read")
+        check_signature(request, record, "read")
         return await _download(request, record)
     if request.method == "POST":
-        signatures.check(request, record, "write")
+        check_signature(request, record, "write")
         return await _upload(request, record)
     raise ApiError(405, "method not allowed", headers={"allow": "GET, HEAD, POST"})
 

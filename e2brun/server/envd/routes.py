@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from e2brun.sandbox.contract import MIB
-from e2brun.server.access.admission import check_access_token
+from e2brun.server.admission import check_access_token
 from e2brun.server.http.messages import ApiError, Request, Response, Stream, json_response
 from e2brun.server.sandboxes.metering import CPU_COUNT, FRESH, Sample, sample
 from e2brun.server.sandboxes.records import Record

@@ -10,7 +10,7 @@ from e2brun.sandbox.contract import HOME
 from e2brun.sandbox.local.host import languages
 from e2brun.sandbox.local.host.contexts import Context, Contexts, NotStarted, UnknownLanguage
 from e2brun.sandbox.local.host.execution import RequestedCell, execute
-from e2brun.server.access.admission import check_access_token
+from e2brun.server.admission import check_access_token
 from e2brun.server.http.fields import Fields
 from e2brun.server.http.messages import ApiError, Request, Response, Stream, json_response
 from e2brun.server.sandboxes.records import Record

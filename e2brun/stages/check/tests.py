@@ -16,11 +16,9 @@ from typing import ClassVar
 from e2brun.errors import E2brunError, UsageError
 from e2brun.runs.record import Finding, Severity, Verdict
 from e2brun.sandbox.contract import HOME, Upload
-from e2brun.stages import candidate
 from e2brun.stages.check.junit import BadReport, TestCase, read_report
-from e2brun.stages.evidence import Probe, Probed
 from e2brun.stages.step import Check, Judgement, executed, failed
-from e2brun.stages.work import Work
+from e2brun.stages.work import Probe, Probed, Work
 
 _REPORT = f"{HOME}/.e2brun-tests.xml"
 _ALIAS = "candidate.py"
@@ -56,7 +54,7 @@ class TestsCheck(Check, step="tests"):
 
     def probe(self, work: Work) -> Probe:
         """Pytest with the file, and the candidate as it was before it ran."""
-        source = candidate.source(work)
+        source = work.source()
         if self.file.name in {source.inside, _ALIAS}:
             raise UsageError(f"tests: {self.file.name} is the candidate's name as well")
         with UsageError.of_system(f"tests: {self.file}"):

@@ -11,9 +11,9 @@ from e2brun.primitives.base import Primitive
 from e2brun.primitives.context import WorkflowContext
 from e2brun.runs.plain import execution_from, plain
 from e2brun.sandbox.contract import Outcome
-from e2brun.stages.evidence import Collected, Probed
 from e2brun.stages.execute.order import RunOrder
 from e2brun.stages.execute.sandboxed import SandboxRun
+from e2brun.stages.work import Collected, Probed
 
 Kept = dict[str, Any]  # JSON values: what they are is known where they are read
 

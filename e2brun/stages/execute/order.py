@@ -15,12 +15,10 @@ from e2brun.jobs.job import Job, Plan
 from e2brun.jobs.needs import Wanted
 from e2brun.jobs.prepare import prepare
 from e2brun.sandbox.contract import Limits, SandboxSpec, Upload
-from e2brun.stages import candidate
-from e2brun.stages.evidence import Probe
 from e2brun.stages.execute.settings import ExecuteSettings
 from e2brun.stages.step import Judge
 from e2brun.stages.template import fill_fields
-from e2brun.stages.work import Work
+from e2brun.stages.work import Probe, Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +79,7 @@ def _plan(work: Work, settings: ExecuteSettings, probes: Sequence[Probe], *, clo
         limits=Limits(settings.memory, settings.processes, settings.disk),
     )
     return Plan(
-        source=candidate.source(work, settings.file),
+        source=work.source(settings.file),
         spec=spec,
         wanted=wanted,
         timeout=settings.timeout,

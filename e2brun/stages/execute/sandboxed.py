@@ -14,8 +14,8 @@ from e2brun.primitives.leased import Leased
 from e2brun.primitives.transcript import Transcript, recorded
 from e2brun.runs.record import ExecutionRecord
 from e2brun.sandbox.contract import Backend, Outcome, Program, Sandbox
-from e2brun.stages.evidence import FILE_LIMIT, Collected, Probe, Probed
 from e2brun.stages.execute.order import RunOrder
+from e2brun.stages.work import FILE_LIMIT, Collected, Probe, Probed
 
 _PROBE_OUTPUT = 64 * 1024
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from e2brun.errors import UsageError
 from e2brun.jobs.prepare import check_size
 from e2brun.sandbox.contract import INSTALL_SECONDS, MIB
-from e2brun.stages.candidate import MAIN
+from e2brun.stages.work import MAIN
 from e2brun.values import Network
 
 if TYPE_CHECKING:

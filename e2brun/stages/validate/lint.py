@@ -11,10 +11,10 @@ from typing import Any
 from e2brun.errors import E2brunError, UsageError
 from e2brun.primitives.extras import insist_on
 from e2brun.runs.record import Finding, Severity
-from e2brun.stages.candidate import MAIN
 from e2brun.stages.child import Bounds, Ended, run_child
 from e2brun.stages.step import Judgement, Validator, judged
 from e2brun.stages.validate.inspection import unreadable
+from e2brun.stages.work import MAIN
 
 _SECONDS = 60.0
 _MEMORY = 8 * 1024**3  # of addresses: its allocator reserves far more than it uses
