@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from typing import Generic, TypeVar
 
 from e2brun.sandbox.contract import MIB
 from e2brun.sandbox.local.host.file_worker import FileTrouble
@@ -11,6 +12,7 @@ EVENTS = 8 * MIB  # past that they wait in the kernel, which drops the last
 _TOLD = 4 * MIB
 _PLACES = 16 * MIB
 _ONE = 150  # bytes that a path takes beside its length
+Key = TypeVar("Key", bytes, int)
 
 
 class Events:
@@ -40,13 +42,35 @@ class Events:
         return found
 
 
-class Told:
-    """Paths told as created when a new directory was looked into: their own event may still come.
-    Too many are forgotten, and told twice."""
+class _Paths(Generic[Key]):
+    """Paths under keys, and how many bytes they take."""
 
     def __init__(self) -> None:
-        self._paths: set[bytes] = set()
+        self._paths: dict[Key, bytes] = {}
         self._size = 0
+
+    def pop(self, key: Key) -> None:
+        """Forget one, where it is there."""
+        path = self._paths.pop(key, None)
+        if path is not None:
+            self._size -= len(path) + _ONE
+
+    def pop_below(self, top: bytes) -> None:
+        """Forget a path and those below it."""
+        prefix = top + b"/"
+        found = [k for k, path in self._paths.items() if path == top or path.startswith(prefix)]
+        for key in found:
+            self.pop(key)
+
+    def _note(self, key: Key, path: bytes) -> None:
+        self.pop(key)
+        self._paths[key] = path
+        self._size += len(path) + _ONE
+
+
+class Told(_Paths[bytes]):
+    """Paths told as created when a new directory was looked into: their own event may still come.
+    Too many are forgotten, and told twice."""
 
     def __contains__(self, path: bytes) -> bool:
         return path in self._paths
@@ -55,26 +79,11 @@ class Told:
         if self._size >= _TOLD:
             self._paths.clear()
             self._size = 0
-        if path not in self._paths:
-            self._paths.add(path)
-            self._size += len(path) + _ONE
-
-    def discard(self, path: bytes) -> None:
-        if path in self._paths:
-            self._paths.discard(path)
-            self._size -= len(path) + _ONE
-
-    def discard_below(self, prefix: bytes) -> None:
-        for path in [path for path in self._paths if path.startswith(prefix)]:
-            self.discard(path)
+        self._note(path, path)
 
 
-class Places:
+class Places(_Paths[int]):
     """The directories of one watch: the kernel's number of each, and its path."""
-
-    def __init__(self) -> None:
-        self._paths: dict[int, bytes] = {}
-        self._size = 0
 
     def get(self, watch: int) -> bytes | None:
         return self._paths.get(watch)
@@ -84,16 +93,4 @@ class Places:
         self.pop(watch)
         if self._size >= _PLACES:
             raise FileTrouble(errno.ENOSPC)
-        self._paths[watch] = path
-        self._size += len(path) + _ONE
-
-    def pop(self, watch: int) -> None:
-        path = self._paths.pop(watch, None)
-        if path is not None:
-            self._size -= len(path) + _ONE
-
-    def pop_below(self, top: bytes) -> None:
-        prefix = top + b"/"
-        found = [w for w, path in self._paths.items() if path == top or path.startswith(prefix)]
-        for watch in found:
-            self.pop(watch)
+        self._note(watch, path)

@@ -155,15 +155,16 @@ class Watcher:
         path = posixpath.join(directory, name) if name else b"."
         kind = next((kind for bits, kind in _TYPES if mask & bits), None)
         if kind == "EVENT_TYPE_CREATE" and path in self._told:
-            self._told.discard(path)
+            self._told.pop(path)
             return
         if mask & (_DELETE | _MOVED_FROM):
-            self._told.discard(path)
+            self._told.pop(path)
         if kind is not None:
             self._events.add(path, kind)
         if self.wanted.recursive and name and mask & _ISDIR:
             if mask & _MOVED_FROM:
-                self._forget(path)
+                self._directories.pop_below(path)
+                self._told.pop_below(path)
             if mask & (_CREATE | _MOVED_TO) and not self._closed:
                 await self._add(path, tell=bool(mask & _CREATE))
 
@@ -194,10 +195,6 @@ class Watcher:
             else:
                 found.append((path, is_directory, size))
         return found
-
-    def _forget(self, path: bytes) -> None:
-        self._directories.pop_below(path)
-        self._told.discard_below(path + b"/")
 
     async def _entries(self, names: set[bytes]) -> dict[bytes, Entry]:
         known: dict[bytes, Entry] = {}
