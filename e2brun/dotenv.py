@@ -59,10 +59,8 @@ def parse_env_file(path: Path) -> dict[str, str]:
 
 
 class EnvEntry(NamedTuple):
-    """One assignment of a dotenv file, or (`problem` set) a line that is not one.
-
-    For a line with a problem, `name` is how it begins, as far as it looks like a name.
-    """
+    """One assignment of a dotenv file, or (`problem` set) a line that is not one. For a line with a
+    problem, `name` is how it begins, as far as it looks like a name."""
 
     line: int
     name: str

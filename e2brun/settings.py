@@ -118,10 +118,8 @@ _Layer = dict[str, Given]
 def load_settings(
     directory: Path | None = None, environ: Mapping[str, str] | None = None, **flags: Flag
 ) -> Settings:
-    """Read every layer for a run in `directory` (default: the working directory).
-
-    `flags` are named like the fields of Settings; None means not given.
-    """
+    """Read every layer for a run in `directory` (default: the working directory). `flags` are named
+    like the fields of Settings; None means not given."""
     directory = _here() if directory is None else directory
     environ = os.environ if environ is None else environ
     if unknown := flags.keys() - _VARIABLES.keys() - {"api_key"}:

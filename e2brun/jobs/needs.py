@@ -225,10 +225,8 @@ def _distribution(name: str, version: tuple[int, ...]) -> str:
 
 
 def _in_namespace(parts: list[str], namespace: str) -> str:
-    """`azure.storage.blob.BlobClient` is in azure-storage-blob: up to the first class or name.
-
-    A lower-case function at the end of a `from` import cannot be told from a module.
-    """
+    """`azure.storage.blob.BlobClient` is in azure-storage-blob: up to the first class or name. A
+    lower-case function at the end of a `from` import cannot be told from a module."""
     from e2brun.jobs.distributions import DOTTED
 
     root = namespace.split(".")

@@ -67,11 +67,8 @@ def _line(words: Iterable[str]) -> PipLine:
 
 
 def requirements_of(codes: Iterable[str]) -> tuple[str, ...]:
-    """What cells install, for `--auto-install`.
-
-    Of a line with options of its own, such as an index, nothing is taken: the name may mean
-    another package elsewhere.
-    """
+    """What cells install, for `--auto-install`. Of a line with options of its own, such as an
+    index, nothing is taken: the name may mean another package elsewhere."""
     lines = (line for code in codes for line in pip_lines(code))
     found = (text for line in lines if not line.other for text in line.requirements)
     return tuple(dict.fromkeys(found))

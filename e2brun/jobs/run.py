@@ -47,10 +47,8 @@ class Outputs(Frozen):
 
 
 class OutputStream:
-    """One output stream: at most `limit` bytes (0: no limit) go on, the rest are counted.
-
-    They go to `forward`, and are kept for `text()` if `keep`.
-    """
+    """One output stream: at most `limit` bytes (0: no limit) go on, the rest are counted. They go
+    to `forward`, and are kept for `text()` if `keep`."""
 
     def __init__(self, limit: int, forward: Sink | None, keep: bool) -> None:
         self.dropped = 0
@@ -181,10 +179,8 @@ class _Tail:
 
 
 def run(job: Job, sandbox: Sandbox, outputs: Outputs) -> Ran:
-    """Run and fetch; whoever created the sandbox ends it. How it ended is explained.
-
-    Raises SandboxError when the code never ran, SourceUnfit when it wants another Python.
-    """
+    """Run and fetch; whoever created the sandbox ends it. How it ended is explained. Raises
+    SandboxError when the code never ran, SourceUnfit when it wants another Python."""
     if job.requires_python is not None:
         _check_python(job.requires_python, job, sandbox)
     ran = Ran(Execution(Outcome.INFRASTRUCTURE), sandbox.id, sandbox.template)

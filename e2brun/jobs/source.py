@@ -80,9 +80,7 @@ class Source(Frozen):
 
     def text(self) -> str:
         """The code as Python reads it: UTF-8, or what its coding line says; no byte order mark.
-
-        Raises SyntaxError when it is neither.
-        """
+        Raises SyntaxError when it is neither."""
         try:
             if self.path is None or b"coding" not in self.content[:4096]:
                 return self.content.decode("utf-8-sig")

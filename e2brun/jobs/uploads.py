@@ -13,10 +13,8 @@ _FORM = "--file takes LOCAL or LOCAL:REMOTE."
 
 
 def parse(argument: str, notice: Callable[[str], None]) -> Iterator[Upload]:
-    """The files of one `--file`; a directory gives every regular file below it.
-
-    Raises UsageError when there is nothing to read.
-    """
+    """The files of one `--file`; a directory gives every regular file below it. Raises UsageError
+    when there is nothing to read."""
     with UsageError.of_system():
         local, remote = split(argument)
         if not local:  # Path("") is the working directory, with everything in it

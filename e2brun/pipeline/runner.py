@@ -178,11 +178,8 @@ class Refined:
 
 @dataclass(frozen=True)
 class RefinePrimitive(Primitive[Case, Refined]):
-    """Run `chain` on a case until it passes, at most `attempts` times.
-
-    Each attempt knows all the earlier ones. A fault of the infrastructure ends it: it says
-    nothing about the candidate.
-    """
+    """Run `chain` on a case until it passes, at most `attempts` times. Each attempt knows all the
+    earlier ones. A fault of the infrastructure ends it: it says nothing about the candidate."""
 
     chain: Primitive[Work, Work]
     attempts: int = 1

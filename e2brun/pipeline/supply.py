@@ -21,10 +21,8 @@ if TYPE_CHECKING:
 
 
 class Supply:
-    """The backend that `settings` ask for, opened when first needed, from whatever thread.
-
-    What it has to say waits until somebody listens.
-    """
+    """The backend that `settings` ask for, opened when first needed, from whatever thread. What it
+    has to say waits until somebody listens."""
 
     def __init__(self, settings: Settings, run_id: str) -> None:
         self.name = "e2b" if is_cloud(settings) else "local"

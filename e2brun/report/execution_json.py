@@ -50,10 +50,8 @@ def execution_document(
 
 
 def failure_document(error: E2brunError, **origin: Unpack[Origin]) -> dict[str, object]:
-    """We failed, the code did not: no exit code of its own, and our error by its class name.
-
-    A usage error is one of these too; the command's exit code (2 or 125) tells them apart.
-    """
+    """We failed, the code did not: no exit code of its own, and our error by its class name. A
+    usage error is one of these too; the command's exit code (2 or 125) tells them apart."""
     return _document(origin, error=error_value(error))
 
 

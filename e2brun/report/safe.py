@@ -50,10 +50,8 @@ def _shown(match: re.Match[str]) -> str:
 
 
 class TerminalFilter:
-    """Output made safe for a terminal: UTF-8, no control character but \\n, \\t and \\r.
-
-    Holds back the first bytes of a character that is split over chunks, and nothing else.
-    """
+    """Output made safe for a terminal: UTF-8, no control character but \\n, \\t and \\r. Holds back
+    the first bytes of a character that is split over chunks, and nothing else."""
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -195,10 +193,8 @@ def ascii_json(document: object) -> str:
 
 
 def json_safe(value: object, depth: int = 0) -> object:
-    """The value with all that strict JSON cannot say replaced; never raises.
-
-    Not-finite numbers become null, lone surrogates U+FFFD, keys text, other objects their text.
-    """
+    """The value with all that strict JSON cannot say replaced; never raises. Not-finite numbers
+    become null, lone surrogates U+FFFD, keys text, other objects their text."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):

@@ -49,9 +49,7 @@ def version_of(database: sqlite3.Connection) -> int:
 
 def prepare(database: sqlite3.Connection, keep: Callable[[str, str, CaseRecord], None]) -> None:
     """Make the tables, or those of an older version over. Raises StoreUnusable for a newer one.
-
-    `keep` takes a run's id, a fingerprint and a case of the old file.
-    """
+    `keep` takes a run's id, a fingerprint and a case of the old file."""
     if version_of(database) == VERSION:
         return
     database.execute("BEGIN IMMEDIATE")  # two that find an old file: one of them waits here

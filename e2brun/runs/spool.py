@@ -97,10 +97,8 @@ def lock(descriptor: int, kind: int) -> None:
 
 
 class KeptStream:
-    """The beginning of a stream without secrets: held while it is short, else in a file.
-
-    Never raises: what goes wrong with the file is in `problem`.
-    """
+    """The beginning of a stream without secrets: held while it is short, else in a file. Never
+    raises: what goes wrong with the file is in `problem`."""
 
     def __init__(self, path: Path, mask: Callable[[], Mask]) -> None:
         self.dropped = 0

@@ -95,9 +95,7 @@ class Store:
 
     def keep(self, run_id: str, case: CaseRecord, fingerprint: str = "") -> None:
         """A case is over; a second record of the same id takes the place of the first.
-
-        `fingerprint` is of all that decides how it goes: one with another has changed.
-        """
+        `fingerprint` is of all that decides how it goes: one with another has changed."""
         with self._explained(), self._transaction():
             self._insert_case(run_id, fingerprint, case)
             self._insert_events()

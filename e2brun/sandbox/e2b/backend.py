@@ -32,10 +32,8 @@ FIXED_LIMITS = "E2B's limits are fixed by the template: build one with other lim
 
 
 class E2BBackend:
-    """Creates E2B sandboxes, each with a lifetime and the marks of who owns it.
-
-    Whatever happens to this process, its reaper kills what it created and did not release.
-    """
+    """Creates E2B sandboxes, each with a lifetime and the marks of who owns it. Whatever happens to
+    this process, its reaper kills what it created and did not release."""
 
     name = "e2b"
 

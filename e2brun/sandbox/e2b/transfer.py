@@ -71,10 +71,8 @@ class LazyFile(io.RawIOBase):
 
 
 def send(native: sdk.Native, files: Sequence[Upload]) -> None:
-    """Write the files in one request, in their order. Modes are not set.
-
-    A name that a multipart form cannot carry unchanged takes a request of its own, first.
-    """
+    """Write the files in one request, in their order. Modes are not set. A name that a multipart
+    form cannot carry unchanged takes a request of its own, first."""
     entries = [(remote_file(upload.path), _body(upload)) for upload in files]
     for path, body in entries:
         if _is_odd(path):

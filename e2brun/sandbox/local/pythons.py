@@ -29,10 +29,8 @@ print(json.dumps([
 
 
 def find_interpreter(name_or_path: str) -> Interpreter:
-    """The installation behind `3.12`, `python3.12` or a path (a venv's Python: its base).
-
-    Raises UsageError when there is none, it does not run, or is not CPython 3.8 or newer.
-    """
+    """The installation behind `3.12`, `python3.12` or a path (a venv's Python: its base). Raises
+    UsageError when there is none, it does not run, or is not CPython 3.8 or newer."""
     text = name_or_path.strip()
     if not text or text.startswith("-") or "\0" in text:
         raise UsageError(f"{name_or_path!r} is not the name or path of a Python")

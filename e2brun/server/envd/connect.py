@@ -71,11 +71,8 @@ async def server_stream(
     *,
     after_deadline: Callable[[], object] = lambda: None,
 ) -> Stream:
-    """One message in, any number out.
-
-    At the caller's deadline the handler is cancelled and the client told; `after_deadline` is
-    called once that is on its way.
-    """
+    """One message in, any number out. At the caller's deadline the handler is cancelled and the
+    client told; `after_deadline` is called once that is on its way."""
     _require(request, "application/connect+json")
     try:
         message = await _only(request)
@@ -114,10 +111,8 @@ async def unless_gone(request: Request, call: Coroutine[Any, Any, None]) -> None
 
 
 def acting_user(request: Request, default: str) -> str:
-    """The user of HTTP basic authentication (the password does not matter), or `default`.
-
-    Raises RpcError unauthenticated for one that is not in USERS.
-    """
+    """The user of HTTP basic authentication (the password does not matter), or `default`. Raises
+    RpcError unauthenticated for one that is not in USERS."""
     kind, _, credentials = request.headers.get("authorization", "").partition(" ")
     if kind.lower() != "basic":
         return default

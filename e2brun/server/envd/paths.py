@@ -14,10 +14,8 @@ class BadPath(Exception):
 
 
 def resolve(path: str, user: str) -> str:
-    """The absolute path: `~` and what is relative start at the user's home. Raises BadPath.
-
-    Bytes that are not UTF-8 are kept as surrogates (os.fsencode gives them back).
-    """
+    """The absolute path: `~` and what is relative start at the user's home. Raises BadPath. Bytes
+    that are not UTF-8 are kept as surrogates (os.fsencode gives them back)."""
     home = USERS[user]
     resolved = path if path.startswith("/") else posixpath.normpath(absolute(path, home, home))
     if "\0" in resolved:

@@ -272,10 +272,8 @@ class Connection(HttpToolsProtocol):
         self.loop.call_later(_LINGER_SECONDS, self.close)
 
     def take_over(self, receiver: Callable[[bytes], None]) -> None:
-        """From now on give every byte the client sends to `receiver`.
-
-        `ended` is set when the client has gone.
-        """
+        """From now on give every byte the client sends to `receiver`. `ended` is set when the
+        client has gone."""
         self._tunnel = receiver
         self._unset_keepalive_if_required()
         self.flow.resume_reading()

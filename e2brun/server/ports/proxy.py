@@ -26,10 +26,8 @@ _NEEDED = frozenset({"content-length", "content-type", "set-cookie", "location"}
 
 
 async def handle(request: Request, record: Record, port: int, key: str = "") -> Stream:
-    """Pass a request on to `port`; neither `key` nor the sandbox's tokens go with it.
-
-    Raises ApiError 502 when nobody listens there, HandedOver after an upgrade.
-    """
+    """Pass a request on to `port`; neither `key` nor the sandbox's tokens go with it. Raises
+    ApiError 502 when nobody listens there, HandedOver after an upgrade."""
     if request.headers.get("transfer-encoding", "chunked").lower() != "chunked":
         raise ApiError(501, "of the transfer codings only chunked is supported")
     protocol = _protocol(request)

@@ -26,9 +26,7 @@ class Tunnel:
 
     async def run(self, first: bytes) -> None:
         """Send `first` to the client, then pass on; the client's connection is over afterwards.
-
-        Cancelled (the sandbox is gone), it resets that connection.
-        """
+        Cancelled (the sandbox is gone), it resets that connection."""
         client = self._client
         client.take_over(self._take)
         tasks = [

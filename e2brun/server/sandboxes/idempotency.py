@@ -23,10 +23,8 @@ class Idempotency:
     async def once(
         self, key: str | None, body: bytes, work: Callable[[], Awaitable[Response]]
     ) -> Response:
-        """The answer of `work`, or of the request with this key that came before.
-
-        Raises ApiError 400 for a malformed key, 422 for one that came with another body.
-        """
+        """The answer of `work`, or of the request with this key that came before. Raises ApiError
+        400 for a malformed key, 422 for one that came with another body."""
         if key is None:
             return await work()
         if not _KEY.fullmatch(key):

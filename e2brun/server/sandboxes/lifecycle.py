@@ -71,10 +71,8 @@ async def pause_expired(registry: Registry, record: Record) -> None:
 async def resume(
     registry: Registry, record: Record, seconds: float, *, memory: bool = True
 ) -> bool:
-    """Let it go on, for so many seconds; `memory` false: as after a reboot, files only.
-
-    False when it was running already. Raises ApiError.
-    """
+    """Let it go on, for so many seconds; `memory` false: as after a reboot, files only. False when
+    it was running already. Raises ApiError."""
     async with record.changing:
         if record.state is State.RUNNING:
             return False

@@ -26,9 +26,7 @@ _NUMBER = (
 @dataclass(frozen=True)
 class NumbersCheck(Check, step="numbers"):
     """The numbers on `stream`, in their order, are `equals`; with `last`, only the last of them.
-
-    Each may be off by `absolute`, or by the share `relative` of what is expected.
-    """
+    Each may be off by `absolute`, or by the share `relative` of what is expected."""
 
     equals: float | str | tuple[float | str, ...]
     absolute: float = 1e-9

@@ -25,10 +25,8 @@ _TOP_LEVEL_AWAIT = 0x2000  # ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 
 
 def is_simple(source: bytes) -> bool:
-    """Whether a parser surely takes it in a moment: short, and no deep nesting.
-
-    Brackets are counted wherever they stand, in text as well: that only makes it stricter.
-    """
+    """Whether a parser surely takes it in a moment: short, and no deep nesting. Brackets are
+    counted wherever they stand, in text as well: that only makes it stricter."""
     if len(source) > _SIMPLE_SIZE:
         return False
     depth = deepest = 0

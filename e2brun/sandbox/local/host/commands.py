@@ -27,9 +27,7 @@ class NotReady(Exception):
 
 async def run(live: RunningSandbox, command: str, place: Place, tell: Told) -> str:
     """Run it to its own end, as `docker build` does: "" when it ended with 0, else how it ended.
-
-    Raises StartRefused when it cannot be started, SandboxLost.
-    """
+    Raises StartRefused when it cannot be started, SandboxLost."""
     process, subscription = await begin(live, command, place)
     process.leave_children()
     lines = _Lines(tell)

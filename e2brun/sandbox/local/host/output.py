@@ -29,10 +29,8 @@ class Outflow:
         self._paid_at = 0.0
 
     def passed(self, size: int, *, heard: bool = True) -> float:
-        """Count so many bytes; for how many seconds whoever read them should read no more.
-
-        What nobody hears is not to keep the service busy.
-        """
+        """Count so many bytes; for how many seconds whoever read them should read no more. What
+        nobody hears is not to keep the service busy."""
         wait = 0.0 if heard else size / _UNHEARD_RATE
         if self._bounds.rate:
             now = time.monotonic()

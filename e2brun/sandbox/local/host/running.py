@@ -188,10 +188,8 @@ class RunningSandbox:
         return kill
 
     async def connect(self, port: int) -> Inside:
-        """A connection to a port that something inside listens on.
-
-        Raises AgentRefused when nobody listens, SandboxLost.
-        """
+        """A connection to a port that something inside listens on. Raises AgentRefused when nobody
+        listens, SandboxLost."""
         descriptor = await self.handed("port", port)
         try:
             return Inside(descriptor)

@@ -129,10 +129,8 @@ class Outlet:
 
 
 class Inlet:
-    """The writing end of a program's stdin, and where its bytes come from.
-
-    With `into`, bytes for a pipe that others own, and that stays open when they are through.
-    """
+    """The writing end of a program's stdin, and where its bytes come from. With `into`, bytes for a
+    pipe that others own, and that stays open when they are through."""
 
     def __init__(self, source: bytes | int | None, *, into: int | None = None) -> None:
         self._buffer = memoryview(source if isinstance(source, bytes) else b"")

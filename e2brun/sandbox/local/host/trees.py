@@ -28,10 +28,8 @@ class TreeLost(SandboxError):
 
 
 async def save(live: RunningSandbox, path: Path) -> None:
-    """Write its files to `path` (made anew, for our eyes only), also while it is frozen.
-
-    Raises TreeLost, and then there is no such file; SandboxLost.
-    """
+    """Write its files to `path` (made anew, for our eyes only), also while it is frozen. Raises
+    TreeLost, and then there is no such file; SandboxLost."""
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     try:
         await _transfer(live, file, "save", {})

@@ -129,9 +129,7 @@ class Upstream:
         self, url: str, source: Source, hosts: frozenset[str], deadline: float, accept: str = ""
     ) -> Generator[Body]:
         """What is at an address that a page of `source` names, as one that names these hosts.
-
-        Raises Refused, httpx.HTTPError, also while it is read.
-        """
+        Raises Refused, httpx.HTTPError, also while it is read."""
         if url.startswith("file:"):
             with _opened_file(url, source, deadline) as body:
                 yield body

@@ -42,17 +42,13 @@ class Layers:
         self._timeout = timeout  # seconds for one build, waiting for another's included
 
     def cached(self, requirements: Collection[str], interpreter: Interpreter) -> Path | None:
-        """The layer if it is there already: `layer` would build nothing.
-
-        What it returns is complete, and is not removed while this process lives.
-        """
+        """The layer if it is there already: `layer` would build nothing. What it returns is
+        complete, and is not removed while this process lives."""
         return self._store.take(layer_key(requirements, interpreter))
 
     def layer(self, requirements: Collection[str], interpreter: Interpreter) -> Path:
-        """A directory with these packages, as `uv pip install --target` lays them out.
-
-        Raises UsageError for what is no plain requirement, InstallFailed with uv's reason.
-        """
+        """A directory with these packages, as `uv pip install --target` lays them out. Raises
+        UsageError for what is no plain requirement, InstallFailed with uv's reason."""
         return self.cached(requirements, interpreter) or self._build(requirements, interpreter)
 
     def _build(

@@ -30,9 +30,7 @@ def cached(cache_dir: Path) -> Path | None:
 
 def typescript_layer(cache_dir: Path, environment: Mapping[str, str] | None = None) -> Path | None:
     """A directory with `node_modules` to bind at NODE_DIRECTORY; None where npm cannot fetch it.
-
-    `environment` is what npm sees (registry, proxies, HOME); None for ours as it is.
-    """
+    `environment` is what npm sees (registry, proxies, HOME); None for ours as it is."""
     if (found := cached(cache_dir)) is not None:
         return found
     npm = shutil.which("npm", path=None if environment is None else environment.get("PATH"))

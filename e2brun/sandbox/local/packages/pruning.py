@@ -18,10 +18,8 @@ _SLACK = 20  # a twentieth of the limit may be written before anybody counts aga
 
 
 def note_written(cache_dir: Path, written: int, limit: int) -> None:
-    """Make room if so much has been written since that was last done that it may be needed.
-
-    To count what is there takes seconds in a large cache; this takes none.
-    """
+    """Make room if so much has been written since that was last done that it may be needed. To
+    count what is there takes seconds in a large cache; this takes none."""
     tally = cache_dir / "written"
     try:
         with locked(cache_dir, "written", time.monotonic() + 1):
@@ -34,11 +32,8 @@ def note_written(cache_dir: Path, written: int, limit: int) -> None:
 
 
 def prune(cache_dir: Path, limit: int) -> None:
-    """Remove what was used least recently until at most `limit` bytes are left.
-
-    What a living process uses stays. Nothing is done while uv is at work: it links from what
-    might go.
-    """
+    """Remove what was used least recently until at most `limit` bytes are left. What a living
+    process uses stays. Nothing is done while uv is at work: it links from what might go."""
     # TimeoutError is one, too; the next build tries again.
     with suppress(OSError), locked(cache_dir, "uv", 0.0):
         sweep(cache_dir)

@@ -144,10 +144,8 @@ def _hold(lock: str) -> bool:
 def locked(
     cache_dir: Path, key: str, deadline: float, *, how: int = fcntl.LOCK_EX
 ) -> Generator[int]:
-    """Hold the lock of a key (its descriptor is given); TimeoutError past the deadline.
-
-    A process that inherits the descriptor holds the lock as well.
-    """
+    """Hold the lock of a key (its descriptor is given); TimeoutError past the deadline. A process
+    that inherits the descriptor holds the lock as well."""
     make_directory(cache_dir / "locks")
     descriptor = os.open(cache_dir / "locks" / key, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:

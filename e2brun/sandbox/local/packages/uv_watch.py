@@ -158,9 +158,7 @@ def _memory(proc: str) -> int:
 
 def _bytes_received(proc: str, pidfd: int) -> dict[str, int]:
     """By connection. Looked at through a copy of its descriptor: no table has these figures.
-
-    Nothing where the host lets nobody trace even a child; the time limit is left then.
-    """
+    Nothing where the host lets nobody trace even a child; the time limit is left then."""
     found: dict[str, int] = {}
     with suppress(OSError):
         for number in os.listdir(f"{proc}/fd"):

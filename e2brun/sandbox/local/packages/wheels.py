@@ -72,10 +72,8 @@ class Job:
 
 
 def install(job: Job) -> None:
-    """Install, from uv's cache alone where the registry cannot be reached.
-
-    Raises InstallFailed with uv's reason or the limit that was met, TimeoutError.
-    """
+    """Install, from uv's cache alone where the registry cannot be reached. Raises InstallFailed
+    with uv's reason or the limit that was met, TimeoutError."""
     uv = find_uv()
     own = job.target.parent / "uv"
     command = [uv, *_ARGUMENTS, "--python", job.executable]

@@ -17,10 +17,8 @@ _prepared: list[Any] = []
 
 
 def prepare() -> None:
-    """Import IPython and make its shell, once, in the process that contexts are forked from.
-
-    Leaves no thread and nothing a user could see behind. Raises ImportError without IPython.
-    """
+    """Import IPython and make its shell, once, in the process that contexts are forked from. Leaves
+    no thread and nothing a user could see behind. Raises ImportError without IPython."""
     if not _prepared:
         server()  # imports it for every fork
         from . import shell as shells
@@ -36,10 +34,8 @@ def server() -> Callable[[int, int], None]:
     from . import shell as shells
 
     def serve(cells_fd: int, frames_fd: int) -> None:
-        """Run cells from one descriptor and tell what became of them on the other.
-
-        Raises ImportError without IPython.
-        """
+        """Run cells from one descriptor and tell what became of them on the other. Raises
+        ImportError without IPython."""
         if _prepared:
             shell = _prepared.pop()
             sys.path.insert(0, "")
