@@ -1,4 +1,5 @@
-"""Caches of packages that tests have to themselves, without what takes a second to make."""
+"""Caches of packages: pytest's, and those that tests have to themselves without what takes a second
+to make."""
 
 from __future__ import annotations
 
@@ -6,9 +7,19 @@ import os
 import shutil
 from pathlib import Path
 
+import pytest
+
 from e2brun.sandbox.local.interpreter import current_interpreter
 from e2brun.sandbox.local.packages.installed import installed_layer
 from e2brun.settings import load_settings
+
+
+def of_pytest(config: pytest.Config) -> pytest.Cache:
+    """The one that outlives a run of the tests; who switched it off goes without them."""
+    cache: pytest.Cache | None = getattr(config, "cache", None)
+    if cache is None:
+        pytest.skip("pytest runs without a cache to install packages of npm's into")
+    return cache
 
 
 def with_ipython(cache: Path) -> Path:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.caches import of_pytest
 from tests.conftest import Ran, clean_environment
 from tests.sdk import npm
 from tests.sdk.serving import Serving
@@ -22,10 +23,8 @@ E2B = Callable[..., Ran]
 
 @pytest.fixture(scope="module")
 def program(request: pytest.FixtureRequest) -> Path:
-    cache = request.config.cache
-    if cache is None:
-        pytest.skip("pytest runs without a cache to install E2B's packages into")
-    return npm.project(cache) / "node_modules" / "@e2b" / "cli" / "dist" / "index.js"
+    packages = npm.project(of_pytest(request.config)) / "node_modules"
+    return packages / "@e2b" / "cli" / "dist" / "index.js"
 
 
 @pytest.fixture

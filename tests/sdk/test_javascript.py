@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from tests.caches import of_pytest
 from tests.conftest import clean_environment
 from tests.sdk import npm
 from tests.sdk.serving import Serving
@@ -17,13 +18,10 @@ FILES = sorted(file.stem for file in npm.SOURCES.glob("*.mjs") if file.stem not 
 
 @pytest.mark.slow
 def test_javascript_sdk(request: pytest.FixtureRequest, service: Serving) -> None:
-    cache = request.config.cache
-    if cache is None:
-        pytest.skip("pytest runs without a cache to install E2B's packages into")
     imports = "".join(f"import './{name}.mjs'\n" for name in FILES)
     ran = subprocess.run(
         ["node", "--test-force-exit", "--test-reporter=spec", "--input-type=module", "-e", imports],
-        cwd=npm.project(cache),
+        cwd=npm.project(of_pytest(request.config)),
         env=clean_environment(service.environment),
         stdin=subprocess.DEVNULL,
         capture_output=True,

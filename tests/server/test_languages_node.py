@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from e2brun.sandbox.local.packages.npm import typescript_layer
+from tests.caches import of_pytest
 from tests.server.kernels import AGENT, RunningKernel
 
 NODE = shutil.which("node")
@@ -182,8 +183,7 @@ def test_it_leaves_when_the_host_hangs_up(fresh: RunningKernel) -> None:
 
 @pytest.fixture(scope="session")
 def layer(request: pytest.FixtureRequest) -> Path:
-    cache: pytest.Cache = request.config.cache
-    found = typescript_layer(cache.mkdir("npm-layers"))
+    found = typescript_layer(of_pytest(request.config).mkdir("npm-layers"))
     if found is None:
         pytest.skip("npm cannot fetch what strips the types")
     return found
