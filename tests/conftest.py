@@ -45,6 +45,12 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return turns.workers(config.args)
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    if (worker := getattr(session.config, "workerinput", None)) is not None:
+        number = int(worker["workerid"].removeprefix("gw"))
+        turns.compile_share(session.config.args, number, worker["workercount"])
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> turns.ByFile:
     return turns.ByFile(config, log)
 
