@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from tests.parity.notebooks import document
 from tests.parity.sides import Case
 
 
@@ -17,21 +14,13 @@ _SHOWN = "from IPython.display import *\n"
 _VALUES = [
     cell("a number", "1 + 1"),
     cell("nothing", ""),
-    cell("only a comment", "# x"),
-    cell("an assignment", "x = 5"),
     cell("a string", "'a'"),
     cell("a string of lines", "'a\\nb'"),
-    cell("bytes", "b'\\xff'"),
     cell("a list", "[1, 'two', None, 3.5]"),
     cell("a long list", "list(range(2000))"),
     cell("a dict", "{'a': {'b': [1]}, 2: None}"),
-    cell("a nested list that is wide", "[['x' * 30] * 5] * 5"),
     cell("a list that holds itself", "x = []; x.append(x); x"),
-    cell("a set and a tuple", "({3, 1, 2}, frozenset())"),
     cell("floats that JSON has not", "[float('nan'), float('inf')]"),
-    cell("a large number", "2 ** 500"),
-    cell("a function and a class", "def f(): ...\nclass A: ...\nA, type(f)"),
-    cell("an ellipsis", "..."),
     cell("a semicolon hides a value", "42;"),
     cell("printed and returned", "print('out'); 'value'"),
     cell("both streams", "import sys; print('o'); print('e', file=sys.stderr); 1"),
@@ -42,19 +31,15 @@ _VALUES = [
     cell("a lone surrogate", "'\\ud800'"),
     cell("NUL and escapes", "print('\\0\\x1b[31mx'); '\\x1b[0m'"),
     cell("indented as a whole", "    x = 1\n    x + 1"),
-    cell("a multi-line expression", "(1 +\n 2)"),
     cell("a namespace of its own", "__name__, '__file__' in dir()"),
-    cell("a dataclass", "import dataclasses\n@dataclasses.dataclass\nclass P:\n    x: int\nP(1)"),
 ]  # fmt: skip
 _DISPLAYS = [
     cell("display of a value", "display(1, 'two'); 3"),
     cell("HTML", _SHOWN + "HTML('<b>é</b>')"),
-    cell("display of HTML", _SHOWN + "display(HTML('<i>'))"),
     cell("Markdown", _SHOWN + "Markdown('**b**')"),
     cell("Latex and Math", _SHOWN + "display(Math('x^2')); Latex('$x$')"),
     cell("SVG", _SHOWN + "SVG('<svg xmlns=\"http://www.w3.org/2000/svg\"/>')"),
     cell("PNG", _SHOWN + "Image(b'\\x89PNG\\r\\n\\x1a\\n' + bytes(20), format='png')"),
-    cell("JPEG", _SHOWN + "Image(b'\\xff\\xd8\\xff' + bytes(20), format='jpeg')"),
     cell("JSON", _SHOWN + "JSON({'a': [1, None]})"),
     cell("Javascript", _SHOWN + "Javascript('alert(1)')"),
     cell("Pretty, Code, FileLink", _SHOWN + "display(Pretty('p')); Code('x = 1')"),
@@ -89,39 +74,26 @@ _FAILURES = [
     cell("an exception", "x = 1\nraise ValueError('a\\nb')", ends="error"),
     cell("in nested functions", "def f(x):\n    return g(x) + 1\ndef g(x):\n    y = x * 2\n"
          "    return 1 / (y - y)\nprint('in')\nf(3)", ends="error"),
-    cell("in a lambda and a comprehension", "[(lambda x: 1 / x)(n) for n in (1, 0)]", ends="error"),
     cell("in the standard library", "import json\njson.loads('{')", ends="error"),
-    cell("in a method of a class", "class A:\n    def m(self):\n        raise KeyError(1)\nA().m()",
-         ends="error"),
     cell("chained", "try:\n    1/0\nexcept ZeroDivisionError as e:\n"
          "    raise RuntimeError('then') from e", ends="error"),
     cell("while handling another", "try:\n    1/0\nexcept ZeroDivisionError:\n    {}['k']",
          ends="error"),
-    cell("from None", "try:\n    1/0\nexcept Exception:\n    raise OSError(2, 'x') from None",
-         ends="error"),
     cell("a group", "raise ExceptionGroup('g', [OSError(1), ExceptionGroup('h', [OSError(2)])])",
          ends="error"),
     cell("a note", "e = ValueError('x'); e.add_note('see'); raise e", ends="error"),
-    cell("no message", "raise ValueError", ends="error"),
-    cell("of its own class", "class Mine(Exception): pass\nraise Mine(1, 'two')", ends="error"),
     cell("a str that raises", "class E(Exception):\n    def __str__(self): return 1/0\nraise E",
          ends="error"),
     cell("SyntaxError", "x = (1,\n", ends="error"),
     cell("SyntaxError in the middle", "a = 1\nb = = 2\nc = 3", ends="error"),
-    cell("IndentationError", "if True:\nprint(1)", ends="error"),
     cell("SyntaxError at run time", "eval('1 +')", ends="error"),
-    cell("exec of a string", "exec('def f():\\n  1/0\\nf()')", ends="error"),
     cell("RecursionError", "import sys; sys.setrecursionlimit(300)\n"
          "def f(n): return f(n + 1)\nf(0)", ends="error"),
     cell("NameError", "undefined_name", ends="error"),
     cell("NameError, nearly right", "value = 1\nvalu", ends="error"),
-    cell("AttributeError", "import math; math.sqr(2)", ends="error"),
     cell("ModuleNotFoundError", "import nonesuch_module", ends="error"),
-    cell("AssertionError", "assert 1 == 2, 'message'", ends="error"),
     cell("KeyboardInterrupt", "raise KeyboardInterrupt", ends="error"),
     cell("GeneratorExit", "raise GeneratorExit", ends="error"),
-    cell("StopIteration", "next(iter([]))", ends="error"),
-    cell("UnicodeDecodeError", "b'\\xff'.decode()", ends="error"),
     cell("MemoryError", "bytearray(10 ** 18)", ends="error"),
     cell("an error after a result", "display(1); print('p'); 1/0", ends="error"),
     cell("raising in a thread", "import threading\nt = threading.Thread(target=lambda: 1/0)\n"
@@ -132,7 +104,6 @@ _FAILURES = [
     cell("input()", "input('q? ')", ends="error"),
     cell("getpass", "import getpass; getpass.getpass()", ends="error"),
     cell("stdin", "import sys; sys.stdin.read()"),
-    cell("sys.exit(0)", "import sys; print('a'); sys.exit(0)"),
     cell("sys.exit(3)", "import sys; sys.exit(3)", ends="error"),
     cell("sys.exit('words')", "import sys; sys.exit('words')", ends="error"),
     cell("sys.exit(256)", "import sys; sys.exit(256)"),
@@ -151,7 +122,6 @@ _IPYTHON = [
     cell("lines of !cmd", "x = !printf 'a\\nb\\n'\nx"),
     cell("sudo in !cmd", "!sudo whoami; whoami"),
     cell("a variable in !cmd", "n = 'N'\n!echo {n} $n $HOME"),
-    cell("%pwd and %cd", "%cd /tmp\n%pwd"),
     cell("%pushd and %popd", "%pushd /tmp\n%popd"),
     cell("%store", "x = 1\n%store x\n%store"),
     cell("%autoawait", "%autoawait"),
@@ -163,24 +133,17 @@ _IPYTHON = [
     cell("%%bash that fails", "%%bash\necho out; echo err >&2; exit 3", ends="error"),
     cell("%%script", "%%script python3\nprint(6 * 7)"),
     cell("%%writefile and %run", "%%writefile m.py\nx = 5"),
-    cell("%%html", "%%html\n<b>x</b>"),
     cell("%%markdown and %%latex", "%%markdown\n*x*"),
-    cell("%%javascript", "%%javascript\nalert(1)"),
     cell("%matplotlib", "%matplotlib inline"),
-    cell("%load_ext autoreload", "%load_ext autoreload\n%autoreload 2\n1"),
     cell("%config", "%config InlineBackend.figure_format = 'svg'\n1"),
     cell("%xmode", "%xmode Minimal\n1/0", ends="error"),
-    cell("%pdb off", "%pdb off"),
     cell("a magic that there is not", "%nonesuch", ends="error"),
     cell("a cell magic that there is not", "%%nonesuch\nx", ends="error"),
     cell("name?", "len?"),
     cell("a name of its own?", "def f(x: int = 3) -> str:\n    'Say it.'\nf?"),
     cell("a name that there is not?", "nonesuch?"),
     cell("get_ipython", "get_ipython().run_line_magic('pwd', '')"),
-    cell("get_ipython().system", "get_ipython().system('echo x')"),
-    cell("run_cell inside", "get_ipython().run_cell('1 + 1').result"),
     cell("top-level await", "import asyncio\nawait asyncio.sleep(0.01, 'slept')"),
-    cell("async for and with", "async def g():\n    yield 1\n[x async for x in g()]"),
     cell("asyncio.run in a cell", "import asyncio\nasync def f(): return 1\n"
          "try: asyncio.run(f())\nexcept RuntimeError as e: print(e)"),
     cell("await that raises", "async def f(): 1/0\nawait f()", ends="error"),
@@ -196,7 +159,6 @@ _IPYTHON = [
     cell("multiprocessing by spawn", "import multiprocessing as m\np = m.get_context('spawn')"
          ".Process(target=print, args=('hi',))\np.start(); p.join(); p.exitcode"),
     cell("logging", "import logging; logging.warning('w'); logging.info('i')"),
-    cell("pprint", "from pprint import pprint; pprint({'b': 1, 'a': [2] * 40})"),
 ]  # fmt: skip
 _PLACE = [
     cell("--cwd that cannot be made", "1", "--cwd", "/proc/1/x", ends="infrastructure"),
@@ -220,26 +182,20 @@ PACKAGES = [
     cell("numpy", "import numpy as np\nnp.arange(6).reshape(2, 3)"),
     cell("an error in numpy", "import numpy as np\nnp.ones(2) @ np.ones(3)", ends="error"),
     cell("a pandas DataFrame", "import pandas as pd\npd.DataFrame({'a': [1], 'b': [None]})"),
-    cell("a pandas Series", "import pandas as pd\npd.Series([1.5, None], name='s')"),
     cell("a large DataFrame", "import pandas as pd\npd.DataFrame({'a': range(500)})"),
     cell("an error in pandas", "import pandas as pd\npd.DataFrame({'a': [1]})['b']", ends="error"),
     cell("a plot", "import matplotlib.pyplot as plt\nplt.plot([1, 2], [3, 4], label='l')\n"
          "plt.title('T'); plt.xlabel('x (s)')\nplt.show()"),
-    cell("a plot without show", "import matplotlib.pyplot as plt\nplt.bar(['a', 'b'], [1, 2])"),
-    cell("two figures", "import matplotlib.pyplot as plt\nfor n in (1, 2):\n    plt.figure()\n"
-         "    plt.pie([1, n])\nplt.show()"),
     cell("a picture", "from PIL import Image\nImage.new('RGB', (4, 4), 'red')"),
-    cell("sympy", "import sympy\nx = sympy.symbols('x')\nsympy.integrate(x ** 2, x)"),
     cell("formats of figures", "from matplotlib_inline.backend_inline import"
          " set_matplotlib_formats as f\nf('svg')"),
-    cell("tqdm", "from tqdm import tqdm\nsum(tqdm(range(3), disable=True))"),
     cell("pip is there", "import pip; pip.__name__"),
 ]  # fmt: skip
 CELLS = [*_VALUES, *_DISPLAYS, *_FAILURES, *_IPYTHON, *_PLACE, *PACKAGES]
 # They would end the cells after them.
 _APART = {"RecursionError", "KeyboardInterrupt", "GeneratorExit", "a child that holds the output"}
 # They change the cells after them, so that they come last; a real kernel is not asked.
-LAST = (
+_LAST = (
     "a task left behind", "asyncio.run in a cell", "%%capture", "%store", "%env", "%autoawait",
     "%matplotlib", "formats of figures", "%config", "%precision", "%xmode",
 )  # fmt: skip
@@ -252,13 +208,34 @@ def _is_harmless(case: Case) -> bool:
 
 # What can be one of many cells of a notebook; a few of them run alone as well.
 TOGETHER = sorted(
-    filter(_is_harmless, CELLS), key=lambda case: LAST.index(case.name) if case.name in LAST else -1
+    filter(_is_harmless, CELLS),
+    key=lambda case: _LAST.index(case.name) if case.name in _LAST else -1,
 )
-ALONE = [case for case in CELLS if case not in TOGETHER or case in TOGETHER[::40]]
-
-
-def notebook_of(cases: Sequence[Case]) -> Case:
-    """All of them together, as its cells."""
-    cells = [(case.argv[1], *(["raises-exception"] * (case.ends != "ok"))) for case in cases]
-    words = ("--timeout", "250", "--output", "out.ipynb", "n.ipynb")
-    return Case("cells", words, {"n.ipynb": document(cells)})
+ALONE = [case for case in CELLS if case not in TOGETHER or case in TOGETHER[::80]]
+# What Jupyter's own kernel shows otherwise, by why ours are not as it has them.
+_OTHERWISE = {
+    "as E2B has it, not Jupyter": (
+        "floats that JSON has not", "a long list", "a magic that there is not",
+        "a cell magic that there is not", "a repr_html that raises", "a group",
+    ),
+    "a cell's place and names": (
+        "underscore and In", "a namespace of its own", "a module beside it",
+        "%who", "%pushd and %popd", "get_ipython", "a name of its own?", "a str that raises",
+    ),
+    "theirs are shown in Jupyter's pages, or nowhere": ("name?", "subprocess.run"),
+    "theirs run on a terminal, ours on pipes": (
+        "!cmd", "multiprocessing by spawn", "a variable in !cmd",
+        "raw writes", "threads that print", "sudo in !cmd",
+    ),
+    "no input and no escape codes": (
+        "input()", "getpass", "stdin", "NUL and escapes", "unicode", "a lone surrogate",
+        "progress on one line",
+    ),
+    "file names in warnings": (
+        "a warning", "a deprecation", "a syntax warning", "raising in a thread",
+    ),
+    "packages that the tests' own Python has not": tuple(case.name for case in PACKAGES),
+    "after what changes it": _LAST,
+}  # fmt: skip
+_NOT_ASKED = {name for names in _OTHERWISE.values() for name in names}
+ASKED = [case for case in TOGETHER if case.name not in _NOT_ASKED]

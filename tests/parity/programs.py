@@ -40,10 +40,7 @@ _STREAMS = [
     program("closes its stdout", "import os; os.write(1, b'a'); os.close(1); os._exit(3)",
             ends="error"),
     program("closes everything", "import os; os.closerange(0, 256); os._exit(0)"),
-    program("encoding declared", "# -*- coding: latin-1 -*-\nprint('é')".encode("latin-1")),
     program("not utf-8, not declared", b"print('\xe9')", ends="error"),
-    program("windows line ends behind a byte order mark",
-            b"\xef\xbb\xbfx = 1\r\nif x:\r\n    print('ok')\r\n"),
 ]  # fmt: skip
 _INPUT = [
     program("input() without input", "input('name? ')", ends="error"),
@@ -57,7 +54,6 @@ _INPUT = [
 _ENDS = [
     program("sys.exit('words')", "import sys; sys.exit('words')", ends="error"),
     program("exit code 256", "import sys; sys.exit(256)"),
-    program("exit codes of ours", "import sys; sys.exit(125)", ends="error"),
     program("exit code 139 without a signal", "import sys; sys.exit(139)", ends="error"),
     program("os._exit", "import os; print('lost'); os._exit(7)", ends="error"),
     program("an exception", "def f():\n    raise ValueError('a\\nb')\nf()", ends="error"),
@@ -65,20 +61,13 @@ _ENDS = [
             "try:\n    1/0\nexcept Exception as e:\n"
             "    g = ExceptionGroup('g', [ValueError(1), TypeError(2)]); g.add_note('note')\n"
             "    raise g from e", ends="error"),
-    program("a syntax error", "print('x'\nprint(", ends="error"),
-    program("a recursion error", "def f(): f()\nf()", ends="error"),
     program("a missing module", "import nonesuch.deep", ends="error"),
-    program("an exception that cannot be shown",
-            "class E(Exception):\n    def __str__(self): raise OSError\nraise E", ends="error"),
     program("KeyboardInterrupt", "raise KeyboardInterrupt", ends="error"),
     program("a warning, an exception in a thread, atexit and finally",
             "import atexit, threading, warnings\natexit.register(print, 'bye')\n"
             "warnings.warn('careful')\n"
             "t = threading.Thread(target=lambda: 1/0, name='t'); t.start(); t.join()\n"
             "try:\n    raise SystemExit(4)\nfinally:\n    print('f')", ends="error"),
-    program("a segmentation fault", "import os; os.kill(os.getpid(), 11)", ends="error"),
-    program("SIGTERM to itself", "import os; os.kill(os.getpid(), 15)", ends="error"),
-    program("SIGINT to itself", "import os; os.kill(os.getpid(), 2)", ends="error"),
     program("SIGKILL to itself", "import os; os.kill(os.getpid(), 9)", ends="killed"),
     program("SIGXCPU to itself", "import os; os.kill(os.getpid(), 24)", ends="timeout"),
     program("a signal for real time", "import os; os.kill(os.getpid(), 40)", ends="error"),
@@ -103,8 +92,6 @@ _SURROUNDINGS = [
             " sys.stdin.encoding, sys.getfilesystemencoding(), locale.getpreferredencoding())\n"
             "print([(n, str(signal.getsignal(n))) for n in (1, 2, 13, 15, 17)],"
             " signal.pthread_sigmask(0, []))"),
-    program("--cwd that is there", "import os; print(os.getcwd(), os.listdir())",
-            options=("--file", "d.txt:data/d.txt", "--cwd", "data"), files={"d.txt": "x"}),
     program("--cwd that is made", "import os; print(os.getcwd(), os.listdir())",
             options=("--cwd", "~/a/b c/ü")),
     program("--cwd outside the home directory", "import os; print(os.getcwd(),"
@@ -159,30 +146,16 @@ _CHILDREN = [
             "os.system('sudo whoami; whoami; sudo id -u; sudo tee /etc/mine < prog.py')\n"
             "os.system('sudo -u user whoami; X=1 sudo sh -c \"echo $HOME $USER $X $SUDO_USER\"')\n"
             "print(open('/etc/mine').read(), os.system('sudo false'))"),
-    program("a script with sudo", "import os; os.system('sh setup.sh')",
-            options=("--file", "setup.sh"), files={"setup.sh": "sudo whoami"}),
     program("kill 0", "import os; os.kill(0, 15)", ends="error"),
     program("multiprocessing", "import multiprocessing as m\n"
             "if __name__ == '__main__':\n    with m.Pool(2) as p: print(p.map(abs, [-1, -2]))"),
-    program("its own loopback, sqlite, temporary files",
-            "import socket\ns = socket.create_server(('127.0.0.1', 0))\n"
-            "c = socket.create_connection(s.getsockname()); print(s.accept()[1][0])\n"
-            "import sqlite3; print(sqlite3.connect('x.db').execute('select 1+1').fetchall())\n"
-            "import tempfile\nwith tempfile.NamedTemporaryFile() as f:\n"
-            "    f.write(b'x'); f.flush(); print(open(f.name).read())"),
 ]  # fmt: skip
 _OTHERS = [
     program("a shell script", "echo \"$0 $#\" \"$@\"; exit 4", "a b", "c", file="s.sh",
             ends="error"),
-    program("a failing command in a script", "set -e\nnonesuch\necho never", file="s.sh",
-            ends="error"),
     program("a signal in a script", "kill -TERM $$", file="s.sh", ends="error"),
-    program("a script's child holds its output", "sleep 60 &\necho started", file="s.sh"),
-    program("a script reads stdin", "read a; echo \"got $a\"", file="s.sh", options=("-i",),
-            stdin=b"line\n"),
     program("a script known by its first line", "#!/usr/bin/env python3\nprint('py')",
             file="tool"),
-    program("a shell script known by its first line", "#!/bin/sh\necho sh", file="tool"),
     program("javascript that throws", "throw new TypeError('no')", file="j.js", ends="error"),
     program("a module of javascript", "import fs from 'fs'; console.log(typeof fs.readFileSync,"
             " await 7, process.argv.slice(2)); process.exit(5)", "x", file="j.mjs", ends="error"),

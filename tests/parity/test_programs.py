@@ -22,6 +22,7 @@ def test_lines_of_both_streams_come_in_their_order_on_both_backends(sides: Sides
     assert local.document["logs"] == e2b.document["logs"] == ["0", "0", "1", "1", "2", "2"]
 
 
+@pytest.mark.in_turn(day=0)  # twelve Pythons are looked for
 def test_the_python_a_script_requires_is_looked_at_on_both_backends(sides: Sides) -> None:
     code = "# /// script\n# requires-python = '>=3.99'\n# ///\nprint('ran')"
     local, e2b = sides.run(program("another Python", code), "--json")
