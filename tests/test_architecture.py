@@ -29,33 +29,17 @@ LAYERS = (
     ("frozen",),
 )
 # pipeline > stages > primitives: report draws what all of them record, so it stands beside them.
+_OF_BOTH = {
+    "check", "completion", "cell_end", "contract", "endings", "public_indexes", "requirement",
+}  # fmt: skip
 # A folder with folders in it: what each of these may import of what stands beside it there. Files
 # beside them may import all of them, and each other.
 FOLDERS: dict[str, dict[str, set[str]]] = {
     "batch": {"formats": {"case", "fields", "jsonl", "lines"}},
     "report": {"html": {"safe", "summary"}},
     "sandbox": {
-        "e2b": {
-            "check",
-            "completion",
-            "cell_end",
-            "contract",
-            "endings",
-            "owner",
-            "public_indexes",
-            "requirement",
-        },
-        "local": {
-            "check",
-            "completion",
-            "cell_end",
-            "contract",
-            "endings",
-            "process_group",
-            "public_indexes",
-            "requirement",
-            "threads",
-        },
+        "e2b": {"owner", *_OF_BOTH},
+        "local": {"process_group", "threads", *_OF_BOTH},
     },
     "sandbox/local": {
         "agent": set(),
@@ -113,12 +97,29 @@ def _level(part: str) -> int:
 
 
 @cache
-def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text())
+def _nodes(path: Path) -> tuple[ast.AST, ...]:
+    """All of a module that is asked about here. Of its classes the names: whole trees of all
+    modules would be looked through by the collector again and again."""
+    found = tuple(filter(_is_asked_about, ast.walk(ast.parse(path.read_text()))))
+    for node in found:
+        if isinstance(node, ast.ClassDef):
+            node.body = []
+    return found
+
+
+def _is_asked_about(node: ast.AST) -> bool:
+    match node:
+        case ast.Import() | ast.ImportFrom() | ast.ClassDef():
+            return True
+        case ast.Attribute():
+            return node.attr in {"environ", "getenv", "putenv"}
+        case ast.If(test=ast.Name(id="TYPE_CHECKING")):
+            return True
+    return False
 
 
 def _imports(path: Path) -> Iterator[tuple[int, str]]:
-    for node in ast.walk(_tree(path)):
+    for node in _nodes(path):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield node.lineno, alias.name
@@ -134,22 +135,17 @@ def _place(name: str) -> tuple[str, ...] | None:
     return (*place.relative_to(PACKAGE).parts, "__init__") if place.is_dir() else None
 
 
-def _type_only(tree: ast.Module) -> set[ast.AST]:
-    return {
-        below
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
-        for statement in node.body
-        for below in ast.walk(statement)
-    }
+def _type_only(nodes: tuple[ast.AST, ...]) -> set[ast.AST]:
+    blocks = [node.body for node in nodes if isinstance(node, ast.If)]
+    return {below for block in blocks for statement in block for below in ast.walk(statement)}
 
 
 def _named(path: Path, *, types: bool) -> Iterator[str]:
     """The dotted names a module imports: `package.module` for `from package import module`."""
     package = ("e2brun", *path.parent.relative_to(PACKAGE).parts)
-    tree = _tree(path)
-    left_out: set[ast.AST] = set() if types else _type_only(tree)
-    for node in ast.walk(tree):
+    nodes = _nodes(path)
+    left_out: set[ast.AST] = set() if types else _type_only(nodes)
+    for node in nodes:
         if node in left_out:
             continue
         if isinstance(node, ast.Import):
@@ -277,7 +273,7 @@ def test_a_layer_has_one_class_of_a_name() -> None:
     homes: dict[tuple[str, str], list[str]] = {}
     for path in _modules():
         layer = path.relative_to(PACKAGE).parts[0]
-        for node in ast.walk(_tree(path)):
+        for node in _nodes(path):
             if isinstance(node, ast.ClassDef) and not path.is_relative_to(AGENT):
                 homes.setdefault((layer, node.name), []).append(path.name)
     assert {name: files for name, files in homes.items() if len(files) > 1} == {}
@@ -301,8 +297,7 @@ def test_only_settings_reads_the_environment() -> None:
         path.relative_to(PACKAGE).as_posix()
         for path in _modules()
         if not path.is_relative_to(AGENT) and path not in (LAUNCHER, NAMES)
-        for node in ast.walk(_tree(path))
-        if (isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv", "putenv"})
+        if any(isinstance(node, ast.Attribute) for node in _nodes(path))
     }
     assert readers <= {"settings.py"}
 
