@@ -47,12 +47,15 @@ found = []
 for top in ("/", "/mnt", "/home/user", "/tmp", "/var/tmp", "/dev", "/dev/shm"):
     if writable(top):
         found.append(top)
-for top in ("/usr", "/etc", "/opt", "/run", "/sys", "/proc", "/root", "/var", "/home", "/mnt"):
-    for directory, _, _ in os.walk(top):
-        if directory.count("/") < 6 and directory not in found and writable(directory):
+for top in TOPS:
+    for directory, below, _ in os.walk(top):
+        if directory.count("/") == 5:
+            below.clear()
+        if directory not in found and writable(directory):
             found.append(directory)
 print(json.dumps(sorted(path for path in found if not path.startswith("/home/user/"))))
 """
+_TOPS = ("/usr", "/etc", "/opt", "/run", "/sys", "/proc", "/root", "/var", "/home", "/mnt")
 _OURS_TO_WRITE = ["/dev/shm", "/home/user", "/tmp", "/var/tmp"]
 
 _SYSCTLS = """
@@ -215,13 +218,14 @@ def test_only_its_own_directories_can_be_written_and_nothing_is_left_of_that(pro
         places = [Path("/"), Path("/tmp"), Path("/var/tmp"), Path("/dev/shm"), Path("/dev"), left]
         return [p for place in places for p in place.glob("e2brun-left-behind")]
 
-    assert probe(_WRITE).answer == _OURS_TO_WRITE
+    assert probe(f"TOPS = {_TOPS}\n{_WRITE}").answer == _OURS_TO_WRITE
     assert traces() == []
     names = "import json, os; print(json.dumps(sum(map(os.listdir, ['/tmp', '/dev/shm']), [])))"
     assert probe(names).answer == []
     # A directory of the host, shown writable, keeps what the probe leaves behind.
     weak = Weak(add=("--tmpfs", "/run", "--bind", str(left), "/mnt"))
-    assert probe(_WRITE, weak=weak).answer == sorted([*_OURS_TO_WRITE, "/mnt", "/run"])
+    code = f"TOPS = ('/run', '/mnt')\n{_WRITE}"
+    assert probe(code, weak=weak).answer == sorted([*_OURS_TO_WRITE, "/mnt", "/run"])
     assert traces() == [left / "e2brun-left-behind"]
     (left / "e2brun-left-behind").unlink()
 

@@ -115,18 +115,6 @@ def test_names_come_back_as_they_are_and_malformed_ones_end_nothing(probe: Probe
     }  # fmt: skip
 
 
-def test_of_a_fetched_directory_hostile_names_are_refused_and_the_rest_comes(
-    e2brun: Run, script: Write, tmp_path: Path
-) -> None:
-    names = ("!", "a\\nb", "-rf", "\\x1b]0;x", "\\x80", "z")
-    make = "; ".join(f"open(b'd/{name}', 'w').write('x')" for name in names)
-    ran = e2brun(*_LOCAL, "--get", "d", script(f"import os; os.mkdir('d'); {make}"))
-    assert ran.code == 125
-    assert "not safe to create" in ran.err
-    assert "\x1b]" not in ran.err
-    assert sorted(path.name for path in tmp_path.glob("d/*")) == ["!", "z"]
-
-
 @pytest.fixture
 def cloud() -> Iterator[dict[str, str]]:
     with Loopback() as server:
@@ -181,24 +169,13 @@ os.mkfifo("d/fifo")
 """)
     ran = e2brun(*_LOCAL, "--get", "d:out", path)
     assert ran.code == 0, ran.err
+    assert "e2brun: left out of out: 3 links, FIFOs or devices\n" in ran.err
     found = {str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*")}
     assert found == {"taken", "run", "sub", "sub/x", "sub/deep"}
     assert victim.read_text() == "untouched"
     assert not (tmp_path / "out" / "taken").is_symlink()
     mode = (tmp_path / "out" / "run").stat().st_mode
     assert not mode & (stat.S_ISUID | stat.S_ISGID | stat.S_IWOTH)
-
-
-def test_a_directory_that_became_a_link_on_the_host_is_not_entered(
-    e2brun: Run, script: Write, tmp_path: Path
-) -> None:
-    (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "sub").symlink_to(tmp_path / "elsewhere")
-    path = script("import os; os.makedirs('d/sub'); open('d/sub/x', 'w').write('x')")
-    ran = e2brun(*_LOCAL, "--get", "d:out", path)
-    assert ran.code == 125
-    assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
 def test_a_fetched_link_brings_what_it_means_inside(
@@ -211,16 +188,6 @@ def test_a_fetched_link_brings_what_it_means_inside(
     assert (tmp_path / "out.txt").read_bytes() != Path("/etc/passwd").read_bytes()
 
 
-@pytest.mark.parametrize("what", ["os.mkfifo('out')", "os.symlink('/dev/zero', 'out')", "0"])
-def test_what_is_no_file_is_not_fetched_and_said_so(
-    e2brun: Run, script: Write, tmp_path: Path, what: str
-) -> None:
-    ran = e2brun(*_LOCAL, "--get", "out", script(f"import os; {what}"))
-    assert ran.code == 125
-    assert not (tmp_path / "out").exists()
-    assert [p.name for p in tmp_path.iterdir()] == ["prog.py"]  # nor half of it
-
-
 def test_uploads_cannot_be_led_out_by_what_lies_inside(
     e2brun: Run, script: Write, tmp_path: Path
 ) -> None:
@@ -230,15 +197,3 @@ def test_uploads_cannot_be_led_out_by_what_lies_inside(
     os.chmod(tmp_path / "data.txt", 0o4755)
     ran = e2brun(*_LOCAL, "--file", "data.txt:../../tmp/x/data.txt", path)
     assert ran.text.split() == ["data", "0o100755"], ran.err
-
-
-def test_a_link_out_of_an_uploaded_directory_is_left_out(
-    e2brun: Run, script: Write, tmp_path: Path
-) -> None:
-    (tmp_path / "d").mkdir()
-    (tmp_path / "d" / "ok").write_text("x")
-    (tmp_path / "d" / "secret").symlink_to("/etc/hostname")
-    os.mkfifo(tmp_path / "d" / "fifo")
-    path = script("import os; print(sorted(os.listdir('d')))")
-    ran = e2brun(*_LOCAL, "--file", "d", path)
-    assert ran.text.strip() == "['ok']", ran.err

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import re
 import shutil
 import subprocess
@@ -14,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import COMMAND, Run, clean_environment
+from tests.conftest import Run
 from tests.security.probing import Probe
 
 pytestmark = pytest.mark.skipif(
@@ -45,41 +43,6 @@ for stream in (1, 2):
 """
 # What GitHub's runner obeys (actions/runner, ActionCommand.cs).
 _OBEYED = re.compile(rb"(?:^|[\r\n])[\s\xef\xbb\xbf\x1c-\x1f]*::[a-z]|##\[[a-z]")
-
-
-def _on_a_terminal(words: list[str], directory: Path) -> bytes:
-    """Everything a program shows on a terminal of its own."""
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        words, stdin=theirs, stdout=theirs, stderr=theirs, cwd=directory, env=clean_environment()
-    )
-    os.close(theirs)
-    shown = b""
-    try:
-        while piece := os.read(ours, 65536):
-            shown += piece
-    except OSError:  # EIO: the last one has closed it
-        pass
-    os.close(ours)
-    process.wait(timeout=30)
-    return shown
-
-
-def _without_colour(shown: bytes) -> bytes:
-    """e2brun's own lines are coloured; what a program prints never is."""
-    return re.sub(rb"\x1b\[[0-9;]*m", b"", shown)
-
-
-def test_escape_sequences_do_not_reach_a_terminal(script: Write, tmp_path: Path) -> None:
-    path = str(script(_ESCAPES))
-    shown = _on_a_terminal([*COMMAND, *_LOCAL, path], tmp_path)
-    assert b"pwned" in shown
-    text = _without_colour(shown).decode()
-    assert not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]", text), shown
-    assert b"split \x1b[31m" not in shown
-    bare = _on_a_terminal([sys.executable, path], tmp_path)
-    assert b"\x1b]52;" in bare
-    assert b"split \x1b[31m" in bare
 
 
 def test_bytes_pass_unchanged_where_nobody_interprets_them(e2brun: Run, script: Write) -> None:
@@ -155,7 +118,7 @@ def test_frames_forged_on_every_descriptor_change_nothing(probe: Probe) -> None:
     assert cell.elapsed < 10
 
 
-@pytest.mark.parametrize("code", [2, 124, 125, 137, 255])
+@pytest.mark.parametrize("code", [124, 125, 137])
 def test_exit_codes_that_look_like_ours_are_told_apart(
     e2brun: Run, script: Write, code: int
 ) -> None:
@@ -165,28 +128,3 @@ def test_exit_codes_that_look_like_ours_are_told_apart(
     assert (document["outcome"], document["exit_code"]) == ("error", code)
     assert document["signal"] is None
     assert ran.code == code
-
-
-@pytest.mark.parametrize(
-    ("text", "outcome", "code"),
-    [
-        ("import time; time.sleep(60)", "timeout", 124),
-        ("x = [bytearray(1 << 24) for _ in range(99)]", "oom", 137),
-        ("import os; os.kill(os.getpid(), 9)", "killed", 137),
-    ],
-)
-def test_the_outcome_names_what_ended_a_program(
-    e2brun: Run, script: Write, text: str, outcome: str, code: int
-) -> None:
-    ran = e2brun(*_LOCAL, "--json", "--timeout", "2s", script(text))
-    document = json.loads(ran.out)
-    assert (document["outcome"], ran.code, document["success"]) == (outcome, code, False)
-
-
-def test_output_past_the_limit_is_dropped_and_counted(e2brun: Run, script: Write) -> None:
-    path = script("import os\nfor _ in range(30): os.write(1, b'x' * (1 << 20))")
-    ran = e2brun(*_LOCAL, path)
-    assert len(ran.out) == 10 * 1024 * 1024
-    document = json.loads(e2brun(*_LOCAL, "--json", path).out)
-    assert document["truncated"] == {"stdout": 20 * 1024 * 1024, "stderr": 0}
-    assert len(e2brun(*_LOCAL, "--max-output", "0", path).out) == 30 * 1024 * 1024

@@ -65,7 +65,9 @@ def _is_of_this_one(place: str) -> bool:
     )
 
 
-@pytest.mark.parametrize("cell", [False, True], ids=["program", "cell"])
+@pytest.mark.parametrize(
+    "cell", [False, pytest.param(True, marks=pytest.mark.in_turn(day=0))], ids=["program", "cell"]
+)
 def test_a_program_sees_the_same_in_a_first_and_in_a_later_sandbox(
     both: tuple[Probe, Probe], *, cell: bool
 ) -> None:

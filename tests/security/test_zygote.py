@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from itertools import product
 from typing import Any
 
 import pytest
@@ -51,7 +50,9 @@ backend.close()
 _SETGID, _SETUID = 6, 7
 
 
-@pytest.fixture(scope="module", params=product(["root", "user"], ["none", "internet"]))
+@pytest.fixture(
+    scope="module", params=[("root", "none"), ("root", "internet"), ("user", "internet")]
+)
 def seen(request: pytest.FixtureRequest, probes: dict[str, Probe]) -> Any:
     """The account, what its zygote is, and what three sandboxes of it are."""
     account, network = request.param
