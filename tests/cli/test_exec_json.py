@@ -137,16 +137,9 @@ def test_any_bytes_become_text_that_strict_json_can_say(local: Run, script: Scri
     assert found["logs"] == ["a�\0���\u2028\x1b[31m##[x]", "::error::�"]
 
 
-def test_no_workflow_command_can_hide_in_a_document(local: Run) -> None:
-    code = "print('##[error]x'); print('::error::x'); '##[y]'"
-    ran = local("--json", "-c", code, env={"GITHUB_ACTIONS": "true"})
-    assert b"##[" not in ran.out
-    assert document(ran.out)["stdout"] == "##[error]x\n::error::x\n"
-
-
-@pytest.mark.parametrize("code", [r"raise ValueError('\ud800\u2028\0')", r"'\ud800\u2028\0'"])
-def test_half_surrogates_and_odd_line_ends_are_said(local: Run, code: str) -> None:
-    document(local("--json", "-c", code).out)
+def test_half_surrogates_and_odd_line_ends_are_said(local: Run) -> None:
+    code = r"text = '\ud800\u2028\0'; display(text); raise ValueError(text)"
+    assert document(local("--json", "-c", code).out)["results"]
 
 
 def test_a_json_result_is_strict_json(local: Run) -> None:
@@ -173,7 +166,7 @@ def test_a_forged_document_stays_inside_the_strings(local: Run, script: Script) 
     assert (cell.code, found["outcome"], found["error"]["name"]) == (1, "error", "ForgedResults")
 
 
-def test_the_run_ids_of_two_runs_differ(local: Run) -> None:
-    first, second = (document(local("--json", "-c", "1").out) for _ in range(2))
+def test_the_run_ids_of_two_runs_differ(local: Run, script: Script) -> None:
+    first, second = (document(local("--json", script("print(1)")).out) for _ in range(2))
     assert first["run_id"] != second["run_id"]
     assert first["sandbox_id"] != second["sandbox_id"]

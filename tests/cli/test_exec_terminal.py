@@ -14,6 +14,8 @@ Script = Callable[..., Path]
 _HOSTILE = (
     r"print('\x1b]0;title\x07\x1b]52;c;aGk=\x07\x1b[2J\x9b31m\u202e\u2066 é 日本 🎉\t|')"
     "\n"
+    r"import os; x = os.write(1, b'split \x1b'); x = os.write(1, b'[31m end\n')"
+    "\n"
     r"import sys; sys.stderr.write('\x1b[31mE\n'); raise ValueError('\x1b[31mred')"
 )
 
@@ -30,6 +32,7 @@ def test_no_escape_of_a_program_reaches_the_terminal(
     assert "\x9b" not in said
     assert "\u202e" not in said
     assert "␛]52;c;aGk=␇␛[2J\\x9b31m\\u202e\\u2066 é 日本 🎉" in said
+    assert "split ␛[31m end" in said
     assert "ValueError: ␛[31mred" in said
 
 
@@ -45,10 +48,13 @@ def test_a_result_and_a_name_cannot_act_either(terminal: Terminal, tmp_path: Pat
     assert b"\x1b[31mevil" not in shown
 
 
-def test_the_closing_line_has_colors_unless_they_are_not_wanted(terminal: Terminal) -> None:
-    assert b"\x1b[1;32mok\x1b[0m" in terminal("-c", "1")[1]
+def test_the_closing_line_has_colors_unless_they_are_not_wanted(
+    terminal: Terminal, script: Script
+) -> None:
+    script("print(1)")
+    assert b"\x1b[1;32mok\x1b[0m" in terminal("prog.py")[1]
     for env in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
-        code, shown = terminal("-c", "1", env=env)
+        code, shown = terminal("prog.py", env=env)
         assert (code, b"\x1b" in shown) == (0, False)
         assert shown.splitlines()[-1].startswith(b"ok \xc2\xb7 ")
 
@@ -77,8 +83,8 @@ def test_ctrl_c_ends_it_with_130_and_a_line(
     assert b"Traceback" not in shown
 
 
-def test_a_document_on_a_terminal_is_plain(terminal: Terminal) -> None:
-    code, shown = terminal("--json", "-c", "print('\\x1b[31m')")
+def test_a_document_on_a_terminal_is_plain(terminal: Terminal, script: Script) -> None:
+    code, shown = terminal("--json", script("print('\\x1b[31m')").name)
     assert code == 0
     assert shown.startswith(b'{"schema": 1')
     assert b"\x1b" not in shown

@@ -67,7 +67,7 @@ def left_after(seconds: float, before: set[int]) -> list[str]:
 
 @pytest.mark.usefixtures("subreaper")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-@pytest.mark.parametrize("times", [8, _CAMPAIGN])
+@pytest.mark.parametrize("times", [5, _CAMPAIGN])
 def test_a_signal_at_any_moment_leaves_no_process_and_no_file(
     number: signal.Signals, times: int, tmp_path: Path
 ) -> None:

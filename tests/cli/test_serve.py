@@ -163,11 +163,16 @@ def test_a_cache_that_cannot_be_written_is_one_line(e2brun: Run, tmp_path: Path)
     assert "Traceback" not in ran.err
 
 
-@pytest.mark.parametrize(
-    ("line", "code"), [("exit 7", 7), ("kill -9 $$", 137), ("kill -TERM $$", 143)]
-)
+@pytest.mark.parametrize(("line", "code"), [("exit 7", 7), ("kill -TERM $$", 143)])
 def test_it_ends_as_its_command_did(e2brun: Run, line: str, code: int) -> None:
     assert e2brun("serve", "--", "sh", "-c", line).code == code
+
+
+def test_bounds_that_are_none_are_refused(e2brun: Run) -> None:
+    for option in ("--max-output", "--output-rate"):
+        ran = e2brun("serve", option, "x")
+        assert ran.code == 2
+        assert f"{option}: 'x' is not a size" in ran.err
 
 
 def test_a_command_that_is_not_there_is_127(e2brun: Run) -> None:
@@ -175,7 +180,7 @@ def test_a_command_that_is_not_there_is_127(e2brun: Run) -> None:
     assert (ran.code, "no-such-command" in ran.err) == (127, True)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGUSR1])
 def test_signals_are_the_commands(tmp_path: Path, number: signal.Signals) -> None:
     name = number.name.removeprefix("SIG")
     line = f"trap 'exit 9' {name}; echo up; while :; do sleep 0.05; done"
