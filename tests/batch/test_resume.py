@@ -136,9 +136,8 @@ def test_failed_leaves_no_result_of_what_has_changed(place: Place) -> None:
 
 
 @pytest.mark.parametrize("how", [("--resume", "@last"), ("--failed",)])
-@pytest.mark.parametrize("kind", ["input", "text", "no line", "other run", "run of lists"])
 def test_a_file_that_is_no_result_of_this_input_is_left_as_it_was(
-    place: Place, kind: str, how: tuple[str, ...]
+    place: Place, how: tuple[str, ...]
 ) -> None:
     _cases(place, 3)
     place.lines("other.jsonl", [{"id": "c1", "code": "print(1)"}])
@@ -147,12 +146,11 @@ def test_a_file_that_is_no_result_of_this_input_is_left_as_it_was(
     place.write("text", "a letter\n")
     place.write("line", "a letter")
     place.lines("lists", [{"id": "c1", "run_id": []}])
-    names = {"input": "c.jsonl", "text": "text", "no line": "line", "other run": "others.jsonl"}
-    file = place.directory / names.get(kind, "lists")
-    before = file.read_bytes()
-    ran = place.batch("--jsonl", "c.jsonl", "-o", file.name, *how)
-    assert (ran.code, file.read_bytes()) == (2, before)
-    assert f"--out {file.name}: line 1 is no result of any recorded run of this input" in ran.err
+    for name in ("c.jsonl", "text", "line", "others.jsonl", "lists"):
+        before = (place.directory / name).read_bytes()
+        ran = place.batch("--jsonl", "c.jsonl", "-o", name, *how)
+        assert (ran.code, (place.directory / name).read_bytes()) == (2, before)
+        assert f"--out {name}: line 1 is no result of any recorded run of this input" in ran.err
     assert (place.directory / "out.jsonl").read_bytes().count(b"\n") == 3
     assert place.batch(*WORDS, "--resume", "@last").code == 1  # the run is as it was, too
 

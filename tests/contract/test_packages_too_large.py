@@ -29,14 +29,14 @@ def wheelhouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("wheels")
     deflate = zipfile.ZIP_DEFLATED
     nothing = bytes(MIB)
-    wheel(directory, "onefile", {"onefile.bin": bytes(64 * MIB)}, compression=deflate)
-    pieces = {f"pieces/{number}.bin": nothing for number in range(300)}
+    wheel(directory, "onefile", {"onefile.bin": bytes(24 * MIB)}, compression=deflate)
+    pieces = {f"pieces/{number}.bin": nothing for number in range(40)}
     wheel(directory, "pieces", pieces, compression=deflate)
     wheel(directory, "tinyfiles", {f"tinyfiles/{number}": b"" for number in range(30_000)})
     for name in ("one", "two", "three"):
         wheel(directory, name, {f"{name}.bin": bytes(15 * MIB)}, compression=deflate)
     wheel(directory, "nested", {"inner.zip": _quine_like()}, compression=deflate)
-    liar = wheel(directory, "liar", {"liar.bin": bytes(64 * MIB)}, compression=deflate)
+    liar = wheel(directory, "liar", {"liar.bin": bytes(24 * MIB)}, compression=deflate)
     _lie(liar, size=10, method=deflate)
     wheel(directory, "noise", {"noise.bin": os.urandom(12 * MIB)})
     return directory
@@ -110,7 +110,7 @@ def test_whoever_trusts_a_large_package_can_have_it(
 ) -> None:
     room = Room(256 * MIB)
     layer = Layers(tmp_path / "cache", environment, room=room).layer(["onefile"], python)
-    assert (layer / "onefile.bin").stat().st_size == 64 * MIB
+    assert (layer / "onefile.bin").stat().st_size == 24 * MIB
 
 
 @pytest.fixture

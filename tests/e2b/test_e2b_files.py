@@ -40,7 +40,7 @@ def test_writing_is_refused_without_being_repeated(server: Loopback, sandbox: E2
 def test_a_large_file_is_never_held_in_memory(server: Loopback, tmp_path: Path) -> None:
     big = tmp_path / "big"
     with big.open("wb") as file:
-        file.truncate(200_000_000)
+        file.truncate(100_000_000)
     script = textwrap.dedent(f"""
         import resource, sys
         from pathlib import Path
@@ -61,6 +61,6 @@ def test_a_large_file_is_never_held_in_memory(server: Loopback, tmp_path: Path) 
         command, input=KEY, capture_output=True, text=True, timeout=60, check=False
     )
     sent, received, grown = done.stdout.split()
-    assert (sent, received) == ("200000000", "200000000")
+    assert (sent, received) == ("100000000", "100000000")
     assert int(grown) < 40_000
     assert done.stderr == ""

@@ -202,9 +202,8 @@ def test_validate_and_show_run_nothing(place: Place) -> None:
 
 
 def test_init_writes_pipelines_that_run_and_overwrites_nothing(place: Place) -> None:
-    for name in ("hello", "validate", "refine", "batch"):
-        assert place.pipeline("init", name).code == 0
-        assert place.pipeline("run", f"{name}.toml").code == 0
+    assert place.pipeline("init", "hello").code == 0
+    assert place.pipeline("run", "hello.toml").code == 0
     ran = place.pipeline("init", "hello")
     assert (ran.code, "not overwritten" in ran.err) == (2, True)
     assert 'did you mean "hello"?' in place.pipeline("init", "helo").err

@@ -115,7 +115,7 @@ def test_without_a_script_every_case_is_there_with_all_there_is_of_it() -> None:
 
 def test_very_many_cases_make_a_page_that_is_not_too_large() -> None:
     ran = execution("x" * 20_000)
-    size = sum(len(piece) for piece in page(run(), 0, lambda: [case(ran=ran)] * 10_000))
+    size = sum(len(piece) for piece in page(run(), 0, lambda: [case(ran=ran)] * 3000))
     assert size < 25_000_000
 
 

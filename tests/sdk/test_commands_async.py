@@ -20,14 +20,6 @@ async def test_many_commands_at_once(async_sandbox: Any) -> None:
     assert time.monotonic() - began < 15
 
 
-async def test_streamed_input_arrives_in_order(async_sandbox: Any) -> None:
-    command = await async_sandbox.commands.run("cat", background=True, stdin=True)
-    for number in range(5):
-        await async_sandbox.commands.send_stdin(command.pid, f"{number}\n")
-    await async_sandbox.commands.close_stdin(command.pid)
-    assert (await command.wait()).stdout == "0\n1\n2\n3\n4\n"
-
-
 async def test_a_deadline_is_a_timeout_after_output_too(async_sandbox: Any) -> None:
     seen: list[str] = []
     with pytest.raises(TimeoutException):

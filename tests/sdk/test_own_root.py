@@ -47,8 +47,8 @@ def _run(sandbox: Any, line: str, **more: Any) -> str:
 
 
 def test_root_writes_to_the_directories_of_the_system(sandbox: Any) -> None:
-    for user in ("root", "user"):
-        for place in PLACES:
+    for user, places in (("root", PLACES), ("user", ("/opt", "/etc"))):
+        for place in places:
             sandbox.files.write(f"{place}/a/{user}.txt", "text", user=user)
             assert _run(sandbox, f"cat {place}/a/{user}.txt; sudo rm -r {place}/a") == "text"
             sandbox.files.make_dir(f"{place}/made", user=user)
@@ -65,7 +65,8 @@ def test_apt_installs_what_is_there_and_nothing_else(sandbox: Any) -> None:
         said = _run(sandbox, done)
         assert "bash=5* is already the newest version that is here.\n0 upgraded, 0 newly" in said
         assert _run(sandbox, f"{install} -qq bash") == ""
-        for refused in ("no-such-package", "apt no-such-package", "./bash", "../doc/bash", "-y ''"):
+        others = ("apt no-such-package", "./bash", "../doc/bash", "-y ''")
+        for refused in ("no-such-package", *(others if apt == "apt" else ())):
             said = _run(sandbox, f"{install} {refused} 2>&1; echo $?")
             assert "E: Unable to locate package " in said
             assert said.endswith("\n100\n")

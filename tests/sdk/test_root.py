@@ -40,16 +40,13 @@ def test_root_is_called_root_and_has_a_home(sandbox: Any) -> None:
 def test_what_root_installs_is_there_for_everybody(sandbox: Any, tmp_path: Path) -> None:
     if not sandbox.commands.run("pip --version || true").stdout:
         pytest.skip("this Python has no pip")
-    for number, line in enumerate(("pip {}", "sudo pip {}")):
-        made = wheel(tmp_path, f"brought{number}", {f"brought{number}.py": "VALUE = 42\n"})
-        sandbox.files.write(f"/tmp/{made.name}", made.read_bytes())
-        install = f"install -q --no-index /tmp/{made.name}"
-        asks_nothing = {"PIP_BREAK_SYSTEM_PACKAGES": "1"}  # where the Python is a distribution's
-        user = ("root", "user")[number]
-        sandbox.commands.run(line.format(install), envs=asks_nothing, user=user)
-        asked = f"python3 -c 'import brought{number} as b; print(b.VALUE)'"
-        assert sandbox.commands.run(asked).stdout == "42\n"
-        assert sandbox.commands.run(asked, user="root").stdout == "42\n"
+    made = wheel(tmp_path, "brought", {"brought.py": "VALUE = 42\n"})
+    sandbox.files.write(f"/tmp/{made.name}", made.read_bytes())
+    asks_nothing = {"PIP_BREAK_SYSTEM_PACKAGES": "1"}  # where the Python is a distribution's
+    sandbox.commands.run(f"sudo pip install -q --no-index /tmp/{made.name}", envs=asks_nothing)
+    asked = "python3 -c 'import brought; print(brought.VALUE)'"
+    assert sandbox.commands.run(asked).stdout == "42\n"
+    assert sandbox.commands.run(asked, user="root").stdout == "42\n"
 
 
 @pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")

@@ -246,7 +246,6 @@ class TestMore:
     [
         ("def double(n): return 2 * n", Verdict.PASSED, "3 tests passed"),
         ("def double(n): return n + 1", Verdict.FAILED, "2 of 3 tests failed: test_double[2]: "),
-        ("def doubel(n): return 2 * n", Verdict.FAILED, "1 of 1 tests failed"),
         (
             "import os, sys\nif 'pytest' in sys.modules: os._exit(0)\n",
             Verdict.FAILED,
@@ -261,7 +260,7 @@ class TestMore:
             "these tests did not run: test_zero",
         ),
     ],
-    ids=["right", "wrong", "missing", "gone", "skipping"],
+    ids=["right", "wrong", "gone", "skipping"],
 )
 async def test_tests_run_beside_the_candidate(
     backend: LocalBackend, tmp_path: Path, code: str, verdict: Verdict, message: str
