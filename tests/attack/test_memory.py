@@ -41,7 +41,11 @@ def _is_told(wire: Wire, sandbox: Sandbox) -> bool:
 
 @pytest.mark.alone  # what all others use is counted with it
 @pytest.mark.parametrize(
-    ("way", "user"), [(way, ("", "sudo ")[number % 2]) for number, way in enumerate(_CHOSEN)]
+    ("way", "user"),
+    [
+        pytest.param(way, ("", "sudo ")[n % 2], marks=pytest.mark.in_turn(day=n % 3) if n else ())
+        for n, way in enumerate(_CHOSEN)
+    ],
 )
 def test_memory_ends_at_its_limit(wire: Wire, victim: Sandbox, way: str, user: str) -> None:
     seen: list[float] = []

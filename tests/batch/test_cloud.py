@@ -44,6 +44,7 @@ def test_as_many_as_the_account_allows_and_no_case_suffers_from_refusals(
     assert "about $0.00 by E2B's list price, an estimate" in ran.err
 
 
+@pytest.mark.in_turn(day=1)
 def test_faults_are_tried_again_and_counted_apart(place: Place, server: Loopback) -> None:
     chance = random.Random(5)
     faults: list[Fault] = [

@@ -65,6 +65,7 @@ def test_a_program_starts_pip_and_imports_what_it_brought(run: Run, script: Scri
     assert (ran.code, ran.text) == (0, "42\n"), ran.err
 
 
+@pytest.mark.in_turn(day=0)
 @needs_pip
 def test_a_cell_installs_for_the_kernel_that_runs_it(run: Run) -> None:
     code = "!pip install -q outsider\nimport outsider\noutsider.VALUE"
@@ -104,6 +105,7 @@ def test_npm_installs_from_the_registry_of_this_machine(run: Run, script: Script
     assert (ran.code, ran.text.splitlines()[-2:]) == (0, ["42", "tiny"]), ran.err
 
 
+@pytest.mark.in_turn(day=2)
 @needs_npm
 @pytest.mark.usefixtures("tiny")
 def test_a_javascript_cell_imports_what_npm_has(run: Run, script: Script) -> None:

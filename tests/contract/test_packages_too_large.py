@@ -130,6 +130,7 @@ def test_a_download_that_is_too_long_is_given_up(
         layers.layer(["noise"], python)
 
 
+@pytest.mark.in_turn(day=2)
 def test_what_a_package_says_of_itself_cannot_fill_the_hosts_memory(
     tmp_path: Path, environment: dict[str, str], python: Interpreter
 ) -> None:

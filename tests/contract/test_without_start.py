@@ -97,6 +97,7 @@ def _seen(code: str) -> int:
     return observing.seen(compile(code, "p.py", "exec", dont_inherit=True))
 
 
+@pytest.mark.in_turn(day=1)
 @pytest.mark.filterwarnings("ignore")
 def test_programs_that_look_see_what_they_see_after_a_start(backend: LocalBackend) -> None:
     assert len(LOOKS) == len(_PARTS) > 130

@@ -29,7 +29,6 @@ _SETUP = "import matplotlib.pyplot as plt\n"
     ("draw", "kind"),
     [
         ("plt.plot([1, 2, 3], [4, 5, 6], label='a')", "line"),
-        ("plt.scatter([1, 2], [3, 4])", "scatter"),
         ("plt.bar(['a', 'b'], [1, 2])", "bar"),
         ("plt.pie([1, 2], labels=['a', 'b'])", "pie"),
         ("plt.boxplot([[1, 2, 3], [4, 6, 9]], patch_artist=True)", "box_and_whisker"),

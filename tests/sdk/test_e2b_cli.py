@@ -76,6 +76,7 @@ def test_a_created_sandbox_is_listed_until_it_is_killed(e2b: E2B) -> None:
     assert made not in {info.sandbox_id for info in Sandbox.list().next_items()}
 
 
+@pytest.mark.in_turn(day=0)
 def test_info_tells_about_a_sandbox(e2b: E2B, made: str) -> None:
     info = json.loads(e2b("sandbox", "info", made, "--format", "json").text)
     assert info["sandboxId"] == made
@@ -92,12 +93,14 @@ def test_exec_takes_what_a_shell_gives_and_passes_output_and_exit_code_on(
     assert "err" in ran.err
 
 
+@pytest.mark.in_turn(day=0)
 def test_exec_in_the_background_returns_at_once(e2b: E2B, made: str) -> None:
     began = time.monotonic()
     e2b("sandbox", "exec", "--background", made, "sleep", "30")
     assert time.monotonic() - began < 25
 
 
+@pytest.mark.in_turn(day=0)
 def test_a_sandbox_is_paused_and_resumed(e2b: E2B, sandbox: Any) -> None:
     e2b("sandbox", "pause", sandbox.sandbox_id)
     assert sandbox.get_info().state == "paused"
@@ -105,11 +108,13 @@ def test_a_sandbox_is_paused_and_resumed(e2b: E2B, sandbox: Any) -> None:
     assert sandbox.get_info().state == "running"
 
 
+@pytest.mark.in_turn(day=0)
 def test_metrics_and_logs_are_shown(e2b: E2B, made: str) -> None:
     e2b("sandbox", "metrics", made, "--format", "json")
     e2b("sandbox", "logs", made, "--format", "json", "--level", "DEBUG")
 
 
+@pytest.mark.in_turn(day=0)
 def test_snapshots_are_created_and_deleted(e2b: E2B, sandbox: Any) -> None:
     e2b("sandbox", "snapshot", "create", sandbox.sandbox_id)
     [snapshot] = sandbox.list_snapshots().next_items()
@@ -117,6 +122,7 @@ def test_snapshots_are_created_and_deleted(e2b: E2B, sandbox: Any) -> None:
     assert sandbox.list_snapshots().next_items() == []
 
 
+@pytest.mark.in_turn(day=0)
 def test_a_wrong_key_is_told(e2b: E2B) -> None:
     ran = e2b("sandbox", "list", check=False, more={"E2B_API_KEY": "e2b_" + "f" * 40})
     assert ran.code != 0

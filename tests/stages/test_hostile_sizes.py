@@ -100,6 +100,7 @@ def test_imports_are_found_in_bounded_time(construct: str) -> None:
     assert took < 40  # a process of its own is given 5 seconds of a processor
 
 
+@pytest.mark.in_turn(day=1)
 def test_a_long_source_is_not_parsed_in_this_process() -> None:
     names = "\n".join(f"import p{number}  # {'x' * 60}" for number in range(3000))
     found = missing_imports(names, python_version=(3, 12))
