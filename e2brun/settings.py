@@ -10,7 +10,7 @@ directory and may have come with a stranger's repository, so what they say is bo
 - An endpoint in .env is used only with the key from the same .env. Otherwise a checked-out file
   could have the user's own key sent to a host of its choice.
 - A key from .env, and whatever else a project file loosens, is named in `Settings.notices`,
-  which the command line prints; see `loosened`.
+  which the command line prints; see `project_files`.
 - `python` must be a bare name there: the host starts it to learn its version, so a path could
   start any file. What is shared by all projects (`cache_dir`, `cache_size`, `state_dir`, `store`,
   what a service may have in all) is not read there at all.
@@ -361,7 +361,7 @@ def _notices(merged: _Layer, values: Mapping[str, object]) -> tuple[str, ...]:
     by_project = {name: given for name, given in merged.items() if given.by_project}
     if not by_project:  # as good as always
         return ()
-    from e2brun.loosened import Decided, notices
+    from e2brun.project_files import Decided, notices
 
     usual = Settings()
     decided = (

@@ -23,7 +23,6 @@ LAYERS = (
     ("project_files",),
     ("dotenv",),
     ("values",),
-    ("loosened",),
     ("private",),
     ("errors",),
     ("frozen",),

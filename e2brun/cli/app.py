@@ -1,12 +1,17 @@
-"""The command line's tree of commands; each imports its own parts when it is called."""
+"""The command line's tree of commands; each imports its own parts when it is called.
+
+`e2brun help TOPIC`: the Markdown files in `topics/`, which README links to as they are. The first
+line of each is its name and, after a colon, what it is about.
+"""
 
 from __future__ import annotations
 
 import errno
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import cache
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,8 +23,11 @@ from e2brun.cli.runs import runs
 from e2brun.cli.sandbox import sandboxes
 from e2brun.cli.serve_command import SERVE
 from e2brun.cli.serve_command import SETTINGS as SERVE_SETTINGS
+from e2brun.cli.signals import write_line
 from e2brun.cli.typer_command import NOTHING, Json, Networked, command_of
 from e2brun.errors import E2brunError, UsageError
+
+_TOPICS = Path(__file__).parent / "topics"
 
 _EXEC_HELP = """Run FILE in a fresh sandbox and exit with its exit code.
 
@@ -109,10 +117,8 @@ def help_command(
     topic: Annotated[str | None, typer.Argument(metavar="[TOPIC]", help="Or a command.")] = None,
 ) -> None:
     """Explain a topic, such as limits or exit-codes; without one, list them."""
-    from e2brun.cli.help_topics import list_topics, show_topic, topics
-
     if topic is None:
-        raise typer.Exit(list_topics())
+        raise typer.Exit(_list_topics())
     commands: Mapping[str, object] = getattr(tree(), "commands", {})
     if topic in commands and topic not in topics():
         tree()([topic, "--help"], standalone_mode=False)
@@ -226,3 +232,35 @@ def _tell(failure: object) -> None:
     if "--json" in own:
         with suppress(E2brunError):  # where it cannot be written, the exit code says it
             print_document(failure)
+
+
+def topics() -> dict[str, Path]:
+    return {path.stem: path for path in sorted(_TOPICS.glob("*.md"))}
+
+
+def _list_topics() -> int:
+    found = topics()
+    width = max(map(len, found))
+    lines = [f"  {name:<{width}}  {_about(path)}" for name, path in found.items()]
+    options = "`e2brun help COMMAND`, or `e2brun COMMAND --help`, lists a command's options."
+    write_line("\n".join(["e2brun help TOPIC explains one of", "", *lines, "", options]))
+    return 0
+
+
+def show_topic(name: str, commands: Iterable[str]) -> int:
+    """Print one. Raises UsageError: there is none of that name, nor a command."""
+    found = topics()
+    if name not in found:
+        from e2brun.values import suggestion
+
+        raise UsageError(
+            f"there is no topic {name!r}{suggestion(name, {*found, *commands})}",
+            hint="See `e2brun help`.",
+        )
+    write_line(found[name].read_text(encoding="utf-8").rstrip())
+    return 0
+
+
+def _about(path: Path) -> str:
+    with path.open(encoding="utf-8") as file:
+        return file.readline().partition(": ")[2].strip()

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from e2brun.cli.app import app
-from e2brun.cli.help_topics import show_topic, topics
+from e2brun.cli.app import app, show_topic, topics
 from e2brun.cli.options import notebook_last
 from tests.conftest import Run
 
