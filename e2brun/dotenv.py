@@ -44,12 +44,8 @@ def parse_env_file(path: Path) -> dict[str, str]:
     `NAME=VALUE` lines, `export`, comments, 'single' and "double" quotes over several lines.
     `$` stands for itself. A line that is none of this raises UsageError with file and line.
     """
-    try:
+    with UsageError.of_system(path):
         text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: not a text file in UTF-8") from error
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from error
     found: dict[str, str] = {}
     for entry in env_entries(text):
         if entry.problem:

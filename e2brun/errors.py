@@ -33,11 +33,14 @@ class E2brunError(Exception):
     @classmethod
     @contextmanager
     def of_system(cls, what: object = None) -> Generator[None, None, None]:
-        """What the system refuses within is raised as this: about `what`, or the file it names."""
+        """What the system refuses within, and a file that is no text, is raised as this: about
+        `what`, or the file that the system names."""
         try:
             yield
         except OSError as error:
             raise cls(f"{what or error.filename}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise cls(f"{what}: not a text file in UTF-8") from error
 
 
 class UsageError(E2brunError):

@@ -120,11 +120,8 @@ def _of_pipeline(file: Path) -> dict[str, str]:
 
 
 def _read(file: Path) -> str:
-    try:
+    with UsageError.of_system(file):
         return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not a text file in UTF-8"
-        raise UsageError(f"{file}: {reason}") from error
 
 
 def _tell(comparison: Comparison, request: BenchRequest, settings: Settings) -> None:

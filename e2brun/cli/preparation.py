@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from e2brun.errors import UsageError
 from e2brun.jobs import source as sources
-from e2brun.jobs.job import Job, Plan, Rules
+from e2brun.jobs.job import Job, Plan, Rules, spec_of
 from e2brun.jobs.needs import Wanted
 from e2brun.jobs.prepare import prepare
-from e2brun.sandbox.contract import Limits, SandboxSpec, Upload
+from e2brun.sandbox.contract import Upload
 from e2brun.sandbox.select import is_cloud
 from e2brun.settings import Settings
 from e2brun.values import parse_size
@@ -33,15 +33,7 @@ def plan_of(
     request: ExecRequest, source: sources.Source, settings: Settings, notice: Callable[[str], None]
 ) -> Plan:
     """How `source` is to be run. Raises UsageError."""
-    spec = SandboxSpec(
-        template=settings.template,
-        env=_environment(request),
-        metadata=_metadata(request),
-        network=settings.network,
-        install_timeout=settings.install_timeout,
-        fetch=settings.fetch,
-        limits=Limits(settings.memory, settings.processes, settings.disk),
-    )
+    spec = spec_of(settings, _environment(request)).but(metadata=_metadata(request))
     wanted = Wanted(
         install=request.install,
         files=tuple(map(Path, request.requirements)),

@@ -12,6 +12,7 @@ from e2brun.sandbox.contract import CodeError, Limits, SandboxSpec, Upload
 
 if TYPE_CHECKING:
     from e2brun.jobs.notebook import Notebook
+    from e2brun.settings import Settings
 
 _NO_PARAMETERS: Mapping[str, object] = {}
 
@@ -27,6 +28,18 @@ class Rules(Frozen):
     cell_timeout: float | None = None
     lives_on: bool = False  # its sandbox is used again: leave the context as it was
     charts: bool = True  # the data of figures is wanted, beside their pictures
+
+
+def spec_of(settings: Settings, env: Mapping[str, str]) -> SandboxSpec:
+    """A sandbox as the user's settings have it."""
+    return SandboxSpec(
+        template=settings.template,
+        env=env,
+        network=settings.network,
+        install_timeout=settings.install_timeout,
+        fetch=settings.fetch,
+        limits=Limits(settings.memory, settings.processes, settings.disk),
+    )
 
 
 class Plan(Frozen):

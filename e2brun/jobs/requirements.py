@@ -150,11 +150,8 @@ def _requirements(path: Path, opened: tuple[Path, ...]) -> Iterator[str]:
     real = path.resolve()
     if real in opened:
         raise UsageError(f"{path}: this requirements file includes itself")
-    try:
+    with UsageError.of_system(f"{path}: this requirements file cannot be read"):
         text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else error.strerror
-        raise UsageError(f"{path}: this requirements file cannot be read: {reason}") from None
     for number, line in _logical_lines(text.splitlines()):
         where = f"{path}:{number}"
         included = re.match(r"(?:-r|--requirement)(?:\s+|=|(?<=-r))(.+)", line)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from e2brun.errors import UsageError
 from e2brun.pipeline.places import Path as KeyPath
@@ -34,7 +34,11 @@ from e2brun.stages.work import Work
 if TYPE_CHECKING:
     from e2brun.stages.generate.cassette import Cassette
 
-T = TypeVar("T")
+# What a document may say of an execution, and the user's settings say where it does not.
+_OF_USER = (
+    "timeout", "install_timeout", "template", "memory", "processes", "disk", "network", "fetch",
+    "python", "max_output",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -116,39 +120,30 @@ def generator(table: GenerateTable, around: Environment) -> Step:
 def execute_settings(document: Document, around: Environment) -> ExecuteSettings:
     """[execute] over [sandbox] over the settings of the user."""
     table = document.execute or ExecuteTable()
-    base, user = document.sandbox, around.settings
-    cache = None
+    base, cache = document.sandbox, None
+    of_user = {name: _first(table, base, name, vars(around.settings)[name]) for name in _OF_USER}
     if table.cache is not None:
         from e2brun.primitives.cache_store import SQLiteCache
 
         cache = SQLiteCache(around.state / "executions.sqlite")
     return ExecuteSettings(
-        timeout=_first(table, base, "timeout", user.timeout),
+        **of_user,
         cell=table.cell,
         install=tuple(dict.fromkeys((*base.install, *table.install))),
         requirements=tuple(dict.fromkeys((*base.requirements, *table.requirements))),
         auto_install=_first(table, base, "auto_install", False),
-        install_timeout=_first(table, base, "install_timeout", user.install_timeout),
         files=table.files,
         with_imports=table.with_imports,
         inline_files=table.inline_files,
         directory=around.directory,
         env={**base.env, **table.env},
-        template=_first(table, base, "template", user.template),
         cwd=table.cwd,
         args=table.args,
         stdin=table.stdin,
         parameters=table.parameters,
-        memory=_first(table, base, "memory", user.memory),
-        processes=_first(table, base, "processes", user.processes),
-        disk=_first(table, base, "disk", user.disk),
-        network=_first(table, base, "network", user.network),
-        fetch=_first(table, base, "fetch", user.fetch),
-        python=_first(table, base, "python", user.python),
         get=table.get,
         get_to=around.directory.absolute() / (table.get_to or "output") if table.get else None,
         max_get=table.max_get,
-        max_output=_first(table, base, "max_output", user.max_output),
         repeat=table.repeat,
         retry=_retry(table.retry),
         cache=cache,
@@ -165,12 +160,9 @@ def _retry(table: RetryTable | None) -> Callable[..., AnyPrimitive] | None:
     return partial(RetryPrimitive, **vars(table))
 
 
-def _first(table: SandboxTable, base: SandboxTable, name: str, default: T) -> T:
-    for place in (table, base):
-        value: T | None = getattr(place, name)
-        if value is not None:
-            return value
-    return default
+def _first(table: SandboxTable, base: SandboxTable, name: str, default: Any) -> Any:
+    of_both = (getattr(table, name), getattr(base, name))
+    return next((value for value in of_both if value is not None), default)
 
 
 Makers = Iterator[tuple[KeyPath, Callable[[], Iterator[Judge]]]]

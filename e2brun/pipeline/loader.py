@@ -196,18 +196,14 @@ class _Check:
 
 
 def _text(file: Path) -> str:
-    try:
+    with UsageError.of_system(file):
+        if not file.exists():
+            from e2brun.pipeline.kinds import missing
+
+            raise UsageError(f"{file}: {missing(file)}")
         if file.stat().st_size > _MAX_SIZE:
             raise UsageError(f"{file}: over {_MAX_SIZE} bytes; give the cases a file of their own")
         return file.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{file}: not a text file in UTF-8") from error
-    except FileNotFoundError as error:
-        from e2brun.pipeline.kinds import missing
-
-        raise UsageError(f"{file}: {missing(file)}") from error
-    except OSError as error:
-        raise UsageError(f"{file}: {error.strerror}") from error
 
 
 def _tables(file: Path, text: str) -> dict[str, object]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from e2brun.errors import UsageError
-from e2brun.jobs.job import Plan
+from e2brun.jobs.job import Plan, spec_of
 from e2brun.jobs.needs import Wanted
 from e2brun.jobs.prepare import prepare
 from e2brun.jobs.source import Kind, Source
@@ -18,7 +18,7 @@ from e2brun.primitives.context import WorkflowContext
 from e2brun.primitives.events import Executing, Noticed
 from e2brun.primitives.leased import Leased
 from e2brun.primitives.sandboxes import shared_backend
-from e2brun.sandbox.contract import HOME, Backend, Limits, SandboxSpec, absolute
+from e2brun.sandbox.contract import HOME, Backend, absolute
 from e2brun.sandbox.select import is_cloud, is_cloud_backend
 from e2brun.settings import On, Settings, load_settings
 from e2brun.values import Network, parse_network
@@ -133,13 +133,9 @@ class CodeExecutionPrimitive(Primitive[Mapping[str, object], CodeOutput]):
 
     def _plan(self, request: CodeRequest, settings: Settings) -> Plan:
         named = self.template not in {"", _DEFAULT_TEMPLATE}
-        spec = SandboxSpec(
+        spec = spec_of(settings, dict(self.environment_vars)).but(
             template=self.template if named else settings.template,
-            env=dict(self.environment_vars),
             network=self.network_of(settings),
-            install_timeout=settings.install_timeout,
-            fetch=settings.fetch,
-            limits=Limits(settings.memory, settings.processes, settings.disk),
         )
         backend = self.backend
         wanted = Wanted(

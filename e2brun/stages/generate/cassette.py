@@ -101,11 +101,8 @@ class Replay(Cassette):
     )
 
     def __post_init__(self) -> None:
-        try:
+        with UsageError.of_system(f"{self.path}: it cannot be replayed"):
             lines = self.path.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-            raise UsageError(f"{self.path}: it cannot be replayed: {reason}") from error
         for number, line in enumerate(lines, 1):
             if line.strip():
                 self._read(line, number)
