@@ -62,10 +62,7 @@ class _ExecReporter:
 
             request = self._request
             self._console = Console(
-                as_json=request.as_json,
-                quiet=request.quiet,
-                run_id=self.run_id,
-                raw=request.raw,
+                as_json=request.as_json, quiet=request.quiet, run_id=self.run_id, raw=request.raw
             )
             if self.settings is not None:
                 self._console.configure(self.settings)

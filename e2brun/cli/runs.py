@@ -158,10 +158,7 @@ def diff(
 
 
 @runs.command()
-def rm(
-    run: Annotated[list[str], typer.Argument(metavar="RUN...")],
-    store: Where = None,
-) -> int:
+def rm(run: Annotated[list[str], typer.Argument(metavar="RUN...")], store: Where = None) -> int:
     """Take runs away, and print their ids."""
     from e2brun.runs.origin import State
 
@@ -179,8 +176,7 @@ def rm(
 @runs.command()
 def gc(
     keep: Annotated[
-        int | None,
-        typer.Option(min=0, metavar="N", help="Of each pipeline or batch, and of exec."),
+        int | None, typer.Option(min=0, metavar="N", help="Of each pipeline or batch, and of exec.")
     ] = None,
     older_than: Annotated[
         str | None, typer.Option(metavar="TIME", help="30d, 12h: those go, too.")

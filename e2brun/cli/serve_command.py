@@ -54,9 +54,7 @@ class ServeRequest(Request):
     )
     env_file: str | None = text("--env-file", "Write the variables there, mode 0600.", "FILE")
     state: str | None = text(
-        "--state",
-        "Keep templates, volumes, paused sandboxes there. Or: E2BRUN_SERVE_STATE.",
-        "DIR",
+        "--state", "Keep templates, volumes, paused sandboxes there. Or: E2BRUN_SERVE_STATE.", "DIR"
     )
     https: bool = switch("--https", "TLS for https://{sandbox.get_host(port)}, too.")
     print_ca: bool = switch("--print-ca", "Print the certificate to trust for --https.")

@@ -51,10 +51,7 @@ def _takes_value(parameter: Any) -> bool:
 
 
 def command_of(
-    asked: type[Request],
-    arguments: Mapping[str, tuple[object, object]],
-    run: str,
-    text: str,
+    asked: type[Request], arguments: Mapping[str, tuple[object, object]], run: str, text: str
 ) -> Callable[..., int]:
     """`arguments`: type and default by name, of the words that are no option. `run`, written
     `module:function` and imported only then, is given what was asked and returns the exit code;

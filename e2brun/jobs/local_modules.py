@@ -128,10 +128,7 @@ def _absolute(name: str, package: Sequence[str]) -> str:
 
 
 def imported(
-    codes: Iterable[str | bytes],
-    directory: Path,
-    into: str | None,
-    notice: Callable[[str], None],
+    codes: Iterable[str | bytes], directory: Path, into: str | None, notice: Callable[[str], None]
 ) -> tuple[Upload, ...]:
     """What has to be sent so that the code can import it."""
     found = Imported(Beside(directory), into, notice)

@@ -200,12 +200,7 @@ def missing_imports(
 
 def _distribution(name: str, version: tuple[int, ...]) -> str:
     """The package that has a module; "" for none."""
-    from e2brun.jobs.distributions import (
-        ADDED_MODULES,
-        DISTRIBUTIONS,
-        NAMESPACES,
-        REMOVED_MODULES,
-    )
+    from e2brun.jobs.distributions import ADDED_MODULES, DISTRIBUTIONS, NAMESPACES, REMOVED_MODULES
 
     parts = name.split(".", _DEEPEST)[:_DEEPEST]
     top = parts[0]

@@ -287,11 +287,7 @@ def _output(part: _Stream | _Shown) -> Json | None:
     if isinstance(part, _Shown):
         return part.output if part.output.get("data", True) else None
     text = settled("".join(part.pieces))
-    return {
-        "output_type": "stream",
-        "name": part.name,
-        "text": text.splitlines(keepends=True),
-    }
+    return {"output_type": "stream", "name": part.name, "text": text.splitlines(keepends=True)}
 
 
 def settled(text: str) -> str:
@@ -386,9 +382,4 @@ def _error_output(execution: Execution) -> Json | None:
 
 def _raised_output(error: CodeError) -> Json:
     lines = (error.traceback or f"{error.name}: {error.value}".removesuffix(": ")).splitlines()
-    return {
-        "output_type": "error",
-        "ename": error.name,
-        "evalue": error.value,
-        "traceback": lines,
-    }
+    return {"output_type": "error", "ename": error.name, "evalue": error.value, "traceback": lines}

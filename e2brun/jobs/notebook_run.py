@@ -181,10 +181,7 @@ def _drop(_: bytes) -> None:
 
 
 def hidden(
-    sandbox: Sandbox,
-    code: str,
-    timeout: float,
-    on_result: Callable[[Result], None] | None = None,
+    sandbox: Sandbox, code: str, timeout: float, on_result: Callable[[Result], None] | None = None
 ) -> Execution:
     """Run a cell that is ours."""
     return sandbox.run_cell(code, timeout=timeout, stdout=_drop, stderr=_drop, on_result=on_result)

@@ -40,10 +40,7 @@ def shared_backend(settings: Settings) -> Backend:
             if not _shared:
                 atexit.register(close_backends)
             backend = _shared[key] = choose(
-                settings,
-                run_id=os.urandom(8).hex(),
-                notice=_tell_listener,
-                many=True,
+                settings, run_id=os.urandom(8).hex(), notice=_tell_listener, many=True
             )
     return backend
 

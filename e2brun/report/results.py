@@ -17,19 +17,8 @@ MAX_TOTAL = 512 * MIB
 """A cell may display pictures as long as it runs; the disk is the host's."""
 
 _PICTURES = {"png": "png", "jpeg": "jpg", "pdf": "pdf"}
-_TEXTS = {
-    "svg": "svg",
-    "html": "html",
-    "markdown": "md",
-    "latex": "tex",
-    "javascript": "js",
-}
-_DOCUMENTS = {
-    "json": "json",
-    "data": "data.json",
-    "chart": "chart.json",
-    "extra": "extra.json",
-}
+_TEXTS = {"svg": "svg", "html": "html", "markdown": "md", "latex": "tex", "javascript": "js"}
+_DOCUMENTS = {"json": "json", "data": "data.json", "chart": "chart.json", "extra": "extra.json"}
 
 
 def save_results(

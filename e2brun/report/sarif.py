@@ -21,17 +21,11 @@ def sarif_document(run: RunRecord) -> object:
         for finding in (found for step in case.steps for found in step.findings):
             rules.setdefault(finding.rule, _rule(finding))
             results.append(_result(finding, case, list(rules).index(finding.rule)))
-    driver = {
-        "name": "e2brun",
-        "version": __version__,
-        "rules": list(rules.values()),
-    }
+    driver = {"name": "e2brun", "version": __version__, "rules": list(rules.values())}
     ran = {
         "tool": {"driver": driver},
         "columnKind": "unicodeCodePoints",
-        "invocations": [
-            {"executionSuccessful": run.count(Verdict.INFRASTRUCTURE) == 0},
-        ],
+        "invocations": [{"executionSuccessful": run.count(Verdict.INFRASTRUCTURE) == 0}],
         "results": results,
     }
     return json_safe({"$schema": _SCHEMA, "version": "2.1.0", "runs": [ran]})

@@ -166,8 +166,7 @@ class Store:
         """The one with exactly this id."""
         with self._explained():
             row = self._database.execute(
-                f"SELECT {RUN} FROM runs WHERE id = ?",
-                (text(run_id),),
+                f"SELECT {RUN} FROM runs WHERE id = ?", (text(run_id),)
             ).fetchone()
             return None if row is None else self._stored(row)
 
@@ -186,8 +185,7 @@ class Store:
         for number in self._numbers(run_id):
             with self._explained():
                 row = self._database.execute(
-                    f"SELECT {CASE} FROM cases WHERE number = ?",
-                    (number,),
+                    f"SELECT {CASE} FROM cases WHERE number = ?", (number,)
                 ).fetchone()
             if row is not None:
                 yield case_row(row)
@@ -204,8 +202,7 @@ class Store:
     def case(self, run_id: str, case_id: str, *, whole: bool = True) -> CaseRecord | None:
         with self._explained():
             row = self._database.execute(
-                "SELECT number FROM cases WHERE run = ? AND id = ?",
-                (text(run_id), text(case_id)),
+                "SELECT number FROM cases WHERE run = ? AND id = ?", (text(run_id), text(case_id))
             ).fetchone()
             return None if row is None else self._case(row[0], whole=whole)
 

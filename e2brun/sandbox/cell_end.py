@@ -8,10 +8,7 @@ INTERPRETER_GONE = "ContextRestarting"  # E2B's name for it, told without a trac
 
 
 def cell_execution(
-    error: CodeError | None,
-    results: tuple[Result, ...],
-    execution_time: float,
-    detail: str = "",
+    error: CodeError | None, results: tuple[Result, ...], execution_time: float, detail: str = ""
 ) -> Execution:
     """The end of a cell that ran to it, `error` being what it raised: leaving by SystemExit ends
     it as it would end a program."""

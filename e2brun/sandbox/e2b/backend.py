@@ -10,12 +10,7 @@ import threading
 from collections.abc import Callable
 
 from e2brun import __version__
-from e2brun.errors import (
-    AuthenticationFailed,
-    SandboxLost,
-    SandboxUnavailable,
-    Unsupported,
-)
+from e2brun.errors import AuthenticationFailed, SandboxLost, SandboxUnavailable, Unsupported
 from e2brun.sandbox.contract import Limits, SandboxSpec
 from e2brun.sandbox.e2b import sdk
 from e2brun.sandbox.e2b.backoff import Backoff

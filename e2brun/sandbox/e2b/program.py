@@ -102,10 +102,7 @@ class Voices:
 
     def __init__(self, mark: bytes, stdout: Tap, stderr: Tap) -> None:
         self._gate = Gate(mark, stderr)
-        self._stdout, self._stderr = (
-            Ending(mark, stdout.write),
-            Ending(mark, self._gate.write),
-        )
+        self._stdout, self._stderr = (Ending(mark, stdout.write), Ending(mark, self._gate.write))
 
     def hear(self, output: sdk.Output) -> None:
         (self._stderr if output.is_stderr else self._stdout).write(output.data)

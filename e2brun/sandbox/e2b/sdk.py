@@ -170,8 +170,7 @@ def pages(credentials: Credentials, states: Sequence[str], metadata: Mapping[str
     from e2b import SandboxQuery, SandboxState
 
     query = SandboxQuery(
-        metadata=dict(metadata) or None,
-        state=[SandboxState(state) for state in states] or None,
+        metadata=dict(metadata) or None, state=[SandboxState(state) for state in states] or None
     )
     return native_class().list(query=query, **options(credentials))
 
@@ -182,10 +181,7 @@ def logs(credentials: Credentials, sandbox_id: str, since: int) -> list[Any]:
     from e2b.api.client.models import LogsDirection
 
     answer = get_v_2_sandboxes_sandbox_id_logs.sync_detailed(
-        sandbox_id,
-        client=_api_client(credentials),
-        cursor=since,
-        direction=LogsDirection.FORWARD,
+        sandbox_id, client=_api_client(credentials), cursor=since, direction=LogsDirection.FORWARD
     )
     return list(cast("Any", answer.parsed).logs)
 

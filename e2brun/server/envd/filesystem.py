@@ -142,9 +142,7 @@ class _Service:
     async def _watcher(self, message: Message) -> Watcher:
         path = self._path(message, "path")
         wanted = Wanted(
-            path,
-            message.flag("recursive") or False,
-            message.flag("includeEntry") or False,
+            path, message.flag("recursive") or False, message.flag("includeEntry") or False
         )
         async with _translated("watch", path, {errno.ENOSPC: "resource_exhausted"}):
             return await self._watchers.open(wanted)

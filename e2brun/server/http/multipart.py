@@ -53,10 +53,7 @@ async def parts(
     found: list[Head | Content | End] = []
     try:
         parser = MultipartParser(
-            boundary,
-            _callbacks(found),
-            max_header_count=_HEADERS,
-            max_header_size=_HEADER_BYTES,
+            boundary, _callbacks(found), max_header_count=_HEADERS, max_header_size=_HEADER_BYTES
         )
         parser.logger.disabled = True  # who sent it is told what is wrong, and nobody else
         async for piece in pieces:

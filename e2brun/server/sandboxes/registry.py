@@ -59,10 +59,7 @@ class Registry:
     """The sandboxes of one service."""
 
     def __init__(
-        self,
-        options: ServiceOptions,
-        directory: Path,
-        make_builder: Callable[[Registry], Builder],
+        self, options: ServiceOptions, directory: Path, make_builder: Callable[[Registry], Builder]
     ) -> None:
         self.options, self.directory = options, directory
         self.records: dict[str, Record] = {}

@@ -14,10 +14,7 @@ from typing import Any
 from e2brun.errors import E2brunError, UsageError
 
 # What differs from run to run though nothing else does.
-_PASSING = (
-    (r"0x[0-9a-fA-F]{6,16}", "0x"),
-    (r"\b\d+(?:\.\d+)? ?(?:m?s|seconds)\b", "some time"),
-)
+_PASSING = ((r"0x[0-9a-fA-F]{6,16}", "0x"), (r"\b\d+(?:\.\d+)? ?(?:m?s|seconds)\b", "some time"))
 
 
 class NotOnCassette(E2brunError):

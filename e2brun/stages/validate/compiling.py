@@ -38,9 +38,7 @@ def is_simple(source: bytes) -> bool:
 
 
 def problem(
-    source: bytes,
-    cell: bool,
-    feature_version: Optional[Tuple[int, int]] = None,
+    source: bytes, cell: bool, feature_version: Optional[Tuple[int, int]] = None
 ) -> Optional[Problem]:
     """The first thing that is wrong, or None. A cell may await at top level and hold magics."""
     found = _not_text(source) or _problem(source, cell, feature_version)
@@ -64,9 +62,7 @@ def _not_text(source: bytes) -> Optional[Problem]:
 
 
 def _problem(
-    source: bytes,
-    cell: bool,
-    feature_version: Optional[Tuple[int, int]],
+    source: bytes, cell: bool, feature_version: Optional[Tuple[int, int]]
 ) -> Optional[Problem]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about "\d": for a linter

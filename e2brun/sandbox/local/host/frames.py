@@ -14,13 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import assert_never
 
 from e2brun.frozen import Frozen
-from e2brun.sandbox.contract import (
-    JSON_RESULT_KEYS,
-    MIB,
-    TEXT_RESULT_KEYS,
-    CodeError,
-    Result,
-)
+from e2brun.sandbox.contract import JSON_RESULT_KEYS, MIB, TEXT_RESULT_KEYS, CodeError, Result
 from e2brun.values import MAX_VALUES, is_list, is_table, values_in
 
 MAX_FRAME = 33 * MIB

@@ -62,11 +62,7 @@ class RunningSandbox:
     """The agent behind its link, until it is killed or dies."""
 
     def __init__(
-        self,
-        driver: Driver,
-        jail: Jail,
-        template: str,
-        admit: Callable[[int], int] | None = None,
+        self, driver: Driver, jail: Jail, template: str, admit: Callable[[int], int] | None = None
     ) -> None:
         """Start it; `ready` waits for it. `admit` has somebody answer for the package indexes at
         a socket of its, until what it returns is closed. Raises SandboxUnavailable."""
