@@ -110,8 +110,7 @@ class Request(Frozen):
 
 
 def network_of(name: str, value: str | None, rest: list[str]) -> str:
-    """What `--network` says, whose value may be left out; `rest` are the words behind it, the next
-    one last."""
+    """What `--network` says, whose value may be left out; `rest`: the words behind it, reversed."""
     if name == "--no-network":
         return Network.NONE if value is None else f"{name}={value}"
     if value is not None:

@@ -67,8 +67,7 @@ class Reporter:
     def tell(
         self, reports: Sequence[Report], settings: Settings, record: RunRecord, code: int
     ) -> int:
-        """It is over: write every report, tell GitHub, say the last, print the document. Returns
-        the exit code."""
+        """The end: write reports, tell GitHub, say the last, print the document. The exit code."""
         code = self._report(reports, settings, record, code)
         self.end(record)
         if self._as_json:

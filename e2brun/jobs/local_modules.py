@@ -118,8 +118,7 @@ class Imported:
 
 
 def _absolute(name: str, package: Sequence[str]) -> str:
-    """A relative name, which begins with dots, as seen from a module in `package`; `.` where it
-    leads out of it."""
+    """A relative name (it begins with dots) as seen from `package`; `.`: it leads out of it."""
     rest = name.lstrip(".")
     level = len(name) - len(rest)
     if not level:

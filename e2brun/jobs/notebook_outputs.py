@@ -136,8 +136,7 @@ class Recorder:
         stream.size += len(text)
 
     def tell(self, say: Callable[[], None], size: int = 0) -> None:
-        """Have `say` called for what was put out just now (bytes that nobody else keeps), unless
-        it is cleared before."""
+        """Have `say` called for what was just put out (kept nowhere else), unless it is cleared."""
         self._areas[-1].held.tell(say, size + _SMALL)
 
     def release(self) -> None:

@@ -24,8 +24,7 @@ _START = "import sys; sys.path.insert(0, sys.argv[1]); from e2brun.jobs.parsing 
 
 
 def imported(source: str | bytes) -> list[str]:
-    """Dotted names as deep as the source gives them: `google.cloud.storage`; relative ones begin
-    with their dots."""
+    """Dotted names, as deep as the source gives them; relative ones begin with their dots."""
     if len(source) <= _SHORT:
         return _names(source)
     found = _apart("imported", source)

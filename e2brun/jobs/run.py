@@ -249,8 +249,7 @@ def _python_path(job: Job) -> list[str]:
 
 
 def _explained(job: Job, execution: Execution, stderr: bytes) -> Execution:
-    """With what to do about a module that lies beside the source and was not sent, or that is
-    hidden by the source."""
+    """With what to do about a module beside the source that was not sent, or that it hides."""
     execution = explained(execution, stderr)
     error = execution.error
     if error is None or job.source.kind not in {Kind.PYTHON, Kind.NOTEBOOK}:

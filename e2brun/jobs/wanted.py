@@ -86,8 +86,7 @@ def wants_of(
     shell: bool = False,
     present: Iterable[str] = (),
 ) -> tuple[str, ...]:
-    """`wanted` for code, with `texts_of` the files beside it; nothing where the template is
-    another one."""
+    """`wanted` for code and `texts_of` the files beside it; nothing of another template."""
     if template is not None:
         from e2brun.sandbox.local.templates import is_default
 
@@ -166,8 +165,7 @@ def _confirmed(code: str, names: Iterable[str]) -> set[str]:
 
 
 def texts_of(uploads: Iterable[Upload], ending: str = ".py") -> Iterator[bytes]:
-    """The Python, or what has another ending, among the uploaded files: as much of it as is worth
-    a look."""
+    """Python, or what has another ending, among uploaded files: as much as is worth a look."""
     left = _UPLOADS_LIMIT
     for upload in uploads:
         if not upload.path.endswith(ending) or left <= 0:

@@ -72,10 +72,7 @@ class Leased:
     def run(
         self, job: Job, sandbox: Sandbox, max_output: int
     ) -> tuple[Execution, Transcript, CodeOutput]:
-        """Run it, and tell of it.
-
-        Raises SandboxError: it did not run, or nobody can tell how it ended.
-        """
+        """Run it, and tell of it. Raises SandboxError: it did not, or how it ended is unknown."""
         span = self._context.span
         self.tell(SandboxReady(span, sandbox.id, sandbox.backend, sandbox.template))
         transcript = Transcript(max_output)
@@ -86,8 +83,7 @@ class Leased:
         return known(execution), transcript, output
 
     def _stop(self) -> None:
-        """From any thread and at any moment: one that is still being created is ended when it is
-        there."""
+        """From any thread, at any moment: one that is being created is ended when it is there."""
         with self._lock:
             self._stopped = True
             sandbox = self._sandbox

@@ -74,10 +74,7 @@ class Metrics:
             write_to_textfile(str(path), self.registry)
 
     def push(self, gateway: str, *, job: str = "e2brun", timeout: float = 10.0) -> None:
-        """Send them to a pushgateway (`host:port` or its address), which is waited for.
-
-        Raises E2brunError.
-        """
+        """Send them to a pushgateway (`host:port` or address) and wait. Raises E2brunError."""
         from prometheus_client import exposition
 
         try:

@@ -85,8 +85,7 @@ class ExecutionRecord:
 
     @property
     def trouble(self) -> str:
-        """What there is to read where it did not go well: the traceback or the end of stderr, and
-        the hint."""
+        """What there is to read where it went wrong: traceback or end of stderr, and the hint."""
         shown = self.traceback.rstrip() or self.stderr[-_STDERR_SHOWN:].rstrip()
         return "\n".join(part for part in (shown, self.hint) if part)
 

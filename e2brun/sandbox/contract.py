@@ -197,8 +197,7 @@ class Sandbox(Protocol):
         on_result: Callable[[Result], None] | None = None,
         kernel: KernelSpec | None = None,
     ) -> Execution:
-        """Run code in the context of a kernel (None: Python's, at home), whose state lasts from
-        cell to cell."""
+        """Run code in a context of a kernel (None: Python's, at home); its state lasts."""
         ...
 
     def write_files(self, files: Sequence[Upload]) -> None:

@@ -278,8 +278,7 @@ class ProgramRun(Run):
         return self._lost(error, begun=self._pid is not None)
 
     def kill(self) -> None:
-        """End the program itself. Best effort: the run is over for us whether or not it can be
-        ended over there."""
+        """End the program itself, if that can be done: the run is over for us in any case."""
         pid = self._pid
         if pid is None:
             return

@@ -122,8 +122,7 @@ def native_class() -> Any:
 
 
 def create(credentials: Credentials, spec: SandboxSpec, key: str) -> Native:
-    """One request; `key`: of idempotency. Raises `RequestRefused` for every answer that is an
-    error."""
+    """One request; `key`: of idempotency. Raises `RequestRefused` for any answer of an error."""
     from e2b.api.client.api.sandboxes import post_v2_sandboxes
     from e2b.api.client.models import NewSandboxV2, SandboxNetworkConfig
     from e2b.api.client.types import UNSET
@@ -156,8 +155,7 @@ def created_nothing(error: BaseException) -> bool:
 
 
 def attach(credentials: Credentials, sandbox_id: str) -> Native | None:
-    """A running sandbox, None for a paused one. One request, which prolongs and resumes nothing,
-    unlike `connect`."""
+    """A running one, None for a paused one. One request; unlike `connect` it prolongs nothing."""
     from e2b.api.client.api.sandboxes import get_sandboxes_sandbox_id
 
     answer = get_sandboxes_sandbox_id.sync_detailed(sandbox_id, client=_api_client(credentials))

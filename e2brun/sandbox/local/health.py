@@ -140,8 +140,7 @@ def _overlay() -> None:
 
 
 def _attempt(more: Callable[[], None]) -> str:
-    """Make user and mount namespaces as a sandbox does, in a child, and `more` there; why it
-    failed, or ''."""
+    """Make user and mount namespaces as a sandbox does, in a child, and `more`; why not, or ''."""
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:

@@ -108,8 +108,7 @@ class Registered:
 
 
 class RegisteredTemplates:
-    """All of a service. `directory` holds their files; what is there from before is read where
-    they are `durable`."""
+    """All of a service, with their files in `directory`; those from before where `durable`."""
 
     def __init__(self, directory: Path, *, durable: bool, read: Read = load) -> None:
         """`read`: as `load` does."""

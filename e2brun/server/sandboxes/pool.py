@@ -30,8 +30,7 @@ class Pool:
         chore: Callable[[Coroutine[Any, Any, object]], object],
         admit: Callable[[int], int] | None = None,
     ) -> None:
-        """`chore` runs something in the background and waits for it at the end; `admit`: see
-        RunningSandbox."""
+        """`chore` runs a thing in the background, awaited at the end; `admit`: RunningSandbox's."""
         self._driver, self._chore, self._admit = driver, chore, admit
         self._ready: dict[Jail, deque[RunningSandbox]] = {}
         self._making: set[Jail] = set()

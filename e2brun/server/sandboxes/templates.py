@@ -107,8 +107,7 @@ class TemplateStore:
             return self._layers[key]
 
     def built(self, packages: Sequence[str], python: Interpreter) -> Path | None:
-        """Where a template's packages are, had where they are not; of IPython, where it has none.
-        Raises E2brunError."""
+        """Where its packages are, made if need be, or IPython's alone. Raises E2brunError."""
         if not packages:
             return self._bare(python)
         layers, names = self._kept(packages)
@@ -144,8 +143,7 @@ class PackagesOnDemand:
     host's, read-only; only what is there grows."""
 
     def __init__(self, packages: Packages, timeout: float, *, fetch: bool) -> None:
-        """With `fetch`, what is not there is fetched, within `timeout` seconds. Raises
-        InstallFailed."""
+        """With `fetch`, what is missing is fetched, in `timeout` seconds. Raises InstallFailed."""
         self._packages, self._timeout, self._fetch = packages, timeout, fetch
         self._layers = packages.template(timeout)
         self.directory = self._layers.directory

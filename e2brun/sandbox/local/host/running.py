@@ -119,8 +119,7 @@ class RunningSandbox:
             uplink.check()
 
     async def offer_packages(self, wanted: bool) -> None:
-        """Have the package indexes answer inside, or nobody from now on. Raises AgentRefused,
-        SandboxError."""
+        """Have the package indexes answer inside, or not. Raises AgentRefused, SandboxError."""
         lifelines = self._jailed.lifelines
         async with self._offering:
             if wanted and not lifelines and self._admit is not None:
@@ -172,8 +171,7 @@ class RunningSandbox:
         return report.descriptors[0]
 
     async def file_worker(self, channel: int, on_end: Callable[[], None]) -> Callable[[], None]:
-        """Have a worker serve `channel`; what is returned kills it. Raises AgentRefused,
-        SandboxLost."""
+        """Have one serve `channel`; what is returned kills it. Raises AgentRefused, SandboxLost."""
         report = await self.link.get(ProgramStarted, "files", [channel], on_exit=lambda _: on_end())
 
         def kill() -> None:

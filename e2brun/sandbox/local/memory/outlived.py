@@ -92,8 +92,7 @@ class Outlived:
         return sum(memory.counted(monotonic()) for memory in {*self._of.values()})
 
     def _named(self, processes: ProcessTable, statuses: Mapping[str, bytes]) -> dict[Name, str]:
-        """Those that have much, or had. Whether a process is another program by now is asked of
-        some at each look."""
+        """Those that have, or had, much. Of some it is asked at each look who they are by now."""
         known = {name[0]: name for name in self._of}  # of several of one process the last
         self._looks += 1
         places: dict[Name, str] = {}

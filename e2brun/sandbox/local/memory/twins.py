@@ -20,8 +20,7 @@ from e2brun.sandbox.local.memory.procfs import ProcessTable, contents, kilobytes
 def twins(
     statuses: Mapping[str, bytes], processes: ProcessTable, agent: int, seen: set[str]
 ) -> list[str]:
-    """Their places. `agent`: the pid of the sandbox's first process; `seen`: kept from look to
-    look."""
+    """Their places. `agent`: the pid of the sandbox's first process; `seen`: kept between looks."""
     places = {process(place): place for place in statuses}
     parents = {
         place: places[parent]

@@ -33,8 +33,7 @@ class Page(Frozen):
 
 
 def linked(page: str, link: object) -> tuple[str, str] | None:
-    """The address that a link on a page means, and the name of a file that it ends in; None for
-    what is no address."""
+    """The address that a page's link means, and the name of its file; None: it is no address."""
     if not isinstance(link, str):
         return None
     try:

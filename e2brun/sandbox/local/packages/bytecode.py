@@ -52,8 +52,7 @@ def compile_layer(packages: Path, python: Interpreter, room: int, deadline: floa
 
 
 def run_apart(program: Program, jail: Jail, deadline: float, stdout: Sink) -> Execution:
-    """Run one of our own in a sandbox of its own until `deadline`. Raises SandboxError when none
-    starts."""
+    """Run one of ours in a sandbox of its own until `deadline`. Raises SandboxError."""
     from e2brun.sandbox.local.blocking.starting import start
 
     sandbox = start(Bubblewrap(), jail, SandboxSpec(limits=jail.limits), _no_packages)

@@ -145,8 +145,7 @@ class Packages:
     def of_template(
         self, wants: tuple[str, ...], python: Interpreter, timeout: float, *, fetch: bool
     ) -> Path | None:
-        """A layer with these, fetched where it may be and has to be; else what has most of
-        them."""
+        """A layer with these, fetched where it may and must be; else what has most of them."""
         layers = self.template(timeout)
         found = layers.cached(wants, python)
         if found is None and fetch:

@@ -53,8 +53,7 @@ class TemplateLayers(Layers):
         return None
 
     def layer(self, requirements: Collection[str], interpreter: Interpreter) -> Path:
-        """A layer with these and what the newest has, made the first time. Raises
-        InstallFailed."""
+        """With these and what the newest has; made the first time. Raises InstallFailed."""
         return self.cached(requirements, interpreter) or self._grown(requirements, interpreter)
 
     def _grown(self, requirements: Iterable[str], interpreter: Interpreter) -> Path:

@@ -38,8 +38,7 @@ def save(request: Record, pipe: int) -> str:
 
 
 def restore(_request: Record, pipe: int) -> str:
-    """Put what is in the stream in place, in a sandbox in which nothing has run; how many things
-    that were."""
+    """Put the stream's things in place, where nothing has run yet; how many they were."""
     with os.fdopen(os.dup(pipe), "rb", _PIECE) as stream:
         return str(_Reader(stream).all())
 

@@ -62,8 +62,7 @@ class Channel:
         return getpid() != self._pid
 
     def read_cell(self) -> tuple[str, dict[str, str], list[str]] | None:
-        """The next cell's code, environment and further places of packages; None when the host
-        has hung up."""
+        """The next cell's code, environment and places of packages; None: the host has hung up."""
         cell = next_cell(self._cells_fd, self._interrupts.forget)
         if cell is None:
             return None

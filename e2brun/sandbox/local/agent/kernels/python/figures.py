@@ -49,8 +49,7 @@ class Figures:
         return any(value is figure for figure in self._shown)
 
     def fields_of(self, figure: Any) -> dict[str, str | Fragment]:
-        """Its picture, and its chart where that is asked for and e2b_charts is installed; marks
-        it as shown."""
+        """Its picture, and its chart if asked for and e2b_charts is there; marks it as shown."""
         self._shown.append(figure)
         fields: dict[str, str | Fragment] = {}
         try:

@@ -34,8 +34,7 @@ def server() -> Callable[[int, int], None]:
     from . import shell as shells
 
     def serve(cells_fd: int, frames_fd: int) -> None:
-        """Run cells from one descriptor and tell what became of them on the other. Raises
-        ImportError without IPython."""
+        """Run cells from one descriptor, telling the other. Raises ImportError: no IPython."""
         if _prepared:
             shell = _prepared.pop()
             sys.path.insert(0, "")
