@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from e2brun.batch.execute import Choices
 from e2brun.batch.run import Order
 from e2brun.batch.shard import Shard, parse_shard
-from e2brun.cli.given import count, share
+from e2brun.cli.options import count, share
 from e2brun.cli.reporting import parse_reports
 from e2brun.errors import UsageError
 from e2brun.frozen import Frozen

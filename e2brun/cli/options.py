@@ -8,13 +8,15 @@ class, and a test holds them to the same result.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple, Self
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Self, TypeVar
 
+from e2brun.errors import UsageError
 from e2brun.frozen import Frozen
 from e2brun.settings import Flag
-from e2brun.values import Network
+from e2brun.values import Network, parse_count
 
+T = TypeVar("T")
 _NETWORKS = frozenset(Network)
 
 
@@ -270,3 +272,27 @@ def read_quickly(line: list[str]) -> ExecRequest | None:
         return None
     values, words = read
     return ExecRequest.of(values, target=words[0] if words else None, arguments=tuple(words[1:]))
+
+
+def given(option: str, parse: Callable[[str], T], text: str | None) -> T | None:
+    """What `parse` makes of it, telling the option where that is wrong; None: it was not given."""
+    try:
+        return None if text is None else parse(text)
+    except UsageError as error:
+        raise UsageError(f"{option}: {error}", hint=error.hint or None) from error
+
+
+def count(option: str, text: str | None) -> int | None:
+    """A whole number, 1 or more."""
+    return given(option, parse_count, text)
+
+
+def share(option: str, text: str | None) -> float:
+    """From 0 to 1, which is what counts where nothing was given."""
+    try:
+        found = 1.0 if text is None else float(text)
+    except ValueError:
+        found = -1.0
+    if not 0 <= found <= 1:
+        raise UsageError(f"{option} {text}: write a share from 0 to 1, such as 0.95")
+    return found

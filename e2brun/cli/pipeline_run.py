@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from e2brun.cli.given import count, share
+from e2brun.cli.options import count, share
 from e2brun.cli.pipeline_options import RunRequest
 from e2brun.cli.reporting import Reporter, parse_reports
 from e2brun.cli.signals import Interrupted, complain, leave_soon, print_document, say, write_line

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from e2brun.cli.options import ExecRequest, given
 from e2brun.errors import UsageError
 from e2brun.jobs import source as sources
 from e2brun.jobs.job import Job, Plan, Rules, spec_of
@@ -15,10 +15,7 @@ from e2brun.jobs.prepare import prepare
 from e2brun.sandbox.contract import Upload
 from e2brun.sandbox.select import is_cloud
 from e2brun.settings import Settings
-from e2brun.values import parse_size
-
-if TYPE_CHECKING:
-    from e2brun.cli.options import ExecRequest
+from e2brun.values import parse_duration, parse_size
 
 
 def job_from(request: ExecRequest, settings: Settings, notice: Callable[[str], None]) -> Job:
@@ -52,7 +49,7 @@ def plan_of(
         cwd=request.cwd,
         uploads=_uploads(request, notice),
         downloads=request.get,
-        max_get=_max_get(request, settings),
+        max_get=given("--max-get", parse_size, request.max_get) or settings.disk,
         parameters=_parameters(request),
         rules=_rules(request) if source.kind is sources.Kind.NOTEBOOK else None,
         with_imports=request.with_imports,
@@ -60,14 +57,6 @@ def plan_of(
         notice=notice,
         details=notice if request.verbose else lambda _: None,
     )
-
-
-def _max_get(request: ExecRequest, settings: Settings) -> int:
-    if request.max_get is None:
-        return settings.disk
-    from e2brun.cli.given import given
-
-    return given("--max-get", parse_size, request.max_get) or 0
 
 
 def _metadata(request: ExecRequest) -> Mapping[str, str]:
@@ -113,14 +102,14 @@ def _check_together(request: ExecRequest, source: sources.Source, settings: Sett
 def _check_no_notebook(request: ExecRequest) -> None:
     if request.output is not None:
         raise UsageError("--output is where an executed notebook goes; this is no .ipynb file")
-    given = {
+    names = {
         "-p": request.parameters,
         "-r": request.raw_parameters,
         "--params": request.parameter_file is not None,
         "--allow-errors": request.allow_errors,
         "--cell-timeout": request.cell_timeout is not None,
     }
-    for option in (option for option, is_given in given.items() if is_given):
+    for option in (option for option, is_given in names.items() if is_given):
         raise UsageError(f"{option} is for notebooks; this is no .ipynb file")
 
 
@@ -129,8 +118,8 @@ def _check_existing(request: ExecRequest, settings: Settings) -> None:
     made = {"--keep": request.keep, "--python": settings.python is not None}
     flags = ("template", "memory", "disk", "processes", "network")
     made |= {f"--{name}": request.flags.get(name) is not None for name in flags}
-    for option, given in made.items():
-        if given:
+    for option, is_given in made.items():
+        if is_given:
             raise UsageError(f"{option} is for a new sandbox; --sandbox names one that is there")
 
 
@@ -163,12 +152,7 @@ def _parameters(request: ExecRequest) -> Mapping[str, object]:
 
 
 def _rules(request: ExecRequest) -> Rules:
-    limit = None
-    if request.cell_timeout is not None:
-        from e2brun.cli.given import given
-        from e2brun.values import parse_duration
-
-        limit = given("--cell-timeout", parse_duration, request.cell_timeout)
+    limit = given("--cell-timeout", parse_duration, request.cell_timeout)
     lives_on = request.keep or request.sandbox is not None
     # What reads them costs as much as a plot: where only their pictures go into the document.
     charts = request.as_json or request.on_result is not None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from e2brun.cli.given import given
+from e2brun.cli.options import given
 from e2brun.cli.signals import notice, print_success, write_line, write_new
 from e2brun.cli.typer_command import Json
 from e2brun.errors import E2brunError, UsageError

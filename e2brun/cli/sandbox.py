@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from e2brun.cli.given import given
-from e2brun.cli.options import NETWORK, Request, setting, switch, text, words
+from e2brun.cli.options import NETWORK, Request, given, setting, switch, text, words
 from e2brun.cli.sandbox_place import Place, place
 from e2brun.cli.signals import complain, notice, print_success, write_line
 from e2brun.cli.typer_command import NOTHING, Json, Networked, command_of

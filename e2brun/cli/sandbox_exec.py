@@ -34,7 +34,7 @@ def execute(order: ExecOrder) -> int:
 
 
 def _execute(order: ExecOrder, console: Console) -> int:
-    from e2brun.cli.given import given
+    from e2brun.cli.options import given
     from e2brun.dotenv import parse_env_assignments
     from e2brun.values import parse_duration
 

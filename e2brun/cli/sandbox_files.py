@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from e2brun.cli.given import given
+from e2brun.cli.options import given
 from e2brun.cli.sandbox_place import Place, place
 from e2brun.cli.signals import notice, print_success
 from e2brun.errors import UsageError

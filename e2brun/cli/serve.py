@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from e2brun.cli.given import given
+from e2brun.cli.options import given
 from e2brun.cli.signals import notice, print_success, write_line
 from e2brun.errors import UsageError
 from e2brun.settings import Settings, load_settings, package_environment
