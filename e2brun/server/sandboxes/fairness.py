@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from time import monotonic_ns
-from typing import TYPE_CHECKING
+from time import monotonic, monotonic_ns, sleep
+from typing import TYPE_CHECKING, NoReturn
 
 from e2brun.sandbox.local.memory.procfs import contents
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _AS_ALL, _BEHIND = 0, 19  # weights of 1024 and 15
 _CROWD = 2  # threads that run or wait to, for each processor
 _ALL_THE_TIME = 0.75
+_TURN, _LONGEST = 0.1, 3.0  # seconds between two tries to weigh; for all of one look's
 
 
 class FairShares:
@@ -31,35 +32,77 @@ class FairShares:
 
     def __init__(self, records: Mapping[str, Record]) -> None:
         self._records = records
-        self._wanted: dict[tuple[str, str], int] = {}  # of each thread, so far
-        self._looked = monotonic_ns()
+        # By sandbox: when it was looked at, and what each thread had wanted by then.
+        self._wanted: dict[str, tuple[int, dict[str, int]]] = {}
         self._behind: set[str] = set()
 
+    async def run(self) -> NoReturn:
+        while True:
+            await self.look()
+            await asyncio.sleep(1.0)
+
     async def look(self) -> None:
-        """Called every second or so; looks at sandboxes only while there is a crowd."""
+        """Looks at sandboxes only while there is a crowd."""
         # Threads of the machine that run or wait to.
         runnable = int(contents("/proc/loadavg").split()[3].partition(b"/")[0])
         crowd = runnable > _CROWD * (os.cpu_count() or 1)
         if not crowd and not self._behind:
             self._wanted.clear()
             return
-        before, behind = self._wanted, set[str]()
-        passed, self._looked = monotonic_ns() - self._looked, monotonic_ns()
-        self._wanted = {}
-        for name, record in tuple(self._records.items()):
-            if record.running is None or record.running.watch is None or record.running.frozen:
-                continue
-            proc = Path(record.running.watch.proc)
+        with ExitStack() as kept:
+            places = dict(self._places(kept))
+            # Not on the loop: a crowd makes its rounds last seconds.
+            await asyncio.to_thread(self._look, places, kept.pop_all(), crowd=crowd)
+
+    def _look(self, places: Mapping[str, Path], kept: ExitStack, *, crowd: bool) -> None:
+        with kept:
+            busy = self._busy(places)
+            end = monotonic() + _LONGEST
+            for name, proc in places.items():
+                if crowd and name in busy:
+                    _weigh(busy[name], _BEHIND, end)
+                elif name in self._behind:
+                    _weigh(_processes(proc), _AS_ALL, end)
+        self._behind = set(busy) if crowd else set()
+
+    def _places(self, kept: ExitStack) -> Iterator[tuple[str, Path]]:
+        """The /proc of each sandbox that runs, open: the watch may close its own meanwhile."""
+        for name, record in self._records.items():
+            live = record.running
+            if live is not None and live.watch is not None and not live.frozen:
+                descriptor = os.open(live.watch.proc, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                kept.callback(os.close, descriptor)
+                yield name, Path(f"/proc/self/fd/{descriptor}")
+
+    def _busy(self, places: Mapping[str, Path]) -> dict[str, set[Path]]:
+        """The processes that wanted a processor all the time since the last look."""
+        before, self._wanted = self._wanted, {}
+        found: dict[str, set[Path]] = {}
+        for name, proc in places.items():
+            then, wanted = before.get(name, (0, {}))
+            now, looked = self._wanted[name] = monotonic_ns(), dict[str, int]()
             for thread in _threads(proc):
-                wanted = self._wanted[name, thread.name] = _wanted(thread)
-                if wanted - before.get((name, thread.name), wanted) > _ALL_THE_TIME * passed:
-                    behind.add(name)
-            if crowd and name in behind:
-                _weigh(proc, _BEHIND)
-            elif name in self._behind:
-                _weigh(proc, _AS_ALL)
-            await asyncio.sleep(0)
-        self._behind = behind if crowd else set()
+                looked[thread.name] = _wanted(thread)
+                more = looked[thread.name] - wanted.get(thread.name, looked[thread.name])
+                if more > _ALL_THE_TIME * (now - then):
+                    found.setdefault(name, set()).add(thread.parent.parent)
+        return found
+
+
+def _weigh(processes: Iterable[Path], nice: int, end: float) -> None:
+    """Their sessions, each once."""
+    for process in processes:
+        file = process / "autogroup"
+        while contents(str(file)).split()[-1:] not in ([], [b"%d" % nice]):
+            try:
+                file.write_text(str(nice), "ascii")
+                break  # who is in it may have other wishes, again and again
+            except BlockingIOError:  # all who are not root may do so ten times a second
+                if monotonic() > end:
+                    return  # the next look goes on
+                sleep(_TURN)
+            except OSError:  # it is just going away
+                break
 
 
 def _processes(proc: Path) -> list[Path]:
@@ -78,12 +121,3 @@ def _wanted(thread: Path) -> int:
     """Nanoseconds for which it ran or waited to."""
     ran, waited, *_ = (*contents(f"{thread}/schedstat").split(), b"0", b"0")
     return int(ran) + int(waited)
-
-
-def _weigh(proc: Path, nice: int) -> None:
-    for process in _processes(proc):
-        # Who is not root may do so ten times a second: the rest comes later, if none is repeated.
-        file = process / "autogroup"
-        with suppress(OSError):
-            if contents(str(file)).split()[-1:] != [b"%d" % nice]:
-                file.write_text(str(nice), "ascii")

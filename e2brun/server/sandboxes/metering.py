@@ -11,8 +11,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
-from e2brun.server.sandboxes.fairness import FairShares
-
 if TYPE_CHECKING:
     from e2brun.sandbox.local.memory.watch import MemoryWatch
     from e2brun.server.sandboxes.records import Record
@@ -88,14 +86,13 @@ class Sampler:
     """Looks at every running sandbox now and then."""
 
     def __init__(self, records: Mapping[str, Record]) -> None:
-        self._records, self._shares = records, FairShares(records)
+        self._records = records
 
     async def run(self) -> NoReturn:
         while True:
             for record in tuple(self._records.values()):
                 sample(record)
                 await asyncio.sleep(0)  # a thousand looks in a row would hold requests up
-            await self._shares.look()
             await asyncio.sleep(1.0)
 
 

@@ -28,6 +28,7 @@ from e2brun.sandbox.local.templates import CODE_INTERPRETER
 from e2brun.server.egress.rules import limits
 from e2brun.server.http.messages import ApiError, Refused
 from e2brun.server.sandboxes.durable import PausedSandboxes, sweep
+from e2brun.server.sandboxes.fairness import FairShares
 from e2brun.server.sandboxes.idempotency import Idempotency
 from e2brun.server.sandboxes.memory_monitor import MemoryMonitor
 from e2brun.server.sandboxes.metering import Journal, Sampler
@@ -79,6 +80,7 @@ class Registry:
         )
         self._watches: tuple[Callable[[], Coroutine[Any, Any, NoReturn]], ...] = (
             Sampler(self.records).run,
+            FairShares(self.records).run,
             MemoryMonitor(everybody, self.totals, self.kill, self.chore).run,
             VolumeWatch(self.volumes, self.totals, self.kill).run,
         )
