@@ -1,7 +1,5 @@
-"""Environment variables as people write them: NAME=VALUE, and files of such lines.
-
-What is wrong with one raises UsageError. No message repeats a value: it may be a secret.
-"""
+"""Environment variables as people write them: NAME=VALUE, and files of such lines. What is wrong
+with one raises UsageError. No message repeats a value: it may be a secret."""
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
-"""Jupyter notebooks: their code cells in order, and the document with a run's outputs in it.
-
-What is not replaced is written back as it was read.
-"""
+"""Jupyter notebooks: their code cells in order, and the document with a run's outputs in it. What
+is not replaced is written back as it was read."""
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
-"""From what was asked to a `Job`, for the command, a pipeline and a primitive alike.
-
-Everything is read and checked before a sandbox is started.
-"""
+"""From what was asked to a `Job`, for the command, a pipeline and a primitive alike. Everything is
+read and checked before a sandbox is started."""
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
-"""Sandboxes, their files, figures and logs: as tables for people, as values for `--json`.
-
-Every name and text comes from a sandbox or its creator: nothing of it is active on a terminal.
-"""
+"""Sandboxes, their files, figures and logs: as tables for people, as values for `--json`. Every
+name and text comes from a sandbox or its creator: nothing of it is active on a terminal."""
 
 from __future__ import annotations
 

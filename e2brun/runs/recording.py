@@ -1,7 +1,5 @@
 """One run on its way into the store. Where the store fails, that is said once and the run goes on.
-
-Commands that run code record through this; the store itself is for who reads or resumes.
-"""
+Commands that run code record through this; the store itself is for who reads or resumes."""
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
-"""The tables of the store, and how a file of an older version becomes one of this.
-
-Version 0 (no `user_version`) kept pipelines alone and every output whole in the database.
-"""
+"""The tables of the store, and how a file of an older version becomes one of this. Version 0 (no
+`user_version`) kept pipelines alone and every output whole in the database."""
 
 from __future__ import annotations
 

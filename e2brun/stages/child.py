@@ -1,7 +1,5 @@
-"""A program on this machine with bounds: time, output, memory; its whole group ends with it.
-
-For tools and generators that the pipeline's author chose, never for a candidate.
-"""
+"""A program on this machine with bounds: time, output, memory; its whole group ends with it. For
+tools and generators that the pipeline's author chose, never for a candidate."""
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
-"""The process of the user's service in the background: see `background`.
-
-What it says on stdout until it is ready, a line each, is for whoever started it.
-"""
+"""The process of the user's service in the background: see `background`. What it says on stdout
+until it is ready, a line each, is for whoever started it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
 """A proxy for programs that cannot resolve the service's names: those lead to it, others through.
-
-HTTP/1.1 CONNECT only, and only with the service's key, so that it is nobody else's way out.
-"""
+HTTP/1.1 CONNECT only, and only with the service's key, so that it is nobody else's way out."""
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
-"""TLS on the way to programs inside, on the ports that a client has named as `httpsPorts`.
-
-Nobody's certificate is checked: only the sandbox's own loopback can be at the other end.
-"""
+"""TLS on the way to programs inside, on the ports that a client has named as `httpsPorts`. Nobody's
+certificate is checked: only the sandbox's own loopback can be at the other end."""
 
 from __future__ import annotations
 

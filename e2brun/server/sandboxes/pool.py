@@ -1,7 +1,5 @@
-"""Sandboxes made ahead: a create hands out one that is ready, and another is made meanwhile.
-
-Only of kinds that were asked for before. Nothing has run in one that was not handed out.
-"""
+"""Sandboxes made ahead: a create hands out one that is ready, and another is made meanwhile. Only
+of kinds that were asked for before. Nothing has run in one that was not handed out."""
 
 from __future__ import annotations
 

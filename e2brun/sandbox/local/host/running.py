@@ -1,8 +1,5 @@
-"""One running sandbox as the service sees it: the agent on an event loop.
-
-What the planes (processes, files, contexts) keep for a sandbox are its parts: made on first use,
-closed with it.
-"""
+"""One running sandbox as the service sees it: the agent on an event loop. What the planes
+(processes, files, contexts) keep for a sandbox are its parts: made on first use, closed with it."""
 
 from __future__ import annotations
 

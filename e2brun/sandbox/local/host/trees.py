@@ -1,7 +1,5 @@
 """Everything written in a service's sandbox, to a file of the host's and into another sandbox.
-
-Packed and unpacked inside: the host moves bytes and looks into none.
-"""
+Packed and unpacked inside: the host moves bytes and looks into none."""
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
-"""The way to the mirror's process, which is started for the first sandbox that wants packages.
-
-It ends with us, however we end: its end of a socket pair says so.
-"""
+"""The way to the mirror's process, which is started for the first sandbox that wants packages. It
+ends with us, however we end: its end of a socket pair says so."""
 
 from __future__ import annotations
 

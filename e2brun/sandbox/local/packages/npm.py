@@ -1,7 +1,5 @@
-"""The npm package that strips types from TypeScript cells, fetched once and kept in the cache.
-
-No script of a package runs. Sandboxes see it read-only, at `jail.NODE_DIRECTORY`.
-"""
+"""The npm package that strips types from TypeScript cells, fetched once and kept in the cache. No
+script of a package runs. Sandboxes see it read-only, at `jail.NODE_DIRECTORY`."""
 
 from __future__ import annotations
 

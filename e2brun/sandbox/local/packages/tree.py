@@ -1,8 +1,5 @@
-"""Directories whose names a package chose: counted, checked and removed.
-
-Without recursion, since an archive can hold a tree that is deeper than Python's stack, and
-without following a link.
-"""
+"""Directories whose names a package chose: counted, checked and removed. Without recursion, since
+an archive can hold a tree that is deeper than Python's stack, and without following a link."""
 
 from __future__ import annotations
 

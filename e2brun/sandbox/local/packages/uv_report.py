@@ -1,8 +1,5 @@
-"""What uv writes when it fails, as one line for a person, without anybody's credentials.
-
-Both shapes are read: `error: … / cause: …` of newer releases and the `× … ╰─▶ …` tree of
-older ones.
-"""
+"""What uv writes when it fails, as one line for a person, without anybody's credentials. Both
+shapes are read: `error: … / cause: …` of newer releases and the `× … ╰─▶ …` tree of older ones."""
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
-"""Wheels into a directory, by uv: resolved, fetched and unpacked, never built, none of it run.
-
-uv starts the interpreter, isolated, to ask it for its version; nothing of a package is on its path.
-"""
+"""Wheels into a directory, by uv: resolved, fetched and unpacked, never built, none of it run. uv
+starts the interpreter, isolated, to ask it for its version; nothing of a package is on its path."""
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
-"""For programs under `e2brun serve --https -- ...`: names of the service are this machine.
-
-Found through PYTHONPATH; the sitecustomize that it hides is run as well.
-"""
+"""For programs under `e2brun serve --https -- ...`: names of the service are this machine. Found
+through PYTHONPATH; the sitecustomize that it hides is run as well."""
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
-"""inotify watches on a directory, or on all of a tree; who reads the events is the host.
-
-A watch belongs to an inode, so the events need nobody in here; paths are looked up here alone.
-"""
+"""inotify watches on a directory, or on all of a tree; who reads the events is the host. A watch
+belongs to an inode, so the events need nobody in here; paths are looked up here alone."""
 
 from __future__ import annotations
 
