@@ -22,20 +22,18 @@ async def listing(_request: Request, registry: Registry) -> Response:
 
 async def page(request: Request, registry: Registry) -> Response:
     """GET /v2/templates"""
-    found = ((int(1e6 * _made(one)), _id(one), one) for one in _every(registry))
+    found = ((int(1e6 * one.created), one.id, one) for one in _every(registry))
     return paging.page(found, request.query, lambda template: _wire(template, registry))
 
 
-def _every(registry: Registry) -> list[Template | Registered]:
-    return [*registry.builder.templates.templates.values(), *TEMPLATES]
+def _every(registry: Registry) -> list[Registered]:
+    return [*registry.builder.templates.templates.values(), *map(_built_in, TEMPLATES)]
 
 
-def _made(template: Template | Registered) -> float:
-    return template.created if isinstance(template, Registered) else _SINCE
-
-
-def _id(template: Template | Registered) -> str:
-    return template.id if isinstance(template, Registered) else template.template_id
+def _built_in(template: Template) -> Registered:
+    """As if somebody had built it."""
+    build = Build(_BUILD, READY, created=_SINCE, updated=_SINCE)
+    return Registered(template.name, template.template_id, _SINCE, builds={_BUILD: build})
 
 
 async def alias(_request: Request, registry: Registry, name: str) -> Response:
@@ -49,12 +47,13 @@ async def alias(_request: Request, registry: Registry, name: str) -> Response:
 
 
 async def show(_request: Request, registry: Registry, name: str) -> Response:
-    template = registry.builder.templates.find(name) or find(name)
+    own, template = registry.builder.templates.find(name), find(name)
+    if own is not None:
+        told = [_build(build, registry) for build in reversed(own.builds.values())]
+        return json_response({**_wire(own, registry), "builds": told})
     if template is None:
         raise missing(name)
-    builds = reversed(template.builds.values()) if isinstance(template, Registered) else ()
-    told = [_build(build, registry) for build in builds]
-    return json_response({**_wire(template, registry), "builds": told})
+    return json_response({**_wire(_built_in(template), registry), "builds": []})
 
 
 async def delete(_request: Request, registry: Registry, name: str) -> Response:
@@ -75,38 +74,24 @@ async def teams(_request: Request, registry: Registry) -> Response:
     return json_response([team])
 
 
-def _wire(template: Template | Registered, registry: Registry) -> objects.Wire:
-    if isinstance(template, Registered):
-        newest = template.newest
-        spawned = objects.timestamp(template.last_spawned) if template.spawned else None
-        own: objects.Wire = {
-            "buildID": newest.id,
-            "names": [template.name],
-            "updatedAt": objects.timestamp(newest.updated),
-            "lastSpawnedAt": spawned,
-            "spawnCount": template.spawned,
-            "buildCount": len(template.builds),
-            "buildStatus": newest.status,
-        }
-    else:
-        own = {
-            "buildID": _BUILD,
-            "names": list(dict.fromkeys((template.name, *template.aliases))),
-            "updatedAt": objects.timestamp(_SINCE),
-            "lastSpawnedAt": None,
-            "spawnCount": 0,
-            "buildCount": 1,
-            "buildStatus": "ready",
-        }
-    built_in = isinstance(template, Template)
+def _wire(template: Registered, registry: Registry) -> objects.Wire:
+    newest, built_in = template.newest, find(template.name)
+    names = [template.name, *(built_in.aliases if built_in is not None else ())]
+    spawned = objects.timestamp(template.last_spawned) if template.spawned else None
     return {
-        **own,
-        "templateID": _id(template),
-        "createdAt": objects.timestamp(_made(template)),
-        "aliases": own["names"],
+        "buildID": newest.id,
+        "names": names,
+        "updatedAt": objects.timestamp(newest.updated),
+        "lastSpawnedAt": spawned,
+        "spawnCount": template.spawned,
+        "buildCount": len(template.builds),
+        "buildStatus": newest.status,
+        "templateID": template.id,
+        "createdAt": objects.timestamp(template.created),
+        "aliases": names,
         "createdBy": None,
-        "public": built_in,
-        "isDefault": built_in,
+        "public": built_in is not None,
+        "isDefault": built_in is not None,
         **objects.machine(registry.options),
     }
 
