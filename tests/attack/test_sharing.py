@@ -84,6 +84,7 @@ def test_a_file_that_says_it_is_endless_costs_the_service_nothing(
     assert wire.is_healthy(stranger)
 
 
+@pytest.mark.in_turn(day=2)
 def test_sparse_files_do_not_fill_the_disk_of_who_copies_them(
     wire: Wire, service: Serving, stranger: Sandbox, tmp_path: Path
 ) -> None:

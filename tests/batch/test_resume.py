@@ -41,7 +41,7 @@ WORDS = ("--jsonl", "c.jsonl", "-o", "out.jsonl")
 @pytest.mark.parametrize(
     "number",
     [
-        signal.SIGKILL,
+        pytest.param(signal.SIGKILL, marks=pytest.mark.in_turn(day=1)),
         pytest.param(signal.SIGTERM, marks=pytest.mark.in_turn(day=2)),
         pytest.param(signal.SIGINT, marks=pytest.mark.in_turn(day=0)),
     ],

@@ -168,11 +168,22 @@ def test_it_ends_as_its_command_did(e2brun: Run, line: str, code: int) -> None:
     assert e2brun("serve", "--", "sh", "-c", line).code == code
 
 
-def test_bounds_that_are_none_are_refused(e2brun: Run) -> None:
-    for option in ("--max-output", "--output-rate"):
-        ran = e2brun("serve", option, "x")
-        assert ran.code == 2
-        assert f"{option}: 'x' is not a size" in ran.err
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--max-output", "x", "--max-output: 'x' is not a size"),
+        ("--output-rate", "x", "--output-rate: 'x' is not a size"),
+        ("--install", "x y", "--install: 'x y' is not a requirement"),
+        ("--requirements", "no.txt", "no.txt: this requirements file cannot be read"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(
+    e2brun: Run, option: str, value: str, said: str
+) -> None:
+    ran = e2brun("serve", option, value)
+    assert ran.code == 2
+    assert said in ran.err
+    assert "Traceback" not in ran.err
 
 
 def test_a_command_that_is_not_there_is_127(e2brun: Run) -> None:

@@ -60,6 +60,7 @@ def test_a_layer_has_the_packages_readable_by_everybody_and_compiled(
     assert not (layer / ".lock").exists()
 
 
+@pytest.mark.in_turn(day=2)
 def test_what_cells_need_is_readable_by_everybody(tmp_path: Path, python: Interpreter) -> None:
     before = os.umask(0o077)
     try:

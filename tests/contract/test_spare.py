@@ -21,6 +21,7 @@ from e2brun.sandbox.local.interpreter import current_interpreter
 from e2brun.sandbox.local.isolation.driver import Jail, has_ended, new_id
 from e2brun.sandbox.local.isolation.forkserver import Forkserver
 from e2brun.settings import load_settings
+from tests.caches import with_ipython
 from tests.sdk.serving import descendants, survivors
 from tests.waiting import until
 
@@ -110,7 +111,9 @@ def test_a_later_cell_does_not_wait_for_its_interpreter(
     packages could make it do something then, while nobody looks."""
     spec = SandboxSpec(install=install)
     with closing(
-        LocalBackend(cache_directory=str(tmp_path), environment=environment, many=True)
+        LocalBackend(
+            cache_directory=str(with_ipython(tmp_path)), environment=environment, many=True
+        )
     ) as backend:
         for _ in range(2):
             _said(backend.create(spec), "1")

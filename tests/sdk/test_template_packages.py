@@ -110,7 +110,7 @@ def test_a_program_that_looks_sees_one_more_finder_and_none_when_isolated(interp
 _FLOOD = """
 import socket, sys
 answers = set()
-for number in range(600):
+for number in range(240):
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as asking:
         try:
             asking.connect("\\0e2brun-packages")

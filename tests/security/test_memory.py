@@ -318,7 +318,7 @@ def test_the_same_program_runs_where_the_limit_is_higher(probe: Probe, way: str)
     assert report.outcome == "ok", report
 
 
-@pytest.mark.crossed
+@pytest.mark.crossed(ways=1)
 @pytest.mark.parametrize("place", ["/dev/shm", "/tmp", "/home/user", "/var/tmp"])
 def test_no_file_grows_past_the_limit(probe: Probe, place: str) -> None:
     code = f"""

@@ -290,6 +290,7 @@ def test_a_program_opens_its_standard_streams_by_name(probe: Probe) -> None:
     assert (report.outcome, report.answer) == ("ok", True)
 
 
+@pytest.mark.crossed
 @pytest.mark.skipif(not shutil.which("lscpu"), reason="lscpu is not there")
 def test_lscpu_counts_the_cores_that_the_host_has(probe: Probe) -> None:
     """joblib asks it, and scikit-learn joblib: they warn on stderr where it fails."""
@@ -302,6 +303,7 @@ def test_lscpu_counts_the_cores_that_the_host_has(probe: Probe) -> None:
     assert inside.answer == [outside.returncode, outside.stdout]
 
 
+@pytest.mark.crossed
 def test_exit_codes_and_signals_are_the_program_s_own(probe: Probe) -> None:
     assert probe("raise SystemExit(7)").exit_code == 7
     died = probe("import os; os.kill(os.getpid(), 11)")

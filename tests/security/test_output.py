@@ -93,6 +93,7 @@ raise SystemExit(9)
     assert ran.code == 9
 
 
+@pytest.mark.crossed
 def test_frames_forged_on_every_descriptor_change_nothing(probe: Probe) -> None:
     code = """
     import json, os

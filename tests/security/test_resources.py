@@ -173,7 +173,7 @@ def test_a_program_ends_at_its_timeout(probe: Probe, how: str) -> None:
     assert "text" in report.after[0], report.after
 
 
-@pytest.mark.crossed
+@pytest.mark.crossed(ways=1)
 @pytest.mark.parametrize("what", _LEAVES_BEHIND)
 def test_what_a_program_leaves_behind_does_not_hold_it_up(probe: Probe, what: str) -> None:
     report = probe.within(_GIB, _LEAVES_BEHIND[what], timeout=5)
@@ -213,6 +213,7 @@ def test_the_number_of_threads_is_limited(probe: Probe) -> None:
     assert 190 < probe(_THREADS, limits={"processes": 200}).answer <= 200
 
 
+@pytest.mark.crossed
 def test_limits_of_processes_cannot_be_raised_again(probe: Probe) -> None:
     code = """
     import json, resource
@@ -244,6 +245,7 @@ def test_the_kernel_ends_what_nobody_else_does(probe: Probe) -> None:
     assert 15 <= soft < hard < 100_000
 
 
+@pytest.mark.crossed
 def test_the_number_of_open_files_is_limited(probe: Probe) -> None:
     code = """
     import json, os, resource

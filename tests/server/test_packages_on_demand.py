@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from e2brun.errors import UsageError
 from e2brun.sandbox.contract import USUAL_ROOM
 from e2brun.sandbox.local.host.contexts import Contexts
 from e2brun.sandbox.local.host.demand import Demand
@@ -24,7 +23,6 @@ from e2brun.sandbox.local.packages.installed import installed_layer
 from e2brun.sandbox.local.packages.supply import Packages
 from e2brun.server.sandboxes.templates import PackagesOnDemand, with_install
 from e2brun.settings import load_settings
-from tests.conftest import Run
 from tests.contract.wheelhouse import wheel
 from tests.server.inside import living
 
@@ -163,19 +161,3 @@ def test_an_agent_that_asks_without_end_is_heard_a_few_times_one_after_the_other
 
 def test_what_the_service_is_told_to_install_replaces_the_templates_version() -> None:
     assert with_install(("numpy", "tqdm"), ("NumPy==2.4", "mine")) == ("tqdm", "NumPy==2.4", "mine")
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (("--install", "x y"), "--install: 'x y' is not a requirement"),
-        (("--requirements", "nowhere.txt"), "nowhere.txt: this requirements file cannot be read"),
-    ],
-)
-def test_what_is_no_requirement_is_refused_in_one_line(
-    words: tuple[str, ...], message: str, e2brun: Run
-) -> None:
-    ran = e2brun("serve", *words)
-    assert ran.code == UsageError.exit_code
-    assert message in ran.err
-    assert "Traceback" not in ran.err

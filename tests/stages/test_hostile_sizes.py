@@ -263,7 +263,7 @@ _READ: dict[str, tuple[_Read, dict[str, Callable[[int], str]], int]] = {
     "metadata": (requirements.inline_metadata, _METADATA, 4000),
     "a requirements file": (_requirements, _COMMENT, 20_000),
     "a notebook": (_notebook, _CELLS, 10_000),
-    "what a cell wants": (lambda text: wanted([text], cells=True), _CELLS | _WANTS, 10_000),
+    "what a cell wants": (lambda text: wanted([text], cells=True), _CELLS | _WANTS, 5000),
     "code in an answer": (extract_code, _ANSWERS, 50_000),
     "fences": (fence_for, _ANSWERS, 50_000),
     "a candidate": (_inspected, _SOURCES, 700),
