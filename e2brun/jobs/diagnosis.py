@@ -22,7 +22,7 @@ _HINTS: tuple[tuple[str, str], ...] = (
     (r"can't start new thread|Resource temporarily unavailable|fork: retry",
      "The limit on processes and threads was reached: raise it with --processes."),
     (r"Too many open files", "The limit on open files was reached (256)."),
-    (r"EOF when reading a line|there is no standard input here",
+    (r"EOF when reading a line|does not support input requests",
      "There is no more input: a program in a file gets yours with -i."),
     (r"Temporary failure in name resolution|Network is unreachable|Name or service not known"
      r"|EAI_AGAIN|ENETUNREACH",

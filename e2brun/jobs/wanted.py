@@ -103,6 +103,8 @@ def _of_one(code: str, present: Container[str], *, cells: bool, shell: bool) -> 
     if "pip" in code:
         found |= {"pip"} if re.search(_PIP_OF_SHELL if shell else _PIP, code) else set()
         found |= _installed(code) if cells else set()
+    if cells and "%pylab" in code:
+        found.add("matplotlib")
     if "metadata" in code and re.search(_READS_METADATA, code):
         found |= _members(re.findall(_QUOTED, code))
     known = {name: package for name in names if name not in present and (package := _package(name))}

@@ -142,6 +142,8 @@ _IPYTHON = [
     cell("name?", "len?"),
     cell("a name of its own?", "def f(x: int = 3) -> str:\n    'Say it.'\nf?"),
     cell("a name that there is not?", "nonesuch?"),
+    cell("what tells a notebook", "shell = get_ipython()\ntype(shell).__name__,"
+         " type(shell).__module__, 'IPKernelApp' in shell.config, hasattr(shell, 'kernel')"),
     cell("get_ipython", "get_ipython().run_line_magic('pwd', '')"),
     cell("top-level await", "import asyncio\nawait asyncio.sleep(0.01, 'slept')"),
     cell("asyncio.run in a cell", "import asyncio\nasync def f(): return 1\n"
@@ -217,6 +219,7 @@ _OTHERWISE = {
     "as E2B has it, not Jupyter": (
         "floats that JSON has not", "a long list", "a magic that there is not",
         "a cell magic that there is not", "a repr_html that raises", "a group",
+        "a syntax warning",
     ),
     "a cell's place and names": (
         "underscore and In", "a namespace of its own", "a module beside it",
@@ -227,13 +230,11 @@ _OTHERWISE = {
         "!cmd", "multiprocessing by spawn", "a variable in !cmd",
         "raw writes", "threads that print", "sudo in !cmd",
     ),
-    "no input and no escape codes": (
-        "input()", "getpass", "stdin", "NUL and escapes", "unicode", "a lone surrogate",
+    "no escape codes": (
+        "stdin", "NUL and escapes", "unicode", "a lone surrogate",
         "progress on one line",
     ),
-    "file names in warnings": (
-        "a warning", "a deprecation", "a syntax warning", "raising in a thread",
-    ),
+    "files of another Python": ("raising in a thread",),
     "packages that the tests' own Python has not": tuple(case.name for case in PACKAGES),
     "after what changes it": _LAST,
 }  # fmt: skip

@@ -20,7 +20,10 @@ from tests.parity.sides import Case, Seen, Sides
 
 Cell = dict[str, Any]
 
-_CELL_FILE = re.compile(r"<ipython-input-[^>]*>|\d+\.py")
+_CELL_FILE = re.compile(r"/tmp/ipykernel_\d+/")
+_COLOUR = re.compile(r"\x1b\[[\d;]*m")
+# In their tracebacks are files of the kernel's Python, or of the kernel.
+_FRAMES_OF_OTHERS = {"in the standard library", "SyntaxError at run time", "input()", "getpass"}
 
 
 def _cells(case: Case) -> list[Cell]:
@@ -112,20 +115,25 @@ def _streams(cell: Cell) -> dict[str, str]:
 def test_a_cell_shows_what_it_shows_in_jupyter(
     executed: tuple[dict[str, list[Cell]], object], jupyters: dict[str, list[Cell]], name: str
 ) -> None:
-    ours, theirs = ([_shown(cell) for cell in side[name]] for side in (executed[0], jupyters))
+    traced = name not in _FRAMES_OF_OTHERS
+    both = executed[0], jupyters
+    ours, theirs = ([_shown(cell, traced=traced) for cell in side[name]] for side in both)
     assert ours == theirs
 
 
-def _shown(cell: Cell) -> dict[str, Any]:
-    """Its number and outputs."""
+def _shown(cell: Cell, *, traced: bool) -> dict[str, Any]:
+    """Its number and outputs, with tracebacks where they are asked for."""
     outputs: list[Any] = []
     for output in cell.get("outputs", ()):
         if output["output_type"] == "error":
-            outputs.append((output["ename"], _CELL_FILE.sub("cell", output["evalue"])))
+            told = _COLOUR.sub("", "\n".join(output["traceback"])).split("\n") if traced else ()
+            lines = [line for line in told if line.strip()]
+            outputs.append((output["ename"], output["evalue"], lines))
         elif output["output_type"] != "stream":
             data = {mime: _joined(value) for mime, value in output["data"].items()}
             outputs.append((output["output_type"], output.get("execution_count"), data))
-    return {"count": cell.get("execution_count"), "streams": _streams(cell), "outputs": outputs}
+    streams = {name: _CELL_FILE.sub("", text) for name, text in _streams(cell).items()}
+    return {"count": cell.get("execution_count"), "streams": streams, "outputs": outputs}
 
 
 def _joined(value: object) -> object:

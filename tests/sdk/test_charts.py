@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Iterator
 from typing import Any
 
@@ -82,3 +83,31 @@ def test_a_box_plot_takes_its_labels_as_in_the_template_of_e2b(interpreter: Any)
     (result,) = interpreter.run_code(f"{_SETUP}{draw}\nplt.show()").results
     assert [box.label for box in result.chart.elements] == ["few", "more"]
     assert [box.median for box in result.chart.elements] == [2.5, 3]
+
+
+@pytest.mark.parametrize(
+    ("said", "forms"),
+    [
+        ("%config InlineBackend.figure_format = 'svg'", {"svg"}),
+        ("%config InlineBackend.figure_formats = {'png', 'jpeg'}", {"png", "jpeg"}),
+        ("from matplotlib_inline.backend_inline import set_matplotlib_formats as only\nonly('pdf')",
+         {"pdf"}),
+        ("%pylab inline\n%config InlineBackend.figure_format = 'png'\nhist([1])", {"png"}),
+    ],
+)  # fmt: skip
+def test_a_figure_has_the_formats_that_a_notebook_says(
+    interpreter: Any, said: str, forms: set[str]
+) -> None:
+    context = interpreter.create_code_context()
+    code = f"{said}\n{_SETUP}plt.plot([1, 2], [1, 2])"
+    results = interpreter.run_code(code, context=context).results
+    assert [{*result.formats()} - {"text", "chart"} for result in results] == [set(), forms]
+
+
+def test_retina_draws_a_figure_twice_as_large(interpreter: Any) -> None:
+    sizes: list[int] = []
+    for form in ("png", "retina"):
+        code = f"%config InlineBackend.figure_format = '{form}'\n{_SETUP}plt.plot([1])\nplt.show()"
+        (result,) = interpreter.run_code(code).results
+        sizes.append(int.from_bytes(b64decode(result.png)[16:20]))  # the width, in a PNG's header
+    assert sizes[1] == pytest.approx(2 * sizes[0], abs=2)

@@ -47,7 +47,7 @@ def test_an_error_has_name_value_and_a_plain_traceback(interpreter: Any) -> None
         ("raise ExceptionGroup('g', [ValueError(1)])", "ExceptionGroup"),
         ("import sys; sys.exit(3)", "SystemExit"),
         ("exit()", "SystemExit"),
-        ("input()", "EOFError"),
+        ("input()", "StdinNotImplementedError"),
         ("%nonexistent", "UsageError"),
         ("raise KeyboardInterrupt", "KeyboardInterrupt"),
         ("await asyncio.sleep(0)", "NameError"),

@@ -125,7 +125,7 @@ def test_an_error_in_an_awaited_cell_shows_only_the_users_frames(context: Contex
     assert "Cell In[1], line 5\n" in error.traceback
     assert "----> 5 await f()" in error.traceback
     assert str(AGENT) not in error.traceback
-    assert "asyncio" not in error.traceback.replace("asyncio.sleep", "")
+    assert "base_events.py" not in error.traceback
 
 
 def test_tasks_left_behind_do_not_complain_at_the_end(context: Context) -> None:

@@ -75,6 +75,7 @@ def test_a_shell_script_wants_pip_where_it_calls_it(script: str, packages: tuple
         ("!ls\nimport sympy", ("sympy",)),
         ("import plotly.graph_objects as go", ("nbformat", "plotly")),
         ("import matplotlib.pyplot as plt", ("e2b-charts", "matplotlib")),
+        ("%pylab inline\nhist([1])", ("e2b-charts", "matplotlib")),
         ("x = 'pip install numpy'", ("pip",)),
     ],
 )

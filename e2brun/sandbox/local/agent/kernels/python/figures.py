@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from .channel import Channel
 
 globals()["__builtins__"] = dict(vars(builtins))  # ours work on whatever a cell does to its own
+_PICTURES = {"image/png", "image/jpeg", "image/svg+xml", "application/pdf"}
 
 
 class Figures:
     """Looks at matplotlib only where the user's code has imported it."""
 
-    def __init__(self, channel: Channel, outlets: Any) -> None:
-        self._channel, self._outlets = channel, outlets
+    def __init__(self, channel: Channel, shell: Any) -> None:
+        self._channel, self._shell = channel, shell
         # The figures themselves, not their ids: an id is used again once its figure is gone.
         self._shown: list[object] = []
 
@@ -31,6 +32,16 @@ class Figures:
         """No window system here. Called when matplotlib is imported."""
         matplotlib.use("agg")
         _bring_fonts(matplotlib)
+
+    def let_draw(self, _module: object) -> None:
+        """Figures are drawn by IPython, in the formats that `%config InlineBackend` or
+        matplotlib_inline says. Called when matplotlib.figure is imported."""
+        told: Any = __import__("matplotlib_inline.config", fromlist=["*"]).InlineBackend.instance()
+        told.parent = told.shell = self._shell
+        told.update_config(self._shell.config)
+        self._shell.configurables.append(told)
+        tools: Any = __import__("IPython.core.pylabtools", fromlist=["*"])
+        tools.select_figure_formats(self._shell, told.figure_formats, **told.print_figure_kwargs)
 
     def take_over_show(self, pyplot: Any) -> None:
         """Agg's own `show` does nothing. Called when pyplot is imported."""
@@ -44,25 +55,21 @@ class Figures:
         figure = getattr(sys.modules.get("matplotlib.figure"), "Figure", None)
         return isinstance(figure, type) and isinstance(value, figure)
 
-    def already_shown(self, value: object) -> bool:
+    def _already_shown(self, value: object) -> bool:
         """Whether this very figure was shown in this cell."""
         return any(value is figure for figure in self._shown)
 
-    def fields_of(self, figure: Any) -> dict[str, str | Fragment]:
-        """Its picture, and its chart if asked for and e2b_charts is there; marks it as shown."""
+    def enrich(self, figure: object, bundle: dict[str, Any]) -> None:
+        """Add the chart of a figure that a cell shows, where that is asked for and e2b_charts is
+        installed. One that it has shown before is not shown again."""
+        if self._already_shown(figure):
+            for mime in _PICTURES:
+                bundle.pop(mime, None)
+            return
         self._shown.append(figure)
-        fields: dict[str, str | Fragment] = {}
-        try:
-            picture = _png(figure)
-        except Exception as error:  # a drawing of theirs, such as bad mathtext
-            complain(f"figure not drawn: {type(error).__name__}: {_safe_str(error)}")
-            return fields
-        if picture is not None:
-            fields["png"] = picture
-            chart = _chart(figure) if self._outlets.charts else None
-            if chart is not None:
-                fields["chart"] = chart
-        return fields
+        chart = _chart(figure) if self._shell.outlets.charts else None
+        if chart is not None and not _PICTURES.isdisjoint(bundle):
+            bundle["e2b/chart"] = chart
 
     def show_open(self) -> None:
         """Send every open figure not shown yet, in order, and close all."""
@@ -73,7 +80,7 @@ class Figures:
             numbers = pyplot.get_fignums()
             for number in numbers:
                 figure = pyplot.figure(number)
-                if not self.already_shown(figure):
+                if not self._already_shown(figure):
                     self._send(figure)
             if numbers:
                 pyplot.close("all")
@@ -81,9 +88,30 @@ class Figures:
             complain(f"figures not shown: {type(error).__name__}: {_safe_str(error)}")
 
     def _send(self, figure: object) -> None:
-        fields = self.fields_of(figure)
-        if fields:  # an empty figure is not worth a result
-            self._channel.result({"text": text_of(figure), **fields}, main=False)
+        try:
+            bundle = self._drawn(figure)
+        except Exception as error:  # a drawing of theirs, such as bad mathtext
+            complain(f"figure not drawn: {type(error).__name__}: {_safe_str(error)}")
+            return
+        if bundle:  # an empty figure is not worth a result
+            bundle["text/plain"] = text_of(figure)
+            self.enrich(figure, bundle)
+            self._shell.outlets.result(bundle, False)
+
+    def _drawn(self, figure: object) -> dict[str, Any]:
+        """Its pictures, by type. Raises what the drawing does."""
+        bundle: dict[str, Any] = {}
+        for mime in _PICTURES:
+            formatter = self._shell.display_formatter.formatters[mime]
+            try:
+                draw = formatter.lookup(figure)
+            except KeyError:  # not in this format
+                continue
+            found: Any = draw(figure)
+            picture = found[0] if isinstance(found, tuple) else found  # with its size: "retina"
+            if picture:
+                bundle[mime] = picture
+        return bundle
 
     def forget(self) -> None:
         """A new cell begins: every figure may be shown again."""
@@ -98,25 +126,6 @@ def _bring_fonts(matplotlib: Any) -> None:
         if name.startswith("fontlist-") and not os.path.exists(f"{cache}/{name}"):
             with open(f"{data}/{name}", "rb") as kept, open(f"{cache}/{name}", "xb") as file:
                 file.write(kept.read())
-
-
-def _png(figure: Any) -> str | None:
-    """The picture in base64, cut to its contents; None for an empty figure."""
-    from binascii import b2a_base64
-    from io import BytesIO
-
-    if not (figure.axes or figure.lines or figure.texts or figure.images or figure.patches):
-        return None
-    file = BytesIO()
-    figure.canvas.print_figure(
-        file,
-        format="png",
-        dpi="figure",
-        bbox_inches="tight",
-        facecolor=figure.get_facecolor(),
-        edgecolor=figure.get_edgecolor(),
-    )
-    return b2a_base64(file.getvalue(), newline=False).decode("ascii")
 
 
 def _chart(figure: object) -> Fragment | None:

@@ -15,6 +15,7 @@ from .failure import MAX_TRACEBACK, clipped, describe, exit_code
 from .figures import Figures
 from .imports import when_imported
 from .interrupts import Interrupts
+from .shell import CellNames
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,16 +29,7 @@ globals()["__builtins__"] = dict(vars(builtins))  # ours work on whatever a cell
 
 _environ = os.environ
 _DEPTH = 20
-
-
-class _CellNames:
-    """The file names that IPython gives cells."""
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name.startswith("<ipython-input")
-
-
-_CELLS = _CellNames()
+_CELLS = CellNames()
 
 
 def serve(shell: Any, cells_fd: int, frames_fd: int) -> None:
@@ -76,15 +68,17 @@ class NotebookSession:
 
     def __init__(self, shell: Any, channel: Channel, interrupts: Interrupts) -> None:
         self._shell, self._channel, self._interrupts = shell, channel, interrupts
-        self._figures = Figures(channel, shell.outlets)
+        self._figures = Figures(channel, shell)
         self._loop = Loop()
         self._told: Told | None = None
         self._connect()
         when_imported(
             {
                 "matplotlib": self._figures.prepare,
+                "matplotlib.figure": self._figures.let_draw,
                 "matplotlib.pyplot": self._figures.take_over_show,
                 "PIL.Image": self._take_over_pictures,
+                "getpass": lambda module: setattr(module, "getpass", _no_password),
             }
         )
 
@@ -157,8 +151,8 @@ class NotebookSession:
             print(fields["text"])  # noqa: T201 - nobody to send it to: a forked child
 
     def _enrich(self, value: object, bundle: dict[str, Any]) -> None:
-        """Add what E2B shows beyond IPython: a frame's data, a figure's picture and chart, the
-        JSON of lists and dictionaries."""
+        """Add what E2B shows beyond IPython: a frame's data, a figure's chart, the JSON of lists
+        and dictionaries."""
         if is_a(value, list, dict):
             try:
                 bundle.setdefault("application/json", Fragment(value))
@@ -168,11 +162,8 @@ class NotebookSession:
             data = attempt(value, "to_dict", lambda: columns_of(value))
             if data is not None:
                 bundle.setdefault("e2b/data", data)
-        elif self._figures.is_figure(value) and not self._figures.already_shown(value):
-            fields = self._figures.fields_of(value)
-            for mime, key in (("image/png", "png"), ("e2b/chart", "chart")):
-                if key in fields:
-                    bundle[mime] = fields[key]
+        elif self._figures.is_figure(value):
+            self._figures.enrich(value, bundle)
 
     def _error(self, kind: type[BaseException], error: BaseException, traceback: str) -> None:
         """The last error told is the cell's own."""
@@ -276,7 +267,18 @@ def _set_environment(values: Mapping[str, str] | Mapping[str, str | None]) -> No
             continue
 
 
-def _no_input(prompt: object = "") -> str:
-    """`input()`: nobody could answer it."""
-    __tracebackhide__ = True
-    raise EOFError(f"input({str(prompt)!r}) was called, but there is no standard input here")
+def _no_input(_prompt: object = "") -> str:
+    """`input()`, as ipykernel has it where nobody could answer: E2B's lets nobody."""
+    raise _not_here("raw_input")
+
+
+def _no_password(_prompt: object = "", _stream: object = None) -> str:
+    """`getpass.getpass()`"""
+    raise _not_here("getpass")
+
+
+def _not_here(what: str) -> Exception:
+    errors: Any = __import__("IPython.core.error", fromlist=["*"])
+    text = f"{what} was called, but this frontend does not support input requests."
+    error: Exception = errors.StdinNotImplementedError(text)
+    return error

@@ -3,6 +3,9 @@
 Made before anyone listens (`new_shell`, in a process that others are forked from), connected
 later (`Outlets`). No history file, no profile directory, no thread, no colours. Its classes are
 made at run time: e2brun itself is not installed with IPython.
+
+It goes by the names of Jupyter's kernel (ipykernel 6), by which libraries tell that they are in a
+notebook, as they are on E2B.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 # a cell that starts a loop of its own, and so gets none from us.
 _NEED_LOOP = frozenset({"create_task", "ensure_future", "get_event_loop", "get_running_loop"})
 _START_LOOP = frozenset({"run", "run_until_complete"})
+_CELL_FILES = "/tmp/ipykernel_"  # followed by a process's id, as ipykernel has it
 _WORD = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
 
 
@@ -38,6 +42,24 @@ class Outlets:
         self.on_loop: Callable[[Any], Any] = lambda coroutine: coroutine.close()
 
 
+class CellNames:
+    """The file names of cells."""
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.startswith(_CELL_FILES)
+
+
+class Kernel:
+    """As much of a notebook's kernel as libraries ask for; there are no messages."""
+
+    def __init__(self, shell: Any) -> None:
+        self.shell = shell
+
+    def get_parent(self, _channel: object = None) -> dict[str, Any]:
+        """The message that asked for this cell (what ipywidgets' Output looks for)."""
+        return {}
+
+
 def new_shell() -> Any:
     """A shell with its `outlets`. Raises ImportError where there is no IPython."""
     base = _import_shell()
@@ -47,6 +69,7 @@ def new_shell() -> Any:
     config.HistoryManager.enabled = False
     config.HistoryManager.hist_file = ":memory:"
     config.InteractiveShell.colors = "nocolor"
+    config.IPKernelApp.connection_file = "kernel.json"  # whose being there is what is looked at
     config.MagicsManager.lazy_magics = {"store": "IPython.extensions.storemagic"}  # as ipykernel's
     config.PlainTextFormatter.max_seq_length = 0  # E2B cuts no list short
     leaving = _derived(_module("IPython.core.autocall").ExitAutocall, "Exit", {"__call__": _leave})
@@ -56,13 +79,17 @@ def new_shell() -> Any:
         own["profile_dir"] = type(sys)("profile")
         own["profile_dir"].location = "/nonexistent"
         there.PickleShareDB = _store
-    kind = _derived(base, "Shell", {**_QUIET_START, **_BEHAVIOUR, **own})
+    kind = _derived(base, "ZMQInteractiveShell", {**_QUIET_START, **_BEHAVIOUR, **own})
+    kind.__module__ = "ipykernel.zmqshell"
+    compiler = _module("IPython.core.compilerop").CachingCompiler
     shell = kind.instance(
         config=config,
+        compiler_class=_derived(compiler, "Compiler", {"get_code_name": _cell_file}),
         exiter=leaving(),
         displayhook_class=_derived(hook, "Hook", _HOOK),
         display_pub_class=_derived(publisher, "Publisher", _PUBLISHER),
     )
+    shell.kernel = Kernel(shell)
     _extend_formatter(shell)
     import warnings
 
@@ -111,6 +138,25 @@ def _system(self: Any, command: str) -> None:
     self.user_ns["_exit_code"] = subprocess.run([shell, "-c", line], check=False).returncode
 
 
+def _cell_file(_self: object, source: str, _transformed: str, _number: int) -> str:
+    """What the file of a cell is called. There is none: tracebacks have its lines elsewhere."""
+    return f"{_CELL_FILES}{os.getpid()}/{_murmur(source.encode(errors='replace'))}.py"
+
+
+def _murmur(data: bytes) -> int:
+    """MurmurHash2 (Appleby, 32 bits), with ipykernel's seed: a SyntaxError tells this number."""
+    factor, mask = 0x5BD1E995, 0xFFFFFFFF
+    value = 0xC70F6907 ^ len(data)
+    whole = len(data) & ~3
+    for at in range(0, whole, 4):
+        word = int.from_bytes(data[at : at + 4], "little") * factor & mask
+        value = value * factor & mask ^ (word ^ word >> 24) * factor & mask
+    if data[whole:]:
+        value = (value ^ int.from_bytes(data[whole:], "little")) * factor & mask
+    value = (value ^ value >> 13) * factor & mask
+    return value ^ value >> 15
+
+
 def _leave(_self: object, code: object = None) -> None:
     """`exit`, `quit()`, `exit(3)`: as anywhere else."""
     raise SystemExit if code is None else SystemExit(code)
@@ -131,12 +177,6 @@ def _matching(self: Any, pattern: str = "*") -> Any:
 def _enable_matplotlib(_self: object, gui: object = None) -> tuple[str, str]:
     """`%matplotlib inline`: figures are shown at the end of each cell anyway."""
     return "inline", "inline"
-
-
-def _enable_pylab(self: Any, *_arguments: object, **_options: object) -> Any:
-    """`%pylab`: the names, without a window."""
-    exec("import numpy as np\nimport matplotlib.pyplot as plt", self.user_ns)  # noqa: S102
-    return "inline", "inline", ()
 
 
 def _should_run_async(
@@ -220,7 +260,6 @@ _BEHAVIOUR: dict[str, Any] = {
     "ask_exit": _leave,
     "enable_gui": _nothing,
     "enable_matplotlib": _enable_matplotlib,
-    "enable_pylab": _enable_pylab,
     "should_run_async": _should_run_async,
     "showtraceback": _show_traceback,
     "_showtraceback": _tell_error,
