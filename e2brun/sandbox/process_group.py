@@ -8,6 +8,19 @@ import subprocess
 from contextlib import suppress
 
 GRACE = 2.0  # seconds between TERM and KILL
+# Python that runs before a program, in its process, with our pid as its first argument: it dies
+# with us even if we are killed with SIGKILL, which a preexec_fn could do only at the risk of a
+# deadlock in a process that has threads.
+TIED_TO_US = """
+import os, sys
+try:
+    import ctypes
+    ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG, SIGKILL
+except Exception:
+    pass
+if os.getppid() != int(sys.argv[1]):
+    sys.exit(1)
+"""
 
 
 def end_group(process: subprocess.Popen[bytes]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +13,9 @@ import pytest
 
 from e2brun.sandbox.local.packages.npm import typescript_layer
 from tests.caches import of_pytest
+from tests.primitives.backends import processes_of
 from tests.server.kernels import AGENT, RunningKernel
+from tests.waiting import until
 
 NODE = shutil.which("node")
 KERNEL = str(AGENT / "kernels/javascript/kernel.cjs")
@@ -230,3 +234,41 @@ def test_without_the_package_plain_cells_run_and_others_say_what_is_missing(
 
 def test_no_npm_means_no_layer(tmp_path: Path) -> None:
     assert typescript_layer(tmp_path, {"PATH": os.devnull}) is None
+
+
+_SERVICE = """
+import asyncio, sys
+from pathlib import Path
+from e2brun.server.options import ServiceOptions
+from e2brun.server.sandboxes.templates import TemplateStore
+
+async def main():
+    options = ServiceOptions(
+        "key", cache_directory=Path(sys.argv[1]), environment={"PATH": sys.argv[2]}
+    )
+    work = asyncio.create_task(TemplateStore(options).find_node_packages())
+    await asyncio.to_thread(sys.stdin.readline)
+    work.cancel()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_service_that_ends_neither_waits_for_npm_nor_leaves_it(
+    tmp_path: Path, *, killed: bool
+) -> None:
+    os.mkfifo(tmp_path / "never")
+    npm = tmp_path / "npm"
+    npm.write_text('#!/bin/sh\ncd "${0%/*}" && touch started && read x < never\n')
+    npm.chmod(0o755)
+    command = [sys.executable, "-c", _SERVICE, str(tmp_path / "cache"), f"{tmp_path}:{os.defpath}"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as service:
+        try:
+            until((tmp_path / "started").exists)
+            if killed:
+                service.kill()
+            service.communicate(b"\n", timeout=10)
+        finally:
+            service.kill()
+    until(lambda: not processes_of(str(npm)))

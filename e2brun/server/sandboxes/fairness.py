@@ -12,11 +12,13 @@ import asyncio
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from time import monotonic, monotonic_ns, sleep
 from typing import TYPE_CHECKING, NoReturn
 
 from e2brun.sandbox.local.memory.procfs import contents
+from e2brun.sandbox.threads import in_thread
 
 if TYPE_CHECKING:
     from e2brun.server.sandboxes.records import Record
@@ -52,7 +54,8 @@ class FairShares:
         with ExitStack() as kept:
             places = dict(self._places(kept))
             # Not on the loop: a crowd makes its rounds last seconds.
-            await asyncio.to_thread(self._look, places, kept.pop_all(), crowd=crowd)
+            look = partial(self._look, places, kept.pop_all(), crowd=crowd)
+            await in_thread(look, grace=0.0)
 
     def _look(self, places: Mapping[str, Path], kept: ExitStack, *, crowd: bool) -> None:
         with kept:

@@ -84,7 +84,7 @@ class Registry:
             MemoryMonitor(everybody, self.totals, self.kill, self.chore).run,
             VolumeWatch(self.volumes, self.totals, self.kill).run,
         )
-        self._watching: list[asyncio.Task[NoReturn]] = []
+        self._watching: list[asyncio.Task[None]] = []  # ended by `close`
         self.executions = ExecutionMetrics()
         self._stock = TemplateStore(options)
         self._mirror = Mirror(options.environment or None, options.room)
@@ -108,8 +108,8 @@ class Registry:
             trees += [snapshot.tree.name for snapshot in self.snapshots.by_id.values()]
             sweep(self.directory, f"{TREE}*", trees)
         self._watching = [self.chore(watch()) for watch in self._watches]
+        self._watching.append(self.chore(self._warm()))
         self.chore(self.volumes.take_stock())
-        self.chore(self._warm())
 
     async def _warm(self) -> None:
         """Have sandboxes of the usual template ready, unless its packages are still to come."""

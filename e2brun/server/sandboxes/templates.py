@@ -22,6 +22,7 @@ from e2brun.sandbox.local.pythons import find_interpreter
 from e2brun.sandbox.local.template_setup import Setup
 from e2brun.sandbox.local.templates import beside, find, is_default, parted, requirements
 from e2brun.sandbox.requirement import name_of
+from e2brun.sandbox.threads import in_thread
 from e2brun.server.http.messages import Refused
 from e2brun.server.options import ServiceOptions
 from e2brun.values import Network
@@ -69,9 +70,8 @@ class TemplateStore:
         """What TypeScript needs, for sandboxes made from now on; where it can be had."""
         if self._options.lean or self._node_layer:
             return
-        found = await asyncio.to_thread(
-            typescript_layer, self._options.cache_directory, self._options.environment or None
-        )
+        directory, environment = self._options.cache_directory, self._options.environment or None
+        found = await in_thread(lambda: typescript_layer(directory, environment), grace=0.0)
         self._node_layer = str(found) if found else None
 
     def ready(self, packages: Sequence[str]) -> bool:
@@ -99,7 +99,7 @@ class TemplateStore:
         async with self._building:
             if key not in self._layers:
                 try:
-                    found = await asyncio.to_thread(self.built, wanted, python)
+                    found = await in_thread(lambda: self.built(wanted, python))
                 except E2brunError as error:
                     message = f"the template's packages could not be installed: {error}"
                     raise Refused(500, message) from error
@@ -169,7 +169,9 @@ class PackagesOnDemand:
         found = self._layers.cached(wants, python)
         if found is None:
             async with self._fetching:
-                found = await asyncio.to_thread(
-                    self._packages.of_template, wants, python, self._timeout, fetch=self._fetch
+                found = await in_thread(
+                    lambda: self._packages.of_template(
+                        wants, python, self._timeout, fetch=self._fetch
+                    )
                 )
         return f"{TEMPLATE_DIRECTORY}/{found.parent.name}/{found.name}" if found else None

@@ -3,8 +3,10 @@ script of a package runs. Sandboxes see it read-only, at `jail.NODE_DIRECTORY`."
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,12 +14,14 @@ from pathlib import Path
 from e2brun.errors import InstallFailed
 from e2brun.sandbox.local.packages.store import NPM, Store
 from e2brun.sandbox.local.packages.tree import check
+from e2brun.sandbox.process_group import TIED_TO_US
 
 _PACKAGE = "@swc/wasm-typescript"
 _VERSION = "1.16.2"
 _KEY = f"swc-wasm-typescript-{_VERSION}"
 _TIMEOUT = 60.0
 _RETRY_SECONDS = 600.0  # a machine without a registry is not asked anew for every sandbox
+_TIED = f"{TIED_TO_US}os.execv(sys.argv[2], sys.argv[2:])"
 _FLAGS = ("--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock", "--no-save")
 
 
@@ -56,8 +60,9 @@ def _note_attempt(cache_dir: Path) -> None:
 def _fetch(
     npm: str, target: Path, environment: Mapping[str, str] | None, lock: int, deadline: float
 ) -> None:
+    tied = [sys.executable, "-I", "-S", "-c", _TIED, str(os.getpid())]
     process = subprocess.run(
-        [npm, "install", *_FLAGS, "--prefix", str(target), f"{_PACKAGE}@{_VERSION}"],
+        [*tied, npm, "install", *_FLAGS, "--prefix", str(target), f"{_PACKAGE}@{_VERSION}"],
         env=None if environment is None else dict(environment),
         cwd=target,
         stdin=subprocess.DEVNULL,

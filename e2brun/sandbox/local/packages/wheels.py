@@ -18,23 +18,14 @@ from e2brun.sandbox.local.packages.indexes import uv_arguments, uv_environment
 from e2brun.sandbox.local.packages.tree import remove
 from e2brun.sandbox.local.packages.uv_watch import ADDRESS_SPACE, Bounds, Watch
 from e2brun.sandbox.local.pythons import find_uv
-from e2brun.sandbox.process_group import end_group
+from e2brun.sandbox.process_group import TIED_TO_US, end_group
 from e2brun.sandbox.requirement import CONSTRAINT, OVERRIDE, divided
 
 _SAID = 64 * 1024
 
-# Runs before uv, in its process: dies with us even if we are killed with SIGKILL, which a
-# preexec_fn could do only at the risk of a deadlock in a process that has threads.
 # UV_CONFIG_FILE beats --no-config, and a `no-binary` in there beats --only-binary.
-_LEASH = """
-import os, resource, signal, sys
-try:
-    import ctypes
-    ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG, SIGKILL
-except Exception:
-    pass
-if os.getppid() != int(sys.argv[1]):
-    sys.exit(1)
+_LEASH = f"""{TIED_TO_US}
+import resource, signal
 signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # Python ignores it, and so would uv
 for name, limit in ("AS", sys.argv[2]), ("FSIZE", sys.argv[3]), ("CORE", 1):
     kind = getattr(resource, "RLIMIT_" + name)
