@@ -197,6 +197,7 @@ def test_memory_of_the_kernel_ends_at_the_limit(probe: Probe, way: str) -> None:
     assert report.survivors == 0
 
 
+@pytest.mark.crossed(ways=1)
 def test_a_close_look_at_very_many_mappings_does_not_take_long(probe: Probe) -> None:
     """Which pages processes share is told by walking through all that they have mapped."""
     report = probe(_MAPPINGS, timeout=40)

@@ -365,14 +365,14 @@ print(json.dumps(len(held) >> 20))
 """
 
 
-@pytest.mark.crossed
+@pytest.mark.crossed(ways=1)
 def test_a_child_that_has_not_yet_become_a_program_has_no_memory_of_its_own(probe: Probe) -> None:
     assert probe(f"SIZE, COPY = 360, False\n{_BETWEEN}", timeout=30).answer == 360
     copied = probe(f"SIZE, COPY = 300, True\n{_BETWEEN}", timeout=30)
     assert copied.outcome == "oom", copied
 
 
-@pytest.mark.crossed
+@pytest.mark.crossed(ways=1)
 def test_a_program_with_memory_that_starts_others_is_not_ended(probe: Probe) -> None:
     """While a child is being started, parent and child show the same memory: once is enough."""
     code = """
@@ -385,7 +385,7 @@ def test_a_program_with_memory_that_starts_others_is_not_ended(probe: Probe) -> 
     assert probe(code, timeout=30).answer == 360
 
 
-@pytest.mark.crossed
+@pytest.mark.crossed(ways=1)
 def test_pages_that_processes_share_are_counted_once(probe: Probe) -> None:
     code = """
     import json, os, time

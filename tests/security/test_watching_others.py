@@ -59,7 +59,7 @@ while time.monotonic() < end:
         else:
             open(place, "rb").read(1)
     subprocess.run(["/usr/bin/env", "true"])
-    time.sleep(0.05)
+    time.sleep(0.2)
 """
 
 
