@@ -100,7 +100,7 @@ def _file(table: FileTable) -> Iterator[Judge]:
         yield JsonCheck(_schema(table.schema), values, file=table.path)
         if text is None and not (table.contains or table.not_contains or table.matches):
             return
-    from e2brun.stages.check.files import FileCheck
+    from e2brun.stages.check.text import FileCheck
 
     yield FileCheck(
         table.path, table.exists, text, table.contains, table.not_contains, table.matches

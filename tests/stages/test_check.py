@@ -12,13 +12,12 @@ from e2brun.primitives.mock import create_test_context
 from e2brun.runs.record import ExecutionRecord, StepRecord, Verdict
 from e2brun.sandbox.local.backend import LocalBackend
 from e2brun.stages.check.exits import ExitCode, MaxMemory, MaxTime, NoStderr
-from e2brun.stages.check.files import FileCheck
 from e2brun.stages.check.json_text import JsonCheck
 from e2brun.stages.check.junit import BadReport, read_report
 from e2brun.stages.check.numbers import NumbersCheck
 from e2brun.stages.check.results import ResultsCheck
 from e2brun.stages.check.tests import TestsCheck
-from e2brun.stages.check.text import TextCheck
+from e2brun.stages.check.text import FileCheck, TextCheck
 from e2brun.stages.check.values import problems
 from e2brun.stages.step import Judge, Together
 from e2brun.stages.work import Case, Work

@@ -1,4 +1,4 @@
-"""What the program printed, and any other text a check is about."""
+"""What the program printed or left in files, and any other text a check is about."""
 
 from __future__ import annotations
 
@@ -130,3 +130,46 @@ async def found_in(pattern: str, text: str) -> bool | None:
         return bool(json.loads(ended.stdout))
     except ValueError:
         return None
+
+
+@dataclass(frozen=True)
+class FileCheck(Check, step="file"):
+    """The regular file at `path` (relative: in the home directory) is there, with the text it
+    should have; or, with `exists = False`, it is not."""
+
+    path: str
+    exists: bool = True
+    equals: str | None = None
+    contains: Several = ()
+    not_contains: Several = ()
+    matches: Several = ()
+
+    def __post_init__(self) -> None:
+        if not self.path or "\0" in self.path:
+            raise UsageError("file: the path is empty")
+        if not self.exists and self._is_about_text:
+            raise UsageError(f"file: {self.path} is not to exist, so it has no content to check")
+
+    @property
+    def _is_about_text(self) -> bool:
+        return self.equals is not None or any((self.contains, self.not_contains, self.matches))
+
+    @property
+    def collects(self) -> tuple[str, ...]:
+        return (self.path,)
+
+    async def judge(self, work: Work) -> Judgement:
+        found = work.collected.get(self.path)
+        if not self.exists and found is not None:
+            if found.missing:
+                return PASSED
+            if found.content is None:
+                return failed(f"nobody can tell whether there is a {self.path}", found.problem)
+            return failed(f"there is a {self.path}, and should not be")
+        if found is not None and found.content is not None and not self._is_about_text:
+            return PASSED
+        text = await text_at(work, "stdout", self.path)
+        if isinstance(text, Judgement):
+            return text
+        wanted = (self.equals, self.contains, self.not_contains, self.matches)
+        return await TextCheck("stdout", *wanted).judged(*text)
