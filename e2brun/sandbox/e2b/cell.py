@@ -26,8 +26,13 @@ from e2brun.sandbox.e2b.channel import Broken, pump
 from e2brun.sandbox.e2b.run import SILENCE, Run, Stopped, attempted
 from e2brun.values import is_table
 
+LONGEST_LINE = 64 * MIB
+MOST_RESULTS = 256 * MIB
+HEALTH_SECONDS = 6.0
 LONGEST_TRACEBACK = 1024 * 1024
 LONGEST_NAME = 1000
+# E2B's server reports these itself, without a traceback: it lost sight of its interpreter.
+INTERPRETER_UNKNOWN = frozenset({"UnexpectedEndOfExecution", "WebSocketError"})
 
 
 class CellLine(NamedTuple):
@@ -75,13 +80,6 @@ def raised(fields: dict[str, object]) -> CodeError:
         text("traceback", LONGEST_TRACEBACK),
     )
 
-
-LONGEST_LINE = 64 * MIB
-MOST_RESULTS = 256 * MIB
-HEALTH_SECONDS = 6.0
-
-# E2B's server reports these itself, without a traceback: it lost sight of its interpreter.
-INTERPRETER_UNKNOWN = frozenset({"UnexpectedEndOfExecution", "WebSocketError"})
 
 Event = CellLine | Broken | Stopped
 
