@@ -23,6 +23,14 @@ def interpreter(service: Serving) -> Iterator[Any]:
     made.kill()
 
 
+@pytest.fixture
+def context(interpreter: Any) -> Iterator[Any]:
+    """One in which nobody has set a thing."""
+    made = interpreter.create_code_context()
+    yield made
+    interpreter.remove_code_context(made)
+
+
 _SETUP = "import matplotlib.pyplot as plt\n"
 
 
@@ -51,30 +59,30 @@ def test_labels_units_and_title_are_there(interpreter: Any) -> None:
     assert (chart.title, chart.x_label, chart.x_unit, chart.y_label) == ("T", "Time (s)", "s", "y")
 
 
-def test_a_figure_that_is_the_value_of_its_cell_is_shown_once(interpreter: Any) -> None:
-    code = "fig, ax = plt.subplots()\nax.plot([1])\nplt.savefig('/tmp/saved.png')\nfig"
-    (result,) = interpreter.run_code(_SETUP + code).results
-    assert result.is_main_result
-    assert result.png
-    assert interpreter.run_code("1").results[0].png is None
-
-
 @pytest.mark.parametrize(
     ("code", "are_main"),
     [
-        ("fig, ax = plt.subplots()\nax.plot([1])\nplt.show()\nfig", [False, True]),
-        ("fig, ax = plt.subplots()\nax.plot([1])\ndisplay(fig)", [False]),
         ("plt.plot([1])\nplt.show()\nplt.plot([2])\nprint('x')", [False, False]),
         ("plt.plot([1])\n1/0", [False]),
-        ("plt.figure();", []),
+        # As in Jupyter: what is open at the end of a cell is shown, be it shown already.
+        ("fig, ax = plt.subplots()\nax.plot([1])\nplt.savefig('/tmp/a.png')\nfig", [True, False]),
+        ("fig, ax = plt.subplots()\nax.plot([1])\nplt.show()\nfig", [False, True]),
+        ("fig, ax = plt.subplots()\nax.plot([1])\ndisplay(fig)", [False, False]),
+        ("fig, ax = plt.subplots()\nax.plot([1])\nplt.close()", []),
+        ("import matplotlib\nmatplotlib.use('agg')\nplt.plot([1]);", []),
     ],
-)
-def test_a_figure_is_never_shown_twice(interpreter: Any, code: str, are_main: list[bool]) -> None:
-    results = interpreter.run_code(_SETUP + code).results
+)  # fmt: skip
+def test_figures_are_shown_where_jupyter_shows_them(
+    interpreter: Any, context: Any, code: str, are_main: list[bool]
+) -> None:
+    results = interpreter.run_code(_SETUP + code, context=context).results
     assert [result.is_main_result for result in results] == are_main
-    assert [bool(result.png) for result in results if not result.is_main_result] == (
-        [True] * are_main.count(False)
-    )
+    assert all(result.png and result.chart for result in results)
+
+
+def test_a_figure_without_axes_is_a_text(interpreter: Any) -> None:
+    (result,) = interpreter.run_code(f"{_SETUP}plt.figure();").results
+    assert {*result.formats()} == {"text"}
 
 
 def test_a_box_plot_takes_its_labels_as_in_the_template_of_e2b(interpreter: Any) -> None:
@@ -96,9 +104,8 @@ def test_a_box_plot_takes_its_labels_as_in_the_template_of_e2b(interpreter: Any)
     ],
 )  # fmt: skip
 def test_a_figure_has_the_formats_that_a_notebook_says(
-    interpreter: Any, said: str, forms: set[str]
+    interpreter: Any, context: Any, said: str, forms: set[str]
 ) -> None:
-    context = interpreter.create_code_context()
     code = f"{said}\n{_SETUP}plt.plot([1, 2], [1, 2])"
     results = interpreter.run_code(code, context=context).results
     assert [{*result.formats()} - {"text", "chart"} for result in results] == [set(), forms]

@@ -34,17 +34,6 @@ KEYS = {
 JSON_KEYS = ("json", "data", "chart")
 
 
-def text_of(value: object) -> str:
-    """`repr`, without the quotes of a string, whatever repr does."""
-    try:
-        text = repr(value)
-    except Exception as error:  # their __repr__
-        name, why = type(value).__name__, type(error).__name__
-        return f"<{name} object at {id(value):#x}, whose repr raised {why}>"
-    quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
-    return text[1:-1] if quoted else text
-
-
 def add_bundle(fields: Fields, bundle: Any) -> None:
     """Take what a mime bundle holds; types that E2B has no name for go under `extra`."""
     if not is_a(bundle, dict):

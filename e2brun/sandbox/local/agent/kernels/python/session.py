@@ -12,7 +12,7 @@ from ..jsontext import Fragment, NotJsonError, is_a
 from .channel import Channel, complain, flush
 from .display import KEYS, add_bundle, attempt, columns_of, is_frame
 from .failure import MAX_TRACEBACK, clipped, describe, exit_code
-from .figures import Figures
+from .figures import chart_of, is_figure, prepare
 from .imports import when_imported
 from .interrupts import Interrupts
 from .shell import CellNames
@@ -68,15 +68,12 @@ class NotebookSession:
 
     def __init__(self, shell: Any, channel: Channel, interrupts: Interrupts) -> None:
         self._shell, self._channel, self._interrupts = shell, channel, interrupts
-        self._figures = Figures(channel, shell)
         self._loop = Loop()
         self._told: Told | None = None
         self._connect()
         when_imported(
             {
-                "matplotlib": self._figures.prepare,
-                "matplotlib.figure": self._figures.let_draw,
-                "matplotlib.pyplot": self._figures.take_over_show,
+                "matplotlib": prepare,
                 "PIL.Image": self._take_over_pictures,
                 "getpass": lambda module: setattr(module, "getpass", _no_password),
             }
@@ -131,13 +128,9 @@ class NotebookSession:
         return raised if isinstance(raised, BaseException) else None
 
     def _execute(self, code: str) -> object:
-        self._figures.forget()
-        try:
-            if not code or code.isspace():  # counted here as well
-                self._shell.execution_count += 1
-            return self._shell.run_cell(code, store_history=True)
-        finally:
-            self._figures.show_open()
+        if not code or code.isspace():  # counted here as well
+            self._shell.execution_count += 1
+        return self._shell.run_cell(code, store_history=True)
 
     def _result(self, bundle: Mapping[str, Any], main: bool) -> None:
         fields: dict[str, str | Fragment] = {}
@@ -162,8 +155,10 @@ class NotebookSession:
             data = attempt(value, "to_dict", lambda: columns_of(value))
             if data is not None:
                 bundle.setdefault("e2b/data", data)
-        elif self._figures.is_figure(value):
-            self._figures.enrich(value, bundle)
+        elif len(bundle) > 1 and self._shell.outlets.charts and is_figure(value):
+            chart = chart_of(value)
+            if chart is not None:
+                bundle["e2b/chart"] = chart
 
     def _error(self, kind: type[BaseException], error: BaseException, traceback: str) -> None:
         """The last error told is the cell's own."""

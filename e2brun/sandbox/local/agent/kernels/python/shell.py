@@ -174,11 +174,6 @@ def _matching(self: Any, pattern: str = "*") -> Any:
     return fnmatch.filter(iter(self), pattern)
 
 
-def _enable_matplotlib(_self: object, gui: object = None) -> tuple[str, str]:
-    """`%matplotlib inline`: figures are shown at the end of each cell anyway."""
-    return "inline", "inline"
-
-
 def _should_run_async(
     self: Any, raw_cell: str, *, transformed_cell: Any = None, preprocessing_exc_tuple: Any = None
 ) -> bool:
@@ -259,7 +254,6 @@ _BEHAVIOUR: dict[str, Any] = {
     "system_raw": _system,
     "ask_exit": _leave,
     "enable_gui": _nothing,
-    "enable_matplotlib": _enable_matplotlib,
     "should_run_async": _should_run_async,
     "showtraceback": _show_traceback,
     "_showtraceback": _tell_error,
