@@ -16,7 +16,7 @@ from e2brun.cli.options import given
 from e2brun.cli.signals import notice, print_success, write_line
 from e2brun.errors import UsageError
 from e2brun.settings import Settings, load_settings, package_environment
-from e2brun.values import Network, parse_size
+from e2brun.values import parse_size
 
 if TYPE_CHECKING:
     from socket import socket
@@ -88,18 +88,16 @@ def _options(
     listener: socket,
     templates: Iterable[Template],
 ) -> ServiceOptions:
-    from e2brun.sandbox.contract import Room
     from e2brun.sandbox.local.host.output import OutputBounds
     from e2brun.server.http.listening import new_key, port_of
     from e2brun.server.options import ServiceOptions
     from e2brun.server.sandboxes.preloading import preload
 
-    options = ServiceOptions(
-        key=key or new_key(),
+    options = replace(
+        ServiceOptions.of(settings, key or new_key()),
         host=request.host,
         port=port_of(listener),
         max_sandboxes=request.max_sandboxes,
-        memory=settings.memory,
         # Files of people who build on E2B are larger than those of one script.
         disk=settings.disk if request.disk is not None else max(settings.disk, _DISK),
         total_memory=settings.total_memory,
@@ -109,15 +107,9 @@ def _options(
             rate=_bound("--output-rate", request.output_rate),
             total=_bound("--max-output", request.max_output),
         ),
-        network=settings.network or Network.NONE,
-        cache_directory=settings.cache_dir,
         allowed_hosts=frozenset(name.lower() for name in request.names),
         install=_install(request),
-        fetch=settings.fetch,
-        environment=package_environment(),
         state=given("--state", _directory, request.state) or settings.serve_state,
-        install_timeout=settings.install_timeout,
-        room=Room(settings.install_size, settings.cache_size),
     )
     return preload(templates, options, notice)
 

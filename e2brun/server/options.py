@@ -8,6 +8,7 @@ from pathlib import Path
 
 from e2brun.sandbox.contract import INSTALL_SECONDS, MIB, USUAL_ROOM, Room
 from e2brun.sandbox.local.host.output import OutputBounds
+from e2brun.settings import Settings, package_environment
 from e2brun.values import Network
 
 
@@ -37,3 +38,18 @@ class ServiceOptions:
     state: Path | None = None  # a directory for what is to outlive the service
     install_timeout: float = INSTALL_SECONDS  # seconds for the packages of one template
     room: Room = USUAL_ROOM
+
+    @classmethod
+    def of(cls, settings: Settings, key: str) -> ServiceOptions:
+        """What the user's settings say of it, and the environment of packages."""
+        return cls(
+            key=key,
+            memory=settings.memory,
+            disk=settings.disk,
+            network=settings.network or Network.NONE,
+            cache_directory=settings.cache_dir,
+            fetch=settings.fetch,
+            environment=package_environment(),
+            install_timeout=settings.install_timeout,
+            room=Room(settings.install_size, settings.cache_size),
+        )

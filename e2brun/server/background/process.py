@@ -9,21 +9,20 @@ import logging
 import os
 import signal
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from typing import NoReturn
 
 from e2brun.errors import E2brunError
 from e2brun.private import write_private
-from e2brun.sandbox.contract import Room
 from e2brun.sandbox.select import own_directory
 from e2brun.server.background.client import READY, STATE
 from e2brun.server.http.listening import bind, new_key, port_of, url_of
 from e2brun.server.options import ServiceOptions
 from e2brun.server.sandboxes.preloading import DEFAULT, preload, templates
 from e2brun.server.serving import Service, loop_factory, run
-from e2brun.settings import load_settings, package_environment
-from e2brun.values import Network
+from e2brun.settings import load_settings
 
 FIRST_SECONDS = 30.0  # for whoever started it to make the first sandbox
 IDLE_SECONDS = 3.0  # without a sandbox
@@ -49,21 +48,11 @@ def main(directory: str, lock: int) -> NoReturn:
 async def _serve(directory: Path) -> None:
     # Of the environment only: the settings of whatever project started it are not for all others.
     settings = load_settings(Path("/"))
-    environment = package_environment()
-    room = Room(settings.install_size, settings.cache_size)
     with bind("127.0.0.1", 0) as listener:
-        options = ServiceOptions(
-            key=new_key(),
+        options = replace(
+            ServiceOptions.of(settings, new_key()),
             port=port_of(listener),
-            memory=settings.memory,
-            disk=settings.disk,
-            network=settings.network or Network.NONE,
-            cache_directory=settings.cache_dir,
-            fetch=settings.fetch,
-            environment=environment,
             templates_of=own_directory(settings),
-            install_timeout=settings.install_timeout,
-            room=room,
         )
         options = preload(templates(DEFAULT), options, _say)
         served = _Served(Service(options), directory / STATE, url_of(listener))
