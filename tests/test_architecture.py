@@ -36,10 +36,7 @@ _OF_BOTH = {
 FOLDERS: dict[str, dict[str, set[str]]] = {
     "batch": {"formats": {"case", "fields", "jsonl", "lines"}},
     "report": {"html": {"safe", "summary"}},
-    "sandbox": {
-        "e2b": {"owner", *_OF_BOTH},
-        "local": {"process_group", "threads", *_OF_BOTH},
-    },
+    "sandbox": {"e2b": {"owner", *_OF_BOTH}, "local": {"process_group", "threads", *_OF_BOTH}},
     "sandbox/local": {
         "agent": set(),
         "isolation": {"agent", "interpreter"},

@@ -41,8 +41,7 @@ def choice(waiting: Iterable[str], own: Sequence[str], begun: Container[str]) ->
     that nobody has begun, else the first."""
     last = _folder(own[-1]) if own else ""
     return min(
-        waiting,
-        key=lambda scope: (scope == ALONE, _folder(scope) != last, _folder(scope) in begun),
+        waiting, key=lambda scope: (scope == ALONE, _folder(scope) != last, _folder(scope) in begun)
     )
 
 

@@ -149,8 +149,7 @@ def test_a_malformed_build_is_refused(wire: Wire, body: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "body",
-    [{}, {"name": "../x"}, {"name": "A B"}, {"name": 1}, {"name": "ok", "tags": ["a b"]}],
+    "body", [{}, {"name": "../x"}, {"name": "A B"}, {"name": 1}, {"name": "ok", "tags": ["a b"]}]
 )
 def test_a_name_that_no_template_can_have_is_refused(wire: Wire, body: dict[str, Any]) -> None:
     answer: Answer = wire.api("POST", "/v3/templates", body)

@@ -318,9 +318,7 @@ def test_tls_on_the_plain_port_is_told_what_to_do(tmp_path: Path) -> None:
         assert "e2brun serve --https" in serving.log.read_text()
 
 
-def test_an_old_client_without_a_secure_sandbox_is_no_way_around_without_https(
-    wire: Wire,
-) -> None:
+def test_an_old_client_without_a_secure_sandbox_is_no_way_around_without_https(wire: Wire) -> None:
     body = {"templateID": "base", "timeout": 60}
     made = wire.api("POST", "/sandboxes", body).json()
     sandbox = Sandbox(made["sandboxID"], "", None)

@@ -20,8 +20,7 @@ def test_killed_at_twenty_random_moments_its_results_are_those_of_one_that_was_n
 ) -> None:
     moments = random.Random(7)
     place.lines(
-        "c.jsonl",
-        [{"id": f"c{n}", "code": f"print({n}); assert {n} % 7"} for n in range(_CASES)],
+        "c.jsonl", [{"id": f"c{n}", "code": f"print({n}); assert {n} % 7"} for n in range(_CASES)]
     )
     done: dict[str, float] = {}
     resume: tuple[str, ...] = ()

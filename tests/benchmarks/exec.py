@@ -79,10 +79,7 @@ def files(directory: Path, rounds: int) -> None:
     }
     measured = interleaved(commands, directory, rounds=rounds)
     table(
-        "1 GiB in",
-        measured,
-        "cp 1 GiB",
-        lambda name: f"{1024 / measured[name].median:7.0f} MiB/s",
+        "1 GiB in", measured, "cp 1 GiB", lambda name: f"{1024 / measured[name].median:7.0f} MiB/s"
     )
 
 

@@ -31,12 +31,7 @@ Rich()
 
 @pytest.mark.parametrize(
     ("code", "printed"),
-    [
-        ("x = 1", ""),
-        ("print('a'); 'b'", "a\nb\n"),
-        ("'a\\nb'", "a\\nb\n"),
-        ("exit()", ""),
-    ],
+    [("x = 1", ""), ("print('a'); 'b'", "a\nb\n"), ("'a\\nb'", "a\\nb\n"), ("exit()", "")],
 )
 def test_code_on_the_command_line_shows_its_value(local: Run, code: str, printed: str) -> None:
     ran = local("-c", code)

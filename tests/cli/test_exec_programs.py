@@ -109,10 +109,7 @@ def test_a_syntax_error_is_shown_with_its_line(local: Run, script: Script) -> No
     assert ran.err.splitlines()[-1].startswith("error (IndentationError) · ")
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["ü n\nl.py", "--json.py", "\udcff.py", "U.PY"],
-)
+@pytest.mark.parametrize("name", ["ü n\nl.py", "--json.py", "\udcff.py", "U.PY"])
 def test_a_file_may_have_any_name(local: Run, tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text(_ARGV)
     ran = local(f"./{name}", "arg")
@@ -126,8 +123,7 @@ def test_a_double_dash_ends_the_options(local: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["random", "main", "site", "encodings", "sitecustomize", "context"],
+    "name", ["random", "main", "site", "encodings", "sitecustomize", "context"]
 )
 def test_a_program_named_like_a_module_breaks_nothing(
     local: Run, script: Script, name: str

@@ -169,11 +169,7 @@ def test_errors_that_are_allowed_are_written_down_and_cells_tagged_so_are_skippe
 
 
 @pytest.mark.parametrize(
-    ("code", "exit_code", "value"),
-    [
-        ("exit()", 0, ""),
-        ("raise SystemExit('bye')", 1, "bye"),
-    ],
+    ("code", "exit_code", "value"), [("exit()", 0, ""), ("raise SystemExit('bye')", 1, "bye")]
 )
 def test_leaving_ends_the_run(
     execute: Run, book: Book, done: Done, code: str, exit_code: int, value: str

@@ -127,8 +127,7 @@ def test_files_larger_than_the_disk_are_told_as_that(run: Run, script: Script) -
 
 
 @pytest.mark.parametrize(
-    "damage",
-    [b"", (20).to_bytes(4, "big") + b'{"kind": "unheard"}!', os.urandom(5000)],
+    "damage", [b"", (20).to_bytes(4, "big") + b'{"kind": "unheard"}!', os.urandom(5000)]
 )
 def test_a_damaged_file_of_files_ends_in_one_line(
     run: Run, script: Script, state: Path, damage: bytes

@@ -13,14 +13,7 @@ from pathlib import Path
 import pytest
 
 from e2brun.errors import FileTransferFailed, InstallFailed, SandboxError, Unsupported
-from e2brun.sandbox.contract import (
-    Backend,
-    Outcome,
-    Program,
-    Sandbox,
-    SandboxSpec,
-    Upload,
-)
+from e2brun.sandbox.contract import Backend, Outcome, Program, Sandbox, SandboxSpec, Upload
 from tests.contract.backends import BACKENDS
 from tests.contract.hearing import cell, python, run
 
@@ -69,11 +62,7 @@ def test_output_is_exact_to_the_byte(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize("code", [1, 137])
 def test_an_exit_code_is_the_programs_own(sandbox: Sandbox, code: int) -> None:
     execution, _ = run(sandbox, python(f"raise SystemExit({code})"))
-    assert (execution.outcome, execution.exit_code, execution.signal) == (
-        Outcome.ERROR,
-        code,
-        None,
-    )
+    assert (execution.outcome, execution.exit_code, execution.signal) == (Outcome.ERROR, code, None)
 
 
 def test_a_program_that_dies_of_a_signal_says_which(sandbox: Sandbox) -> None:

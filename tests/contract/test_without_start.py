@@ -245,10 +245,7 @@ def test_what_the_user_has_put_in_the_way_of_a_start_is_found(backend: LocalBack
             Upload(f"{site}/usercustomize.py", b"import string; string.digits = 'own'\n"),
             "own",
         ),
-        "a .pth file": (
-            Upload(f"{site}/x.pth", b"import string; string.digits = 'pth'\n"),
-            "pth",
-        ),
+        "a .pth file": (Upload(f"{site}/x.pth", b"import string; string.digits = 'pth'\n"), "pth"),
         "a python3": (
             Upload(".local/bin/python3", b"#!/bin/sh\necho another\n", executable=True),
             "another",

@@ -7,12 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from e2brun.errors import (
-    InstallFailed,
-    SandboxUnavailable,
-    Unsupported,
-    UsageError,
-)
+from e2brun.errors import InstallFailed, SandboxUnavailable, Unsupported, UsageError
 from e2brun.sandbox.contract import Limits, SandboxSpec
 from e2brun.sandbox.e2b import E2BBackend, E2BSandbox
 from e2brun.sandbox.public_indexes import python_index

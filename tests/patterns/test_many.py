@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from e2brun import (
-    BatchPrimitive,
-    CodeExecutionPrimitive,
-    WorkflowContext,
-    compare,
-)
+from e2brun import BatchPrimitive, CodeExecutionPrimitive, WorkflowContext, compare
 from e2brun.primitives.events import Event, Executed, SandboxReady
 
 pytestmark = pytest.mark.anyio

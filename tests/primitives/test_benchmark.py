@@ -81,8 +81,7 @@ async def test_another_baseline() -> None:
 
 
 @pytest.mark.parametrize(
-    "options",
-    [{"implementations": {}}, {"repeats": 0}, {"warm_up": -1}, {"baseline": "aa"}],
+    "options", [{"implementations": {}}, {"repeats": 0}, {"warm_up": -1}, {"baseline": "aa"}]
 )
 def test_a_benchmark_of_nothing_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(UsageError):

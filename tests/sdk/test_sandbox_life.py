@@ -197,9 +197,7 @@ def test_metrics_are_there_from_the_beginning(made: list[Sandbox]) -> None:
     assert sandbox.get_metrics(start=datetime.now(UTC) + timedelta(minutes=1)) == []
 
 
-def test_a_program_beyond_the_memory_limit_ends_and_the_sandbox_lives(
-    made: list[Sandbox],
-) -> None:
+def test_a_program_beyond_the_memory_limit_ends_and_the_sandbox_lives(made: list[Sandbox]) -> None:
     sandbox = Sandbox.create("base")
     made.append(sandbox)
     hoard = "python3 -c 'x = bytearray(900 << 20); print(sum(x[::4096]))'"

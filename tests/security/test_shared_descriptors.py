@@ -124,9 +124,7 @@ def answer(request, descriptors):
 """
 
 
-async def test_an_answer_of_values_without_end_is_given_up(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_an_answer_of_values_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file_worker, "_VALUES_LIMIT", 100)
     answer = _WORKER.replace(
         "ANSWER",

@@ -162,9 +162,7 @@ async def test_a_storm_of_events_is_bounded(envd: Envd, monkeypatch: pytest.Monk
     await envd.entry(".")
 
 
-async def test_what_was_told_on_looking_into_a_new_directory_is_not_told_twice(
-    envd: Envd,
-) -> None:
+async def test_what_was_told_on_looking_into_a_new_directory_is_not_told_twice(envd: Envd) -> None:
     create, delete = 0x100, 0x200
     watcher = await envd.live.part(watchers.Watchers).open(watchers.Wanted("/tmp", True))
     watcher._told.add(b"d/f")

@@ -94,8 +94,7 @@ def test_the_environment_of_a_cell_is_its_own(kernel: RunningKernel) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "error"),
-    [("q()", None), ('quit(status = 3); cat("no")', ("Exit", "3"))],
+    ("code", "error"), [("q()", None), ('quit(status = 3); cat("no")', ("Exit", "3"))]
 )
 def test_quit_ends_the_cell_and_not_the_kernel(
     kernel: RunningKernel, code: str, error: tuple[str, str] | None

@@ -129,11 +129,7 @@ async def test_streamed_input_is_written_as_it_comes_and_leaves_stdin_open(envd:
     pid = (await anext(stream))["start"]["pid"]
     line = base64.b64encode(b"x\n").decode()
     data = envelope({"data": {"input": {"stdin": line}}})
-    messages = [
-        envelope({"start": {"process": {"pid": pid}}}),
-        data,
-        envelope({"keepalive": {}}),
-    ]
+    messages = [envelope({"start": {"process": {"pid": pid}}}), data, envelope({"keepalive": {}})]
     headers = {"content-type": "application/connect+json"}
     for _ in range(3):
         path = "/process.Process/StreamInput"

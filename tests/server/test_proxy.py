@@ -14,17 +14,7 @@ import pytest
 
 from tests.attack.wire import ENVD, INTERPRETER, Sandbox, Wire
 from tests.sdk.serving import Serving
-from tests.server.talking import (
-    GET,
-    PORT,
-    SIX,
-    asking,
-    dial,
-    head_of,
-    resident,
-    until,
-    with_talker,
-)
+from tests.server.talking import GET, PORT, SIX, asking, dial, head_of, resident, until, with_talker
 
 
 def test_a_request_arrives_as_it_was_sent(wire: Wire, talker: Sandbox) -> None:

@@ -122,11 +122,7 @@ async def test_a_broken_notebook_is_the_candidates_fault(backend: LocalBackend) 
     ids=["raised", "exit", "timeout", "memory", "killed"],
 )
 async def test_code_that_ends_badly_fails(
-    backend: LocalBackend,
-    code: str,
-    settings: dict[str, object],
-    outcome: str | None,
-    message: str,
+    backend: LocalBackend, code: str, settings: dict[str, object], outcome: str | None, message: str
 ) -> None:
     work = await take(stage(backend, **settings), code)
     assert work.steps[-1].verdict is Verdict.FAILED

@@ -210,10 +210,7 @@ def test_there_is_no_json_beside_a_list(recorder: Recorder) -> None:
 def test_every_form_is_kept_but_those_that_only_e2b_has(recorder: Recorder) -> None:
     extra = {"application/vnd.x+json": {"b": 1}, "x/y": 3, "z": "no mime type"}
     recorder.result({"png": "AAAA", "chart": {"t": 1}, "data": [1], "extra": extra})
-    assert outputs(recorder)[0]["data"] == {
-        "application/vnd.x+json": {"b": 1},
-        "image/png": "AAAA",
-    }
+    assert outputs(recorder)[0]["data"] == {"application/vnd.x+json": {"b": 1}, "image/png": "AAAA"}
 
 
 def test_what_strict_json_cannot_say_is_left_out(recorder: Recorder) -> None:
