@@ -26,18 +26,17 @@ def _cell(wire: Wire, sandbox: Sandbox, code: str) -> Answer:
     return wire.inside(sandbox, INTERPRETER, "POST", "/execute", {"code": code}, token)
 
 
-@pytest.mark.parametrize("user", ["", "sudo "])
 def test_nothing_is_heard_of_what_others_open(
-    wire: Wire, victim: Sandbox, stranger: Sandbox, user: str
+    wire: Wire, victim: Sandbox, stranger: Sandbox
 ) -> None:
-    """Neither of a neighbour's files nor of the host's."""
+    """Neither of a neighbour's files nor of the host's, and not by root either."""
     _write(wire, stranger, "/tmp/watch.py", WATCH)
     _write(wire, victim, "/tmp/use.py", USE.replace("+ 10", "+ 6"))
     neighbour = threading.Thread(target=wire.run, args=(victim, "python3 /tmp/use.py"))
     neighbour.start()
     host = subprocess.Popen([sys.executable, "-c", USE.replace("/opt/e2brun/agent", "/usr")])
     try:
-        line = f"mkdir -p /tmp/own; cd /tmp/own; {user}python3 /tmp/watch.py"
+        line = "mkdir -p /tmp/own; cd /tmp/own; sudo python3 /tmp/watch.py"
         said = wire.run(stranger, line).decode().splitlines()
         assert said[0] == "watching"
         assert json.loads(said[-1]) == []
