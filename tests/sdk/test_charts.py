@@ -65,7 +65,6 @@ def test_labels_units_and_title_are_there(interpreter: Any) -> None:
         ("plt.plot([1])\nplt.show()\nplt.plot([2])\nprint('x')", [False, False]),
         ("plt.plot([1])\n1/0", [False]),
         # As in Jupyter: what is open at the end of a cell is shown, be it shown already.
-        ("fig, ax = plt.subplots()\nax.plot([1])\nplt.savefig('/tmp/a.png')\nfig", [True, False]),
         ("fig, ax = plt.subplots()\nax.plot([1])\nplt.show()\nfig", [False, True]),
         ("fig, ax = plt.subplots()\nax.plot([1])\ndisplay(fig)", [False, False]),
         ("fig, ax = plt.subplots()\nax.plot([1])\nplt.close()", []),
@@ -78,6 +77,18 @@ def test_figures_are_shown_where_jupyter_shows_them(
     results = interpreter.run_code(_SETUP + code, context=context).results
     assert [result.is_main_result for result in results] == are_main
     assert all(result.png and result.chart for result in results)
+
+
+@pytest.mark.parametrize("after", ["", "\nplt.close()", "\nfig"])
+def test_a_figure_that_is_saved_is_a_picture_as_well(
+    interpreter: Any, context: Any, after: str
+) -> None:
+    code = f"{_SETUP}fig, ax = plt.subplots()\nax.plot([1])\nplt.savefig('/tmp/a.png'){after}"
+    saved, *figures = interpreter.run_code(code, context=context).results
+    assert saved.png
+    assert saved.chart is None
+    kinds = {"": [False], "\nplt.close()": [], "\nfig": [True, False]}
+    assert [figure.is_main_result for figure in figures] == kinds[after]
 
 
 def test_a_figure_without_axes_is_a_text(interpreter: Any) -> None:

@@ -188,16 +188,13 @@ class NotebookSession:
         def show(self: object, *_arguments: object, **_options: object) -> None:
             display(self)
 
-        def save_and_show(image: Any, target: Any, *arguments: Any, **options: Any) -> None:
-            """Save this image; one that goes to a path is displayed as well."""
-            save(image, target, *arguments, **options)
-            frame: Any = vars(sys)["_getframe"](1)
-            caller = frame.f_globals.get("__name__", "")
-            # A figure that is saved is shown as a figure, at the end of its cell.
-            if isinstance(target, (str, os.PathLike)) and not caller.startswith("matplotlib"):
+        def show_and_save(image: Any, target: Any, *arguments: Any, **options: Any) -> None:
+            """As E2B has it: matplotlib saves its PNGs by this, too."""
+            if isinstance(target, str):
                 display(image)
+            save(image, target, *arguments, **options)
 
-        module.Image.show, module.Image.save = show, save_and_show
+        module.Image.show, module.Image.save = show, show_and_save
 
 
 class Loop:
