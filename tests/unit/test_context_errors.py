@@ -35,6 +35,12 @@ def test_source_that_does_not_compile_is_an_error_like_any_other(
     assert lasting.run("1").main["text"] == "1"
 
 
+def test_of_two_errors_the_first_is_told(context: Context) -> None:
+    shows = "class R:\n    def __repr__(self): raise ValueError('no repr')\ndisplay(R())"
+    assert context.run(f"{shows}\n1/0").error.name == "ValueError"
+    assert context.run("1/0").error.name == "ZeroDivisionError"
+
+
 def test_a_traceback_shows_the_lines_of_every_cell_it_passes(context: Context) -> None:
     context.run("def f(x):\n    # a comment\n    return 1 / x")
     error = context.run("print('before')\nf(0)").error

@@ -161,9 +161,11 @@ class NotebookSession:
                 bundle["e2b/chart"] = chart
 
     def _error(self, kind: type[BaseException], error: BaseException, traceback: str) -> None:
-        """The last error told is the cell's own."""
+        """The first of them is the cell's: E2B tells no other."""
         if self._channel.in_child:
             complain(traceback or describe(error, _CELLS)[2])
+            return
+        if self._told is not None:
             return
         name, value, plain = describe(error, _CELLS)
         if name == "UsageError":  # IPython prints it and says no more
