@@ -56,6 +56,12 @@ def test_what_is_no_http_is_refused_in_the_shape_of_every_error(wire: Wire, data
         assert refused(connection) in {400, 401, 421}
 
 
+def test_who_names_two_hosts_is_refused(wire: Wire) -> None:
+    with dial(wire) as connection:
+        connection.sendall(ours(wire, "GET /v2/sandboxes HTTP/1.1", "host: localhost"))
+        assert refused(connection) == 400
+
+
 def test_nonsense_in_a_body_that_is_read_is_refused(wire: Wire) -> None:
     for body in (b"zz\r\n", b"5\r\nhello55\r\n", b"1\r\nab\r\n"):
         with dial(wire) as connection:

@@ -177,6 +177,8 @@ class Connection(HttpToolsProtocol):
             return
         self._be_patient()
         self._idle_bytes = 0
+        if sum(name == b"host" for name, _ in self.headers) > 1:
+            raise ValueError  # who is in front of us may have looked at the other
         if len(self.pipeline) >= _PIPELINE_LIMIT:
             raise _TooMuch
         super().on_headers_complete()
