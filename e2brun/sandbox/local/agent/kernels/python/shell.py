@@ -215,8 +215,13 @@ def _holds_group(error: BaseException | None) -> bool:
 
 
 def _tell_error(self: Any, kind: Any, error: Any, lines: list[str]) -> None:
-    """What a terminal would print."""
-    self.outlets.error(kind, error, "\n".join(lines))
+    """What a terminal would print; of an error whose text raises another, that other."""
+    try:
+        str(error)
+    except BaseException as raised:  # all of it is the user's, and data
+        self.outlets.error(type(raised), raised, "")
+    else:
+        self.outlets.error(kind, error, "\n".join(lines))
 
 
 def _quiet(self: Any) -> bool:
