@@ -73,3 +73,13 @@ def test_one_look_is_enough_for_a_crowd(tmp_path: Path) -> None:
             looks += 1
             time.sleep(0.2)
         assert count > 1, looks
+
+
+def test_a_sandbox_that_goes_away_meanwhile_is_passed_over(tmp_path: Path) -> None:
+    with _crowd(tmp_path) as (made, shares):
+        made[1].proc = str(tmp_path / "gone")
+        deadline = time.monotonic() + 60
+        while not made[-1].behind and time.monotonic() < deadline:
+            asyncio.run(shares.look())
+            time.sleep(0.2)
+        assert made[-1].behind

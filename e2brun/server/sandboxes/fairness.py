@@ -73,9 +73,12 @@ class FairShares:
         for name, record in self._records.items():
             live = record.running
             if live is not None and live.watch is not None and not live.frozen:
-                descriptor = os.open(live.watch.proc, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-                kept.callback(os.close, descriptor)
-                yield name, Path(f"/proc/self/fd/{descriptor}")
+                try:
+                    found = os.open(live.watch.proc, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                except OSError:  # it is just going away
+                    continue
+                kept.callback(os.close, found)
+                yield name, Path(f"/proc/self/fd/{found}")
 
     def _busy(self, places: Mapping[str, Path]) -> dict[str, set[Path]]:
         """The processes that wanted a processor all the time since the last look."""
