@@ -94,8 +94,10 @@ async def test_metadata_is_kept_shown_and_cleared(envd: Envd) -> None:
         {"x-metadata-a": "\xe9"},
         {"x-metadata-" + "k" * 247: "v"},
         {"x-metadata-a": "v" * 4096},
+        {"x-metadata-a": "v" * 1001},
     ):
         assert (await envd.put("m", b"", bad)).status == 400
+    assert (await envd.put("m", b"", {"x-metadata-a": "v" * 1000})).status == 200
     assert (await envd.put("m", b"", {"x-metadata-" + "k" * 246: "v"})).status == 200
 
 

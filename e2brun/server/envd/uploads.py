@@ -22,6 +22,7 @@ from e2brun.server.http.messages import ApiError
 
 METADATA_HEADER = "x-metadata-"
 _KEY_LIMIT, _METADATA_LIMIT = 246, 4096
+_VALUE_LIMIT = 1000  # of any attribute inside (`isolation.seccomp`)
 
 
 class Upload:
@@ -114,6 +115,8 @@ def metadata_of(headers: Mapping[str, str]) -> dict[str, str]:
             raise ApiError(400, "metadata must be printable ASCII")
         if len(key) > _KEY_LIMIT:
             raise ApiError(400, f"a metadata key must not be longer than {_KEY_LIMIT} bytes")
+        if len(value) > _VALUE_LIMIT:
+            raise ApiError(400, f"a metadata value must not be longer than {_VALUE_LIMIT} bytes")
     if sum(len(key) + len(value) for key, value in found.items()) > _METADATA_LIMIT:
         raise ApiError(400, f"metadata must not be longer than {_METADATA_LIMIT} bytes")
     return found
