@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from e2brun.server.sandboxes import fairness
 from e2brun.server.sandboxes.fairness import FairShares
 
 _PROCESSORS = os.cpu_count() or 1
@@ -83,3 +85,24 @@ def test_a_sandbox_that_goes_away_meanwhile_is_passed_over(tmp_path: Path) -> No
             asyncio.run(shares.look())
             time.sleep(0.2)
         assert made[-1].behind
+
+
+def test_who_has_stopped_is_as_all_are_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Frozen or not, and though the kernel takes not all wishes within one look."""
+    monkeypatch.setattr(fairness, "_LONGEST", 0.0)
+    with _crowd(tmp_path) as (made, shares):
+        _look_until(lambda: all(one.behind for one in made[1:]), shares)
+        for one in made[1:]:
+            one.process.send_signal(signal.SIGSTOP)
+        made[1].frozen = True
+        _look_until(lambda: not any(one.behind for one in made), shares)
+
+
+def _look_until(condition: Callable[[], bool], shares: FairShares) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        asyncio.run(shares.look())
+        time.sleep(0.2)

@@ -60,19 +60,20 @@ class FairShares:
     def _look(self, places: Mapping[str, Path], kept: ExitStack, *, crowd: bool) -> None:
         with kept:
             busy = self._busy(places)
-            end = monotonic() + _LONGEST
+            end, behind = monotonic() + _LONGEST, set[str]()
             for name, proc in places.items():
                 if crowd and name in busy:
+                    behind.add(name)
                     _weigh(busy[name], _BEHIND, end)
-                elif name in self._behind:
-                    _weigh(_processes(proc), _AS_ALL, end)
-        self._behind = set(busy) if crowd else set()
+                elif name in self._behind and not _weigh(_processes(proc), _AS_ALL, end):
+                    behind.add(name)
+        self._behind = behind
 
     def _places(self, kept: ExitStack) -> Iterator[tuple[str, Path]]:
         """The /proc of each sandbox that runs, open: the watch may close its own meanwhile."""
         for name, record in self._records.items():
             live = record.running
-            if live is not None and live.watch is not None and not live.frozen:
+            if live is not None and live.watch is not None:
                 try:
                     found = os.open(live.watch.proc, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
                 except OSError:  # it is just going away
@@ -95,8 +96,8 @@ class FairShares:
         return found
 
 
-def _weigh(processes: Iterable[Path], nice: int, end: float) -> None:
-    """Their sessions, each once."""
+def _weigh(processes: Iterable[Path], nice: int, end: float) -> bool:
+    """Their sessions, each once. False where that takes another look."""
     for process in processes:
         file = process / "autogroup"
         while contents(str(file)).split()[-1:] not in ([], [b"%d" % nice]):
@@ -105,10 +106,11 @@ def _weigh(processes: Iterable[Path], nice: int, end: float) -> None:
                 break  # who is in it may have other wishes, again and again
             except BlockingIOError:  # all who are not root may do so ten times a second
                 if monotonic() > end:
-                    return  # the next look goes on
+                    return False
                 sleep(_TURN)
             except OSError:  # it is just going away
                 break
+    return True
 
 
 def _processes(proc: Path) -> list[Path]:
