@@ -93,7 +93,7 @@ class Source(Frozen):
             if codecs.lookup(encoding).name in _FOR_HOST_NAMES:
                 raise SyntaxError(f"encoding problem: {encoding}")
             return decode_source(self.content)
-        except UnicodeError as error:
+        except (LookupError, UnicodeError) as error:  # LookupError: an encoding of bytes, not text
             raise SyntaxError(f"(unicode error) {error}") from error
 
 

@@ -200,12 +200,19 @@ def test_half_a_surrogate_pair_in_a_notebook_is_its_own_error(local: Run, script
 def test_a_source_that_cannot_be_decoded_is_a_syntax_error(local: Run, tmp_path: Path) -> None:
     (tmp_path / "bad.py").write_bytes(b"print('\xe4')\n")
     (tmp_path / "odd.py").write_bytes(b"# coding: nope\n1\n")
-    for words in (("bad.py",), ("--cell", "bad.py"), ("--cell", "odd.py"), ("-c", "'\udcff'")):
+    (tmp_path / "hex.py").write_bytes(b"# coding: hex\n1\n")
+    for words in (
+        ("bad.py",),
+        *(("--cell", f"{n}.py") for n in ("bad", "odd", "hex")),
+        ("-c", "'\udcff'"),
+    ):
         ran = local("--json", *words)
         found = json.loads(ran.out)
         assert (ran.code, found["outcome"], found["exit_code"]) == (1, "error", 1), words
         assert found["error"]["name"] == "SyntaxError"
-        assert any(word in found["error"]["value"] for word in ("utf-8", "Non-UTF-8", "nope"))
+        assert any(
+            word in found["error"]["value"] for word in ("utf-8", "Non-UTF-8", "nope", "hex")
+        )
 
 
 def test_options_after_a_notebooks_name_are_options(local: Run, tmp_path: Path) -> None:
