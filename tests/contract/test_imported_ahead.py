@@ -18,6 +18,10 @@ def seed():
     global state
     state = os.urandom(8).hex()
 """
+_MATPLOTLIB = """
+import os
+rcParams = {"backend": os.environ.get("MPLBACKEND", "auto")}
+"""
 _CODE = """
 import sys, threading
 ahead = "numpy" in sys.modules
@@ -30,6 +34,8 @@ print(ahead, numpy.random.state, threading.active_count())
 def wheelhouse(tmp_path: Path) -> Path:
     files = {"numpy/__init__.py": "import numpy.random\n", "numpy/random.py": _RANDOM}
     wheel(tmp_path, "numpy", files, version="2.3.1")
+    files = {"matplotlib/__init__.py": _MATPLOTLIB, "matplotlib/pyplot.py": ""}
+    wheel(tmp_path, "matplotlib", files, version="3.10.1")
     return tmp_path
 
 
@@ -68,3 +74,23 @@ def test_what_somebody_named_is_never_imported_for_others(backend: LocalBackend)
     finally:
         backend.close()
     assert [words[0] for words in found] == ["False"] * 2
+
+
+_BACKEND = """
+import sys
+print("matplotlib" in sys.modules)
+import matplotlib
+print(matplotlib.rcParams["backend"])
+"""
+
+
+@pytest.mark.parametrize("named", ["", "svg"])
+def test_a_backend_that_the_environment_names_is_taken_though_matplotlib_is_there(
+    backend: LocalBackend, named: str
+) -> None:
+    spec = SandboxSpec(wants=("matplotlib",), env={"MPLBACKEND": named})
+    try:
+        found = printed(backend, spec, _BACKEND)
+    finally:
+        backend.close()
+    assert found == ["True", named or "module://matplotlib_inline.backend_inline"]

@@ -19,8 +19,9 @@ def prepare(matplotlib: Any) -> None:
     """Called when matplotlib is imported. Programs that a cell starts are in no notebook: no
     variable of the environment says it, as ipykernel's does. Nor does `use`, which would load the
     backend before it can see that it is the one."""
-    if not os.environ.get("MPLBACKEND"):
-        matplotlib.rcParams["backend"] = "module://matplotlib_inline.backend_inline"
+    # The variable was not there yet where it was imported ahead.
+    named = os.environ.get("MPLBACKEND")
+    matplotlib.rcParams["backend"] = named or "module://matplotlib_inline.backend_inline"
     _bring_fonts(matplotlib)
 
 
