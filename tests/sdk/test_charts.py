@@ -88,6 +88,13 @@ def test_a_figure_that_is_saved_is_a_picture_as_well(interpreter: Any, after: st
     assert [figure.is_main_result for figure in figures] == kinds[after]
 
 
+def test_figures_are_shown_by_who_has_forked_and_not_by_the_fork(interpreter: Any) -> None:
+    code = f"{_SETUP}import os\nplt.plot([1])\npid = os.fork()\nif pid: os.waitpid(pid, 0)"
+    ran = interpreter.run_code(code)
+    assert [bool(result.png) for result in ran.results] == [True]
+    assert ran.logs.stdout == []
+
+
 def test_a_figure_without_axes_is_a_text(interpreter: Any) -> None:
     (result,) = interpreter.run_code(f"{_SETUP}plt.figure();").results
     assert {*result.formats()} == {"text"}

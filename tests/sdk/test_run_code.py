@@ -118,7 +118,7 @@ def test_a_frame_comes_with_its_data(interpreter: Any) -> None:
 
 def test_pictures_are_displayed_when_shown_or_saved(interpreter: Any) -> None:
     code = "from PIL import Image\npicture = Image.new('RGB', (4, 4))\npicture."
-    for way in ("show()", "save('/tmp/picture.png')"):
+    for way in ("show()", "save('/tmp/picture.png')", "save(fp='/tmp/picture.png')"):
         (result,) = interpreter.run_code(code + way).results
         assert result.png
 

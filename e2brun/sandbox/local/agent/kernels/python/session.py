@@ -155,6 +155,8 @@ class NotebookSession:
             data = attempt(value, "to_dict", lambda: columns_of(value))
             if data is not None:
                 bundle.setdefault("e2b/data", data)
+        elif is_figure(value) and self._channel.in_child:
+            bundle.clear()  # of what was open at the fork, and is shown by who has forked
         elif len(bundle) > 1 and self._shell.outlets.charts and is_figure(value):
             chart = chart_of(value)
             if chart is not None:
@@ -190,11 +192,11 @@ class NotebookSession:
         def show(self: object, *_arguments: object, **_options: object) -> None:
             display(self)
 
-        def show_and_save(image: Any, target: Any, *arguments: Any, **options: Any) -> None:
+        def show_and_save(image: Any, fp: Any, *arguments: Any, **options: Any) -> None:
             """As E2B has it: matplotlib saves its PNGs by this, too."""
-            if isinstance(target, str):
+            if isinstance(fp, str):
                 display(image)
-            save(image, target, *arguments, **options)
+            save(image, fp, *arguments, **options)
 
         module.Image.show, module.Image.save = show, show_and_save
 
