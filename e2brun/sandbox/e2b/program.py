@@ -21,6 +21,12 @@ from e2brun.sandbox.e2b.translate import known, one_line, reworded, translate
 
 FEED_PIECE = 64 * 1024
 FEED_SECONDS = 30.0
+MARGIN = 15.0  # seconds our own clock has to end a run before the SDK's does
+KILL_SECONDS = 8.0
+GRACE_SECONDS = 0.5  # between SIGTERM and SIGKILL
+LAST_WORDS_SECONDS = 0.3
+SLOWEST_UPLOAD = 64 * 1024  # bytes a second; whatever is slower has stalled
+UPLOAD_PATIENCE = 120.0
 
 
 class Feed:
@@ -66,14 +72,6 @@ class Feed:
             return True
         self._native.commands.close_stdin(self._pid, request_timeout=FEED_SECONDS)
         return False
-
-
-MARGIN = 15.0  # seconds our own clock has to end a run before the SDK's does
-KILL_SECONDS = 8.0
-GRACE_SECONDS = 0.5  # between SIGTERM and SIGKILL
-LAST_WORDS_SECONDS = 0.3
-SLOWEST_UPLOAD = 64 * 1024  # bytes a second; whatever is slower has stalled
-UPLOAD_PATIENCE = 120.0
 
 
 @dataclass(frozen=True, slots=True)

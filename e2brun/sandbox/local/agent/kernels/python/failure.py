@@ -8,7 +8,6 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Container
     from traceback import TracebackException
     from types import TracebackType
 
@@ -21,8 +20,9 @@ MAX_TRACEBACK = 1024 * 1024
 _HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
 
 
-def describe(error: BaseException, cells: Container[str]) -> tuple[str, str, str]:
-    """Name, value and traceback; survives whatever the exception's own methods do."""
+def describe(error: BaseException, cells: str | tuple[str, ...]) -> tuple[str, str, str]:
+    """Name, value and traceback, which begins in the first file of a cell (`cells`: how their names
+    begin); survives whatever the exception's own methods do."""
     name = _name(error)
     value = clipped(_value(error), MAX_VALUE)
     try:
@@ -68,7 +68,7 @@ def clipped(text: str, limit: int) -> str:
     return f"{text[:half]}\n... {len(text) - 2 * half} characters left out ...\n{text[-half:]}"
 
 
-def _traceback(error: BaseException, cells: Container[str]) -> str:
+def _traceback(error: BaseException, cells: str | tuple[str, ...]) -> str:
     import traceback
 
     start = _first_cell_frame(error.__traceback__, cells)
@@ -78,11 +78,13 @@ def _traceback(error: BaseException, cells: Container[str]) -> str:
     return text if HEADER in text.split("\n", 1)[0] else f"{HEADER}\n{text}"
 
 
-def _first_cell_frame(tb: TracebackType | None, cells: Container[str]) -> TracebackType | None:
+def _first_cell_frame(
+    tb: TracebackType | None, cells: str | tuple[str, ...]
+) -> TracebackType | None:
     """Leave out how we got there: our own frames, and asyncio's under an awaited cell."""
     entry = tb
     while entry is not None:
-        if entry.tb_frame.f_code.co_filename in cells:
+        if entry.tb_frame.f_code.co_filename.startswith(cells):
             return entry
         entry = entry.tb_next
     return tb

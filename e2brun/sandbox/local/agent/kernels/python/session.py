@@ -15,7 +15,7 @@ from .failure import MAX_TRACEBACK, clipped, describe, exit_code
 from .figures import chart_of, is_figure, prepare
 from .imports import when_imported
 from .interrupts import Interrupts
-from .shell import CellNames
+from .shell import CELL_FILES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ globals()["__builtins__"] = dict(vars(builtins))  # ours work on whatever a cell
 
 _environ = os.environ
 _DEPTH = 20
-_CELLS = CellNames()
 
 
 def serve(shell: Any, cells_fd: int, frames_fd: int) -> None:
@@ -165,11 +164,11 @@ class NotebookSession:
     def _error(self, kind: type[BaseException], error: BaseException, traceback: str) -> None:
         """The first of them is the cell's: E2B tells no other."""
         if self._channel.in_child:
-            complain(traceback or describe(error, _CELLS)[2])
+            complain(traceback or describe(error, CELL_FILES)[2])
             return
         if self._told is not None:
             return
-        name, value, plain = describe(error, _CELLS)
+        name, value, plain = describe(error, CELL_FILES)
         if name == "UsageError":  # IPython prints it and says no more
             plain = f"UsageError: {value}"
         if self._loop.interrupted:
@@ -274,7 +273,7 @@ def _no_password(_prompt: object = "", _stream: object = None) -> str:
 
 
 def _not_here(what: str) -> Exception:
-    errors: Any = __import__("IPython.core.error", fromlist=["*"])
+    errors: Any = sys.modules["IPython.core.error"]
     text = f"{what} was called, but this frontend does not support input requests."
     error: Exception = errors.StdinNotImplementedError(text)
     return error

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # a cell that starts a loop of its own, and so gets none from us.
 _NEED_LOOP = frozenset({"create_task", "ensure_future", "get_event_loop", "get_running_loop"})
 _START_LOOP = frozenset({"run", "run_until_complete"})
-_CELL_FILES = "/tmp/ipykernel_"  # followed by a process's id, as ipykernel has it
+CELL_FILES = "/tmp/ipykernel_"  # followed by a process's id, as ipykernel has it
 _WORD = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
 
 
@@ -40,13 +40,6 @@ class Outlets:
         )
         self.charts = True  # whether anybody looks at the data of a figure, beside its picture
         self.on_loop: Callable[[Any], Any] = lambda coroutine: coroutine.close()
-
-
-class CellNames:
-    """The file names of cells."""
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name.startswith(_CELL_FILES)
 
 
 class Kernel:
@@ -140,7 +133,7 @@ def _system(self: Any, command: str) -> None:
 
 def _cell_file(_self: object, source: str, _transformed: str, _number: int) -> str:
     """What the file of a cell is called. There is none: tracebacks have its lines elsewhere."""
-    return f"{_CELL_FILES}{os.getpid()}/{_murmur(source.encode(errors='replace'))}.py"
+    return f"{CELL_FILES}{os.getpid()}/{_murmur(source.encode(errors='replace'))}.py"
 
 
 def _murmur(data: bytes) -> int:
