@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from e2brun.batch.budget import Budget
 from e2brun.batch.case import Case
-from e2brun.batch.crew import Crew
 from e2brun.batch.earlier import Earlier
 from e2brun.batch.execute import Choices, Executor
 from e2brun.batch.ids import digest_of
@@ -16,6 +15,7 @@ from e2brun.batch.results import Line, Results, line_of
 from e2brun.batch.shard import Shard
 from e2brun.batch.tally import Tally
 from e2brun.batch.width import Width
+from e2brun.batch.workers import Workers
 from e2brun.errors import E2brunError
 from e2brun.frozen import Frozen
 from e2brun.runs.record import CaseRecord, Verdict
@@ -69,21 +69,21 @@ class BatchRun:
         self.stopped, self.began = "", time.time()
         self.width = Width(order.start, order.most)
         self.executor = Executor(backend, order.choices)
-        self._crew = Crew(self._left(), self.executor.run, self.width, order.most)
+        self._workers = Workers(self._left(), self.executor.run, self.width, order.most)
         self._kept = bool(places.results) or places.recording.store is not None
 
     def execute(self) -> None:
         """Raises what concerns every case. Every sandbox is ended then."""
-        results = self._crew.results()
+        results = self._workers.results()
         try:
             for case, record in results:
                 self._keep(case, record)
                 self._look()
         finally:
             self.executor.stop()
-            self._crew.stop()
+            self._workers.stop()
             self._backend.close()
-            self._crew.abandon(_ENDING_SECONDS)
+            self._workers.abandon(_ENDING_SECONDS)
 
     def _left(self) -> Iterator[Case]:
         for case in self._order.shard.of(self._order.input.cases()):
@@ -119,7 +119,7 @@ class BatchRun:
 
     def _stop(self, why: str) -> None:
         self.stopped = self.stopped or why
-        self._crew.stop()
+        self._workers.stop()
 
 
 def restore(order: Order, places: Places) -> None:

@@ -19,9 +19,9 @@ def watched(argv: Sequence[str]) -> tuple[str, ...] | None:
     return (argv[0], "-c", _text("wholly"), *argv[1:])
 
 
-def witness() -> str:
+def completion() -> str:
     """The text of the parent's side."""
-    return _text("witness")
+    return _text("completion")
 
 
 @cache

@@ -22,7 +22,7 @@ from e2brun.sandbox.local.host.running import RunningSandbox
 from e2brun.sandbox.local.interpreter import current_interpreter
 from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
 from e2brun.sandbox.local.isolation.driver import Jail, new_id
-from e2brun.server.envd import downloads, happenings, watchers
+from e2brun.server.envd import downloads, watch_events, watchers
 from e2brun.server.http.messages import Stream
 from tests.security.hostile_agent import hostile
 
@@ -250,14 +250,14 @@ async def test_reading_what_is_shared_gives_what_is_there_and_says_what_went_wro
 
 
 async def test_a_watch_keeps_so_many_bytes_of_names() -> None:
-    events, told, places = happenings.Events(), happenings.Told(), happenings.Places()
+    events, told, places = watch_events.Events(), watch_events.Told(), watch_events.Places()
     long = b"n" * 4000
     for number in range(10_000):
         path = b"%d/%b" % (number, long)
         events.add(path, "EVENT_TYPE_CREATE")
         told.add(path)
     assert events.full
-    assert sum(len(path) for path, _ in events.take()) <= 2 * happenings.EVENTS
+    assert sum(len(path) for path, _ in events.take()) <= 2 * watch_events.EVENTS
     assert not events
     assert sum(b"%d/%b" % (number, long) in told for number in range(10_000)) < 2000
     with pytest.raises(FileTrouble):
@@ -284,6 +284,6 @@ async def test_a_terminal_is_opened_from_outside() -> None:
         await live.buried()
 
 
-def _fill(places: happenings.Places, paths: list[bytes]) -> None:
+def _fill(places: watch_events.Places, paths: list[bytes]) -> None:
     for number, path in enumerate(paths):
         places.put(number, path)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from e2brun.server.envd import happenings, watchers
+from e2brun.server.envd import watch_events, watchers
 from tests.server.envd_client import Envd, part
 from tests.server.test_files import END
 
@@ -154,7 +154,7 @@ async def test_descriptors_go_with_the_watch(envd: Envd) -> None:
 
 
 async def test_a_storm_of_events_is_bounded(envd: Envd, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(happenings, "EVENTS", 500 * 160)
+    monkeypatch.setattr(watch_events, "EVENTS", 500 * 160)
 
     watcher = await _watch(envd, ".")
     await envd.python("import os\nfor n in range(5000): os.mkdir('d'); os.rmdir('d')")

@@ -13,7 +13,7 @@ from typing import NoReturn
 import pytest
 
 from e2brun.sandbox.local.agent import callers, main
-from e2brun.sandbox.local.agent.root import door
+from e2brun.sandbox.local.agent.root import sudo_socket
 
 
 def _be_stopped(_report: int) -> NoReturn:
@@ -44,13 +44,13 @@ def test_a_child_that_is_stopped_before_it_is_a_program_is_killed(
     assert os.WTERMSIG(status) == signal.SIGKILL
 
 
-def _heard_at_the_door(message: bytes | None, descriptors: int) -> bytes:
+def _heard_at_the_socket(message: bytes | None, descriptors: int) -> bytes:
     """What who says so is told in the end; None: nothing is said."""
     client, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     pid = os.fork()
     if pid == 0:
         client.close()
-        callers._hear(None, theirs.detach(), door._serve)
+        callers._hear(None, theirs.detach(), sudo_socket._serve)
     theirs.close()
     with closing(client):
         client.settimeout(10)
@@ -64,22 +64,22 @@ def _heard_at_the_door(message: bytes | None, descriptors: int) -> bytes:
             os.waitpid(pid, 0)
 
 
-def test_at_the_door_of_sudo_one_whole_request_with_three_descriptors_is_heard(
+def test_at_the_socket_of_sudo_one_whole_request_with_three_descriptors_is_heard(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     request = b"root\0/nowhere\x001\0/bin/true"
-    assert _heard_at_the_door(request, 3).startswith(b"pid\0")
+    assert _heard_at_the_socket(request, 3).startswith(b"pid\0")
     for descriptors in (1, 2, 4):
-        assert _heard_at_the_door(request, descriptors) == b""
-    monkeypatch.setattr(door, "REQUEST_LIMIT", len(request) - 1)
-    assert _heard_at_the_door(request, 3) == b""
+        assert _heard_at_the_socket(request, descriptors) == b""
+    monkeypatch.setattr(sudo_socket, "REQUEST_LIMIT", len(request) - 1)
+    assert _heard_at_the_socket(request, 3) == b""
 
 
-def test_at_the_door_of_sudo_who_says_nothing_is_not_waited_for(
+def test_at_the_socket_of_sudo_who_says_nothing_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(callers, "_SECONDS", 0.05)
-    assert _heard_at_the_door(None, 0) == b""
+    assert _heard_at_the_socket(None, 0) == b""
 
 
 def test_who_knocks_while_many_are_served_is_turned_away() -> None:

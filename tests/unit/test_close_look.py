@@ -12,7 +12,7 @@ from e2brun.sandbox.contract import MIB
 from e2brun.sandbox.local.isolation.syscalls import share_memory
 from e2brun.sandbox.local.memory.close_look import CloseLook
 from e2brun.sandbox.local.memory.procfs import ProcessTable
-from e2brun.sandbox.local.memory.twins import alike
+from e2brun.sandbox.local.memory.vfork import alike
 
 ROOM = 512 * MIB
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from posixpath import normpath
 
 from e2brun.errors import FileTransferFailed
-from e2brun.sandbox.completion import watched, witness
+from e2brun.sandbox.completion import completion, watched
 from e2brun.sandbox.contract import HOME, Program, Upload, absolute
 
 # One string of a program's environment may have 128 KiB (MAX_ARG_STRLEN), its name included.
@@ -155,7 +155,7 @@ def _start(program: Program, mark: str, env: Mapping[str, str]) -> Sequence[str]
     unset = " ".join(name for name in ("OLDPWD", "PWD", "SHLVL") if name not in env)
     argv = watched(program.argv) if program.tells_end else None
     launcher, tells_end = (
-        (_launcher(), "") if argv is None else (f"{witness()}\n{_launcher()}", "1")
+        (_launcher(), "") if argv is None else (f"{completion()}\n{_launcher()}", "1")
     )
     argv = argv or program.argv
     name, arguments = _quoted(argv[0]), " ".join(map(_quoted, argv))

@@ -3,7 +3,7 @@
 E2B waits until every process that holds a program's output has let go of it. This one is the
 program's parent: it writes one line of ours to each stream when the program itself has ended,
 after everything that the program wrote: its status, its memory, and whether it completed (2:
-nobody asked; otherwise `Witness` stands in the same text before). Without `os` and `site`.
+nobody asked; otherwise `Completion` stands in the same text before). Without `os` and `site`.
 """
 
 import sys
@@ -25,14 +25,14 @@ mark = posix.read(9, 64).strip()  # not an argument: those can be seen by the pr
 posix.close(9)
 for variable in [*unset.split(), *([] if locale else ["LC_CTYPE"])]:  # set by bash and Python
     posix.unsetenv(variable)
-witness = globals()["Witness"]() if tells_end else None
+completion = globals()["Completion"]() if tells_end else None
 pid = posix.fork()
 if pid == 0:
     problem: OSError = FileNotFoundError(2, "No such file or directory")
     try:
         posix.setsid()
-        if witness is not None:
-            posix.dup2(witness.given.fileno(), 3)
+        if completion is not None:
+            posix.dup2(completion.given.fileno(), 3)
             posix.set_inheritable(3, True)  # which dup2 does not do when it is 3 already
         for ignored in (_signal.SIGPIPE, _signal.SIGXFSZ):  # by Python
             _signal.signal(ignored, _signal.SIG_DFL)
@@ -50,7 +50,7 @@ if pid == 0:
     finally:
         posix._exit(127)
 _, status, usage = posix.wait4(pid, 0)
-completed = 2 if witness is None else int(witness.saw())
+completed = 2 if completion is None else int(completion.saw())
 for stream in (1, 2):
     try:
         posix.set_blocking(stream, True)  # the program may have changed that for both of us

@@ -25,7 +25,7 @@ from e2brun.sandbox.local.host.running import RunningSandbox
 from e2brun.sandbox.local.isolation.driver import ready
 from e2brun.server.envd import paths
 from e2brun.server.envd.entries import Entry, entry_info, items
-from e2brun.server.envd.happenings import Events, Places, Told
+from e2brun.server.envd.watch_events import Events, Places, Told
 
 _MODIFY, _ATTRIB, _MOVED_FROM, _MOVED_TO = 0x2, 0x4, 0x40, 0x80
 _CREATE, _DELETE, _DELETE_SELF, _MOVE_SELF = 0x100, 0x200, 0x400, 0x800

@@ -1,7 +1,7 @@
 """The volumes of a service: directories that outlive sandboxes, and that several of them share.
 
 The service itself opens nothing in one: contents go through a file worker that has the volume and
-nothing else (`keeper`). What is in a volume is known as of the last look, see `volume_watch`.
+nothing else (`volume_broker`). What is in a volume is known as of the last look (`volume_watch`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from e2brun.errors import SandboxError
 from e2brun.sandbox.contract import MIB
 from e2brun.sandbox.local.host.file_worker import LONG_PATIENCE, FileTrouble, FileWorker
 from e2brun.sandbox.local.host.running import RunningSandbox
-from e2brun.sandbox.local.host.volumes import Keeper
+from e2brun.sandbox.local.host.volumes import VolumeBroker
 from e2brun.server.http.messages import ApiError, Refused
 from e2brun.server.sandboxes.durable import is_whole, keep, recovered
 from e2brun.server.sandboxes.records import Mount, Record, State
@@ -59,15 +59,15 @@ class Contents:
 class _Place:
     """A volume as the place of file workers."""
 
-    def __init__(self, keeper: Keeper, volume: str) -> None:
-        self._keeper, self._volume = keeper, volume
+    def __init__(self, broker: VolumeBroker, volume: str) -> None:
+        self._broker, self._volume = broker, volume
         self.gone = asyncio.Event()  # never set: a volume stays while its service does
 
     async def file_worker(self, channel: int, on_end: Callable[[], None]) -> Callable[[], None]:
         """One whose root the volume is. Raises SandboxError."""
         del on_end  # nobody is told of it: it ends when we hang up
         with SandboxError.of_system("the volume cannot be opened"):
-            await self._keeper.work(self._volume, channel)
+            await self._broker.work(self._volume, channel)
         return lambda: None  # likewise: nobody in there can stop it
 
 
@@ -79,7 +79,7 @@ class Volumes:
         self.limit = limit
         self.directory = directory / "volumes"
         self._index = directory / "volumes.json" if durable else None
-        self._keeper = Keeper(self.directory)
+        self._broker = VolumeBroker(self.directory)
         self._workers: dict[str, FileWorker] = {}  # the one that was used last at the end
         self.contents = defaultdict[str, Contents](Contents)  # what is known of each
         self.mounted = asyncio.Event()  # there may be something to watch
@@ -99,7 +99,7 @@ class Volumes:
     def create(self, name: str) -> Volume:
         """Raises ApiError."""
         volume = Volume(name)
-        self._keeper.make(volume.id)
+        self._broker.make(volume.id)
         self._save({**self.by_id, volume.id: volume})
         return volume
 
@@ -126,11 +126,11 @@ class Volumes:
     def close(self) -> None:
         while self._workers:
             self._dismiss(next(iter(self._workers)))
-        self._keeper.close()
+        self._broker.close()
 
     def files(self, volume: str) -> FileWorker:
         """Who works on its files; paths begin at the volume."""
-        found = self._workers.pop(volume, None) or FileWorker(_Place(self._keeper, volume))
+        found = self._workers.pop(volume, None) or FileWorker(_Place(self._broker, volume))
         waiting = [worker for worker in self._workers.values() if worker.waits]
         for worker in waiting[: max(0, len(waiting) - _WAITING)]:
             worker.close()  # another process is started when it is asked again
@@ -146,7 +146,7 @@ class Volumes:
         try:
             for mount in wanted:
                 if mount.volume in self.by_id:
-                    made.append((mount.path, await self._keeper.mount(mount.volume)))
+                    made.append((mount.path, await self._broker.mount(mount.volume)))
                 else:
                     record.journal.note(f"volume {mount.name!r} was destroyed", "warn")
             yield tuple(made)

@@ -87,9 +87,9 @@ def serve(
     agent.root_namespace, agent.user_filter = root_namespace, user_filter
     agent.root_filter, agent.first_files = root_filter, first_files or {}
     if root_namespace >= 0:
-        from .root import door
+        from .root import sudo_socket
 
-        door.open_door(agent)
+        sudo_socket.listen(agent)
     waiting = agent.waiting
     waiting.register(control_fd, select.POLLIN)
     waiting.register(wake_read, select.POLLIN)
@@ -142,7 +142,7 @@ class Agent:
     def __init__(self, control: _socket.socket) -> None:
         self.control = control
         self.programs: dict[int, int] = {}  # pid -> run number
-        self.witnesses: dict[int, Any] = {}  # by run number
+        self.completions: dict[int, Any] = {}  # by run number
         self.errands: dict[int, Callable[[int], None]] = {}  # pid -> told its wait status
         self.waiting = select.poll()
         self.listeners: dict[int, Callable[[], None]] = {}  # more descriptors of `waiting`
@@ -225,8 +225,8 @@ class Agent:
             number = self.programs.pop(pid, None)
             if number is not None:
                 code = exit_code(status)
-                witness = self.witnesses.pop(number, None)
-                completed = "" if witness is None else int(witness.saw())
+                completion = self.completions.pop(number, None)
+                completed = "" if completion is None else int(completion.saw())
                 self.tell("exit", number, max(code, 0), max(-code, 0), usage.ru_maxrss, completed)
                 if self.timed == number:
                     self.deadline = 0.0
@@ -243,10 +243,10 @@ class Agent:
             return
         number = request["id"]
         if request.get("tells_end"):
-            from .programs import witness
+            from .programs import completion
 
-            self.witnesses[number] = seeing = witness.Witness()
-            descriptors.append(seeing.given.detach())  # closed with the others
+            self.completions[number] = asked = completion.Completion()
+            descriptors.append(asked.given.detach())  # closed with the others
         if self.launch(number, lambda report: self.become(request, descriptors, report)):
             self.timed = number
             self.do_deadline(request, [])
@@ -294,8 +294,8 @@ class Agent:
             if self.warm is not None and self.warm.fits(request):
                 descriptors.clear()  # their numbers are others by now
                 self.control.detach()
-                for seeing in self.witnesses.values():
-                    seeing.let_go()
+                for asked in self.completions.values():
+                    asked.let_go()
                 self.warm.begin(report, request)
             os.execvpe(request["argv"][0], request["argv"], request["env"])
         except self.unwinding:

@@ -1,4 +1,4 @@
-"""The host's end of the keeper of a directory of volumes (`keeper`)."""
+"""The host's end of the broker of a directory of volumes (`volume_broker`)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from e2brun.errors import SandboxUnavailable
-from e2brun.sandbox.local.host import keeper
+from e2brun.sandbox.local.host import volume_broker
 from e2brun.sandbox.local.isolation import rootfs
 from e2brun.sandbox.local.isolation.driver import Jailed, hand_over, received
 from e2brun.sandbox.local.isolation.forking import fork_python
@@ -25,11 +25,11 @@ _LONGEST = 4096
 _CODE = (
     b"import _socket, os, sys; host = _socket.socket(fileno=3); "
     b"sys.path.insert(0, host.recv(4096).decode()); os.fchdir(5); os.close(5); "
-    b"from e2brun.sandbox.local.host import keeper; keeper.serve(host)"
+    b"from e2brun.sandbox.local.host import volume_broker; volume_broker.serve(host)"
 )
 
 
-class Keeper:
+class VolumeBroker:
     """Started when it is first asked for something; ends with the service."""
 
     def __init__(self, directory: Path) -> None:
@@ -49,11 +49,11 @@ class Keeper:
     async def mount(self, volume: str) -> int:
         """A mount of it that can be put somewhere once; ours to close. Raises OSError,
         SandboxUnavailable."""
-        return (await self._ask(keeper.PUT, volume))[0]
+        return (await self._ask(volume_broker.PUT, volume))[0]
 
     async def work(self, volume: str, channel: int) -> None:
         """Have a worker whose root it is serve `channel`. Raises OSError, SandboxUnavailable."""
-        await self._ask(keeper.WORK, volume, [channel])
+        await self._ask(volume_broker.WORK, volume, [channel])
 
     def close(self) -> None:
         """End it; its workers end as their channels are closed."""
@@ -81,7 +81,7 @@ class Keeper:
             answer, rights = received(keeping, _LONGEST, 1)
         except OSError:  # also one that takes too long
             answer, rights = b"", []
-        if answer == keeper.READY:
+        if answer == volume_broker.READY:
             return rights
         number, _, text = answer.decode(errors="replace").partition(" ")
         if number.isdigit():
@@ -101,7 +101,7 @@ class Keeper:
     def _failure(self) -> SandboxUnavailable:
         reason = self._jailed.complaint() if self._jailed is not None else ""
         self.close()
-        return SandboxUnavailable(f"volumes cannot be used: {reason or 'their keeper ended'}")
+        return SandboxUnavailable(f"volumes cannot be used: {reason or 'their broker ended'}")
 
 
 def _become(given: tuple[int, ...]) -> NoReturn:

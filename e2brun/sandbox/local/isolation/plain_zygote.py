@@ -24,7 +24,7 @@ _AHEAD = (
 )  # fmt: skip
 _KEPT = (
     "agent", "agent.main", "agent.files", "agent.files.plain", "agent.programs",
-    "agent.programs.witness", "_ctypes", "resource",
+    "agent.programs.completion", "_ctypes", "resource",
 )  # fmt: skip  # of the agent's modules; it looks for others where they are
 
 

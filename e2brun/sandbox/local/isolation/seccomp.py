@@ -127,7 +127,7 @@ _IOCTL_REFUSED = {"TIOCSTI": 0x5412, "TIOCLINUX": 0x541C, "TIOCSETD": 0x5423}
 _MADV_MERGEABLE, _PR_SET_MEMORY_MERGE = 12, 67
 # Gigabytes of a table that no process is charged with; processors that stand idle beside us.
 _PR_FUTEX_HASH, _PR_SCHED_CORE = 78, 62
-# Where its stack begins tells a program from the one before it (`memory.outlived`).
+# Where its stack begins tells a program from the one before it (`memory.orphaned`).
 _PR_SET_MM = 35
 _PRCTL_REFUSED = (_PR_SET_MEMORY_MERGE, _PR_FUTEX_HASH, _PR_SCHED_CORE, _PR_SET_MM)
 # It keeps filters without a process, and the host has room for so many in all.

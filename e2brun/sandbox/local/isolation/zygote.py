@@ -47,8 +47,8 @@ _kept: list[object] = []
 # What the agent's operations import: here once instead of in each sandbox.
 _AGENT_MODULES = (
     "main", "files.plain", "files.server", "files.watching", "programs.processes",
-    "programs.ports", "programs.freezer", "programs.health", "programs.witness",
-    "programs.privileges", "programs.demand", "root.door", "kernels.contexts",
+    "programs.ports", "programs.freezer", "programs.health", "programs.completion",
+    "programs.privileges", "programs.demand", "root.sudo_socket", "kernels.contexts",
 )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from time import monotonic
 
 from e2brun.frozen import Frozen
 from e2brun.sandbox.local.memory.procfs import ProcessTable, kilobytes, private, process, shown
-from e2brun.sandbox.local.memory.twins import twins
+from e2brun.sandbox.local.memory.vfork import vforked
 
 
 class Holding(Frozen):
@@ -37,7 +37,7 @@ class CloseLook:
         is_long: Callable[[str], bool],
         patience: float = float("inf"),
     ) -> None:
-        """`agent`, `seen`: for `twins`. `is_long`: whether a process's pages take long to walk
+        """`agent`, `seen`: for `vforked`. `is_long`: whether a process's pages take long to walk
         through: all that it shows counts, and what others do after `patience` seconds."""
         self._processes, self._agent, self._seen = processes, agent, seen
         self._is_long, self._patience = is_long, patience
@@ -57,8 +57,8 @@ class CloseLook:
     ) -> tuple[int, int, dict[str, bytes]]:
         """Without those that have ended; with what others may have of theirs; who is there now."""
         known = {*map(process, statuses)}
-        for twin in twins(statuses, self._processes, self._agent, self._seen):
-            del statuses[twin]
+        for child in vforked(statuses, self._processes, self._agent, self._seen):
+            del statuses[child]
         most = shown(statuses.values(), files)
         if most <= room:  # as while a program starts others
             return most, most, {}

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from e2brun.errors import SandboxLost
 from e2brun.sandbox.contract import HOME, MIB, Limits
 from e2brun.sandbox.local.isolation.environment import CGROUPS, SOCKET_BUFFER
-from e2brun.sandbox.local.memory.hoards import Hoards
+from e2brun.sandbox.local.memory.kernel_memory import KernelMemory
 from e2brun.sandbox.local.memory.procfs import (
     ProcessTable,
     contents,
@@ -31,7 +31,7 @@ from e2brun.sandbox.local.memory.procfs import (
 if TYPE_CHECKING:
     from e2brun.sandbox.local.memory.cgroup import Cgroup
     from e2brun.sandbox.local.memory.close_look import CloseLook
-    from e2brun.sandbox.local.memory.outlived import Outlived
+    from e2brun.sandbox.local.memory.orphaned import Orphaned
     from e2brun.sandbox.local.memory.unaccounted import Unaccounted
 
 INTERVAL = 0.03  # seconds between looks: at 3 GB/s a process gains 90 MB between two
@@ -60,7 +60,7 @@ class MemoryWatch:
         self._agent, self._limits = agent_pid, limits
         root = f"/proc/{agent_pid}/root"
         self._open: list[int] = list(views)
-        self._twins_seen: set[str] = set()
+        self._vforked_seen: set[str] = set()
         self._least: dict[str, int] = {}  # private bytes that each process had at least
         self._group: Cgroup | None = None
         try:
@@ -75,8 +75,8 @@ class MemoryWatch:
         self._processes = ProcessTable(self._proc)
         self._shared_before = kilobytes(contents("/proc/meminfo"), b"Shmem:")
         self._unaccounted: Unaccounted | None = None  # until there is something to be seen
-        self._hoards = Hoards(limits.processes * limits.open_files)
-        self._outlived: Outlived | None = None  # likewise
+        self._kernel_memory = KernelMemory(limits.processes * limits.open_files)
+        self._orphaned: Orphaned | None = None  # likewise
         self._apart = False
         if os.path.exists(CGROUPS):
             from e2brun.sandbox.local.memory.cgroup import Cgroup
@@ -94,8 +94,8 @@ class MemoryWatch:
             os.close(self._open.pop())
         if self._apart:  # the rest is another's
             return
-        if self._outlived is not None:
-            self._outlived.close()
+        if self._orphaned is not None:
+            self._orphaned.close()
         if self._group is not None:
             self._group.remove()
 
@@ -134,12 +134,12 @@ class MemoryWatch:
         meminfo = contents("/proc/meminfo")
         shared = kilobytes(meminfo, b"Shmem:") - self._shared_before
         counted, charged = self._kernel(statuses, meminfo)
-        outlived = self._outlived_bytes(statuses)
+        orphaned = self._orphaned_bytes(statuses)
         seen = shown(statuses.values(), self._files())
-        self.held = counted + outlived + seen + self._free_of_charge()
-        if self._hoards.excessive or self._hoards.due(self._gone()):
+        self.held = counted + orphaned + seen + self._free_of_charge()
+        if self._kernel_memory.excessive or self._kernel_memory.due(self._gone()):
             return True
-        elsewhere = max(counted, charged) + outlived + (shared if shared > _NOISE else 0)
+        elsewhere = max(counted, charged) + orphaned + (shared if shared > _NOISE else 0)
         return elsewhere + seen > self._limits.memory
 
     def lent(self) -> int:
@@ -161,28 +161,28 @@ class MemoryWatch:
         statuses = self._processes.statuses()
         meminfo = contents("/proc/meminfo")
         counted, charged = self._kernel(statuses, meminfo)
-        if max(counted, charged) <= limit and self._hoards.due(self._gone()):
-            self._hoards.look(self._proc, statuses, self._gone())
-            counted = max(counted, self._hoards.bytes)
-        if self._hoards.excessive:
+        if max(counted, charged) <= limit and self._kernel_memory.due(self._gone()):
+            self._kernel_memory.look(self._proc, statuses, self._gone())
+            counted = max(counted, self._kernel_memory.bytes)
+        if self._kernel_memory.excessive:
             self.unexplained = True
             return True
-        outlived = self._outlived_bytes(statuses)
-        elsewhere = max(counted, charged) + outlived
+        orphaned = self._orphaned_bytes(statuses)
+        elsewhere = max(counted, charged) + orphaned
         if elsewhere > limit:  # whatever else there is, and while we look it would grow
-            self.unexplained = counted - self._hoards.bytes <= limit
+            self.unexplained = counted - self._kernel_memory.bytes <= limit
             return True
         files = self._files()
         files += self._hidden_shared(statuses, kilobytes(meminfo, b"Shmem:"))
-        hurry = bool(charged or outlived or self._hoards.bytes)
+        hurry = bool(charged or orphaned or self._kernel_memory.bytes)
         total = self._taken(statuses, files, limit - elsewhere, hurry=hurry)
-        self.unexplained = total + counted - self._hoards.bytes <= limit
+        self.unexplained = total + counted - self._kernel_memory.bytes <= limit
         return total + elsewhere > limit
 
     @property
     def doubtful(self) -> bool:
         """Whether `exceeded` will say so if what it has seen lasts."""
-        parts = (self._unaccounted, self._outlived)
+        parts = (self._unaccounted, self._orphaned)
         return any(part is not None and part.doubtful for part in parts)
 
     def killed(self) -> bool:
@@ -220,8 +220,8 @@ class MemoryWatch:
     def _close_look(self, patience: float) -> CloseLook:
         from e2brun.sandbox.local.memory.close_look import CloseLook
 
-        processes, is_long = self._processes, self._hoards.fragmented
-        return CloseLook(processes, self._agent, self._twins_seen, is_long, patience)
+        processes, is_long = self._processes, self._kernel_memory.fragmented
+        return CloseLook(processes, self._agent, self._vforked_seen, is_long, patience)
 
     def _hidden_shared(self, statuses: dict[str, bytes], shared_now: int) -> int:
         """Shared memory that was dropped from every page table still fills RAM, but no
@@ -250,33 +250,34 @@ class MemoryWatch:
             self._unaccounted = Unaccounted(_NOISE + self._limits.memory // 10)
         if not statuses:
             self._unaccounted.forget()
-            self._hoards.forget()
+            self._kernel_memory.forget()
             return 0, 0
         sockets = int(word(self._processes.read("1/net/sockstat"), b"sockets: used") or 0)
         descriptors = sum(map(self._descriptors, statuses, statuses.values()))
         counted = max(0, sockets - _FREE_SOCKETS) * _SOCKET_BYTES
-        counted += max(0, descriptors - _FREE_DESCRIPTORS) * _DESCRIPTOR_BYTES + self._hoards.bytes
+        counted += max(0, descriptors - _FREE_DESCRIPTORS) * _DESCRIPTOR_BYTES
+        counted += self._kernel_memory.bytes
         pages = sockets * _SOCKET_PAGES + descriptors * _DESCRIPTOR_PAGES
         charged = self._unaccounted.charge(meminfo, pages, lambda: self._ticks(_IN_KERNEL))
         return counted, charged
 
-    def _outlived_bytes(self, statuses: dict[str, bytes]) -> int:
-        if self._outlived is None:
+    def _orphaned_bytes(self, statuses: dict[str, bytes]) -> int:
+        if self._orphaned is None:
             small = sum(map(private, statuses.values())) < self._limits.memory // 8
             if self._apart or (len(statuses) < 2 and small):  # as most programs are
                 return 0  # `apart`: nobody would close what only it holds
-            from e2brun.sandbox.local.memory.outlived import Outlived
+            from e2brun.sandbox.local.memory.orphaned import Orphaned
 
-            self._outlived = Outlived(self._agent, self._limits)
-        return self._outlived.look(self._processes, statuses)
+            self._orphaned = Orphaned(self._agent, self._limits)
+        return self._orphaned.look(self._processes, statuses)
 
     def _hoard_in(self, group: Cgroup) -> bool:
         """Whether it has far more of what is counted for its user, on the host too, than a program
         can make use of; its memory is in the group's count."""
         kernel = group.kernel()
-        if self._hoards.due(kernel):
-            self._hoards.look(self._proc, self._processes.statuses(), kernel)
-        self.unexplained = self._hoards.excessive
+        if self._kernel_memory.due(kernel):
+            self._kernel_memory.look(self._proc, self._processes.statuses(), kernel)
+        self.unexplained = self._kernel_memory.excessive
         return self.unexplained
 
     def _gone(self) -> int:

@@ -43,7 +43,7 @@ _NAME = ctypes.create_string_buffer(WORD.encode())
 _NO_MORE = (ctypes.c_ulong(0),) * 3
 _END_OF_ZIP = 65_557  # bytes: its last record, and the longest comment
 _OFTEN = 20  # CPython 3.11 adapts code from its eighth run on
-_WITNESS = 3  # the descriptor at which the secret waits that tells of an end
+_COMPLETION = 3  # the descriptor at which the secret waits that tells of an end
 _STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
 _NULL = os.makedev(1, 3)
 _IGNORED = (_signal.SIGPIPE, _signal.SIGXFSZ)  # by Python itself
@@ -213,7 +213,7 @@ def _leave(names: dict[str, object], *, tells: bool) -> None:
     if "__file__" in names or hasattr(sys, "last_type"):
         return
     if tells:
-        os.write(_WITNESS, os.read(_WITNESS, 64))
+        os.write(_COMPLETION, os.read(_COMPLETION, 64))
     try:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""What makes a user look like root without any power: sudo, its door, file attributes.
+"""What makes a user look like root without any power: sudo, its socket, file attributes.
 
 In comes a command of the user's, out goes the same one run under the name of root.
 """

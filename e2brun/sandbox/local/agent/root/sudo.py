@@ -34,7 +34,7 @@ _KEPT = ("PATH", "LANG", "LC_ALL", "TERM", "COLUMNS", "LINES", "SHELL", "DISPLAY
 # Of which sandbox this is, and where packages come from and go to, if they may.
 _KEPT_KINDS = ("E2B_", "PIP_", "UV_", "npm_config_", "PYTHONUSERBASE")
 _FORWARDED = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGQUIT, _signal.SIGWINCH)
-_DOOR = b"\0e2brun-sudo"
+_ADDRESS = b"\0e2brun-sudo"
 _USAGE = "usage: sudo [-EHiknSs] [-D directory] [-u user] [VAR=value] [-i | -s | command [arg ...]]"
 
 
@@ -203,35 +203,35 @@ def _execute(request: _Request, argv: list[str], environment: dict[str, str]) ->
         _fail(f"unable to change directory to {directory}: {error.strerror}")
     if "b" in request.flags and os.fork() != 0:
         os._exit(0)
-    door = None if request.user != "root" or os.geteuid() == 0 else _door()
+    agent = None if request.user != "root" or os.geteuid() == 0 else _agent()
     try:
-        if door is None:
+        if agent is None:
             os.execve(argv[0], argv, environment)
-        _through(door, request.user, argv, environment)
+        _through(agent, request.user, argv, environment)
     except OSError as error:
         _fail(f"unable to execute {argv[0]}: {error.strerror}")
 
 
-def _door() -> _socket.socket | None:
-    door = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+def _agent() -> _socket.socket | None:
+    agent = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
     try:
-        door.connect(_DOOR)
+        agent.connect(_ADDRESS)
     except OSError:
-        door.close()
+        agent.close()
         return None
-    return door
+    return agent
 
 
 def _through(
-    door: _socket.socket, user: str, argv: list[str], environment: dict[str, str]
+    agent: _socket.socket, user: str, argv: list[str], environment: dict[str, str]
 ) -> NoReturn:
     words = [user, os.getcwd(), str(len(argv)), *argv]
     words += [f"{name}={value}" for name, value in environment.items()]
     descriptors = b"".join(number.to_bytes(4, "little") for number in (0, 1, 2))
     rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, descriptors)]
-    door.sendmsg([os.fsencode("\0".join(words))], rights)
-    _forward_signals(int(_report(door, b"pid")))
-    status = int(_report(door, b"ended"))
+    agent.sendmsg([os.fsencode("\0".join(words))], rights)
+    _forward_signals(int(_report(agent, b"pid")))
+    status = int(_report(agent, b"ended"))
     code = exit_code(status)
     if code < 0:  # die the same way, so that our caller sees it
         if -code not in (_signal.SIGKILL, _signal.SIGSTOP):
@@ -240,8 +240,8 @@ def _through(
     os._exit(code if code >= 0 else 128 - code)
 
 
-def _report(door: _socket.socket, name: bytes) -> bytes:
-    message = door.recv(64)
+def _report(agent: _socket.socket, name: bytes) -> bytes:
+    message = agent.recv(64)
     kind, _, value = message.partition(b"\0")
     if kind != name:
         _fail("the sandbox refused it: too many at once, or out of processes")

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from e2brun.sandbox.contract import MIB, Limits
-from e2brun.sandbox.local.memory import hoards as looking
-from e2brun.sandbox.local.memory.hoards import Hoards
+from e2brun.sandbox.local.memory import kernel_memory as looking
+from e2brun.sandbox.local.memory.kernel_memory import KernelMemory
 from e2brun.sandbox.local.memory.watch import MemoryWatch
 
 _ITEM = "tfd:        5 events:       19 data:                5\n"
@@ -34,12 +34,12 @@ def _keeps(proc: Path, kind: str, count: int, text: str = "") -> None:
         (proc / "7/fdinfo" / str(number)).write_text(text)
 
 
-def _look(proc: Path) -> Hoards:
-    hoards = Hoards(most_items=500)
+def _look(proc: Path) -> KernelMemory:
+    kept = KernelMemory(most_items=500)
     descriptor = os.open(proc, os.O_RDONLY)
-    hoards.look(descriptor, ["7"], 0)
+    kept.look(descriptor, ["7"], 0)
     os.close(descriptor)
-    return hoards
+    return kept
 
 
 def test_an_ordinary_program_hoards_nothing(proc: Path) -> None:
@@ -72,13 +72,13 @@ def test_locks_of_bytes_are_too_many_at_some_point(proc: Path) -> None:
 
 
 def test_a_look_is_due_when_more_is_gone() -> None:
-    hoards = Hoards(most_items=500)
-    assert not hoards.due(4 * MIB)
-    assert hoards.due(9 * MIB)
-    hoards.look(os.open("/", os.O_PATH), [], 9 * MIB)
-    assert not hoards.due(12 * MIB)
-    assert not hoards.due(0)  # given back: from here on it counts again
-    assert hoards.due(9 * MIB)
+    kept = KernelMemory(most_items=500)
+    assert not kept.due(4 * MIB)
+    assert kept.due(9 * MIB)
+    kept.look(os.open("/", os.O_PATH), [], 9 * MIB)
+    assert not kept.due(12 * MIB)
+    assert not kept.due(0)  # given back: from here on it counts again
+    assert kept.due(9 * MIB)
 
 
 def test_a_look_ends_in_time_and_the_next_goes_on_there(
@@ -87,13 +87,13 @@ def test_a_look_ends_in_time_and_the_next_goes_on_there(
     _keeps(proc, "[eventpoll]", 3, _ITEM * 200)
     monkeypatch.setattr(looking, "_PATIENCE", 0)
     monkeypatch.setattr(looking, "_AGAIN_SECONDS", -1)
-    hoards = Hoards(most_items=100)
+    kept = KernelMemory(most_items=100)
     descriptor = os.open(proc, os.O_RDONLY)
-    hoards.look(descriptor, ["1", "7"], 0)
-    assert not hoards.excessive
-    assert hoards.due(0)
-    hoards.look(descriptor, ["1", "7"], 0)
-    assert hoards.excessive
+    kept.look(descriptor, ["1", "7"], 0)
+    assert not kept.excessive
+    assert kept.due(0)
+    kept.look(descriptor, ["1", "7"], 0)
+    assert kept.excessive
     os.close(descriptor)
 
 

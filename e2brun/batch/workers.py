@@ -16,7 +16,7 @@ _PATIENCE = 0.2  # seconds between two looks at whether a signal came
 Done = tuple[Case, CaseRecord]
 
 
-class Crew:
+class Workers:
     """Runs `cases` with `run`, as many at once as `width` lets.
 
     `results` hands each over as it ends; a failure of `run` or of `cases` is raised there. Cases

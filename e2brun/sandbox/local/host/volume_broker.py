@@ -1,4 +1,4 @@
-"""The keeper of a directory of volumes: a process that gives out mounts of them, and workers.
+"""The broker of a directory of volumes: a process that gives out mounts of them, and workers.
 
 A volume is a directory of the host that sandboxes write to, so every name and link in it is of
 hostile making, and the service opens nothing there. A mount of one goes to a sandbox as a

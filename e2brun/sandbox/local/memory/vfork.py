@@ -17,7 +17,7 @@ from e2brun.sandbox.local.isolation.syscalls import share_memory
 from e2brun.sandbox.local.memory.procfs import ProcessTable, contents, kilobytes, process, word
 
 
-def twins(
+def vforked(
     statuses: Mapping[str, bytes], processes: ProcessTable, agent: int, seen: set[str]
 ) -> list[str]:
     """Their places. `agent`: the pid of the sandbox's first process; `seen`: kept between looks."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from e2brun.sandbox.contract import Limits
-from e2brun.sandbox.local.memory.outlived import Outlived
+from e2brun.sandbox.local.memory.orphaned import Orphaned
 from e2brun.sandbox.local.memory.procfs import ProcessTable
 from e2brun.sandbox.local.memory.watch import MemoryWatch
 
@@ -28,26 +28,26 @@ def _open() -> int:
 
 
 def test_nothing_is_held_of_a_process_that_is_gone(table: ProcessTable) -> None:
-    outlived, before = Outlived(os.getpid(), Limits(memory=1)), _open()
+    orphaned, before = Orphaned(os.getpid(), Limits(memory=1)), _open()
     with subprocess.Popen(["sleep", "60"]) as program:
         there = dict([table.of(str(program.pid))])
-        assert outlived.look(table, there) == 0
+        assert orphaned.look(table, there) == 0
         assert _open() == before + 1
         # Whoever is not listed for once is the same afterwards.
-        assert (outlived.look(table, {}), outlived.doubtful) == (0, True)
-        assert (outlived.look(table, there), outlived.doubtful) == (0, False)
+        assert (orphaned.look(table, {}), orphaned.doubtful) == (0, True)
+        assert (orphaned.look(table, there), orphaned.doubtful) == (0, False)
         assert _open() == before + 1
         program.kill()
-    assert (outlived.look(table, {}), outlived.doubtful) == (0, False)
+    assert (orphaned.look(table, {}), orphaned.doubtful) == (0, False)
     assert _open() == before
 
 
 class _Slow(ProcessTable):
     """Another thread begins its own look while a pagemap is opened."""
 
-    def __init__(self, proc: int, outlived: Outlived) -> None:
+    def __init__(self, proc: int, orphaned: Orphaned) -> None:
         super().__init__(proc)
-        self.outlived, self.there = outlived, dict[str, bytes]()
+        self.orphaned, self.there = orphaned, dict[str, bytes]()
         self.other = threading.Thread(target=self._look)
 
     def open(self, path: str) -> int:
@@ -57,20 +57,20 @@ class _Slow(ProcessTable):
         return super().open(path)
 
     def _look(self) -> None:
-        self.outlived.look(self, self.there)
+        self.orphaned.look(self, self.there)
 
 
 def test_two_threads_that_look_hold_a_process_once(table: ProcessTable) -> None:
-    outlived, before = Outlived(os.getpid(), Limits(memory=1)), _open()
+    orphaned, before = Orphaned(os.getpid(), Limits(memory=1)), _open()
     with subprocess.Popen(["sleep", "60"]) as program:
         descriptor = os.open("/proc", os.O_RDONLY)
-        slow = _Slow(descriptor, outlived)
+        slow = _Slow(descriptor, orphaned)
         slow.there = dict([table.of(str(program.pid))])
-        outlived.look(slow, slow.there)
+        orphaned.look(slow, slow.there)
         slow.other.join()
         os.close(descriptor)
         program.kill()
-    outlived.look(table, {})
+    orphaned.look(table, {})
     assert _open() == before
 
 
@@ -95,8 +95,8 @@ def test_a_service_has_descriptors_left(
         return 0
 
     monkeypatch.setattr(os, "sysconf", few)
-    outlived, before = Outlived(os.getpid(), Limits(memory=1)), _open()
+    orphaned, before = Orphaned(os.getpid(), Limits(memory=1)), _open()
     with subprocess.Popen(["sleep", "60"]) as program:
-        outlived.look(table, dict([table.of(str(program.pid))]))
+        orphaned.look(table, dict([table.of(str(program.pid))]))
         assert _open() == before
         program.kill()

@@ -7,7 +7,7 @@ import _socket  # the C module: `socket` would import enum, 3 ms and more
 import posix
 
 
-class Witness:
+class Completion:
     """Of one program. `given` becomes its descriptor 3."""
 
     def __init__(self) -> None:

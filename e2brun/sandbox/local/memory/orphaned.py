@@ -49,7 +49,7 @@ class Memory:
         return max(kilobytes(its, b"VmSize:") if unknown else private(its) for its in self.shown)
 
 
-class Outlived:
+class Orphaned:
     """What of a sandbox's memory has no process any more, as looked at again and again."""
 
     def __init__(self, agent: int, limits: Limits) -> None:
@@ -139,7 +139,7 @@ class Outlived:
                 self._of.update((name, memory) for memory in its)
 
     def _compared(self, parents: Mapping[str, str]) -> dict[str, bool]:
-        from e2brun.sandbox.local.memory.twins import compared
+        from e2brun.sandbox.local.memory.vfork import compared
 
         return compared(parents, self._agent)
 

@@ -1,4 +1,4 @@
-"""Where `sudo` knocks: a socket of pid 1, for only its children can become root.
+"""The socket of pid 1 through which `sudo` asks, for only its children can become root.
 
 Anything inside may connect and say anything: it gains a program inside this same sandbox, which
 it could start itself. Pid 1 reads nothing from it: a forked child reads the request and becomes
@@ -16,15 +16,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-DOOR = b"\0e2brun-sudo"  # an abstract address: of this network namespace alone
+ADDRESS = b"\0e2brun-sudo"  # an abstract address: of this network namespace alone
 REQUEST_LIMIT = 128 * 1024
 
 
-def open_door(agent: Any) -> None:
+def listen(agent: Any) -> None:
     """Listen, or there is no sudo. Only where root is another user at all: elsewhere sudo runs its
     command itself."""
-    door = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
-    welcome(agent, door, DOOR, _serve, lambda client, status: part(client, b"ended\0%d" % status))
+    listener = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
+    welcome(agent, listener, ADDRESS, _serve, lambda c, status: part(c, b"ended\0%d" % status))
 
 
 def _serve(agent: Any, client: _socket.socket) -> None:

@@ -31,7 +31,7 @@ _FREE_QUEUES = 4
 _MAPS_BYTES = 16 * MIB  # 65,530 mappings, each with its place in two trees
 
 
-class Hoards:
+class KernelMemory:
     """What the last look has found."""
 
     def __init__(self, most_items: int) -> None:
