@@ -200,7 +200,7 @@ def test_memory_of_the_kernel_ends_at_the_limit(probe: Probe, way: str) -> None:
 @pytest.mark.crossed(ways=1)
 def test_a_close_look_at_very_many_mappings_does_not_take_long(probe: Probe) -> None:
     """Which pages processes share is told by walking through all that they have mapped."""
-    report = probe(_MAPPINGS, timeout=40)
+    report = probe.bounded(_MAPPINGS, timeout=40)
     assert (report.outcome, report.detail) == ("oom", _IN_HIDING), report
     assert report.elapsed < 10  # or 12 to 20
 

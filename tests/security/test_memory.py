@@ -242,21 +242,6 @@ for _ in range(40):
 for _ in range(40):
     os.wait()
 """,
-    "in mappings, half of them without a page": """
-import ctypes, os, time
-libc = ctypes.CDLL(None)
-libc.mmap.restype = ctypes.c_void_p
-libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
-libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
-at = libc.mmap(None, 60000 * 4096, 1, 0x22, -1, 0)
-for page in range(0, 60000, 2):
-    libc.mprotect(at + page * 4096, 4096, 0)
-for _ in range(60):
-    if os.fork() == 0:
-        time.sleep(4)
-        os._exit(0)
-time.sleep(4)
-""",
     "in files of /dev/shm and its own": """
 with open("/dev/shm/x", "wb") as file:
     for _ in range(11):
