@@ -76,16 +76,7 @@ def main() -> None:
 
 
 def _compiles(source: str) -> bool:
-    import ast
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            compile(source, "<cell>", "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return False
-    return True
+    return tree_of(source, awaits=True) is not None
 
 
 def _names(source: str | bytes) -> list[str]:
@@ -100,17 +91,20 @@ def _parse(source: str | bytes) -> ast.Module | None:
     return tree
 
 
-def tree_of(source: str | bytes) -> ast.Module | None:
-    """Of a source that is short; None where it cannot be parsed."""
+def tree_of(source: str | bytes, *, awaits: bool = False) -> ast.Module | None:
+    """Of a source that is short; None where it cannot be parsed. `awaits`: outside functions, too,
+    as a cell may."""
     import ast
     import warnings
 
+    flags = ast.PyCF_ONLY_AST | (ast.PyCF_ALLOW_TOP_LEVEL_AWAIT if awaits else 0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about "\d": the program's own run will show it
         try:
-            return ast.parse(source)
+            tree: ast.Module = compile(source, "<source>", "exec", flags, dont_inherit=True)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             return None
+    return tree
 
 
 def _imports(tree: ast.Module) -> Iterator[str]:

@@ -28,7 +28,7 @@ def _give_up(_number: int, _frame: FrameType | None) -> NoReturn:
 def test_a_child_that_is_stopped_before_it_is_a_program_is_killed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(main, "_STARTING_MILLISECONDS", 50)
+    monkeypatch.setattr(main, "_STARTING_SECONDS", 0.05)
     host, inside = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     agent = main.Agent(inside)
     before = signal.signal(signal.SIGALRM, _give_up)

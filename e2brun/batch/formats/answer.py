@@ -5,6 +5,7 @@ from __future__ import annotations
 from e2brun.batch.fields import Unfit, text
 from e2brun.batch.lines import Record
 from e2brun.frozen import Frozen
+from e2brun.values import is_list
 
 
 class Answer(Frozen):
@@ -28,9 +29,17 @@ def answered(problem: Record, answer: Answer, *, prompt: str = "prompt") -> str:
     return answer.code if answer.whole else text(problem, prompt) + answer.code
 
 
-def name_in(record: Record, field: str) -> str:
+def entry_point(problem: Record) -> str:
     """The name of a function: it is written into the program. Raises Unfit."""
-    found = text(record, field)
+    found = text(problem, "entry_point")
     if not all(part.isidentifier() for part in found.split(".")):
-        raise Unfit(f"the field {field!r} is no name of a function")
+        raise Unfit("the field 'entry_point' is no name of a function")
+    return found
+
+
+def listed(problem: Record, field: str) -> list[object]:
+    """What it holds, if anything. Raises Unfit."""
+    found = problem.get(field, [])
+    if not is_list(found):
+        raise Unfit(f"the field {field!r} is no list")
     return found

@@ -9,9 +9,8 @@ from pathlib import Path
 
 from e2brun.batch.fields import Unfit, text
 from e2brun.batch.formats import humaneval
-from e2brun.batch.formats.answer import Answer, answered, given, name_in
+from e2brun.batch.formats.answer import Answer, answered, entry_point, given, listed
 from e2brun.batch.lines import Record
-from e2brun.values import is_list
 
 
 def own_answer(problem: Record) -> Answer:
@@ -33,24 +32,17 @@ def _compared(problem: Record, answer: Answer) -> str:
     """Every input, once to the program and once to the author's solution beside it."""
     if str(problem.get("task_id", "")).startswith("Mbpp"):
         raise Unfit("MBPP+ without the field 'test' has inputs that JSON cannot say")
-    inputs = [*_inputs(problem, "base_input"), *_inputs(problem, "plus_input")]
+    inputs = [*listed(problem, "base_input"), *listed(problem, "plus_input")]
     if not inputs:
         raise Unfit("there is no field 'test', and no 'base_input'")
     tolerance = problem.get("atol", 0)
     if isinstance(tolerance, bool) or not isinstance(tolerance, int | float):
         raise Unfit("the field 'atol' is no number")
-    function = name_in(problem, "entry_point")
+    function = entry_point(problem)
     reference = text(problem, "prompt") + text(problem, "canonical_solution")
     given_all = (reference, function, json.dumps(inputs), tolerance)
     arguments = ", ".join(map(repr, given_all))
     return f"{answered(problem, answer)}\n\n{_inside()}\n\ncheck({function}, {arguments})\n"
-
-
-def _inputs(problem: Record, name: str) -> list[object]:
-    value = problem.get(name, [])
-    if not is_list(value):
-        raise Unfit(f"the field {name!r} is no list")
-    return value
 
 
 @cache

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from e2brun.batch.fields import text
-from e2brun.batch.formats.answer import Answer, answered, given, name_in
+from e2brun.batch.formats.answer import Answer, answered, entry_point, given
 from e2brun.batch.lines import Record
 
 
@@ -13,5 +13,5 @@ def own_answer(problem: Record) -> Answer:
 
 def program(problem: Record, answer: Answer) -> str:
     """Joined as the official harness joins them."""
-    test, function = text(problem, "test"), name_in(problem, "entry_point")
+    test, function = text(problem, "test"), entry_point(problem)
     return f"{answered(problem, answer)}\n{test}\ncheck({function})\n"

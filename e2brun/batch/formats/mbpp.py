@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from e2brun.batch.fields import Unfit, text
-from e2brun.batch.formats.answer import Answer, given
+from e2brun.batch.formats.answer import Answer, given, listed
 from e2brun.batch.lines import Record
-from e2brun.values import is_list, is_text_list
+from e2brun.values import is_text_list
 
 
 def own_answer(problem: Record) -> Answer:
@@ -23,9 +23,7 @@ def program(problem: Record, answer: Answer) -> str:
 
 
 def _lines(problem: Record, name: str) -> list[str]:
-    value = problem.get(name, [])
-    if not is_list(value):
-        raise Unfit(f"the field {name!r} is no list")
+    value = listed(problem, name)
     if not is_text_list(value):
         raise Unfit(f"the field {name!r} is a list in which not everything is text")
     return value

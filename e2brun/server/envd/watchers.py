@@ -22,7 +22,7 @@ from e2brun.errors import SandboxLost
 from e2brun.sandbox.local.host.descriptors import Watched, read_shared
 from e2brun.sandbox.local.host.file_worker import FileTrouble, FileWorker, close_all
 from e2brun.sandbox.local.host.running import RunningSandbox
-from e2brun.sandbox.local.isolation.driver import ready
+from e2brun.sandbox.local.host.streams import in_pipe
 from e2brun.server.envd import paths
 from e2brun.server.envd.entries import Entry, entry_info, items
 from e2brun.server.envd.watch_events import Events, Places, Told
@@ -83,7 +83,7 @@ class Watcher:
         async with self._reading:
             if self._closed:
                 return
-            while not self._closed and not self._events.full and ready(self.descriptor, 0):
+            while not self._closed and not self._events.full and in_pipe(self.descriptor):
                 await self._take_in()
 
     async def news(self) -> None:

@@ -3,11 +3,9 @@ descriptors, limits, filters."""
 
 from __future__ import annotations
 
-import _socket  # the C module: `socket` would import enum, 3 ms and more
 import errno
 import os
 import resource
-import select
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,13 +16,6 @@ else:
     import _signal  # the C module: `signal` would import enum, 3 ms and more
 
 _filters: dict[bytes, tuple[Callable[..., int], int, Any]] = {}  # and what has to stay for it
-
-
-def ready(descriptor: int, milliseconds: int, events: int = select.POLLIN) -> bool:
-    """Whether a descriptor is, waiting so long."""
-    waiting = select.poll()
-    waiting.register(descriptor, events)
-    return bool(waiting.poll(milliseconds))
 
 
 def prctl(*arguments: int) -> None:
@@ -96,42 +87,8 @@ def limit(limits: dict[str, int]) -> None:
         number = getattr(resource, name)
         _, hard = resource.getrlimit(number)
         allowed = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        kept = hard if number == resource.RLIMIT_NOFILE else allowed  # see `hand_over`
+        kept = hard if number == resource.RLIMIT_NOFILE else allowed  # see `descriptors.hand_over`
         resource.setrlimit(number, (allowed, kept))
-
-
-def hand_over(channel: _socket.socket, words: list[bytes], descriptors: list[int]) -> None:
-    """Send one message, and descriptors of ours with it. Raises OSError."""
-    data = b"".join(number.to_bytes(4, "little") for number in descriptors)
-    rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, data)] if data else []
-    try:
-        channel.sendmsg(words, rights)
-    except OSError as error:
-        if error.errno != errno.ETOOMANYREFS:
-            raise
-        # All that a user's processes have on their way is compared with the limit of who sends.
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        try:
-            channel.sendmsg(words, rights)
-        finally:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
-def received(channel: _socket.socket, most: int, descriptors: int) -> tuple[bytes, list[int]]:
-    """One message, and what came with it: ours to close. Raises OSError."""
-    message, ancillary, _, _ = channel.recvmsg(
-        most, _socket.CMSG_SPACE(4 * descriptors), _socket.MSG_CMSG_CLOEXEC
-    )
-    given = (data[at : at + 4] for _, _, data in ancillary for at in range(0, len(data), 4))
-    return message, [int.from_bytes(number, "little") for number in given]
-
-
-def write_all(descriptor: int, data: bytes | memoryview) -> None:
-    """All of it, however little is taken at once."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
 
 
 def detach(descriptors: list[int], report: int) -> int:

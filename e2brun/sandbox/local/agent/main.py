@@ -18,7 +18,8 @@ import select
 import sys
 from time import monotonic
 
-from .child import confine, detach, exit_code, give_up, hand_over, limit, prctl, ready, received
+from .child import confine, detach, exit_code, give_up, limit, prctl
+from .descriptors import hand_over, ready, received
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ else:
 warm: Any = None  # what goes on as a program, without a start; where there is such a thing (`warm`)
 MESSAGE_LIMIT = 160 * 1024  # below the kernel's default socket buffer, fds and all
 _PR_SET_DUMPABLE = 4
-_STARTING_MILLISECONDS = 10_000  # between a fork and its execve
+_STARTING_SECONDS = 10.0  # between a fork and its execve
 # What a service asks for beyond one run; each module has a function of the operation's name,
 # called as `operation(agent, request, descriptors)`.
 _OPERATIONS = {
@@ -264,7 +265,7 @@ class Agent:
         if pid == 0:
             become(write)
         os.close(write)
-        if not ready(read, _STARTING_MILLISECONDS):  # somebody inside has stopped it
+        if not ready(read, _STARTING_SECONDS):  # somebody inside has stopped it
             os.kill(pid, _signal.SIGKILL)
         problem = os.read(read, 4096).decode("utf-8", "replace")
         os.close(read)

@@ -13,8 +13,9 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from e2brun.sandbox.contract import HOME, SandboxSpec
+from e2brun.sandbox.local.agent.descriptors import ready
 from e2brun.sandbox.local.host.control import Control
-from e2brun.sandbox.local.isolation.driver import Driver, Jail, Jailed, new_id, ready
+from e2brun.sandbox.local.isolation.driver import Driver, Jail, Jailed, new_id
 from e2brun.sandbox.local.isolation.environment import environment_as_asked, resource_limits
 from e2brun.sandbox.local.memory.cgroup import delegated
 

@@ -17,14 +17,8 @@ from time import monotonic
 
 from e2brun.errors import SandboxError, SandboxLost, SandboxUnavailable
 from e2brun.frozen import Frozen
-from e2brun.sandbox.local.isolation.driver import (
-    Driver,
-    Jail,
-    Jailed,
-    hand_over,
-    handed_over,
-    ready,
-)
+from e2brun.sandbox.local.agent.descriptors import hand_over, handed_over, ready
+from e2brun.sandbox.local.isolation.driver import Driver, Jail, Jailed
 
 INLINE_LIMIT = 96 * 1024  # a file no larger travels in the message; below the socket's buffer
 _REPORT_LIMIT, _MODULE_LIMIT = 8192, 64

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from e2brun.errors import SandboxLost
+from e2brun.sandbox.local.agent.descriptors import hand_over, received
 from e2brun.sandbox.local.host.agent_client import AgentRefused
 from e2brun.sandbox.local.host.descriptors import Watched
 from e2brun.values import is_list
@@ -269,7 +270,7 @@ class _Worker:
     async def _send(self, message: bytes, descriptors: Sequence[int]) -> None:
         while not self.closed:
             try:
-                socket.send_fds(self._connection, [message], descriptors)
+                hand_over(self._connection, [message], descriptors)
                 return
             except BlockingIOError:
                 async with asyncio.timeout(PATIENCE):
@@ -279,14 +280,12 @@ class _Worker:
     def _readable(self) -> None:
         for _ in range(_TURNS):
             try:
-                message, descriptors, _, _ = socket.recv_fds(
-                    self._connection, _ANSWER_LIMIT, 4, socket.MSG_CMSG_CLOEXEC
-                )
+                message, descriptors = received(self._connection, _ANSWER_LIMIT, 4)
             except BlockingIOError:
                 return
             except OSError:
                 message, descriptors = b"", []
-            if not message or not self._arrived(message, list(descriptors)):
+            if not message or not self._arrived(message, descriptors):
                 close_all(descriptors)
                 self.end()
                 return

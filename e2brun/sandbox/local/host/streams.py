@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from e2brun.errors import SandboxLost
 from e2brun.sandbox.contract import Sink
-from e2brun.sandbox.local.isolation.driver import ready
+from e2brun.sandbox.local.agent.descriptors import ready
 
 _PIECE = 256 * 1024
 PIPE_SIZE = 1024 * 1024  # the most an ordinary user may have (fs.pipe-max-size)
@@ -33,7 +33,7 @@ def pipe() -> tuple[int, int]:
 
 
 def in_pipe(descriptor: int) -> int:
-    """How many bytes are in a pipe now."""
+    """How many bytes are in a pipe, or of events in inotify(7), now."""
     found: int = struct.unpack("i", fcntl.ioctl(descriptor, _FIONREAD, b"\0" * 4))[0]
     return found
 

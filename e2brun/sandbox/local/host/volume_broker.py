@@ -19,9 +19,9 @@ import resource
 import signal
 from typing import NoReturn
 
+from e2brun.sandbox.local.agent.descriptors import hand_over, received
 from e2brun.sandbox.local.agent.files import worker
 from e2brun.sandbox.local.isolation import mounts, rootfs, seccomp, syscalls
-from e2brun.sandbox.local.isolation.driver import hand_over, received
 from e2brun.sandbox.local.isolation.launching import be_expendable
 
 _LONGEST = 4096

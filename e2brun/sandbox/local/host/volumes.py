@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from e2brun.errors import SandboxUnavailable
+from e2brun.sandbox.local.agent.descriptors import hand_over, received
 from e2brun.sandbox.local.host import volume_broker
 from e2brun.sandbox.local.isolation import rootfs
-from e2brun.sandbox.local.isolation.driver import Jailed, hand_over, received
+from e2brun.sandbox.local.isolation.driver import Jailed
 from e2brun.sandbox.local.isolation.forking import fork_python
 from e2brun.sandbox.local.isolation.launching import FIRST_WORDS, place
 

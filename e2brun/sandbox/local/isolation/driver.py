@@ -3,18 +3,14 @@ bubblewrap stands, so that a second driver can join."""
 
 from __future__ import annotations
 
-import _socket
-import array
-import errno
 import os
-import select
 import signal
-from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 
 from e2brun.frozen import Frozen
 from e2brun.sandbox.contract import Limits
+from e2brun.sandbox.local.agent.descriptors import ready
 from e2brun.sandbox.local.interpreter import Interpreter
 from e2brun.values import Network
 
@@ -148,14 +144,6 @@ def has_ended(agent: int, seconds: float = _END_SECONDS) -> bool:
     return bool(ready(agent, seconds))
 
 
-def ready(descriptor: int, seconds: float | None, events: int = select.POLLIN) -> int:
-    """Which of these `events`, or what trouble, a descriptor has within so long; 0: none."""
-    waiting = select.poll()
-    waiting.register(descriptor, events)
-    found = waiting.poll(None if seconds is None else max(0.0, seconds) * 1000)
-    return found[0][1] if found else 0
-
-
 def on_path(name: str) -> str | None:
     """As `shutil.which`, whose module brings three kinds of compression."""
     for directory in os.get_exec_path():
@@ -163,37 +151,6 @@ def on_path(name: str) -> str | None:
         if os.path.isfile(path) and os.access(path, os.X_OK):
             return path
     return None
-
-
-def hand_over(channel: _socket.socket, words: Sequence[bytes], descriptors: Sequence[int]) -> None:
-    """Send one message, and descriptors of ours with it, however many sandboxes of the same user
-    have on their way. Raises OSError."""
-    rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", descriptors))
-    try:
-        channel.sendmsg(words, [rights] if descriptors else [])
-    except OSError as error:
-        if error.errno != errno.ETOOMANYREFS:
-            raise
-        from e2brun.sandbox.local.agent import child
-
-        child.hand_over(channel, list(words), list(descriptors))
-
-
-def received(channel: _socket.socket, most: int, descriptors: int) -> tuple[bytes, list[int]]:
-    """One message, and what came with it: ours to close. Raises OSError."""
-    message, ancillary, _, _ = channel.recvmsg(
-        most, _socket.CMSG_SPACE(4 * descriptors), _socket.MSG_CMSG_CLOEXEC
-    )
-    return message, handed_over(ancillary)
-
-
-def handed_over(ancillary: Sequence[tuple[int, int, bytes]]) -> list[int]:
-    """The descriptors among what came with a message."""
-    found = array.array("i")
-    for _, kind, data in ancillary:
-        if kind == _socket.SCM_RIGHTS:
-            found.frombytes(data[: len(data) - len(data) % 4])
-    return list(found)
 
 
 class Problem(Frozen):

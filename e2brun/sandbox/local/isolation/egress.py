@@ -11,8 +11,9 @@ import os
 from functools import partial
 
 from e2brun.frozen import Frozen
+from e2brun.sandbox.local.agent.descriptors import hand_over, received
 from e2brun.sandbox.local.isolation import nftables, syscalls
-from e2brun.sandbox.local.isolation.driver import WayOut, hand_over, received
+from e2brun.sandbox.local.isolation.driver import WayOut
 from e2brun.sandbox.local.isolation.forking import forked
 from e2brun.sandbox.local.isolation.rtnetlink import Network
 from e2brun.sandbox.local.isolation.slirp4netns import enter_users

@@ -14,7 +14,8 @@ import signal
 from collections.abc import Callable
 from contextlib import suppress
 
-from e2brun.sandbox.local.isolation.driver import Jail, Jailed, hand_over, received
+from e2brun.sandbox.local.agent.descriptors import hand_over, received
+from e2brun.sandbox.local.isolation.driver import Jail, Jailed
 
 _LONGEST = 64 * 1024
 

@@ -18,9 +18,10 @@ from typing import NoReturn
 
 from e2brun.errors import SandboxUnavailable
 from e2brun.sandbox.contract import HOME
+from e2brun.sandbox.local.agent.descriptors import hand_over, ready
 from e2brun.sandbox.local.isolation import mounts, plain_start, rootfs, spawn, syscalls
 from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap
-from e2brun.sandbox.local.isolation.driver import Driver, Jail, Jailed, hand_over, ready
+from e2brun.sandbox.local.isolation.driver import Driver, Jail, Jailed
 from e2brun.sandbox.local.isolation.environment import resource_limits
 from e2brun.sandbox.local.isolation.forking import fork_python
 from e2brun.sandbox.local.isolation.launching import (

@@ -30,8 +30,9 @@ from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 from e2brun.errors import SandboxUnavailable
+from e2brun.sandbox.local.agent.descriptors import ready
 from e2brun.sandbox.local.isolation import syscalls
-from e2brun.sandbox.local.isolation.driver import Problem, WayOut, on_path, ready
+from e2brun.sandbox.local.isolation.driver import Problem, WayOut, on_path
 from e2brun.sandbox.local.isolation.forking import forked
 from e2brun.sandbox.local.isolation.launching import place
 

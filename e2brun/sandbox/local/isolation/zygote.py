@@ -26,6 +26,7 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 from e2brun.sandbox.contract import HOME
+from e2brun.sandbox.local.agent.descriptors import received
 from e2brun.sandbox.local.isolation import (
     confinement,
     mounts,
@@ -34,12 +35,7 @@ from e2brun.sandbox.local.isolation import (
     spawn,
     syscalls,
 )
-from e2brun.sandbox.local.isolation.driver import (
-    AGENT_DIRECTORY,
-    CELLS_DIRECTORY,
-    Jail,
-    received,
-)
+from e2brun.sandbox.local.isolation.driver import AGENT_DIRECTORY, CELLS_DIRECTORY, Jail
 
 _MESSAGE_LIMIT = 64 * 1024
 _MOST_GIVEN = 64  # descriptors in one message

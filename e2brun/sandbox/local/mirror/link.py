@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from e2brun.errors import SandboxLost, SandboxUnavailable
 from e2brun.sandbox.contract import Room
-from e2brun.sandbox.local.isolation.driver import hand_over
+from e2brun.sandbox.local.agent.descriptors import hand_over
 
 if TYPE_CHECKING:
     from subprocess import Popen

@@ -20,6 +20,8 @@ from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, NoReturn
 
+from e2brun.sandbox.local.agent.descriptors import received
+
 if TYPE_CHECKING:
     from e2brun.sandbox.local.mirror.counter import Counter, Indexes
 
@@ -46,7 +48,7 @@ def main(control: int) -> NoReturn:
                 os.close(descriptor)
                 doors.pop(descriptor).shut()
                 continue
-            message, given, _, _ = socket.recv_fds(host, 16, 2)
+            message, given = received(host, 16, 2)
             if not message:
                 os._exit(0)
             listener, lifeline = given

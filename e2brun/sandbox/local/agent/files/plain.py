@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 
-from ..child import write_all
+from ..descriptors import write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

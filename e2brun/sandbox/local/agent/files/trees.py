@@ -13,7 +13,7 @@ import json
 import os
 import stat
 
-from ..child import write_all
+from ..descriptors import write_all
 from . import changes
 from .plain import forced
 

@@ -12,7 +12,7 @@ import marshal
 import os
 from _json import encode_basestring_ascii as quote
 
-from ..child import hand_over, received
+from ..descriptors import hand_over, received
 from . import changes, entries, owned, transfers
 
 TYPE_CHECKING = False

@@ -7,14 +7,14 @@ import errno
 import os
 import select
 
-from ..child import ready
+from ..descriptors import ready
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
 _BACKLOG = 128
-_MILLISECONDS = 10  # on a loopback a port answers at once, or its backlog is full
+_SECONDS = 0.01  # on a loopback a port answers at once, or its backlog is full
 
 
 def port(agent: Any, request: dict[str, Any], _descriptors: list[int]) -> None:
@@ -59,7 +59,7 @@ def _connected(family: int, address: str, number: int) -> _socket.socket:
         connection.connect((address, number))
     except BlockingIOError:
         # Who still hangs after that has a full backlog: the host can wait for it, we must not.
-        ready(connection.fileno(), _MILLISECONDS, select.POLLOUT)
+        ready(connection.fileno(), _SECONDS, select.POLLOUT)
         problem = connection.getsockopt(_socket.SOL_SOCKET, _socket.SO_ERROR)
         if problem:
             connection.close()

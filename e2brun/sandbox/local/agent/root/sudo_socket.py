@@ -11,6 +11,7 @@ import _socket
 import os
 
 from ..callers import part, welcome
+from ..descriptors import handed_over
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,11 +33,7 @@ def _serve(agent: Any, client: _socket.socket) -> None:
     message, ancillary, flags, _ = client.recvmsg(
         REQUEST_LIMIT, _socket.CMSG_SPACE(3 * 4), _socket.MSG_CMSG_CLOEXEC
     )
-    given = [
-        int.from_bytes(data[at : at + 4], "little")
-        for _, _, data in ancillary
-        for at in range(0, len(data) - 3, 4)
-    ]
+    given = handed_over(ancillary)
     user, cwd, count, *words = os.fsdecode(message).split("\0")
     if len(given) != 3 or flags & _socket.MSG_TRUNC:
         return

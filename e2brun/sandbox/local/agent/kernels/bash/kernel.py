@@ -11,7 +11,8 @@ import select
 import sys
 from time import monotonic
 
-from ...child import exit_code, ready, write_all
+from ...child import exit_code
+from ...descriptors import ready, write_all
 from ..jsontext import frame_line, next_cell
 
 TYPE_CHECKING = False

@@ -6,7 +6,7 @@ from __future__ import annotations
 import gc
 import sys
 
-from ...child import ready
+from ...descriptors import ready
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

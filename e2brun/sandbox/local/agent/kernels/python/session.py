@@ -6,7 +6,7 @@ import builtins
 import os
 import sys
 
-from ...child import ready
+from ...descriptors import ready
 from ...finder import reach
 from ..jsontext import Fragment, NotJsonError, is_a
 from .channel import Channel, complain, flush
