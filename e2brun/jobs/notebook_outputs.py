@@ -18,6 +18,7 @@ from e2brun.sandbox.contract import MIB, CodeError, Execution, Outcome, Result
 from e2brun.values import is_table
 
 MOST_OUTPUT = 128 * MIB  # of all results of a run, as JSON
+LEAST_RESULT = 1024  # what one takes of that, be it empty: a notebook may have millions
 _MOST_AREAS, _MOST_WIDGETS = 100, 10_000  # Output widgets inside each other; of a run
 _LONGEST_ID = 200
 _MOST_HELD, _SMALL = MIB, 200  # of what may be cleared yet; what a piece costs at least
@@ -185,7 +186,7 @@ class Recorder:
         """An error inside an Output widget, which shows it."""
         name, value, trace = (str(note.get(key, "")) for key in ("ename", "evalue", "traceback"))
         output = _raised_output(CodeError(name, value, trace))
-        if (size := _size(trace) + _size(value)) < self._room:
+        if (size := LEAST_RESULT + _size(trace) + _size(value)) < self._room:
             self._room -= size
             self._areas[-1].parts.append(_Shown(output, {}, size))
 
@@ -205,15 +206,15 @@ class Recorder:
         identity = _identity(note)
         same = self._displays.get(identity, []) if identity else []
         self._room += sum(shown.size for shown in same)
-        size = _size(data) + _size(metadata) + len(identity or "")
-        if size > self._room:
+        size = LEAST_RESULT + _size(data) + _size(metadata) + len(identity or "")
+        if size * (len(same) + (not update)) > self._room:  # each is written out by itself
             self._room -= sum(shown.size for shown in same)
             self._left_out = True
             return None
         for shown in same:
             _replace(shown, result, data, metadata)
         if update:
-            self._charge(same[:1], size)
+            self._charge(same, size)
             return result if same else None
         if not data and not any(value for key, value in result.items() if key != "is_main_result"):
             return None
@@ -223,7 +224,7 @@ class Recorder:
             shown.output |= {"output_type": "execute_result", "execution_count": self._count}
         self._areas[-1].parts.append(shown)
         self.has_widgets = self.has_widgets or _WIDGET in data
-        self._charge([shown], size)
+        self._charge([*same, shown], size)
         if identity:
             shown.identity = identity
             self._displays.setdefault(identity, []).append(shown)

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from e2brun.jobs.notebook_format import Json
-from e2brun.jobs.notebook_outputs import Recorder, settled
+from e2brun.jobs.notebook_outputs import LEAST_RESULT, Recorder, settled
 from e2brun.jobs.prelude import MIME as OURS
 from e2brun.sandbox.contract import CodeError, Execution, Outcome, Result
 
@@ -287,7 +287,7 @@ def test_a_state_of_widgets_that_is_none_does_no_harm(recorder: Recorder, state:
 
 
 def test_updates_and_clearing_give_back_their_room() -> None:
-    recorder = Recorder(most=100)
+    recorder = Recorder(most=LEAST_RESULT + 100)
     recorder.begin(1)
     for number in range(20):
         recorder.result(shown(f"{number:40}", id="d"))
@@ -298,14 +298,34 @@ def test_updates_and_clearing_give_back_their_room() -> None:
     assert len(outputs(recorder)) == 2
 
 
+@pytest.mark.parametrize("op", ["update", "display"])
+def test_what_is_shown_in_many_places_counts_in_each(op: str) -> None:
+    recorder = Recorder(most=21 * (LEAST_RESULT + 50))
+    recorder.begin(1)
+    for _ in range(20):
+        recorder.result(shown("x", id="d"))
+    assert recorder.result(shown("y" * 100, op=op, id="d")) is None
+    recorder.result(shown("z" * 10, op=op, id="d"))
+    cell, _ = recorder.end(0, OK)
+    assert str(cell.outputs).count("z" * 10) == 20 + (op == "display")
+
+
 def test_the_results_of_a_run_are_bounded() -> None:
-    recorder = Recorder(most=100)
+    recorder = Recorder(most=LEAST_RESULT + 100)
     recorder.begin(1)
     assert recorder.result(shown("a" * 60)) is not None
     assert recorder.result(shown("b" * 60)) is None
     cell, results = recorder.end(0, OK)
     assert len(results) == 1
     assert "results left out" in str(cell.outputs[-1])
+
+
+def test_results_of_hardly_anything_are_bounded_too() -> None:
+    recorder = Recorder(most=10 * LEAST_RESULT + 500)
+    recorder.begin(1)
+    for _ in range(100):
+        recorder.result(shown("x"))
+    assert len(outputs(recorder)) == 10 + 1  # and what says so
 
 
 def test_what_was_raised_is_an_error_output(recorder: Recorder) -> None:
