@@ -218,7 +218,8 @@ def _from_pyproject(directory: Path) -> _Layer:
     for folder in (directory, *directory.parents):
         path = folder / "pyproject.toml"
         try:
-            content = path.read_bytes() if path.is_file() else b""
+            fits = path.is_file() and path.stat().st_size <= _MIB
+            content = path.read_bytes() if fits else b""
         except OSError:
             continue
         if b"[tool.e2brun" in content:  # tomllib costs 8 ms: not for every other project

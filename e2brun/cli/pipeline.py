@@ -13,7 +13,7 @@ from e2brun.cli.pipeline_options import RunRequest
 from e2brun.cli.signals import notice, print_document, write_line, write_new
 from e2brun.cli.typer_command import NOTHING, Json, command_of
 from e2brun.errors import E2brunError, UsageError
-from e2brun.values import is_table, suggestion
+from e2brun.values import is_table, suggestion, toml_tables
 
 if TYPE_CHECKING:
     from e2brun.pipeline.loader import Pipeline
@@ -181,10 +181,8 @@ def list_pipelines(
 
 def _described(file: Path) -> str | None:
     """Its name and description; None for a TOML that is no pipeline."""
-    import tomllib
-
     try:
-        table = tomllib.loads(file.read_text(encoding="utf-8")).get("pipeline")
+        table = toml_tables(file.read_text(encoding="utf-8")).get("pipeline")
     except (OSError, ValueError):
         return None
     if not is_table(table) or "name" not in table:

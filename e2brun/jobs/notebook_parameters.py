@@ -14,7 +14,7 @@ from pathlib import Path
 from e2brun.errors import UsageError
 from e2brun.jobs.notebook_format import Json, cells_of, new_code_cell, tags_of, text
 from e2brun.jobs.parsing import tree_of
-from e2brun.values import is_list, is_table, suggestion
+from e2brun.values import is_list, is_table, suggestion, toml_tables
 
 _LIMIT = 1024 * 1024
 _TAG, _INJECTED = "parameters", "injected-parameters"
@@ -42,15 +42,13 @@ def given_parameters(
 
 
 def _from_file(path: Path) -> dict[str, object]:
-    import tomllib
-
     with UsageError.of_system(f"--params {path}"), path.open("rb") as file:
         content = file.read(_LIMIT + 1)
     if len(content) > _LIMIT:
         raise UsageError(f"--params {path}: more than {_LIMIT // 1024**2} MiB of parameters")
     try:
-        return tomllib.loads(content.decode())
-    except (ValueError, RecursionError) as error:
+        return toml_tables(content.decode())
+    except ValueError as error:
         reason = " ".join(str(error).split())
         raise UsageError(f"--params {path}: not valid TOML: {reason}") from error
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from e2brun.errors import UsageError
 from e2brun.jobs.source import SourceUnfit
 from e2brun.sandbox.requirement import parse_requirement
-from e2brun.values import is_list, is_table, toml_problem
+from e2brun.values import is_list, is_table, toml_problem, toml_tables
 
 _MARK = b"# /// script"
 _OPENING = re.compile(r"# /// [a-zA-Z0-9-]+")
@@ -69,11 +69,9 @@ def _script_blocks(text: str) -> Iterator[tuple[int, list[str]]]:
 
 def _metadata(content: str, file: str, first: int) -> ScriptMetadata:
     """`first` is the line of the opening mark; the TOML starts on the next one."""
-    import tomllib
-
     try:
-        table = tomllib.loads(content)
-    except (ValueError, RecursionError) as error:  # not all of tomllib's are its own
+        table = toml_tables(content)
+    except ValueError as error:
         line, problem = toml_problem(error, content)
         raise UsageError(f"{file}:{first + line}: {problem} (in the script's metadata)") from None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
+from math import prod
 from pathlib import Path
 
 from e2brun.pipeline.places import Path as KeyPath
@@ -168,6 +169,9 @@ def _grid(document: Document, found: Found) -> Iterator[tuple[str, dict[str, obj
     for name, values in document.matrix.items():
         if not values:
             found.at_paths.append((("matrix", name), f"matrix.{name} has no value"))
+    if prod(map(len, document.matrix.values())) > MAX_CASES:
+        found.at_paths.append((("matrix",), f"more than {MAX_CASES} cases"))
+        return
     for combination in product(*document.matrix.values()):
         chosen: dict[str, object] = dict(zip(document.matrix, combination, strict=True))
         yield ",".join(f"{name}={value}" for name, value in chosen.items()), chosen

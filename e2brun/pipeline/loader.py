@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,13 +15,9 @@ from e2brun.pipeline.places import Path as KeyPath
 from e2brun.pipeline.reader import TomlReader
 from e2brun.pipeline.schema import Document
 from e2brun.stages.work import Case
-from e2brun.values import suggestion, toml_problem
+from e2brun.values import suggestion, toml_problem, toml_tables
 
 _MAX_SIZE = 64 * 1024 * 1024
-# tomllib walks down all parts of a name for each of them. Looked for from where a name begins, or a
-# long word would be read once for each of its letters.
-_LONG_NAME = re.compile(r"(?<![\w\"'-])(?:[\w\"'-]++[ \t]*+\.[ \t]*+){500}", re.ASCII)
-_LONG_NUMBER = re.compile(r"[0-9_]{4300}")  # what Python converts (sys.int_info)
 
 
 @dataclass(frozen=True)
@@ -207,23 +201,11 @@ def _text(file: Path) -> str:
 
 
 def _tables(file: Path, text: str) -> dict[str, object]:
-    if (name := _LONG_NAME.search(text)) is not None:
-        raise BrokenPipeline([_at(file, text, name, "a name has more than 500 parts")])
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        return toml_tables(text)
+    except ValueError as error:
         line, why = toml_problem(error, text)
         raise BrokenPipeline([Problem(f"{file}:{line}", f"not valid TOML: {why}")]) from error
-    except ValueError as error:  # not all of tomllib's are its own
-        number = _LONG_NUMBER.search(text)
-        raise BrokenPipeline([_at(file, text, number, "a number is too long")]) from error
-    except RecursionError as error:
-        raise BrokenPipeline([Problem(f"{file}:1", "nested too deeply")]) from error
-
-
-def _at(file: Path, text: str, where: re.Match[str] | None, why: str) -> Problem:
-    line = text.count("\n", 0, where.start()) + 1 if where else 1
-    return Problem(f"{file}:{line}", f"not valid TOML: {why}")
 
 
 def _recipe(document: Document, raw: Mapping[str, object], directory: Path) -> str:

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 
 from e2brun.errors import UsageError
 from e2brun.pipeline.places import Path as KeyPath
 from e2brun.stages.template import placeholders, render
-from e2brun.values import is_list, is_table, suggestion
+from e2brun.values import is_list, is_table, suggestion, toml_tables
 
 _RENDERED: Mapping[str, frozenset[str] | None] = {  # None: every key
     "generate": frozenset({"code", "prompt", "command"}),
@@ -66,7 +65,10 @@ def _resolve(
                     + suggestion(other, variables),
                 )  # fmt: skip
             _resolve(other, variables, done, (*above, name))
-        value = render(value, done)
+        try:
+            value = render(value, done)
+        except UsageError as error:  # it grows too long
+            raise VariableError(name, f"vars.{name}: {error}") from error
     done[name] = value
 
 
@@ -103,8 +105,8 @@ def toml_value(text: str) -> object:
     """What TOML makes of it; what TOML cannot read is text."""
     if "\n" not in text:
         try:
-            return tomllib.loads(f"value = {text}")["value"]
-        except (ValueError, RecursionError):  # not all of tomllib's are its own
+            return toml_tables(f"value = {text}")["value"]
+        except ValueError:
             pass
     return text
 

@@ -12,7 +12,7 @@ import re
 from functools import cache
 from typing import TextIO
 
-from e2brun.values import is_sequence, is_table
+from e2brun.values import is_sequence, is_table, valid_unicode
 
 INERT = "\u200b"
 """Zero width space: put inside a command, no reader of a log knows it any longer."""
@@ -198,7 +198,7 @@ def json_safe(value: object, depth: int = 0) -> object:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
-        return _unicode(value)
+        return valid_unicode(value)
     if isinstance(value, int):  # str() of a huge one raises
         return value if value.bit_length() <= _MAX_BITS else hex(value)
     if isinstance(value, float):
@@ -215,18 +215,10 @@ def _json_safe_container(value: object, depth: int) -> object:
         return [json_safe(item, depth + 1) for item in value]
     if isinstance(value, (bytes, bytearray)):
         return bytes(value).decode("utf-8", "replace")
-    return _unicode(str(value))
+    return valid_unicode(str(value))
 
 
 def _key(key: object) -> str:
     if key is None or isinstance(key, bool):
         return {None: "null", True: "true", False: "false"}[key]
     return str(json_safe(key))
-
-
-def _unicode(text: str) -> str:
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # joins what is a pair, replaces what is not
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text

@@ -21,6 +21,8 @@ from e2brun.values import is_mapping, is_sequence
 
 _PLACE = r"\\?\{\{\s*([A-Za-z_][A-Za-z0-9_.-]*)\s*(?:(!r)\s*)?\}\}"
 
+_LONGEST = 64 * 1024 * 1024  # variables may hold others, ten times each
+
 T = TypeVar("T")
 
 
@@ -34,14 +36,21 @@ def render(text: str, variables: Mapping[str, object]) -> str:
     """The text with its variables filled in. Raises UsageError for one that is not there."""
     if "{{" not in text:
         return text
+    room = _LONGEST
 
     def replaced(match: re.Match[str]) -> str:
         if match[0].startswith("\\"):
             return match[0][1:]
+        nonlocal room
         value = _value(match[1], variables)
         if match[2]:
-            return repr(value)
-        return value if isinstance(value, str) else json.dumps(value, default=str)
+            filled = repr(value)
+        else:
+            filled = value if isinstance(value, str) else json.dumps(value, default=str)
+        room -= len(filled)
+        if room < 0:
+            raise UsageError(f"{{{{{match[1]}}}}} makes a text of more than {_LONGEST} characters")
+        return filled
 
     return re.sub(_PLACE, replaced, text)
 

@@ -21,6 +21,15 @@ BROKEN = {
     "a key twice": (HEAD + 'name = "y"\n', 3, "not valid TOML"),
     "a name of very many parts": (CODE + ".".join(["a"] * 50_000) + " = 1\n", 5, "500 parts"),
     "a table of very many parts": (CODE + f"[a{'.a' * 50_000}]\n", 5, "500 parts"),
+    "a list in very many others": (CODE + "x = " + "[" * 50_000 + "]" * 50_000, 1, "too deeply"),
+    "a matrix of more cases than anybody runs": (
+        CODE + "[matrix]\n" + "".join(f"m{i} = [{'1,' * 99}]\n" for i in range(9)), 5, "more than",
+    ),
+    "variables that hold each other many times": (
+        CODE + "[vars]\nv0 = 'x'\n"
+        + "".join(f"v{i + 1} = '{f'{{{{v{i}}}}}' * 99}'\n" for i in range(9)),
+        10, "characters",
+    ),
     "a number that is too long": (RUN + f"timeout = {'9' * 5000}\n", 6, "a number is too long"),
     "a pattern of very many parts": (
         f'{HEAD}[generate]\nfiles = ["{"../" * 3000}x"]\n', 4, "has too many parts",

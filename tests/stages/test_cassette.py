@@ -67,7 +67,14 @@ def test_times_and_addresses_in_a_prompt_do_not_count() -> None:
     assert key("took 3.41 s") != key("took 3.41 m")
 
 
-@pytest.mark.parametrize("line", ["not json", "[]", '{"key": 1}', '{"key": "k", "text": "t"}'])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "not json", "[]", '{"key": 1}', '{"key": "k", "text": "t"}', "[" * 100_000,
+        '{"key": "k", "text": "t", "case": "a", "attempt": 1e999}',
+        '{"key": "k", "text": "t", "case": "a", "attempt": 1, "tokens": {"input": 1e999}}',
+    ],
+)  # fmt: skip
 async def test_a_file_that_is_no_recording_is_a_mistake_of_usage(tmp_path: Path, line: str) -> None:
     file = tmp_path / "cassette.jsonl"
     file.write_text("\n" + line)
@@ -80,3 +87,12 @@ async def test_a_recording_holds_the_prompt_for_its_reader(tmp_path: Path) -> No
     step = _generator(tmp_path / "count", Recorder(file))
     await take(step, variables={"v": "\udc80"})
     assert json.loads(file.read_text())["prompt"] == "p \udc80"
+
+
+async def test_half_a_character_of_an_answer_is_replaced(tmp_path: Path) -> None:
+    file = tmp_path / "cassette.jsonl"
+    await _answer(_generator(tmp_path / "count", Recorder(file)), "a", 1)
+    entry = json.loads(file.read_text())
+    file.write_text(json.dumps({**entry, "text": "print('\ud800')"}))
+    work = await _answer(_generator(tmp_path / "count", Replay(file)), "a", 1)
+    assert work.content() == "print('\ufffd')\n".encode()

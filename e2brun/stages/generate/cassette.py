@@ -17,6 +17,9 @@ from e2brun.errors import E2brunError, UsageError
 _PASSING = ((r"0x[0-9a-fA-F]{6,16}", "0x"), (r"\b\d+(?:\.\d+)? ?(?:m?s|seconds)\b", "some time"))
 
 
+_MALFORMED = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
+
+
 class NotOnCassette(E2brunError):
     """The file to replay from has no answer to this prompt."""
 
@@ -111,7 +114,7 @@ class Replay(Cassette):
             answer = RecordedAnswer(str(entry["text"]), tokens)
             place = (str(entry["case"]), int(entry["attempt"]))
             self._answers.setdefault(str(entry["key"]), {}).setdefault(place, answer)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except _MALFORMED as error:
             raise UsageError(f"{self.path}:{number}: this is no line of a recording") from error
 
     def find(self, question: Question) -> RecordedAnswer | None:

@@ -16,6 +16,7 @@ from e2brun.stages.generate.cassette import Cassette, Question, RecordedAnswer
 from e2brun.stages.step import Generator, Judgement
 from e2brun.stages.template import render
 from e2brun.stages.work import Work
+from e2brun.values import valid_unicode
 
 
 class GeneratorFailed(E2brunError):
@@ -65,10 +66,11 @@ class PromptedGenerator(Generator):
             details = error.details if isinstance(error, GeneratorFailed) else error.hint
             broken = Judgement(Verdict.INFRASTRUCTURE, str(error), details)
             return work.with_step(self.record(broken, started))
-        code = extract_code(answer.text)
+        text = valid_unicode(answer.text)  # a model's JSON may have half a character
+        code = extract_code(text)
         if not code:
             message = "the answer has no code in it"
-            empty = Judgement(Verdict.FAILED, message, answer.text[:2000], tokens=answer.tokens)
+            empty = Judgement(Verdict.FAILED, message, text[:2000], tokens=answer.tokens)
             return work.with_step(self.record(empty, started))
         done = Judgement(Verdict.PASSED, f"{len(code)} characters", tokens=answer.tokens)
         return replace(work, code=code).with_step(self.record(done, started))
