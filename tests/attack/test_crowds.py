@@ -13,6 +13,7 @@ import pytest
 
 from tests.attack.wire import ENVD, Sandbox, Wire
 from tests.sdk.serving import Serving
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -58,10 +59,7 @@ def test_many_creates_and_kills_at_once_end_in_order(wire: Wire, service: Servin
 
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(cycle, range(48)))
-    deadline = time.monotonic() + 10
-    while _descriptors(service.pid) > before + 8 and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert _descriptors(service.pid) <= before + 8
+    until(lambda: _descriptors(service.pid) <= before + 8)
 
 
 def test_a_kill_races_with_everything_else(wire: Wire) -> None:

@@ -12,6 +12,7 @@ from e2brun.batch.width import Width
 from tests.batch.conftest import Place
 from tests.conftest import Ran
 from tests.e2b.loopback import KEY, Answer, Cut, Fault, Loopback
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def test_as_many_as_the_account_allows_and_no_case_suffers_from_refusals(
     assert (ran.code, place.verdicts()) == (1, expected)
     assert server.refusals
     assert len(server.boxes) == 12
-    assert server.eventually(lambda: not server.running())
+    until(lambda: not server.running())
     assert "about $0.00 by E2B's list price, an estimate" in ran.err
 
 
@@ -64,7 +65,7 @@ def test_faults_are_tried_again_and_counted_apart(place: Place, server: Loopback
     assert (ran.code, wrong, set(place.results())) == (1, [], set(expected))
     assert "faults of the infrastructure were tried again" in ran.err
     server.chaos = lambda method: None
-    assert server.eventually(lambda: not server.running(), 30)
+    until(lambda: not server.running(), 30)
 
 
 def test_every_sandbox_is_bounded_and_marked_and_the_document_names_it(
@@ -86,7 +87,7 @@ def test_a_sandbox_is_used_again_only_when_asked(place: Place, server: Loopback)
     ran = _run(place, server, "--reuse", "--concurrency", "2", "-o", "out.jsonl")
     assert (ran.code, place.verdicts()) == (1, expected)
     assert len(server.boxes) == 2
-    assert server.eventually(lambda: not server.running())
+    until(lambda: not server.running())
 
 
 def test_one_that_did_not_end_well_is_not_used_again(place: Place, server: Loopback) -> None:

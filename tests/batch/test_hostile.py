@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from tests.batch.conftest import Place
-from tests.cli.test_kill import children, left_after, subreaper
+from tests.cli.test_kill import left_after, subreaper
+from tests.sdk.serving import children
 
 __all__ = ["subreaper"]
 HOSTILE = {
@@ -40,7 +41,7 @@ def test_good_programs_do_not_notice_hostile_ones(place: Place) -> None:
     for at, (name, code) in enumerate(HOSTILE.items()):
         records.insert(10 * at, {"id": name, "code": code})
     place.lines("c.jsonl", records)
-    began, before = time.monotonic(), set(children())
+    began, before = time.monotonic(), children()
     ran = place.batch_for(120, "--jsonl", "c.jsonl", "-o", "out.jsonl", *WORDS)
     results = place.results()
     assert ran.code == 1

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import begin
+from tests.sdk.serving import children
 
 _PR_SET_CHILD_SUBREAPER = 36
 _CAMPAIGN = pytest.param(50, marks=pytest.mark.in_turn(day=1))
@@ -46,11 +47,6 @@ def subreaper() -> Iterator[None]:
     libc.prctl(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 
 
-def children() -> list[int]:
-    tasks = Path("/proc/self/task").iterdir()
-    return [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
-
-
 def left_after(seconds: float, before: set[int]) -> list[str]:
     """What is still alive of the orphans; zombies are collected on the way. `before`: children
     that others have left here."""
@@ -76,7 +72,7 @@ def test_a_signal_at_any_moment_leaves_no_process_and_no_file(
     temporary.mkdir()
     moments = random.Random(number)
     codes: set[int] = set()
-    before = set(children())
+    before = children()
     for _ in range(times):
         words, env = ("exec", "--on", "local", "busy.py"), {"TMPDIR": str(temporary)}
         process = begin(*words, cwd=tmp_path, env=env, **_UNHEARD, start_new_session=True)
@@ -96,7 +92,7 @@ def test_what_is_refused_has_begun_with_a_sandbox_and_leaves_no_process(
     words: tuple[str, ...], tmp_path: Path
 ) -> None:
     (tmp_path / "busy.py").write_text(_BUSY)
-    before = set(children())
+    before = children()
     refused = begin("exec", "--on", "local", *words, cwd=tmp_path)
     assert len(refused.communicate(timeout=30)[1].splitlines()) == 1
     assert refused.returncode == 2
@@ -111,7 +107,7 @@ def test_a_sandbox_that_was_begun_and_that_nobody_wants_ends(end: str, tmp_path:
         "from e2brun.sandbox.local.isolation.bubblewrap import Bubblewrap\n"
         f"driver = Bubblewrap(); driver.begin(); print('begun', flush=True); {end}\n"
     )
-    before = set(children())
+    before = children()
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"begun\n"

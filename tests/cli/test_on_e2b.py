@@ -15,6 +15,7 @@ import pytest
 from tests.cli.conftest import begin
 from tests.conftest import Run
 from tests.e2b.loopback import KEY, Answer, Cut, Delay, Loopback
+from tests.waiting import until
 
 _CAMPAIGN = pytest.param(15, marks=pytest.mark.in_turn(day=2))
 
@@ -92,7 +93,7 @@ def test_a_sandbox_that_goes_away_is_lost(server: Loopback, e2brun: Run, script:
     script("import time; print('in', flush=True); time.sleep(30)")
     words, directory = ("exec", "--json", "prog.py"), script("", "x").parent
     process = begin(*words, cwd=directory, env=_key(server))
-    assert server.eventually(lambda: server.count("POST", "/process.Process/Start") == 1)
+    until(lambda: server.count("POST", "/process.Process/Start") == 1)
     time.sleep(0.5)
     for box in server.running():
         box.die()
@@ -110,7 +111,7 @@ def test_a_slow_kill_delays_nothing_that_is_shown(
     ran = e2brun("exec", "prog.py", env=_key(server))
     assert ran.code == 0
     assert time.monotonic() - started < 7.5
-    assert server.eventually(lambda: not server.running(), 20)
+    until(lambda: not server.running(), 20)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
@@ -124,9 +125,9 @@ def test_a_signal_at_any_moment_leaves_no_sandbox(
         unheard = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         process = begin("exec", "prog.py", cwd=path.parent, env=_key(server), **unheard)
         if attempt == times - 1:
-            assert server.eventually(lambda: bool(server.running()), 30)
+            until(lambda: bool(server.running()), 30)
         time.sleep(moments.uniform(0.0, 2.0))
         process.send_signal(number)
         # 1: Python itself heard of it before its handlers were there.
         assert process.wait(20) in {-number, 128 + number, 1}
-    assert server.eventually(lambda: not server.running(), 10)
+    until(lambda: not server.running(), 10)

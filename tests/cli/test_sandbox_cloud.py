@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +17,7 @@ from e2brun.sandbox.owner import KEPT, OWNER, is_left_behind, owner_mark
 from tests.cli.conftest import begin
 from tests.conftest import Run
 from tests.sdk.serving import Serving, served
+from tests.waiting import until
 
 MARK = "from e2brun.sandbox.owner import owner_mark; print(owner_mark())"
 
@@ -101,11 +101,8 @@ def test_a_signal_ends_the_command_in_the_sandbox_too(
     os.kill(running.pid, signal.SIGTERM)
     assert running.wait(20) == 143
     running.stdout.close()
-    end = time.monotonic() + 5
     search = ("sandbox", "exec", box, "--", "pgrep", "-f", "[s]leep 98765")
-    while (found := e2brun(*search, env=cloud).code) == 0 and time.monotonic() < end:
-        pass
-    assert found == 1
+    until(lambda: e2brun(*search, env=cloud).code == 1)
 
 
 def test_a_provider_that_does_not_answer_is_infrastructure(e2brun: Run) -> None:

@@ -22,7 +22,7 @@ from e2brun.sandbox.local.isolation.driver import Jail, has_ended, new_id
 from e2brun.sandbox.local.isolation.forkserver import Forkserver
 from e2brun.settings import load_settings
 from tests.caches import with_ipython
-from tests.sdk.serving import descendants, survivors
+from tests.sdk.serving import children, descendants, survivors
 from tests.waiting import until
 
 _ATTEMPTS = 20
@@ -43,12 +43,6 @@ def forkserver() -> Iterator[Forkserver]:
     made = Forkserver()
     yield made
     made.close()
-
-
-def _children() -> set[int]:
-    """Ours alone: what other tests' services start meanwhile is no child of this process."""
-    tasks = Path("/proc/self/task").iterdir()
-    return {int(pid) for task in tasks for pid in (task / "children").read_text().split()}
 
 
 def _below(zygotes: set[int]) -> set[tuple[int, str]]:
@@ -74,11 +68,11 @@ def test_who_asks_again_and_again_is_given_one_that_was_there(
     backend: LocalBackend, cells: bool
 ) -> None:
     """It may be too late on a slow machine: so it is tried some times."""
-    others, spec = _children(), SandboxSpec(cells=cells)
+    others, spec = children(), SandboxSpec(cells=cells)
     for _ in range(_ATTEMPTS):
         backend.create(spec).kill()
         time.sleep(0.1)
-        were_there = {pid for pid, _ in _below(_children() - others)}
+        were_there = {pid for pid, _ in _below(children() - others)}
         sandbox = backend.create(spec)
         assert _is_well(sandbox)
         if _pid(sandbox) in were_there:
@@ -176,19 +170,19 @@ def test_one_that_nobody_wants_ends_by_itself_and_is_given_to_nobody(
 
 
 def test_nothing_of_it_is_left_when_the_backend_is_closed(backend: LocalBackend) -> None:
-    others = _children()
+    others = children()
     for _ in range(3):
         backend.create(_SPEC).kill()
-    family = dict(_below(_children() - others))
+    family = dict(_below(children() - others))
     backend.close()
     assert survivors(family) == []
-    assert _children() <= others
+    assert children() <= others
 
 
 def test_a_thread_that_asks_a_closed_backend_leaves_nothing_behind(backend: LocalBackend) -> None:
-    others = _children()
+    others = children()
     backend.create(SandboxSpec(cells=True)).kill()
     backend.close()
     with pytest.raises(SandboxUnavailable, match="closed"):
         backend.create(SandboxSpec(cells=True))
-    assert _children() <= others
+    assert children() <= others

@@ -208,14 +208,6 @@ class Loopback:
         self.boxes[box.id] = box
         return box
 
-    def eventually(self, holds: Callable[[], bool], seconds: float = 8.0) -> bool:
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            if holds():
-                return True
-            time.sleep(0.02)
-        return holds()
-
 
 class LoopbackHandler(BaseHTTPRequestHandler):
     """Reads a request, lets a fault have its way, and finds who answers."""

@@ -13,6 +13,7 @@ from e2brun.sandbox.e2b import E2BBackend, E2BSandbox
 from e2brun.sandbox.public_indexes import python_index
 from e2brun.values import Network
 from tests.e2b.loopback import Answer, Cut, Loopback
+from tests.waiting import until
 
 CREATE = "POST /v2/sandboxes"
 
@@ -95,7 +96,7 @@ def test_a_sandbox_whose_answer_was_cut_is_found_and_killed(
         backend.create(SandboxSpec())
     assert len(server.running()) == 1
     backend.close()
-    assert server.eventually(lambda: not server.running())
+    until(lambda: not server.running())
     assert server.count("POST", "/v2/sandboxes") == 1
 
 
@@ -119,7 +120,7 @@ def test_install_says_pips_own_reason_in_one_line(server: Loopback, backend: E2B
     assert "no-such-directory-anywhere" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert server.count("POST", "/process.Process/Start") == 1
-    assert server.eventually(lambda: not server.running())
+    until(lambda: not server.running())
 
 
 def test_install_takes_requirements_only(sandbox: E2BSandbox) -> None:

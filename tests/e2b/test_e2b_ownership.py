@@ -14,6 +14,7 @@ import pytest
 from e2brun.sandbox.contract import SandboxSpec
 from e2brun.sandbox.e2b import E2BBackend, E2BSandbox
 from tests.e2b.loopback import KEY, Answer, Cut, Delay, Loopback
+from tests.waiting import until
 
 
 def owner(server: Loopback, *, then: str) -> subprocess.Popen[str]:
@@ -49,7 +50,7 @@ def test_kill_is_told_at_once_and_done_without_us(server: Loopback, sandbox: E2B
     sandbox.kill()
     sandbox.kill()
     assert time.monotonic() - start < 1.5
-    assert server.eventually(lambda: not server.running())
+    until(lambda: not server.running())
     assert server.count("DELETE", "/sandboxes/") == 1
 
 
@@ -57,7 +58,7 @@ def test_close_kills_what_was_not_released(server: Loopback, backend: E2BBackend
     kept, lost = backend.create(SandboxSpec()), backend.create(SandboxSpec())
     kept.release()
     backend.close()
-    assert server.eventually(lambda: len(server.running()) == 1)
+    until(lambda: len(server.running()) == 1)
     assert [box.id for box in server.running()] == [kept.id]
     assert lost.id != kept.id
 
@@ -70,7 +71,7 @@ def test_close_waits_a_second_at_most_and_the_kill_still_happens(
     start = time.monotonic()
     backend.close()
     assert time.monotonic() - start < 3
-    assert server.eventually(lambda: not server.running())
+    until(lambda: not server.running())
 
 
 @pytest.mark.parametrize("fault", [Answer(429), Answer(502), Cut("rst")])
@@ -79,7 +80,7 @@ def test_a_kill_that_fails_is_tried_again(
 ) -> None:
     server.fail("DELETE", fault)
     sandbox.kill()
-    assert server.eventually(lambda: not server.running())
+    until(lambda: not server.running())
     assert server.count("DELETE", "/sandboxes/") == 2
 
 
@@ -96,17 +97,17 @@ def test_whatever_ends_the_owner_the_sandbox_is_killed(server: Loopback) -> None
     process = owner(server, then="os.kill(os.getpid(), signal.SIGKILL); time.sleep(30)")
     ended(process)
     assert process.returncode != 0
-    assert server.eventually(lambda: bool(server.boxes) and not server.running())
+    until(lambda: bool(server.boxes) and not server.running())
     assert server.count("DELETE", "/sandboxes/") == 1
 
 
 def test_an_owner_killed_while_it_creates_leaves_nothing(server: Loopback) -> None:
     server.fail("POST /v2/sandboxes", Delay(1.0))
     process = owner(server, then="time.sleep(30)")
-    assert server.eventually(lambda: bool(server.calls))
+    until(lambda: bool(server.calls))
     process.kill()
     ended(process)
-    assert server.eventually(lambda: bool(server.boxes) and not server.running())
+    until(lambda: bool(server.boxes) and not server.running())
 
 
 def test_an_interrupt_is_heard_while_a_sandbox_is_created(
@@ -119,7 +120,7 @@ def test_an_interrupt_is_heard_while_a_sandbox_is_created(
         backend.create(SandboxSpec())
     backend.close()
     assert time.monotonic() - start < 4
-    assert server.eventually(lambda: bool(server.boxes) and not server.running())
+    until(lambda: bool(server.boxes) and not server.running())
 
 
 def test_sandboxes_of_other_processes_are_left_alone(
@@ -128,7 +129,7 @@ def test_sandboxes_of_other_processes_are_left_alone(
     server.fail("POST /v2/sandboxes", Cut("rst", after_doing=True))
     process = owner(server, then="")
     ended(process)
-    assert server.eventually(lambda: [box.id for box in server.running()] == [sandbox.id])
+    until(lambda: [box.id for box in server.running()] == [sandbox.id])
 
 
 def test_the_key_is_in_no_list_of_processes_and_in_no_environment(
@@ -137,10 +138,8 @@ def test_the_key_is_in_no_list_of_processes_and_in_no_environment(
     monkeypatch.setenv("E2B_API_KEY", KEY)
     backend.create(SandboxSpec())
     process = Path(f"/proc/{backend.guard.pid}")
-    until = time.monotonic() + 3
     # `env`, which leaves the key out, has to have become the guardian first.
-    while process.joinpath("cmdline").read_bytes().startswith(b"env") and time.monotonic() < until:
-        time.sleep(0.01)
+    until(lambda: not process.joinpath("cmdline").read_bytes().startswith(b"env"))
     assert KEY.encode() not in process.joinpath("cmdline").read_bytes()
     assert KEY.encode() not in process.joinpath("environ").read_bytes()
     assert os.environ["E2B_API_KEY"] == KEY
@@ -158,7 +157,7 @@ def test_the_guardian_hears_no_signal_and_holds_none_of_our_pipes(
     assert streams == [Path("/dev/null")] * 2
     assert os.getsid(pid) == pid
     sandbox.kill()
-    assert server.eventually(lambda: not server.running())
+    until(lambda: not server.running())
 
 
 def test_a_guardian_that_was_killed_is_started_again(
@@ -171,9 +170,9 @@ def test_a_guardian_that_was_killed_is_started_again(
     time.sleep(0.1)
     sandbox.kill()
     assert backend.guard.pid != pid
-    assert server.eventually(lambda: [box.id for box in server.running()] == [other.id])
+    until(lambda: [box.id for box in server.running()] == [other.id])
     backend.close()
-    assert server.eventually(lambda: not server.running())
+    until(lambda: not server.running())
 
 
 def test_the_guardian_is_gone_soon_after_its_work(backend: E2BBackend, sandbox: E2BSandbox) -> None:
@@ -184,7 +183,7 @@ def test_the_guardian_is_gone_soon_after_its_work(backend: E2BBackend, sandbox: 
 
 def test_no_sandbox_outlives_its_lifetime(server: Loopback, backend: E2BBackend) -> None:
     backend.create(SandboxSpec(lifetime=0.5)).release()
-    assert server.eventually(lambda: not server.running(), 2)
+    until(lambda: not server.running(), 2)
 
 
 def test_no_key_is_in_what_a_backend_says_of_itself(backend: E2BBackend) -> None:

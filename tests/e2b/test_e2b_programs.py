@@ -15,6 +15,7 @@ from e2brun.sandbox.contract import Outcome, Program, SandboxSpec, Upload
 from e2brun.sandbox.e2b import E2BBackend, E2BSandbox
 from tests.e2b.conftest import Run
 from tests.e2b.loopback import Answer, Cut, Delay, Loopback
+from tests.waiting import until
 
 
 def test_a_broken_pipe_is_not_written_to_again(sandbox: E2BSandbox) -> None:
@@ -45,7 +46,7 @@ def test_a_timeout_ends_the_whole_program_and_the_sandbox_lives_on(
     assert ran.execution.detail == "time limit 0.5 s"
     assert server.boxes[sandbox.id].alive
     assert run("echo", "still").out == b"still\n"
-    assert server.eventually(lambda: b"33" not in run("pgrep", "-f", "-x", "sleep 33").out)
+    until(lambda: b"33" not in run("pgrep", "-f", "-x", "sleep 33").out)
 
 
 def test_a_program_that_is_not_there_is_ours_to_tell(run: Run) -> None:
@@ -154,7 +155,7 @@ def test_an_upload_that_fails_ends_the_waiting_command(
     with pytest.raises(FileTransferFailed):
         run("echo", "ran", files=(Upload("x", os.urandom(500_000)),))
     box = next(iter(server.boxes.values()))
-    assert server.eventually(lambda: all(p.poll() is not None for p in box.processes.values()))
+    until(lambda: all(p.poll() is not None for p in box.processes.values()))
 
 
 def test_much_output_is_not_held_in_memory(sandbox: E2BSandbox) -> None:
@@ -183,7 +184,7 @@ def test_a_program_can_run_for_ever_until_it_is_killed(
     )
     assert time.monotonic() - start < 20
     assert ended.outcome is Outcome.KILLED
-    assert server.eventually(lambda: not server.running())
+    until(lambda: not server.running())
     again = sandbox.run_program(
         Program(("true",)), timeout=None, stdout=lambda d: None, stderr=lambda d: None
     )

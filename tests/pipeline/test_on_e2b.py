@@ -6,6 +6,7 @@ import json
 
 from tests.e2b.loopback import KEY, Answer, Loopback
 from tests.pipeline.conftest import Place
+from tests.waiting import until
 
 _PIPELINE = """
 [pipeline]
@@ -33,7 +34,7 @@ def test_every_case_has_a_sandbox_of_its_own_and_none_is_left(place: Place) -> N
         document = json.loads(ran.out)
         assert [case["verdict"] for case in document["cases"]] == ["passed", "failed"]
         assert len(server.boxes) == 2
-        assert server.eventually(lambda: not server.running())
+        until(lambda: not server.running())
 
 
 def test_a_service_that_fails_is_infrastructure_and_neither_0_nor_1(place: Place) -> None:

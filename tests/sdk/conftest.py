@@ -42,11 +42,6 @@ def interpreter(service: Serving) -> Iterator[Any]:
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def async_sandbox(service: Serving) -> AsyncIterator[Any]:
     """A sandbox of the lean template, through the asynchronous SDK; it may be killed."""
     from e2b import AsyncSandbox

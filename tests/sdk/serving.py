@@ -76,6 +76,12 @@ def served(
         _end(process, log)
 
 
+def children() -> set[int]:
+    """Ours alone: what other tests' services start meanwhile is no child of this process."""
+    tasks = Path("/proc/self/task").iterdir()
+    return {int(pid) for task in tasks for pid in (task / "children").read_text().split()}
+
+
 def descendants(pid: int) -> dict[int, str]:
     """The processes below `pid`, each with its start time: a number alone may be used again."""
     parents = {int(entry): _parent(int(entry)) for entry in os.listdir("/proc") if entry.isdigit()}

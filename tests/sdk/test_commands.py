@@ -19,7 +19,7 @@ from e2b import (
 )
 
 from tests.sdk.serving import Serving
-from tests.server.talking import until
+from tests.waiting import until
 
 
 def test_both_streams_and_the_exit_code_come_back(sandbox: Any) -> None:

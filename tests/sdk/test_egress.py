@@ -7,7 +7,6 @@ import os
 import select
 import shutil
 import signal
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -18,6 +17,7 @@ from e2b import InvalidArgumentException, Sandbox, SandboxException
 
 from tests.sdk.serving import Serving, descendants, served
 from tests.security.another_machine import GREETING_PORT, another_machine
+from tests.waiting import until
 
 _HERE, _ELSEWHERE, _PRIVATE = "198.51.100.2", "203.0.113.2", "10.213.78.2"
 _ROUTER, _NOBODY = "198.51.100.1", "192.0.2.1"
@@ -168,15 +168,6 @@ def _opened(service: Serving, network: str) -> int:
     raise LookupError(network)
 
 
-def _eventually(holds: Callable[[], bool]) -> bool:
-    end = time.monotonic() + 60
-    while not holds():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.1)
-    return True
-
-
 def test_a_create_finds_a_sandbox_with_its_network_up(
     online: Serving, create: Callable[..., Any]
 ) -> None:
@@ -184,7 +175,7 @@ def test_a_create_finds_a_sandbox_with_its_network_up(
         ready = _uplinks(online)
         return _network(create()) in ready
 
-    assert _eventually(found)
+    until(found, 60)
     names = [Path(f"/proc/{pid}/comm") for pid in descendants(online.pid)]
     assert "bwrap\n" not in [name.read_text() for name in names if name.exists()]
 
@@ -215,7 +206,7 @@ def test_a_sandbox_outlives_its_slirp4netns_and_reaches_nothing_then(
     sandbox = create()
     assert _reached(sandbox, _greeting(_HERE)) == [True]
     os.kill(_uplinks(online)[_network(sandbox)], signal.SIGKILL)
-    assert _eventually(lambda: not any(_reached(sandbox, _greeting(_HERE))))
+    until(lambda: not any(_reached(sandbox, _greeting(_HERE))), 60)
     sandbox.update_network({"deny_out": [_ALL]})
     assert sandbox.commands.run("sudo whoami").stdout == "root\n"
 
@@ -236,8 +227,8 @@ def test_a_sandbox_whose_slirp4netns_died_before_it_was_asked_for_is_not_given_o
             os.close(ending)
         return not others()
 
-    assert _eventually(lambda: len(others()) > 1)
-    assert _eventually(killed)
+    until(lambda: len(others()) > 1)
+    until(killed, 60)
     assert [_reached(create(), _greeting(_HERE)) for _ in range(2)] == [[True], [True]]
 
 
@@ -252,7 +243,7 @@ def test_of_killed_sandboxes_no_slirp4netns_and_no_namespace_is_left(
             stack.callback(os.close, _opened(online, network))
         for sandbox in made:
             sandbox.kill()
-        assert _eventually(lambda: not networks & (_held(online) | set(_uplinks(online))))
+        until(lambda: not networks & (_held(online) | set(_uplinks(online))))
 
 
 def test_without_rules_the_internet_is_reached_and_private_networks_are_not(

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
 
+from tests.waiting import until
+
 _ASK = "curl -s -m 5 -w ' %{http_code}' http://0.0.0.0:49999"
-
-
-def _runs_code(sandbox: Any) -> bool:
-    """Whether it does within 10 s: the first cells may find their kernel dying."""
-    end = time.monotonic() + 10
-    while time.monotonic() < end:
-        if sandbox.run_code("6 * 7").text == "42":
-            return True
-        time.sleep(0.1)
-    return False
 
 
 def test_a_program_inside_asks_whether_the_interpreter_is_there(interpreter: Any) -> None:
@@ -37,7 +28,8 @@ def test_an_interpreter_that_was_killed_by_its_name_at_e2b_comes_back(
 ) -> None:
     interpreter.run_code("lost = 1")
     interpreter.commands.run(f"pkill -9 -f '{name}'", user="root")
-    assert _runs_code(interpreter)
+    # The first cells may find their kernel dying.
+    until(lambda: interpreter.run_code("6 * 7").text == "42")
     assert interpreter.run_code("lost").error.name == "NameError"
     interpreter.files.write("/home/user/after", "still here")
     assert interpreter.commands.run(f"cat after; {_ASK}/health").stdout == 'still here"OK" 200'

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.server.talking import until
+from tests.waiting import until
 
 _PIECES = 400  # of 64 KiB: more than sockets and the service hold together
 _PRINT = f"""for i in range({_PIECES}):

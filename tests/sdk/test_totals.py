@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from tests.sdk.serving import Serving, served
+from tests.waiting import until
 
 _HOLD = "python3 -c 'x = bytearray({} << 20); print(1, flush=True); import time; time.sleep(300)'"
 _FILL = "head -c {}M /dev/zero > file && echo 1 && sleep 300"
@@ -52,15 +53,6 @@ def _logged(small: Serving, sandbox: Any) -> str:
     return httpx.get(path, headers={"X-API-KEY": small.key}).text
 
 
-def _has_ended(sandbox: Any) -> bool:
-    deadline = time.monotonic() + _PATIENCE
-    while sandbox.is_running():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.1)
-    return True
-
-
 def _create_for_long(create: Callable[[], Any]) -> None:
     deadline = time.monotonic() + _PATIENCE
     while time.monotonic() < deadline:
@@ -76,7 +68,7 @@ def test_who_grows_past_the_memory_that_is_left_ends_and_its_log_says_why(
     _start(neighbour, _HOLD.format(350))
     with pytest.raises(SandboxException):
         greedy.commands.run(_HOLD.format(400), timeout=_PATIENCE)
-    assert _has_ended(greedy)
+    until(lambda: not greedy.is_running(), _PATIENCE)
     assert "--total-memory" in _logged(small, greedy)
     assert neighbour.commands.run("pgrep -f bytearray").exit_code == 0
 
@@ -101,7 +93,7 @@ def test_who_writes_more_files_than_are_left_ends_and_none_more_are_kept(
     _start(neighbour, _FILL.format(200))
     with pytest.raises(SandboxException):
         greedy.commands.run(_FILL.format(200), timeout=_PATIENCE)
-    assert _has_ended(greedy)
+    until(lambda: not greedy.is_running(), _PATIENCE)
     assert "--total-disk" in _logged(small, greedy)
     with pytest.raises(RateLimitException, match="--total-disk"):
         neighbour.create_snapshot()

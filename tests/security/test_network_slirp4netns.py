@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import textwrap
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +21,7 @@ from e2brun.sandbox.local.isolation.slirp4netns import Uplink
 from tests.conftest import COMMAND, clean_environment
 from tests.security.probing import Probe
 from tests.security.test_network_option import IS_ROOT, able_to_go_online
+from tests.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -105,10 +105,7 @@ def test_slirp4netns_ends_with_e2brun(
     command, pid = running
     command.send_signal(number)
     command.wait(timeout=10)
-    end = time.monotonic() + 2
-    while _alive(pid) and time.monotonic() < end:
-        time.sleep(0.02)
-    assert not _alive(pid)
+    until(lambda: not _alive(pid), 2)
 
 
 def test_slirp4netns_ends_with_the_sandbox(online: Probe) -> None:

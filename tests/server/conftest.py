@@ -41,11 +41,6 @@ def another(wire: Wire) -> Sandbox:
 
 
 @pytest.fixture(scope="package")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="package")
 async def shared(anyio_backend: str) -> AsyncIterator[Service]:
     """A service in this process, for all tests that want none of their own: to start one takes half
     a second of a processor."""

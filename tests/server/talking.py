@@ -7,12 +7,11 @@ import http.client
 import json
 import os
 import socket
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 from tests.attack.wire import ENVD, Sandbox, Wire
 from tests.sdk.serving import Serving
+from tests.waiting import until
 
 PORT, SIX = 8100, 8106
 TALKER = Path(__file__).with_name("talker.py")
@@ -37,14 +36,6 @@ def with_talker(wire: Wire, **fields: object) -> Sandbox:
     for port in (PORT, SIX):
         until(lambda: wire.inside(made, port, "GET", "/seen/gone").status == 200)  # noqa: B023
     return made
-
-
-def until(true: Callable[[], bool], seconds: float = 10) -> None:
-    """Wait for it."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def seen(wire: Wire, sandbox: Sandbox, what: str) -> int:

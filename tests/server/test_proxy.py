@@ -14,7 +14,8 @@ import pytest
 
 from tests.attack.wire import ENVD, INTERPRETER, Sandbox, Wire
 from tests.sdk.serving import Serving
-from tests.server.talking import GET, PORT, SIX, asking, dial, head_of, resident, until, with_talker
+from tests.server.talking import GET, PORT, SIX, asking, dial, head_of, resident, with_talker
+from tests.waiting import until
 
 
 def test_a_request_arrives_as_it_was_sent(wire: Wire, talker: Sandbox) -> None:

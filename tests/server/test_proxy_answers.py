@@ -22,8 +22,8 @@ from tests.server.talking import (
     is_reset,
     resident,
     seen,
-    until,
 )
+from tests.waiting import until
 
 
 def _answered(wire: Wire, sandbox: Sandbox, inner: bytes, way: str = "raw") -> Answer:

@@ -11,17 +11,8 @@ import pytest
 
 from tests.attack.wire import Sandbox, Wire
 from tests.sdk.serving import Serving
-from tests.server.talking import (
-    OCTETS,
-    PORT,
-    SIX,
-    TALKER,
-    exactly,
-    is_calm,
-    is_reset,
-    until,
-    upgraded,
-)
+from tests.server.talking import OCTETS, PORT, SIX, TALKER, exactly, is_calm, is_reset, upgraded
+from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs a certificate")
 

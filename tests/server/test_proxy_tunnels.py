@@ -24,9 +24,9 @@ from tests.server.talking import (
     is_reset,
     resident,
     seen,
-    until,
     upgraded,
 )
+from tests.waiting import until
 
 
 def test_a_websocket_talks_both_ways(wire: Wire, talker: Sandbox) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from tests.attack.wire import ENVD, Sandbox, Wire
 from tests.sdk.serving import Serving
-from tests.server.talking import PORT, dial, into, ours, refused, resident, response, until
+from tests.server.talking import PORT, dial, into, ours, refused, resident, response
+from tests.waiting import until
 
 
 @pytest.mark.parametrize(

@@ -26,9 +26,9 @@ from tests.server.talking import (
     refused,
     resident,
     response,
-    until,
     with_talker,
 )
+from tests.waiting import until
 
 SLEEP = envelope(b'{"process": {"cmd": "/bin/sleep", "args": ["100"]}, "stdin": false}')
 YES = envelope(b'{"process": {"cmd": "/usr/bin/yes"}, "stdin": false}')

@@ -17,11 +17,6 @@ from tests.contract.wheelhouse import wheel
 _FOR_PYTEST = ("pytest", "pluggy", "iniconfig", "packaging", "pygments")
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def _packed(name: str, directory: Path) -> None:
     """The installed distribution as the wheel it came from."""
     found = importlib.metadata.distribution(name)

@@ -21,6 +21,7 @@ from e2brun.sandbox.local.mirror import python_index, upstream
 from e2brun.sandbox.local.mirror.counter import Counter, Indexes, Portion
 from tests.indexes import Answer, Index, index_served
 from tests.unit.test_mirror import BOUNDS, HOST, MIB, PATIENT, counter, get, said
+from tests.waiting import until
 
 _ARCHIVE = "/files/big/big-1.0.tar.gz"
 
@@ -44,13 +45,6 @@ def served(mirror: Counter) -> Iterator[tuple[socket.socket, Callable[[], bool]]
         with client, caller:
             yield client, serving.is_alive
         serving.join(PATIENT)
-
-
-def becomes(holds: Callable[[], bool]) -> bool:
-    end = time.monotonic() + PATIENT
-    while not holds() and time.monotonic() < end:
-        time.sleep(0.02)
-    return holds()
 
 
 def test_several_archives_at_once_are_no_more_than_one_after_the_other(index: Index) -> None:
@@ -98,7 +92,7 @@ def test_who_does_not_take_an_archive_is_left(index: Index) -> None:
     patient = Portion(64 * MIB, 16 * MIB, idle=0.2)
     with served(counter(index, bounds=patient)) as (client, goes_on):
         client.sendall(f"GET {_ARCHIVE} HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
-        assert becomes(lambda: not goes_on())
+        until(lambda: not goes_on())
 
 
 def test_an_archive_that_comes_too_slowly_is_given_up(index: Index) -> None:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -23,6 +23,8 @@ from e2brun.sandbox.local.mirror import link
 from e2brun.sandbox.local.mirror.link import Mirror
 from e2brun.sandbox.local.mirror.process import AT_ONCE
 from tests.indexes import Answer, Index, index_served
+from tests.sdk.serving import children
+from tests.waiting import until
 
 PATIENT = 60.0
 _GET = f"GET /simple/tiny/ HTTP/1.1\r\nHost: 127.0.0.1:{INDEX_PORT}\r\n\r\n".encode()
@@ -63,7 +65,7 @@ def at_work(mirror: Mirror, door: socket.socket) -> tuple[int, int]:
     before = children()
     life = mirror.admit(os.dup(door.fileno()))
     assert b"200" in answered(door)[:15]
-    (process,) = set(children()) - set(before)
+    (process,) = children() - before
     return life, process
 
 
@@ -71,21 +73,6 @@ def data_of(process: int) -> int:
     """Bytes of its memory that RLIMIT_DATA is about."""
     told = Path(f"/proc/{process}/status").read_text()
     return int(told.partition("VmData:")[2].split()[0]) * 1024
-
-
-def becomes(holds: Callable[[], bool]) -> bool:
-    end = time.monotonic() + PATIENT
-    while time.monotonic() < end:
-        if holds():
-            return True
-        time.sleep(0.02)
-    return False
-
-
-def children() -> list[int]:
-    me = os.getpid()
-    with open(f"/proc/{me}/task/{me}/children") as file:
-        return [int(word) for word in file.read().split()]
 
 
 def test_it_answers_until_the_sandbox_ends_and_others_after_that(
@@ -103,7 +90,7 @@ def test_it_answers_until_the_sandbox_ends_and_others_after_that(
                 return True
             return False
 
-        assert becomes(refused)
+        until(refused)
         assert b"/files/tiny/tiny-1.0.whl" in answered(other)
         os.close(lives[1])
 
@@ -160,7 +147,7 @@ def test_its_memory_is_bounded_and_no_terminal_s_signal_reaches_it(
     assert 512 * 1024 in [int(end, 16) - int(start, 16) for start, end in ends]  # a thread's stack
     threads = len(os.listdir(own / "task"))
     os.close(life)
-    assert becomes(lambda: len(os.listdir(own / "task")) < threads)  # who answered at the door
+    until(lambda: len(os.listdir(own / "task")) < threads)  # who answered at the door
 
 
 def test_it_answers_again_when_descriptors_can_be_had_again(
@@ -203,7 +190,7 @@ def test_one_that_is_stopped_is_killed(
     monkeypatch.setattr(link, "_END_SECONDS", 0.1)
     before = children()
     os.close(mirror.admit(os.dup(door.fileno())))
-    (process,) = set(children()) - set(before)
+    (process,) = children() - before
     os.kill(process, signal.SIGSTOP)
     mirror.close()
     assert process not in children()
@@ -253,7 +240,7 @@ def test_a_sandbox_has_so_many_requests_at_once_and_the_others_wait(
 def test_one_that_was_killed_is_followed_by_another(mirror: Mirror, door: socket.socket) -> None:
     before = children()
     first = mirror.admit(os.dup(door.fileno()))
-    (process,) = set(children()) - set(before)
+    (process,) = children() - before
     os.kill(process, signal.SIGKILL)
     assert os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT) is not None
     second = mirror.admit(os.dup(door.fileno()))
@@ -284,4 +271,4 @@ os.kill(me, signal.SIGKILL)
         with open(f"/proc/{process}/stat") as file:
             return file.read().rpartition(")")[2].split()[0] == "Z"
 
-    assert becomes(gone)
+    until(gone)
