@@ -292,25 +292,19 @@ def _read_text(given: Given) -> str:
     return given.value
 
 
-def _read_key(given: Given) -> str:
-    key = str(given.value).strip()
-    if not re.fullmatch(r"[!-~]+", key):  # what no HTTP header may hold
-        raise _wrong(given, "the E2B key holds characters that no key has (value not shown)")
-    return key
+def _fitting(pattern: str, problem: str) -> Callable[[Given], str]:
+    """Read what fits `pattern`; of all else, `problem` is told."""
+
+    def read(given: Given) -> str:
+        value = str(given.value).strip()
+        if not re.fullmatch(pattern, value):
+            raise _wrong(given, problem.format(repr(value)))
+        return value
+
+    return read
 
 
-def _read_url(given: Given) -> str:
-    url = str(given.value).strip()
-    if not re.fullmatch(r"https?://[!-~]+", url):
-        raise _wrong(given, f"{url!r} is not an address: it begins with https:// or http://")
-    return url
-
-
-def _read_domain(given: Given) -> str:
-    domain = str(given.value).strip()
-    if not re.fullmatch(r"[A-Za-z0-9.-]+(:[0-9]+)?", domain):
-        raise _wrong(given, f"{domain!r} is not a domain: write it like e2b.app, no https://")
-    return domain
+_read_url = _fitting(r"https?://[!-~]+", "{} is not an address: it begins with https:// or http://")
 
 
 def _read_python(given: Given) -> str:
@@ -333,10 +327,14 @@ def _read_path(given: Given) -> Path:
 
 _READERS: dict[str, Callable[[Given], object]] = {
     "on": _read_on,
-    "api_key": _read_key,
+    "api_key": _fitting(  # what an HTTP header may hold
+        r"[!-~]+", "the E2B key holds characters that no key has (value not shown)"
+    ),
     "api_url": _read_url,
     "sandbox_url": _read_url,
-    "domain": _read_domain,
+    "domain": _fitting(
+        r"[A-Za-z0-9.-]+(:[0-9]+)?", "{} is not a domain: write it like e2b.app, no https://"
+    ),
     "timeout": _parsed(parse_duration, literal=(int, float)),
     "template": _read_text,
     "memory": _parsed(parse_size, literal=(int,)),

@@ -39,7 +39,7 @@ class JsonLines:
         make: Callable[[], Make],
         bad: Bad,
         *,
-        salt: str = "",
+        salt: str,
         unanswered: Callable[[], str] = str,
     ) -> None:
         """`salt`: what else decides which cases these are. `unanswered`: asked after all lines."""

@@ -49,7 +49,7 @@ def time_limit(seconds: float | None) -> str:
     return f"time limit {seconds:g} s"
 
 
-def memory_limit(size: int, *, hidden: bool = False) -> str:
+def memory_limit(size: int, *, hidden: bool) -> str:
     """It wanted more than `size` bytes; `hidden`: where they are in no process's count."""
     where = ", most of it where no process shows it" if hidden else ""
     told = f"{size // MIB} MiB" if size >= MIB else f"{size} bytes"

@@ -76,7 +76,7 @@ def fill(value: object, variables: Mapping[str, object], *, typed: bool = False)
             return value
 
 
-def fill_fields(step: T, variables: Mapping[str, object], typed: frozenset[str] = frozenset()) -> T:
+def fill_fields(step: T, variables: Mapping[str, object], typed: frozenset[str]) -> T:
     """A dataclass with every text in its fields rendered; itself where there is none."""
     if not dataclasses.is_dataclass(step) or isinstance(step, type):
         return step

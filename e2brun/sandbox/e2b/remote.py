@@ -80,8 +80,8 @@ class Remote:
         self,
         credentials: sdk.Credentials,
         *,
-        name: str = "E2B",
-        notice: Callable[[str], None] = lambda line: None,
+        name: str,
+        notice: Callable[[str], None],
     ) -> None:
         self.credentials = credentials
         self._name = name

@@ -181,7 +181,7 @@ class _Run:
             below, place=last, start=plan.start or below.start, ready=plan.ready or below.ready
         )
         if tasks[done:] or plan.start or plan.ready or (base.check and base.check.packages):
-            tree = await self._work(base, tree, tasks[done:], setup)
+            tree = await self._work(tree, tasks[done:], setup)
         return Made(
             setup,
             key=tasks[-1].key if tasks else base.made.key,
@@ -198,9 +198,7 @@ class _Run:
             done += 1
         return done
 
-    async def _work(
-        self, base: _Base, tree: Path | None, tasks: Sequence[_Task], last: Setup
-    ) -> Path | None:
+    async def _work(self, tree: Path | None, tasks: Sequence[_Task], last: Setup) -> Path | None:
         """Do `tasks` in a sandbox, and try what it is to start; the files in the end."""
         bare = Setup(last.base, last.packages, python=last.python)
         origin = Origin(last.base, None, bare, metadata={}, environment={}, connected=True)

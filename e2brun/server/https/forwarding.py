@@ -31,7 +31,7 @@ class Proxy:
     for all that is not ours; None: straight there."""
 
     def __init__(
-        self, key: str, ours: tuple[str, int], upstream: tuple[str, int, str] | None = None
+        self, key: str, ours: tuple[str, int], upstream: tuple[str, int, str] | None
     ) -> None:
         self._key, self._ours, self._upstream = key.encode(), ours, upstream
 

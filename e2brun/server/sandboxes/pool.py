@@ -26,7 +26,7 @@ class Pool:
         self,
         driver: Driver,
         chore: Callable[[Coroutine[Any, Any, object]], object],
-        admit: Callable[[int], int] | None = None,
+        admit: Callable[[int], int],
     ) -> None:
         """`chore` runs a thing in the background, awaited at the end; `admit`: RunningSandbox's."""
         self._driver, self._chore, self._admit = driver, chore, admit

@@ -37,9 +37,9 @@ def order_for(
     work: Work,
     settings: ExecuteSettings,
     checks: Sequence[Judge],
-    notice: Callable[[str], None] = lambda _: None,
+    notice: Callable[[str], None],
     *,
-    cloud: bool = False,
+    cloud: bool,
 ) -> RunOrder:
     """`notice` is told what the reader may want to know. Raises UsageError for settings,
     SourceUnfit for a candidate that cannot be run."""

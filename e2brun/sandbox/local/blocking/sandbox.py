@@ -64,7 +64,7 @@ class LocalSandbox:
         control: Control,
         jailed: Jailed,
         layer: Layer,
-        admit: Admit | None = None,
+        admit: Admit | None,
     ) -> None:
         self.id = jail.sandbox_id
         self.template = spec.template or "python"
