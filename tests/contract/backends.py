@@ -17,9 +17,7 @@ from tests.e2b.loopback import KEY, Loopback
 
 @contextmanager
 def _local(directory: Path) -> Iterator[Backend]:
-    wheels = directory / "wheels"
-    wheels.mkdir()
-    wheelhouse.fill(wheels)
+    wheels = wheelhouse.fill(directory / "wheels")
     packages = {**os.environ, "UV_NO_INDEX": "1", "UV_FIND_LINKS": str(wheels)}
     backend = LocalBackend(
         cache_directory=str(with_ipython(directory / "cache")), environment=packages
@@ -32,9 +30,7 @@ def _local(directory: Path) -> Iterator[Backend]:
 
 @contextmanager
 def _e2b(directory: Path) -> Iterator[Backend]:
-    wheels = directory / "wheels"
-    wheels.mkdir()
-    wheelhouse.fill(wheels)
+    wheels = wheelhouse.fill(directory / "wheels")
     with Loopback() as server:
         server.find_links = str(wheels)
         backend = E2BBackend(Credentials(KEY, server.url, server.url))

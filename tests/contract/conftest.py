@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from e2brun.sandbox.local.interpreter import Interpreter, current_interpreter
 from e2brun.sandbox.local.packages.layers import Layers
-from tests.contract.wheelhouse import fill
+from tests.contract.wheelhouse import Registry, fill
 
 
 @pytest.fixture(scope="session")
@@ -20,9 +21,7 @@ def python() -> Interpreter:
 @pytest.fixture(scope="module")
 def wheelhouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file of tests may have another."""
-    directory = tmp_path_factory.mktemp("wheels")
-    fill(directory)
-    return directory
+    return fill(tmp_path_factory.mktemp("wheelhouse") / "wheels")
 
 
 @pytest.fixture
@@ -38,3 +37,10 @@ def environment(wheelhouse: Path, tmp_path: Path) -> dict[str, str]:
 @pytest.fixture
 def layers(tmp_path: Path, environment: dict[str, str]) -> Layers:
     return Layers(tmp_path / "cache", environment, timeout=60)
+
+
+@pytest.fixture
+def registry(wheelhouse: Path) -> Iterator[Registry]:
+    registry = Registry(wheelhouse)
+    yield registry
+    registry.close()

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,13 +18,6 @@ from e2brun.sandbox.local.packages.layers import Layers
 from tests.contract.wheelhouse import Registry
 from tests.primitives.backends import processes_of
 from tests.waiting import until
-
-
-@pytest.fixture
-def registry(wheelhouse: Path) -> Iterator[Registry]:
-    registry = Registry(wheelhouse)
-    yield registry
-    registry.close()
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import zipfile
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -111,13 +110,6 @@ def test_whoever_trusts_a_large_package_can_have_it(
     room = Room(256 * MIB)
     layer = Layers(tmp_path / "cache", environment, room=room).layer(["onefile"], python)
     assert (layer / "onefile.bin").stat().st_size == 24 * MIB
-
-
-@pytest.fixture
-def registry(wheelhouse: Path) -> Iterator[Registry]:
-    registry = Registry(wheelhouse)
-    yield registry
-    registry.close()
 
 
 def test_a_download_that_is_too_long_is_given_up(

@@ -21,11 +21,12 @@ from e2brun.sandbox.contract import USUAL_ROOM, Room
 _PIECE = 256 * 1024
 
 
-def fill(directory: Path) -> None:
-    """Write the tiny distributions that the tests install, or fail to install.
+def fill(directory: Path) -> Path:
+    """Make it, and in it the tiny distributions that the tests install, or fail to install.
 
     `directory`/it-ran comes to be when anything runs code out of a source distribution.
     """
+    directory.mkdir()
     script = "tinytool-1.0.data/scripts/tinytool"
     value = "VALUE = 42\n"
     wheel(directory, "tiny", {"tiny/__init__.py": value, "tiny/tests/test_tiny.py": value})
@@ -37,6 +38,7 @@ def fill(directory: Path) -> None:
     wheel(directory, "alien", {"alien.py": ""}, tag="cp27-cp27mu-win32")
     wheel(directory, "choking", {"choking.py": "def f(:\n"})
     source_distribution(directory, "sourceonly", directory / "it-ran")
+    return directory
 
 
 def wheel(

@@ -132,9 +132,7 @@ def test_the_key_is_in_no_repr() -> None:
 
 @pytest.fixture
 def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    wheels = tmp_path / "wheels"
-    wheels.mkdir()
-    wheelhouse.fill(wheels)
+    wheels = wheelhouse.fill(tmp_path / "wheels")
     monkeypatch.setenv("UV_NO_INDEX", "1")
     monkeypatch.setenv("UV_FIND_LINKS", str(wheels))
     monkeypatch.setenv("E2BRUN_CACHE_DIR", str(with_ipython(tmp_path / "cache")))

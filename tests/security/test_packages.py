@@ -42,8 +42,7 @@ def get(path):
 
 @pytest.fixture(scope="module")
 def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
-    directory = tmp_path_factory.mktemp("wheels")
-    wheelhouse.fill(directory)
+    directory = wheelhouse.fill(tmp_path_factory.mktemp("wheelhouse") / "wheels")
     with index_served() as running:
         running.html("/simple/tiny/", "/f/tiny-1.0-py3-none-any.whl")
         wheel = next(directory.glob("tiny-1.0*.whl"))

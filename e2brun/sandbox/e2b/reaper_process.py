@@ -123,9 +123,7 @@ class ReaperProcess:
         until = min(time.monotonic() + SEARCH, deadline)
         while self._expected and time.monotonic() < until:
             for token in list(self._expected):
-                for sandbox in self._found(token):
-                    self._expected.discard(token)
-                    self._kill(sandbox)
+                self._look_for(token)
             if self._expected:
                 time.sleep(0.5)
         for thread in list(self._killing.values()):
@@ -134,19 +132,20 @@ class ReaperProcess:
     def _search(self, token: str) -> None:
         """What does not turn up now is looked for once more at the end."""
         for pause in PAUSES[:4]:
-            for sandbox in self._found(token):
-                self._expected.discard(token)
-                self._kill(sandbox)
+            self._look_for(token)
             if token not in self._expected:
                 return
             time.sleep(pause)
 
-    def _found(self, token: str) -> list[str]:
+    def _look_for(self, token: str) -> None:
         try:
-            return self._api.find(token)
+            found = self._api.find(token)
         except Hopeless:
             self._expected.clear()
-            return []
+            return
+        for sandbox in found:
+            self._expected.discard(token)
+            self._kill(sandbox)
 
     def _kill(self, sandbox: str) -> None:
         self._owned.discard(sandbox)
