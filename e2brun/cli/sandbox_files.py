@@ -85,7 +85,7 @@ def _out(where: Place, inside: Inside, local: Path, most: int, *, into: bool) ->
         local /= name
     path, left_out = bring(sandbox, inside.path or ".", str(local), Allowance(most))
     if left_out:
-        notice(f"left out of {path}: {left_out} links, FIFOs or devices")
+        notice(f"left out of {path}: {left_out}")
 
 
 def _in(where: Place, local: Path, inside: Inside) -> None:

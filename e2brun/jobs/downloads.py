@@ -3,7 +3,8 @@
 The local place is chosen by the user alone. Below a fetched directory names come from the
 sandbox: each is checked, created beside its final place and renamed, and no link is followed.
 How long a file is says the sandbox too, and a sparse one or one under many names is longer than
-what its disk limit bounds: an `Allowance` bounds all that comes.
+what its disk limit bounds: an `Allowance` bounds all that comes. A `.git` that is here already
+stays: its settings name programs, which the next `git status` would start.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ _DEPTH_LIMIT = 32
 _FILES_LIMIT = 50_000
 _BLOCK = 64 * 1024
 _HOLE = bytes(_BLOCK)
+_GIT = ".git"
 _NOFOLLOW_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -38,7 +40,7 @@ class Allowance:
             raise FileTransferFailed(f"more than {self._most} bytes in all (--max-get)")
 
 
-def fetch(sandbox: Sandbox, argument: str, allowance: Allowance) -> tuple[Path, int]:
+def fetch(sandbox: Sandbox, argument: str, allowance: Allowance) -> tuple[Path, str]:
     """What `REMOTE[:LOCAL]` names; see `bring`."""
     remote, _, local = argument.rpartition(":")
     if not remote or not local:
@@ -46,10 +48,9 @@ def fetch(sandbox: Sandbox, argument: str, allowance: Allowance) -> tuple[Path, 
     return bring(sandbox, remote, local, allowance)
 
 
-def bring(sandbox: Sandbox, remote: str, local: str, allowance: Allowance) -> tuple[Path, int]:
-    """Bring one file or directory here; where it is, and how many links, FIFOs and devices in
-    it were left out. Raises FileTransferFailed; for a name that is not safe here, when all the
-    rest has come."""
+def bring(sandbox: Sandbox, remote: str, local: str, allowance: Allowance) -> tuple[Path, str]:
+    """Bring one file or directory here; where it is, and what of it was left out. Raises
+    FileTransferFailed; for a name that is not safe here, when all the rest has come."""
     target = Path(local or Path(remote).name or "download")
     tree = _Tree(sandbox, allowance)
     try:
@@ -67,7 +68,7 @@ def bring(sandbox: Sandbox, remote: str, local: str, allowance: Allowance) -> tu
                 os.close(directory)
     except OSError as error:
         raise FileTransferFailed(f"{target}: {error.strerror}") from error
-    return target, tree.left_out
+    return target, tree.left_out()
 
 
 def _is_directory(sandbox: Sandbox, remote: str) -> bool:
@@ -84,8 +85,15 @@ class _Tree:
     def __init__(self, sandbox: Sandbox, allowance: Allowance) -> None:
         self._sandbox, self._allowance = sandbox, allowance
         self._files = 0
-        self.left_out = 0
+        self._odd = 0
         self._unsafe: list[str] = []
+        self._has_git = False
+
+    def left_out(self) -> str:
+        """In words; "" for nothing."""
+        odd = [f"{self._odd} links, FIFOs or devices"] if self._odd else []
+        git = ["a .git, since there is one here"] if self._has_git else []
+        return ", ".join(odd + git)
 
     def fetch(self, remote: str, target: Path) -> None:
         directory = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -112,6 +120,9 @@ class _Tree:
             if not _is_safe(entry.name):
                 self._unsafe.append(entry.name)
                 continue
+            if entry.name == _GIT and _has_git(directory):
+                self._has_git = True
+                continue
             inside = f"{remote}/{entry.name}"
             if entry.kind == "file":
                 pieces = self._sandbox.read_file(inside)
@@ -119,7 +130,7 @@ class _Tree:
             elif entry.kind == "directory":
                 self._fetch_directory(inside, directory, entry.name, depth)
             else:
-                self.left_out += 1
+                self._odd += 1
 
     def _fetch_directory(self, remote: str, parent: int, name: str, depth: int) -> None:
         with suppress(FileExistsError):  # opened below, unless it is a link
@@ -129,6 +140,13 @@ class _Tree:
             self._fetch_into(remote, directory, depth=depth + 1)
         finally:
             os.close(directory)
+
+
+def _has_git(directory: int) -> bool:
+    with suppress(FileNotFoundError):
+        os.stat(_GIT, dir_fd=directory, follow_symlinks=False)
+        return True
+    return False
 
 
 def _is_safe(name: str) -> bool:

@@ -336,4 +336,4 @@ def _fetch(job: Job, sandbox: Sandbox, ran: Ran) -> None:
                 continue
             ran.fetched.append(path)
             if left_out:
-                ran.left_out.append(f"{path}: {left_out} links, FIFOs or devices")
+                ran.left_out.append(f"{path}: {left_out}")

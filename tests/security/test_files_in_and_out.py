@@ -181,6 +181,30 @@ os.mkfifo("d/fifo")
     assert not mode & (stat.S_ISUID | stat.S_ISGID | stat.S_IWOTH)
 
 
+def test_a_git_repository_that_is_here_keeps_its_settings(
+    e2brun: Run, script: Write, tmp_path: Path
+) -> None:
+    (tmp_path / "project" / ".git").mkdir(parents=True)
+    (tmp_path / "project" / ".git" / "config").write_text("[core]\n")
+    (tmp_path / "project" / "module").mkdir()
+    (tmp_path / "project" / "module" / ".git").write_text("gitdir: ../.git/modules/module\n")
+    path = script("""
+import os
+for place in ("d", "d/module", "d/new"):
+    os.makedirs(f"{place}/.git/hooks")
+    open(f"{place}/.git/config", "w").write("[core]\\nfsmonitor = touch /tmp/pwned\\n")
+    open(f"{place}/result", "w").write("from inside")
+""")
+    ran = e2brun(*_LOCAL, "--get", "d:project", path)
+    assert ran.code == 0, ran.err
+    assert "e2brun: left out of project: a .git, since there is one here\n" in ran.err
+    files = {str(p.relative_to(tmp_path / "project")): p for p in (tmp_path / "project").rglob("*")}
+    assert files[".git/config"].read_text() == "[core]\n"
+    assert files["module/.git"].read_text() == "gitdir: ../.git/modules/module\n"
+    assert {"result", "module/result", "new/.git/config"} <= files.keys()
+    assert ".git/hooks" not in files
+
+
 def test_a_fetched_link_brings_what_it_means_inside(
     e2brun: Run, script: Write, tmp_path: Path
 ) -> None:
