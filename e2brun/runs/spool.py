@@ -44,8 +44,10 @@ def spool_of(store: Path) -> Path:
 
 
 def files_of(store: Path, run_id: str) -> Path:
-    """The directory beside a store that has the long texts of a run."""
-    return store.with_name(f"{store.name}.files") / Path(run_id).name
+    """The directory beside a store that has the long texts of a run, whatever a stranger's store
+    calls it: `runs rm` and `runs gc` take it away."""
+    name = Path(run_id).name.lstrip(".") or "_"
+    return store.with_name(f"{store.name}.files") / name
 
 
 def append(store: Path, entry: Mapping[str, object]) -> int:

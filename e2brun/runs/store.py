@@ -312,7 +312,10 @@ class Store:
 
     def _stored(self, row: tuple[Any, ...]) -> StoredRun:
         counts = row[-2]
-        return stored_run(row, json.loads(counts) if counts else self._count(row[0]))
+        try:
+            return stored_run(row, json.loads(counts) if counts else self._count(row[0]))
+        except (TypeError, ValueError, RecursionError) as error:
+            raise StoreUnusable(f"a run in it is damaged: {type(error).__name__}") from error
 
     def _count(self, run_id: str) -> dict[str, int]:
         rows = self._database.execute(

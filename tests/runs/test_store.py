@@ -69,6 +69,28 @@ def test_no_output_can_claim_to_be_cut_and_have_a_file_of_the_host_read(store: S
     assert store.case("r1", "one") == kept
 
 
+@pytest.mark.parametrize("name", ["..", ".", "", "../..", "a/..", "../victim"])
+def test_what_is_taken_away_of_a_run_lies_beside_the_store_whatever_its_id(
+    store: Store, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "victim" / "file").touch()
+    store.begin(run(), ORIGIN)
+    store.keep("r1", case(ran=execution(stdout="x" * 10_000)))  # makes the directory
+    store.remove(name)
+    assert (tmp_path / "victim" / "file").exists()
+    assert any(store.texts("r1").directory.iterdir())
+
+
+@pytest.mark.parametrize("value", ["no JSON", 7, b"\xff\0\xff", "[" * 50_000])
+def test_a_run_that_a_stranger_has_written_is_told_as_damaged(store: Store, value: object) -> None:
+    store.begin(run(), ORIGIN)
+    with closing(sqlite3.connect(store.path)) as database, database:
+        database.execute("UPDATE runs SET command = ?", (value,))
+    with pytest.raises(StoreUnusable, match="a run in it is damaged"):
+        store.runs()
+
+
 def test_a_second_record_of_a_case_takes_the_place_of_the_first(store: Store) -> None:
     store.begin(run(), ORIGIN)
     store.keep("r1", case("one", Verdict.FAILED))
