@@ -157,8 +157,9 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 
 
 # tomllib walks down all parts of a name for each of them. Looked for from where a name begins, or a
-# long word would be read once for each of its letters.
-_LONG_NAME = r"(?a)(?<![\w\"'-])(?:[\w\"'-]++[ \t]*+\.[ \t]*+){500}"
+# long word would be read once for each of its letters, and a text for each quote that is escaped.
+_PART = r"""(?:[\w-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')"""
+_LONG_NAME = rf"""(?a)(?<![\w"'.\\-])(?:{_PART}[ \t]*+\.[ \t]*+){{100}}"""
 _LONG_NUMBER = r"[0-9_]{4300}"  # what Python converts (sys.int_info)
 
 
@@ -167,7 +168,7 @@ def toml_tables(text: str) -> dict[str, object]:
     import tomllib  # 8 ms
 
     if name := re.search(_LONG_NAME, text):
-        raise ValueError("a name has more than 500 parts" + _at(text, name))
+        raise ValueError("a name has more than 100 parts" + _at(text, name))
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError:

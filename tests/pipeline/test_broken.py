@@ -19,8 +19,8 @@ BROKEN = {
     "a quote left open": (HEAD + 'x = "y\n', 3, "not valid TOML"),
     "the file ends too early": (HEAD + "x = [1,\n2,\n", 4, "not valid TOML"),
     "a key twice": (HEAD + 'name = "y"\n', 3, "not valid TOML"),
-    "a name of very many parts": (CODE + ".".join(["a"] * 50_000) + " = 1\n", 5, "500 parts"),
-    "a table of very many parts": (CODE + f"[a{'.a' * 50_000}]\n", 5, "500 parts"),
+    "a name of very many parts": (CODE + ".".join(["a"] * 50_000) + " = 1\n", 5, "100 parts"),
+    "a table of very many parts": (CODE + f"[a{'.a' * 50_000}]\n", 5, "100 parts"),
     "a list in very many others": (CODE + "x = " + "[" * 50_000 + "]" * 50_000, 1, "too deeply"),
     "a matrix of more cases than anybody runs": (
         CODE + "[matrix]\n" + "".join(f"m{i} = [{'1,' * 99}]\n" for i in range(9)), 5, "more than",

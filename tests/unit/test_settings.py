@@ -299,7 +299,8 @@ def test_the_nearest_pyproject_with_our_table_counts(tmp_path: Path) -> None:
         ("domain = 'x.example'\n", "an endpoint does not belong .* E2B_DOMAIN"),
         ("timeout = \n", r"pyproject.toml:5: not valid TOML"),
         ("x = " + "[" * 50_000 + "]" * 50_000, "nested too deeply"),
-        (".".join(["a"] * 100_000) + " = 1\n", "a name has more than 500 parts"),
+        (".".join(["a"] * 100_000) + " = 1\n", "a name has more than 100 parts"),
+        (".".join(['"a \\" b"', "'.'"] * 50) + ". c = 1\n", "a name has more than 100 parts"),
         ("[tool.e2brun.limits]\nmemory = 3\n", r"pyproject.toml:5: .* no key 'limits'"),
     ],
 )
