@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from e2brun.errors import SandboxError, SandboxLost, Unsupported
 from e2brun.sandbox import endings
-from e2brun.sandbox.completion import watched
 from e2brun.sandbox.contract import (
     HOME,
     Execution,
@@ -121,7 +120,11 @@ class LocalSandbox:
 
         for upload in program.files:
             transfer.send(self, upload, acknowledge=False)
-        argv = watched(program.argv) if program.tells_end else None
+        argv = None
+        if program.tells_end:
+            from e2brun.sandbox.completion import watched
+
+            argv = watched(program.argv)
         outlets, inlet = (Outlet(sinks[0]), Outlet(sinks[1])), Inlet(program.stdin)
         ends = (inlet, *outlets)
         try:
