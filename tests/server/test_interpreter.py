@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -84,6 +85,13 @@ async def test_a_cell_is_told_in_order(trial: Trial) -> None:
     assert _of(events, "stdout")["timestamp"]
     shown = _of(events, "result")
     assert (shown["text"], shown["is_main_result"], shown["extra"]) == ("value", True, {})
+
+
+async def test_a_service_that_is_behind_tells_a_cell_in_order(trial: Trial) -> None:
+    await trial.run("1")
+    asyncio.get_running_loop().call_later(0, time.sleep, 0.2)
+    events = await trial.run("print('Hello')")
+    assert _types(events) == ["number_of_executions", "stdout", "end_of_execution"]
 
 
 async def test_variables_of_one_execution_end_with_it(trial: Trial) -> None:

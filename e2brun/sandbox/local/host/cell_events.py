@@ -176,7 +176,8 @@ class CellExecution:
         match frame:
             case CellStarted():
                 if not self.deserted:
-                    self._lines += event_lines.count(frame.execution_count)
+                    # Before what it has printed since, which is told first where both are there.
+                    self._lines[:0] = event_lines.count(frame.execution_count)
                 # A short cell ends before that: one piece for the client instead of three.
                 self._loop.call_later(_SHORT_CELL_SECONDS, self._push)
             case ResultFrame():
