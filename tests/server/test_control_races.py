@@ -81,4 +81,6 @@ def test_what_dies_while_it_is_made_or_resumed_is_gone() -> None:
 
 
 def _open_files() -> int:
-    return len(os.listdir("/proc/self/fd"))
+    """But for the locks of layers, which whoever uses them first keeps until its end."""
+    links = [Path("/proc/self/fd", name) for name in os.listdir("/proc/self/fd")]
+    return sum(not os.readlink(link).endswith(".used") for link in links if os.path.lexists(link))
