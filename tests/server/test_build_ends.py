@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import tarfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from uuid import uuid4
 
 import pytest
 
+from e2brun.sandbox.contract import MIB
 from e2brun.server.control import builds
 from tests.server.asgi import Client, serving
 
@@ -144,3 +147,27 @@ def test_a_create_that_is_given_up_while_its_template_starts_leaves_no_sandbox()
             await _until(mark, there=False)
 
     asyncio.run(run())
+
+
+def test_an_archive_that_takes_all_memory_of_its_sandbox_fails_its_copy(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    header = tarfile.TarInfo("comment")
+    header.type, header.size = tarfile.XHDTYPE, 512 * MIB
+    archive = gzip.compress(header.tobuf(tarfile.USTAR_FORMAT) + bytes(512 * MIB), 1)
+    key = "0" * 64
+
+    async def run() -> str:
+        async with serving(memory=128 * MIB) as client:
+            files = client.service.registry.builder.files
+            written = files.begin()
+            written.write_bytes(archive)
+            files.keep(key, written)
+            step = {"type": "COPY", "args": [".", "/opt/"], "filesHash": key}
+            template, build = await _begin(client, steps=[step])
+            await _become(client, template, build, "error")
+            told = await client.ask("GET", f"/templates/{template}/builds/{build}/status")
+        return str(told.json["reason"]["message"])
+
+    assert asyncio.run(run()).startswith("failed to copy '.': the files could not be copied: ")
+    assert "Traceback" not in caplog.text

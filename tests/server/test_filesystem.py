@@ -188,7 +188,7 @@ def test_a_lying_worker_is_let_go_of() -> None:
             worker = file_worker._Worker(ours, lambda: None)
             call = await worker.begin("stat", [], {"path": b"/"})
             theirs.send(lie)
-            with pytest.raises((FileTrouble, file_worker._WorkerGone)):
+            with pytest.raises((FileTrouble, file_worker.WorkerGone)):
                 await call.answer(2)
             worker.close()
             theirs.close()

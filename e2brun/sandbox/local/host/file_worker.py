@@ -46,7 +46,7 @@ class FileTrouble(Exception):
         super().__init__(self.text)
 
 
-class _WorkerGone(Exception):
+class WorkerGone(Exception):
     """The worker ended; `sent` tells whether it may have got the request."""
 
     def __init__(self, *, sent: bool) -> None:
@@ -80,7 +80,7 @@ class WorkerCall:
         self._messages.put_nowait(message)
 
     async def answer(self, patience: float) -> WorkerAnswer:
-        """The whole answer. Raises FileTrouble, _WorkerGone, TimeoutError."""
+        """The whole answer. Raises FileTrouble, WorkerGone, TimeoutError."""
         pages: list[Any] = []
         loop = asyncio.get_running_loop()
         latest = loop.time() + max(patience, LONG_PATIENCE)
@@ -89,7 +89,7 @@ class WorkerCall:
                 async with asyncio.timeout_at(min(loop.time() + patience, latest)):
                     message = await self._messages.get()
                 if message is None:
-                    raise _WorkerGone(sent=True)
+                    raise WorkerGone(sent=True)
                 (_, number, value, more), payload, descriptors = message
                 if number:
                     close_all(descriptors)
@@ -146,7 +146,7 @@ class FileWorker:
             try:
                 call = await worker.begin(do, descriptors, fields)
                 return await call.answer(patience)
-            except _WorkerGone as gone:
+            except WorkerGone as gone:
                 if last or (gone.sent and do not in _REPEATABLE):
                     break
             except TimeoutError:
@@ -158,7 +158,7 @@ class FileWorker:
     async def begin(self, do: str, descriptors: Sequence[int], **fields: object) -> WorkerCall:
         """Send a request whose answer comes when what the descriptors carry is through."""
         for _ in range(2):
-            with suppress(_WorkerGone):
+            with suppress(WorkerGone):
                 return await (await self._running()).begin(do, descriptors, fields)
         raise self._killed()
 
@@ -166,7 +166,7 @@ class FileWorker:
         """The answer to what was begun. Raises FileTrouble, SandboxLost."""
         try:
             return await call.answer(patience)
-        except (_WorkerGone, TimeoutError):
+        except (WorkerGone, TimeoutError):
             raise self._killed() from None
 
     def _killed(self) -> Exception:
@@ -233,7 +233,7 @@ class _Worker:
     async def begin(
         self, do: str, descriptors: Sequence[int], fields: dict[str, object]
     ) -> WorkerCall:
-        """Send one request. Raises _WorkerGone."""
+        """Send one request. Raises WorkerGone."""
         self._next += 1
         handed = do == "watch" and not descriptors
         call = self.calls[self._next] = WorkerCall(self, self._next, handed=handed)
@@ -248,7 +248,7 @@ class _Worker:
             if error.errno == errno.EMSGSIZE:
                 raise FileTrouble(errno.ENAMETOOLONG) from None
             self.end()
-            raise _WorkerGone(sent=False) from None
+            raise WorkerGone(sent=False) from None
         return call
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ from io import FileIO
 from pathlib import Path
 
 from e2brun.errors import SandboxError
-from e2brun.sandbox.local.host.file_worker import FileTrouble, fresh_worker
+from e2brun.sandbox.local.host.file_worker import FileTrouble, WorkerGone, fresh_worker
 from e2brun.sandbox.local.host.running import RunningSandbox
 from e2brun.sandbox.local.host.streams import StoodStill, pieces, pipe, pour
 from e2brun.sandbox.threads import in_thread
@@ -81,6 +81,8 @@ async def _transfer(live: RunningSandbox, file: int, do: str, fields: dict[str, 
                 worker.end()
     except FileTrouble as trouble:
         raise TreeLost(f"the files could not be {_DONE[do]}: {trouble}") from None
+    except WorkerGone as gone:
+        raise TreeLost(f"the files could not be {_DONE[do]}: {gone}") from None
     except (TimeoutError, StoodStill):
         raise TreeLost("the sandbox's files could not be moved: nothing came") from None
 
