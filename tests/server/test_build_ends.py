@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 
 from e2brun.sandbox.contract import MIB
+from e2brun.sandbox.local.registered import Build
 from e2brun.server.control import builds
 from tests.server.asgi import Client, serving
 
@@ -147,6 +148,13 @@ def test_a_create_that_is_given_up_while_its_template_starts_leaves_no_sandbox()
             await _until(mark, there=False)
 
     asyncio.run(run())
+
+
+def test_what_a_step_prints_fills_no_memory_of_the_service() -> None:
+    build = Build()
+    for _ in range(3000):
+        build.say("x" * 4000)
+    assert sum(len(line.message) for line in build.log) <= 4 * MIB
 
 
 def test_an_archive_that_takes_all_memory_of_its_sandbox_fails_its_copy(

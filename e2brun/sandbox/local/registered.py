@@ -22,6 +22,7 @@ DEFAULT_TAG = "default"
 _NAME = re.compile(r"(?:[a-z0-9][a-z0-9_-]*/)?([a-z0-9][a-z0-9_-]{0,127})(?::([a-z0-9._-]{1,64}))?")
 _LOG_ENTRIES = 20_000
 _LINE = 4000  # characters
+_LOG = 4 * 1024**2  # likewise, of all lines: what a step prints stays in the service's memory
 WAITING, BUILDING, READY, FAILED = "waiting", "building", "ready", "error"
 _INTERRUPTED = "the service ended while it was built"
 
@@ -70,10 +71,13 @@ class Build:
     step: str = ""  # that failed
     made: Made | None = None
     log: list[Line] = field(default_factory=list[Line])
+    said: int = 0  # characters in it
 
     def say(self, message: str, level: str = "info", step: str = "") -> None:
-        if len(self.log) < _LOG_ENTRIES:
-            self.log.append(Line(time.time(), level, message[:_LINE], step))
+        message = message[:_LINE]
+        if len(self.log) < _LOG_ENTRIES and self.said + len(message) <= _LOG:
+            self.log.append(Line(time.time(), level, message, step))
+            self.said += len(message)
 
     def become(self, status: str, reason: str = "", step: str = "") -> None:
         self.status, self.reason, self.step = status, reason, step
@@ -176,7 +180,7 @@ class RegisteredTemplates:
     def save(self) -> None:
         """Write down what there is, whole or not at all."""
         if self._durable:
-            but = {"__all__": {"builds": {"__all__": {"log"}}}}
+            but = {"__all__": {"builds": {"__all__": {"log", "said"}}}}
             store(self._index, dict[str, Registered], self.templates, but)
 
     def trim(self, template: Registered) -> None:
