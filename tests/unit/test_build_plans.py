@@ -90,6 +90,6 @@ def test_a_first_workdir_that_is_relative_begins_at_the_root(
 
 def test_a_templates_python_runs_programs_unless_another_is_named() -> None:
     template = OwnTemplate("t", Setup("base", python="/its/python3.12"), None)
-    assert template.applied(SandboxSpec()).python == "/its/python3.12"
+    assert template.applied(SandboxSpec()).python == "python3.12"
     assert template.applied(SandboxSpec(python="3.13")).python == "3.13"
     assert OwnTemplate("t", Setup("base"), None).applied(SandboxSpec()).python is None

@@ -20,6 +20,7 @@ TEAM = "local"
 DEFAULT_TAG = "default"
 # `name`, `name:tag`, with or without a team before it.
 _NAME = re.compile(r"(?:[a-z0-9][a-z0-9_-]*/)?([a-z0-9][a-z0-9_-]{0,127})(?::([a-z0-9._-]{1,64}))?")
+_TREE = re.compile(r"(?:[0-9a-f-]{36}\.tree)?", re.ASCII)
 _LOG_ENTRIES = 20_000
 _LINE = 4000  # characters
 _LOG = 4 * 1024**2  # likewise, of all lines: what a step prints stays in the service's memory
@@ -56,6 +57,11 @@ class Made:
     setup: Setup
     key: str  # names its files, for builds that start from it
     tree: str = ""  # the name of the file that holds them; "": those of the built-in template
+
+    def __post_init__(self) -> None:
+        """What a list from before says is opened, and in the end removed."""
+        if not _TREE.fullmatch(self.tree):
+            raise ValueError("that is no name of a template's files")
 
 
 @dataclass(slots=True, eq=False)

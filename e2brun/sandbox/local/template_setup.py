@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from e2brun.sandbox.contract import HOME, USER
 
+_PYTHON = re.compile(r"(?:/.*/)?(python3\.[0-9]{1,3}[a-z]{0,2})", re.ASCII | re.DOTALL)
 USERS = {USER: HOME, "root": "/root"}  # name -> home directory
 
 
@@ -32,4 +34,12 @@ class Setup:
     place: Place = Place()  # of programs, where a client does not say; its environment is `start`'s
     start: str = ""  # a command that runs in it from the start
     ready: str = ""  # and one that succeeds once that is up
-    python: str = ""  # the path of a Python of this machine; "": the one that we run on
+    python: str = ""  # a Python of this machine, as `python3.12`; "": the one that we run on
+
+    def __post_init__(self) -> None:
+        """A path of a Python is taken for its name: nothing is started because a list names it."""
+        if self.python:
+            match = _PYTHON.fullmatch(self.python)
+            if match is None:
+                raise ValueError("that is no name of a Python")
+            object.__setattr__(self, "python", match[1])

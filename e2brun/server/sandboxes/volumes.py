@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import secrets
 import shutil
 from collections import defaultdict
@@ -34,6 +35,7 @@ _FRESH_SECONDS = 2.0  # for which a look at what others write to as well is good
 _WAITING = 16  # file workers that have nothing to do
 # Bytes of disk that volumes leave to the machine, or an eighth of what is free.
 _SPARE = 2 * 1024**3
+_ID = re.compile(r"[0-9a-f]{20}", re.ASCII)
 _TRIES = 5  # at emptying a volume that somebody still writes to
 
 
@@ -44,6 +46,11 @@ class Volume:
     name: str
     id: str = field(default_factory=lambda: secrets.token_hex(10))
     token: str = field(default_factory=lambda: f"vol_{secrets.token_hex(20)}", repr=False)
+
+    def __post_init__(self) -> None:
+        """What a list from before says names a directory of the host's."""
+        if not _ID.fullmatch(self.id):
+            raise ValueError("that is no volume's id")
 
 
 @dataclass(slots=True)

@@ -26,6 +26,7 @@ from e2brun.sandbox.local.isolation.launching import be_expendable
 
 _LONGEST = 4096
 _CHANNEL = 3
+_DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 READY = b"ready"
 PUT, WORK = "put", "work"  # what may be asked for
 
@@ -57,8 +58,9 @@ def serve(host: _socket.socket) -> NoReturn:
 
 def _obey(host: _socket.socket, request: tuple[str, str], given: list[int]) -> None:
     what, volume = request
+    # What a worker fails at, only we can tell; a link would lead to what is none of ours.
+    os.close(os.open(volume, _DIRECTORY))
     if what == WORK:
-        os.stat(volume)  # what a worker fails at, only we can tell
         if os.fork() == 0:
             _become_worker(volume, given[0])
         host.send(READY)
