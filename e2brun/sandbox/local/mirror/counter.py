@@ -180,10 +180,10 @@ class _Answer:
             if isinstance(event, h11.Request):
                 self._head = event.method == b"HEAD"
                 return event
-            if event is not h11.NEED_DATA:
+            left = end - monotonic()
+            if event is not h11.NEED_DATA or left <= 0:
                 raise TimeoutError
-            # At the end a byte each 10 ms can go on, to _REQUEST_LIMIT.
-            self._caller.settimeout(max(0.01, end - monotonic()))
+            self._caller.settimeout(left)
             self._http.receive_data(self._caller.recv(_REQUEST_LIMIT))  # b"": it has hung up
 
     def refuse(self, status: int, why: str) -> None:
