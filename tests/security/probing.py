@@ -165,7 +165,8 @@ class Probe:
             **more,
         }
         options = (tuple(words), tuple(descriptors), tuple((environment or {}).items()))
-        special = (threading.get_ident(), *options)  # two that run at a time have two
+        # Two that run at a time have two.
+        special = (threading.get_ident(), self.prefix, *options)
         harness = self.harnesses.get(special)
         if harness is None:
             harness = self.harnesses[special] = Harness(
