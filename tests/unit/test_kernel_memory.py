@@ -35,7 +35,7 @@ def _keeps(proc: Path, kind: str, count: int, text: str = "") -> None:
 
 
 def _look(proc: Path) -> KernelMemory:
-    kept = KernelMemory(most_items=500)
+    kept = KernelMemory(500, 128 * MIB)
     descriptor = os.open(proc, os.O_RDONLY)
     kept.look(descriptor, ["7"], 0)
     os.close(descriptor)
@@ -72,13 +72,16 @@ def test_locks_of_bytes_are_too_many_at_some_point(proc: Path) -> None:
 
 
 def test_a_look_is_due_when_more_is_gone() -> None:
-    kept = KernelMemory(most_items=500)
+    kept = KernelMemory(500, 128 * MIB)
     assert not kept.due(4 * MIB)
     assert kept.due(9 * MIB)
     kept.look(os.open("/", os.O_PATH), [], 9 * MIB)
     assert not kept.due(12 * MIB)
     assert not kept.due(0)  # given back: from here on it counts again
     assert kept.due(9 * MIB)
+    large = KernelMemory(500, 1024 * MIB)  # a thousand of which look at each new neighbour
+    assert not large.due(60 * MIB)
+    assert large.due(65 * MIB)
 
 
 def test_a_look_ends_in_time_and_the_next_goes_on_there(
@@ -87,7 +90,7 @@ def test_a_look_ends_in_time_and_the_next_goes_on_there(
     _keeps(proc, "[eventpoll]", 3, _ITEM * 200)
     monkeypatch.setattr(looking, "_PATIENCE", 0)
     monkeypatch.setattr(looking, "_AGAIN_SECONDS", -1)
-    kept = KernelMemory(most_items=100)
+    kept = KernelMemory(100, 128 * MIB)
     descriptor = os.open(proc, os.O_RDONLY)
     kept.look(descriptor, ["1", "7"], 0)
     assert not kept.excessive
@@ -139,7 +142,7 @@ def test_a_delegated_cgroup_does_not_hide_a_hoard(proc: Path) -> None:
     watch._group = group = _Group()  # type: ignore[assignment] # pyright: ignore[reportAttributeAccessIssue]
     _keeps(proc, "[eventpoll]", 3, _ITEM * 200)
     assert not watch.exceeded()
-    group.kept = 9 * MIB
+    group.kept = 40 * MIB  # of 512
     assert watch.exceeded()
     assert watch.unexplained
     watch.close()

@@ -15,7 +15,8 @@ from time import monotonic
 
 from e2brun.sandbox.contract import MIB
 
-_MORE = 8 * MIB  # gone since the last look: time for another
+# Gone since the last look, and time for another: that, or a sixteenth of the memory limit.
+_MORE, _PART = 8 * MIB, 16
 _AGAIN_SECONDS = 0.05  # likewise, while there is something
 _PATIENCE = 0.02  # seconds for one look, while which memory goes on going: the next goes on there
 _LOOK = 64 * 1024  # bytes of one list: a thousand items
@@ -34,9 +35,9 @@ _MAPS_BYTES = 16 * MIB  # 65,530 mappings, each with its place in two trees
 class KernelMemory:
     """What the last look has found."""
 
-    def __init__(self, most_items: int) -> None:
-        """`most_items`: of epoll, that a sandbox may have."""
-        self._most = most_items
+    def __init__(self, most_items: int, memory: int) -> None:
+        """What a sandbox may have: items of epoll, bytes."""
+        self._most, self._step = most_items, max(_MORE, memory // _PART)
         self.forget()
 
     def forget(self) -> None:
@@ -50,10 +51,12 @@ class KernelMemory:
 
     def due(self, gone: int) -> bool:
         """Whether it is time to look, `gone` bytes being without an owner by now."""
-        if gone < self._gone - _MORE:
+        if gone < self._gone - self._step:
             self._gone = gone
+        if gone > self._gone + self._step:
+            return True
         again = self.excessive or self.bytes > 0 or self._more
-        return gone > self._gone + _MORE or (again and monotonic() - self._looked > _AGAIN_SECONDS)
+        return again and monotonic() - self._looked > _AGAIN_SECONDS
 
     def fragmented(self, place: str) -> bool:
         """Whether this process was seen to have many mappings."""

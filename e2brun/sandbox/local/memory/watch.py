@@ -75,7 +75,7 @@ class MemoryWatch:
         self._processes = ProcessTable(self._proc)
         self._shared_before = kilobytes(contents("/proc/meminfo"), b"Shmem:")
         self._unaccounted: Unaccounted | None = None  # until there is something to be seen
-        self._kernel_memory = KernelMemory(limits.processes * limits.open_files)
+        self._kernel_memory = KernelMemory(limits.processes * limits.open_files, limits.memory)
         self._orphaned: Orphaned | None = None  # likewise
         self._apart = False
         if os.path.exists(CGROUPS):
