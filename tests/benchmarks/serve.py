@@ -146,6 +146,7 @@ def files(service: Service) -> None:
         # Data, not a hole: for the client's kernel to make up zeros is half of such an upload.
         for _ in range(GIB // MIB):
             big.write(b"x" * MIB)
+        os.fsync(big.fileno())  # nor is it for its disk to get them
         big.seek(0)
         started = time.perf_counter()
         sandbox.files.write("big", big)
