@@ -30,6 +30,7 @@ class ServeRequest(Request):
     names: tuple[str, ...] = words("--name", "Host name it also goes by. Repeatable.", "NAME")
     max_sandboxes: int = number("--max-sandboxes", "At once.", default=1200, least=1)
     memory: str | None = setting("--memory", "Of a sandbox. Default 512M.", "SIZE")
+    processes: str | None = setting("--processes", "Of a sandbox, and threads. Default 64.", "N")
     disk: str | None = setting("--disk", "Of a sandbox. Default 2G.", "SIZE")
     total_memory: str | None = setting(
         "--total-memory", "Of all together, files too. Default: 75% of the free.", "SIZE"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from e2brun.sandbox.contract import INSTALL_SECONDS, MIB, USUAL_ROOM, Room
+from e2brun.sandbox.contract import INSTALL_SECONDS, MIB, USUAL_ROOM, Limits, Room
 from e2brun.sandbox.local.host.output import OutputBounds
 from e2brun.settings import Settings, package_environment
 from e2brun.values import Network
@@ -22,6 +22,7 @@ class ServiceOptions:
     domain: str = ""  # what those end in where it is not localhost and the port
     max_sandboxes: int = 1200
     memory: int = 512 * MIB
+    processes: int = Limits().processes  # and threads
     disk: int = 512 * MIB
     total_memory: int = 0  # of all together, files too; 0: three quarters of what is free
     total_disk: int = 0  # files of all together, also those kept on disk; 0: likewise
@@ -45,6 +46,7 @@ class ServiceOptions:
         return cls(
             key=key,
             memory=settings.memory,
+            processes=settings.processes,
             disk=settings.disk,
             network=settings.network or Network.NONE,
             cache_directory=settings.cache_dir,

@@ -32,6 +32,12 @@ from e2b import Sandbox
 sandbox = Sandbox.create()
 sys.exit(sandbox.commands.run("echo hello > f; cat f").stdout != "hello\\n")
 """
+THREADS = """
+from e2b import Sandbox
+start = "threading.Thread(target=time.sleep, args=(1,)).start()"
+code = f"import threading, time; [{start} for _ in range(100)]"
+Sandbox.create("base").commands.run(f"python3 -c '{code}'")
+"""
 
 
 @contextmanager
@@ -152,6 +158,15 @@ def test_an_unmodified_program_runs_with_the_variables(e2brun: Run, tmp_path: Pa
     env = {"E2B_API_KEY": "e2b_" + "0" * 40, "E2B_DOMAIN": "nowhere.invalid"}
     ran = e2brun("serve", "-q", "--", sys.executable, "program.py", env=env)
     assert (ran.code, ran.out, ran.err) == (0, b"", "")
+
+
+@pytest.mark.parametrize("words", [("--processes", "200"), ()])
+def test_sandboxes_may_have_as_many_threads_as_was_said(
+    e2brun: Run, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    (tmp_path / "program.py").write_text(THREADS)
+    env = {} if words else {"E2BRUN_PROCESSES": "200"}
+    assert e2brun("serve", *words, "--", sys.executable, "program.py", env=env).code == 0
 
 
 def test_a_cache_that_cannot_be_written_is_one_line(e2brun: Run, tmp_path: Path) -> None:

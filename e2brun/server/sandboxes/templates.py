@@ -57,7 +57,7 @@ class TemplateStore:
         return Jail(
             "",
             python,
-            Limits(memory=options.memory, disk=options.disk),
+            Limits(options.memory, options.processes, options.disk),
             layer,
             network=options.network if connected else Network.NONE,
             node_layer=self._node_layer if full else None,

@@ -212,7 +212,7 @@ def _refused(order: ProcessOrder, refusal: AgentRefused) -> StartRefused:
         return StartRefused(f"cwd '{order.cwd}': {text}")
     reason = text or step
     if refusal.errno == errno.EAGAIN:
-        reason = "the sandbox's limit of processes is reached"
+        reason = "the sandbox's limit of processes is reached (serve --processes)"
     return StartRefused(f"error starting process '{order.argv[0]}': {reason}")
 
 
