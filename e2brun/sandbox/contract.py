@@ -59,8 +59,14 @@ class Limits(Frozen):
     memory: int = 512 * MIB
     processes: int = 64
     disk: int = 512 * MIB
-    inodes: int = 50_000
+    inodes: int = 0  # 0: as `most_inodes` has it
     open_files: int = 256
+
+    @property
+    def most_inodes(self) -> int:
+        """50,000 and, where more than the usual disk was asked for, as many more: npm's packages
+        for React have as many files. Each counts as memory, too."""
+        return self.inodes or 50_000 * max(1, self.disk // (512 * MIB))
 
 
 class Room(NamedTuple):

@@ -276,14 +276,14 @@ def test_a_file_system_has_no_more_room_than_its_limit(probe: Probe) -> None:
 
 
 @pytest.mark.crossed
-def test_there_is_a_limit_of_files_unless_another_was_asked_for(probe: Probe) -> None:
+def test_there_is_a_limit_of_files_that_grows_with_the_disk(probe: Probe) -> None:
     code = """
     import json, os
     places = ("/dev/shm", "/tmp", "/home/user")
     print(json.dumps([os.statvfs(place).f_files for place in places]))
     """
     assert probe(code).answer == [10_000, 50_000, 50_000]
-    assert probe(code, limits={"inodes": 70_000}).answer == [10_000, 70_000, 70_000]
+    assert probe(code, limits={"disk": 2048 * MIB}).answer == [10_000, 200_000, 200_000]
 
 
 @pytest.mark.crossed(ways=1)

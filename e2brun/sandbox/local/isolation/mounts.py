@@ -64,7 +64,7 @@ def own(jail: Jail, owner: int = -1) -> Own:
         "sandbox_id": jail.sandbox_id,
         "boot_id": boot_id,
         "disk": limits.disk,
-        "inodes": limits.inodes,
+        "inodes": limits.most_inodes,
         "memory": limits.memory,
         "service": jail.service,
         "directories": jail.directories,
