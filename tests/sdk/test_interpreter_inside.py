@@ -22,7 +22,7 @@ def test_the_interpreters_port_is_refused_to_nobody_for_long(interpreter: Any) -
     assert interpreter.commands.run(f"{_ASK}/health").stdout == '"OK" 200'
 
 
-@pytest.mark.parametrize("name", ["[j]upyter-server", "[u]vicorn main:app"])
+@pytest.mark.parametrize("name", ["[i]pykernel_launcher", "[j]upyter-server", "[u]vicorn main:app"])
 def test_an_interpreter_that_was_killed_by_its_name_at_e2b_comes_back(
     interpreter: Any, name: str
 ) -> None:

@@ -31,7 +31,7 @@ _known: list[str] = []
 _kept: list[object] = []
 _PR_SET_DUMPABLE = 4
 # On its command line: what it stands in for at E2B, where some look for that by name (pgrep -f).
-_TITLE = "python3", "jupyter-server", "uvicorn main:app"
+_TITLE = "python3", "ipykernel_launcher", "jupyter-server", "uvicorn main:app"
 
 
 def context(agent: Any, request: dict[str, Any], descriptors: list[int]) -> None:
