@@ -185,6 +185,9 @@ def test_tags_name_builds(service: Serving, name: str) -> None:
         Template.remove_tags(name, ["stable"])
     with pytest.raises(Exception, match="was not found"):
         Sandbox.create(f"{name}:stable")
+    for other in (":stable", f"{name}:", f"{name}:stable"):
+        with pytest.raises(TemplateException, match="cannot be a tag"):
+            Template.assign_tags(f"{name}:v1", other)
     assert Template.exists(name)
     assert not Template.exists(f"{name}-other")
 

@@ -188,11 +188,9 @@ async def update(request: Request, registry: Registry, template: str) -> Respons
 
 
 def _tag(text: str) -> str:
-    """A tag, also written `name:tag`."""
-    tag = text.rpartition(":")[2]
-    if not _TAG.fullmatch(tag):
+    if not _TAG.fullmatch(text):
         raise ApiError(400, f"{text[:100]!r} cannot be a tag: a-z, 0-9, - . and _")
-    return tag
+    return text
 
 
 def _token(registry: Registry, key: str) -> str:
