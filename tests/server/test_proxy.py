@@ -193,6 +193,13 @@ def test_a_closed_port_says_so(wire: Wire, talker: Sandbox) -> None:
     }
 
 
+def test_a_closed_port_is_a_page_to_a_browser(wire: Wire, talker: Sandbox) -> None:
+    browser = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101 Firefox/140.0"}
+    answer = wire.inside(talker, 8199, "GET", "/", headers=browser)
+    assert (answer.status, answer.headers["content-type"]) == (502, "text/html")
+    assert b"<title>Closed Port Error</title>" in answer.body  # what shows previews looks for it
+
+
 def test_what_listens_on_ipv6_only_is_reached(wire: Wire, talker: Sandbox) -> None:
     assert wire.inside(talker, SIX, "GET", "/echo").status == 200
 

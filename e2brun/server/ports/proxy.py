@@ -15,7 +15,7 @@ from typing import Any
 
 from e2brun.sandbox.local.host.agent_client import AgentRefused
 from e2brun.server.http.connection import Connection
-from e2brun.server.http.messages import ApiError, HandedOver, Request, Stream
+from e2brun.server.http.messages import ApiError, HandedOver, Request, Response, Stream
 from e2brun.server.ports.tls import Connected, Encrypted
 from e2brun.server.ports.upstream import Body, Upstream, UpstreamAnswer
 from e2brun.server.sandboxes.records import Record
@@ -40,7 +40,7 @@ async def handle(request: Request, record: Record, port: int, key: str = "") -> 
         raise ApiError(501, "of the transfer codings only chunked is supported")
     protocol = _protocol(request)
     head = _head(request, record, port, (key, record.envd_token), protocol)
-    upstream = Upstream(await _connection(record, port), request)
+    upstream = Upstream(await _connection(request, record, port), request)
     try:
         answer = await upstream.ask(head)
         if answer.status == 101:
@@ -55,15 +55,26 @@ async def handle(request: Request, record: Record, port: int, key: str = "") -> 
     )
 
 
-async def _connection(record: Record, port: int) -> Connected:
+class _ClosedPort(ApiError):
+    """To a browser a page, as at E2B: what shows previews knows it by its title."""
+
+    def __init__(self, request: Request, record: Record, port: int) -> None:
+        message = "The sandbox is running but port is not open"
+        super().__init__(502, message, more={"sandboxId": record.id, "port": port})
+        self._in_browser = "Mozilla/" in request.headers.get("user-agent", "")
+        self._page = f"<!DOCTYPE html><title>Closed Port Error</title><p>{message}: {port}</p>"
+
+    def response(self) -> Response:
+        if not self._in_browser:
+            return super().response()
+        return Response(self.status, self._page.encode(), {"content-type": "text/html"})
+
+
+async def _connection(request: Request, record: Record, port: int) -> Connected:
     try:
         connection = await record.live.connect(port)
     except AgentRefused:
-        raise ApiError(
-            502,
-            "The sandbox is running but port is not open",
-            more={"sandboxId": record.id, "port": port},
-        ) from None
+        raise _ClosedPort(request, record, port) from None
     if port not in ((record.network or {}).get("httpsPorts") or ()):
         return connection
     encrypted = Encrypted(connection)
