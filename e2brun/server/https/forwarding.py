@@ -1,5 +1,5 @@
 """A proxy for programs that cannot resolve the service's names: those lead to it, others through.
-HTTP/1.1 CONNECT only, and only with the service's key, so that it is nobody else's way out."""
+CONNECT only, and only with the service's key, so that it is nobody else's way out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from e2brun.server.https.authority import DOMAIN
 _HEAD_LIMIT = 16 * 1024
 _HEAD_SECONDS, _CONNECT_SECONDS = 30.0, 30.0
 _HOST = rb"[A-Za-z0-9.\-]{1,253}|\[[0-9a-fA-F:.]{2,45}\]"
-_LINE = re.compile(rb"CONNECT (" + _HOST + rb"):([0-9]{1,5}) HTTP/1\.1")
+_LINE = re.compile(rb"CONNECT (" + _HOST + rb"):([0-9]{1,5}) HTTP/1\.[01]")
 _AUTHORIZATION = re.compile(rb"\r\nproxy-authorization:[ \t]*basic[ \t]+([^\r\n]*)", re.IGNORECASE)
 
 
