@@ -89,6 +89,8 @@ async def test_a_sandbox_is_answered_unless_it_is_to_have_no_internet(client: Cl
         made = await client.create()
         live = _live(client, made["sandboxID"])
         assert live.environment["PIP_INDEX_URL"] == "http://127.0.0.1:49984/simple/"
+        for name in ("npm_config_registry", "pnpm_config_registry", "YARN_NPM_REGISTRY_SERVER"):
+            assert live.environment[name] == "http://127.0.0.1:49984/npm/"
         assert b"/files/tiny/tiny-1.0-py3-none-any.whl" in await _answered(live)
     for refusal in ({"allow_internet_access": False}, {"network": {"denyOut": ["0.0.0.0/0"]}}):
         alone = _live(client, (await client.create(**refusal))["sandboxID"])

@@ -23,6 +23,9 @@ _PACKAGES = {
     "UV_DEFAULT_INDEX": f"{_INDEX}/simple/",
     "UV_HTTP_TIMEOUT": "60",
     "npm_config_registry": f"{_INDEX}/npm/",
+    "pnpm_config_registry": f"{_INDEX}/npm/",  # pnpm 12
+    "YARN_NPM_REGISTRY_SERVER": f"{_INDEX}/npm/",  # Yarn 2 and later
+    "YARN_UNSAFE_HTTP_WHITELIST": "127.0.0.1",
     "npm_config_fetch_retries": "1",
     "npm_config_omit_lockfile_registry_resolved": "true",  # no address of ours in a lock file
     # What else npm would ask for.

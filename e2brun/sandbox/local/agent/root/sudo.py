@@ -32,7 +32,7 @@ _LONG = {
 }  # fmt: skip
 _KEPT = ("PATH", "LANG", "LC_ALL", "TERM", "COLUMNS", "LINES", "SHELL", "DISPLAY")
 # Of which sandbox this is, and where packages come from and go to, if they may.
-_KEPT_KINDS = ("E2B_", "PIP_", "UV_", "npm_config_", "PYTHONUSERBASE")
+_KEPT_KINDS = ("E2B_", "PIP_", "UV_", "npm_config_", "pnpm_config_", "YARN_", "PYTHONUSERBASE")
 _FORWARDED = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGQUIT, _signal.SIGWINCH)
 _ADDRESS = b"\0e2brun-sudo"
 _USAGE = "usage: sudo [-EHiknSs] [-D directory] [-u user] [VAR=value] [-i | -s | command [arg ...]]"
