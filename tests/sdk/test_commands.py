@@ -36,6 +36,17 @@ def test_a_program_that_dies_of_a_signal_has_no_exit_code(sandbox: Any) -> None:
     assert (failed.value.exit_code, failed.value.error) == (-1, "signal: killed")
 
 
+def test_a_program_leads_no_session_and_makes_one_of_its_own(sandbox: Any) -> None:
+    """Where it led one, setsid(1) went into the background, and os.setsid failed."""
+    with pytest.raises(CommandExitException) as failed:
+        sandbox.commands.run("setsid sh -c 'sleep 0.2; exit 3'")
+    assert failed.value.exit_code == 3
+    sandbox.commands.run("python3 -c 'import os; os.setsid()'")
+    with pytest.raises(CommandExitException):
+        sandbox.commands.run("kill -9 0")
+    assert sandbox.commands.run("echo alive").stdout == "alive\n"
+
+
 def test_output_comes_as_it_is_written_and_none_is_lost(sandbox: Any) -> None:
     seen: list[tuple[float, str]] = []
     result = sandbox.commands.run(

@@ -91,10 +91,11 @@ def limit(limits: dict[str, int]) -> None:
         resource.setrlimit(number, (allowed, kept))
 
 
-def detach(descriptors: list[int], report: int) -> int:
-    """In a forked child: a session of its own, default signals, and no descriptor but these as 0,
-    1, 2, ... and `report`, whose new number is returned."""
-    os.setsid()
+def detach(descriptors: list[int], report: int, leads: bool) -> int:
+    """In a forked child: a session of its own if it `leads` one, default signals, and no descriptor
+    but these as 0, 1, 2, ... and `report`, whose new number is returned."""
+    if leads:
+        os.setsid()
     default_signals()
     high = [os.dup2(descriptor, 64 + i) for i, descriptor in enumerate(descriptors)]
     for target, source in enumerate(high):

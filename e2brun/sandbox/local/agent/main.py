@@ -286,7 +286,7 @@ class Agent:
     def become(self, request: Request, descriptors: list[int], report: int) -> NoReturn:
         """In the child: the program, with `descriptors` as its own."""
         try:
-            report = detach(descriptors, report)
+            report = detach(descriptors, report, leads=True)
             if request["cpu"]:
                 # Should nobody be left to look at the clock: SIGXCPU, a second later SIGKILL.
                 resource.setrlimit(resource.RLIMIT_CPU, (request["cpu"], request["cpu"] + 1))

@@ -25,6 +25,9 @@ def start(agent: Any, request: dict[str, Any], descriptors: list[int]) -> None:
         with open(descriptors.pop(), "rb") as file:
             program = file.read()
     request["argv"], request["env"] = marshal.loads(program)
+    # As at E2B: setsid(1) would leave whoever leads a group, and say nothing of its program's end.
+    # A signal for all of pid 1's group is none for pid 1, which the kernel keeps from its own.
+    request["leads"] = request["terminal"]
     standard = descriptors * 3 if request["terminal"] else descriptors
 
     def child(report: int) -> NoReturn:
@@ -48,7 +51,7 @@ def become(agent: Any, request: dict[str, Any], descriptors: list[int], report: 
         kept = agent.root_namespace
         if kept >= 0:  # out of the way of what is closed
             descriptors = [*descriptors, kept]
-        report = detach(descriptors, report)
+        report = detach(descriptors, report, leads=request["leads"])
         if request["terminal"]:
             _control(0)
         if kept >= 0:

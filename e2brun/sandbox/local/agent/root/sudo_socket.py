@@ -41,7 +41,7 @@ def _serve(agent: Any, client: _socket.socket) -> None:
     environment = dict(word.split("=", 1) for word in words[int(count) :] if "=" in word)
     request = {
         "argv": words[: int(count)], "env": environment, "cwd": cwd, "user": user,
-        "terminal": False,
+        "terminal": False, "leads": True,
     }  # fmt: skip
     from ..programs import processes
 
