@@ -127,6 +127,25 @@ def test_a_bomb_of_gzip_is_refused_in_a_call(bomb: bytes) -> None:
     assert asyncio.run(call).status == 429
 
 
+@pytest.mark.parametrize("wide", ["\N{GRINNING FACE}", r"\ud83d\ude00"])
+def test_one_character_makes_no_long_message_four_times_as_long(wide: str) -> None:
+    text = b'{"to": 1, "x": "%b%b"}' % (wide.encode(), b"a" * (17 << 20))
+    [(_, end)] = streamed(envelope(text))
+    assert end["error"]["code"] == "resource_exhausted"
+    assert streamed(envelope(text.replace(wide.encode(), b""))) == [(0, {"number": 0}), (2, {})]
+
+
+def test_words_that_the_kernel_would_not_take_are_told_to_be_too_long() -> None:
+    with pytest.raises(RpcError, match="^path is too long$"):
+        Message({"path": "x" * 2_000_000}).text("path")
+
+
+@pytest.mark.parametrize("text", ["\xe9", "\xe9" * 4, "a", "a===="])
+def test_what_is_no_base64_is_refused(text: str) -> None:
+    with pytest.raises(RpcError, match="^stdin must be base64$"):
+        Message({"stdin": text}).blob("stdin")
+
+
 def test_a_call_that_is_longer_than_a_message_is_not_read_to_its_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -371,7 +390,7 @@ def test_the_acting_user_comes_by_basic_authentication(header: str | None, user:
     assert connect.acting_user(request(headers=given), "user") == user
 
 
-@pytest.mark.parametrize("header", ["Basic !", "Basic Ym9iOg==", "Basic /w=="])
+@pytest.mark.parametrize("header", ["Basic !", "Basic \xe9", "Basic Ym9iOg==", "Basic /w=="])
 def test_an_unknown_user_is_unauthenticated(header: str) -> None:
     with pytest.raises(RpcError) as refused:
         connect.acting_user(request(headers={"authorization": header}), "user")

@@ -4,7 +4,6 @@ field may carry its camelCase or its snake_case name, unknown ones do not matter
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from typing import Any
 
@@ -12,6 +11,7 @@ from e2brun.server.http.fields import Fields
 from e2brun.values import is_table
 
 _CAPITAL = re.compile(r"[A-Z]")
+_LONGEST = 1024 * 1024  # characters; the kernel takes no path, and no argument, that is nearly so
 
 
 class RpcError(Exception):
@@ -71,16 +71,18 @@ class Message(Fields):
         try:
             if len(found) % 4 == 0:
                 return base64.b64decode(found, validate=True)
-        except binascii.Error:
+        except ValueError:
             pass
         standard = found.translate({ord("-"): "+", ord("_"): "/"}).rstrip("=")
         try:
             return base64.b64decode(standard + "=" * (-len(standard) % 4), validate=True)
-        except binascii.Error:
+        except ValueError:
             raise self.bad(name, "base64") from None
 
     def fit(self, name: str, text: str) -> str:
         """Also for the kernel, for which a NUL ends it."""
         if "\0" in text:
             raise RpcError("invalid_argument", f"{name} must not contain NUL")
+        if len(text) > _LONGEST:
+            raise RpcError("invalid_argument", f"{name} is too long")
         return super().fit(name, text)
