@@ -194,15 +194,16 @@ async def _check_target(asked: _Asked) -> None:
 
 async def _take(asked: _Asked, pieces: Any) -> None:
     upload = Upload(asked.files, asked.path, {})
-    written = seen = 0
+    more, bound = 0, INLINE_LIMIT
     try:
         async for piece in pieces:
-            written += len(piece)
-            if written > INLINE_LIMIT and written >= seen:
-                await asked.make_room(written)
-                seen = written + _LOOK
+            more += len(piece)
+            if more > bound:
+                await asked.make_room(more)
+                asked.volumes.wrote(asked.id, more, files=0)  # others who write are to know
+                more, bound = 0, _LOOK
             await upload.feed(piece)
-        await asked.make_room(written)
+        await asked.make_room(more)
         await upload.finish()
     except BaseException as error:
         upload.abandon()
@@ -210,7 +211,7 @@ async def _take(asked: _Asked, pieces: Any) -> None:
             with suppress(FileTrouble, SandboxError):  # what there was no room for
                 await asked.files.ask("remove", path=asked.raw)
         raise
-    asked.volumes.wrote(asked.id, written)
+    asked.volumes.wrote(asked.id, more)
 
 
 _METHODS: dict[str, dict[str, Callable[[_Asked], Awaitable[Response | Stream]]]] = {

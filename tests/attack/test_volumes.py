@@ -6,7 +6,9 @@ import errno
 import os
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from socket import create_connection
 from urllib.parse import quote
 
 import pytest
@@ -179,6 +181,25 @@ def test_who_works_on_a_volume_s_files_has_next_to_nothing(
         kinds = [place.partition(":")[0] for place in places]
         assert {*kinds} <= {"socket", "/dev/null", "pipe", "anon_inode"}
         assert kinds.count("socket") == 1, kinds
+
+
+def test_those_who_write_to_a_volume_at_once_have_no_more_than_one(tmp_path: Path) -> None:
+    with (
+        served(tmp_path, "--volume-size", "64M", "--template", "base") as serving,
+        ExitStack() as us,
+    ):
+        volume = _Volume(Wire(serving.url, serving.key))
+        volume.wire.kill(volume.sandbox)  # or the service looks every 2 seconds
+        writers = [us.enter_context(create_connection(volume.wire.address)) for _ in range(3)]
+        for number, writer in enumerate(writers):
+            target = f"/volumecontent/{volume.id}/file?path=f{number}"
+            head = f"PUT {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {40 * _MIB}\r\n"
+            writer.sendall(f"{head}Authorization: Bearer {volume.token}\r\n\r\n".encode())
+            writer.sendall(bytes(39 * _MIB))
+        assert sum(one["size"] for one in volume.ask("GET", "dir", "/").json()) < 64 * _MIB
+        for writer in writers:
+            writer.sendall(bytes(_MIB))
+        assert [writer.recv(12)[-3:] for writer in writers] == [b"201", b"507", b"507"]
 
 
 _HOARDS = {

@@ -136,13 +136,13 @@ def test_one_character_makes_no_long_message_four_times_as_long(wide: str) -> No
 
 
 def test_words_that_the_kernel_would_not_take_are_told_to_be_too_long() -> None:
-    with pytest.raises(RpcError, match="^path is too long$"):
+    with pytest.raises(RpcError, match=r"^path is too long$"):
         Message({"path": "x" * 2_000_000}).text("path")
 
 
 @pytest.mark.parametrize("text", ["\xe9", "\xe9" * 4, "a", "a===="])
 def test_what_is_no_base64_is_refused(text: str) -> None:
-    with pytest.raises(RpcError, match="^stdin must be base64$"):
+    with pytest.raises(RpcError, match=r"^stdin must be base64$"):
         Message({"stdin": text}).blob("stdin")
 
 

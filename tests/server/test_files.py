@@ -7,6 +7,8 @@ import zlib
 
 import pytest
 
+from e2brun.server.http import messages
+from e2brun.server.http.messages import Request
 from tests.server.envd_client import Envd, part
 
 pytestmark = pytest.mark.anyio
@@ -65,6 +67,18 @@ async def test_a_malformed_form_is_refused_and_no_line_of_the_log(
         answer = await envd.form(body)
         assert (answer.status, answer.json["code"]) == (400, 400), (body, answer.body)
     assert not caplog.records
+
+
+async def test_the_names_of_a_form_are_not_kept_without_end(
+    envd: Envd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(messages, "KEPT_LIMIT", 1_000_000)
+    names = ["/tmp/" + "./" * 1000 + "/" * count + "f" for count in range(200)]  # all one file
+    body = b"".join(part("file", name, b"") for name in names) + END
+    assert (await envd.form(body)).status == 503
+    assert not Request.kept
+    short = b"".join(part("file", f"/tmp/{number}", b"") for number in range(200)) + END
+    assert (await envd.form(short)).status == 200
 
 
 async def test_a_compressed_body_is_stored_expanded(envd: Envd) -> None:

@@ -162,6 +162,16 @@ async def test_a_storm_of_events_is_bounded(envd: Envd, monkeypatch: pytest.Monk
     await envd.entry(".")
 
 
+async def test_watches_that_nobody_collects_from_share_what_one_may_keep(
+    envd: Envd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch_events, "EVENTS", 2000 * 160)
+    opened = [await _watch(envd, ".") for _ in range(4)]
+    await envd.python("import os\nfor n in range(5000): os.mkdir('d'); os.rmdir('d')")
+    kept = [len(await _events(envd, watcher)) for watcher in opened]
+    assert all(500 <= count < 2000 for count in kept), kept
+
+
 async def test_what_was_told_on_looking_into_a_new_directory_is_not_told_twice(envd: Envd) -> None:
     create, delete = 0x100, 0x200
     watcher = await envd.live.part(watchers.Watchers).open(watchers.Wanted("/tmp", True))

@@ -92,6 +92,8 @@ async def test_processes_are_found_by_tag_and_remembered_after_their_end(envd: E
     assert await envd.call("SendInput", message) == (200, {})
     assert said([event async for event in stream]) == b"hello\n"
     assert (await envd.call("List", {}))[1] == {"processes": []}
+    order = envd.live.part(Processes).find_or_remember(pid, "").order
+    assert (order.argv, order.environment, order.config) == ([], {}, {})  # megabytes, maybe
     for process in ({"pid": pid}, {"tag": "mine"}):
         again = [event async for event in envd.stream("Connect", {"process": process})]
         assert [next(iter(event)) for event in again] == ["start", "end", "over"]

@@ -22,6 +22,7 @@ _NOT_SUCH = {
     errno.EISDIR, errno.EINVAL, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.ENXIO,
     errno.EEXIST, errno.ENODEV, errno.ETXTBSY, errno.ENOENT,
 }  # fmt: skip
+_ONE = 500  # bytes that a file takes here beside its path, which is there and in the answer
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
@@ -130,6 +131,7 @@ class _Uploads:
         if resolved in self._taken:
             shown = paths.shown(resolved)
             raise ApiError(400, f"cannot upload several files to the same path '{shown}'")
+        self._request.keep(_ONE + 3 * len(resolved))
         self._taken.add(resolved)
         return Upload(self._files, resolved, self._metadata)
 

@@ -1,8 +1,10 @@
-"""What a watch remembers, in so many bytes: the names in it are made inside, and may be long."""
+"""What a watch remembers, in so many bytes: the names in it are made inside, and may be long. The
+watches of one sandbox share them: each is told of all, `sharers`, of which it is one."""
 
 from __future__ import annotations
 
 import errno
+from collections.abc import Sized
 from typing import Generic, TypeVar
 
 from e2brun.sandbox.contract import MIB
@@ -18,7 +20,8 @@ Key = TypeVar("Key", bytes, int)
 class Events:
     """What happened, in order: (path below the watched directory, kind)."""
 
-    def __init__(self) -> None:
+    def __init__(self, sharers: Sized) -> None:
+        self._sharers = sharers
         self._found: list[tuple[bytes, str]] = []
         self._size = 0
 
@@ -28,11 +31,11 @@ class Events:
     @property
     def full(self) -> bool:
         """Whether nothing more is to be taken in for now."""
-        return self._size >= EVENTS
+        return self._size * len(self._sharers) >= EVENTS
 
     def add(self, path: bytes, kind: str) -> None:
         """One more; dropped when there are twice as many as are to be kept."""
-        if self._size < 2 * EVENTS:
+        if self._size * len(self._sharers) < 2 * EVENTS:
             self._found.append((path, kind))
             self._size += len(path) + _ONE
 
@@ -45,7 +48,8 @@ class Events:
 class _Paths(Generic[Key]):
     """Paths under keys, and how many bytes they take."""
 
-    def __init__(self) -> None:
+    def __init__(self, sharers: Sized) -> None:
+        self._sharers = sharers
         self._paths: dict[Key, bytes] = {}
         self._size = 0
 
@@ -76,7 +80,7 @@ class Told(_Paths[bytes]):
         return path in self._paths
 
     def add(self, path: bytes) -> None:
-        if self._size >= _TOLD:
+        if self._size * len(self._sharers) >= _TOLD:
             self._paths.clear()
             self._size = 0
         self._note(path, path)
@@ -91,6 +95,6 @@ class Places(_Paths[int]):
     def put(self, watch: int, path: bytes) -> None:
         """Note one. Raises FileTrouble when there are too many."""
         self.pop(watch)
-        if self._size >= _PLACES:
+        if self._size * len(self._sharers) >= _PLACES:
             raise FileTrouble(errno.ENOSPC)
         self._note(watch, path)

@@ -12,9 +12,9 @@ import os
 import posixpath
 import secrets
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sized
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -62,14 +62,19 @@ class Watcher:
     descriptor: int
     _files: FileWorker
     _lose: Callable[[], None]  # the sandbox has shown that it is in hostile hands
-    _directories: Places = field(default_factory=Places)
-    _told: Told = field(default_factory=Told)
-    _events: Events = field(default_factory=Events)
+    _sharers: InitVar[Sized]
+    _directories: Places = field(init=False)
+    _told: Told = field(init=False)
+    _events: Events = field(init=False)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _taken: asyncio.Event = field(default_factory=asyncio.Event)
     _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
     _follower: asyncio.Task[None] | None = None
     _closed: bool = False
+
+    def __post_init__(self, sharers: Sized) -> None:
+        self._directories, self._told = Places(sharers), Told(sharers)
+        self._events = Events(sharers)
 
     def start(self, watched: object) -> None:
         """Go on from what the worker has watched. Raises FileTrouble."""
@@ -224,7 +229,7 @@ class Watchers:
         if not _is_inotify(answer.descriptors):
             close_all(answer.descriptors)
             raise FileTrouble(errno.EPROTO)
-        watcher = Watcher(wanted, answer.descriptors[0], self._files, self._lose)
+        watcher = Watcher(wanted, answer.descriptors[0], self._files, self._lose, self._open)
         self._open.add(watcher)
         try:
             watcher.start(answer.value)

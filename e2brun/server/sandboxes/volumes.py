@@ -222,7 +222,7 @@ class Volumes:
         return sum(content.size for content in self.contents.values())
 
     async def make_room(self, volume: str, size: int) -> None:
-        """Somebody is about to write `size` bytes to a file of it. Raises ApiError 507."""
+        """Somebody is about to write `size` bytes more to it. Raises ApiError 507."""
         content = self.contents[volume]
         old = content.looked < 0 or content.records
         stale = asyncio.get_running_loop().time() - content.looked > _FRESH_SECONDS
@@ -231,10 +231,10 @@ class Volumes:
         if self._is_full(content, size) or self.disk_is_short(size):
             raise ApiError(507, f"not enough room in the volume: it may have {self.limit} bytes")
 
-    def wrote(self, volume: str, size: int) -> None:
-        """A file more of so many bytes, as far as we know."""
+    def wrote(self, volume: str, size: int, *, files: int = 1) -> None:
+        """So many bytes and files more, as far as we know."""
         content = self.contents[volume]
-        content.size, content.files = content.size + max(size, _BLOCK), content.files + 1
+        content.size, content.files = content.size + max(size, _BLOCK), content.files + files
 
     def _is_full(self, content: Contents, size: int) -> bool:
         return content.size + size > self.limit or content.files >= FILES

@@ -14,6 +14,7 @@ import struct
 import termios
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 
 from e2brun.errors import SandboxLost
 from e2brun.sandbox.local.host.agent_client import AgentRefused
@@ -189,6 +190,8 @@ class Processes:
         """It is over: no longer listed, but known for a while."""
         if self._running.get(process.pid) is process:
             del self._running[process.pid]
+        # What it was told may be megabytes.
+        process.order = replace(process.order, argv=[], environment={}, config={})
         self._ended[process.pid] = process
         while len(self._ended) > _REMEMBERED:
             del self._ended[next(iter(self._ended))]
