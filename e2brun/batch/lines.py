@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from e2brun.errors import UsageError
-from e2brun.values import is_table
+from e2brun.values import MAX_VALUES, is_table, values_in
 
 LONGEST = 64 * 1024 * 1024  # bytes of one line
 _GZIP = b"\x1f\x8b"
@@ -80,6 +80,8 @@ class Lines:
     def _object(self, number: int, line: bytes) -> Record:
         if len(line) > LONGEST:
             raise BadLine(self.file, number, f"a line of more than {LONGEST >> 20} MiB")
+        if values_in(line, MAX_VALUES) > MAX_VALUES:
+            raise BadLine(self.file, number, f"more than {MAX_VALUES} values")
         if line.lstrip().startswith(b"["):
             raise BadLine(self.file, number, _ARRAY)
         try:

@@ -40,14 +40,21 @@ _TABLES = (
 )
 
 
+# Views and triggers, and tables of modules: what has no page of its own.
+_COMPUTED = "SELECT type FROM sqlite_master WHERE type NOT IN ('table', 'index') OR rootpage = 0"
+
+
 def version_of(database: sqlite3.Connection) -> int:
     found: int = database.execute("PRAGMA user_version").fetchone()[0]
     return found
 
 
 def prepare(database: sqlite3.Connection, keep: Callable[[str, str, CaseRecord], None]) -> None:
-    """Make the tables, or those of an older version over. Raises StoreUnusable for a newer one.
-    `keep` takes a run's id, a fingerprint and a case of the old file."""
+    """Make the tables, or those of an older version over. Raises StoreUnusable for a newer one,
+    and for one that computes: a view in a table's place may do so for ever. `keep` takes a run's
+    id, a fingerprint and a case of the old file."""
+    if found := database.execute(_COMPUTED).fetchone():
+        raise StoreUnusable(f"it holds a {found[0]} that no e2brun has made")
     if version_of(database) == VERSION:
         return
     database.execute("BEGIN IMMEDIATE")  # two that find an old file: one of them waits here
@@ -103,5 +110,5 @@ def readable(record: str) -> CaseRecord | None:
     try:
         found: dict[str, Any] = json.loads(record)
         return case_from(found)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         return None

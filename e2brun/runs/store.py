@@ -307,7 +307,12 @@ class Store:
             cuts = [Cut(tuple(path), size, file) for path, size, file in json.loads(row[1])]
             self.texts(row[0]).put_back(values, cuts, whole=whole)
             return case_from(values)
-        except (LookupError, TypeError, ValueError):  # of another version: as if not there
+        except (
+            LookupError,
+            TypeError,
+            ValueError,
+            RecursionError,
+        ):  # of another version: as if not there
             return None
 
     def _stored(self, row: tuple[Any, ...]) -> StoredRun:

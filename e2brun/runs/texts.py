@@ -7,7 +7,9 @@ after the case and what they hold. What is longer than MAX_FILE is cut there, to
 from __future__ import annotations
 
 import gzip
+import os
 import shutil
+import zlib
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -17,6 +19,7 @@ from e2brun.values import is_list, is_table
 
 LONGEST = 4096  # characters of one text in the database
 MAX_FILE = 16 * 1024 * 1024  # characters
+_MOST = 256 * 1024 * 1024  # bytes that are read back for one case
 
 
 class Cut(NamedTuple):
@@ -58,6 +61,7 @@ class LongTexts:
 
     def put_back(self, record: object, cuts: Sequence[Cut], *, whole: bool) -> None:
         """What was cut, from its files; or, as where one is gone, only how much there is more."""
+        left = _MOST if whole else 0
         for cut in cuts:
             *above, last = cut.path
             holder: Any = record
@@ -65,7 +69,9 @@ class LongTexts:
                 holder = holder[key]
             kept: str = holder[last]
             more = f"{kept}\n… {cut.characters - len(kept)} more characters"
-            holder[last] = (self._read(cut) if whole else None) or more
+            found = self._read(cut, left)
+            left -= len(found)
+            holder[last] = found.decode("utf-8", "surrogatepass") or more
 
     def remove(self) -> None:
         shutil.rmtree(self.directory, ignore_errors=True)
@@ -81,12 +87,20 @@ class LongTexts:
         path.chmod(0o600)
         self.written += len(packed)
 
-    def _read(self, cut: Cut) -> str | None:
+    def _read(self, cut: Cut, most: int) -> bytes:
+        """b"" where there is no such file, or none that we could have written: one that unpacks to
+        more than it may, one that leads elsewhere, a pipe that nobody writes to."""
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        most = min(most, 4 * MAX_FILE + 100)
+        if most <= 0:
+            return b""
         try:
-            content = gzip.decompress((self.directory / Path(cut.file).name).read_bytes())
-            return content.decode("utf-8", "surrogatepass")
-        except (OSError, EOFError, ValueError):
-            return None
+            file = os.open(self.directory / Path(cut.file).name, flags)
+            with open(file, "rb") as packed, gzip.GzipFile(fileobj=packed) as unpacked:
+                content = unpacked.read(most + 1)
+        except (OSError, EOFError, ValueError, zlib.error):
+            return b""
+        return content if len(content) <= most else b""
 
 
 def _items(value: object) -> list[tuple[str | int, object]]:

@@ -31,6 +31,7 @@ BAD = {
     b'{"code": "\xff"}\n': "not UTF-8",
     b'{"code": "\\ud800"}\n': "the code has half a character, which UTF-8 cannot say",
     b'{"code": ' + b"[" * 100_000 + b"\n": "JSON that is nested too deeply",
+    b'{"code": "", "n": [' + b"[]," * 1_000_000 + b"0]}\n": "more than 1000000 values",
     b'{"code": "", "n": ' + b"9" * 5000 + b"}\n": "not JSON: a number that is too long",
     GOOD: "the id 'good' stands in line 1 already",
     b'{"code": "print(1)"': "not JSON: Expecting ',' delimiter at column 20",

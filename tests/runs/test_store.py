@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import os
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
@@ -89,6 +92,54 @@ def test_a_run_that_a_stranger_has_written_is_told_as_damaged(store: Store, valu
         database.execute("UPDATE runs SET command = ?", (value,))
     with pytest.raises(StoreUnusable, match="a run in it is damaged"):
         store.runs()
+
+
+_ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        f"ALTER TABLE runs RENAME TO old; CREATE VIEW runs AS SELECT old.*, ({_ENDLESS}) FROM old",
+        f"CREATE TRIGGER kept AFTER INSERT ON cases BEGIN INSERT INTO runs {_ENDLESS}; END",
+        "CREATE VIRTUAL TABLE more USING fts5(x)",
+    ],
+)
+def test_a_store_that_computes_something_is_not_opened(store: Store, made: str) -> None:
+    with closing(sqlite3.connect(store.path)) as database:
+        database.executescript(made)
+    with pytest.raises(StoreUnusable, match="that no e2brun has made"):
+        Store(store.path)
+
+
+def test_what_a_stranger_has_put_in_place_of_a_long_text_is_not_read(store: Store) -> None:
+    store.begin(run(), ORIGIN)
+    store.keep("r1", case(ran=execution(stdout="x" * 10_000)))
+    (file,) = store.texts("r1").directory.iterdir()
+    elsewhere = store.path.with_name("of-the-host.gz")
+    elsewhere.write_bytes(gzip.compress(b"secret"))
+    bomb, broken = gzip.compress(bytes(16 * 1024 * 1024), 1) * 8, file.read_bytes()[:10] + bytes(20)
+    for put in (
+        partial(file.write_bytes, bomb),
+        partial(file.write_bytes, broken),
+        partial(file.symlink_to, elsewhere),
+        partial(os.mkfifo, file),
+    ):
+        file.unlink()
+        put()
+        found = store.case("r1", "one", whole=True)
+        assert found is not None
+        ran = found.attempts[0].steps[1].execution
+        assert ran is not None
+        assert ran.stdout.endswith("5904 more characters")
+
+
+def test_a_case_that_is_nested_without_end_is_as_if_not_there(store: Store) -> None:
+    store.begin(run(), ORIGIN)
+    store.keep("r1", case())
+    with closing(sqlite3.connect(store.path)) as database, database:
+        database.execute("UPDATE cases SET record = ?", ("[" * 100_000,))
+    assert store.case("r1", "one") is None
 
 
 def test_a_second_record_of_a_case_takes_the_place_of_the_first(store: Store) -> None:
