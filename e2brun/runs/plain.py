@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import is_dataclass
-from typing import Any
+from functools import cache
+from types import UnionType
+from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
-from e2brun.runs.record import (
-    AttemptRecord,
-    CaseRecord,
-    ExecutionRecord,
-    Finding,
-    Severity,
-    StepRecord,
-    Verdict,
-)
-from e2brun.values import is_mapping, is_sequence
+from e2brun.runs.record import AttemptRecord, CaseRecord, Severity, Verdict
+from e2brun.values import is_list, is_mapping, is_sequence
 
+T = TypeVar("T")
+_HIGHEST = 2**63  # of a number, which is also none that is not a number
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
@@ -36,33 +32,35 @@ def plain(value: object) -> object:
     return value
 
 
-def case_from(data: Mapping[str, Any]) -> CaseRecord:
-    """The case that `plain` was given. Raises KeyError, TypeError or ValueError for no such."""
-    given: dict[str, Any] = {**data, "attempts": tuple(map(_attempt, data["attempts"]))}
-    given.pop("verdict", None)
-    return CaseRecord(**given)
+def made(form: type[T], data: object) -> T:
+    """What `plain` was given, a record of this form: every field of it is of the type that it is
+    declared with, whoever wrote it down. Raises LookupError, TypeError or ValueError for none."""
+    if not is_mapping(data):
+        raise TypeError(data)
+    types = _types(cast("Any", form))
+    derived = {"verdict"} - types.keys()
+    return form(**{str(k): _checked(types[str(k)], v) for k, v in data.items() if k not in derived})
 
 
-def _attempt(data: Mapping[str, Any]) -> AttemptRecord:
-    return AttemptRecord(data["number"], data["code"], tuple(map(_step, data["steps"])))
+@cache
+def _types(form: type) -> dict[str, Any]:
+    return get_type_hints(form)
 
 
-def _step(data: Mapping[str, Any]) -> StepRecord:
-    execution = data["execution"]
-    given: dict[str, Any] = {
-        **data,
-        "verdict": Verdict(data["verdict"]),
-        "findings": tuple(map(_finding, data["findings"])),
-        "execution": None if execution is None else execution_from(execution),
-    }
-    return StepRecord(**given)
-
-
-def _finding(data: Mapping[str, Any]) -> Finding:
-    given: dict[str, Any] = {**data, "severity": Severity(data["severity"])}
-    return Finding(**given)
-
-
-def execution_from(data: Mapping[str, Any]) -> ExecutionRecord:
-    given: dict[str, Any] = {**data, "results": tuple(data["results"])}
-    return ExecutionRecord(**given)
+def _checked(wanted: Any, value: object) -> object:
+    kind, inner = get_origin(wanted), get_args(wanted)
+    if kind is UnionType:  # with None, and no other
+        return None if value is None else _checked(inner[0], value)
+    if kind is tuple and is_list(value):
+        return tuple(_checked(inner[0], item) for item in value)
+    if kind is Mapping and is_mapping(value):
+        return {str(key): _checked(inner[1], item) for key, item in value.items()}
+    if is_dataclass(wanted):
+        return made(cast("type[object]", wanted), value)
+    if wanted in {Verdict, Severity}:
+        return wanted(value)
+    if not isinstance(value, int | float if wanted is float else wanted):
+        raise TypeError(value)
+    if wanted in {int, float} and not abs(cast("float", value)) < _HIGHEST:
+        raise ValueError(value)
+    return value

@@ -6,10 +6,9 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable
-from typing import Any
 
 from e2brun.errors import StoreUnusable
-from e2brun.runs.plain import case_from
+from e2brun.runs.plain import made
 from e2brun.runs.record import CaseRecord
 
 VERSION = 1
@@ -108,7 +107,6 @@ def _take_over(database: sqlite3.Connection, keep: Callable[[str, str, CaseRecor
 def readable(record: str) -> CaseRecord | None:
     """The case of a record as it is; None for one that another version wrote."""
     try:
-        found: dict[str, Any] = json.loads(record)
-        return case_from(found)
-    except (KeyError, TypeError, ValueError, RecursionError):
+        return made(CaseRecord, json.loads(record))
+    except (LookupError, TypeError, ValueError, RecursionError):
         return None

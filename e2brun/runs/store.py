@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from e2brun import __version__
 from e2brun.errors import StoreUnusable, UsageError
 from e2brun.runs.origin import Kind, Origin, State, StoredRun
-from e2brun.runs.plain import case_from, plain
+from e2brun.runs.plain import made, plain
 from e2brun.runs.record import CaseRecord, RunRecord, Verdict
 from e2brun.runs.rows import (
     CASE,
@@ -306,7 +306,7 @@ class Store:
             values = json.loads(row[2])
             cuts = [Cut(tuple(path), size, file) for path, size, file in json.loads(row[1])]
             self.texts(row[0]).put_back(values, cuts, whole=whole)
-            return case_from(values)
+            return made(CaseRecord, values)
         except (
             LookupError,
             TypeError,

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -139,6 +140,25 @@ def test_a_case_that_is_nested_without_end_is_as_if_not_there(store: Store) -> N
     store.keep("r1", case())
     with closing(sqlite3.connect(store.path)) as database, database:
         database.execute("UPDATE cases SET record = ?", ("[" * 100_000,))
+    assert store.case("r1", "one") is None
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("stdout", 7), ("truncated", None), ("results", ["x"]), ("execution_time", 10**400),
+     ("exit_code", "\x1b]0;x\x07"), ("peak_memory", 1e999)],
+)  # fmt: skip
+def test_a_case_with_a_value_of_another_kind_is_as_if_not_there(
+    store: Store, field: str, value: object
+) -> None:
+    store.begin(run(), ORIGIN)
+    kept = case(ran=execution(results=({"text": "1"},), truncated={"stdout": 1}))
+    store.keep("r1", kept)
+    assert store.case("r1", "one") == kept
+    written: Any = plain(kept)
+    written["attempts"][0]["steps"][1]["execution"][field] = value
+    with closing(sqlite3.connect(store.path)) as database, database:
+        database.execute("UPDATE cases SET record = ?", (json.dumps(written),))
     assert store.case("r1", "one") is None
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from e2brun.primitives.base import Primitive
 from e2brun.primitives.context import WorkflowContext
-from e2brun.runs.plain import execution_from, plain
+from e2brun.runs.plain import made, plain
+from e2brun.runs.record import ExecutionRecord
 from e2brun.sandbox.contract import Outcome
 from e2brun.stages.execute.order import RunOrder
 from e2brun.stages.execute.sandboxed import SandboxRun
@@ -44,7 +45,7 @@ def restored(kept: Mapping[str, Any], fresh: bool) -> SandboxRun:
         for key, entry in kept["probed"].items()
     }
     return SandboxRun(
-        replace(execution_from(kept["record"]), cached=not fresh),
+        replace(made(ExecutionRecord, kept["record"]), cached=not fresh),
         {path: _found(entry) for path, entry in kept["collected"].items()},
         probed,
     )
