@@ -57,6 +57,19 @@ def test_packages_alone_are_asked_for_by_the_providers_own_rules(
     assert server.boxes[backend.create(SandboxSpec(network=Network.INTERNET)).id].rules is None
 
 
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(201, "<html>"), (200, "{}"), (201, "[" * 100_000), (201, "7"), (201, '{"sandboxID": []}')],
+)
+def test_an_answer_that_is_no_e2bs_is_told_in_a_line(
+    server: Loopback, backend: E2BBackend, status: int, body: str
+) -> None:
+    server.fail(CREATE, Answer(status, body=body))
+    with pytest.raises(SandboxUnavailable, match="answer cannot be understood") as caught:
+        backend.create(SandboxSpec())
+    assert caught.value.hint == "Is E2B_API_URL the address of an E2B?"
+
+
 def test_429_with_retry_after_is_waited_for_and_said(
     server: Loopback, backend: E2BBackend, notices: list[str]
 ) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from traceback import walk_tb
 
 from e2brun.errors import (
     AuthenticationFailed,
@@ -26,6 +27,8 @@ from e2brun.sandbox.contract import HOME
 from e2brun.values import clipped
 
 LONGEST_TEXT = 500
+_EDGE = "e2brun.sandbox.e2b.sdk"  # where what the SDK gives is read
+_SENSELESS = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
 
 TABLE: dict[str, type[E2brunError]] = {
     # e2b.exceptions
@@ -119,6 +122,14 @@ def known(error: BaseException) -> type[E2brunError] | None:
     return None
 
 
+def _of_an_answer(error: BaseException) -> bool:
+    """Whether the SDK could not take an answer apart, which it does not look at before."""
+    names = [frame.f_globals.get("__name__", "") for frame, _ in walk_tb(error.__traceback__)]
+    ours = [name for name in names if name.startswith(("e2b.", "e2b_code_interpreter.", "e2brun."))]
+    inside = ours and (ours[-1] == _EDGE or not ours[-1].startswith("e2brun."))
+    return bool(inside) and isinstance(error, _SENSELESS)
+
+
 def _by_status(status: int) -> type[E2brunError]:
     match status:
         case 400 | 404 | 422:
@@ -162,6 +173,9 @@ def translate(
     if isinstance(error, E2brunError):
         return error
     ours = known(error)
+    if ours is None and _of_an_answer(error):
+        message = f"E2B's answer cannot be understood ({type(error).__name__})"
+        return SandboxUnavailable(message, hint="Is E2B_API_URL the address of an E2B?")
     if ours is None:
         return None
     said = one_line(str(error), *secrets) or type(error).__name__
