@@ -9,10 +9,10 @@ import pytest
 
 from e2brun.errors import InstallFailed, SandboxUnavailable, Unsupported, UsageError
 from e2brun.sandbox.contract import Limits, SandboxSpec
-from e2brun.sandbox.e2b import E2BBackend, E2BSandbox
+from e2brun.sandbox.e2b import Credentials, E2BBackend, E2BSandbox, remote
 from e2brun.sandbox.public_indexes import python_index
 from e2brun.values import Network
-from tests.e2b.loopback import Answer, Cut, Loopback
+from tests.e2b.loopback import KEY, Answer, Cut, Loopback
 from tests.waiting import until
 
 CREATE = "POST /v2/sandboxes"
@@ -68,6 +68,19 @@ def test_an_answer_that_is_no_e2bs_is_told_in_a_line(
     with pytest.raises(SandboxUnavailable, match="answer cannot be understood") as caught:
         backend.create(SandboxSpec())
     assert caught.value.hint == "Is E2B_API_URL the address of an E2B?"
+
+
+def test_a_list_without_end_is_not_read_for_ever(
+    server: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "_PAGES", 3)
+    asked = remote.Remote(Credentials(KEY, server.url, server.url), name="E2B", notice=print)
+    page = Answer(200, headers={"x-next-token": "more"}, body="[]")
+    server.fail("GET /v2/sandboxes", page, page)
+    assert asked.sandboxes() == []
+    server.fail("GET /v2/sandboxes", page, page, page)
+    with pytest.raises(SandboxUnavailable, match="without end"):
+        asked.sandboxes()
 
 
 def test_429_with_retry_after_is_waited_for_and_said(

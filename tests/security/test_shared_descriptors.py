@@ -250,7 +250,9 @@ async def test_reading_what_is_shared_gives_what_is_there_and_says_what_went_wro
 
 
 async def test_a_watch_keeps_so_many_bytes_of_names() -> None:
-    events, told, places = watch_events.Events(), watch_events.Told(), watch_events.Places()
+    one = ["a watch"]
+    events, told = watch_events.Events(one), watch_events.Told(one)
+    places = watch_events.Places(one)
     long = b"n" * 4000
     for number in range(10_000):
         path = b"%d/%b" % (number, long)

@@ -27,6 +27,7 @@ T = TypeVar("T")
 
 STATES = ("running", "paused")
 _LONGEST_ID = 100
+_PAGES = 1000  # of a hundred
 
 
 class NoSuchSandbox(SandboxError):
@@ -109,9 +110,11 @@ class Remote:
         self.load()
         pages = sdk.pages(self.credentials, states, metadata or {})
         found: list[Facts] = []
-        while pages.has_next:
+        for _ in range(_PAGES):
             found.extend(map(_facts, self._ask(pages.next_items, "listing sandboxes")))
-        return found
+            if not pages.has_next:
+                return found
+        raise SandboxUnavailable(f"{self._name} lists sandboxes without end")
 
     def info(self, sandbox_id: str) -> Facts:
         return _facts(self._about(sandbox_id, lambda kind, o: kind.get_info(sandbox_id, **o)))
