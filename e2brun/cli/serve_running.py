@@ -8,8 +8,10 @@ ours, and so is its exit code.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
+import shutil
 import signal
 import sys
 from asyncio.subprocess import Process
@@ -120,9 +122,10 @@ class Hosting:
                 *words, env=_environment(self._variables)
             )
         except OSError as error:
-            notice(f"{one_line(words[0])}: {error.strerror}")
-            missing = isinstance(error, FileNotFoundError)
+            missing = shutil.which(words[0], os.F_OK) is None
             self._code = _NOT_FOUND if missing else _NOT_RUNNABLE
+            why = os.strerror(errno.ENOENT) if missing else error.strerror
+            notice(f"{one_line(words[0])}: {why}")
             return
         for number in self._waiting:
             self._pass_on(number)

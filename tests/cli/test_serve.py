@@ -201,9 +201,18 @@ def test_what_cannot_be_is_refused_in_one_line(
     assert "Traceback" not in ran.err
 
 
-def test_a_command_that_is_not_there_is_127(e2brun: Run) -> None:
-    ran = e2brun("serve", "--", "no-such-command")
-    assert (ran.code, "no-such-command" in ran.err) == (127, True)
+def test_a_command_that_is_not_there_is_127(e2brun: Run, tmp_path: Path) -> None:
+    (tmp_path / "no-such-command").mkdir()  # the kernel says EACCES, as of a place closed to us
+    for env in ({}, {"PATH": str(tmp_path)}):
+        ran = e2brun("serve", "--", "no-such-command", env=env)
+        assert (ran.code, ran.err) == (127, "e2brun: no-such-command: No such file or directory\n")
+
+
+def test_a_command_that_cannot_be_run_is_126(e2brun: Run, tmp_path: Path) -> None:
+    (tmp_path / "command").write_text("#!/nowhere/python3\n")
+    for mode in (0o644, 0o755):
+        (tmp_path / "command").chmod(mode)
+        assert e2brun("serve", "--", str(tmp_path / "command")).code == 126
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGUSR1])
