@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from e2brun.runs.origin import Origin, State, StoredRun
 from e2brun.runs.record import CaseRecord, RunRecord, Verdict
 from e2brun.sandbox.owner import is_dead
-from e2brun.values import MAX_DURATION
+from e2brun.values import MAX_DURATION, is_table, is_text_list
 
 RUN = (
     "id, kind, name, file, backend, command, directory, code_hash, version, owner, started,"
@@ -18,6 +18,12 @@ RUN = (
 )
 CASE = "id, fingerprint, verdict, outcome, completed, exit_code, seconds, started, sandboxes, error"
 _LONGEST_ERROR = 500
+_LAST_SECOND = 253402300799  # of the year 9999
+_NUMBER = int | float
+_HELD = (str, str, str, str, _NUMBER, int, _NUMBER | None, str)
+_RUN = (*[str] * 10, _NUMBER, _NUMBER | None, int | None, str | None, str)
+_CASE = (str, str, str, str, int | None, int | None, _NUMBER, _NUMBER, str, str)
+_EVENT = (_NUMBER, str, str, str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,28 +81,54 @@ def case_values(case: CaseRecord, fingerprint: str) -> tuple[object, ...]:
     )
 
 
+def _insist(row: tuple[Any, ...], types: tuple[Any, ...]) -> None:
+    """SQLite keeps anything in any column. Raises TypeError, as all below, or ValueError."""
+    if not all(map(isinstance, row, types)):
+        raise TypeError(row)
+
+
 def case_row(row: tuple[Any, ...]) -> CaseRow:
+    _insist(row, _CASE)
     name, fingerprint, verdict, outcome, completed, code, seconds, started, sandboxes, error = row
     ran = None if completed is None else bool(completed), code, seconds, started
-    named = tuple(json.loads(sandboxes))
+    named = _texts(sandboxes)
     return CaseRow(name, fingerprint, Verdict(verdict), outcome, *ran, named, error)
 
 
-def stored_run(row: tuple[Any, ...], counts: dict[str, int]) -> StoredRun:
+def _texts(written: str) -> tuple[str, ...]:
+    found = json.loads(written)
+    if not is_text_list(found):
+        raise TypeError(found)
+    return tuple(found)
+
+
+def stored_event(row: tuple[Any, ...]) -> StoredEvent:
+    _insist(row, _EVENT)
+    return StoredEvent(*row)
+
+
+def stored_run(row: tuple[Any, ...], counts: object) -> StoredRun:
+    _insist(row, _RUN)
     run_id, kind, name, file, backend, command, directory, code_hash, *rest = row
     version, owner, started, finished, exit_code, _, notes = rest
+    if not is_table(counts):
+        raise TypeError(counts)
+    counted = {name: count for name, count in counts.items() if isinstance(count, int)}
+    if not 0 <= started <= _LAST_SECOND >= (finished or 0) >= 0:
+        raise ValueError(started)
     return StoredRun(
-        RunRecord(run_id, name, file, backend, started, finished, notes=tuple(json.loads(notes))),
-        Origin(kind, tuple(json.loads(command)), directory, code_hash),
+        RunRecord(run_id, name, file, backend, started, finished, notes=_texts(notes)),
+        Origin(kind, _texts(command), directory, code_hash),
         state_of(finished, owner),
         version,
         exit_code,
-        counts,
+        counted,
     )
 
 
 def held(row: tuple[Any, ...]) -> Held:
     """Of id, kind, file, name, started, size, finished, owner."""
+    _insist(row, _HELD)
     run_id, kind, file, name, started, size, finished, owner = row
     goes_on = state_of(finished, owner) in {State.RUNNING, State.UNKNOWN}
     # Of another machine nobody can tell; but nothing runs for longer than a sandbox may.

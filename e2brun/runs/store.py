@@ -31,6 +31,7 @@ from e2brun.runs.rows import (
     case_values,
     held,
     state_of,
+    stored_event,
     stored_run,
     text,
 )
@@ -160,7 +161,7 @@ class Store:
                 "SELECT id, kind, file, name, started, size, finished, owner FROM runs"
                 " ORDER BY started DESC, id"
             )
-            return [held(row) for row in rows]
+            return [_whole(held, row) for row in rows]
 
     def run(self, run_id: str) -> StoredRun | None:
         """The one with exactly this id."""
@@ -178,7 +179,7 @@ class Store:
                 " AND (:kind IS NULL OR kind = :kind) ORDER BY started DESC, id LIMIT :limit",
                 {"prefix": text(prefix), "kind": kind, "limit": limit},
             )
-            return [row[0] for row in rows]
+            return [row[0] for row in rows if isinstance(row[0], str)]
 
     def rows(self, run_id: str) -> Iterator[CaseRow]:
         """Of every case, in the order in which they finished; quick, and none is held."""
@@ -187,8 +188,9 @@ class Store:
                 row = self._database.execute(
                     f"SELECT {CASE} FROM cases WHERE number = ?", (number,)
                 ).fetchone()
-            if row is not None:
-                yield case_row(row)
+                found = None if row is None else _whole(case_row, row)
+            if found is not None:
+                yield found
 
     def cases(self, run_id: str, *, whole: bool = False) -> Iterator[CaseRecord]:
         """Every case, in the order in which they finished, one at a time. Long texts end after
@@ -213,7 +215,7 @@ class Store:
                 "SELECT at, kind, case_id, text FROM events WHERE run = ? ORDER BY at, rowid",
                 (text(run_id),),
             )
-            return [StoredEvent(*row) for row in rows]
+            return [_whole(stored_event, row) for row in rows]
 
     def remove(self, run_id: str) -> None:
         with self._explained():
@@ -316,11 +318,11 @@ class Store:
             return None
 
     def _stored(self, row: tuple[Any, ...]) -> StoredRun:
-        counts = row[-2]
-        try:
+        def made(row: tuple[Any, ...]) -> StoredRun:
+            counts = row[-2]
             return stored_run(row, json.loads(counts) if counts else self._count(row[0]))
-        except (TypeError, ValueError, RecursionError) as error:
-            raise StoreUnusable(f"a run in it is damaged: {type(error).__name__}") from error
+
+        return _whole(made, row)
 
     def _count(self, run_id: str) -> dict[str, int]:
         rows = self._database.execute(
@@ -355,6 +357,14 @@ class Store:
         except (sqlite3.Error, OSError, StoreUnusable) as error:
             why = error.strerror if isinstance(error, OSError) else error
             raise StoreUnusable(f"{self.path}: the record of runs cannot be used: {why}") from error
+
+
+def _whole(make: Callable[[tuple[Any, ...]], T], row: tuple[Any, ...]) -> T:
+    """What `make` makes of a row. Raises StoreUnusable for one that no e2brun has written."""
+    try:
+        return make(row)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise StoreUnusable(f"a run in it is damaged: {type(error).__name__}") from error
 
 
 def is_missing(path: Path) -> bool:

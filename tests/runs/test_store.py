@@ -162,6 +162,33 @@ def test_a_case_with_a_value_of_another_kind_is_as_if_not_there(
     assert store.case("r1", "one") is None
 
 
+@pytest.mark.parametrize(
+    ("change", "read"),
+    [
+        ("cases SET verdict = 'x'", lambda store: list(store.rows("r1"))),
+        ("cases SET sandboxes = '[1]'", lambda store: list(store.rows("r1"))),
+        ("cases SET seconds = 'x'", lambda store: list(store.rows("r1"))),
+        ("runs SET started = 1e999", lambda store: store.runs()),
+        ("runs SET command = '[1]'", lambda store: store.runs()),
+        ("runs SET counts = '7'", lambda store: store.runs()),
+        ("runs SET name = x'ff'", lambda store: store.run("r1")),
+        ("runs SET started = 'x'", lambda store: store.held()),
+        ("events SET at = 'x'", lambda store: store.events("r1")),
+    ],
+)
+def test_a_row_that_no_e2brun_has_written_is_told_as_damaged(
+    store: Store, change: str, read: Callable[[Store], object]
+) -> None:
+    store.begin(run(), ORIGIN)
+    store.tell("r1", StoredEvent(1.0, "notice", "", "hear"))
+    store.keep("r1", case())
+    assert read(store)
+    with closing(sqlite3.connect(store.path)) as database, database:
+        database.execute(f"UPDATE {change}")
+    with pytest.raises(StoreUnusable, match="a run in it is damaged"):
+        read(store)
+
+
 def test_a_second_record_of_a_case_takes_the_place_of_the_first(store: Store) -> None:
     store.begin(run(), ORIGIN)
     store.keep("r1", case("one", Verdict.FAILED))
