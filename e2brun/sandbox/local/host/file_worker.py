@@ -21,7 +21,7 @@ from e2brun.errors import SandboxLost
 from e2brun.sandbox.local.agent.descriptors import hand_over, received
 from e2brun.sandbox.local.host.agent_client import AgentRefused
 from e2brun.sandbox.local.host.descriptors import Watched
-from e2brun.values import is_list
+from e2brun.values import is_list, values_in
 
 INLINE_LIMIT = 64 * 1024  # contents no larger travel in a message
 PATIENCE = 10.0  # seconds for what the worker does itself
@@ -30,6 +30,7 @@ STUCK = 60.0  # for the next bytes of a file on its way
 _ANSWER_LIMIT = 160 * 1024
 _VALUES_LIMIT = 1_000_000  # of one answer in all its messages
 _LENGTH_LIMIT = 128 * 1024 * 1024  # bytes, of the same: names in there may be long
+_VALUE = 56  # bytes of an empty list of ours, which is 3 of the worker's
 _PAGE = 32 * 1024  # bytes that a message counts for at least, or there could be endless ones
 _TURNS = 16  # messages taken before others have their turn
 # Done twice they leave what they leave done once.
@@ -303,8 +304,9 @@ class _Worker:
         if call is None:
             close_all(descriptors)
         else:
-            call.length += max(len(head), _PAGE)
+            call.length += max(len(head) + _VALUE * values_in(head, few=64), _PAGE)
             call.arrived((fields, payload, descriptors))
+            return call.length <= 2 * _LENGTH_LIMIT  # nobody may be waiting for it yet
         return True
 
 
