@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from e2brun.server.http.messages import Request
 from e2brun.server.serving import Service
 from tests.attack.wire import Sandbox, Wire
 from tests.sdk.serving import Serving, served
@@ -14,6 +16,12 @@ from tests.server.envd_client import Envd
 from tests.server.talking import is_calm, with_talker
 
 _DISK = 32 << 20
+
+
+@pytest.fixture(autouse=True)
+def _nothing_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the requests of other tests, which nobody may have let go of, as the application does."""
+    monkeypatch.setattr(Request, "kept", Counter[str]())
 
 
 @pytest.fixture(scope="package")

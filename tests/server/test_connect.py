@@ -6,7 +6,6 @@ import asyncio
 import base64
 import gzip
 import json
-from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -225,7 +224,6 @@ def test_what_all_clients_send_together_is_bounded(
     monkeypatch: pytest.MonkeyPatch, packed: bool
 ) -> None:
     monkeypatch.setattr(messages, "KEPT_LIMIT", 1_500_000)
-    monkeypatch.setattr(Request, "kept", Counter[str]())
     body = json.dumps({"path": "x" * 700_000}).encode()
     headers = {"content-encoding": "gzip"} if packed else {}
     sent = gzip.compress(body) if packed else body
@@ -249,7 +247,6 @@ def test_what_all_clients_send_together_is_bounded(
 
 def test_no_sandbox_keeps_the_others_from_being_heard(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(messages, "KEPT_LIMIT", 1_000_000)
-    monkeypatch.setattr(Request, "kept", Counter[str]())
 
     def said(owner: str, size: int) -> Request:
         asked = request()
@@ -272,7 +269,6 @@ def test_no_sandbox_keeps_the_others_from_being_heard(monkeypatch: pytest.Monkey
 
 def test_of_a_stream_only_what_has_not_been_used_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(messages, "KEPT_LIMIT", 1_000_000)
-    monkeypatch.setattr(Request, "kept", Counter[str]())
 
     async def count(found: AsyncIterator[Message]) -> dict[str, Any]:
         return {"found": len([message async for message in found])}
