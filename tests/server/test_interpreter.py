@@ -154,10 +154,19 @@ async def test_what_is_printed_between_cells_blocks_nobody(trial: Trial) -> None
     assert "stdout" not in _types(events)
 
 
-async def test_a_context_starts_in_a_directory_or_not_at_all(trial: Trial) -> None:
-    for cwd in ("/nowhere", "/etc/passwd", "/a\0b", "/\ud800", "x" * 5000):
+async def test_a_context_of_python_stands_in_the_home_where_its_directory_is_none(
+    trial: Trial,
+) -> None:
+    for cwd in ("/nowhere", "/etc/passwd"):
+        made = await trial.contexts.create("python", cwd)
+        assert made.described()["cwd"] == cwd
+        told = await trial.run("import os; os.getcwd()", context=made)
+        assert _of(told, "result")["text"] == "/home/user"
+    for cwd in ("/a\0b", "/\ud800", "x" * 5000):
         with pytest.raises(NotStarted, match="could not be started in"):
             await trial.contexts.create("python", cwd)
+    with pytest.raises(NotStarted, match="could not be started in /nowhere"):
+        await trial.contexts.create("bash", "/nowhere")
 
 
 async def test_a_context_looks_like_a_python_of_its_own(trial: Trial) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import signal
 from collections.abc import Coroutine
 from contextlib import suppress
@@ -20,7 +21,7 @@ from e2brun.sandbox.local.host.running import RunningSandbox
 T = TypeVar("T")
 
 _END_SECONDS = 2.0
-_ENOENT, _ENOTDIR = 2, 20
+_NO_DIRECTORY = {errno.ENOENT, errno.ENOTDIR, errno.EACCES}
 
 
 class NotStarted(Exception):
@@ -59,9 +60,8 @@ class Context:
             return self.kernel
         async with self._starting:
             if self.kernel is None or not self.kernel.alive:
-                kernel = Kernel(self.live)
                 try:
-                    await kernel.start(self.language, self.cwd)
+                    kernel = await self._begun()
                 except JavaMissing as error:
                     raise NotStarted(f"No {self.language.name} kernel: {error}") from error
                 except AgentRefused as error:
@@ -71,9 +71,22 @@ class Context:
                 self.kernel = kernel
         return self.kernel
 
+    async def _begun(self) -> Kernel:
+        """Its process. Python's stands in the home where its directory is none, as at E2B, whose
+        `%cd` tells nobody that it failed."""
+        kernel = Kernel(self.live)
+        try:
+            await kernel.start(self.language, self.cwd)
+        except AgentRefused as error:
+            if self.language.argv or error.errno not in _NO_DIRECTORY:
+                raise
+            kernel = Kernel(self.live)
+            await kernel.start(self.language, HOME)
+        return kernel
+
     def _explained(self, error: AgentRefused) -> str:
         name, text = self.language.name, error.text
-        missing = error.errno in {_ENOENT, _ENOTDIR} and self.cwd not in text
+        missing = error.errno in {errno.ENOENT, errno.ENOTDIR} and self.cwd not in text
         if missing and self.language.argv:
             hint = self.language.install or "its interpreter is not in the sandbox"
             return f"No {name} kernel: {hint}"
