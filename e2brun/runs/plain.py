@@ -12,6 +12,8 @@ from e2brun.runs.record import AttemptRecord, CaseRecord, Severity, Verdict
 from e2brun.values import is_list, is_mapping, is_sequence
 
 T = TypeVar("T")
+# What `made` raises, and JSON before it, for what another version or a stranger has written.
+UNREADABLE = (LookupError, TypeError, ValueError, RecursionError)
 _HIGHEST = 2**63  # of a number, which is also none that is not a number
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 

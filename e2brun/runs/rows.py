@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import time
 from typing import Any, NamedTuple
@@ -107,10 +108,12 @@ def stored_event(row: tuple[Any, ...]) -> StoredEvent:
     return StoredEvent(*row)
 
 
-def stored_run(row: tuple[Any, ...], counts: object) -> StoredRun:
+def stored_run(row: tuple[Any, ...], count: Callable[[str], object]) -> StoredRun:
+    """`count` gives how many cases a run has of each verdict, where its row does not say."""
     _insist(row, _RUN)
     run_id, kind, name, file, backend, command, directory, code_hash, *rest = row
-    version, owner, started, finished, exit_code, _, notes = rest
+    version, owner, started, finished, exit_code, written, notes = rest
+    counts = json.loads(written) if written else count(run_id)
     if not is_table(counts):
         raise TypeError(counts)
     counted = {name: count for name, count in counts.items() if isinstance(count, int)}

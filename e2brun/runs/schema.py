@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Callable
 
 from e2brun.errors import StoreUnusable
-from e2brun.runs.plain import made
+from e2brun.runs.plain import UNREADABLE, made
 from e2brun.runs.record import CaseRecord
 
 VERSION = 1
@@ -108,5 +108,5 @@ def readable(record: str) -> CaseRecord | None:
     """The case of a record as it is; None for one that another version wrote."""
     try:
         return made(CaseRecord, json.loads(record))
-    except (LookupError, TypeError, ValueError, RecursionError):
+    except UNREADABLE:
         return None

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from e2brun import __version__
 from e2brun.errors import StoreUnusable, UsageError
 from e2brun.runs.origin import Kind, Origin, State, StoredRun
-from e2brun.runs.plain import made, plain
+from e2brun.runs.plain import UNREADABLE, made, plain
 from e2brun.runs.record import CaseRecord, RunRecord, Verdict
 from e2brun.runs.rows import (
     CASE,
@@ -309,20 +309,11 @@ class Store:
             cuts = [Cut(tuple(path), size, file) for path, size, file in json.loads(row[1])]
             self.texts(row[0]).put_back(values, cuts, whole=whole)
             return made(CaseRecord, values)
-        except (
-            LookupError,
-            TypeError,
-            ValueError,
-            RecursionError,
-        ):  # of another version: as if not there
+        except UNREADABLE:  # of another version: as if not there
             return None
 
     def _stored(self, row: tuple[Any, ...]) -> StoredRun:
-        def made(row: tuple[Any, ...]) -> StoredRun:
-            counts = row[-2]
-            return stored_run(row, json.loads(counts) if counts else self._count(row[0]))
-
-        return _whole(made, row)
+        return _whole(lambda row: stored_run(row, self._count), row)
 
     def _count(self, run_id: str) -> dict[str, int]:
         rows = self._database.execute(

@@ -17,13 +17,23 @@ _ONE = 150  # bytes that a path takes beside its length
 Key = TypeVar("Key", bytes, int)
 
 
-class Events:
+class _Measured:
+    """Knows how many bytes it takes."""
+
+    def __init__(self, sharers: Sized) -> None:
+        self._sharers, self._size = sharers, 0
+
+    def _reaches(self, most: int) -> bool:
+        """Whether it has its share of so many bytes."""
+        return self._size * len(self._sharers) >= most
+
+
+class Events(_Measured):
     """What happened, in order: (path below the watched directory, kind)."""
 
     def __init__(self, sharers: Sized) -> None:
-        self._sharers = sharers
+        super().__init__(sharers)
         self._found: list[tuple[bytes, str]] = []
-        self._size = 0
 
     def __bool__(self) -> bool:
         return bool(self._found)
@@ -31,11 +41,11 @@ class Events:
     @property
     def full(self) -> bool:
         """Whether nothing more is to be taken in for now."""
-        return self._size * len(self._sharers) >= EVENTS
+        return self._reaches(EVENTS)
 
     def add(self, path: bytes, kind: str) -> None:
         """One more; dropped when there are twice as many as are to be kept."""
-        if self._size * len(self._sharers) < 2 * EVENTS:
+        if not self._reaches(2 * EVENTS):
             self._found.append((path, kind))
             self._size += len(path) + _ONE
 
@@ -45,13 +55,12 @@ class Events:
         return found
 
 
-class _Paths(Generic[Key]):
-    """Paths under keys, and how many bytes they take."""
+class _Paths(_Measured, Generic[Key]):
+    """Paths under keys."""
 
     def __init__(self, sharers: Sized) -> None:
-        self._sharers = sharers
+        super().__init__(sharers)
         self._paths: dict[Key, bytes] = {}
-        self._size = 0
 
     def pop(self, key: Key) -> None:
         """Forget one, where it is there."""
@@ -80,7 +89,7 @@ class Told(_Paths[bytes]):
         return path in self._paths
 
     def add(self, path: bytes) -> None:
-        if self._size * len(self._sharers) >= _TOLD:
+        if self._reaches(_TOLD):
             self._paths.clear()
             self._size = 0
         self._note(path, path)
@@ -95,6 +104,6 @@ class Places(_Paths[int]):
     def put(self, watch: int, path: bytes) -> None:
         """Note one. Raises FileTrouble when there are too many."""
         self.pop(watch)
-        if self._size * len(self._sharers) >= _PLACES:
+        if self._reaches(_PLACES):
             raise FileTrouble(errno.ENOSPC)
         self._note(watch, path)

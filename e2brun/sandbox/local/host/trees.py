@@ -79,10 +79,8 @@ async def _transfer(live: RunningSandbox, file: int, do: str, fields: dict[str, 
                 await call.answer(_END_SECONDS)
             finally:
                 worker.end()
-    except FileTrouble as trouble:
+    except (FileTrouble, WorkerGone) as trouble:
         raise TreeLost(f"the files could not be {_DONE[do]}: {trouble}") from None
-    except WorkerGone as gone:
-        raise TreeLost(f"the files could not be {_DONE[do]}: {gone}") from None
     except (TimeoutError, StoodStill):
         raise TreeLost("the sandbox's files could not be moved: nothing came") from None
 
